@@ -1,0 +1,39 @@
+"""The `venice-py` package, whose import package is called `venice_ai` too: it has an environment of its own.
+
+All of it is Any, because where this file is type checked that name means this project's package.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+class VenicePy:
+    def __init__(self, base_url: str) -> None:
+        self._client: Any = import_module("venice_ai").VeniceClient(api_key="k", base_url=base_url)
+
+    async def create(self, model: str) -> int:
+        reply = await self._client.chat.completions.create(model=model, messages=_MESSAGES)
+        return len(reply.choices[0].message.content or "")
+
+    async def stream(self, model: str) -> int:
+        text_length = 0
+        chunks = await self._client.chat.completions.create(model=model, messages=_MESSAGES, stream=True)
+        async for chunk in chunks:
+            for choice in chunk.choices:
+                text_length += len(choice.delta.content or "")
+        return text_length
+
+    async def hold(self, model: str) -> object:
+        stream = await self._client.chat.completions.create(model=model, messages=_MESSAGES, stream=True)
+        chunks = aiter(stream)
+        await anext(chunks)
+        return stream, chunks
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+
+async def connect(base_url: str) -> VenicePy:
+    return VenicePy(base_url)

@@ -1,0 +1,174 @@
+"""What is measured, in which unit, among whom, and what was promised of it.
+
+A promise is the largest ratio of our figure to a contender's; for OURS itself it is the largest figure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.contenders import BARE, LINES, OPENAI, OURS, READS, VENICE_PY, Contender
+from benchmarks.job import Job
+
+ALL = (OURS, LINES, READS, BARE, VENICE_PY, OPENAI)
+# The two ways to read a stream with aiohttp are one way to read a whole reply.
+ALL_BUT_READS = (OURS, LINES, BARE, VENICE_PY, OPENAI)
+SDKS = (OURS, VENICE_PY, OPENAI)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    name: str
+    title: str
+    unit: str
+    """A unit of `report.UNITS`."""
+    contenders: tuple[Contender, ...]
+    promises: Mapping[Contender, float] = field(default_factory=dict[Contender, float])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls(Measure):
+    """CPU time, or memory, of a job; divided by how many of `per` it has."""
+
+    job: Job
+    per: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdStart(Measure):
+    """CPU time of a new process up to its first finished `create`."""
+
+    model: str = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import(Measure):
+    """CPU time of a new process that runs a statement, above that of one that runs none."""
+
+    statements: Mapping[Contender, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth(Measure):
+    """How many times `larger` costs what `smaller` does: the names of two measures above it."""
+
+    larger: str
+    smaller: str
+
+
+def create(in_flight: int, calls: int, promises: Mapping[Contender, float]) -> Calls:
+    job = Job(work="create", model="plain", warm_up="plain", calls=calls, in_flight=in_flight)
+    return Calls(
+        name=f"create-{in_flight}",
+        title=f"`create`, {in_flight} in flight",
+        unit="us a call",
+        contenders=ALL_BUT_READS,
+        promises=promises,
+        job=job,
+        per=calls * in_flight,
+    )
+
+
+def stream(kind: str, title: str, chunks: int, streams: int, promises: Mapping[Contender, float]) -> Calls:
+    job = Job(work="stream", model=f"{kind}-{chunks}", warm_up=f"{kind}-20", in_flight=streams)
+    return Calls(
+        name=f"{kind}-{streams}",
+        title=f"{streams} {'streams' if streams > 1 else 'stream'}, {title}",
+        unit="us a chunk",
+        contenders=ALL,
+        promises=promises,
+        job=job,
+        per=chunks * streams,
+    )
+
+
+def long_event(megabytes: int) -> Calls:
+    job = Job(work="stream", model=f"event-{megabytes}", warm_up="blocks-20")
+    return Calls(
+        name=f"event-{megabytes}",
+        title=f"one event of {megabytes} MB",
+        unit="ms",
+        contenders=SDKS,
+        job=job,
+        per=1,
+    )
+
+
+def long_stream(work: str, chunks: int) -> Calls:
+    job = Job(work="collect" if work == "collect" else "stream", model=f"blocks-{chunks}", warm_up="blocks-20")
+    return Calls(
+        name=f"{work}-{chunks}",
+        title=f"{'`collect()` of' if work == 'collect' else 'iterating'} {chunks:,} chunks",
+        unit="ms",
+        contenders=(OURS,),
+        job=job,
+        per=1,
+    )
+
+
+def growth(name: str, title: str, larger: str, smaller: str, contenders: tuple[Contender, ...], most: float) -> Growth:
+    return Growth(
+        name=name,
+        title=title,
+        unit="times",
+        contenders=contenders,
+        promises={OURS: most},
+        larger=larger,
+        smaller=smaller,
+    )
+
+
+MEASURES: tuple[Measure, ...] = (
+    Import(
+        name="import",
+        title="`import venice_ai`, or the peer's",
+        unit="ms",
+        contenders=SDKS,
+        promises={OURS: 5},
+        statements={OURS: "import venice_ai", VENICE_PY: "import venice_ai", OPENAI: "import openai"},
+    ),
+    Import(
+        name="import-client",
+        title="the same with the client's name",
+        unit="ms",
+        contenders=SDKS,
+        promises={OURS: 30},
+        statements={
+            OURS: "from venice_ai import VeniceClient",
+            VENICE_PY: "from venice_ai import VeniceClient",
+            OPENAI: "from openai import AsyncOpenAI",
+        },
+    ),
+    ColdStart(
+        name="cold-start",
+        title="new process to the first `create`",
+        unit="ms",
+        contenders=ALL_BUT_READS,
+        promises={LINES: 1.2, VENICE_PY: 0.4, OPENAI: 0.4},
+    ),
+    create(1, 300, {}),
+    create(10, 50, {LINES: 1.15, VENICE_PY: 0.65, OPENAI: 1 / 8}),
+    create(100, 8, {LINES: 1.15, VENICE_PY: 0.65, OPENAI: 1 / 8}),
+    stream("packets", "one event a packet", 5000, 1, {LINES: 0.75, VENICE_PY: 0.45, OPENAI: 1 / 15}),
+    stream("packets", "one event a packet", 500, 100, {LINES: 0.75, VENICE_PY: 0.45, OPENAI: 1 / 15}),
+    stream("blocks", "writes of 16 KB", 5000, 1, {LINES: 0.4, VENICE_PY: 0.45, OPENAI: 1 / 15}),
+    stream("blocks", "writes of 16 KB", 500, 100, {LINES: 0.4, VENICE_PY: 0.45, OPENAI: 1 / 15}),
+    stream("live", "a chunk every millisecond", 300, 1, {}),
+    long_event(4),
+    long_event(8),
+    growth("event-growth", "8 MB in one event against 4 MB", "event-8", "event-4", SDKS, 2.3),
+    long_stream("iterate", 25_000),
+    long_stream("iterate", 50_000),
+    growth("iterate-growth", "50,000 chunks against 25,000, iterating", "iterate-50000", "iterate-25000", (OURS,), 2.2),
+    long_stream("collect", 25_000),
+    long_stream("collect", 50_000),
+    growth("collect-growth", "50,000 chunks against 25,000, `collect()`", "collect-50000", "collect-25000", (OURS,), 2.2),
+    Calls(
+        name="open-streams",
+        title="900 open streams",
+        unit="KB a stream",
+        contenders=ALL_BUT_READS,
+        promises={OURS: 22},
+        job=Job(work="hold", model="hold", warm_up="packets-20", in_flight=900),
+        per=900,
+    ),
+)

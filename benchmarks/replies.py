@@ -1,0 +1,184 @@
+"""Every answer the loopback server gives, as bytes made beforehand, chosen by the name of the model.
+
+    plain          a small completion
+    packets-500    a stream of 500 chunks, one event a write
+    blocks-500     the same stream in writes of 16 KB, cut where they fall
+    live-500       the same stream, one event a write and a millisecond between them
+    event-8        a stream of one event whose text is 8 MB
+    hold           a stream that sends one chunk and then stays open
+
+The shapes are those of the service: a role first, then text, a finish reason, usage in a chunk without choices, `[DONE]`.
+Clients import nothing of this; the driver uses `text_length` to check what they read.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+BLOCK = 16 * 1024
+MEGABYTE = 1024 * 1024
+
+_WORDS = (" the", " quick", " brown", " fox", ' "jumps"', " over", " a", " lazy", " dog", ",", "\n", " naïve", " well", ".")  # noqa: RUF001
+_ANSWER = "The capital of France is Paris. " * 4
+_ID = "chatcmpl-6f1d0c9a8b7e4f32a1c5d9e8b7f60a12"
+_MODEL = "example-private-small"
+
+_HEADERS = (
+    b"HTTP/1.1 200 OK\r\n"
+    b"Date: Mon, 01 Jun 2026 12:00:00 GMT\r\n"
+    b"Content-Type: %b\r\n"
+    b"Connection: keep-alive\r\n"
+    b"CF-RAY: 9489a1b2c3d4e5f6-AMS\r\n"
+    b"x-venice-version: 20260530.120000\r\n"
+    b"x-venice-model-id: example-private-small\r\n"
+    b"x-venice-model-name: Example Private Small\r\n"
+    b"x-ratelimit-limit-requests: 1000000\r\n"
+    b"x-ratelimit-remaining-requests: 999999\r\n"
+    b"x-ratelimit-reset-requests: 4102444800\r\n"
+    b"x-ratelimit-limit-tokens: 1000000000\r\n"
+    b"x-ratelimit-remaining-tokens: 999999999\r\n"
+    b"x-ratelimit-reset-tokens: 60\r\n"
+    b"x-ratelimit-type: user\r\n"
+)
+_STREAM_HEAD = _HEADERS % b"text/event-stream; charset=utf-8" + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    writes: tuple[bytes, ...]
+    seconds_between: float = 0.0
+
+
+@cache
+def reply(model: str) -> Reply | None:
+    """What the server sends for this model; None when it has no such model."""
+    kind, _, size = model.partition("-")
+    make = _KINDS.get(kind)
+    return make(int(size or 0)) if make else None
+
+
+@cache
+def text_length(model: str) -> int:
+    """How many characters of text a client must have read in this model's whole reply."""
+    kind, _, size = model.partition("-")
+    if kind == "plain":
+        return len(_ANSWER)
+    if kind == "event":
+        return len(_long_text(int(size)))
+    return sum(len(_word(number)) for number in range(1 if kind == "hold" else int(size)))
+
+
+def _plain(_: int) -> Reply:
+    body = _json(_completion())
+    return Reply((_HEADERS % b"application/json" + b"Content-Length: %d\r\n\r\n" % len(body) + body,))
+
+
+def _packets(chunks: int) -> Reply:
+    events = [_http_chunk(event) for event in _events(chunks)]
+    return Reply((_STREAM_HEAD, *events, _http_chunk(b"")))
+
+
+def _blocks(chunks: int) -> Reply:
+    return Reply((_STREAM_HEAD, *_cut(b"".join(_events(chunks)), BLOCK), _http_chunk(b"")))
+
+
+def _live(chunks: int) -> Reply:
+    return Reply(_packets(chunks).writes, seconds_between=0.001)
+
+
+def _event(megabytes: int) -> Reply:
+    long = _sse(_chunk({"content": _long_text(megabytes)}))
+    return Reply((_STREAM_HEAD, *_cut(long + _sse(_finish()) + _DONE, BLOCK), _http_chunk(b"")))
+
+
+def _hold(_: int) -> Reply:
+    return Reply((_STREAM_HEAD + _http_chunk(next(_events(1))),))
+
+
+_KINDS: dict[str, Callable[[int], Reply]] = {
+    "plain": _plain,
+    "packets": _packets,
+    "blocks": _blocks,
+    "live": _live,
+    "event": _event,
+    "hold": _hold,
+}
+_DONE = b"data: [DONE]\n\n"
+
+
+def _events(chunks: int) -> Iterator[bytes]:
+    """`chunks` events with text, and the three that end a stream."""
+    for number in range(chunks):
+        role = {} if number else {"role": "assistant"}
+        yield _sse(_chunk({**role, "content": _word(number), "reasoning_content": None, "tool_calls": None}))
+    yield _sse(_finish())
+    yield _sse({**_chunk({}), "choices": [], "usage": _usage(chunks), "cost": {"usd": 0.0001, "diem": 0}})
+    yield _DONE
+
+
+def _word(number: int) -> str:
+    return _WORDS[number % len(_WORDS)]
+
+
+@cache
+def _long_text(megabytes: int) -> str:
+    line = "A line of plain words, as long as they come.\n"
+    return (line * (megabytes * MEGABYTE // len(line) + 1))[: megabytes * MEGABYTE]
+
+
+def _finish() -> dict[str, Any]:
+    return _chunk({"content": ""}, "stop")
+
+
+def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    return {
+        "id": _ID,
+        "object": "chat.completion.chunk",
+        "created": 1780000000,
+        "model": _MODEL,
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}],
+    }
+
+
+def _completion() -> dict[str, Any]:
+    message = {"role": "assistant", "content": _ANSWER, "reasoning_content": None, "tool_calls": []}
+    return {
+        "id": _ID,
+        "object": "chat.completion",
+        "created": 1780000000,
+        "model": _MODEL,
+        "choices": [{"index": 0, "finish_reason": "stop", "logprobs": None, "message": message}],
+        "usage": _usage(30),
+        "cost": {"usd": 0.0001, "diem": 0},
+        "venice_parameters": {
+            "enable_web_search": "off",
+            "enable_web_citations": False,
+            "include_venice_system_prompt": True,
+            "strip_thinking_response": False,
+            "disable_thinking": False,
+        },
+    }
+
+
+def _usage(tokens: int) -> dict[str, int]:
+    return {"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": 10 + tokens}
+
+
+def _sse(chunk: dict[str, Any]) -> bytes:
+    return b"data: " + _json(chunk) + b"\n\n"
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _http_chunk(body: bytes) -> bytes:
+    """`body` as one chunk of chunked transfer encoding; the empty one ends the reply."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+def _cut(body: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(body), size):
+        yield _http_chunk(body[start : start + size])

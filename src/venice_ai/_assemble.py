@@ -1,0 +1,229 @@
+"""The chunks of a stream become one response: every choice, and every field of it.
+
+Venice's chunks are irregular: roles come twice, fields are absent, null or empty alike, usage stands on the last chunk or
+on one of its own, and tool calls that belong together share an index, an id, or neither. Chunks are fed in; what has come
+so far can be asked for at any time.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from .types._base import Model, plain
+from .types.api.chat import ChatCompletionResponse, content_text
+from .types.api.streaming import ChatCompletionChunk
+
+_ENVELOPE = frozenset({"id", "object", "created", "model", "choices"})
+_JOINED = ("reasoning_content", "refusal")
+
+
+class Assembly:
+    """What has come of an answer so far."""
+
+    __slots__ = ("_choices", "_fields", "chunks")
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _Choice] = {}
+        self._fields: dict[str, Any] = {}
+        self.chunks = 0
+        """How many chunks came."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice that began has a finish reason."""
+        return bool(self._choices) and all(choice.finish_reason is not None for choice in self._choices.values())
+
+    @property
+    def usage(self) -> Any:
+        """The usage, once it came."""
+        return self._fields.get("usage")
+
+    def add(self, chunk: ChatCompletionChunk) -> bool:
+        """Takes a chunk in. True if it brought content: text, reasoning, a refusal or a tool call."""
+        fields = vars(chunk)
+        self.chunks += 1
+        if self.chunks == 1 or fields.keys() != _ENVELOPE:
+            self._fields.update({key: value for key, value in fields.items() if key != "choices" and value is not None})
+        content = False
+        choices = fields.get("choices")
+        for position, choice in enumerate(cast("list[Any]", choices) if isinstance(choices, list) else ()):
+            if isinstance(choice, Model):
+                content |= self._choice(choice, position).add(choice.__dict__)
+        return content
+
+    def _choice(self, choice: Model, position: int) -> _Choice:
+        index = vars(choice).get("index")
+        key = index if type(index) is int else position
+        found = self._choices.get(key)
+        if found is None:
+            found = self._choices[key] = _Choice()
+        return found
+
+    def response(self) -> ChatCompletionResponse:
+        """The answer as far as it came. A choice whose end did not come has no finish reason."""
+        fields = cast("dict[str, Any]", plain(self._fields))
+        choices = [choice.json(index) for index, choice in sorted(self._choices.items())]
+        return ChatCompletionResponse._adopt({**fields, "object": "chat.completion", "choices": choices})  # noqa: SLF001
+
+
+class _Choice:
+    """What has come of one choice."""
+
+    __slots__ = ("calls", "finish_reason", "joined", "logprobs", "message", "rest", "text")
+
+    def __init__(self) -> None:
+        self.text: list[str] | None = None
+        self.joined: dict[str, list[str]] = {}
+        self.calls = _Calls()
+        self.logprobs: dict[str, list[Any]] | None = None
+        self.message: dict[str, Any] = {}
+        self.rest: dict[str, Any] = {}
+        self.finish_reason: Any = None
+
+    def add(self, choice: dict[str, Any]) -> bool:
+        content = False
+        for key, value in choice.items():
+            if value is None or key == "index":
+                continue
+            if key == "delta":
+                content = isinstance(value, Model) and self._delta(value.__dict__)
+            elif key == "finish_reason":
+                self.finish_reason = value
+            elif key == "logprobs":
+                self._logprobs(value)
+            else:
+                self.rest[key] = value
+        return content
+
+    def _delta(self, delta: dict[str, Any]) -> bool:
+        content = False
+        for key, value in delta.items():
+            if value is None:
+                continue
+            if key == "content":
+                content |= self._content(value)
+            elif key in _JOINED and isinstance(value, str):
+                self.joined.setdefault(key, []).append(value)
+                content |= bool(value)
+            elif key == "tool_calls" and isinstance(value, list):
+                self.calls.add(cast("list[Any]", value))
+                content |= len(cast("list[Any]", value)) > 0
+            elif key == "reasoning_details" and isinstance(value, list):
+                self.message.setdefault(key, []).extend(cast("list[Any]", value))
+            else:
+                self.message[key] = value
+        return content
+
+    def _content(self, value: Any) -> bool:
+        text = value if isinstance(value, str) else content_text(value)
+        if text is None:
+            return False
+        if self.text is None:
+            self.text = []
+        self.text.append(text)
+        return bool(text)
+
+    def _logprobs(self, value: Any) -> None:
+        """Log probabilities come in OpenAI's shape, lists of tokens by field, or as one token alone."""
+        lists: dict[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {"content": [value]}
+        if "token" in lists:
+            lists = {"content": [lists]}
+        collected = self.logprobs = self.logprobs or {}
+        for name, tokens in lists.items():
+            if isinstance(tokens, list):
+                collected.setdefault(name, []).extend(cast("list[Any]", tokens))
+
+    def json(self, index: int) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": None if self.text is None else "".join(self.text)}
+        message.update(plain(self.message))
+        message.update({name: "".join(texts) for name, texts in self.joined.items()})
+        if self.calls.calls:
+            message["tool_calls"] = [call.json() for call in self.calls.calls]
+        return {
+            "index": index,
+            "message": message,
+            "finish_reason": self.finish_reason,
+            "logprobs": plain(self.logprobs),
+            **plain(self.rest),
+        }
+
+
+class _Calls:
+    """The tool calls of a choice. An index that is sane joins fragments; a new id opens a new call."""
+
+    __slots__ = ("by_index", "calls")
+
+    def __init__(self) -> None:
+        self.calls: list[_Call] = []
+        self.by_index: dict[int, _Call] = {}
+
+    def add(self, fragments: list[Any]) -> None:
+        for fragment in fragments:
+            if isinstance(fragment, Model):
+                given = vars(fragment)
+                index = given.get("index")
+                index = index if type(index) is int and index >= 0 else None
+                call = self._continued(given, index) or self._opened(index)
+                call.add(given)
+
+    def _opened(self, index: int | None) -> _Call:
+        call = _Call()
+        self.calls.append(call)
+        if index is not None:
+            self.by_index[index] = call
+        return call
+
+    def _continued(self, given: dict[str, Any], index: int | None) -> _Call | None:
+        """The call that this fragment goes on with, or None if it opens one."""
+        identity = given.get("id")
+        if identity and index is None:
+            return next((call for call in self.calls if call.fields.get("id") == identity), None)
+        last = self.calls[-1] if self.calls else None
+        call = last if index is None else self.by_index.get(index)
+        return None if call is None or call.ended_by(given) else call
+
+
+class _Call:
+    """One tool call."""
+
+    __slots__ = ("arguments", "fields", "name")
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self.name = ""
+        self.arguments: list[str] = []
+
+    def add(self, fragment: dict[str, Any]) -> None:
+        function = fragment.get("function")
+        self.fields.update(
+            {key: value for key, value in fragment.items() if value is not None and key not in {"function", "index"}}
+        )
+        if isinstance(function, Model):
+            name = function.get("name")
+            if isinstance(name, str) and name != self.name:
+                self.name += name
+            arguments = function.get("arguments")
+            if arguments is not None:
+                self.arguments.append(arguments if isinstance(arguments, str) else json.dumps(plain(arguments)))
+
+    def ended_by(self, fragment: dict[str, Any]) -> bool:
+        """Whether a fragment that could go on with this call belongs to another."""
+        identity = fragment.get("id")
+        if identity:
+            return bool(self.fields.get("id", identity) != identity)
+        function = fragment.get("function")
+        name = function.get("name") if isinstance(function, Model) else None
+        # A name never follows arguments, unless a server repeats it on every fragment.
+        return bool(name and any(self.arguments)) and (name != self.name or self._complete())
+
+    def _complete(self) -> bool:
+        try:
+            json.loads("".join(self.arguments))
+        except ValueError:
+            return False
+        return True
+
+    def json(self) -> dict[str, Any]:
+        call = {"type": "function", **cast("dict[str, Any]", plain(self.fields))}
+        return {**call, "function": {"name": self.name, "arguments": "".join(self.arguments)}}

@@ -1,0 +1,98 @@
+"""One request to its first good reply: send, judge, wait, or raise."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import NamedTuple
+
+from ._config import Timeout
+from ._meta import ResponseMeta
+from ._retry import RetryPolicy
+from ._transport import Clock, Reply, Request, Transport
+from ._wire import refusal
+from .exceptions import APIError
+
+logger = logging.getLogger("venice_ai")
+
+
+class Answer(NamedTuple):
+    """A good reply (status 2xx), what is known of it, and its body unless it is a stream."""
+
+    reply: Reply
+    meta: ResponseMeta
+    body: bytes
+
+
+class Caller:
+    """Sends requests through a transport, again where the policy allows it."""
+
+    def __init__(self, transport: Transport, clock: Clock, policy: RetryPolicy) -> None:
+        self.transport = transport
+        self.clock = clock
+        self.policy = policy
+        self._warned: set[str] = set()
+
+    async def call(self, request: Request) -> Answer:
+        """The first good reply.
+
+        Raises:
+            APIError: the last failure, when it may not be tried again.
+        """
+        began = self.clock.now()
+        attempt = 0
+        while True:
+            attempt += 1
+            request.deadline_seconds = _left(request.timeout, self.clock.now() - began)
+            try:
+                answer = await self._attempt(request, attempt)
+            except APIError as failure:
+                delay = self._delay(request, failure, attempt, self.clock.now() - began)
+                if delay is None:
+                    raise
+                logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
+                await self.clock.sleep(delay)
+            else:
+                self._warn_of_deprecation(answer.meta)
+                return answer
+
+    async def _attempt(self, request: Request, attempt: int) -> Answer:
+        sent = self.clock.now()
+        reply = await self.transport.send(request)
+        meta = ResponseMeta(
+            status_code=reply.status,
+            headers=reply.headers,
+            received_at=self.clock.time(),
+            latency=self.clock.now() - sent,
+            attempts=attempt,
+        )
+        if 200 <= reply.status < 300:
+            body = b"" if request.stream else await reply.read()
+            meta.latency = self.clock.now() - sent
+            return Answer(reply, meta, body)
+        try:
+            raise refusal(reply.status, reply.headers, await reply.read(), meta)
+        finally:
+            reply.close()
+
+    def _delay(self, request: Request, failure: APIError, attempt: int, elapsed: float) -> float | None:
+        delay = self.policy.delay(
+            attempt,
+            failure,
+            idempotent=request.method == "GET",
+            random=random.random(),  # noqa: S311  # spreads retries, keeps no secret
+        )
+        left = _left(request.timeout, elapsed)
+        # Waiting past the deadline would only turn a clear error into a late one.
+        return None if delay is None or (left is not None and delay >= left) else delay
+
+    def _warn_of_deprecation(self, meta: ResponseMeta) -> None:
+        warning = meta.headers.get("x-venice-model-deprecation-warning")
+        if warning and warning not in self._warned:
+            self._warned.add(warning)
+            logger.warning("Venice: %s", meta.deprecation_warning)
+
+
+def _left(timeout: Timeout, elapsed: float) -> float | None:
+    """Seconds left of the deadline; never quite nothing, so that the last attempt fails by its clock and says so."""
+    return None if timeout.deadline is None else max(timeout.deadline - elapsed, 0.001)

@@ -1,0 +1,192 @@
+"""`VeniceClient`: settings in, resources out, lifetime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from ._config import DEFAULT_TIMEOUT, KEY_VARIABLE, Timeout, check_headers, resolve_base_url, resolve_key, timeout_for
+from ._version import __version__
+from .exceptions import AuthenticationError, InvalidRequestError, VeniceError
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    from ._call import Caller
+    from ._transport import Clock, Request, Transport
+    from .resources.chat import Chat
+    from .resources.models import Models
+
+
+class VeniceClient:
+    """A client of Venice's Chat Completions API.
+
+    Making one costs next to nothing and never touches the network; what is heavy is imported when the first request is
+    sent. Close it with `close()` or `async with`. It may be used from several event loops, also one after the other.
+
+    Args:
+        api_key: the key; else the variable `VENICE_API_KEY`. Without one, `models` works, and chats raise.
+        base_url: root of the API; else the variable `VENICE_BASE_URL`; else `https://api.venice.ai/api/v1`.
+        timeout: seconds, or the five clocks. A number is the deadline of plain calls, and limits the wait for the first
+            chunk and between bytes of streams.
+        max_retries: how often a failed request is sent again, from 0, where that is safe.
+        retry_timeouts: also send again what ran out of time or lost its connection, and may have been billed.
+        headers: HTTP headers for every request.
+        proxy: address of an HTTP proxy; else the environment's, if `trust_env`.
+        trust_env: heed `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+        ssl_context: the TLS context to use; else one with the operating system's trust store.
+        ca_bundle: path of a file with certificates to trust instead of the operating system's.
+        transport: what sends the requests, in place of HTTP; then the settings of HTTP have no effect.
+        clock: what waits are slept on, in place of the system's clock.
+
+    Raises:
+        InvalidRequestError: an argument is not allowed.
+        AuthenticationError: the key holds characters that a header cannot carry.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int = 2,
+        retry_timeouts: bool = False,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+        ca_bundle: str | None = None,
+        transport: Transport | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
+            raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
+        self._api_key = resolve_key(api_key)
+        self.base_url = resolve_base_url(base_url)
+        """Root of the API, without a trailing slash."""
+        self._timeouts = (
+            timeout_for(timeout, DEFAULT_TIMEOUT, stream=False),
+            timeout_for(timeout, DEFAULT_TIMEOUT, stream=True),
+        )
+        self._max_retries = max_retries
+        self._retry_timeouts = retry_timeouts
+        self._headers = check_headers(headers)
+        self._http = {"proxy": proxy, "trust_env": trust_env, "ssl_context": ssl_context, "ca_bundle": ca_bundle}
+        self._transport = transport
+        self._clock = clock
+        self._closed = False
+        _check_http(proxy, ca_bundle)
+
+    @cached_property
+    def chat(self) -> Chat:
+        """Chats: `client.chat.completions`."""
+        from .resources.chat import Chat
+
+        return Chat(self)
+
+    @cached_property
+    def models(self) -> Models:
+        """The catalogue of models."""
+        from .resources.models import Models
+
+        return Models(self)
+
+    @cached_property
+    def caller(self) -> Caller:
+        """What sends requests and tries them again."""
+        from ._call import Caller
+        from ._retry import RetryPolicy
+        from ._transport import SystemClock
+
+        policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
+        return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        stream: bool = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        needs_key: bool = False,
+    ) -> Request:
+        """A request to this API, with this client's headers and clocks.
+
+        Raises:
+            AuthenticationError: it needs a key and there is none.
+            InvalidRequestError: a header or a time limit is not allowed.
+            VeniceError: the client was closed.
+        """
+        from ._transport import Request
+
+        if self._closed:
+            raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
+        headers = dict(self._base_headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if stream:
+            headers["Accept"] = "text/event-stream"
+        if extra_headers:
+            headers = _merged(headers, check_headers(extra_headers))
+        if needs_key and self._api_key is None and not _SIGNED.intersection(map(str.lower, headers)):
+            raise AuthenticationError(
+                f"no API key: pass api_key=... or set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)"
+            )
+        limits = timeout_for(timeout, self._timeouts[stream], stream=stream)
+        return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
+
+    @cached_property
+    def _base_headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json", "User-Agent": f"venice-chat/{__version__}"}
+        if self._api_key is not None:
+            headers["Authorization"] = f"Bearer {self._api_key}"
+        return _merged(headers, self._headers)
+
+    def _http_transport(self) -> Transport:
+        from ._http import AiohttpTransport
+
+        settings: dict[str, Any] = self._http
+        return AiohttpTransport(**settings)
+
+    async def close(self) -> None:
+        """Closes every connection. May be called often."""
+        self._closed = True
+        if "caller" in self.__dict__:
+            await self.caller.transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._closed = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        key = "with a key" if self._api_key else "without a key"
+        return f"<VeniceClient of {self.base_url} {key}{', closed' if self._closed else ''}>"
+
+
+_SIGNED = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
+
+
+def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Headers in which the others win, whatever the case of their names."""
+    names = {name.lower() for name in others}
+    return {name: value for name, value in headers.items() if name.lower() not in names} | dict(others)
+
+
+def _check_http(proxy: str | None, ca_bundle: str | None) -> None:
+    if proxy is not None and not (isinstance(proxy, str) and proxy.startswith(("http://", "https://"))):
+        raise InvalidRequestError("proxy must be an address such as 'http://proxy.example:8080'")
+    if ca_bundle is not None:
+        import os
+
+        if not os.path.isfile(ca_bundle):  # noqa: PTH113  # pathlib is not worth its start-up here
+            raise InvalidRequestError(f"ca_bundle={ca_bundle!r} is not a file")

@@ -1,0 +1,154 @@
+"""Settings: argument, else environment, else default. Nothing here reads a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import EllipsisType
+from typing import Final
+
+from .exceptions import AuthenticationError, InvalidRequestError
+
+DEFAULT_BASE_URL: Final = "https://api.venice.ai/api/v1"
+KEY_VARIABLE: Final = "VENICE_API_KEY"
+BASE_URL_VARIABLE: Final = "VENICE_BASE_URL"
+
+_STREAM_IDLE_SECONDS = 60.0
+_PLAIN_SECONDS = 300.0
+
+
+def _seconds(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise InvalidRequestError(f"{name}={value!r} must be a number of seconds above 0, or None")
+    return float(value)
+
+
+class Timeout:
+    """The five clocks, in seconds, each above 0; None switches one off.
+
+    Args:
+        connect: until the connection stands.
+        first_chunk: from sending the request to the first byte of a stream's body.
+        idle: without any byte of a stream (60 unless given); for plain calls, from the request to the end of the answer
+            (300 unless given).
+        progress: without content in a stream; comments and empty chunks do not count.
+        deadline: the whole call with its retries and waits, and with the whole stream.
+
+    Raises:
+        InvalidRequestError: a clock is not a positive number.
+    """
+
+    __slots__ = ("_plain", "connect", "deadline", "first_chunk", "idle", "progress")
+
+    def __init__(
+        self,
+        *,
+        connect: float | None = 10.0,
+        first_chunk: float | None = 300.0,
+        idle: float | EllipsisType | None = ...,
+        progress: float | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.connect = _seconds("connect", connect)
+        self.first_chunk = _seconds("first_chunk", first_chunk)
+        self.idle = _STREAM_IDLE_SECONDS if isinstance(idle, EllipsisType) else _seconds("idle", idle)
+        self._plain = _PLAIN_SECONDS if isinstance(idle, EllipsisType) else self.idle
+        self.progress = _seconds("progress", progress)
+        self.deadline = _seconds("deadline", deadline)
+
+    @property
+    def plain(self) -> float | None:
+        """Seconds from the request to the end of the answer of a plain call."""
+        return self._plain
+
+    def __repr__(self) -> str:
+        clocks = ("connect", "first_chunk", "idle", "progress", "deadline")
+        return f"Timeout({', '.join(f'{name}={getattr(self, name)!r}' for name in clocks)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Timeout) and (repr(self), self.plain) == (repr(other), other.plain)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+DEFAULT_TIMEOUT: Final = Timeout()
+
+
+def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool) -> Timeout:
+    """The clocks of one call. A number is the deadline of a plain call; for a stream it is `first_chunk` and `idle`.
+
+    Raises:
+        InvalidRequestError: `value` is none of these.
+    """
+    if value is None:
+        return default
+    if isinstance(value, Timeout):
+        return value
+    seconds = _seconds("timeout", value)
+    if stream:
+        return Timeout(
+            connect=default.connect,
+            first_chunk=seconds,
+            idle=seconds,
+            progress=default.progress,
+            deadline=default.deadline,
+        )
+    return Timeout(connect=default.connect, first_chunk=default.first_chunk, progress=default.progress, deadline=seconds)
+
+
+def resolve_key(argument: str | None) -> str | None:
+    """The API key from the argument or `VENICE_API_KEY`; None if there is none. Blanks around it do not count.
+
+    Raises:
+        AuthenticationError: the key holds characters that no HTTP header can carry.
+    """
+    value = os.environ.get(KEY_VARIABLE) if argument is None else argument
+    key = (value or "").strip()
+    if not key:
+        return None
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise AuthenticationError(
+            f"the API key has blanks or characters that a header cannot carry; copy it again ({KEY_VARIABLE} or api_key=)"
+        )
+    return key
+
+
+def resolve_base_url(argument: str | None) -> str:
+    """The root of the API from the argument, `VENICE_BASE_URL` or the default, without a trailing slash.
+
+    Raises:
+        InvalidRequestError: it is not an absolute http(s) address, or holds a user name, a query or a fragment.
+    """
+    from urllib.parse import urlsplit
+
+    value = (argument if argument is not None else os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL).strip()
+    hint = f"pass base_url=... or set {BASE_URL_VARIABLE}, for example {DEFAULT_BASE_URL!r}"
+    try:
+        parts = urlsplit(value)
+        port_is_legal = parts.port is None or parts.port > 0
+    except ValueError:
+        raise InvalidRequestError(f"base_url={value!r} is not an address; {hint}") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_legal or any(map(str.isspace, value)):
+        raise InvalidRequestError(f"base_url={value!r} is not an absolute http(s) address; {hint}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise InvalidRequestError(f"base_url must not hold a user name, a query or a fragment; {hint}")
+    return value.rstrip("/")
+
+
+def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """A copy of additional headers.
+
+    Raises:
+        InvalidRequestError: a name or value cannot stand in an HTTP header.
+    """
+    checked: dict[str, str] = {}
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not name.isascii() or not name or set(name) & set(" \t\r\n:"):
+            raise InvalidRequestError(f"{name!r} is not the name of an HTTP header")
+        if not isinstance(value, str) or set(value) & set("\r\n\0"):
+            raise InvalidRequestError(f"the value of the header {name!r} must be text without line breaks")
+        checked[name] = value
+    return checked

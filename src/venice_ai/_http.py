@@ -1,0 +1,274 @@
+"""aiohttp behind the transport port: pools, TLS, proxies, the clocks.
+
+A session belongs to the event loop it was made on, so there is one for each running loop. It is owned by an async
+generator that is left open: event loops close those when they shut down (`loop.shutdown_asyncgens`, which `asyncio.run`
+calls), and so a client that outlives its loop leaves nothing unclosed behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from ._clocks import Watch, timed_out
+from ._meta import Headers
+from ._retry import ConnectFailure, ConnectTimeout
+from ._transport import Reply, Request
+from .exceptions import APIConnectionError
+
+# After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
+_DRAIN_SECONDS = 0.1
+_HEADER_BYTES = 65_536
+
+
+class AiohttpTransport:
+    """Sends requests with aiohttp, on one connection pool for each event loop."""
+
+    def __init__(
+        self,
+        *,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+        ca_bundle: str | None = None,
+    ) -> None:
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._ssl = ssl_context
+        self._ca_bundle = ca_bundle
+        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
+        self._routes: dict[str, URL | None] = {}
+        self._urls: dict[str, URL] = {}
+
+    async def send(self, request: Request) -> Reply:
+        """The reply, once its headers are here; for plain calls, once its body is."""
+        session = (await self._session(request.url)).client
+        limits = request.timeout
+        clock, seconds = _shortest(request)
+        started = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(seconds):
+                response = await session.request(
+                    request.method,
+                    self._url(request.url),
+                    data=request.body,
+                    headers=CIMultiDict(request.headers),
+                    proxy=self._route(request.url),
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect),
+                )
+                if request.stream and response.status < 300:
+                    return _StreamedReply(response, request, started)
+                return _PlainReply(response, await _body(response))
+        except aiohttp.ConnectionTimeoutError:
+            raise timed_out("connect", limits.connect or 0, ConnectTimeout) from None
+        except TimeoutError:
+            raise timed_out(clock, seconds or 0) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _connection_error(error, request.url) from error
+
+    async def aclose(self) -> None:
+        """Closes the pools of every loop that still runs; those of closed loops went with them."""
+        sessions, self._sessions = self._sessions, {}
+        for loop, session in sessions.items():
+            if loop is asyncio.get_running_loop():
+                await session.aclose()
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(session.aclose(), loop))
+
+    async def _session(self, url: str) -> _Session:
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None or session.client.closed:
+            for closed in [other for other in self._sessions if other.is_closed()]:
+                del self._sessions[closed]
+            context = self._tls() if url.startswith("https:") else None
+            session = self._sessions[loop] = await _Session.open(context)
+        return session
+
+    def _tls(self) -> ssl.SSLContext:
+        """The caller's context; else one that trusts a bundle, or what the operating system trusts."""
+        if self._ssl is None:
+            if self._ca_bundle is not None:
+                self._ssl = ssl.create_default_context(cafile=self._ca_bundle)
+            else:
+                import truststore
+
+                self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return self._ssl
+
+    def _url(self, url: str) -> URL:
+        # Few addresses, many calls: parsing each once is a tenth of a small call's cost.
+        found = self._urls.get(url)
+        if found is None:
+            if len(self._urls) > 100:
+                self._urls.clear()
+            found = self._urls[url] = URL(url)
+        return found
+
+    def _route(self, url: str) -> URL | None:
+        """The proxy for an address: the caller's, else the environment's. Looked up once for each origin.
+
+        aiohttp's own `trust_env` would read the environment on every call, and send passwords from ~/.netrc.
+        """
+        parts = urlsplit(url)
+        if parts.netloc not in self._routes:
+            proxy = self._proxy
+            if proxy is None and self._trust_env and not proxy_bypass(parts.hostname or ""):
+                proxies = getproxies()
+                proxy = proxies.get(parts.scheme) or proxies.get("all")
+            self._routes[parts.netloc] = URL(proxy) if proxy else None
+        return self._routes[parts.netloc]
+
+
+class _Session:
+    """An aiohttp session, owned by an async generator that the event loop closes with itself."""
+
+    def __init__(self, client: aiohttp.ClientSession, owner: AsyncGenerator[aiohttp.ClientSession, None]) -> None:
+        self.client = client
+        self._owner = owner
+
+    @classmethod
+    async def open(cls, context: ssl.SSLContext | None) -> _Session:
+        owner = cls._own(context)
+        return cls(await anext(owner), owner)
+
+    @staticmethod
+    async def _own(context: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.ClientSession, None]:
+        connector = aiohttp.TCPConnector(limit=0, ssl=context if context is not None else True)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
+        ) as client:
+            yield client
+
+    async def aclose(self) -> None:
+        await self._owner.aclose()
+
+
+class _PlainReply:
+    """A reply whose body is here."""
+
+    __slots__ = ("_body", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
+        self.status = response.status
+        self.headers = Headers(response.raw_headers)
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    async def drain(self) -> None:
+        pass
+
+    def progressed(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _StreamedReply:
+    """A reply whose body is read as it arrives, under the clocks of its request."""
+
+    __slots__ = ("_response", "_url", "_watch", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, request: Request, started: float) -> None:
+        self.status = response.status
+        self.headers = Headers(response.raw_headers)
+        self._response = response
+        self._url = request.url
+        self._watch = Watch(request, started, response.close)
+
+    async def read(self) -> bytes:
+        return b"".join([piece async for piece in self.pieces()])
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        read = self._response.content.readany
+        received = self._watch.received
+        while True:
+            try:
+                piece = await read()
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                if self._watch.expired is not None:
+                    raise self._watch.expired from None
+                raise _connection_error(error, self._url) from error
+            if not piece:
+                self._watch.close()
+                return
+            received()
+            yield piece
+
+    async def drain(self) -> None:
+        if self._response.content.at_eof():
+            return
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self._response.content.readany()
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+            return  # the answer is complete; only the connection is not kept
+
+    def progressed(self) -> None:
+        self._watch.progressed()
+
+    def close(self) -> None:
+        self._watch.close()
+        self._response.release()
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await response.read()
+    except BaseException:
+        response.close()
+        raise
+
+
+def _shortest(request: Request) -> tuple[str, float | None]:
+    """The clock that limits the wait for a plain answer, or for a stream's headers, and its seconds."""
+    limits = request.timeout
+    limit = limits.first_chunk if request.stream else limits.plain
+    name = "first_chunk" if request.stream else "plain"
+    left = request.deadline_seconds
+    if left is not None and (limit is None or left < limit):
+        return "deadline", left
+    return name, limit
+
+
+def _connection_error(error: Exception, url: str) -> APIConnectionError:
+    """What an error of aiohttp or of the operating system means to a caller."""
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    if isinstance(
+        error,
+        aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | aiohttp.ServerFingerprintMismatch,
+    ):
+        return ConnectFailure(
+            f"no trusted TLS connection to {host}: {error}. If your network has a certificate authority of its own, add it to "
+            "the operating system's trust store or pass ca_bundle=..."
+        )
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return ConnectFailure(
+            f"the proxy did not connect to {host}: {_words(error)}. Check proxy=... or the *_PROXY variables."
+        )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ConnectFailure(f"cannot connect to {host}: {_words(error)}. Is base_url right, and does the server run?")
+    return APIConnectionError(f"the connection to {host} broke: {_words(error)}. The call may have been billed.")
+
+
+def _words(error: Any) -> str:
+    reason = getattr(error, "os_error", None) or error
+    return str(getattr(reason, "strerror", None) or reason) or type(error).__name__

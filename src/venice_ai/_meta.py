@@ -1,0 +1,99 @@
+"""What an HTTP exchange said beside its body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ._rate import RateLimits, rate_limits
+
+
+class Headers(Mapping[str, str]):
+    """HTTP headers: names in any case; a repeated header's values are joined with a comma (RFC 9110, section 5.3)."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: Iterable[tuple[bytes | str, bytes | str]] = ()) -> None:
+        self._pairs = pairs if isinstance(pairs, (tuple, list)) else list(pairs)
+
+    def __getitem__(self, name: str) -> str:
+        # Few headers of few replies are ever looked at, so they stay as they came.
+        wanted, size = name.lower(), len(name)
+        found = [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == wanted]
+        if not found:
+            raise KeyError(name)
+        return ", ".join(found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(_str(name).lower() for name, _ in self._pairs))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __repr__(self) -> str:
+        return f"Headers({dict(self)!r})"
+
+
+@dataclass(slots=True)
+class ResponseMeta:
+    """Status, headers and timing of one reply. Times are in seconds."""
+
+    status_code: int
+    headers: Headers
+    received_at: float
+    """Unix time at which the reply's headers came."""
+    latency: float
+    """From sending the request (its last attempt) to the reply's headers; for plain calls, to its end."""
+    time_to_first_chunk: float | None = None
+    """From sending the request to the first chunk of a stream."""
+    attempts: int = 1
+    """How often the request was sent."""
+    body_id: str | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        """What to tell Venice's support: the `CF-RAY` header, else the completion's id."""
+        return self.headers.get("cf-ray") or self.body_id
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """What is left of the rate limits, and when they reset (seconds from `received_at`)."""
+        return rate_limits(self.headers, self.received_at)
+
+    @property
+    def balance_usd(self) -> float | None:
+        """US dollars on the account before the call; None where not said."""
+        return _float(self.headers.get("x-venice-balance-usd"))
+
+    @property
+    def balance_diem(self) -> float | None:
+        """DIEM on the account before the call; None where not said."""
+        return _float(self.headers.get("x-venice-balance-diem"))
+
+    @property
+    def deprecation_warning(self) -> str | None:
+        """Venice's warning that the model will be retired, with the date where it gives one."""
+        warning = self.headers.get("x-venice-model-deprecation-warning") or self.headers.get("x-venice-deprecated")
+        date = self.headers.get("x-venice-model-deprecation-date") or self.headers.get("sunset")
+        return f"{warning} ({date})" if warning and date else warning or (date and f"deprecated: {date}")
+
+    @property
+    def venice_version(self) -> str | None:
+        """The revision of the service that answered."""
+        return self.headers.get("x-venice-version")
+
+    @property
+    def model_id(self) -> str | None:
+        """The model that ran, by its header."""
+        return self.headers.get("x-venice-model-id")
+
+
+def _str(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+
+
+def _float(value: str | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None

@@ -1,0 +1,105 @@
+"""What the rate-limit headers say, in seconds from now.
+
+Venice's sources give the reset headers in three units: seconds from now, Unix seconds, Unix milliseconds. The magnitude
+tells them apart. `Retry-After` is RFC 9110, section 10.2.3 (seconds or a date); fractions of seconds are seen too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MAX_RESET_SECONDS = 86_400.0
+FAILURE_BLOCK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """The limits a reply named; None where it named none. Resets are seconds from the reply."""
+
+    limit_requests: int | None = None
+    remaining_requests: int | None = None
+    reset_requests_seconds: float | None = None
+    limit_tokens: int | None = None
+    remaining_tokens: int | None = None
+    reset_tokens_seconds: float | None = None
+    remaining_failures: int | None = None
+    """Failed requests that are left before Venice blocks everything for a while."""
+    reset_failures_seconds: float | None = None
+    type: str | None = None
+    """Whose limit it is: `user`, `api_key` or `global`."""
+
+
+def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
+    """The limits in a reply's headers (looked up in lower case); `now` is Unix time in seconds."""
+    return RateLimits(
+        limit_requests=_count(headers.get("x-ratelimit-limit-requests")),
+        remaining_requests=_count(headers.get("x-ratelimit-remaining-requests")),
+        reset_requests_seconds=reset_seconds(headers.get("x-ratelimit-reset-requests"), now),
+        limit_tokens=_count(headers.get("x-ratelimit-limit-tokens")),
+        remaining_tokens=_count(headers.get("x-ratelimit-remaining-tokens")),
+        reset_tokens_seconds=reset_seconds(headers.get("x-ratelimit-reset-tokens"), now),
+        remaining_failures=_count(headers.get("x-ratelimit-remaining")),
+        reset_failures_seconds=reset_seconds(headers.get("x-ratelimit-resets"), now),
+        type=headers.get("x-ratelimit-type"),
+    )
+
+
+def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float | None:
+    """How long an unsuccessful reply asks to wait, or None if it does not say."""
+    if status not in {429, 503}:
+        return retry_after(headers.get("retry-after"), now)
+    limits = rate_limits(headers, now)
+    waits = [
+        retry_after(headers.get("retry-after"), now),
+        limits.reset_requests_seconds if limits.remaining_requests == 0 else None,
+        limits.reset_tokens_seconds if limits.remaining_tokens == 0 else None,
+    ]
+    if limits.remaining_failures == 0 and status == 429:
+        # The block lasts at least this long, whatever the reset says.
+        waits.append(max(limits.reset_failures_seconds or 0.0, FAILURE_BLOCK_SECONDS))
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """`Retry-After` as seconds from `now` (Unix time), or None if there is none or it cannot be read."""
+    if value is None:
+        return None
+    seconds = _number(value)
+    if seconds is None:
+        seconds = _date(value, now)
+    return None if seconds is None or seconds < 0 else seconds
+
+
+def reset_seconds(value: str | None, now: float) -> float | None:
+    """A reset header in any of its units as seconds from `now`, never negative, at most a day."""
+    number = None if value is None else _number(value)
+    if number is None:
+        return None
+    if number >= 1e11:
+        number = number / 1000 - now
+    elif number >= 1e9:
+        number -= now
+    return min(max(number, 0.0), MAX_RESET_SECONDS)
+
+
+def _number(value: str) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if number == number and abs(number) != float("inf") else None  # noqa: PLR0124  # not a number
+
+
+def _count(value: str | None) -> int | None:
+    number = None if value is None else _number(value)
+    return None if number is None else int(number)
+
+
+def _date(value: str, now: float) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - now, 0.0)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,65 @@
+"""May this failure be tried again, and after how long.
+
+A chat call has no idempotency key: what may have been answered may have been billed. So a POST is sent again only when
+the server said no, or could not be reached; never after a time limit ran out, unless the caller asks for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .exceptions import APIConnectionError, APIError, APITimeoutError, RateLimitError
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When and how often to try again."""
+
+    retries: int = 2
+    """Further attempts after the first."""
+    first_delay: float = 0.5
+    max_delay: float = 8.0
+    """Backoff in seconds: the first delay doubles with each attempt up to this."""
+    max_wait: float = 60.0
+    """A longer wait, in seconds, that the server asks for is not waited: the error is raised at once."""
+    retry_timeouts: bool = False
+    """Also try POSTs again that ran out of time or lost their connection, and may have been billed."""
+
+    def delay(self, attempt: int, failure: APIError, *, idempotent: bool, random: float) -> float | None:
+        """Seconds to wait before the next attempt, or None to give up.
+
+        Args:
+            attempt: how many attempts were made, from 1.
+            failure: what the last one ended with.
+            idempotent: whether sending it twice does no harm (a GET).
+            random: a number in [0, 1) that spreads the waits.
+        """
+        if attempt > self._retries(failure, idempotent=idempotent or self.retry_timeouts):
+            return None
+        backoff = min(self.first_delay * 2.0 ** (attempt - 1), self.max_delay) * (1 - 0.25 * random)
+        wait = failure.retry_after_seconds
+        if wait is None:
+            return backoff
+        # A little above what was asked, so that many callers do not come back in the same instant.
+        return None if wait > self.max_wait else wait + 0.1 * backoff
+
+    def _retries(self, failure: APIError, *, idempotent: bool) -> int:
+        """How many further attempts this kind of failure is worth."""
+        if isinstance(failure, APIConnectionError):
+            unsent = isinstance(failure, ConnectFailure) or idempotent
+            return self.retries if unsent else 0
+        if isinstance(failure, RateLimitError) or failure.status_code in {502, 503}:
+            return self.retries
+        if failure.status_code == 500:
+            return self.retries if idempotent else min(self.retries, 1)
+        if failure.status_code == 504:
+            return self.retries if idempotent else 0
+        return 0
+
+
+class ConnectFailure(APIConnectionError):
+    """The connection could not be made, so nothing was sent."""
+
+
+class ConnectTimeout(ConnectFailure, APITimeoutError):
+    """The connection was not made in time, so nothing was sent."""

@@ -1,0 +1,154 @@
+"""Server-sent events: bytes to events for the client, an event to bytes for the emulator.
+
+Framing is the WHATWG's (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream): lines end
+with LF, CR or CRLF; a byte order mark at the start is skipped; a line that begins with a colon is a comment; the `data`
+lines of an event are joined with LF; a blank line ends the event. Only the data and the type of an event are of interest
+here. Bytes are fed as they arrive, cut anywhere. Data stays bytes: a character cut in two is whole again by then.
+
+Nearly every block is `data: ...` and a blank line with LF endings, so that case is split off directly; everything else
+goes line by line through the rules. The position up to which the buffer was searched is kept, so that one event of many
+megabytes is searched once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One event: its data, and its type where the server named one."""
+
+    data: bytes
+    type: bytes = b""
+
+
+class EventParser:
+    """Feed it bytes, get events. `finish` gives the last one, if the server left out its blank line."""
+
+    __slots__ = ("_buffer", "_data", "_line_mode", "_searched", "_started", "_type")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._started = False
+        # Lines of an event that came in another form than the usual one are collected here.
+        self._data: list[bytes] = []
+        self._type = b""
+        self._line_mode = False
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """The events that this piece completes."""
+        buffer = self._buffer
+        if not self._started:
+            buffer += piece
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                return []
+            self._started = True
+            if buffer.startswith(_BOM):
+                del buffer[: len(_BOM)]
+        elif not buffer and not self._line_mode and piece.endswith(b"\n\n") and b"\r" not in piece:
+            return self._blocks(piece)
+        else:
+            buffer += piece
+        return self._whole_blocks() if not self._line_mode else list(self._lines())
+
+    def finish(self) -> list[Event]:
+        """What the end of the stream completes.
+
+        The WHATWG rules would drop an event without its blank line; servers forget it after the last one, and JSON that is
+        whole is worth having: whoever reads the data sees whether it is.
+        """
+        events = list(self._lines(at_end=True))
+        if self._data:
+            events.append(self._dispatch())
+        return events
+
+    def _whole_blocks(self) -> list[Event]:
+        """Events up to the last blank line, leaving the rest for the next piece."""
+        buffer = self._buffer
+        # A CR may be the first half of a CRLF, or an ending of its own: those go by the full rules from here on.
+        if buffer.find(b"\r", max(self._searched - 1, 0)) >= 0:
+            self._line_mode = True
+            self._searched = 0
+            return list(self._lines())
+        end = buffer.rfind(b"\n\n", max(self._searched - 1, 0))
+        if end < 0:
+            self._searched = len(buffer)
+            return []
+        whole = bytes(buffer[: end + 2])
+        del buffer[: end + 2]
+        self._searched = len(buffer)
+        return self._blocks(whole)
+
+    def _blocks(self, whole: bytes) -> list[Event]:
+        events: list[Event] = []
+        for block in whole.split(b"\n\n"):
+            if block.startswith(b"data: ") and b"\n" not in block:
+                events.append(Event(block[6:]))
+            elif block:
+                for line in block.split(b"\n"):
+                    self._line(line)
+                if self._data:
+                    events.append(self._dispatch())
+                self._type = b""
+        return events
+
+    def _lines(self, *, at_end: bool = False) -> Iterator[Event]:
+        """Line by line, for streams with CRs in them and for what is left at the end."""
+        buffer = self._buffer
+        start = 0
+        position = self._searched
+        while True:
+            end, after = _line_end(buffer, position, at_end=at_end)
+            if end < 0:
+                break
+            line = bytes(buffer[start:end])
+            start = position = after
+            if line:
+                self._line(line)
+            else:
+                if self._data:
+                    yield self._dispatch()
+                self._type = b""
+        if at_end and start < len(buffer):
+            self._line(bytes(buffer[start:]))
+            start = len(buffer)
+        del buffer[:start]
+        # A CR at the very end is looked at again once it is known whether an LF follows.
+        self._searched = max(len(buffer) - 1, 0)
+
+    def _line(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._type = value
+
+    def _dispatch(self) -> Event:
+        event = Event(b"\n".join(self._data), self._type)
+        self._data = []
+        self._type = b""
+        return event
+
+
+def _line_end(buffer: bytearray, position: int, *, at_end: bool) -> tuple[int, int]:
+    """Where the next line ends and where the one after it begins; (-1, -1) if that is not known yet."""
+    lf = buffer.find(b"\n", position)
+    cr = buffer.find(b"\r", position, lf if lf >= 0 else len(buffer))
+    if cr < 0:
+        return (lf, lf + 1) if lf >= 0 else (-1, -1)
+    if cr + 1 == lf:
+        return cr, cr + 2
+    if cr + 1 == len(buffer) and not at_end:
+        return -1, -1
+    return cr, cr + 1
+
+
+def encode(data: bytes, type: str | None = None) -> bytes:  # noqa: A002  # the standard's own word
+    """One event on the wire. Data with line breaks becomes several `data` lines."""
+    head = b"" if type is None else b"event: " + type.encode() + b"\n"
+    return head + b"".join(b"data: " + line + b"\n" for line in data.split(b"\n")) + b"\n"

@@ -1,0 +1,128 @@
+"""The port to the outside: a request goes in, a reply comes out; and the clock that waits are slept on.
+
+`Transport` and `Clock` are all that the package asks of the world. `_http.py` stands behind the first in life, the
+emulator offers one that answers in process, and a caller may bring another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from ._config import Timeout
+from ._meta import Headers
+
+_SECRET_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x", "proxy-authorization", "cookie"})
+
+
+class Request:
+    """One HTTP request, ready to be sent."""
+
+    __slots__ = ("body", "deadline_seconds", "headers", "method", "stream", "timeout", "url")
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: dict[str, str],
+        body: bytes | None,
+        timeout: Timeout,
+        stream: bool = False,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.timeout = timeout
+        self.stream = stream
+        """Whether the body of the reply is read piece by piece."""
+        self.deadline_seconds: float | None = None
+        """What is left of the whole call's deadline when the request is sent."""
+
+    def __repr__(self) -> str:
+        # The body holds the prompt and some headers hold keys: neither belongs in a log.
+        headers = {name: "***" if name.lower() in _SECRET_HEADERS else value for name, value in self.headers.items()}
+        return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
+
+
+class Reply(Protocol):
+    """The answer to a request: its status and headers, and a body that is still to be read.
+
+    Reading raises `APITimeoutError` when a clock of the request ran out, `APIConnectionError` when the connection broke.
+    """
+
+    status: int
+    headers: Headers
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; ends where the body ends, and raises where it broke off."""
+        ...
+
+    async def drain(self) -> None:
+        """After the last event, waits a moment for the body's end, so that the connection can serve again."""
+        ...
+
+    def progressed(self) -> None:
+        """Tells the `progress` clock that content came."""
+        ...
+
+    def close(self) -> None:
+        """Drops the connection unless the body was read to its end. May be called often, and while reading."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends requests."""
+
+    async def send(self, request: Request) -> Reply:
+        """The reply, once its headers are here.
+
+        Raises:
+            APIConnectionError: there is none (`ConnectFailure` where nothing was sent).
+            APITimeoutError: not in time.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        ...
+
+
+class Clock(Protocol):
+    """Time. Tests stand behind it and record."""
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes forward."""
+        ...
+
+    def time(self) -> float:
+        """Unix time in seconds."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock and the event loop's sleep."""
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes forward."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Unix time in seconds."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits."""
+        import asyncio
+
+        await asyncio.sleep(seconds)

@@ -1,0 +1,281 @@
+"""Arguments become a request body; bytes become an answer, a chunk, or an error.
+
+What we send is checked here, once, against `types/api/params.py`. What we receive is believed as far as it goes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, cast
+from warnings import warn
+
+import msgspec
+
+from ._meta import Headers, ResponseMeta
+from ._rate import wait_seconds
+from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, error_for
+from .types._base import Model, plain
+from .types.api.chat import ChatCompletionResponse, Message
+from .types.api.params import ChatParams, Conversation, VeniceSwitches
+from .types.api.streaming import ChatCompletionChunk
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder(enc_hook=plain).encode
+_KNOWN = frozenset(ChatParams.__annotations__)
+
+# -- out -----------------------------------------------------------------------------------------------------------------
+
+
+def chat_body(*, model: str, messages: Iterable[Message], stream: bool, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a chat request, checked. Nothing the caller did not give is in it, except the usage of a stream.
+
+    Raises:
+        InvalidRequestError: a parameter has no such value; it names the parameter, the value and what is allowed.
+        TypeError: `max_tokens` was given.
+    """
+    if "max_tokens" in params:
+        raise TypeError("max_tokens is not a parameter; use max_completion_tokens, which also counts reasoning tokens")
+    body: dict[str, Any] = {"model": _model(model), "messages": _messages(messages)}
+    given = {name: _parameter(name, value) for name, value in params.items() if value is not None}
+    if known := {name: value for name, value in given.items() if name in _KNOWN}:
+        _check_params(known)
+    if stream:
+        body["stream"] = True
+        given.setdefault("stream_options", {"include_usage": True})
+    body.update(given)
+    return body
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """The body as JSON: the same body is always the same bytes.
+
+    Raises:
+        InvalidRequestError: something in it cannot be JSON.
+    """
+    try:
+        return _encode(body)
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from error
+
+
+def _model(model: object) -> str:
+    name = model.strip() if isinstance(model, str) else ""
+    if not name or not name.isprintable():
+        raise InvalidRequestError(
+            f"model={model!r} is not a model id; client.models.resolve_chat() finds one, client.models.list() shows all"
+        )
+    return name
+
+
+def _messages(messages: object) -> list[Any]:
+    if isinstance(messages, (str, bytes, Mapping, Model)) or not isinstance(messages, Iterable):
+        raise InvalidRequestError(
+            f"messages must be a list of messages, not {_kind(cast('object', messages))}; "
+            'for one question: messages=[{"role": "user", "content": "..."}]'
+        )
+    given = [_message(message) for message in cast("Iterable[Any]", messages)]
+    if not given:
+        raise InvalidRequestError('messages is empty; give at least one, as {"role": "user", "content": "..."}')
+    try:
+        msgspec.convert({"messages": given}, Conversation)
+    except msgspec.ValidationError as error:
+        reason, path = _split(error)
+        # The value itself may be the prompt, which belongs in no error.
+        raise InvalidRequestError(
+            f"{'.'.join(path) or 'messages'} is not allowed: {reason}{_allowed(Conversation, path)}"
+        ) from None
+    return given
+
+
+def _message(message: object) -> Any:
+    if not isinstance(message, (Mapping, Model)) and hasattr(message, "model_dump"):
+        message = cast("Any", message).model_dump(exclude_none=True)  # a pydantic model of the caller's
+    copy: Any = plain(message)
+    if isinstance(copy, dict) and "reasoning_details" in copy and copy["reasoning_details"] is None:
+        # A reply may hold null where a request must not.
+        del copy["reasoning_details"]
+    return cast("Any", copy)
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def _parameter(name: str, value: Any) -> Any:
+    if name == "response_format" and isinstance(value, type):
+        from ._schema import response_format
+
+        return response_format(value)
+    if name == "tools" and any(callable(tool) and not isinstance(tool, Model) for tool in value):
+        raise InvalidRequestError("tools holds a function; make it a Tool with tool_from_function(...)")
+    return plain(value)
+
+
+def _check_params(params: dict[str, Any]) -> None:
+    try:
+        msgspec.convert(params, ChatParams)
+    except msgspec.ValidationError as error:
+        reason, path = _split(error)
+        value = _at(params, path)
+        raise InvalidRequestError(
+            f"{'.'.join(path)}={value!r:.100} is not allowed: {reason}{_allowed(ChatParams, path)}"
+        ) from None
+    for index, tool in enumerate(params.get("tools") or ()):
+        if "function" not in tool and tool.get("type") not in {"web_search", "x_search"}:
+            raise InvalidRequestError(f'tools.{index} has no "function": {{"type": "function", "function": {{"name": ...}}}}')
+    for name in params.get("venice_parameters", {}).keys() - VeniceSwitches.__annotations__.keys():
+        # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
+        if close := get_close_matches(str(name), VeniceSwitches.__annotations__, n=1, cutoff=0.8):
+            warn(f"venice_parameters has no {name!r}; did you mean {close[0]!r}?", stacklevel=5)
+
+
+def _split(error: msgspec.ValidationError) -> tuple[str, list[str]]:
+    """The reason of a validation error, and the path it names: `$.stop[1]` is `["stop", "1"]`."""
+    reason, _, path = str(error).partition(" - at `$")
+    steps = path.rstrip("`").replace("[", ".").replace("]", "").split(".")
+    return reason.replace("`", "").lower(), [step for step in steps if step]
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    for step in path:
+        if isinstance(value, dict) and step in value:
+            value = cast("dict[str, Any]", value)[step]
+        elif isinstance(value, list) and step.isdigit():
+            value = cast("list[Any]", value)[int(step)]
+    return cast("Any", value)
+
+
+def _allowed(kind: Any, path: list[str]) -> str:
+    """The values that are allowed at a path, where they can be counted."""
+    (schema,), definitions = msgspec.json.schema_components([kind])
+    nodes = [schema]
+    for step in [*path, None]:
+        nodes = [inner for node in nodes for inner in _alternatives(node, definitions)]
+        if step is not None:
+            nodes = [inner for node in nodes for inner in _inside(node, step)]
+    values = [value for node in nodes for value in node.get("enum", [])]
+    return f"; one of {', '.join(map(repr, values))}" if values else ""
+
+
+def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    if "$ref" in node:
+        return _alternatives(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions)
+    if "anyOf" in node:
+        return [inner for choice in node["anyOf"] for inner in _alternatives(choice, definitions)]
+    return [node]
+
+
+def _inside(node: dict[str, Any], step: str) -> list[dict[str, Any]]:
+    if step.isdigit() or step == "..":
+        return [node["items"]] if isinstance(node.get("items"), dict) else []
+    return [node["properties"][step]] if step in node.get("properties", {}) else []
+
+
+# -- in ------------------------------------------------------------------------------------------------------------------
+
+
+def completion(body: bytes, meta: ResponseMeta) -> ChatCompletionResponse:
+    """The completion in a successful reply.
+
+    Raises:
+        APIError: the body is an error, or not a completion.
+    """
+    data = json_object(body, meta)
+    if not ("choices" in data or "usage" in data or "id" in data):
+        raise unusable(body, meta, "JSON, but not a completion")
+    response = ChatCompletionResponse._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
+    attach(response, meta)
+    return response
+
+
+def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
+    """Gives a response the meta of the reply it came with."""
+    identity = response.get("id")
+    meta.body_id = identity if isinstance(identity, str) else None
+    response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
+
+
+def json_object(body: bytes, meta: ResponseMeta) -> dict[str, Any]:
+    """The JSON object in a successful reply.
+
+    Raises:
+        APIError: it holds an error instead, or no JSON object.
+    """
+    try:
+        data = decode(body)
+    except ValueError:
+        raise unusable(body, meta, "not JSON") from None
+    if not isinstance(data, dict):
+        raise unusable(body, meta, "JSON, but not an object")
+    found = cast("dict[str, Any]", data)
+    if found.get("error") and not found.get("choices"):
+        raise error_for(meta.status_code, meta.headers, found, meta=meta)
+    return found
+
+
+def decode(data: bytes) -> Any:
+    """The JSON in some bytes. What only a lenient reader can read (lone surrogates, NaN, stray bytes) is read, too.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            return json.loads(data.decode("utf-8", "replace"))
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+
+def chunk(data: bytes) -> ChatCompletionChunk | dict[str, Any]:
+    """The chunk in an event's data; the decoded object itself if it holds an error.
+
+    Raises:
+        ValueError: it is not a JSON object.
+    """
+    decoded = decode(data)
+    if type(decoded) is not dict:
+        raise ValueError("an event is not a JSON object")
+    found = cast("dict[str, Any]", decoded)
+    if found.get("error"):
+        return found
+    return ChatCompletionChunk._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
+
+
+def refusal(status: int, headers: Headers, body: bytes, meta: ResponseMeta) -> APIError:
+    """The error that an unsuccessful reply stands for."""
+    try:
+        content = decode(body)
+    except ValueError:
+        content = body.decode("utf-8", "replace")
+    wait = wait_seconds(status, headers, meta.received_at)
+    error = error_for(status, headers, content, meta=meta, retry_after_seconds=wait)
+    if 300 <= status < 400:
+        location = headers.get("location", "nowhere")
+        error.args = (f"Venice answered {status}, a redirect to {location!r}; redirects are not followed. Set base_url.",)
+    return error
+
+
+def stream_error(content: dict[str, Any], meta: ResponseMeta, partial: ChatCompletionResponse) -> APIError:
+    """The error that an event of a stream stands for."""
+    details = content.get("error")
+    wait = cast("dict[str, Any]", details).get("retry_after") if isinstance(details, dict) else None
+    seconds = float(wait) if isinstance(wait, (int, float)) and not isinstance(wait, bool) else None
+    return error_for(meta.status_code, meta.headers, content, meta=meta, retry_after_seconds=seconds, partial=partial)
+
+
+def unusable(body: bytes, meta: ResponseMeta, what: str) -> APIResponseProcessingError:
+    """The error for a successful status without an answer."""
+    text = body.decode("utf-8", "replace")
+    start = text.lstrip()[:1]
+    shown = "an empty body" if not start else "an HTML page" if start == "<" else what
+    return APIResponseProcessingError(
+        f"Venice answered {meta.status_code} with {shown} instead of an answer. {APIResponseProcessingError.remedy}",
+        status_code=meta.status_code,
+        request_id=meta.request_id,
+        body=text,
+        meta=meta,
+    )

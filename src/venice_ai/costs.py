@@ -1,0 +1,148 @@
+"""What a completion is likely to cost.
+
+The documented fields follow the API document: words times a factor, at the catalogue's prices for 1,000,000 tokens. It is
+a simple rule that is easy to check by hand. `low` and `high` say how far off it may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from .exceptions import InvalidRequestError
+from .types._base import Model
+from .types.api.chat import Message, content_text
+from .types.api.models import ModelPricing, ModelResponse
+
+_MILLION = Decimal(1_000_000)
+# Venice puts a system prompt of its own before the conversation unless told not to; about this many tokens.
+_VENICE_PROMPT_TOKENS = 1_750
+_BYTES_PER_TOKEN_LEAST = 2.5
+_BYTES_PER_TOKEN_MOST = 6.0
+_TOKENS_PER_MESSAGE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCostEstimate:
+    """The likely cost of a completion in US dollars: an estimate, not a promise.
+
+    Not counted: reasoning beyond `expected_completion_tokens`, images and files, searches (10 US dollars a thousand).
+    """
+
+    model: str
+    prompt_tokens: int
+    """Words times `tokens_per_word`."""
+    expected_completion_tokens: int
+    prompt_cost_usd: Decimal
+    completion_cost_usd: Decimal
+    total_cost_usd: Decimal
+    low: Decimal
+    """Total if the prompt's text is easy on tokens (6 bytes each) and nothing is added to it."""
+    high: Decimal
+    """Total if it is hard (2.5 bytes each), with Venice's own system prompt and some tokens a message."""
+    method: str = "words"
+    """How `prompt_tokens` was counted."""
+
+
+def estimate_chat_cost(
+    entry: ModelResponse,
+    messages: Iterable[Message],
+    *,
+    expected_completion_tokens: int = 500,
+    tokens_per_word: float = 1.3,
+) -> ChatCostEstimate:
+    """The estimate for a catalogue entry.
+
+    Raises:
+        ValueError: the model has no token prices, or a number is out of range.
+    """
+    _check(expected_completion_tokens, tokens_per_word)
+    pricing = entry.model_spec.pricing
+    if entry.type != "text" or _rates(pricing, 0) is None:
+        raise InvalidRequestError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
+    texts = list(_texts(messages))
+    prompt_tokens = sum(_words(text) for text in texts)
+    prompt_tokens = int(prompt_tokens * tokens_per_word)
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    least = int(size / _BYTES_PER_TOKEN_MOST)
+    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(texts) + _VENICE_PROMPT_TOKENS
+    prompt, completion = _cost(pricing, prompt_tokens, expected_completion_tokens)
+    return ChatCostEstimate(
+        model=entry.id,
+        prompt_tokens=prompt_tokens,
+        expected_completion_tokens=expected_completion_tokens,
+        prompt_cost_usd=prompt,
+        completion_cost_usd=completion,
+        total_cost_usd=prompt + completion,
+        low=min(sum(_cost(pricing, least, expected_completion_tokens), Decimal(0)), prompt + completion),
+        high=max(sum(_cost(pricing, most, expected_completion_tokens), Decimal(0)), prompt + completion),
+    )
+
+
+def estimate_completion_cost(
+    prompt: str,
+    estimated_completion_tokens: int,
+    model_pricing: ModelPricing | Mapping[str, Any] | None,
+    tokens_per_word: float = 1.3,
+) -> dict[str, Decimal]:
+    """The likely cost of one prompt as `{"usd": ...}`; 0 without prices.
+
+    Args:
+        prompt: the text to send.
+        estimated_completion_tokens: how long the answer may be, from 0.
+        model_pricing: `model_spec.pricing` of a catalogue entry.
+        tokens_per_word: tokens for a word.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    _check(estimated_completion_tokens, tokens_per_word)
+    pricing = None if model_pricing is None else ModelPricing.model_validate(model_pricing)
+    if _rates(pricing, 0) is None:
+        return {"usd": Decimal("0.00")}
+    return {"usd": sum(_cost(pricing, int(_words(prompt) * tokens_per_word), estimated_completion_tokens), Decimal(0))}
+
+
+def _check(tokens: object, tokens_per_word: object) -> None:
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
+        raise InvalidRequestError(f"expected_completion_tokens={tokens!r} must be a whole number from 0")
+    if not isinstance(tokens_per_word, (int, float)) or isinstance(tokens_per_word, bool) or not 0 < tokens_per_word < 1e6:
+        raise InvalidRequestError(f"tokens_per_word={tokens_per_word!r} must be a number above 0")
+
+
+def _cost(pricing: ModelPricing | None, prompt_tokens: int, completion_tokens: int) -> tuple[Decimal, Decimal]:
+    rates = _rates(pricing, prompt_tokens)
+    if rates is None:
+        return Decimal(0), Decimal(0)
+    return prompt_tokens * rates[0] / _MILLION, completion_tokens * rates[1] / _MILLION
+
+
+def _rates(pricing: ModelPricing | None, prompt_tokens: int) -> tuple[Decimal, Decimal] | None:
+    """US dollars for a million tokens of input and of output. A long input moves the whole request to the extended tier."""
+    tier: Any = pricing
+    extended = getattr(pricing, "extended", None)
+    threshold = getattr(extended, "context_token_threshold", None)
+    if isinstance(threshold, (int, float)) and prompt_tokens > threshold:
+        tier = extended
+    into, out = (_usd(getattr(tier, side, None)) for side in ("input", "output"))
+    return None if into is None or out is None else (into, out)
+
+
+def _usd(price: object) -> Decimal | None:
+    value = getattr(price, "usd", None)
+    # Through text, because 0.086 as a binary fraction is not 0.086.
+    return Decimal(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _texts(messages: Iterable[Message]) -> Iterable[str]:
+    for message in messages:
+        yield content_text(message.get("content") if isinstance(message, (Mapping, Model)) else None) or ""
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+__all__ = ["ChatCostEstimate", "estimate_chat_cost", "estimate_completion_cost"]

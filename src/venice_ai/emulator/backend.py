@@ -1,0 +1,40 @@
+"""Where answers can come from instead: a real model on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+
+class UnsupportedInput(ValueError):
+    """The request holds something that the model cannot take; Venice's answer to it is 400."""
+
+
+class Backend(Protocol):
+    """A model that answers chat requests. The emulator has checked the request; it makes ids, headers, cost and errors.
+
+    A body is that of a chat request, as the wire has it, with `n` left out. Raise `UnsupportedInput` for what the model
+    cannot take.
+    """
+
+    @property
+    def model_id(self) -> str:
+        """The model's name in the catalogue, where it becomes the default."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens prompt and answer may have together."""
+        ...
+
+    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer: `choices` with one choice, and `usage` where the model counts."""
+        ...
+
+    def stream(self, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """The answer in chunks of one choice each; `usage` may come with any of them. Closed early if the caller leaves."""
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of the model."""
+        ...

@@ -1,0 +1,24 @@
+"""Variety without randomness: the same words always give the same number."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def number(*salt: object) -> int:
+    """A whole number from 0 that depends on the salt alone."""
+    return int.from_bytes(hashlib.blake2b(repr(salt).encode("utf-8", "replace"), digest_size=8).digest(), "big")
+
+
+def pick(options: Sequence[T], *salt: object) -> T:
+    """One of the options."""
+    return options[number(*salt) % len(options)]
+
+
+def hexes(length: int, *salt: object) -> str:
+    """So many hexadecimal digits, at most 32."""
+    return hashlib.blake2b(repr(salt).encode("utf-8", "replace"), digest_size=16).hexdigest()[:length]

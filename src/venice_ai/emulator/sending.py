@@ -1,0 +1,80 @@
+"""What goes over the wire: an incoming request, and an answer whose body is a list of things to do.
+
+`Send` some bytes, `Pause`, `Reset` the connection, `HoldOpen` until the caller leaves. The answer says what happens; the two
+transports (`transport.py` in process, `server.py` on a socket) only do it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from venice_ai._meta import Headers
+
+PREFIX = "/api/v1"
+JSON_TYPE = "application/json; charset=utf-8"
+
+
+class Send(NamedTuple):
+    """These bytes, in a packet of their own where the network allows it."""
+
+    data: bytes
+
+
+class Pause(NamedTuple):
+    """Nothing, for so long."""
+
+    seconds: float
+
+
+class Reset(NamedTuple):
+    """The connection breaks off."""
+
+
+class HoldOpen(NamedTuple):
+    """Nothing more comes, and the connection stays open until the caller leaves."""
+
+
+Act: TypeAlias = Send | Pause | Reset | HoldOpen
+Body: TypeAlias = Iterable[Act] | AsyncIterator[Act]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as it arrived. `path` begins after `/api/v1`."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, headers, and what to do with the body."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: Body = ()
+    delay: float = 0.0
+    """Seconds until the status and the headers are sent."""
+    refused: bool = False
+    """The connection is not accepted at all: in process it cannot be made, on a socket it is dropped unanswered."""
+
+
+def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer with a JSON body."""
+    return Answer(status, {"content-type": JSON_TYPE, **(headers or {})}, (Send(encode_json(content)),))
+
+
+def encode_json(content: Any) -> bytes:
+    """JSON as bytes; lone surrogates, which UTF-8 cannot hold, are written as escapes."""
+    try:
+        return msgspec.json.encode(content)
+    except UnicodeEncodeError:
+        return json.dumps(content, separators=(",", ":")).encode()

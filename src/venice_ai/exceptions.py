@@ -1,0 +1,370 @@
+"""Every error a caller can catch, and the one function that picks it.
+
+::
+
+    VeniceError
+    +-- APIError                             anything that went wrong with a call
+    |   +-- InvalidRequestError              400; before the network too (is a ValueError)
+    |   |   +-- PayloadTooLargeError         413
+    |   |   +-- UnsupportedMediaTypeError    415
+    |   |   +-- UnprocessableEntityError     422; a prompt against the content policy
+    |   +-- AuthenticationError              401; no key at all (is a ValueError)
+    |   +-- PaymentRequiredError             402
+    |   +-- PermissionDeniedError            403
+    |   +-- NotFoundError                    404
+    |   +-- ConflictError                    409
+    |   +-- ModelGoneError                   410
+    |   +-- RateLimitError                   429; `kind` says which limit
+    |   +-- InternalServerError              5xx
+    |   |   +-- ServiceUnavailableError      503
+    |   |   +-- GatewayTimeoutError          504
+    |   +-- APIConnectionError               no answer (is a ConnectionError)
+    |   |   +-- APITimeoutError              a clock ran out (is a TimeoutError)
+    |   +-- APIResponseProcessingError       an answer that is none: HTML, nothing, broken JSON
+    |   +-- StreamInterruptedError           a stream that broke off; `partial` has what came
+    |       +-- StreamTimeoutError           because a clock ran out (is an APITimeoutError)
+    +-- StreamConsumedError                  a stream is read once
+    +-- NoMatchingModelError                 no model fits (is a ValueError)
+    +-- SchemaNotStrictError                 a class that strict mode cannot express (is a ValueError)
+
+Every `APIError` carries `status_code`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`, each None
+where there is none. No message holds a key or a prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from ._meta import ResponseMeta
+    from .types.api.chat import ChatCompletionResponse
+
+RateLimitKind: TypeAlias = Literal["requests", "tokens", "failures", "overloaded", "concurrency", "unknown"]
+
+
+class VeniceError(Exception):
+    """The base of every error this package raises on its own account."""
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do."""
+        return str(self.args[0]) if self.args else ""
+
+
+class APIError(VeniceError):
+    """A call failed. The subclasses say how."""
+
+    remedy = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        body: Any = None,
+        meta: ResponseMeta | None = None,
+        retry_after_seconds: float | None = None,
+        partial: ChatCompletionResponse | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        """HTTP status of the answer; None if there was none."""
+        self.code = code
+        """Venice's own code for the error, where it gives one."""
+        self.request_id = request_id
+        """What to tell Venice's support."""
+        self.body = body
+        """The error's body: decoded JSON, or text."""
+        self.meta = meta
+        """Headers and timing of the answer."""
+        self.retry_after_seconds = retry_after_seconds
+        """How long the server asked to wait, in seconds."""
+        self.partial = partial
+        """What had arrived of the answer when a stream failed."""
+
+
+class InvalidRequestError(APIError, ValueError):
+    """The request cannot be right: refused here before it was sent, or by Venice (400)."""
+
+    remedy = "Correct the request; sending it again unchanged fails again."
+
+
+class PayloadTooLargeError(InvalidRequestError):
+    """The request body, or a file in it, is too large (413)."""
+
+    remedy = "Send less: a request holds 35 MB, a file 25 MB."
+
+
+class UnsupportedMediaTypeError(InvalidRequestError):
+    """The server wants another content type (415)."""
+
+    remedy = "Is base_url the address of Venice's API?"
+
+
+class UnprocessableEntityError(InvalidRequestError):
+    """The content cannot be processed, most often because of a content policy (422)."""
+
+    remedy = "Change the prompt, or choose another model."
+
+
+class AuthenticationError(APIError, ValueError):
+    """The key is missing, wrong or not allowed this model (401)."""
+
+    remedy = "Check the key: pass api_key=... or set VENICE_API_KEY; keys are made at https://venice.ai/settings/api."
+
+
+class PaymentRequiredError(APIError):
+    """The balance or a spending limit does not cover the call (402)."""
+
+    remedy = "Add credits or raise the key's limit at https://venice.ai/settings/api."
+
+
+class PermissionDeniedError(APIError):
+    """The key may not do this (403)."""
+
+    remedy = "Check the key's permissions and privacy setting at https://venice.ai/settings/api."
+
+
+class NotFoundError(APIError):
+    """There is no such model, character or address (404)."""
+
+    remedy = "client.models.list() shows the models there are; base_url should end in /api/v1."
+
+
+class ConflictError(APIError):
+    """The request conflicts with the state of the server (409)."""
+
+
+class ModelGoneError(APIError):
+    """The model, or the address, was retired (410)."""
+
+    remedy = "Choose another model: client.models.resolve_chat() finds one."
+
+
+class RateLimitError(APIError):
+    """Too much, too fast, or an overloaded model (429). `retry_after_seconds` says how long to wait, where known."""
+
+    remedy = "Wait before the next request, or send fewer at once."
+    kind: RateLimitKind = "unknown"
+    """The limit that was met; `failures` is the block after too many failed requests."""
+
+
+class InternalServerError(APIError):
+    """Venice failed to answer (5xx)."""
+
+    remedy = "Try again later, or another model."
+
+
+class ServiceUnavailableError(InternalServerError):
+    """The model is offline or at capacity (503)."""
+
+
+class GatewayTimeoutError(InternalServerError):
+    """The answer took too long to make (504)."""
+
+    remedy = "Long answers do better with client.chat.completions.stream(...). The call may have been billed."
+
+
+class APIConnectionError(APIError, ConnectionError):
+    """No answer: refused, unreachable, no such host, a TLS failure, or a connection that broke."""
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """One of the five clocks ran out; `clock` names it. The call may have been billed."""
+
+    clock: str = ""
+
+
+class APIResponseProcessingError(APIError):
+    """The server answered with a success status, but not with an answer."""
+
+    remedy = "Is base_url the address of Venice's API (https://api.venice.ai/api/v1)?"
+
+
+class StreamInterruptedError(APIError):
+    """A stream broke off before its end. `partial` holds what had arrived; `__cause__` says why."""
+
+
+class StreamTimeoutError(StreamInterruptedError, APITimeoutError):
+    """A stream broke off because one of the five clocks ran out; `clock` names it."""
+
+
+class StreamConsumedError(VeniceError):
+    """A stream can be iterated once; `collect()` gives the whole at any time."""
+
+
+class NoMatchingModelError(VeniceError, ValueError):
+    """No model of the catalogue has what was asked for."""
+
+
+class SchemaNotStrictError(VeniceError, ValueError):
+    """A class cannot be expressed as a strict JSON schema; the message names the path."""
+
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: PaymentRequiredError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: ModelGoneError,
+    413: PayloadTooLargeError,
+    415: UnsupportedMediaTypeError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+    503: ServiceUnavailableError,
+    504: GatewayTimeoutError,
+}
+
+# An error inside a stream has no status of its own; its code or type tells which it would have had.
+_STATUS_BY_CODE = {
+    "model_overloaded": 429,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "context_length_exceeded": 400,
+    "invalid_request_error": 400,
+    "content_blocked_by_provider": 422,
+    "content_filter_error": 422,
+    "provider_content_policy": 422,
+    "authentication_error": 401,
+    "insufficient_balance": 402,
+    "payment_required": 402,
+    "model_not_found": 404,
+    "model_offline": 503,
+    "model_at_capacity": 503,
+    "upstream_error": 502,
+    "server_error": 500,
+    "api_error": 500,
+}
+
+
+def error_for(
+    status: int,
+    headers: Mapping[str, str],
+    body: Any,
+    *,
+    meta: ResponseMeta | None = None,
+    retry_after_seconds: float | None = None,
+    partial: ChatCompletionResponse | None = None,
+) -> APIError:
+    """The error that an HTTP answer, or an error inside a stream (status 200), stands for.
+
+    `headers` is looked up in lower case; `body` is decoded JSON, or text that is not JSON.
+    """
+    code = _code(body)
+    kind = _class(status, code, body)
+    detail = _detail(body, headers)
+    request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
+    where = f"Venice answered {status}" if status >= 300 else "Venice reported an error"
+    message = f"{where}: {_sentence(detail)}{' ' + kind.remedy if kind.remedy else ''}"
+    error = kind(
+        f"{message} [request {request_id}]" if request_id else message,
+        status_code=status,
+        code=code,
+        request_id=request_id,
+        body=body,
+        meta=meta,
+        retry_after_seconds=retry_after_seconds,
+        partial=partial,
+    )
+    if isinstance(error, RateLimitError):
+        error.kind = _rate_limit_kind(headers, detail.lower(), code or "")
+    return error
+
+
+def _class(status: int, code: str | None, body: Any) -> type[APIError]:
+    if status == 402 and _member(body, "x402Version") is not None:
+        return AuthenticationError  # Venice's way to say that no credentials were sent
+    if status < 300:
+        kind = _text(_member(_member(body, "error"), "type"))
+        status = _STATUS_BY_CODE.get((code or "").lower()) or _STATUS_BY_CODE.get((kind or "").lower(), status)
+    if status >= 500:
+        return _BY_STATUS.get(status, InternalServerError)
+    return _BY_STATUS.get(status, APIError)
+
+
+def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> RateLimitKind:
+    if "too many failed" in detail:
+        return "failures"
+    if "overloaded" in detail or "overloaded" in code.lower():
+        return "overloaded"
+    if "concurrency" in code.lower():
+        return "concurrency"
+    if headers.get("x-ratelimit-remaining-requests") == "0":
+        return "requests"
+    if headers.get("x-ratelimit-remaining-tokens") == "0":
+        return "tokens"
+    return "unknown"
+
+
+def _member(body: Any, name: str) -> Any:
+    return cast("Mapping[str, Any]", body).get(name) if isinstance(body, Mapping) else None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _code(body: Any) -> str | None:
+    return _text(_member(_member(body, "error"), "code")) or _text(_member(body, "code"))
+
+
+def _detail(body: Any, headers: Mapping[str, str]) -> str:
+    if isinstance(body, str):
+        return _page(body, headers.get("content-type", ""))
+    error = _member(body, "error")
+    said = _message(error) or _text(_member(body, "message")) or _text(_member(body, "detail")) or "no reason was given"
+    reasons = list(dict.fromkeys(reason for reason in _reasons(body) if reason not in said))[:10]
+    return f"{said} ({'; '.join(reasons)})" if reasons else said
+
+
+def _page(text: str, content_type: str) -> str:
+    """A body that is not JSON: short texts are shown, pages are named."""
+    if not text.strip():
+        return "an empty body"
+    if "html" in content_type or text.lstrip()[:1] == "<":
+        return "an HTML page, not JSON"
+    return text.strip()[:200]
+
+
+def _message(error: Any) -> str | None:
+    if isinstance(error, list):
+        return "; ".join(filter(None, map(_message, cast("list[Any]", error)))) or None
+    return _text(error) or _text(_member(error, "message")) or _text(_member(error, "detail"))
+
+
+def _reasons(body: Any) -> Iterator[str]:
+    issues = _member(body, "issues")
+    for issue in cast("list[Any]", issues) if isinstance(issues, list) else []:
+        path, message = _member(issue, "path"), _text(_member(issue, "message"))
+        steps = ".".join(map(str, cast("list[Any]", path))) if isinstance(path, list) else ""
+        if message:
+            yield f"{steps}: {message}" if steps else message
+    details = _member(body, "details")
+    if isinstance(details, str):
+        yield details
+    elif not issues:
+        yield from _tree(details, "")
+
+
+def _tree(node: Any, path: str) -> Iterator[str]:
+    """Reasons in a nested `{"field": {"_errors": [...]}}`."""
+    if not isinstance(node, Mapping):
+        return
+    for name, value in cast("Mapping[str, Any]", node).items():
+        if name == "_errors" and isinstance(value, list):
+            for text in filter(None, map(_text, cast("list[Any]", value))):
+                yield f"{path}: {text}" if path else text
+        else:
+            yield from _tree(value, f"{path}.{name}" if path else name)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text[-1:] in ".!?" else f"{text}."

@@ -1,0 +1,1 @@
+"""The parts of the API; the path follows the call."""

@@ -1,0 +1,337 @@
+"""`client.models`: the catalogue, and which model to take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+
+from .._resource import APIResource
+from .._wire import json_object
+from ..exceptions import InvalidRequestError, NoMatchingModelError, NotFoundError
+from ..types._base import Response
+from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse
+
+if TYPE_CHECKING:
+    from .._client import VeniceClient
+
+ModelType: TypeAlias = Literal[
+    "text", "code", "all", "asr", "embedding", "image", "inpaint", "music", "tts", "upscale", "video"
+]
+R = TypeVar("R", bound=Response)
+T = TypeVar("T")
+
+CACHE_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a chat model must have. Every wish must be met."""
+
+    require_function_calling: bool = False
+    require_vision: bool = False
+    require_reasoning: bool = False
+    require_reasoning_effort: bool = False
+    require_code_optimization: bool = False
+    require_response_schema: bool = False
+    require_web_search: bool = False
+    require_multiple_images: bool = False
+    require_audio_input: bool = False
+    require_video_input: bool = False
+    require_log_probs: bool = False
+    require_e2ee: bool = False
+    require_prompt_caching: bool = False
+    require_private: bool = False
+    min_context_tokens: int | None = None
+    preferred_models: Sequence[str] = ()
+    exclude_models: Sequence[str] = ()
+    exclude_beta: bool = True
+    exclude_reasoning: bool = False
+    exclude_uncensored: bool = False
+    prefer: Literal["cheapest"] | None = None
+
+
+_CAPABILITIES = {
+    "require_function_calling": "supportsFunctionCalling",
+    "require_vision": "supportsVision",
+    "require_reasoning": "supportsReasoning",
+    "require_reasoning_effort": "supportsReasoningEffort",
+    "require_code_optimization": "optimizedForCode",
+    "require_response_schema": "supportsResponseSchema",
+    "require_web_search": "supportsWebSearch",
+    "require_multiple_images": "supportsMultipleImages",
+    "require_audio_input": "supportsAudioInput",
+    "require_video_input": "supportsVideoInput",
+    "require_log_probs": "supportsLogProbs",
+    "require_e2ee": "supportsE2EE",
+}
+
+
+class Models(APIResource["VeniceClient"]):
+    """The catalogue of models. Replies are kept for five minutes; calls that ask at once share one request."""
+
+    def __init__(self, client: VeniceClient) -> None:
+        super().__init__(client)
+        self._cache = Cache(client.caller.clock.now)
+
+    async def list(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelsListResponse:  # noqa: A002
+        """The models of one type; text models if none is given. Wraps `GET /models`.
+
+        Args:
+            type: `text`, `code` (text models for code), `image`, ... or `all`.
+            refresh: ask Venice even if the reply is still fresh.
+
+        Raises:
+            APIError: the catalogue could not be had.
+        """
+        return await self._get(ModelsListResponse, "/models", type, refresh=refresh)
+
+    async def traits(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelMapResponse:  # noqa: A002
+        """Traits such as `default` or `default_code`, and the model each stands for. Wraps `GET /models/traits`.
+
+        Raises:
+            APIError: the catalogue could not be had.
+        """
+        return await self._get(ModelMapResponse, "/models/traits", type, refresh=refresh)
+
+    async def compatibility_mapping(
+        self,
+        *,
+        type: ModelType | None = None,  # noqa: A002
+        refresh: bool = False,
+    ) -> ModelMapResponse:
+        """Other vendors' model names, and the model each stands for. Wraps `GET /models/compatibility_mapping`.
+
+        Raises:
+            APIError: the catalogue could not be had.
+        """
+        return await self._get(ModelMapResponse, "/models/compatibility_mapping", type, refresh=refresh)
+
+    async def retrieve(self, model: str, *, refresh: bool = False) -> ModelResponse:
+        """The catalogue's entry for an id of any type; a feature suffix does not count.
+
+        Raises:
+            NotFoundError: the catalogue has no such model.
+            APIError: the catalogue could not be had.
+        """
+        name = without_suffix(model)
+        for kind in ("text", "all"):
+            found = entry((await self.list(type=kind, refresh=refresh)).data, name)
+            if found is not None:
+                return found
+        raise NotFoundError(f"there is no model {name!r}. {NotFoundError.remedy}")
+
+    async def find(self, model: str) -> ModelResponse:
+        """The text model that an id, a trait or an alias stands for; a feature suffix does not count.
+
+        Raises:
+            NoMatchingModelError: there is none (a ValueError).
+            APIError: the catalogue could not be had.
+        """
+        name = without_suffix(model)
+        models = (await self.list()).data
+        found = entry(models, name)
+        for names in (self.traits, self.compatibility_mapping):
+            if found is None:
+                found = entry(models, (await names()).data.get(name, ""))
+        if found is None:
+            raise NoMatchingModelError(f"model {name!r} was not found in the catalogue; client.models.list() shows all")
+        return found
+
+    async def resolve_chat(
+        self,
+        *,
+        require_function_calling: bool = False,
+        require_vision: bool = False,
+        require_reasoning: bool = False,
+        require_reasoning_effort: bool = False,
+        require_code_optimization: bool = False,
+        require_response_schema: bool = False,
+        require_web_search: bool = False,
+        require_multiple_images: bool = False,
+        require_audio_input: bool = False,
+        require_video_input: bool = False,
+        require_log_probs: bool = False,
+        require_e2ee: bool = False,
+        require_prompt_caching: bool = False,
+        require_private: bool = False,
+        min_context_tokens: int | None = None,
+        preferred_models: Sequence[str] = (),
+        exclude_models: Sequence[str] = (),
+        exclude_beta: bool = True,
+        exclude_reasoning: bool = False,
+        exclude_uncensored: bool = False,
+        prefer: Literal["cheapest"] | None = None,
+        refresh: bool = False,
+    ) -> str:
+        """The id of a chat model that has all that is required.
+
+        Models that are offline or retired are never taken, `e2ee-*` models only with `require_e2ee` or if preferred.
+        The first of `preferred_models` that fits wins; then the cheapest, if asked for; then the model with the trait
+        `default` (`function_calling_default` if functions are required), models that do not reason first; then the
+        catalogue's order.
+
+        Args:
+            require_function_calling: it can call tools.
+            require_vision: it sees images.
+            require_reasoning: it reasons.
+            require_reasoning_effort: its reasoning effort can be set.
+            require_code_optimization: it is made for code.
+            require_response_schema: it can answer in JSON that fits a schema.
+            require_web_search: it can search the web.
+            require_multiple_images: it takes several images at once.
+            require_audio_input: it hears.
+            require_video_input: it sees videos.
+            require_log_probs: it gives log probabilities.
+            require_e2ee: it runs in an enclave with end-to-end encryption.
+            require_prompt_caching: it has a price for cached input.
+            require_private: its privacy is `private`.
+            min_context_tokens: the least context, in tokens.
+            preferred_models: ids to take if they fit, best first.
+            exclude_models: ids not to take.
+            exclude_beta: leave out beta models.
+            exclude_reasoning: leave out models that reason.
+            exclude_uncensored: leave out uncensored models.
+            prefer: `"cheapest"` takes the least sum of input and output price.
+            refresh: ask Venice even if the catalogue is still fresh.
+
+        Raises:
+            NoMatchingModelError: no model has all that (a ValueError).
+            APIError: the catalogue could not be had.
+        """
+        wishes = {name: value for name, value in locals().items() if name in Wanted.__dataclass_fields__}
+        catalogue = await self.list(refresh=refresh)
+        return choose(catalogue.data, Wanted(**wishes), now=self._client.caller.clock.time()).id
+
+    async def _get(self, kind: type[R], path: str, model_type: str | None, *, refresh: bool) -> R:
+        if model_type is not None and not (isinstance(model_type, str) and model_type.isalnum()):
+            raise InvalidRequestError(f"type={model_type!r} is not a type of model; 'text', 'image', 'all', ...")
+        path = path if model_type is None else f"{path}?type={model_type}"
+
+        async def fetch() -> R:
+            answer = await self._client.caller.call(self._client.request("GET", path))
+            reply = kind._adopt(json_object(answer.body, answer.meta))  # noqa: SLF001  # the JSON is ours to give away
+            reply._meta = answer.meta  # noqa: SLF001  # set where a response is made, read-only for users
+            return reply
+
+        return await self._cache.get(path, fetch, refresh=refresh)
+
+
+class Cache:
+    """Keeps what was fetched for a while, and fetches a thing once however many ask for it at the same time."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._values: dict[str, tuple[float, Any]] = {}
+        self._flights: dict[tuple[str, asyncio.AbstractEventLoop], asyncio.Task[Any]] = {}
+
+    async def get(self, key: str, fetch: Callable[[], Awaitable[T]], *, refresh: bool = False) -> T:
+        """The value for a key, from memory while it is fresh."""
+        at, value = self._values.get(key, (0.0, None))
+        if value is not None and not refresh and self._now() - at < CACHE_SECONDS:
+            return cast("T", value)
+        flight = (key, asyncio.get_running_loop())
+        task = self._flights.get(flight)
+        if task is None:
+            task = self._flights[flight] = asyncio.ensure_future(self._fetch(key, fetch))
+            task.add_done_callback(lambda done: self._landed(flight, done))
+        # Whoever stops waiting must not take the request away from the others.
+        return await asyncio.shield(task)
+
+    async def _fetch(self, key: str, fetch: Callable[[], Awaitable[T]]) -> T:
+        value = await fetch()
+        self._values[key] = (self._now(), value)
+        return value
+
+    def _landed(self, flight: tuple[str, asyncio.AbstractEventLoop], task: asyncio.Task[Any]) -> None:
+        self._flights.pop(flight, None)
+        if not task.cancelled():
+            task.exception()  # marks it as seen, should everyone have stopped waiting
+
+
+def choose(models: Sequence[object], wanted: Wanted, *, now: float) -> ModelResponse:
+    """The model to take; `now` is Unix time in seconds.
+
+    Raises:
+        NoMatchingModelError: none fits.
+    """
+    fitting = [model for model in models if isinstance(model, ModelResponse) and _fits(model, wanted, now)]
+    by_id = {model.id: model for model in fitting}
+    for preferred in wanted.preferred_models:
+        if preferred in by_id:
+            return by_id[preferred]
+    ordinary = [model for model in fitting if wanted.require_e2ee or not str(model.id).startswith("e2ee-")]
+    if not ordinary:
+        asked = ", ".join(f"{name}={getattr(wanted, name)!r}" for name in _given(wanted)) or "that is online"
+        raise NoMatchingModelError(f"no chat model fits: {asked}. Ask for less, or see client.models.list()")
+    if wanted.prefer == "cheapest" and (priced := [model for model in ordinary if _price(model) is not None]):
+        return min(priced, key=lambda model: _price(model) or 0.0)
+    calm = [model for model in ordinary if not _can(model, "supportsReasoning")]
+    pool = calm if calm and not wanted.require_reasoning else ordinary
+    trait = "function_calling_default" if wanted.require_function_calling else "default"
+    return next((model for model in pool if trait in (model.model_spec.traits or ())), pool[0])
+
+
+def _fits(model: ModelResponse, wanted: Wanted, now: float) -> bool:
+    spec = model.model_spec
+    if model.type != "text" or spec is None or spec.get("offline") is True or _retired(model, now):
+        return False
+    context = spec.get("availableContextTokens") or model.get("context_length")
+    return (
+        all(_can(model, flag) for wish, flag in _CAPABILITIES.items() if getattr(wanted, wish))
+        and model.id not in wanted.exclude_models
+        and not (wanted.exclude_beta and (spec.get("beta") is True or spec.get("betaModel") is True))
+        and not (wanted.exclude_reasoning and _can(model, "supportsReasoning"))
+        and not (wanted.exclude_uncensored and spec.get("uncensored") is True)
+        and not (wanted.require_private and spec.get("privacy") != "private")
+        and not (wanted.require_prompt_caching and getattr(spec.pricing, "cache_input", None) is None)
+        and not (wanted.min_context_tokens and not _at_least(context, wanted.min_context_tokens))
+    )
+
+
+def _can(model: ModelResponse, flag: str) -> bool:
+    return getattr(model.model_spec.capabilities, flag, None) is True
+
+
+def _at_least(number: object, least: int) -> bool:
+    return isinstance(number, (int, float)) and number >= least
+
+
+def _retired(model: ModelResponse, now: float) -> bool:
+    from datetime import UTC, datetime
+
+    deprecation = model.model_spec.deprecation
+    date = getattr(deprecation, "removesAt", None) or getattr(deprecation, "date", None)
+    try:
+        at = datetime.fromisoformat(date) if isinstance(date, str) else None
+    except ValueError:
+        return False
+    return at is not None and (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() <= now
+
+
+def _price(model: ModelResponse) -> float | None:
+    pricing = model.model_spec.pricing
+    prices = [getattr(getattr(pricing, side, None), "usd", None) for side in ("input", "output")]
+    numbers = [price for price in prices if isinstance(price, (int, float))]
+    return sum(numbers) if len(numbers) == 2 else None
+
+
+def _given(wanted: Wanted) -> list[str]:
+    plain = Wanted()
+    return [name for name in Wanted.__dataclass_fields__ if getattr(wanted, name) != getattr(plain, name)]
+
+
+def entry(models: object, name: str) -> ModelResponse | None:
+    """The entry with this id."""
+    for model in cast("Sequence[object]", models) if isinstance(models, list) else ():
+        if isinstance(model, ModelResponse) and model.id == name:
+            return model
+    return None
+
+
+def without_suffix(model: str) -> str:
+    """A model's name without its feature suffix."""
+    if not isinstance(model, str) or not model.strip():
+        raise InvalidRequestError(f"model={model!r} is not a model id; client.models.list() shows all")
+    return model.strip().partition(":")[0]

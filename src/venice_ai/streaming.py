@@ -1,0 +1,258 @@
+"""Streams that cannot lie.
+
+Every stream ends in exactly one way: a finish reason or `[DONE]` was seen; or `StreamInterruptedError` with what had come;
+or the error that the server reported inside the stream, with what had come; or the caller left. The rule lives in
+`ChunkSource`, the iterator below every stream, so that iteration, `text_deltas()`, `collect()` and a `stream_cls` of the
+caller's all obey it. What was read is assembled on the way and nothing is asked for twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
+
+from . import _wire
+from ._assemble import Assembly
+from ._meta import ResponseMeta
+from ._sse import Event, EventParser
+from ._transport import Reply
+from .exceptions import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    StreamConsumedError,
+    StreamInterruptedError,
+    StreamTimeoutError,
+)
+from .types.api.chat import ChatCompletionResponse, ChatUsage
+from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk
+
+if TYPE_CHECKING:
+    from ._client import VeniceClient
+
+T = TypeVar("T")
+
+
+class _Reading:
+    """The state of one reply that is being read: what came, and whether and how it ended."""
+
+    def __init__(self, reply: Reply, meta: ResponseMeta, *, every_chunk: bool, now: Callable[[], float], sent: float) -> None:
+        self.reply = reply
+        self.meta = meta
+        self.assembly = Assembly()
+        self.ended = False
+        self.complete = False
+        self.error: APIError | None = None
+        self._every_chunk = every_chunk
+        self._now = now
+        self._sent = sent
+
+    def partial(self) -> ChatCompletionResponse:
+        """What has come so far."""
+        response = self.assembly.response()
+        _wire.attach(response, self.meta)
+        return response
+
+    async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """The chunks, until the one end that the stream has."""
+        parser = EventParser()
+        every_chunk = self._every_chunk
+        try:
+            async for events in self._events(parser):
+                for event in events:
+                    if event.data == b"[DONE]":
+                        await self.reply.drain()
+                        self.complete = True
+                        return
+                    chunk = self._take(event)
+                    if every_chunk or vars(chunk).get("choices"):
+                        yield chunk
+            self._close_at_eof()
+        except APIError as error:
+            self.error = error
+            raise
+        finally:
+            self.ended = True
+            self.reply.close()
+
+    async def _events(self, parser: EventParser) -> AsyncGenerator[list[Event], None]:
+        try:
+            async for piece in self.reply.pieces():
+                yield parser.feed(piece)
+        except APIConnectionError as error:
+            # The answer itself is complete once every choice has its finish reason.
+            if not self.assembly.finished:
+                raise self.interrupted(error.message, error) from error
+        yield parser.finish()
+
+    def _close_at_eof(self) -> None:
+        if not self.assembly.finished:
+            raise self.interrupted("the connection was closed before the answer was complete")
+        self.complete = True
+
+    def _take(self, event: Event) -> ChatCompletionChunk:
+        if self.meta.time_to_first_chunk is None:
+            self.meta.time_to_first_chunk = self._now() - self._sent
+        try:
+            chunk = _wire.chunk(event.data)
+        except ValueError as error:
+            raise self.interrupted(f"an event is not JSON: {event.data!r:.100}") from error
+        if isinstance(chunk, dict):
+            raise _wire.stream_error(chunk, self.meta, self.partial())
+        if event.type == b"error":
+            raise _wire.stream_error({"error": vars(chunk)}, self.meta, self.partial())
+        if self.assembly.add(chunk):
+            self.reply.progressed()
+        return chunk
+
+    def interrupted(self, why: str, cause: APIConnectionError | None = None) -> StreamInterruptedError:
+        kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError
+        partial = self.partial()
+        error = kind(
+            f"the stream broke off after {self.assembly.chunks} chunks: {why.rstrip('.')}. What had come is in `partial`.",
+            status_code=self.meta.status_code,
+            request_id=self.meta.request_id,
+            meta=self.meta,
+            partial=partial,
+        )
+        if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):
+            error.clock = cause.clock
+        return error
+
+
+class ChunkSource(AsyncIterator[ChatCompletionChunk]):
+    """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over.
+
+    Args:
+        reply: the open reply.
+        meta: what is known of it; the time to the first chunk is added.
+        every_chunk: also yield chunks without choices, which carry usage.
+        now: the clock.
+        sent: when the request was sent, by that clock.
+    """
+
+    def __init__(self, reply: Reply, meta: ResponseMeta, *, every_chunk: bool, now: Callable[[], float], sent: float) -> None:
+        # The generator refers to the reading and neither refers back, so that dropping this closes all at once.
+        self.reading = _Reading(reply, meta, every_chunk=every_chunk, now=now, sent=sent)
+        self._chunks = self.reading.chunks()
+
+    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        return self._chunks
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        """Drops the connection, if the stream has not ended."""
+        self.reading.ended = True
+        self.reading.reply.close()
+        with contextlib.suppress(RuntimeError):  # another task is reading; it sees the connection go
+            await self._chunks.aclose()
+
+    def __del__(self) -> None:
+        if not self.reading.ended:
+            self.reading.ended = True
+            self.reading.reply.close()
+            warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=2)
+
+
+class Stream(Generic[T]):
+    """Chunks as they arrive: an async iterator, and an async context manager that closes the connection on leaving.
+
+    Args:
+        iterator: where the chunks come from.
+        client: the client that sent the request.
+    """
+
+    def __init__(self, iterator: AsyncIterator[T], *, client: VeniceClient | None = None) -> None:
+        self._iterator = iterator
+        self._client = client
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Iterates, or goes on from where an earlier loop was left.
+
+        Raises:
+            StreamConsumedError: the stream was read to its end, or closed.
+        """
+        if self._closed or (isinstance(self._iterator, ChunkSource) and self._iterator.reading.ended):
+            raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the whole answer)")
+        return cast("AsyncIterator[T]", aiter(self._iterator))
+
+    async def close(self) -> None:
+        """Drops the connection. May be called often."""
+        self._closed = True
+        aclose = getattr(self._iterator, "aclose", None)
+        if aclose is not None:
+            await aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class ChatStream(Stream[ChatCompletionChunk]):
+    """The stream of a chat: chunks, their text alone, or the whole answer.
+
+    It is read once, in any mixture: `collect()` reads what is left and gives the whole.
+    """
+
+    def __init__(self, iterator: AsyncIterator[ChatCompletionChunk], *, client: VeniceClient | None = None) -> None:
+        if not isinstance(iterator, ChunkSource):
+            raise TypeError("a ChatStream reads the chunks of a reply; client.chat.completions.stream() makes one")
+        super().__init__(iterator, client=client)
+        self._reading = iterator.reading
+
+    def text_deltas(self) -> AsyncIterator[str]:
+        """The texts that the chunks add, of all choices in the order of arrival, without empty ones.
+
+        Raises:
+            StreamConsumedError: the stream was read to its end, or closed.
+        """
+        return _texts(aiter(self))
+
+    async def collect(self) -> ChatCompletionResponse:
+        """The whole answer, also after part of it, or all, was read.
+
+        Raises:
+            StreamInterruptedError: the stream broke off, or was closed, before its end.
+            APIError: the server reported an error in the stream.
+        """
+        if not self._reading.ended:
+            async for _ in self._iterator:
+                pass
+        if self._reading.error is not None:
+            raise self._reading.error
+        if not self._reading.complete:
+            raise self._reading.interrupted("it was closed before its end")
+        return self._reading.partial()
+
+    @property
+    def meta(self) -> ResponseMeta:
+        """Status, headers, rate limits, timing of the reply."""
+        return self._reading.meta
+
+    @property
+    def usage(self) -> ChatUsage | None:
+        """The usage, once it came: at the end of the stream."""
+        return cast("ChatUsage | None", self._reading.assembly.usage)
+
+    @property
+    def partial(self) -> ChatCompletionResponse:
+        """What has come so far."""
+        return self._reading.partial()
+
+
+async def _texts(chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[str, None]:
+    async for chunk in chunks:
+        for choice in chunk.choices:
+            text = choice.delta.content if isinstance(choice, ChatChunkChoice) else None
+            if text and isinstance(text, str):
+                yield text

@@ -1,0 +1,267 @@
+"""The base of every object that stands for JSON.
+
+A reply is its own data: the decoded JSON object becomes the `__dict__` of a typed object. Reading an attribute is then
+an ordinary attribute look-up, `r["x"]` and `r.x` are the same value, unknown fields stay, and nothing is validated away:
+an answer that was paid for is never lost to an odd field. A declared field that the JSON lacks reads as its default.
+
+Because the JSON's own keys live in `__dict__`, a key named like a method would hide that method. `fixed` prevents it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast, dataclass_transform, overload
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
+    from venice_ai._meta import ResponseMeta
+
+P = ParamSpec("P")
+R = TypeVar("R")
+D = TypeVar("D")
+
+
+class _Fixed:
+    """A method that a key of the same name in the JSON cannot hide (a data descriptor wins over `__dict__`)."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __get__(self, instance: object | None, owner: type) -> Callable[..., Any]:
+        return self.function if instance is None else MethodType(self.function, instance)
+
+    def __set__(self, instance: object, value: object) -> None:
+        raise AttributeError(f"{self.function.__name__!r} is a method of {type(instance).__name__}")
+
+
+def fixed(function: Callable[P, R]) -> Callable[P, R]:
+    """Keep a method reachable whatever keys the JSON has."""
+    return cast("Callable[P, R]", _Fixed(function))
+
+
+@dataclass_transform(kw_only_default=True)
+class Model:
+    """A typed view over one JSON object: attributes and items are the same values, and unknown ones are kept.
+
+    Construct it with keywords, or from JSON with `model_validate`. A declared field that is absent reads as `None`
+    (or the default it declares). Instances compare, copy, deep-copy and pickle by their content, and can be fields of
+    pydantic models.
+    """
+
+    __slots__ = ("__dict__", "__weakref__")
+
+    _nested: ClassVar[dict[str, type[Model]]] = {}
+    """Fields whose JSON objects (alone, or in a list) are objects of another class."""
+    _lists: ClassVar[frozenset[str]] = frozenset()
+    """Fields that read as an empty list where the JSON has none."""
+    _fields: ClassVar[frozenset[str]] = frozenset()
+    _required: ClassVar[frozenset[str]] = frozenset()
+    _constants: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = [name for name in cls.__dict__.get("__annotations__", ()) if not name.startswith("_")]  # noqa: RUF063  # inspect is slow to import
+        declared = {name: cls.__dict__[name] for name in own if name in cls.__dict__}
+        cls._fields = cls._fields.union(own)
+        cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
+        cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
+
+    def __init__(self, **data: Any) -> None:
+        missing = sorted(self._required - data.keys())
+        if missing:
+            raise TypeError(f"{type(self).__name__}() is missing {', '.join(map(repr, missing))}")
+        vars(self).update(self._constants)
+        for name, value in data.items():
+            kind = self._nested.get(name)
+            vars(self)[name] = value if kind is None else _view(kind, _copied(value))
+
+    @classmethod
+    def _adopt(cls, data: dict[str, Any]) -> Self:
+        """The view over this very dict, which from now on belongs to the object."""
+        self = object.__new__(cls)
+        for name, kind in cls._nested.items():
+            if name in data:
+                data[name] = _view(kind, data[name])
+        self.__dict__ = data
+        return self
+
+    @classmethod
+    def model_validate(cls, data: Any) -> Self:
+        """The view over a copy of a JSON object (a mapping, or another such view). Odd and unknown fields are kept.
+
+        Raises:
+            TypeError: `data` is not an object at all.
+        """
+        if isinstance(data, cls):
+            return data
+        if not isinstance(data, (Mapping, Model)):
+            raise TypeError(f"{cls.__name__} is made from a mapping, not from {type(data).__name__}")
+        return cls._adopt(cast("dict[str, Any]", plain(data)))
+
+    @classmethod
+    def model_validate_json(cls, text: str | bytes) -> Self:
+        """The same, from JSON text.
+
+        Raises:
+            ValueError: `text` is not JSON.
+        """
+        import json
+
+        return cls.model_validate(json.loads(text))
+
+    def __getattr__(self, name: str) -> Any:
+        # Only reached when neither the JSON nor a default of the class has it.
+        if name in self._lists:
+            return []
+        if name in self._required:
+            return None
+        known = ", ".join(vars(self)) or "none"
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields are {known}")
+
+    def __getitem__(self, key: str) -> Any:
+        try:
+            return vars(self)[key]
+        except KeyError:
+            if key in self._fields:
+                return getattr(self, key)
+            raise
+
+    def __contains__(self, key: object) -> bool:
+        return key in vars(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(vars(self))
+
+    @overload
+    def get(self, key: str) -> Any | None: ...
+    @overload
+    def get(self, key: str, default: D) -> Any | D: ...
+    @fixed
+    def get(self, key: str, default: object = None) -> Any:
+        """The field as the JSON had it, or `default` where it had none."""
+        return vars(self).get(key, default)
+
+    @fixed
+    def keys(self) -> Any:
+        """The names of the fields that the JSON had."""
+        return vars(self).keys()
+
+    @fixed
+    def items(self) -> Any:
+        """Names and values of the fields that the JSON had."""
+        return vars(self).items()
+
+    @fixed
+    def model_dump(self, *, mode: Literal["python", "json"] = "python", exclude_none: bool = False) -> dict[str, Any]:
+        """A plain, independent copy as dicts and lists; `exclude_none` leaves out fields that are null.
+
+        `mode` is accepted because pydantic has it; what came from JSON is the same in both.
+        """
+        dumped = plain(self)
+        return cast("dict[str, Any]", _without_none(dumped) if exclude_none else dumped)
+
+    @fixed
+    def model_dump_json(self, *, indent: int | None = None, exclude_none: bool = False) -> str:
+        """The same as JSON text."""
+        import json
+
+        dumped = plain(self)
+        return json.dumps(_without_none(dumped) if exclude_none else dumped, indent=indent, ensure_ascii=False)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Model):
+            return type(self) is type(other) and vars(self) == vars(other)
+        return vars(self) == other if isinstance(other, dict) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, so not hashable, like dict
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({fields})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            _validator(cls),
+            serialization=core_schema.plain_serializer_function_ser_schema(plain),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "object", "title": cls.__name__, "additionalProperties": True}
+
+
+class Response(Model):
+    """A whole reply of the server: its JSON, and in `meta` what the HTTP exchange said."""
+
+    __slots__ = ("_meta",)
+    _meta: ResponseMeta
+
+    @property
+    def meta(self) -> ResponseMeta:
+        """Status, headers, rate limits, balance and timing of the exchange.
+
+        Raises:
+            LookupError: this object was made by hand or from stored JSON.
+        """
+        try:
+            return cast("ResponseMeta", object.__getattribute__(self, "_meta"))
+        except AttributeError:
+            raise LookupError(f"this {type(self).__name__} did not come with an HTTP reply") from None
+
+
+def plain(value: Any) -> Any:
+    """A copy of a JSON value in which every view, mapping and sequence is a plain dict or list."""
+    if isinstance(value, Model):
+        return {key: plain(item) for key, item in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in cast("list[Any]", value)]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(plain, cast("set[Any]", value)), key=repr)  # the same input is always the same bytes
+    return value
+
+
+def _copied(value: Any) -> Any:
+    """Values given to a constructor: lists and dicts are copied, views are kept as the objects they are."""
+    if isinstance(value, Model):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_copied(item) for item in cast("list[Any]", value)]
+    return plain(value)
+
+
+def _view(kind: type[Model], value: Any) -> Any:
+    if type(value) is dict:
+        return kind._adopt(cast("dict[str, Any]", value))  # noqa: SLF001  # the same class hierarchy
+    if type(value) is list:
+        items = cast("list[Any]", value)
+        return [_view(kind, item) if type(item) is dict else item for item in items]
+    return value
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in cast("dict[Any, Any]", value).items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _validator(cls: type[Model]) -> Callable[[Any], Model]:
+    def validate(value: Any) -> Model:
+        try:
+            return cls.model_validate(value)
+        except TypeError as error:
+            raise ValueError(str(error)) from None  # what pydantic turns into a ValidationError
+
+    return validate

@@ -1,0 +1,493 @@
+"""What is said to a model and what it answers: messages, tools, formats, completions.
+
+Every class is a `Model`: a typed view over JSON. Request classes take keywords; wherever one is accepted, so is a
+plain mapping of the same shape. Meaning and ranges are those of Venice's API reference, chat completions
+(https://docs.venice.ai/api-reference/endpoint/chat/completions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, cast
+
+from .._base import Model, Response
+
+# -- content parts -----------------------------------------------------------------------------------------------------
+
+
+class CacheControl(Model):
+    """Marks the end of a prompt prefix worth caching; `ttl` such as `"1h"` is a beta feature."""
+
+    type: Literal["ephemeral"] = "ephemeral"
+    ttl: str | None = None
+
+
+class TextContent(Model):
+    """A piece of text; `text` has at least one character."""
+
+    text: str
+    type: Literal["text"] = "text"
+    cache_control: CacheControl | Mapping[str, Any] | None = None
+
+
+class ImageUrl(Model):
+    """A public http(s) address or a `data:image/...;base64,` address; at least 64 pixels a side."""
+
+    url: str
+    detail: str | None = None
+
+
+class ImageContent(Model):
+    """An image, for models with `supportsVision`."""
+
+    image_url: ImageUrl | Mapping[str, Any]
+    type: Literal["image_url"] = "image_url"
+    cache_control: CacheControl | Mapping[str, Any] | None = None
+
+
+class InputAudio(Model):
+    """Base64 audio (never an address) in `wav`, `mp3`, `aiff`, `aac`, `ogg`, `flac`, `m4a`, `pcm16` or `pcm24`."""
+
+    data: str
+    format: str | None = None
+
+
+class AudioContent(Model):
+    """Audio, for models with `supportsAudioInput`."""
+
+    input_audio: InputAudio | Mapping[str, Any]
+    type: Literal["input_audio"] = "input_audio"
+    cache_control: CacheControl | Mapping[str, Any] | None = None
+
+
+class VideoUrl(Model):
+    """A public http(s) address, a `data:video/...` address or a YouTube link."""
+
+    url: str
+
+
+class VideoContent(Model):
+    """A video, for models with `supportsVideoInput`."""
+
+    video_url: VideoUrl | Mapping[str, Any]
+    type: Literal["video_url"] = "video_url"
+    cache_control: CacheControl | Mapping[str, Any] | None = None
+
+
+class File(Model):
+    """A document as a data address or a public address; at most 25 MB. The server reads its text."""
+
+    file_data: str
+    filename: str | None = None
+
+
+class FileContent(Model):
+    """A document; any text model can be given one."""
+
+    file: File | Mapping[str, Any]
+    type: Literal["file"] = "file"
+    cache_control: CacheControl | Mapping[str, Any] | None = None
+
+
+ContentPart: TypeAlias = TextContent | ImageContent | AudioContent | VideoContent | FileContent | Mapping[str, Any]
+TextPart: TypeAlias = TextContent | Mapping[str, Any]
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+class SystemMessage(Model):
+    """Instructions that set the model's behaviour."""
+
+    content: str | Sequence[TextPart]
+    role: Literal["system"] = "system"
+    name: str | None = None
+
+
+class DeveloperMessage(Model):
+    """Instructions from the application's developer."""
+
+    content: str | Sequence[TextPart]
+    role: Literal["developer"] = "developer"
+    name: str | None = None
+
+
+class UserMessage(Model):
+    """What the user says: text, or parts of text, images, audio, video and files."""
+
+    content: str | Sequence[ContentPart]
+    role: Literal["user"] = "user"
+    name: str | None = None
+
+
+class ToolCallFunction(Model):
+    """The function a model wants called; `arguments` is JSON text as the model wrote it."""
+
+    name: str
+    arguments: str
+
+    @property
+    def arguments_dict(self) -> dict[str, Any]:
+        """The arguments as a dict; an empty text means none.
+
+        Raises:
+            ValueError: the text is not JSON.
+            TypeError: it is JSON, but not an object.
+        """
+        import json
+
+        value = json.loads(self.arguments or "{}")
+        if not isinstance(value, dict):
+            raise TypeError(f"the arguments of {self.name!r} are {self.arguments!r}, not a JSON object")
+        return cast("dict[str, Any]", value)
+
+
+class ToolCall(Model):
+    """A call the model asks for. Pair results with calls by `id` only: `index` is not unique."""
+
+    id: str
+    function: ToolCallFunction
+    type: str = "function"
+    index: int | None = None
+
+    _nested = {"function": ToolCallFunction}
+
+
+class AssistantMessage(Model):
+    """What the model said earlier. Send it back as it came: signatures and reasoning details matter to some models."""
+
+    content: str | Sequence[TextPart] | None = None
+    role: Literal["assistant"] = "assistant"
+    name: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: Sequence[Mapping[str, Any]] | None = None
+    thought_signature: str | None = None
+    tool_calls: Sequence[ToolCall | Mapping[str, Any]] | None = None
+
+    _nested = {"tool_calls": ToolCall}
+
+    @classmethod
+    def from_response(cls, response: ChatCompletionResponse, choice_index: int = 0) -> AssistantMessage:
+        """The assistant turn of a response, with every field it came with.
+
+        Raises:
+            ValueError: the response has no such choice.
+        """
+        return cls.model_validate(vars(choice_at(response, choice_index).message))
+
+
+class ToolMessage(Model):
+    """What a tool answered to the call `tool_call_id`."""
+
+    content: str
+    tool_call_id: str
+    role: Literal["tool"] = "tool"
+    name: str | None = None
+
+
+class ChatMessage(Model):
+    """The message of a choice. It can be sent back as it is."""
+
+    role: str
+    content: str | list[Any] | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[Any] | None = None
+    thought_signature: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+
+    _nested = {"tool_calls": ToolCall}
+
+    @property
+    def text(self) -> str | None:
+        """The text of `content`, joined where it came in parts; None if there is none."""
+        return content_text(self.content)
+
+
+Message: TypeAlias = (
+    UserMessage | AssistantMessage | SystemMessage | ToolMessage | DeveloperMessage | ChatMessage | Mapping[str, Any]
+)
+
+# -- tools, formats, settings ------------------------------------------------------------------------------------------
+
+
+class ToolFunction(Model):
+    """A function the model may call; `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(Model):
+    """A tool the model may call."""
+
+    function: ToolFunction | Mapping[str, Any]
+    type: str = "function"
+    id: str | None = None
+
+
+class SpecificToolChoice(Model):
+    """Makes the model call this one function: `function={"name": ...}`."""
+
+    function: Mapping[str, Any]
+    type: Literal["function"] = "function"
+
+
+class ToolChoice:
+    """The values of `tool_choice`, by name."""
+
+    @staticmethod
+    def auto() -> Literal["auto"]:
+        """The model decides."""
+        return "auto"
+
+    @staticmethod
+    def none() -> Literal["none"]:
+        """The model calls nothing."""
+        return "none"
+
+    @staticmethod
+    def required() -> Literal["required"]:
+        """The model calls at least one tool."""
+        return "required"
+
+    @staticmethod
+    def function(name: str) -> SpecificToolChoice:
+        """The model calls this function."""
+        return SpecificToolChoice(function={"name": name})
+
+
+class TextResponseFormat(Model):
+    """Ordinary text."""
+
+    type: Literal["text"] = "text"
+
+
+class JSONObjectFormat(Model):
+    """Any JSON object (deprecated by Venice in favour of a schema)."""
+
+    type: Literal["json_object"] = "json_object"
+
+
+class JSONSchemaFormat(Model):
+    """JSON that fits `json_schema={"name": ..., "strict": True, "schema": {...}}`."""
+
+    json_schema: Mapping[str, Any]
+    type: Literal["json_schema"] = "json_schema"
+
+
+class StreamOptions(Model):
+    """`include_usage` asks for a last chunk with the usage; streams ask for it unless this is given."""
+
+    include_usage: bool | None = None
+
+
+class ReasoningConfig(Model):
+    """How a reasoning model thinks. `reasoning_effort` wins over `effort`."""
+
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    enabled: bool | None = None
+
+
+class VeniceParameters(Model):
+    """Venice's own switches. Only what is given is sent; Venice's defaults hold for the rest."""
+
+    character_slug: str | None = None
+    strip_thinking_response: bool | None = None
+    disable_thinking: bool | None = None
+    enable_e2ee: bool | None = None
+    enable_web_search: Literal["auto", "off", "on"] | None = None
+    enable_web_scraping: bool | None = None
+    enable_web_citations: bool | None = None
+    include_search_results_in_stream: bool | None = None
+    return_search_results_as_documents: bool | None = None
+    include_venice_system_prompt: bool | None = None
+    enable_x_search: bool | None = None
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+class TokenDetails(Model):
+    """A finer count: cached and newly cached prompt tokens, or reasoning tokens."""
+
+    cached_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class ChatUsage(Model):
+    """Tokens that were counted, and billed."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: TokenDetails | None = None
+    completion_tokens_details: TokenDetails | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+
+    _nested = {"prompt_tokens_details": TokenDetails, "completion_tokens_details": TokenDetails}
+
+    @property
+    def cached_tokens(self) -> int:
+        """Prompt tokens read from the cache; 0 where the reply does not say."""
+        return _first_int(self.cache_read_input_tokens, self.prompt_tokens_details, "cached_tokens")
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Prompt tokens written to the cache; 0 where the reply does not say."""
+        return _first_int(self.cache_creation_input_tokens, self.prompt_tokens_details, "cache_creation_input_tokens")
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Completion tokens spent on reasoning; 0 where the reply does not say."""
+        return _first_int(None, self.completion_tokens_details, "reasoning_tokens")
+
+
+class Cost(Model):
+    """What the call was charged, in US dollars and in DIEM."""
+
+    usd: float | None = None
+    diem: float | None = None
+
+
+class WebSearchCitation(Model):
+    """A page the answer draws on; `content` may hold HTML, `date` may be empty."""
+
+    title: str
+    url: str
+    content: str | None = None
+    date: str | None = None
+
+
+class EffectiveParameters(VeniceParameters):
+    """The Venice switches in force for an answer, and the pages that a web search found."""
+
+    web_search_citations: list[WebSearchCitation] | None = None
+
+    _nested = {"web_search_citations": WebSearchCitation}
+
+
+class ChatChoice(Model):
+    """One of the `n` answers. `finish_reason` is an open set: `stop`, `length`, `tool_calls`, `content_filter` ..."""
+
+    index: int
+    message: ChatMessage
+    finish_reason: str | None = None
+    logprobs: Any = None
+    stop_reason: Any = None
+
+    _nested = {"message": ChatMessage}
+
+
+class ChatCompletionResponse(Response):
+    """A finished answer."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    object: str = "chat.completion"
+    usage: ChatUsage | None = None
+    cost: Cost | None = None
+    venice_parameters: EffectiveParameters | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    prompt_logprobs: Any = None
+
+    _nested = {
+        "choices": ChatChoice,
+        "usage": ChatUsage,
+        "cost": Cost,
+        "venice_parameters": EffectiveParameters,
+    }
+    _lists = frozenset({"choices"})
+
+    @property
+    def text(self) -> str | None:
+        """The first choice's text; None if it has none."""
+        message = _first_message(self)
+        return None if message is None else message.text
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended; None where the server did not say."""
+        choice = _first_choice(self)
+        return None if choice is None else choice.finish_reason
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls the first choice asks for; empty if none."""
+        message = _first_message(self)
+        calls = None if message is None else message.tool_calls
+        return [call for call in calls if isinstance(call, ToolCall)] if isinstance(calls, list) else []
+
+    @property
+    def web_search_citations(self) -> list[WebSearchCitation]:
+        """Pages the answer draws on; empty without a web search."""
+        found = getattr(self.venice_parameters, "web_search_citations", None)
+        return cast("list[WebSearchCitation]", found) if isinstance(found, list) else []
+
+
+class ChunkToolCallFunction(Model):
+    """A fragment of the called function's name and arguments."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ChunkToolCall(Model):
+    """A fragment of a tool call."""
+
+    index: int | None = None
+    id: str | None = None
+    type: str | None = None
+    function: ChunkToolCallFunction | None = None
+
+    _nested = {"function": ChunkToolCallFunction}
+
+
+def choice_at(response: ChatCompletionResponse, index: int) -> ChatChoice:
+    """The choice at a position.
+
+    Raises:
+        ValueError: the response has none there.
+    """
+    choices = response.choices
+    if not isinstance(choices, list) or not -len(choices) <= index < len(choices):
+        raise ValueError(f"the response has no choice {index}; it has {len(choices or [])}")
+    return choices[index]
+
+
+def content_text(content: object) -> str | None:
+    """The text of a message's content: a string, or the text parts of a list joined; None if it holds no text."""
+    if isinstance(content, str) or content is None:
+        return content
+    texts = list(_part_texts(content))
+    return "".join(texts) if texts else None
+
+
+def _part_texts(content: object) -> Iterator[str]:
+    for part in cast("list[Any]", content) if isinstance(content, (list, tuple)) else ():
+        text: Any = cast("Mapping[str, Any]", part).get("text") if isinstance(part, (Mapping, Model)) else None
+        if isinstance(text, str):
+            yield text
+
+
+def _first_choice(response: ChatCompletionResponse) -> ChatChoice | None:
+    choices = response.choices
+    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], ChatChoice) else None
+
+
+def _first_message(response: ChatCompletionResponse) -> ChatMessage | None:
+    choice = _first_choice(response)
+    return choice.message if choice is not None and isinstance(choice.message, ChatMessage) else None
+
+
+def _first_int(flat: object, details: object, name: str) -> int:
+    value = flat if isinstance(flat, int) else getattr(details, name, None)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,336 @@
+"""What a chat request may say: every optional parameter once, with its type and its range, and the shape of messages.
+
+The client checks a request against this before it is sent, the emulator when it arrives, and the signatures of
+`create` and its siblings unpack `ChatParams`. Source: Venice's OpenAPI document, schema `ChatCompletionRequest`
+(https://docs.venice.ai/api-reference/endpoint/chat/completions). Ranges it leaves open and the prose closes are closed
+here (`n` from 1, at most 4 `stop` sequences).
+
+Keys that are not listed travel to the server untouched, in the request and in every object of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from typing_extensions import TypedDict
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from . import chat
+
+Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Verbosity: TypeAlias = Literal["low", "medium", "high", "auto"]
+Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
+Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
+Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+
+# -- objects inside the parameters ---------------------------------------------------------------------------------------
+
+
+class VeniceSwitches(TypedDict, total=False):
+    """Venice's own switches; see `VeniceParameters`."""
+
+    character_slug: str
+    strip_thinking_response: bool
+    disable_thinking: bool
+    enable_e2ee: bool
+    enable_web_search: Literal["auto", "off", "on"]
+    enable_web_scraping: bool
+    enable_web_citations: bool
+    include_search_results_in_stream: bool
+    return_search_results_as_documents: bool
+    include_venice_system_prompt: bool
+    enable_x_search: bool
+
+
+class Reasoning(TypedDict, total=False):
+    """How a reasoning model thinks; see `ReasoningConfig`."""
+
+    effort: Effort
+    summary: Literal["auto", "concise", "detailed"]
+    enabled: bool
+
+
+class StreamSwitches(TypedDict, total=False):
+    """What a stream carries beside content; see `StreamOptions`."""
+
+    include_usage: bool
+
+
+class TextSwitches(TypedDict, total=False):
+    """How wordy the text is."""
+
+    verbosity: Verbosity
+
+
+class Fallback(TypedDict):
+    """A model to use in place of one that cannot answer."""
+
+    model: str
+
+
+class _Function(TypedDict, total=False):
+    description: str
+    parameters: dict[str, Any]
+    strict: bool
+
+
+class Function(_Function):
+    """A function the model may call."""
+
+    name: str
+
+
+class ToolObject(TypedDict, total=False):
+    """A tool: a `function`, or one of Venice's own types `web_search` and `x_search`."""
+
+    function: Function
+    type: str
+    id: str
+
+
+class FunctionName(TypedDict):
+    """Names a function."""
+
+    name: str
+
+
+class FunctionChoice(TypedDict):
+    """Makes the model call one function."""
+
+    type: str
+    function: FunctionName
+
+
+class TextFormat(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+    """Ordinary text."""
+
+
+class ObjectFormat(Struct, tag_field="type", tag="json_object", forbid_unknown_fields=True):
+    """Any JSON object."""
+
+
+class SchemaFormat(Struct, tag_field="type", tag="json_schema", forbid_unknown_fields=True):
+    """JSON that fits a schema."""
+
+    json_schema: dict[str, Any]
+
+
+# The caller may give objects of `types.api.chat` where the wire has JSON objects; they are plain JSON when checked.
+if TYPE_CHECKING:
+    VeniceParametersLike: TypeAlias = chat.VeniceParameters | VeniceSwitches | Mapping[str, Any]
+    ReasoningLike: TypeAlias = chat.ReasoningConfig | Reasoning | Mapping[str, Any]
+    StreamOptionsLike: TypeAlias = chat.StreamOptions | StreamSwitches | Mapping[str, Any]
+    ToolsLike: TypeAlias = Sequence[chat.Tool | ToolObject | Mapping[str, Any]]
+    ToolChoiceLike: TypeAlias = str | chat.SpecificToolChoice | FunctionChoice | Mapping[str, Any]
+    FormatLike: TypeAlias = (
+        chat.JSONSchemaFormat | chat.JSONObjectFormat | chat.TextResponseFormat | type[BaseModel] | Mapping[str, Any]
+    )
+    TextLike: TypeAlias = TextSwitches | Mapping[str, Any]
+    FallbacksLike: TypeAlias = Sequence[Fallback | Mapping[str, Any]]
+    MetadataLike: TypeAlias = Mapping[str, str]
+    Strings: TypeAlias = Sequence[str]
+    Integers: TypeAlias = Sequence[int]
+else:
+    VeniceParametersLike = VeniceSwitches
+    ReasoningLike = Reasoning
+    StreamOptionsLike = StreamSwitches
+    ToolsLike = list[ToolObject]
+    ToolChoiceLike = str | FunctionChoice
+    FormatLike = TextFormat | ObjectFormat | SchemaFormat
+    TextLike = TextSwitches
+    FallbacksLike = Annotated[list[Fallback], Meta(max_length=10)]
+    MetadataLike = dict[str, str]
+    Strings = list[str]
+    Integers = list[int]
+
+
+class ChatParams(TypedDict, total=False, extra_items=Any):  # type: ignore[call-arg]  # PEP 728, not yet known to mypy
+    """The optional parameters of a chat request. None is the same as not given."""
+
+    frequency_penalty: Penalty | None
+    """Lowers the likelihood of tokens by how often they occurred; -2 to 2."""
+    presence_penalty: Penalty | None
+    """Lowers the likelihood of tokens that occurred at all; -2 to 2."""
+    repetition_penalty: Annotated[float, Meta(ge=0)] | None
+    """Penalty for repetition, from 0; 1 is off."""
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None
+    """Cap on all completion tokens, reasoning included."""
+    n: Annotated[int, Meta(ge=1)] | None
+    """How many answers to make; each is billed."""
+    seed: Annotated[int, Meta(gt=0)] | None
+    """For answers that can be repeated; above 0."""
+    stop: str | Annotated[Strings, Meta(min_length=1, max_length=4)] | None
+    """One to four texts at which the answer ends."""
+    stop_token_ids: Integers | None
+    """Tokens at which the answer ends."""
+    temperature: Temperature | None
+    """0 (focused) to 2 (random); the model's own default holds if not given."""
+    max_temp: Temperature | None
+    """Upper bound of dynamic temperature; 0 to 2."""
+    min_temp: Temperature | None
+    """Lower bound of dynamic temperature; 0 to 2."""
+    top_p: Probability | None
+    """Nucleus sampling; 0 to 1."""
+    min_p: Probability | None
+    """Least probability of a token relative to the likeliest; 0 to 1."""
+    top_k: Count | None
+    """How many of the likeliest tokens to choose from; from 0."""
+    logprobs: bool | None
+    """Return log probabilities of the tokens."""
+    top_logprobs: Count | None
+    """How many likeliest tokens to return at each position; from 0."""
+    response_format: FormatLike | None
+    """Text, any JSON object, JSON that fits a schema, or a pydantic class that becomes a schema."""
+    tools: ToolsLike | None
+    """Tools the model may call."""
+    tool_choice: ToolChoiceLike | None
+    """`"auto"`, `"none"`, `"required"`, or one function; needs `tools`."""
+    parallel_tool_calls: bool | None
+    """Whether several tools may be called at once; needs `tools`."""
+    reasoning_effort: Effort | None
+    """How hard to think; wins over `reasoning.effort`."""
+    reasoning: ReasoningLike | None
+    """`effort`, `summary`, `enabled`."""
+    verbosity: Verbosity | None
+    """How wordy to be."""
+    text: TextLike | None
+    """`{"verbosity": ...}`."""
+    prompt_cache_key: str | None
+    """Requests that share it are routed to the same cache."""
+    prompt_cache_retention: Literal["default", "extended", "24h"] | None
+    """How long the prompt stays cached."""
+    store: bool | None
+    """Accepted for compatibility."""
+    include: Strings | None
+    """Accepted for compatibility."""
+    metadata: MetadataLike | None
+    """Accepted for compatibility; texts only."""
+    user: str | None
+    """Your end user; discarded by Venice."""
+    fallbacks: FallbacksLike | None
+    """Up to 10 models to fall back to."""
+    venice_parameters: VeniceParametersLike | None
+    """Venice's own switches."""
+    stream_options: StreamOptionsLike | None
+    """`{"include_usage": bool}`; usage is asked for unless this is given."""
+
+
+# -- messages ------------------------------------------------------------------------------------------------------------
+
+
+class CacheControlObject(Struct):
+    """Marks a cached prefix."""
+
+    type: Literal["ephemeral"]
+    ttl: str | UnsetType = UNSET
+
+
+class Part(Struct, tag_field="type"):
+    """A part of a message's content."""
+
+    cache_control: CacheControlObject | UnsetType = UNSET
+
+
+class TextPartObject(Part, tag="text", kw_only=True):
+    """Text."""
+
+    text: Annotated[str, Meta(min_length=1)]
+
+
+class Address(Struct):
+    """Where an image or a video is."""
+
+    url: str
+
+
+class ImagePart(Part, tag="image_url", kw_only=True):
+    """An image."""
+
+    image_url: Address
+
+
+class Audio(Struct):
+    """Base64 audio."""
+
+    data: str
+    format: Literal["wav", "mp3", "aiff", "aac", "ogg", "flac", "m4a", "pcm16", "pcm24"] | UnsetType = UNSET
+
+
+class AudioPart(Part, tag="input_audio", kw_only=True):
+    """Audio."""
+
+    input_audio: Audio
+
+
+class VideoPart(Part, tag="video_url", kw_only=True):
+    """A video."""
+
+    video_url: Address
+
+
+class FileObject(Struct):
+    """A document."""
+
+    file_data: str
+    filename: str | UnsetType = UNSET
+
+
+class FilePart(Part, tag="file", kw_only=True):
+    """A document."""
+
+    file: FileObject
+
+
+class _Message(Struct, tag_field="role"):
+    name: str | None = None
+
+
+class System(_Message, tag="system", kw_only=True):
+    """A system message."""
+
+    content: str | list[TextPartObject]
+
+
+class Developer(_Message, tag="developer", kw_only=True):
+    """A developer message."""
+
+    content: str | list[TextPartObject]
+
+
+class User(_Message, tag="user", kw_only=True):
+    """A user message."""
+
+    content: str | list[TextPartObject | ImagePart | AudioPart | VideoPart | FilePart]
+
+
+class Assistant(_Message, tag="assistant", kw_only=True):
+    """An assistant message."""
+
+    content: str | list[TextPartObject] | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[dict[str, Any]] | UnsetType = UNSET
+    thought_signature: str | None = None
+    tool_calls: list[Any] | None = None
+
+
+class ToolResult(_Message, tag="tool", kw_only=True):
+    """What a tool answered."""
+
+    content: str
+    tool_call_id: str
+    reasoning_content: str | None = None
+    tool_calls: list[Any] | None = None
+
+
+MessageObject: TypeAlias = System | Developer | User | Assistant | ToolResult
+
+
+class Conversation(Struct):
+    """The messages of a request: at least one."""
+
+    messages: Annotated[list[MessageObject], Meta(min_length=1)]

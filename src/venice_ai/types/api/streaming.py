@@ -1,0 +1,93 @@
+"""The pieces of a streamed answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, Self, TypeVar
+
+from .._base import Model
+from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class ChunkModelFactory(Protocol[T_co]):
+    """A class that makes the caller's own chunk object from a chunk's JSON fields, given as keywords."""
+
+    def __call__(self, **data: Any) -> T_co: ...
+
+
+class ChatDelta(Model):
+    """What one chunk adds to a message. Absent and null both mean: nothing."""
+
+    role: str | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ChunkToolCall] | None = None
+
+    _nested = {"tool_calls": ChunkToolCall}
+
+
+class ChatChunkChoice(Model):
+    """One choice's part of a chunk."""
+
+    index: int
+    delta: ChatDelta
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+    _nested = {"delta": ChatDelta}
+
+
+class ChatCompletionChunk(Model):
+    """One event of a stream."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[ChatChunkChoice]
+    object: str = "chat.completion.chunk"
+    usage: ChatUsage | None = None
+    cost: Cost | None = None
+    venice_parameters: EffectiveParameters | None = None
+
+    _nested = {
+        "choices": ChatChunkChoice,
+        "usage": ChatUsage,
+        "cost": Cost,
+        "venice_parameters": EffectiveParameters,
+    }
+    _lists = frozenset({"choices"})
+
+    @property
+    def text(self) -> str:
+        """The text that the first choice of this chunk adds; empty if none."""
+        choices = self.choices
+        delta = getattr(choices[0], "delta", None) if isinstance(choices, list) and choices else None
+        text = getattr(delta, "content", None)
+        return text if isinstance(text, str) else ""
+
+    @classmethod
+    def _adopt(cls, data: dict[str, Any]) -> Self:
+        # The common chunk, spelled out: this is the hot path of a stream. It gives what the general way would.
+        choices: Any = data.get("choices")
+        if _type(choices) is list and len(choices) == 1 and _type(choices[0]) is dict and not _RARE & data.keys():
+            choice: Any = choices[0]
+            delta = choice.get("delta")
+            if _type(delta) is dict and delta.get("tool_calls") is None:
+                typed_delta = _new(ChatDelta)
+                typed_delta.__dict__ = delta
+                choice["delta"] = typed_delta
+                typed_choice = _new(ChatChunkChoice)
+                typed_choice.__dict__ = choice
+                choices[0] = typed_choice
+                self = _new(cls)
+                self.__dict__ = data
+                return self
+        return super()._adopt(data)
+
+
+_new = object.__new__
+_type: Callable[[object], object] = type  # without a type checker's narrowing to containers of unknown things
+_RARE = frozenset({"usage", "cost", "venice_parameters"})
