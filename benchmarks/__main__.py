@@ -96,7 +96,7 @@ def _failures(results: Results) -> list[str]:
 def _surroundings(present: Sequence[Contender], rounds: int) -> list[str]:
     kinds = dict.fromkeys(contender.environment for contender in present)
     versions = [versions for kind in kinds if (versions := environments.versions(kind))]
-    sparse = [f"{one.title} in every {one.rest}rd" for one in present if one.rest > 1]
+    sparse = [f"{one.title} in every {one.rest}th" for one in present if one.rest > 1]
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, {rounds} rounds ({', '.join(sparse)})",
         machine.describe(),

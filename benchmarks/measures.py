@@ -13,6 +13,8 @@ ALL = (OURS, LINES, READS, BARE, VENICE_PY, OPENAI)
 # The two ways to read a stream with aiohttp are one way to read a whole reply.
 ALL_BUT_READS = (OURS, LINES, BARE, VENICE_PY, OPENAI)
 SDKS = (OURS, VENICE_PY, OPENAI)
+# venice-py reads no event of more than 512 KB, and aiohttp no line of that length.
+PATIENT_WITH_LONG_EVENTS = (OURS, OPENAI)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ def long_event(megabytes: int) -> Calls:
         name=f"event-{megabytes}",
         title=f"one event of {megabytes} MB",
         unit="ms",
-        contenders=SDKS,
+        contenders=PATIENT_WITH_LONG_EVENTS,
         job=job,
         per=1,
     )
@@ -128,15 +130,11 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Import(
         name="import-client",
-        title="the same with the client's name",
+        title="`from venice_ai import VeniceClient`",
         unit="ms",
-        contenders=SDKS,
+        contenders=(OURS,),
         promises={OURS: 30},
-        statements={
-            OURS: "from venice_ai import VeniceClient",
-            VENICE_PY: "from venice_ai import VeniceClient",
-            OPENAI: "from openai import AsyncOpenAI",
-        },
+        statements={OURS: "from venice_ai import VeniceClient"},
     ),
     ColdStart(
         name="cold-start",
@@ -155,7 +153,7 @@ MEASURES: tuple[Measure, ...] = (
     stream("live", "a chunk every millisecond", 300, 1, {}),
     long_event(4),
     long_event(8),
-    growth("event-growth", "8 MB in one event against 4 MB", "event-8", "event-4", SDKS, 2.3),
+    growth("event-growth", "8 MB in one event against 4 MB", "event-8", "event-4", PATIENT_WITH_LONG_EVENTS, 2.3),
     long_stream("iterate", 25_000),
     long_stream("iterate", 50_000),
     growth("iterate-growth", "50,000 chunks against 25,000, iterating", "iterate-50000", "iterate-25000", (OURS,), 2.2),

@@ -1,6 +1,7 @@
 """The processes a run starts: the server, a worker for each contender, and new interpreters whose start-up is measured."""
 
 import os
+import re
 import select
 import subprocess
 import tempfile
@@ -13,6 +14,8 @@ from benchmarks.environments import REPOSITORY
 from benchmarks.job import Finding, Job
 
 _PATIENCE_SECONDS = 120.0
+# The line of a traceback that says what happened, such as `package.SomeError: ...`.
+_ERROR = re.compile(r"[\w.]+(Error|Exception)\b")
 # What would change how Python starts stays out.
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VENICE", "OPENAI"))}
 
@@ -64,7 +67,8 @@ class Conversation:
     def _last_complaint(self) -> str:
         self._process.wait()
         self._complaints.seek(0)
-        return (self._complaints.read().strip() or "ended without a word").splitlines()[-1]
+        lines = self._complaints.read().splitlines() or ["ended without a word"]
+        return next((line for line in reversed(lines) if _ERROR.match(line)), lines[-1])
 
 
 def start_server(python: str) -> Conversation:

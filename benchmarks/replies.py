@@ -153,11 +153,17 @@ def _completion() -> dict[str, Any]:
         "usage": _usage(30),
         "cost": {"usd": 0.0001, "diem": 0},
         "venice_parameters": {
-            "enable_web_search": "off",
-            "enable_web_citations": False,
-            "include_venice_system_prompt": True,
-            "strip_thinking_response": False,
             "disable_thinking": False,
+            "enable_e2ee": True,
+            "enable_web_citations": False,
+            "enable_web_scraping": False,
+            "enable_web_search": "off",
+            "enable_x_search": False,
+            "include_search_results_in_stream": False,
+            "include_venice_system_prompt": True,
+            "return_search_results_as_documents": False,
+            "strip_thinking_response": False,
+            "web_search_citations": [],
         },
     }
 

@@ -16,6 +16,7 @@ from .types.api.streaming import ChatCompletionChunk
 
 _ENVELOPE = frozenset({"id", "object", "created", "model", "choices"})
 _JOINED = ("reasoning_content", "refusal")
+_PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 
 
 class Assembly:
@@ -41,24 +42,27 @@ class Assembly:
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
         """Takes a chunk in. True if it brought content: text, reasoning, a refusal or a tool call."""
-        fields = vars(chunk)
+        fields = chunk.__dict__
         self.chunks += 1
-        if self.chunks == 1 or fields.keys() != _ENVELOPE:
+        if self.chunks == 1 or len(fields) != len(_ENVELOPE) or fields.keys() != _ENVELOPE:
             self._fields.update({key: value for key, value in fields.items() if key != "choices" and value is not None})
+        choices: Any = fields.get("choices")
+        if not isinstance(choices, list):
+            return False
         content = False
-        choices = fields.get("choices")
-        for position, choice in enumerate(cast("list[Any]", choices) if isinstance(choices, list) else ()):
+        for position, choice in enumerate(choices):  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]  # hot
             if isinstance(choice, Model):
-                content |= self._choice(choice, position).add(choice.__dict__)
+                given = choice.__dict__
+                index = given.get("index")
+                found = self._choices.get(index if type(index) is int else position) or self._opened(given, position)
+                if found.add(given):
+                    content = True
         return content
 
-    def _choice(self, choice: Model, position: int) -> _Choice:
-        index = vars(choice).get("index")
-        key = index if type(index) is int else position
-        found = self._choices.get(key)
-        if found is None:
-            found = self._choices[key] = _Choice()
-        return found
+    def _opened(self, choice: dict[str, Any], position: int) -> _Choice:
+        index = choice.get("index")
+        opened = self._choices[index if type(index) is int else position] = _Choice()
+        return opened
 
     def response(self) -> ChatCompletionResponse:
         """The answer as far as it came. A choice whose end did not come has no finish reason."""
@@ -82,6 +86,15 @@ class _Choice:
         self.finish_reason: Any = None
 
     def add(self, choice: dict[str, Any]) -> bool:
+        # The common chunk, spelled out: one text and nothing else. It does what the general way would.
+        if self.text is not None and choice.get("finish_reason") is None and choice.get("logprobs") is None:
+            delta = choice.get("delta")
+            if isinstance(delta, Model) and (len(choice) == 2 or choice.keys() <= _PLAIN_CHOICE):
+                given = delta.__dict__
+                text = given.get("content")
+                if type(text) is str and (len(given) == 1 or list(given.values()).count(None) == len(given) - 1):
+                    self.text.append(text)
+                    return text != ""
         content = False
         for key, value in choice.items():
             if value is None or key == "index":

@@ -71,7 +71,7 @@ class Caller:
             meta.latency = self.clock.now() - sent
             return Answer(reply, meta, body)
         try:
-            raise refusal(reply.status, reply.headers, await reply.read(), meta)
+            raise refusal(request, reply, await reply.read(), meta)
         finally:
             reply.close()
 

@@ -13,8 +13,9 @@ from warnings import warn
 
 import msgspec
 
-from ._meta import Headers, ResponseMeta
+from ._meta import ResponseMeta
 from ._rate import wait_seconds
+from ._transport import Reply, Request
 from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, error_for
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, Message
@@ -245,8 +246,12 @@ def chunk(data: bytes) -> ChatCompletionChunk | dict[str, Any]:
     return ChatCompletionChunk._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
 
 
-def refusal(status: int, headers: Headers, body: bytes, meta: ResponseMeta) -> APIError:
+def refusal(request: Request, reply: Reply, body: bytes, meta: ResponseMeta) -> APIError:
     """The error that an unsuccessful reply stands for."""
+    status, headers = reply.status, reply.headers
+    key = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+    if key:
+        body = body.replace(key, b"***")  # some servers repeat the key they refuse
     try:
         content = decode(body)
     except ValueError:

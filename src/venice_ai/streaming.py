@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 from . import _wire
 from ._assemble import Assembly
 from ._meta import ResponseMeta
-from ._sse import Event, EventParser
+from ._sse import EventParser, NamedEvent
 from ._transport import Reply
 from .exceptions import (
     APIConnectionError,
@@ -36,17 +36,38 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Reading:
-    """The state of one reply that is being read: what came, and whether and how it ended."""
+class Reading:
+    """The state of one reply that is being read: what came, and whether and how it ended.
 
-    def __init__(self, reply: Reply, meta: ResponseMeta, *, every_chunk: bool, now: Callable[[], float], sent: float) -> None:
+    Args:
+        reply: the open reply.
+        meta: what is known of it; the time to the first chunk is added.
+        every_chunk: also yield chunks without choices, which carry usage.
+        watch_progress: tell the reply's `progress` clock of content.
+        now: the clock.
+        sent: when the request was sent, by that clock.
+    """
+
+    def __init__(
+        self,
+        reply: Reply,
+        meta: ResponseMeta,
+        *,
+        every_chunk: bool,
+        watch_progress: bool,
+        now: Callable[[], float],
+        sent: float,
+    ) -> None:
         self.reply = reply
         self.meta = meta
         self.assembly = Assembly()
         self.ended = False
         self.complete = False
+        self.left = False
+        self.started = False
         self.error: APIError | None = None
         self._every_chunk = every_chunk
+        self._watch_progress = watch_progress
         self._now = now
         self._sent = sent
 
@@ -58,27 +79,38 @@ class _Reading:
 
     async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
         """The chunks, until the one end that the stream has."""
+        self.started = True
         parser = EventParser()
         every_chunk = self._every_chunk
         try:
             async for events in self._events(parser):
                 for event in events:
-                    if event.data == b"[DONE]":
+                    if event == b"[DONE]":
                         await self.reply.drain()
                         self.complete = True
                         return
                     chunk = self._take(event)
-                    if every_chunk or vars(chunk).get("choices"):
+                    if every_chunk or chunk.__dict__.get("choices"):
                         yield chunk
             self._close_at_eof()
         except APIError as error:
             self.error = error
             raise
+        except GeneratorExit:
+            if not self.left:  # nobody closed it: it is being collected as garbage
+                self.drop()
+            raise
         finally:
             self.ended = True
             self.reply.close()
 
-    async def _events(self, parser: EventParser) -> AsyncGenerator[list[Event], None]:
+    def drop(self) -> None:
+        """Closes a stream that nobody can read any more, and says so."""
+        self.ended = True
+        self.reply.close()
+        warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=3)
+
+    async def _events(self, parser: EventParser) -> AsyncGenerator[list[bytes], None]:
         try:
             async for piece in self.reply.pieces():
                 yield parser.feed(piece)
@@ -93,20 +125,20 @@ class _Reading:
             raise self.interrupted("the connection was closed before the answer was complete")
         self.complete = True
 
-    def _take(self, event: Event) -> ChatCompletionChunk:
-        if self.meta.time_to_first_chunk is None:
+    def _take(self, event: bytes) -> ChatCompletionChunk:
+        if self.assembly.chunks == 0 and self.meta.time_to_first_chunk is None:
             self.meta.time_to_first_chunk = self._now() - self._sent
         try:
-            chunk = _wire.chunk(event.data)
+            chunk = _wire.chunk(event)
         except ValueError as error:
-            raise self.interrupted(f"an event is not JSON: {event.data!r:.100}") from error
-        if isinstance(chunk, dict):
+            raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
+        if type(chunk) is dict:
             raise _wire.stream_error(chunk, self.meta, self.partial())
-        if event.type == b"error":
+        if type(event) is NamedEvent and event.type == b"error":
             raise _wire.stream_error({"error": vars(chunk)}, self.meta, self.partial())
-        if self.assembly.add(chunk):
+        if self.assembly.add(cast("ChatCompletionChunk", chunk)) and self._watch_progress:
             self.reply.progressed()
-        return chunk
+        return cast("ChatCompletionChunk", chunk)
 
     def interrupted(self, why: str, cause: APIConnectionError | None = None) -> StreamInterruptedError:
         kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError
@@ -124,19 +156,11 @@ class _Reading:
 
 
 class ChunkSource(AsyncIterator[ChatCompletionChunk]):
-    """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over.
+    """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
-    Args:
-        reply: the open reply.
-        meta: what is known of it; the time to the first chunk is added.
-        every_chunk: also yield chunks without choices, which carry usage.
-        now: the clock.
-        sent: when the request was sent, by that clock.
-    """
-
-    def __init__(self, reply: Reply, meta: ResponseMeta, *, every_chunk: bool, now: Callable[[], float], sent: float) -> None:
-        # The generator refers to the reading and neither refers back, so that dropping this closes all at once.
-        self.reading = _Reading(reply, meta, every_chunk=every_chunk, now=now, sent=sent)
+    def __init__(self, reading: Reading) -> None:
+        # The generator refers to the reading, and neither refers back: no cycle keeps a dropped stream alive.
+        self.reading = reading
         self._chunks = self.reading.chunks()
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
@@ -147,16 +171,15 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
 
     async def aclose(self) -> None:
         """Drops the connection, if the stream has not ended."""
-        self.reading.ended = True
+        self.reading.left = self.reading.ended = True
         self.reading.reply.close()
         with contextlib.suppress(RuntimeError):  # another task is reading; it sees the connection go
             await self._chunks.aclose()
 
     def __del__(self) -> None:
-        if not self.reading.ended:
-            self.reading.ended = True
-            self.reading.reply.close()
-            warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=2)
+        # Once it runs, the generator looks after itself: a loop may hold it alone.
+        if not self.reading.started and not self.reading.ended:
+            self.reading.drop()
 
 
 class Stream(Generic[T]):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from . import chance
+from .loose import items, members
 from .pattern import match
 
 Schema = Mapping[str, Any]
@@ -101,11 +102,10 @@ class _Maker:
         flat = dict(schema)
         for _ in range(_DEEPEST):
             if "$ref" in flat:
-                target = self._resolve(flat.pop("$ref"), path)
-                flat = _merged(target if isinstance(target, dict) else {}, flat)
+                flat = _merged(members(self._resolve(flat.pop("$ref"), path)), flat)
             elif "allOf" in flat:
                 for part in flat.pop("allOf"):
-                    flat = _merged(flat, self._flat(part, path) if isinstance(part, dict) else {})
+                    flat = _merged(flat, self._flat(members(part), path))
             else:
                 return flat
         raise Unsatisfiable(f"{path}: the reference leads in a circle")
@@ -113,10 +113,10 @@ class _Maker:
     def _resolve(self, reference: str, path: str) -> Any:
         if not reference.startswith("#"):
             raise Unsatisfiable(f"{path}: {reference!r} is not within the schema")
-        node = self._root
+        node: Any = self._root
         for step in reference[1:].split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
-            node = node[int(key)] if isinstance(node, list) else node[key]
+            node = items(cast("object", node))[int(key)] if isinstance(node, list) else members(node)[key]
         return node
 
     def _one_of(self, schema: dict[str, Any], union: str, path: str, depth: int) -> Any:
@@ -339,10 +339,11 @@ def _bounds(schema: dict[str, Any]) -> tuple[float | None, float | None]:
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if above is True or below is True:  # as OpenAPI 3.0 has it
         above, below = (low if above is True else None), (high if below is True else None)
-    return (
-        max((bound for bound in (low, above) if _TYPES["number"](bound)), default=None),
-        min((bound for bound in (high, below) if _TYPES["number"](bound)), default=None),
-    )
+    return max(_numbers(low, above), default=None), min(_numbers(high, below), default=None)
+
+
+def _numbers(*values: Any) -> list[float]:
+    return [value for value in values if _TYPES["number"](value)]
 
 
 def _fits_number(number: float, schema: dict[str, Any], step: float | None) -> bool:

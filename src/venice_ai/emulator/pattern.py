@@ -1,6 +1,6 @@
-"""A text that matches a simple regular expression.
+r"""A text that matches a simple regular expression.
 
-Understood are literals, `.`, classes, `\\d \\w \\s` and their opposites, groups, alternation (the first branch is taken),
+Understood are literals, `.`, classes, `\d \w \s` and their opposites, groups, alternation (the first branch is taken),
 `? * + {m,n}` and anchors; the shortest match is written first, then longer ones. What comes out is checked with `re`.
 """
 

@@ -45,7 +45,7 @@ Body: TypeAlias = Iterable[Act] | AsyncIterator[Act]
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request as it arrived. `path` begins after `/api/v1`."""
+    """A request as it arrived."""
 
     method: str
     path: str
@@ -65,6 +65,8 @@ class Answer:
     """Seconds until the status and the headers are sent."""
     refused: bool = False
     """The connection is not accepted at all: in process it cannot be made, on a socket it is dropped unanswered."""
+    verbatim: bool = False
+    """No headers are to be added."""
 
 
 def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:

@@ -52,7 +52,7 @@ class Wanted:
     prefer: Literal["cheapest"] | None = None
 
 
-_CAPABILITIES = {
+CAPABILITIES = {
     "require_function_calling": "supportsFunctionCalling",
     "require_vision": "supportsVision",
     "require_reasoning": "supportsReasoning",
@@ -279,7 +279,7 @@ def _fits(model: ModelResponse, wanted: Wanted, now: float) -> bool:
         return False
     context = spec.get("availableContextTokens") or model.get("context_length")
     return (
-        all(_can(model, flag) for wish, flag in _CAPABILITIES.items() if getattr(wanted, wish))
+        all(_can(model, flag) for wish, flag in CAPABILITIES.items() if getattr(wanted, wish))
         and model.id not in wanted.exclude_models
         and not (wanted.exclude_beta and (spec.get("beta") is True or spec.get("betaModel") is True))
         and not (wanted.exclude_reasoning and _can(model, "supportsReasoning"))

@@ -230,7 +230,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
     async def _open(self, request: Request, *, every_chunk: bool) -> ChunkSource:
         from ..._wire import completion, unusable
-        from ...streaming import ChunkSource
+        from ...streaming import ChunkSource, Reading
 
         caller = self._client.caller
         sent = caller.clock.now()
@@ -242,7 +242,15 @@ class ChatCompletions(APIResource["VeniceClient"]):
             error = unusable(body, answer.meta, "JSON")
             error.partial = completion(body, answer.meta)
             raise error
-        return ChunkSource(answer.reply, answer.meta, every_chunk=every_chunk, now=caller.clock.now, sent=sent)
+        reading = Reading(
+            answer.reply,
+            answer.meta,
+            every_chunk=every_chunk,
+            watch_progress=request.timeout.progress is not None,
+            now=caller.clock.now,
+            sent=sent,
+        )
+        return ChunkSource(reading)
 
 
 def _refuse_e2ee(e2ee: bool, body: dict[str, Any]) -> None:

@@ -72,16 +72,20 @@ class ChatCompletionChunk(Model):
     def _adopt(cls, data: dict[str, Any]) -> Self:
         # The common chunk, spelled out: this is the hot path of a stream. It gives what the general way would.
         choices: Any = data.get("choices")
-        if _type(choices) is list and len(choices) == 1 and _type(choices[0]) is dict and not _RARE & data.keys():
+        if (
+            _type(choices) is list
+            and len(choices) == 1
+            and not ("usage" in data or "venice_parameters" in data or "cost" in data)
+        ):
             choice: Any = choices[0]
-            delta = choice.get("delta")
+            delta: Any = choice.get("delta") if _type(choice) is dict else None
             if _type(delta) is dict and delta.get("tool_calls") is None:
-                typed_delta = _new(ChatDelta)
-                typed_delta.__dict__ = delta
-                choice["delta"] = typed_delta
-                typed_choice = _new(ChatChunkChoice)
-                typed_choice.__dict__ = choice
-                choices[0] = typed_choice
+                typed: Any = _new(ChatDelta)
+                typed.__dict__ = delta
+                choice["delta"] = typed
+                typed = _new(ChatChunkChoice)
+                typed.__dict__ = choice
+                choices[0] = typed
                 self = _new(cls)
                 self.__dict__ = data
                 return self
@@ -90,4 +94,3 @@ class ChatCompletionChunk(Model):
 
 _new = object.__new__
 _type: Callable[[object], object] = type  # without a type checker's narrowing to containers of unknown things
-_RARE = frozenset({"usage", "cost", "venice_parameters"})

@@ -1,0 +1,38 @@
+"""An answer that fits a pydantic class."""
+
+import asyncio
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from venice_ai import UserMessage, VeniceClient
+
+
+class Sight(BaseModel):
+    name: str = Field(description="What the sight is called")
+    kind: Literal["church", "bridge", "palace", "square"]
+    built: int | None = Field(description="The year in which it was finished, if that is known")
+
+
+class Walk(BaseModel):
+    title: str
+    sights: list[Sight]
+
+
+async def main() -> None:
+    async with VeniceClient() as client:
+        model = await client.models.resolve_chat(require_response_schema=True)
+        reply = await client.chat.completions.create(
+            model=model,
+            messages=[UserMessage(content="Plan a walk through Venice.")],
+            response_format=Walk,  # becomes a strict JSON schema
+        )
+    # Raises pydantic.ValidationError, should a model not keep to the schema.
+    walk = Walk.model_validate_json(reply.text or "")
+    print(walk.title)
+    for sight in walk.sights:
+        print(f"- {sight.name}, a {sight.kind} ({sight.built or 'year unknown'})")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

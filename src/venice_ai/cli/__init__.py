@@ -1,0 +1,24 @@
+"""The command `venice-chat`. Its packages are an extra: `pip install 'venice-chat[cli]'`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Runs the command and leaves the interpreter with its exit code; 2 if the extra `cli` is not installed."""
+    try:
+        sys.exit(_run())
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run() -> int:
+    try:
+        import click as click
+    except ModuleNotFoundError:
+        print("venice-chat: the command needs its extra: pip install 'venice-chat[cli]'", file=sys.stderr)
+        return 2
+    from .app import run
+
+    return run(sys.argv[1:])

@@ -1,0 +1,131 @@
+"""One question to a model, and its answer on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import _output
+
+if TYPE_CHECKING:
+    from .._client import VeniceClient
+    from ..types.api.chat import ChatCompletionResponse
+    from ..types.api.streaming import ChatCompletionChunk
+
+WebSearch = Literal["auto", "on", "off"]
+
+_ENDINGS = {
+    "length": "the answer was cut off at the limit of tokens",
+    "content_filter": "the answer was cut off by a content filter",
+    "tool_calls": "the model asks for tools; --json shows the calls",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to ask, and what of the answer to show."""
+
+    model: str | None
+    params: Mapping[str, Any]
+    searches: bool = False
+    """Whether a model is needed that can search the web."""
+    stream: bool = True
+    as_json: bool = False
+    usage: bool = False
+    reasoning: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether the text is shown as it comes. JSON comes whole, and several answers would come mixed up."""
+        return self.stream and not self.as_json and "n" not in self.params
+
+
+class Screen:
+    """An answer as it is shown: text on stdout, reasoning dim on stderr. `text` is what was shown of the answer."""
+
+    def __init__(self, *, reasoning: bool) -> None:
+        self.text = ""
+        self._reasoning = reasoning
+        self._thinking = False
+
+    def show_chunk(self, chunk: ChatCompletionChunk) -> None:
+        """Shows what a chunk adds."""
+        for choice in chunk.choices:
+            delta = getattr(choice, "delta", None)
+            self._think(getattr(delta, "reasoning_content", None))
+            self._say(getattr(delta, "content", None))
+
+    def show_whole(self, response: ChatCompletionResponse) -> None:
+        """Shows an answer that came whole, with each of its choices."""
+        for choice in response.choices:
+            message = getattr(choice, "message", None)
+            self._think(getattr(message, "reasoning_content", None))
+            self._say(getattr(message, "text", None))
+            self.end()
+
+    def end(self) -> None:
+        """Ends the last line."""
+        self._think_no_more()
+        if self.text and not self.text.endswith("\n"):
+            self._say("\n")
+
+    def _say(self, text: object) -> None:
+        if isinstance(text, str) and text:
+            self._think_no_more()
+            self.text += text
+            _output.answer(text)
+
+    def _think(self, text: object) -> None:
+        if self._reasoning and isinstance(text, str) and text:
+            self._thinking = True
+            _output.aside(text)
+
+    def _think_no_more(self) -> None:
+        if self._thinking:
+            self._thinking = False
+            _output.aside("\n")
+
+
+async def ask(client: VeniceClient, manner: Manner, messages: Sequence[Mapping[str, Any]], screen: Screen) -> None:
+    """Asks and shows the answer as it comes, as far as it comes.
+
+    Raises:
+        VeniceError: there is no answer, or not all of it.
+    """
+    model = manner.model or await client.models.resolve_chat(require_web_search=manner.searches)
+    if manner.streams:
+        response = await _streamed(client, model, manner, messages, screen)
+    else:
+        response = await client.chat.completions.create(model=model, messages=messages, stream=False, **manner.params)
+        if manner.as_json:
+            _output.line(response.model_dump_json(indent=2))
+        else:
+            screen.show_whole(response)
+    if not manner.as_json and (ending := _ENDINGS.get(response.finish_reason or "")):
+        _output.note(ending)
+    if manner.usage:
+        _output.note(bill(response))
+
+
+async def _streamed(
+    client: VeniceClient, model: str, manner: Manner, messages: Sequence[Mapping[str, Any]], screen: Screen
+) -> ChatCompletionResponse:
+    async with await client.chat.completions.stream(model=model, messages=messages, **manner.params) as stream:
+        try:
+            async for chunk in stream:
+                screen.show_chunk(chunk)
+        finally:
+            screen.end()
+        return await stream.collect()
+
+
+def bill(response: ChatCompletionResponse) -> str:
+    """Tokens, and what they cost where the answer says so."""
+    usage = response.usage
+    if usage is None:
+        return f"{response.model} did not say what it used"
+    thought = f" ({usage.reasoning_tokens} of them reasoning)" if usage.reasoning_tokens else ""
+    counted = f"{usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens{thought}"
+    charged = getattr(response.cost, "usd", None)
+    return f"{response.model}: {counted}" + (f", ${charged:.6f}" if isinstance(charged, (int, float)) else "")

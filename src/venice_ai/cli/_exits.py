@@ -1,0 +1,53 @@
+"""Exit codes: what a script can tell from `$?`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..exceptions import (
+    APIConnectionError,
+    AuthenticationError,
+    GatewayTimeoutError,
+    InvalidRequestError,
+    ModelGoneError,
+    NoMatchingModelError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServiceUnavailableError,
+    StreamInterruptedError,
+)
+
+EXIT_CODES: Final = {
+    0: "all went well",
+    1: "any other failure",
+    2: "wrong usage, or an invalid request",
+    3: "the key is missing, refused, not permitted or out of credit",
+    4: "no such model",
+    5: "rate limited, or the model is overloaded or offline",
+    6: "no connection, or no answer in time",
+    7: "the stream broke off; what had come was printed",
+    130: "Ctrl-C",
+}
+
+# The first that fits counts: a stream that ran out of time is an interrupted stream.
+_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (StreamInterruptedError, 7),
+    (APIConnectionError, 6),
+    (GatewayTimeoutError, 6),
+    (ServiceUnavailableError, 5),
+    (RateLimitError, 5),
+    (NotFoundError, 4),
+    (ModelGoneError, 4),
+    (NoMatchingModelError, 4),
+    (AuthenticationError, 3),
+    (PermissionDeniedError, 3),
+    (PaymentRequiredError, 3),
+    (InvalidRequestError, 2),
+)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that stands for an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), 1)

@@ -1,0 +1,62 @@
+"""Where text goes: answers to stdout, everything else to stderr.
+
+What a server or a model says may hold control characters, and a terminal obeys them. They are shown as a replacement
+character there; files and pipes get the text as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import TextIO
+
+_CONTROLS = {
+    **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}"),
+    ord("\n"): "\n",
+    ord("\t"): "\t",
+    ord("\r"): "",
+}
+
+
+def prepare() -> None:
+    """Makes stdout and stderr take any text: UTF-8 where no terminal says otherwise, and no errors in either."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            told = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if told else "utf-8", errors="replace")
+
+
+def answer(text: str) -> None:
+    """Writes a part of the answer at once."""
+    _write(sys.stdout, text)
+
+
+def line(text: str = "") -> None:
+    """Writes a line of the result."""
+    _write(sys.stdout, f"{text}\n")
+
+
+def note(text: str) -> None:
+    """Tells something that is not the result."""
+    _write(sys.stderr, f"venice-chat: {text}\n")
+
+
+def aside(text: str) -> None:
+    """Writes to stderr, dim where the terminal can."""
+    if sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
+        _write(sys.stderr, text, "\x1b[2m", "\x1b[0m")
+    else:
+        _write(sys.stderr, text)
+
+
+def abandon_stdout() -> None:
+    """After the reader has gone: what is still to be written, also when Python ends, goes nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(stream: TextIO, text: str, before: str = "", after: str = "") -> None:
+    stream.write(before + (text.translate(_CONTROLS) if stream.isatty() else text) + after)
+    stream.flush()

@@ -1,0 +1,47 @@
+"""What is installed: the extras, and packages that get in the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib import metadata
+
+DISTRIBUTION = "venice-chat"
+_RIVALS = ("venice-py", "venice-ai")
+_REQUIREMENT = re.compile(r"""(?P<name>[A-Za-z0-9._-]+)[^;]*;.*\bextra\s*==\s*['"](?P<extra>[^'"]+)['"]""")
+
+
+def rivals() -> list[str]:
+    """The installed distributions whose import package is `venice_ai` too: they and we overwrite each other's files."""
+    return [name for name in _RIVALS if installed(name)]
+
+
+def remedy(found: Iterable[str]) -> str:
+    """How to mend an environment with such distributions."""
+    return f"pip uninstall -y {' '.join(found)} {DISTRIBUTION}, then pip install '{DISTRIBUTION}[cli]'"
+
+
+def installed(distribution: str) -> str | None:
+    """The version of a distribution; None if it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def extras() -> dict[str, list[str]]:
+    """Our extras, and what each still lacks. None are known when the package runs without being installed."""
+    try:
+        requirements = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return {}
+    return {extra: [name for name in names if installed(name) is None] for extra, names in by_extra(requirements).items()}
+
+
+def by_extra(requirements: Iterable[str]) -> dict[str, list[str]]:
+    """The distributions that each extra asks for, from the lines of a distribution's metadata."""
+    found: dict[str, list[str]] = {}
+    for match in filter(None, map(_REQUIREMENT.match, requirements)):
+        if match["name"] != DISTRIBUTION:
+            found.setdefault(match["extra"], []).append(match["name"])
+    return found

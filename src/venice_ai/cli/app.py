@@ -1,0 +1,91 @@
+"""The command with its subcommands, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+import warnings
+from importlib import import_module
+from typing import Any
+
+import click
+
+from .._version import __version__
+from ..exceptions import VeniceError
+from . import _output
+from ._connection import debug_option
+from ._exits import EXIT_CODES, exit_code
+
+_COMMANDS = ("chat", "models", "cost", "serve", "doctor")
+
+
+class _Command(click.Group):
+    """A group that imports its commands when they are used, and turns what they raise into an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VeniceError as error:
+            if "debug" in ctx.meta:
+                traceback.print_exc()
+            _output.note(str(error))
+            raise click.exceptions.Exit(exit_code(error)) from None
+        except BrokenPipeError:  # `| head -1`: the reader has what it wanted
+            _output.abandon_stdout()
+            raise click.exceptions.Exit(0) from None
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(130) from None
+
+
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+
+
+@click.group(cls=_Command, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="venice-chat")
+@debug_option
+def app() -> None:
+    """Talk to language models in private.
+
+    The key is read from VENICE_API_KEY. `venice-chat serve` starts a Venice of your own, which needs none.
+    """
+
+
+def run(arguments: list[str]) -> int:
+    """Runs the command; gives the exit code."""
+    _output.prepare()
+    _route_warnings()
+    try:
+        return app.main(arguments, prog_name="venice-chat", standalone_mode=False) or 0
+    except click.UsageError as error:
+        _output.note(f"{error.format_message()}{_help_hint(error.ctx)}")
+        return error.exit_code
+    except click.ClickException as error:
+        _output.note(error.format_message())
+        return error.exit_code
+    except click.Abort:
+        return 130
+
+
+def _help_hint(context: click.Context | None) -> str:
+    return f"\nTry '{context.command_path} --help'." if context else ""
+
+
+def _route_warnings() -> None:
+    """Warnings, and what the library logs, look like every other message of the command."""
+    logging.basicConfig(format="venice-chat: %(message)s", level=logging.WARNING)
+    if not sys.warnoptions:
+        warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _output.note(f"warning: {message}")

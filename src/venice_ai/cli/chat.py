@@ -1,0 +1,115 @@
+"""`venice-chat chat`: one answer, or a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from ._asking import Manner, Screen, WebSearch, ask
+from ._connection import Connection, with_connection
+from ._input import prompt_from
+from .conversation import converse, opening
+
+_OPTIONS_OF_THEIR_OWN = {
+    "model": "--model",
+    "messages": "the prompt and --system",
+    "stream": "--no-stream",
+    "stream_cls": "--no-stream",
+    "max_tokens": "--max-tokens",
+    "timeout": "--timeout",
+}
+_EXAMPLES = """\b
+venice-chat chat What is a lagoon?
+venice-chat chat "Summarise in one sentence:" - < article.txt
+venice-chat chat --web-search on --usage What happened in Venice today?
+"""
+
+
+@click.command(short_help="Ask a model, or talk with it.", epilog=_EXAMPLES)
+@click.argument("prompt", nargs=-1)
+@click.option("-m", "--model", metavar="ID", help="Model to ask.  [default: what 'models --resolve' says]")
+@click.option("-s", "--system", metavar="TEXT", help="Instructions for the model.")
+@click.option("--temperature", type=float, metavar="0..2", help="0 is focused, 2 is random.")
+@click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
+@click.option("--seed", type=int, metavar="N", help="Above 0; the same seed makes the same answer likelier.")
+@click.option("--web-search", type=click.Choice(["auto", "on", "off"]), help="Let the model search the web.")
+@click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole response as JSON.")
+@click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
+@click.option("--usage", is_flag=True, help="Tell tokens and cost on stderr.")
+@click.option("--reasoning", is_flag=True, help="Show the model's reasoning on stderr.")
+@with_connection
+def chat(
+    connection: Connection,
+    prompt: tuple[str, ...],
+    model: str | None,
+    system: str | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    seed: int | None,
+    web_search: WebSearch | None,
+    params: tuple[str, ...],
+    as_json: bool,
+    no_stream: bool,
+    usage: bool,
+    reasoning: bool,
+) -> None:
+    """Ask a model and print its answer as it comes.
+
+    The prompt is taken from the arguments, in which '-' stands for what is on stdin; without arguments, from stdin. At a
+    terminal without a prompt it is a conversation: /quit or Ctrl-D ends it, Ctrl-C only the answer being given.
+    """
+    named = {"temperature": temperature, "max_completion_tokens": max_tokens, "seed": seed}
+    given = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
+    manner = Manner(
+        model=model,
+        params=with_web_search(given, web_search),
+        searches=web_search in {"auto", "on"},
+        stream=not no_stream,
+        as_json=as_json,
+        usage=usage,
+        reasoning=reasoning,
+    )
+    text = prompt_from(prompt)
+    if text is not None:
+        asyncio.run(_answer(connection, manner, [*opening(system), {"role": "user", "content": text}]))
+    elif as_json:
+        raise click.UsageError("--json needs a prompt")
+    else:
+        converse(connection, manner, system)
+
+
+async def _answer(connection: Connection, manner: Manner, messages: list[dict[str, Any]]) -> None:
+    async with connection.client() as client:
+        await ask(client, manner, messages, Screen(reasoning=manner.reasoning))
+
+
+def parameter(given: str) -> tuple[str, Any]:
+    """The name and the value in `KEY=JSON`.
+
+    Raises:
+        click.UsageError: there is none, the value is not JSON, or the parameter has an option of its own.
+    """
+    name, equals, value = given.partition("=")
+    if not (name.isidentifier() and equals):
+        raise click.UsageError(f"--param {given!r} is not KEY=JSON, such as --param top_p=0.9")
+    if name in _OPTIONS_OF_THEIR_OWN:
+        raise click.UsageError(f"--param {name}: use {_OPTIONS_OF_THEIR_OWN[name]}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        raise click.UsageError(f"--param {name}: {value!r} is not JSON; text is --param '{name}=\"...\"'") from None
+
+
+def with_web_search(params: dict[str, Any], web_search: WebSearch | None) -> dict[str, Any]:
+    """The parameters with the switch for web searches, beside the other switches of Venice."""
+    if web_search is None:
+        return params
+    switches: Iterable[Any] | Any = params.get("venice_parameters") or {}
+    if not isinstance(switches, dict):
+        return params  # the library says what is wrong with it
+    return params | {"venice_parameters": {**switches, "enable_web_search": web_search}}

@@ -1,0 +1,61 @@
+"""`venice-chat cost`: what an answer is likely to cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import click
+
+from . import _output
+from ._connection import Connection, with_connection
+from ._input import prompt_from
+
+if TYPE_CHECKING:
+    from ..costs import ChatCostEstimate
+
+_EXAMPLE = "venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt"
+
+
+@click.command(short_help="Estimate the cost of an answer.", epilog=_EXAMPLE)
+@click.argument("prompt", nargs=-1)
+@click.option("-m", "--model", metavar="ID", help="Model to ask.  [default: what 'models --resolve' says]")
+@click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON.")
+@with_connection
+def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool) -> None:
+    """Estimate the cost of an answer, without sending the prompt. No key is needed.
+
+    The prompt is taken from the arguments, in which '-' stands for what is on stdin; without arguments, from stdin.
+    """
+    text = prompt_from(prompt)
+    if text is None:
+        raise click.UsageError("give the prompt as arguments or on stdin")
+    estimate = asyncio.run(_estimate(connection, text, model, expected))
+    _output.line(json.dumps(asdict(estimate), default=float, indent=2) if as_json else in_words(estimate))
+
+
+async def _estimate(connection: Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
+    async with connection.client() as client:
+        return await client.chat.completions.estimate_cost(
+            model=model or await client.models.resolve_chat(),
+            messages=[{"role": "user", "content": prompt}],
+            expected_completion_tokens=expected,
+        )
+
+
+def in_words(estimate: ChatCostEstimate) -> str:
+    """The estimate as three lines."""
+    return (
+        f"{estimate.model}: about {_dollars(estimate.total_cost_usd)}"
+        f" (from {_dollars(estimate.low)} to {_dollars(estimate.high)})\n"
+        f"  prompt      {estimate.prompt_tokens:>8,} tokens  {_dollars(estimate.prompt_cost_usd)}\n"
+        f"  completion  {estimate.expected_completion_tokens:>8,} tokens  {_dollars(estimate.completion_cost_usd)}"
+    )
+
+
+def _dollars(amount: Decimal) -> str:
+    return f"${amount:.6f}"

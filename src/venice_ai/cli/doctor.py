@@ -1,0 +1,140 @@
+"""`venice-chat doctor`: is everything here that a chat needs?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit
+
+import click
+
+from .._config import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
+from .._version import __version__
+from ..exceptions import VeniceError
+from . import _output, _packages
+from ._connection import Connection, with_connection
+
+_DEFAULT_SECONDS = 10.0
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one thing; a problem comes with its remedy."""
+
+    text: str
+    remedy: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.remedy is None
+
+
+@click.command(short_help="Check the installation, the key and the connection.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@with_connection
+def doctor(connection: Connection, as_json: bool) -> int:
+    """Check the installation, the key and the connection. Sends no prompt and never shows the key.
+
+    The exit code is 1 if there is a problem.
+    """
+    found = examine(connection)
+    well = all(finding.ok for finding in found.values())
+    if as_json:
+        _output.line(
+            json.dumps({"ok": well, "findings": {name: {"ok": it.ok, **asdict(it)} for name, it in found.items()}}, indent=2)
+        )
+    else:
+        for row in report(found):
+            _output.line(row)
+    return 0 if well else 1
+
+
+def report(found: dict[str, Finding]) -> Iterable[str]:
+    """The findings as lines, problems marked."""
+    for name, finding in found.items():
+        yield f"{'ok' if finding.ok else '!!'}  {name:<10}  {finding.text}"
+        if finding.remedy:
+            yield f"{'':<16}-> {finding.remedy}"
+
+
+def examine(connection: Connection) -> dict[str, Finding]:
+    """Everything there is to find, by name."""
+    where = _base_url(connection)
+    return {
+        "python": Finding(f"{platform.python_version()} ({platform.python_implementation()}, {platform.platform()})"),
+        "package": Finding(f"{_packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
+        "conflicts": conflicts(_packages.rivals()),
+        "extras": Finding(extras(_packages.extras())),
+        "key": _key(),
+        "base URL": where,
+        "TLS": _tls(connection) if where.ok else Finding("not checked"),
+        "Venice": asyncio.run(_reach(connection)) if where.ok else Finding("not asked"),
+    }
+
+
+def conflicts(rivals: list[str]) -> Finding:
+    """Whether other distributions share our import package."""
+    if not rivals:
+        return Finding("no other package installs 'venice_ai'")
+    return Finding(f"{' and '.join(rivals)} installed 'venice_ai' too; files of both are mixed up", _packages.remedy(rivals))
+
+
+def extras(lacking: dict[str, list[str]]) -> str:
+    """Which extras are complete."""
+    return (
+        "; ".join(
+            f"{name} without {', '.join(missing)} (pip install '{_packages.DISTRIBUTION}[{name}]')"
+            if missing
+            else f"{name} installed"
+            for name, missing in lacking.items()
+        )
+        or "unknown, because the package itself is not installed"
+    )
+
+
+def _key() -> Finding:
+    try:
+        key = resolve_key(None)
+    except VeniceError as error:
+        return Finding(f"{KEY_VARIABLE} cannot be used", str(error))
+    if key:
+        return Finding(f"{KEY_VARIABLE} is set")
+    return Finding(f"{KEY_VARIABLE} is not set", "make a key at https://venice.ai/settings/api and export it")
+
+
+def _base_url(connection: Connection) -> Finding:
+    source = "--base-url" if connection.base_url is not None else BASE_URL_VARIABLE
+    if connection.base_url is None and not os.environ.get(BASE_URL_VARIABLE):
+        source = "the default"
+    try:
+        return Finding(f"{resolve_base_url(connection.base_url)} ({source})")
+    except VeniceError as error:
+        return Finding(f"{source} cannot be used", str(error))
+
+
+def _tls(connection: Connection) -> Finding:
+    parts = urlsplit(resolve_base_url(connection.base_url))
+    if parts.scheme == "https":
+        return Finding(f"trusts what the operating system trusts (truststore {metadata.version('truststore')})")
+    if parts.hostname in _LOOPBACK:
+        return Finding("none: plain HTTP to this machine")
+    return Finding("none: key and prompts travel unencrypted", "use an https address")
+
+
+async def _reach(connection: Connection) -> Finding:
+    began = monotonic()
+    try:
+        async with Connection(connection.base_url, connection.timeout or _DEFAULT_SECONDS).client(max_retries=0) as client:
+            models = (await client.models.list(type="all")).data
+    except VeniceError as error:
+        return Finding("no catalogue of models", str(error))
+    kinds = [getattr(model, "type", None) for model in models]
+    return Finding(f"reached in {monotonic() - began:.2f} s; {len(kinds)} models, {kinds.count('text')} of them for text")

@@ -1,0 +1,137 @@
+"""`venice-chat models`: the catalogue, and which model would be taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from ..resources.models import CAPABILITIES as CAPABILITIES
+from ..resources.models import ModelType
+from ..types.api.models import ModelResponse
+from . import _output
+from ._connection import Connection, with_connection
+
+if TYPE_CHECKING:
+    from .._client import VeniceClient
+
+_FLAGS = {wish.removeprefix("require_").replace("_", "-"): flag for wish, flag in CAPABILITIES.items()}
+_HEADINGS = ("MODEL", "CONTEXT", "IN $/1M", "OUT $/1M", "PRIVACY", "NOTES", "CAPABILITIES")
+_NUMBERS = frozenset({"CONTEXT", "IN $/1M", "OUT $/1M"})
+
+_EXAMPLES = """\b
+venice-chat models --capability vision --cheapest
+venice-chat models --resolve --capability function-calling
+"""
+
+
+@click.command(short_help="List the models and their prices.", epilog=_EXAMPLES)
+@click.option("--type", "kind", type=click.Choice(get_args(ModelType)), help="Kind of models.  [default: text]")
+@click.option(
+    "--capability",
+    "capabilities",
+    multiple=True,
+    type=click.Choice(list(_FLAGS)),
+    help="Only models that can do this; may be given often.",
+)
+@click.option("--cheapest", is_flag=True, help="Cheapest first; with --resolve, take the cheapest.")
+@click.option("--resolve", is_flag=True, help="Print only the id of the model that 'chat' would take.")
+@click.option("--json", "as_json", is_flag=True, help="Print the catalogue's entries as JSON.")
+@with_connection
+def models(
+    connection: Connection,
+    kind: ModelType | None,
+    capabilities: tuple[str, ...],
+    cheapest: bool,
+    resolve: bool,
+    as_json: bool,
+) -> None:
+    """List the models. Prices are US dollars for 1,000,000 tokens; no key is needed."""
+    if resolve and (kind is not None or as_json):
+        raise click.UsageError("--resolve prints the id of a text model; leave out --type and --json")
+    asyncio.run(
+        _resolve(connection, capabilities, cheapest) if resolve else _list(connection, kind, capabilities, cheapest, as_json)
+    )
+
+
+async def _resolve(connection: Connection, capabilities: Sequence[str], cheapest: bool) -> None:
+    async with connection.client() as client:
+        wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in capabilities}
+        _output.line(await client.models.resolve_chat(prefer="cheapest" if cheapest else None, **wishes))
+
+
+async def _list(
+    connection: Connection, kind: ModelType | None, capabilities: Sequence[str], cheapest: bool, as_json: bool
+) -> None:
+    async with connection.client() as client:
+        found = [model for model in await _entries(client, kind) if set(capabilities) <= set(abilities(model))]
+    if cheapest:
+        found.sort(key=_price)
+    if as_json:
+        import json
+
+        _output.line(json.dumps([model.model_dump() for model in found], indent=2, ensure_ascii=False))
+    elif found:
+        for row in table([_HEADINGS, *map(_row, found)]):
+            _output.line(row)
+    else:
+        _output.note("no model of the catalogue has all that")
+
+
+async def _entries(client: VeniceClient, kind: ModelType | None) -> list[ModelResponse]:
+    # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
+    return [entry for entry in (await client.models.list(type=kind)).data if isinstance(entry, ModelResponse)]
+
+
+def abilities(model: ModelResponse) -> list[str]:
+    """What a model can do, in the names of `--capability`."""
+    flags = getattr(model.model_spec, "capabilities", None)
+    return [name for name, flag in _FLAGS.items() if getattr(flags, flag, None) is True]
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """Rows as lines with aligned columns, the first row being headings."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(rows[0], row, widths, strict=True)
+        yield "  ".join(cell.rjust(width) if head in _NUMBERS else cell.ljust(width) for head, cell, width in cells).rstrip()
+
+
+def _row(model: ModelResponse) -> list[str]:
+    spec: Any = model.model_spec
+    context = getattr(spec, "availableContextTokens", None)
+    return [
+        str(model.id),
+        f"{context:,}" if isinstance(context, int) else "-",
+        *(_dollars(_usd(model, side)) for side in ("input", "output")),
+        str(getattr(spec, "privacy", None) or "-"),
+        ", ".join(_notes(spec)),
+        " ".join(abilities(model)) or "-",
+    ]
+
+
+def _notes(spec: Any) -> Iterable[str]:
+    yield from getattr(spec, "traits", None) or ()
+    if getattr(spec, "offline", None) is True:
+        yield "offline"
+    if getattr(spec, "betaModel", None) is True or getattr(spec, "beta", None) is True:
+        yield "beta"
+    retirement = getattr(getattr(spec, "deprecation", None), "date", None)
+    if isinstance(retirement, str):
+        yield f"retires {retirement[:10]}"
+
+
+def _usd(model: ModelResponse, side: str) -> float | None:
+    price = getattr(getattr(getattr(model.model_spec, "pricing", None), side, None), "usd", None)
+    return float(price) if isinstance(price, (int, float)) else None
+
+
+def _dollars(price: float | None) -> str:
+    return "-" if price is None else f"{price:.2f}" if price == round(price, 2) else f"{price:g}"
+
+
+def _price(model: ModelResponse) -> float:
+    prices = [_usd(model, side) for side in ("input", "output")]
+    return float("inf") if None in prices else sum(filter(None, prices))

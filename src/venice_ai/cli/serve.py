@@ -1,0 +1,76 @@
+"""`venice-chat serve`: a Venice of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .._config import BASE_URL_VARIABLE, KEY_VARIABLE
+from ..exceptions import InvalidRequestError
+from . import _output
+from ._connection import debug_option
+
+if TYPE_CHECKING:
+    from ..emulator import Emulator
+
+_EXAMPLES = """\b
+venice-chat serve --port 0
+venice-chat serve --local
+"""
+
+
+@click.command(short_help="Start a Venice of your own, without key or network.", epilog=_EXAMPLES)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
+@click.option("--admin", is_flag=True, help="Let clients script answers and read requests under /_emulator/.")
+@click.option("--local", is_flag=True, help="Answer with a small language model on this machine (extra 'local').")
+@click.option("--model", type=click.Path(path_type=Path), metavar="FILE.gguf", help="Use this model; implies --local.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads for the model.")
+@debug_option
+def serve(host: str, port: int, allow_remote: bool, admin: bool, local: bool, model: Path | None, threads: int | None) -> None:
+    """Start an emulator of Venice's chat API, which needs no key and no network.
+
+    Its address is printed on stdout in one line. Ctrl-C ends it.
+    """
+    if threads is not None and not (local or model):
+        raise click.UsageError("--threads is for the model on this machine; add --local")
+    emulator = _emulator(admin=admin, local=local or model is not None, model=model, threads=threads)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
+            asyncio.run(_run(emulator, host, port, allow_remote))
+    except InvalidRequestError:
+        raise click.UsageError(
+            f"other machines could reach --host {host}, and no key is checked; add --allow-remote if they may"
+        ) from None
+
+
+def _emulator(*, admin: bool, local: bool, model: Path | None, threads: int | None) -> Emulator:
+    from ..emulator import Emulator
+
+    if not local:
+        return Emulator(admin=admin)
+    from ..emulator.local import open_local_model
+
+    return Emulator(admin=admin, backend=open_local_model(model, threads=threads, show=_output.note))
+
+
+async def _run(emulator: Emulator, host: str, port: int, allow_remote: bool) -> None:
+    from ..emulator import serve as listen
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with listen(emulator, host=host, port=port, allow_remote=allow_remote) as server:
+            _output.line(f"Venice emulator on {server.url}")
+            _output.aside(f"point clients at it:\n  export {BASE_URL_VARIABLE}={server.url} {KEY_VARIABLE}=any\n")
+            await stop.wait()
+    finally:
+        await emulator.aclose()

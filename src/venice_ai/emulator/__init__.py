@@ -1,0 +1,68 @@
+"""A Venice that needs no key and no network: for tests, for demonstrations, and for trying things out.
+
+It is strict where Venice is strict, answers deterministically, and every answer and every fault can be scripted.
+See `Emulator`.
+"""
+
+from __future__ import annotations
+
+from .app import Emulator
+from .backend import Backend, UnsupportedInput
+from .catalogue import default_models, other_model, text_model
+from .clock import VirtualClock
+from .delivery import Delivery
+from .recorded import Recorded
+from .script import (
+    Step,
+    busy,
+    completion,
+    echo,
+    error,
+    events,
+    overloaded,
+    pieces,
+    rate_limited,
+    raw,
+    refused,
+    steps_from_json,
+    steps_to_json,
+    text,
+    tool_call,
+    tool_calls,
+    usual,
+)
+from .server import Server, run_in_thread, serve
+from .transport import EmulatorTransport
+
+__all__ = [
+    "Backend",
+    "Delivery",
+    "Emulator",
+    "EmulatorTransport",
+    "Recorded",
+    "Server",
+    "Step",
+    "UnsupportedInput",
+    "VirtualClock",
+    "busy",
+    "completion",
+    "default_models",
+    "echo",
+    "error",
+    "events",
+    "other_model",
+    "overloaded",
+    "pieces",
+    "rate_limited",
+    "raw",
+    "refused",
+    "run_in_thread",
+    "serve",
+    "steps_from_json",
+    "steps_to_json",
+    "text",
+    "text_model",
+    "tool_call",
+    "tool_calls",
+    "usual",
+]

@@ -1,0 +1,236 @@
+"""What a model says when nothing else was scripted.
+
+The same request gets the same answer: what varies depends on the messages, the `seed`, the `temperature` and the choice's
+index, by hashing. Which tools are called is told by a rule that can be predicted (`called_tools`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import chance, tokens
+from .instance import Hints, instance
+from .loose import items, members
+from .request import ChatRequest, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call; `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the model says in one choice."""
+
+    text: str = ""
+    reasoning: str | None = None
+    calls: tuple[Call, ...] = ()
+    finish_reason: str = "stop"
+    pieces: tuple[str, ...] | None = None
+    """How the text comes in a stream, if not token by token."""
+
+    @property
+    def deltas(self) -> Sequence[str]:
+        """The text in the pieces that a stream brings."""
+        return tokens.pieces(self.text) if self.pieces is None else self.pieces
+
+    @property
+    def visible_tokens(self) -> int:
+        """Tokens of the text and the calls."""
+        return tokens.count(self.text) + sum(tokens.count(call.name + call.arguments) for call in self.calls)
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Tokens of the reasoning."""
+        return tokens.count(self.reasoning or "")
+
+
+def answer(request: ChatRequest, index: int = 0) -> Turn:
+    """The turn for one choice of a request.
+
+    Raises:
+        Unsatisfiable: the schema of the answer, or of a tool's arguments, has no instance.
+    """
+    return limited(_unlimited(request, index), request)
+
+
+def limited(turn: Turn, request: ChatRequest) -> Turn:
+    """The turn as far as the request's `stop` and `max_completion_tokens` let it come."""
+    text = _before(turn.text, request.stops)
+    turn = turn if text == turn.text else replace(turn, text=text, pieces=None, finish_reason="stop")
+    if turn.reasoning_tokens + turn.visible_tokens <= request.cap:
+        return turn
+    reasoning = tokens.pieces(turn.reasoning or "")[: request.cap]
+    visible = tokens.pieces(turn.text)[: request.cap - len(reasoning)]
+    # A call that does not fit is not made: half of its arguments would be of no use.
+    return Turn("".join(visible), "".join(reasoning) if turn.reasoning is not None else None, finish_reason="length")
+
+
+def call_id(*salt: object) -> str:
+    """An id for a tool call."""
+    return f"call_{chance.hexes(24, *salt)}"
+
+
+def _before(text: str, stops: list[str]) -> str:
+    places = [place for place in map(text.find, stops) if place >= 0]
+    return text[: min(places)] if places else text
+
+
+def _unlimited(request: ChatRequest, index: int) -> Turn:
+    salt = _salt(request, index)
+    reasoning = _reasoning(request, salt) if request.thinks else None
+    if called := called_tools(request):
+        return Turn(reasoning=reasoning, calls=_calls(called, request, salt), finish_reason="tool_calls")
+    kind = request.body.get("response_format", {}).get("type", "text")
+    if kind == "json_schema":
+        return Turn(json.dumps(instance(request.schema, salt=salt, hints=Hints(request.question))), reasoning)
+    if kind == "json_object":
+        return Turn(json.dumps({"model": request.model.id, "question": request.question}), reasoning)
+    return Turn(_prose(request, salt), reasoning)
+
+
+def _salt(request: ChatRequest, index: int) -> tuple[object, ...]:
+    said = [(message["role"], text_of(message)) for message in request.messages]
+    return (request.model.id, said, request.body.get("seed"), request.body.get("temperature"), index)
+
+
+# -- prose ---------------------------------------------------------------------------------------------------------------
+
+_GREETINGS = (
+    "{model} here, emulated on your own machine.",
+    "This is {model}, as an emulator plays it.",
+    "{model} speaking, offline.",
+)
+_ECHOES = ("You asked: \u201c{question}\u201d.", "Your words were: \u201c{question}\u201d.", "I read: \u201c{question}\u201d.")
+_CLOSINGS = (
+    "A real model would think about it; I only prove that the wire between us works.",
+    "No network was used, no key was checked, and nothing was spent.",
+    "The same messages and the same seed will always bring you this same sentence.",
+    "Change the seed and I will choose other words.",
+)
+
+
+def _prose(request: ChatRequest, salt: tuple[object, ...]) -> str:
+    greeting = chance.pick(_GREETINGS, "greeting", salt).format(model=request.model.model_spec.name or request.model.id)
+    closing = chance.pick(_CLOSINGS, "closing", salt)
+    if results := _results(request):
+        return f"{greeting} {results}"
+    question = " ".join(request.question.split())
+    # Braces in the question are the user's own, so it is not put in by `format`.
+    echo = chance.pick(_ECHOES, "echo", salt).replace(
+        "{question}", question if len(question) <= 200 else f"{question[:199]}\u2026"
+    )
+    cited = "^1^" if request.searches and request.switches["enable_web_citations"] else ""
+    return f"{greeting} {echo if question else 'You said nothing.'}{cited} {closing}"
+
+
+def _results(request: ChatRequest) -> str:
+    """The results of the tools that were called last, quoted."""
+    quoted: list[str] = []
+    names = {call["id"]: call["function"]["name"] for call in _earlier_calls(request)}
+    for message in reversed(request.messages):
+        if message["role"] != "tool":
+            break
+        quoted.append(f"{names.get(message['tool_call_id'], 'The tool')} answered: {text_of(message)}")
+    return "\n".join(reversed(quoted))
+
+
+def _reasoning(request: ChatRequest, salt: tuple[object, ...]) -> str:
+    subject = chance.pick(("the question", "what was said", "the last message"), "reasoning", salt)
+    return f"Let me look at {subject}. It has {len(request.question.split())} words. I will answer it in a few sentences."
+
+
+# -- tools ---------------------------------------------------------------------------------------------------------------
+
+_COMMON_VERBS = {
+    "get",
+    "set",
+    "fetch",
+    "find",
+    "look",
+    "up",
+    "search",
+    "list",
+    "create",
+    "make",
+    "do",
+    "run",
+    "the",
+    "a",
+    "tool",
+    "current",
+}
+
+
+def called_tools(request: ChatRequest) -> list[dict[str, Any]]:
+    """The functions that the model calls.
+
+    - `tool_choice` names one: that one. `"none"`: none.
+    - The last message is a tool's result: none, unless `tool_choice` is `"required"`.
+    - Otherwise those that the user's last message mentions (`mentioned`); only the first of them if
+      `parallel_tool_calls` is false.
+    - `"required"`, and none is mentioned that was not called yet: the first that was not called yet, else the last.
+    """
+    functions = request.functions
+    choice: Any = request.body.get("tool_choice", "auto")
+    if not functions or choice == "none":
+        return []
+    if isinstance(choice, dict):
+        return [function for function in functions if function["name"] == choice["function"]["name"]][:1]
+    answered = request.messages[-1]["role"] == "tool"
+    if answered and choice != "required":
+        return []
+    earlier = {call["function"]["name"] for call in _earlier_calls(request)}
+    fresh = [function for function in functions if function["name"] not in earlier]
+    named = [function for function in (fresh if answered else functions) if mentioned(function, request.question)]
+    if choice == "required":
+        named = named or [*fresh, functions[-1]][:1]
+    return named[:1] if request.body.get("parallel_tool_calls") is False else named
+
+
+def mentioned(function: dict[str, Any], text: str) -> bool:
+    """Whether a text speaks of a function.
+
+    It does if it holds the words of the function's name, common verbs aside: `get_weather` is meant by "How is the
+    weather?". Or if it is a question that shares two words of five letters or more with the function's description.
+    """
+    said = set(_words(text))
+    name = _words(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", function["name"]))
+    telling = [word for word in name if word not in _COMMON_VERBS] or name
+    if telling and said.issuperset(telling):
+        return True
+    described = {word for word in _words(function.get("description", "")) if len(word) >= 5}
+    return text.rstrip().endswith("?") and len(said & described) >= 2
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def _calls(functions: list[dict[str, Any]], request: ChatRequest, salt: tuple[object, ...]) -> tuple[Call, ...]:
+    hints = Hints(request.question)
+    calls: list[Call] = []
+    for index, function in enumerate(functions):
+        arguments = instance(function.get("parameters") or {"type": "object"}, salt=(salt, index), hints=hints)
+        calls.append(Call(call_id(salt, index, len(request.messages)), function["name"], json.dumps(arguments)))
+    return tuple(calls)
+
+
+def _earlier_calls(request: ChatRequest) -> list[dict[str, Any]]:
+    """The tool calls in the conversation that have an id and a name; what a request holds there may be anything."""
+    calls = [call for message in request.messages for call in items(message.get("tool_calls"))]
+    return [call for call in calls if _is_call(call)]
+
+
+def _is_call(call: object) -> bool:
+    name = members(members(call).get("function")).get("name")
+    return isinstance(name, str) and isinstance(members(call).get("id"), str)

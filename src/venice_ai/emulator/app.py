@@ -1,0 +1,172 @@
+"""Venice in a function: `Emulator.respond` takes a request and gives the answer.
+
+A request passes, in this order: the address and the method, the content type, the size, the key, the JSON, the contract
+(`contract.py`). Then the script has the word; if it is silent, the model is looked up, what it cannot do is refused, and it
+answers (`chat.py`). Nothing here waits, and nothing knows how bytes travel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from venice_ai._transport import Clock
+
+from . import admin, contract, refusals
+from .backend import Backend
+from .catalogue import TYPES, Catalogue, text_model
+from .chat import ChatEndpoint, unspoken
+from .clock import VirtualClock
+from .headers import service_headers
+from .recorded import Recorded, recorded
+from .refusals import Issue
+from .script import CHAT, Script, Step
+from .sending import PREFIX, Answer, Incoming, json_answer
+
+if TYPE_CHECKING:
+    from .transport import EmulatorTransport
+
+_KEPT_REQUESTS = 1_000
+
+
+class Emulator:
+    """A Venice without a key and without a network.
+
+    In process::
+
+        emulator = Emulator()
+        client = VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock)
+
+    On a socket::
+
+        async with serve(emulator) as server:
+            client = VeniceClient(api_key="any", base_url=server.url)
+
+    Args:
+        models: catalogue entries (`text_model` makes complete ones) in place of the invented catalogue.
+        backend: a real model, which joins the catalogue as its default.
+        clock: what in-process waits are waited on; without one they take no time.
+        admin: whether `/_emulator/...` exists, through which other processes read requests and send scripts.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Iterable[Mapping[str, Any]] | None = None,
+        backend: Backend | None = None,
+        clock: Clock | None = None,
+        admin: bool = False,
+    ) -> None:
+        self.clock: Clock = VirtualClock() if clock is None else clock
+        """Give it to the client too, and waits take no time."""
+        self.requests: list[Recorded] = []
+        """The last 1000 requests, oldest first."""
+        self._catalogue = Catalogue(models)
+        if backend is not None:
+            self._catalogue.add_default(_entry(backend))
+        self._backend = backend
+        self._chat = ChatEndpoint(self._catalogue, backend)
+        self._script = Script()
+        self._has_admin = admin
+        self._count = 0
+
+    @property
+    def slept(self) -> list[float]:
+        """The waits that were asked of `clock`, in seconds; empty if the clock is a real one."""
+        return self.clock.slept if isinstance(self.clock, VirtualClock) else []
+
+    def script(self, *steps: Step, path: str = CHAT) -> None:
+        """Puts steps at the end of the script: each answers one request to the path (without `/api/v1`).
+
+        A request that the contract refuses is refused as ever, and takes no step.
+        """
+        self._script.add(steps, path)
+
+    def always(self, step: Step | None, *, path: str = CHAT) -> None:
+        """What to answer whenever the script is at its end; None brings the usual answers back."""
+        self._script.always(step, path)
+
+    def transport(self) -> EmulatorTransport:
+        """A transport for a client in this process."""
+        from .transport import EmulatorTransport
+
+        return EmulatorTransport(self)
+
+    async def aclose(self) -> None:
+        """Lets go of the backend."""
+        if self._backend is not None:
+            await self._backend.aclose()
+
+    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
+        """The answer to a request; `now` is Unix time."""
+        if self._has_admin and incoming.path.startswith(admin.PATH):
+            return admin.administer(incoming, self.requests, self._script)
+        self._count += 1
+        number = self._count
+        self.requests.append(recorded(incoming))
+        del self.requests[:-_KEPT_REQUESTS]
+        answered = await self._routed(incoming, number, now)
+        if answered.verbatim:
+            return answered
+        return replace(answered, headers={**service_headers(number), **answered.headers})
+
+    async def _routed(self, incoming: Incoming, number: int, now: float) -> Answer:
+        path = incoming.path.removeprefix(PREFIX) if incoming.path.startswith(f"{PREFIX}/") else ""
+        method = _METHODS.get(path)
+        if method is None:
+            return refusals.refused(404, f"{incoming.path} was not found")
+        if incoming.method != method:
+            return refusals.refused(405, headers={"allow": method})
+        if path == CHAT:
+            return await self._chat_answer(incoming, number, now)
+        step = self._script.take(path)
+        answered = unspoken(step) if step is not None else None
+        return answered or self._catalogue_answer(path, incoming.query)
+
+    async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
+        if refusal := _refusal(incoming):
+            return refusal
+        try:
+            body = contract.decode(incoming.body)
+        except ValueError as reason:
+            return refusals.refused(400, f"Invalid JSON in the request body: {reason}")
+        if issues := [*contract.issues(body)]:
+            return refusals.invalid(issues)
+        return await self._chat.respond(body, self._script.take(CHAT), number=number, now=now)
+
+    def _catalogue_answer(self, path: str, query: Mapping[str, str]) -> Answer:
+        kind = query.get("type", "text")
+        allowed = (*TYPES, "all", "code") if path == "/models" else TYPES
+        if kind not in allowed:
+            expected = " | ".join(f"'{name}'" for name in allowed)
+            return refusals.invalid([Issue(("type",), f"Expected {expected}, received '{kind}'", "invalid_enum_value")])
+        look_up = {"/models": self._catalogue.listed, "/models/traits": self._catalogue.traits}.get(
+            path, self._catalogue.aliases
+        )
+        return json_answer(200, {"object": "list", "type": kind, "data": look_up(kind)})
+
+
+_METHODS = {CHAT: "POST", "/models": "GET", "/models/traits": "GET", "/models/compatibility_mapping": "GET"}
+
+
+def _refusal(incoming: Incoming) -> Answer | None:
+    """Why a request is refused before its body is read; None if it is not."""
+    if incoming.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return refusals.refused(415)
+    if len(incoming.body) > contract.MAX_BODY_BYTES:
+        return refusals.refused(413)
+    headers = incoming.headers
+    if headers.get("sign-in-with-x") or headers.get("x-sign-in-with-x"):
+        return None
+    scheme, _, key = headers.get("authorization", "").strip().partition(" ")
+    if not key.strip() and scheme.lower() in {"", "bearer"}:
+        return refusals.no_key(f"https://api.venice.ai{incoming.path}")
+    return None if scheme.lower() == "bearer" else refusals.refused(401)
+
+
+def _entry(backend: Backend) -> dict[str, Any]:
+    """The catalogue entry of a backend: free, and able to do what it does not refuse itself."""
+    context = backend.context_tokens
+    able = ("FunctionCalling", "ResponseSchema", "LogProbs")
+    return text_model(backend.model_id, supports=able, input=0, output=0, context=context, longest=context)

@@ -1,0 +1,145 @@
+"""The chat endpoint: a body that the contract allows gets its answer, from the script, the backend or the emulated model."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from venice_ai.types.api.models import ModelResponse
+
+from . import chance, contract, delivery, refusals, relay
+from .answer import Call, Turn, answer, call_id
+from .backend import Backend
+from .catalogue import Catalogue, split_suffix, text_model
+from .completion import Completion
+from .headers import model_headers
+from .instance import Unsatisfiable
+from .request import ChatRequest
+from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Step, Text, Usual, Whole
+from .sending import Answer
+
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class ChatEndpoint:
+    """Answers chat requests from one catalogue."""
+
+    def __init__(self, catalogue: Catalogue, backend: Backend | None = None) -> None:
+        self._catalogue = catalogue
+        self._backend = backend
+
+    async def respond(self, body: dict[str, Any], step: Step | None, *, number: int, now: float) -> Answer:
+        """The answer to a body that the contract allows; as a step of the script has it, if there is one."""
+        name, switches = split_suffix(body["model"])
+        if switches:
+            body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
+            if issues := [*contract.issues(body)]:
+                return refusals.invalid(issues)
+        model = self._catalogue.find(name)
+        request = ChatRequest(body, model or ModelResponse.model_validate(text_model(name)))
+        if step is None or isinstance(step, Usual):
+            answered = _objection(request, model) or await self._usual(request, number, now, step.how if step else {})
+        else:
+            answered = scripted(step, request, number, now)
+        if answered.verbatim or (model is None and step is None):
+            return answered
+        return replace(answered, headers={**model_headers(request.model, now), **answered.headers})
+
+    async def _usual(self, request: ChatRequest, number: int, now: float, how: delivery.Delivery) -> Answer:
+        identity = _identity(request, number)
+        if reason := contract.provider_objection(request):
+            return refusals.rejected(reason, identity)
+        if self._backend is not None and request.model.id == self._backend.model_id:
+            return await relay.relayed(self._backend, request, identity, int(now))
+        if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
+            return refusals.too_long(request.prompt_tokens, limit)
+        try:
+            turns = [answer(request, index) for index in range(request.choices)]
+        except Unsatisfiable as reason:
+            return refusals.rejected(f"Invalid schema: {reason}", identity)
+        return _delivered(Completion(request, turns, identity, int(now)), how)
+
+
+def _objection(request: ChatRequest, model: ModelResponse | None) -> Answer | None:
+    """Why a request that the contract allows is refused; None if it is not."""
+    if model is None:
+        return refusals.refused(404, f"Specified model not found: {request.model.id}")
+    if model.model_spec.offline:
+        return refusals.refused(503, "The model is currently offline. Please try another model.")
+    if issues := [*contract.missing_capabilities(request)]:
+        return refusals.invalid(issues)
+    if contract.oversized_file(request):
+        return refusals.refused(413, "File exceeds the maximum allowed size of 25 MB.")
+    # Which characters there are cannot be known here: every name that could be one is.
+    if not _SLUG.fullmatch(request.switches.get("character_slug", "venice")):
+        return refusals.refused(404, "No character could be found from the provided character_slug")
+    return None
+
+
+def scripted(step: Step, request: ChatRequest, number: int, now: float) -> Answer:
+    """What a step of the script makes of a request."""
+    if (answered := unspoken(step)) is not None:
+        return answered
+    turn = _turn(step, request)
+    how = step.how
+    if how.get("fenced"):
+        turn = replace(turn, text=f"```json\n{turn.text}\n```", pieces=None)
+    if size := how.get("huge_event"):
+        turn = replace(turn, text="x" * size + turn.text, pieces=("x" * size, *turn.deltas))
+    completion = Completion(request, [turn] * request.choices, _identity(request, number), int(now))
+    return _delivered(completion, how)
+
+
+def unspoken(step: Step) -> Answer | None:
+    """The answer of a step that needs no request to answer: one in which no model speaks."""
+    how = step.how
+    answered: Answer | None = None
+    match step:
+        case Failure():
+            body = refusals.body_for(step.status) if step.body is None else step.body
+            answered = replace(delivery.body(body, how), status=step.status)
+        case Raw():
+            answered = replace(delivery.sent(step.status, {}, [step.body], how), verbatim=True)
+        case Whole():
+            answered = delivery.body(step.body, how)
+        case Chunks():
+            answered = delivery.events(step.chunks, how)
+        case Pieces():
+            answered = delivery.sent(200, {"content-type": delivery.EVENTS_TYPE}, step.pieces, how, events=True)
+        case Refused():
+            answered = Answer(0, delay=how.get("delay", 0.0), refused=True, verbatim=True)
+        case _:
+            pass
+    return answered
+
+
+def _turn(step: Step, request: ChatRequest) -> Turn:
+    match step:
+        case Text():
+            pieces = None if step.deltas is None else tuple(step.deltas)
+            return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=pieces)
+        case Calls():
+            return Turn(step.text, calls=_planned(step, request), finish_reason="tool_calls")
+        case Echo():
+            return Turn(request.question)
+        case _:
+            return answer(request)
+
+
+def _planned(step: Calls, request: ChatRequest) -> tuple[Call, ...]:
+    planned: list[Call] = []
+    for index, call in enumerate(step.calls):
+        arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
+        planned.append(Call(call.id or call_id(call.name, index, len(request.messages)), call.name, arguments))
+    return tuple(planned)
+
+
+def _delivered(completion: Completion, how: delivery.Delivery) -> Answer:
+    whole = not completion.request.streams or how.get("json_instead")
+    return delivery.plain(completion, how) if whole else delivery.stream(completion, how)
+
+
+def _identity(request: ChatRequest, number: int) -> str:
+    return f"chatcmpl-{chance.hexes(32, request.model.id, number)}"

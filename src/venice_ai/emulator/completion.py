@@ -1,0 +1,173 @@
+"""What was said, as Venice writes it down: one JSON body, or the chunks of a stream; usage and cost.
+
+Shapes: Venice's API reference, chat completions (https://docs.venice.ai/api-reference/endpoint/chat/completions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+from venice_ai.types.api.models import Price
+
+from . import chance, tokens
+from .answer import Call, Turn
+from .request import ChatRequest
+
+CallIndex: TypeAlias = Literal["normal", "equal", "none"]
+
+CITATIONS = [
+    {
+        "title": "Venice, the emulated city",
+        "url": "https://example.org/venice",
+        "content": "A city of <strong>118 islands</strong> &amp; many bridges.",
+        "date": "2026-05-28",
+    },
+    {"title": "Lagoons, explained", "url": "https://example.org/lagoon", "content": "Shallow water.", "date": ""},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The turns that answer a request, with the id and the time of the answer."""
+
+    request: ChatRequest
+    turns: Sequence[Turn]
+    id: str
+    created: int
+
+    def body(self) -> dict[str, Any]:
+        """The answer in one piece."""
+        choices = [self._choice(index, turn) for index, turn in enumerate(self.turns)]
+        return {
+            **self._head("chat.completion"),
+            "choices": choices,
+            **self.bill(),
+            "venice_parameters": self.parameters(),
+        }
+
+    def chunks(self, *, call_index: CallIndex = "normal", roles: int = 1) -> Iterator[dict[str, Any]]:
+        """The answer in chunks, one choice after the other, without usage.
+
+        Args:
+            call_index: the `index` of tool calls: their place, always 0, or left out.
+            roles: how many chunks say the role.
+        """
+        for place, turn in enumerate(self.turns):
+            for _ in range(roles):
+                yield self._chunk(place, {"role": "assistant", "content": "", "reasoning_content": None, "tool_calls": None})
+            for piece in tokens.pieces(self._reasoning(turn) or ""):
+                yield self._chunk(place, {"content": "", "reasoning_content": piece})
+            for piece in turn.deltas:
+                yield self._chunk(place, {"content": piece}, logprobs=self._logprobs([piece]))
+            for number, call in enumerate(turn.calls):
+                index = {"normal": number, "equal": 0, "none": None}[call_index]
+                for fragment in _fragments(call, index):
+                    yield self._chunk(place, {"content": "", "tool_calls": [fragment]})
+            yield self._chunk(place, {"content": ""}, finish=turn.finish_reason)
+
+    def tail(self, **members: Any) -> dict[str, Any]:
+        """A chunk without choices."""
+        return {**self._head("chat.completion.chunk"), "choices": [], **members}
+
+    def bill(self) -> dict[str, Any]:
+        """Usage, counted over all choices, and cost."""
+        reasoning = sum(turn.reasoning_tokens for turn in self.turns)
+        counted = usage(self.request, sum(turn.visible_tokens for turn in self.turns) + reasoning, reasoning)
+        return {"usage": counted, "cost": cost(self.request, counted)}
+
+    def parameters(self) -> dict[str, Any]:
+        """Venice's switches in force, and what a search found."""
+        return effective_parameters(self.request)
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model.id}
+
+    def _choice(self, index: int, turn: Turn) -> dict[str, Any]:
+        message = {
+            "role": "assistant",
+            "content": turn.text,
+            "reasoning_content": self._reasoning(turn),
+            "tool_calls": [_call(call) for call in turn.calls] or None,
+        }
+        logprobs = self._logprobs(turn.deltas)
+        if logprobs and logprobs["content"]:
+            # The published schema has the members of one token here, the wire a list of all: this is both.
+            logprobs = {**logprobs["content"][0], **logprobs}
+        return {"index": index, "message": message, "finish_reason": turn.finish_reason, "logprobs": logprobs or None}
+
+    def _chunk(self, place: int, delta: dict[str, Any], *, finish: str | None = None, logprobs: Any = None) -> dict[str, Any]:
+        choice = {"index": place, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
+        return {**self._head("chat.completion.chunk"), "choices": [choice]}
+
+    def _reasoning(self, turn: Turn) -> str | None:
+        return None if self.request.switches["strip_thinking_response"] else turn.reasoning
+
+    def _logprobs(self, pieces: Sequence[str]) -> dict[str, Any] | None:
+        if not self.request.body.get("logprobs"):
+            return None
+        top = min(self.request.body.get("top_logprobs", 0), 20)
+        return {"content": [_logprob(piece, top) for piece in pieces]}
+
+
+def _call(call: Call) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _fragments(call: Call, index: int | None) -> Iterator[dict[str, Any]]:
+    """A call in pieces: its id and name, then its arguments. Without an index it comes whole: nothing else could join it."""
+    if index is None:
+        yield _call(call)
+        return
+    yield {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
+    middle = len(call.arguments) // 2
+    for part in filter(None, (call.arguments[:middle], call.arguments[middle:])):
+        yield {"index": index, "id": None, "type": None, "function": {"name": None, "arguments": part}}
+
+
+def _logprob(piece: str, top: int) -> dict[str, Any]:
+    likely = -(chance.number(piece) % 100) / 100
+    others = [piece, *(f"{piece}{letter}" for letter in "abcdefghijklmnopqrst")][:top]
+    tops = [_token(other, round(likely - rank, 2)) for rank, other in enumerate(others)]
+    return {**_token(piece, likely), "top_logprobs": tops}
+
+
+def _token(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode("utf-8", "replace"))}
+
+
+def effective_parameters(request: ChatRequest) -> dict[str, Any]:
+    """Venice's switches in force, and the pages that a web search found."""
+    return {**request.switches, "web_search_citations": CITATIONS if request.searches else []}
+
+
+def usage(request: ChatRequest, completion_tokens: int, reasoning_tokens: int) -> dict[str, Any]:
+    """The counts of tokens, as Venice writes them."""
+    return {
+        "prompt_tokens": request.prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": request.prompt_tokens + completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
+    }
+
+
+def cost(request: ChatRequest, counted: dict[str, Any]) -> dict[str, float]:
+    """What an answer costs by the catalogue's prices; the extended ones once the input passes their threshold."""
+    pricing = request.model.model_spec.pricing
+    if pricing is None or pricing.input is None or pricing.output is None:
+        return {"usd": 0.0, "diem": 0.0}
+    extended = pricing.extended
+    rates = extended if extended and counted["prompt_tokens"] > extended.context_token_threshold else pricing
+    return {"usd": _charge(rates.input, rates.output, counted), "diem": 0.0}
+
+
+def _charge(prompt: Price | None, completion: Price | None, counted: dict[str, Any]) -> float:
+    amount = counted["prompt_tokens"] * _usd(prompt) + counted["completion_tokens"] * _usd(completion)
+    return float(amount / 1_000_000)
+
+
+def _usd(price: Price | None) -> Decimal:
+    return Decimal(str(price.usd or 0)) if price is not None else Decimal(0)

@@ -1,0 +1,207 @@
+"""What Venice's wire contract asks of a chat request, before any model sees it.
+
+Names, types and ranges are those of `types/api/params.py`, which the client checks as well. Only the wire refuses more:
+unknown keys at the top, null where a value belongs, addresses that are none.
+Source: Venice's OpenAPI document, schema `ChatCompletionRequest`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+from typing_extensions import TypedDict
+
+from venice_ai.types.api.params import ChatParams, Conversation
+
+from .refusals import Issue
+from .request import ChatRequest, parts_of
+
+MAX_BODY_BYTES = 35 * 1024 * 1024
+MAX_FILE_BYTES = 25 * 1024 * 1024
+MAX_CHOICES = 128
+
+
+class WireParams(TypedDict, total=False):
+    """What the body of a request holds beside `ChatParams`, or holds differently."""
+
+    model: str
+    stream: bool
+    max_tokens: int
+    stop_token_ids: list[float]
+    anon_user_id: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^((?!\|\|)[\x20-\x7e])+$")]
+
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(ChatParams.__annotations__, ChatParams),
+    **dict.fromkeys(WireParams.__annotations__, WireParams),
+    "messages": Conversation,
+}
+_NULLABLE = {"stop", "tools"}
+
+
+def _number(digits: str) -> int | float:
+    value = float(digits)
+    return int(value) if value.is_integer() else value
+
+
+_decode = msgspec.json.Decoder(float_hook=_number).decode
+
+
+def decode(body: bytes) -> Any:
+    """The JSON of a request. As in JavaScript, 1.0 is 1.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return _decode(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def issues(body: Any) -> Iterator[Issue]:
+    """Everything that the contract finds wrong with a request's body; nothing if it is right."""
+    if not isinstance(body, dict):
+        yield Issue((), f"Expected object, received {_kind(body)}", "invalid_type")
+        return
+    given = cast("dict[str, Any]", body)
+    if unknown := tuple(name for name in given if name not in _KINDS):
+        named = ", ".join(f"'{name}'" for name in unknown)
+        yield Issue((), f"Unrecognized key(s) in object: {named}", "unrecognized_keys", unknown)
+    for name in ("model", "messages"):
+        if name not in given:
+            yield Issue((name,), "Required", "invalid_type")
+    for name, value in given.items():
+        yield from _parameter_issues(name, value)
+
+
+def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
+    if name not in _KINDS or (value is None and name in _NULLABLE):
+        return
+    if value is None:
+        yield Issue((name,), "Expected a value, received null", "invalid_type")
+        return
+    try:
+        msgspec.convert({name: value}, _KINDS[name])
+    except msgspec.ValidationError as error:
+        yield _issue(str(error), name)
+        return
+    if check := _FURTHER.get(name):
+        yield from check(value)
+
+
+def _issue(text: str, name: str) -> Issue:
+    reason, _, path = text.partition(" - at `$")
+    # `$.stop[1]` is the path ("stop", 1); `[...]` is a key of an object that is not named.
+    steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path) or [(name, "")]
+    named = tuple(int(place) if place.isdigit() else word or "*" for word, place in steps)
+    return Issue(named, reason.replace("`", ""), _code(reason))
+
+
+def _code(reason: str) -> str:
+    if reason.startswith("Object contains unknown field"):
+        return "unrecognized_keys"
+    for sign, code in ((" >= ", "too_small"), (" > ", "too_small"), (" <= ", "too_big"), (" < ", "too_big")):
+        if sign in reason:
+            return code
+    return "invalid_enum_value" if reason.startswith("Invalid") else "invalid_type"
+
+
+# -- what the types do not say -------------------------------------------------------------------------------------------
+
+
+def _tool_issues(tools: list[dict[str, Any]]) -> Iterator[Issue]:
+    for index, tool in enumerate(tools):
+        if "function" not in tool and tool.get("type") not in {"web_search", "x_search"}:
+            yield Issue(("tools", index, "function"), "Required", "invalid_type")
+
+
+def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
+    for kind in ("image_url", "video_url"):
+        for index, place, part in parts_of(messages, kind):
+            if not _is_address(part[kind]["url"]):
+                yield Issue(("messages", index, "content", place, kind, "url"), "Invalid url", "invalid_string")
+    for index, message in enumerate(messages):
+        for place, detail in enumerate(message.get("reasoning_details", []) if message["role"] == "assistant" else []):
+            if not isinstance(detail.get("type"), str):
+                yield Issue(("messages", index, "reasoning_details", place, "type"), "Required", "invalid_type")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.scheme and (parts.netloc or parts.path)) and not re.search(r"\s", url)
+
+
+_FURTHER: dict[str, Callable[[Any], Iterator[Issue]]] = {"tools": _tool_issues, "messages": _message_issues}
+
+
+# -- what the model cannot do --------------------------------------------------------------------------------------------
+
+
+def missing_capabilities(request: ChatRequest) -> Iterator[Issue]:
+    """What the request asks for and its model does not have (refused before inference)."""
+    for capability, name, path in _wanted(request):
+        if getattr(request.capabilities, capability) is False:
+            yield Issue(path, f"{name} is not supported by model {request.model.id} ({capability})")
+
+
+def _wanted(request: ChatRequest) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
+    body = request.body
+    for kind, capability in _MEDIA.items():
+        for index, place, _ in parts_of(request.messages, kind):
+            yield capability, kind, ("messages", index, "content", place)
+    for name in ("tools", "tool_choice", "parallel_tool_calls"):
+        if body.get(name) not in (None, False):
+            yield "supportsFunctionCalling", name, (name,)
+    if body.get("response_format", {}).get("type", "text") != "text":
+        yield "supportsResponseSchema", "response_format", ("response_format",)
+    if body.get("logprobs"):
+        yield "supportsLogProbs", "logprobs", ("logprobs",)
+    if "top_logprobs" in body:
+        yield "supportsLogProbs", "top_logprobs", ("top_logprobs",)
+
+
+_MEDIA = {"image_url": "supportsVision", "input_audio": "supportsAudioInput", "video_url": "supportsVideoInput"}
+
+
+def provider_objection(request: ChatRequest) -> str | None:
+    """Why the model's provider would refuse what the contract allows; None if it would not."""
+    body = request.body
+    if request.choices > MAX_CHOICES:
+        return f"n is {request.choices}; at most {MAX_CHOICES} choices can be made"
+    longest = request.model.model_spec.maxCompletionTokens
+    if longest and body.get("max_completion_tokens", 0) > longest:
+        return f"max_completion_tokens is {body['max_completion_tokens']}, above this model's {longest}"
+    efforts = request.capabilities.reasoningEffortOptions
+    if request.effort and efforts and request.effort not in efforts:
+        return f"reasoning effort {request.effort!r} is not one of {', '.join(efforts)}"
+    return _choice_objection(body.get("tool_choice"), [function["name"] for function in request.functions])
+
+
+def _choice_objection(choice: Any, names: list[str]) -> str | None:
+    if isinstance(choice, dict) and choice["function"]["name"] not in names:
+        return f"tool_choice names {choice['function']['name']!r}, which is not among the tools"
+    if isinstance(choice, str) and choice not in {"auto", "none", "required"}:
+        return f"tool_choice is {choice!r}; it can be auto, none, required, or a function"
+    if choice == "required" and not names:
+        return "tool_choice is required, but there are no tools"
+    return None
+
+
+def oversized_file(request: ChatRequest) -> bool:
+    """Whether a file in the messages is larger than a file may be."""
+    files = (part["file"]["file_data"] for _, _, part in parts_of(request.messages, "file"))
+    return any(len(data) * 3 // 4 > MAX_FILE_BYTES for data in files)
+
+
+def _kind(value: Any) -> str:
+    kinds: list[tuple[type, str]] = [(bool, "boolean"), (int, "number"), (float, "number"), (str, "string"), (list, "array")]
+    return next((name for kind, name in kinds if isinstance(value, kind)), "null")

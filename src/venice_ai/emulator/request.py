@@ -1,0 +1,146 @@
+"""A chat request that was let in, read for those who answer it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+from venice_ai.types.api.chat import content_text
+from venice_ai.types.api.models import ModelCapabilities, ModelResponse
+
+from . import tokens
+from .loose import items, members
+
+_SYSTEM_PROMPT_TOKENS = 1_000
+"""What Venice's own system prompt adds to a request, about; it is on unless the request switches it off."""
+_MESSAGE_TOKENS = 4
+_MEDIUM_TOKENS = 256
+
+_SWITCHES: dict[str, Any] = {
+    "enable_e2ee": True,
+    "enable_web_search": "off",
+    "enable_web_citations": False,
+    "enable_web_scraping": False,
+    "enable_x_search": False,
+    "include_venice_system_prompt": True,
+    "include_search_results_in_stream": False,
+    "return_search_results_as_documents": False,
+    "strip_thinking_response": False,
+    "disable_thinking": False,
+}
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """The body of a request, the model it is for, and the switches in force."""
+
+    body: dict[str, Any]
+    model: ModelResponse
+
+    @cached_property
+    def switches(self) -> dict[str, Any]:
+        """Venice's switches: what the request says, and defaults. Unknown ones are dropped."""
+        given = self.body.get("venice_parameters", {})
+        return {**_SWITCHES, **{name: given[name] for name in (*_SWITCHES, "character_slug") if name in given}}
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        """What the model can do."""
+        return self.model.model_spec.capabilities or ModelCapabilities()
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The conversation."""
+        return cast("list[dict[str, Any]]", self.body["messages"])
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is wanted as a stream."""
+        return bool(self.body.get("stream"))
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream is to carry its usage."""
+        return bool(self.body.get("stream_options", {}).get("include_usage"))
+
+    @property
+    def choices(self) -> int:
+        """How many answers are wanted."""
+        return int(self.body.get("n", 1))
+
+    @property
+    def cap(self) -> int:
+        """The most completion tokens of one answer."""
+        own = self.model.model_spec.maxCompletionTokens or 1_000_000_000
+        asked = self.body.get("max_completion_tokens") or max(self.body.get("max_tokens", 0), 0)
+        return min(asked or own, own)
+
+    @property
+    def stops(self) -> list[str]:
+        """Texts at which an answer ends."""
+        stop: Any = self.body.get("stop")
+        return [text for text in ([stop] if isinstance(stop, str) else items(stop)) if text]
+
+    @property
+    def schema(self) -> Any:
+        """The JSON schema that the answer is to fit; None if none was given."""
+        wrapper = self.body.get("response_format", {}).get("json_schema")
+        return members(wrapper).get("schema", wrapper)
+
+    @property
+    def functions(self) -> list[dict[str, Any]]:
+        """The functions that the model may call."""
+        return [tool["function"] for tool in items(self.body.get("tools")) if "function" in tool]
+
+    @property
+    def effort(self) -> str | None:
+        """How hard the model is asked to think."""
+        return self.body.get("reasoning_effort") or members(self.body.get("reasoning")).get("effort")
+
+    @property
+    def searches(self) -> bool:
+        """Whether the web is searched. `auto` searches too: nothing here could judge whether it is worth it."""
+        return self.switches["enable_web_search"] in {"on", "auto"} and self.capabilities.supportsWebSearch is not False
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model reasons before it answers."""
+        switched_off = self.effort is None and members(self.body.get("reasoning")).get("enabled") is False
+        off = self.effort == "none" or switched_off or self.switches["disable_thinking"]
+        return self.capabilities.supportsReasoning is True and not off
+
+    @property
+    def question(self) -> str:
+        """The text of the user's last message."""
+        return next((text_of(message) for message in reversed(self.messages) if message["role"] == "user"), "")
+
+    @cached_property
+    def prompt_tokens(self) -> int:
+        """Tokens of all that the model is given, Venice's own system prompt included."""
+        said = sum(_message_tokens(message) for message in self.messages)
+        tools = tokens.count(json.dumps(self.body["tools"])) if self.body.get("tools") else 0
+        return said + tools + (_SYSTEM_PROMPT_TOKENS if self.switches["include_venice_system_prompt"] else 0)
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """The text in a message."""
+    return content_text(message.get("content")) or ""
+
+
+def parts_of(messages: list[dict[str, Any]], kind: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """The content parts of one type, with the positions of their message and in it."""
+    for index, message in enumerate(messages):
+        content = message.get("content")
+        for place, part in enumerate(items(content)):
+            if part.get("type") == kind:
+                yield index, place, part
+
+
+def _message_tokens(message: dict[str, Any]) -> int:
+    content = message.get("content")
+    media = len([part for part in items(content) if part.get("type") != "text"])
+    calls = tokens.count(json.dumps(message["tool_calls"])) if message.get("tool_calls") else 0
+    return _MESSAGE_TOKENS + tokens.count(text_of(message)) + media * _MEDIUM_TOKENS + calls

@@ -1,0 +1,253 @@
+"""What the emulator answers instead of its own words, and everything that can go wrong with an answer.
+
+A script is a list of steps, one for each request, in order. Every constructor here takes, beside what is said, the members
+of `Delivery` as keywords::
+
+    emulator.script(busy(retry_after=2), echo(), text("half of", reset_at=120))
+
+Steps have a JSON form (`steps_from_json`), so that they can also be sent to a running emulator.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, cast
+
+import msgspec
+from typing_extensions import Unpack
+
+from venice_ai.exceptions import InvalidRequestError
+
+from .delivery import Delivery
+
+CHAT = "/chat/completions"
+
+
+class _Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", forbid_unknown_fields=True, omit_defaults=True):
+    how: Delivery = {}
+
+
+class Usual(_Step, tag="usual", frozen=True):
+    """What the model would have said anyway."""
+
+
+class Echo(_Step, tag="echo", frozen=True):
+    """The text of the user's last message."""
+
+
+class Text(_Step, tag="text", frozen=True):
+    """This text, in these deltas."""
+
+    text: str
+    reasoning: str | None = None
+    finish_reason: str = "stop"
+    deltas: list[str] | None = None
+
+
+class PlannedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool call; `arguments` that are text are sent as they are, whatever they hold."""
+
+    name: str
+    arguments: dict[str, Any] | str = {}
+    id: str | None = None
+
+
+class Calls(_Step, tag="tool_calls", frozen=True):
+    """These tool calls."""
+
+    calls: list[PlannedCall]
+    text: str = ""
+
+
+class Whole(_Step, tag="completion", frozen=True):
+    """This JSON body, status 200."""
+
+    body: dict[str, Any]
+
+
+class Failure(_Step, tag="error", frozen=True):
+    """This status; without a body, Venice's own for it."""
+
+    status: int
+    body: Any = None
+
+
+class Raw(_Step, tag="raw", frozen=True):
+    """These bytes, and no headers but those of the delivery."""
+
+    status: int
+    body: bytes = b""
+
+
+class Chunks(_Step, tag="events", frozen=True):
+    """A stream of these JSON values, then `[DONE]`."""
+
+    chunks: list[Any]
+
+
+class Pieces(_Step, tag="pieces", frozen=True):
+    """A stream of exactly these packets."""
+
+    pieces: list[bytes]
+
+
+class Refused(_Step, tag="refused", frozen=True):
+    """No connection."""
+
+
+Step: TypeAlias = Usual | Echo | Text | Calls | Whole | Failure | Raw | Chunks | Pieces | Refused
+
+
+def usual(**how: Unpack[Delivery]) -> Usual:
+    """What the model would have said anyway: for faults in an otherwise ordinary answer."""
+    return Usual(how=_checked(how))
+
+
+def echo(**how: Unpack[Delivery]) -> Echo:
+    """The text of the user's last message."""
+    return Echo(how=_checked(how))
+
+
+def text(
+    content: str,
+    *,
+    reasoning: str | None = None,
+    finish_reason: str = "stop",
+    deltas: Iterable[str] | None = None,
+    **how: Unpack[Delivery],
+) -> Text:
+    """This text. `deltas` are the pieces in which a stream brings it, if not token by token; joined they are the text."""
+    pieces = None if deltas is None else list(deltas)
+    return Text(text=content, reasoning=reasoning, finish_reason=finish_reason, deltas=pieces, how=_checked(how))
+
+
+def tool_call(
+    name: str,
+    arguments: Mapping[str, Any] | str = "{}",
+    *,
+    id: str | None = None,  # noqa: A002  # the wire's own word
+    **how: Unpack[Delivery],
+) -> Calls:
+    """One tool call. `arguments` that are text are sent as they are, also if they are not JSON."""
+    return Calls(calls=[_planned(name, arguments, id)], how=_checked(how))
+
+
+def tool_calls(*calls: tuple[str, Mapping[str, Any] | str], content: str = "", **how: Unpack[Delivery]) -> Calls:
+    """Several tool calls at once: pairs of a name and arguments; `content` is said beside them."""
+    return Calls(calls=[_planned(name, arguments, None) for name, arguments in calls], text=content, how=_checked(how))
+
+
+def completion(body: Mapping[str, Any], **how: Unpack[Delivery]) -> Whole:
+    """This JSON as the body, status 200, streamed or not."""
+    return Whole(body=dict(body), how=_checked(how))
+
+
+def error(status: int, body: Any = None, **how: Unpack[Delivery]) -> Failure:
+    """This status, with this JSON as the body; a text becomes `{"error": text}`, None what Venice says with the status."""
+    return Failure(status=status, body={"error": body} if isinstance(body, str) else body, how=_checked(how))
+
+
+def busy(retry_after: float | str | None = None, **how: Unpack[Delivery]) -> Failure:
+    """429, the model is overloaded; with `Retry-After` if given (seconds, or any text)."""
+    directive = (
+        {}
+        if retry_after is None
+        else {"retry-after": f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after}
+    )
+    return Failure(status=429, how=_with_headers(_checked(how), directive))
+
+
+def overloaded(**how: Unpack[Delivery]) -> Failure:
+    """503, the model is at capacity, without a word on how long to wait."""
+    return Failure(status=503, how=_checked(how))
+
+
+def rate_limited(reset: float, *, of: str = "requests", **how: Unpack[Delivery]) -> Failure:
+    """429, a limit is used up; `reset` is the value of the limit's reset header, `of` is `requests` or `tokens`."""
+    headers = {f"x-ratelimit-remaining-{of}": "0", f"x-ratelimit-reset-{of}": f"{reset:.16g}"}
+    return Failure(status=429, body={"error": "Rate limit exceeded"}, how=_with_headers(_checked(how), headers))
+
+
+def raw(status: int, body: bytes = b"", **how: Unpack[Delivery]) -> Raw:
+    """These bytes under this status, with no headers but the `headers` given."""
+    return Raw(status=status, body=body, how=_checked(how))
+
+
+def events(*chunks: Any, **how: Unpack[Delivery]) -> Chunks:
+    """A stream of these JSON values, then `[DONE]`."""
+    return Chunks(chunks=list(chunks), how=_checked(how))
+
+
+def pieces(*packets: bytes, **how: Unpack[Delivery]) -> Pieces:
+    """A stream of exactly these bytes, a packet each."""
+    return Pieces(pieces=list(packets), how=_checked(how))
+
+
+def refused(**how: Unpack[Delivery]) -> Refused:
+    """No connection: it is refused in process; on a socket it is dropped without an answer."""
+    return Refused(how=_checked(how))
+
+
+class Script:
+    """What to answer next, by path."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, deque[Step]] = {}
+        self._always: dict[str, Step] = {}
+
+    def add(self, steps: Iterable[Step], path: str = CHAT) -> None:
+        """Puts steps at the end of the list."""
+        self._next.setdefault(path, deque()).extend(steps)
+
+    def always(self, step: Step | None, path: str = CHAT) -> None:
+        """What to answer whenever the list is empty; None ends that."""
+        if step is None:
+            self._always.pop(path, None)
+        else:
+            self._always[path] = step
+
+    def take(self, path: str) -> Step | None:
+        """The next step; None if there is none."""
+        waiting = self._next.get(path)
+        return waiting.popleft() if waiting else self._always.get(path)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._next.clear()
+        self._always.clear()
+
+
+def steps_from_json(steps: Any) -> list[Step]:
+    """Steps from their JSON form: `{"answer": "text", "text": "hi", "how": {"cut_at": 40}}`; bytes are base64.
+
+    Raises:
+        InvalidRequestError: there is no such step.
+    """
+    try:
+        found = msgspec.convert(steps, list[Step])
+        for given in steps:
+            _checked(given.get("how", {}))
+    except (msgspec.ValidationError, TypeError) as reason:
+        raise InvalidRequestError(f"this is no list of steps: {reason}") from None
+    return found
+
+
+def steps_to_json(steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """The JSON form of steps."""
+    return cast("list[dict[str, Any]]", msgspec.to_builtins(list(steps)))
+
+
+def _planned(name: str, arguments: Mapping[str, Any] | str, id_: str | None) -> PlannedCall:
+    return PlannedCall(name, arguments if isinstance(arguments, str) else dict(arguments), id_)
+
+
+def _checked(how: Delivery) -> Delivery:
+    if unknown := how.keys() - Delivery.__annotations__.keys():
+        known = ", ".join(Delivery.__annotations__)
+        raise TypeError(f"{', '.join(sorted(unknown))} is no part of a delivery; known are {known}")
+    return how
+
+
+def _with_headers(how: Delivery, headers: dict[str, str]) -> Delivery:
+    return {**how, "headers": {**headers, **how.get("headers", {})}}

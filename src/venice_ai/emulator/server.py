@@ -1,0 +1,218 @@
+"""The emulator on a socket: the same answers over real HTTP, on this machine unless told otherwise by name."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from venice_ai._meta import Headers
+from venice_ai._transport import SystemClock
+from venice_ai.exceptions import InvalidRequestError, VeniceError
+
+from .contract import MAX_BODY_BYTES
+from .refusals import refused
+from .sending import PREFIX, Act, Answer, Body, HoldOpen, Incoming, Pause, Send
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from .app import Emulator
+
+_COMPRESSIBLE_BYTES = 1_024
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where an emulator listens."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """What to give a client as its `base_url`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}{PREFIX}"
+
+
+@asynccontextmanager
+async def serve(
+    emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False
+) -> AsyncGenerator[Server]:
+    """Serves an emulator until the context ends; port 0 takes a free one.
+
+    Args:
+        emulator: what answers.
+        host: the address to listen on.
+        port: the port to listen on.
+        allow_remote: also listen on addresses that other machines can reach. There is no protection: whoever reaches it
+            can use it.
+
+    Raises:
+        InvalidRequestError: the address can be reached from other machines, and `allow_remote` is not given.
+        VeniceError: the port cannot be had.
+    """
+    from aiohttp import web  # the server half of aiohttp is not needed by clients
+
+    if not allow_remote and not _is_loopback(host):
+        raise InvalidRequestError(
+            f"host={host!r} can be reached from other machines; pass allow_remote=True if that is meant, or host='127.0.0.1'"
+        )
+    handler = _Handler(emulator)
+    runner = web.ServerRunner(web.Server(handler.handle, handler_cancellation=True, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise VeniceError(_why_not(error, host, port)) from error
+        address = runner.addresses[0]
+        yield Server(host, address[1])
+    finally:
+        await runner.cleanup()
+
+
+@contextmanager
+def run_in_thread(
+    emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False
+) -> Generator[Server]:
+    """The same from synchronous code: the emulator is served on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="venice-emulator", daemon=True)
+    thread.start()
+    context = serve(emulator, host=host, port=port, allow_remote=allow_remote)
+    try:
+        server = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
+        try:
+            yield server
+        finally:
+            asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+class _Handler:
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._clock = SystemClock()  # whatever the emulator's own clock is: here real callers wait
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        from aiohttp import web
+
+        answer = await self._answer(request)
+        await self._clock.sleep(answer.delay)
+        response = web.StreamResponse(status=answer.status or 200, headers=answer.headers)
+        if answer.refused:
+            _abort(request)
+            return response
+        try:
+            await self._send(request, response, answer)
+        finally:
+            await _close(answer.body)
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        incoming = Incoming(
+            request.method, request.path, dict(request.query), Headers(request.headers.items()), await _body(request)
+        )
+        try:
+            return await self._emulator.respond(incoming, now=self._clock.time())
+        except Exception:  # a fault of the emulator's must not look like one of HTTP
+            _logger.exception("the emulator failed")
+            return refused(500)
+
+    async def _send(self, request: web.BaseRequest, response: web.StreamResponse, answer: Answer) -> None:
+        length = _length(answer)
+        if length is None:
+            if "content-length" not in response.headers:
+                response.enable_chunked_encoding()
+        else:
+            response.content_length = length
+            _compress(request, response, length)
+        await response.prepare(request)
+        async for act in _acts(answer.body):
+            if isinstance(act, Send):
+                await response.write(act.data)
+            elif isinstance(act, Pause):
+                await self._clock.sleep(act.seconds)
+            elif isinstance(act, HoldOpen):
+                await asyncio.Event().wait()  # until the caller leaves, which cancels it
+            else:
+                _abort(request)
+                return
+        await response.write_eof()
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """The body, as far as one byte past what is allowed."""
+    pieces: list[bytes] = []
+    length = 0
+    async for piece in request.content.iter_any():
+        pieces.append(piece)
+        length += len(piece)
+        if length > MAX_BODY_BYTES:
+            break
+    return b"".join(pieces)
+
+
+async def _acts(body: Body) -> AsyncIterator[Act]:
+    if isinstance(body, AsyncIterator):
+        async for act in body:
+            yield act
+        return
+    for act in body:
+        yield act
+        await asyncio.sleep(0)  # each packet goes out before the next is made
+
+
+async def _close(body: Body) -> None:
+    if (close := getattr(body, "aclose", None)) is not None:
+        await close()
+
+
+def _length(answer: Answer) -> int | None:
+    """The length of a body that is known as a whole; None for one that comes bit by bit."""
+    if not isinstance(answer.body, tuple) or "content-length" in answer.headers:
+        return None
+    sizes = [len(act.data) for act in answer.body if isinstance(act, Send)]
+    return sum(sizes) if len(sizes) == len(answer.body) else None
+
+
+def _compress(request: web.BaseRequest, response: web.StreamResponse, length: int) -> None:
+    """Compresses a chat answer, as Venice does for those that are not streamed."""
+    from aiohttp.web import ContentCoding
+
+    accepted = request.headers.get("accept-encoding", "")
+    if length >= _COMPRESSIBLE_BYTES and "gzip" in accepted and "content-encoding" not in response.headers:
+        response.enable_compression(ContentCoding.gzip)
+
+
+def _abort(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; choose another, or port=0 for a free one"
+    if error.errno == errno.EACCES:
+        return f"port {port} on {host} is not allowed; choose one above 1023, or port=0 for a free one"
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"

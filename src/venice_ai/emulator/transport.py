@@ -1,0 +1,222 @@
+"""The emulator behind the client's transport port: no socket, and the same errors as over the network.
+
+The waits of an answer pass on the emulator's clock. If that clock is virtual they take no time, and the client's time limits
+are met all the same: the watch over the answer is told how much time went by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from venice_ai._clocks import Watch, timed_out
+from venice_ai._meta import Headers
+from venice_ai._retry import ConnectFailure
+from venice_ai._transport import Clock, Request
+from venice_ai.exceptions import APIConnectionError
+
+from .clock import VirtualClock
+from .sending import Act, Answer, HoldOpen, Incoming, Pause, Send
+
+if TYPE_CHECKING:
+    from .app import Emulator
+
+T = TypeVar("T")
+
+
+class EmulatorTransport:
+    """Sends requests to an emulator in this process."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def send(self, request: Request) -> EmulatorReply:
+        """The reply, once its headers are here.
+
+        Raises:
+            ConnectFailure: the script refuses the connection.
+            APITimeoutError: a time limit was met first.
+        """
+        clock = self._emulator.clock
+        line = _Line(request, clock)
+        try:
+            answer = await line.until(self._emulator.respond(_incoming(request), now=clock.time()))
+            await line.wait(answer.delay)
+        except BaseException:
+            line.close()
+            raise
+        if answer.refused:
+            line.close()
+            raise ConnectFailure("the emulator refused the connection, as its script says")
+        return EmulatorReply(answer, line, self._closing)
+
+    async def aclose(self) -> None:
+        """Waits until every backend has noticed that its caller left."""
+        await asyncio.gather(*self._closing)
+
+
+class EmulatorReply:
+    """An answer in process, read like one from the network."""
+
+    def __init__(self, answer: Answer, line: _Line, closing: set[asyncio.Task[None]]) -> None:
+        self.status = answer.status
+        self.headers = Headers(answer.headers.items())
+        self._body = answer.body
+        self._line = line
+        self._closing = closing
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        return b"".join([piece async for piece in self.pieces()])
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it is sent; ends where it ends, and raises where it breaks off."""
+        line = self._line
+        try:
+            async for act in self._acts():
+                if isinstance(act, Send):
+                    line.received()
+                    if act.data:
+                        yield act.data
+                elif isinstance(act, Pause):
+                    await line.wait(act.seconds)
+                elif isinstance(act, HoldOpen):
+                    await line.wait(math.inf)
+                else:
+                    raise APIConnectionError("the connection was reset before the answer was complete")
+        finally:
+            line.close()
+
+    def progressed(self) -> None:
+        """Tells the `progress` clock that content came."""
+        self._line.watch.progressed()
+
+    def close(self) -> None:
+        """Leaves; whoever makes the body is told, and whoever reads it gets an error."""
+        self._line.close()
+        if (close := getattr(self._body, "aclose", None)) is not None:
+            task = asyncio.get_running_loop().create_task(_closed(close))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _acts(self) -> AsyncIterator[Act]:
+        if isinstance(self._body, AsyncIterator):
+            while (act := await self._line.until(_next(self._body))) is not None:
+                yield act
+            return
+        for number, act in enumerate(self._body):
+            if number % 32 == 0:
+                await asyncio.sleep(0)  # as reading from a socket would, let others run now and then
+            yield act
+
+
+async def _next(acts: AsyncIterator[Act]) -> Act | None:
+    return await anext(acts, None)
+
+
+async def _closed(close: Any) -> None:
+    # If it is being read at this moment, the reader's error ends it.
+    with suppress(RuntimeError):
+        await close()
+
+
+def _incoming(request: Request) -> Incoming:
+    parts = urlsplit(request.url)
+    return Incoming(
+        request.method, parts.path, dict(parse_qsl(parts.query)), Headers(request.headers.items()), request.body or b""
+    )
+
+
+class _Line:
+    """The connection between a client and the emulator, for one exchange: it waits, and breaks when a time limit is met."""
+
+    def __init__(self, request: Request, clock: Clock) -> None:
+        loop = asyncio.get_running_loop()
+        self._clock = clock
+        self._broken: asyncio.Future[None] = loop.create_future()
+        kind = _Watch if request.stream else _PlainWatch
+        self.watch = kind(request, loop.time(), self._break)
+
+    def received(self) -> None:
+        """Bytes came through."""
+        self._check()
+        self.watch.received()
+
+    async def wait(self, seconds: float) -> None:
+        """Lets time pass."""
+        if seconds <= 0:
+            self._check()
+        elif not isinstance(self._clock, VirtualClock):
+            await self.until(self._clock.sleep(seconds) if seconds < math.inf else self._forever())
+        else:
+            passed = self.watch.skip(seconds)
+            await (self._clock.skip(passed) if passed < math.inf else self._forever())
+            self._check()
+
+    async def until(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of some work, unless the line breaks before it is there."""
+        task = asyncio.ensure_future(work)
+        either: set[asyncio.Future[Any]] = {task, self._broken}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        self._check()
+        return task.result()
+
+    def close(self) -> None:
+        """Hangs up."""
+        self.watch.close()
+        self._break()
+
+    def _break(self) -> None:
+        if not self._broken.done():
+            self._broken.set_result(None)
+
+    def _check(self) -> None:
+        if self._broken.done():
+            raise self.watch.expired or APIConnectionError("the connection was closed while the answer was read")
+
+    async def _forever(self) -> None:
+        await asyncio.shield(self._broken)
+
+
+class _Watch(Watch):
+    """A watch that can be told that time passed."""
+
+    _sent: float
+
+    def skip(self, seconds: float) -> float:
+        """Lets so much time pass, or as much as there is until a limit is met; returns how much it was."""
+        due = self._due()
+        left = math.inf if due is None else due[0] - self._loop.time()
+        if due is not None and seconds >= left:
+            self.expired = timed_out(due[1], due[2])
+            self._stop()
+            return max(round(left, 2), 0.0)  # what really went by meanwhile is not worth mentioning
+        if seconds < math.inf:
+            # Everything that was noted down happened that much longer ago.
+            self._sent -= seconds
+            self._byte = None if self._byte is None else self._byte - seconds
+            self._content = None if self._content is None else self._content - seconds
+            self._check()
+        return seconds
+
+
+class _PlainWatch(_Watch):
+    """The limits of a call whose answer is read in one piece."""
+
+    def __init__(self, request: Request, started: float, stop: Any) -> None:
+        self._plain = request.timeout.plain
+        super().__init__(request, started, stop)
+
+    def _due(self) -> tuple[float, str, float] | None:
+        limits = [("plain", self._plain), ("deadline", self._deadline)]
+        return min(((self._sent + seconds, clock, seconds) for clock, seconds in limits if seconds is not None), default=None)

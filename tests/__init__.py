@@ -1,0 +1,1 @@
+"""The suite: what the package promises, told in sentences."""

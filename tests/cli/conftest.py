@@ -1,0 +1,33 @@
+"""An emulator on a socket, and an environment that points at it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from venice_ai.emulator import Emulator, run_in_thread
+
+from .shell import Here
+
+KEY = "VENICE_INFERENCE_KEY_0123456789abcdef"
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """Serves; VENICE_BASE_URL and VENICE_API_KEY are set, and no proxy is."""
+    for name in os.environ:
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    emulator = Emulator()
+    with run_in_thread(emulator) as server:
+        monkeypatch.setenv("VENICE_BASE_URL", server.url)
+        monkeypatch.setenv("VENICE_API_KEY", KEY)
+        yield emulator
+
+
+@pytest.fixture
+def here(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Runs the command in this process."""
+    return Here(monkeypatch, capsys)

@@ -1,0 +1,87 @@
+"""Ways to run the command: in this process, which is fast, and in one of its own, which is the real thing."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from venice_ai.cli.app import run
+
+COMMAND = (sys.executable, "-W", "error", "-m", "venice_ai.cli")
+PATIENCE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run of the command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Here:
+    """Runs the command in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> Outcome:
+        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = run(list(arguments))
+        out, err = self._capsys.readouterr()
+        return Outcome(code, out, err)
+
+
+def spawn(
+    *arguments: str,
+    stdin: bytes = b"",
+    command: Sequence[str] = COMMAND,
+    folder: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> Outcome:
+    """Runs the command in a process of its own, with this process's environment and some more."""
+    done = subprocess.run(
+        [*command, *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=PATIENCE_SECONDS,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, while it runs; without input."""
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str], number: signal.Signals) -> Outcome:
+    """Sends a signal, and waits for the end."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    return Outcome(process.returncode, out, err)

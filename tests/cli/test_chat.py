@@ -1,0 +1,163 @@
+"""`venice-chat chat` with a prompt: what is sent, and what is shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from venice_ai.cli._input import join
+from venice_ai.emulator import Emulator, echo, error, text, tool_call, usual
+
+from .shell import Here
+
+
+def body(emulator: Emulator) -> Any:
+    """The JSON of the last request."""
+    return emulator.requests[-1].json()["body"]
+
+
+def test_the_words_are_the_prompt_and_the_answer_ends_its_line(emulator: Emulator, here: Here) -> None:
+    emulator.script(echo())
+    outcome = here("chat", "What", "is", "a lagoon?")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "What is a lagoon?\n", "")
+    assert body(emulator)["messages"] == [{"role": "user", "content": "What is a lagoon?"}]
+
+
+def test_the_default_model_is_the_one_that_resolve_chat_takes(emulator: Emulator, here: Here) -> None:
+    here("chat", "hi")
+    assert body(emulator)["model"] == "llama-3.3-70b"
+
+
+def test_piped_stdin_is_the_prompt(emulator: Emulator, here: Here) -> None:
+    emulator.script(echo())
+    assert here("chat", stdin="Città d'acqua\n".encode()).out == "Città d'acqua\n"
+
+
+def test_a_dash_stands_for_stdin(emulator: Emulator, here: Here) -> None:
+    here("chat", "Summarise", "this:", "-", stdin=b"A long text.\n")
+    assert body(emulator)["messages"][0]["content"] == "Summarise this:\n\nA long text."
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "prompt"),
+    [
+        pytest.param(["a", "b"], "", "a b", id="words"),
+        pytest.param(["-"], " text\n", "text", id="stdin alone"),
+        pytest.param(["a", "b", "-", "c", "d"], "text", "a b\n\ntext\n\nc d", id="stdin between"),
+        pytest.param(["-"], "\n", "", id="nothing"),
+    ],
+)
+def test_joining_words_and_stdin(words: list[str], stdin: str, prompt: str) -> None:
+    assert join(words, stdin) == prompt
+
+
+@pytest.mark.parametrize("stdin", [pytest.param(b"", id="empty"), pytest.param(b"\xff\xfe", id="not UTF-8")])
+def test_a_prompt_that_is_none_is_wrong_usage(here: Here, stdin: bytes) -> None:
+    outcome = here("chat", stdin=stdin)
+    assert outcome.code == 2
+    assert outcome.err.startswith("venice-chat: ")
+
+
+def test_the_options_are_parameters(emulator: Emulator, here: Here) -> None:
+    outcome = here(
+        *("chat", "-m", "venice-1", "-s", "Be brief.", "--temperature", "0.5", "--max-tokens", "7", "--seed", "3"),
+        *("--web-search", "on", "--param", "top_p=0.9", "--param", 'stop=["END"]'),
+        *("--param", 'venice_parameters={"enable_web_citations": true}', "hi"),
+    )
+    assert outcome.code == 0
+    assert body(emulator) == {
+        "model": "venice-1",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}],
+        "temperature": 0.5,
+        "max_completion_tokens": 7,
+        "seed": 3,
+        "top_p": 0.9,
+        "stop": ["END"],
+        "venice_parameters": {"enable_web_citations": True, "enable_web_search": "on"},
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param("top_p", id="no value"),
+        pytest.param("stop=END", id="text without quotes"),
+        pytest.param("max_tokens=5", id="an option's own name"),
+        pytest.param('model="m"', id="the model"),
+        pytest.param("top_p=7", id="out of range"),
+    ],
+)
+def test_a_wrong_param_is_refused_before_it_is_sent(emulator: Emulator, here: Here, given: str) -> None:
+    outcome = here("chat", "-m", "venice-1", "--param", given, "hi")
+    assert outcome.code == 2
+    assert given.partition("=")[0] in outcome.err
+    assert not emulator.requests
+
+
+def test_json_is_the_whole_response(here: Here) -> None:
+    response = json.loads(here("chat", "--json", "hi").out)
+    assert response["choices"][0]["finish_reason"] == "stop"
+    assert response["usage"]["total_tokens"] > 0
+
+
+def test_no_stream_shows_the_same(emulator: Emulator, here: Here) -> None:
+    assert here("chat", "--no-stream", "hi").out == here("chat", "hi").out
+    assert [request.json()["body"].get("stream", False) for request in emulator.requests if request.path.endswith("completions")] == [
+        False,
+        True,
+    ]
+
+
+def test_several_answers_are_all_shown(emulator: Emulator, here: Here) -> None:
+    emulator.script(echo())
+    assert here("chat", "--param", "n=2", "hi").out == "hi\nhi\n"
+
+
+def test_usage_is_told_on_stderr(emulator: Emulator, here: Here) -> None:
+    emulator.script(echo())
+    outcome = here("chat", "--usage", "hi")
+    assert outcome.out == "hi\n"
+    assert "prompt + 1 completion tokens, $0.000" in outcome.err
+
+
+def test_reasoning_is_shown_on_stderr_and_only_when_asked_for(emulator: Emulator, here: Here) -> None:
+    emulator.script(text("42", reasoning="Let me think."), text("42", reasoning="Let me think."))
+    assert here("chat", "hi").err == ""
+    outcome = here("chat", "--reasoning", "hi")
+    assert (outcome.out, outcome.err) == ("42\n", "Let me think.\n")
+
+
+@pytest.mark.parametrize("how", [pytest.param([], id="streamed"), pytest.param(["--no-stream"], id="whole")])
+def test_an_answer_that_was_cut_off_says_so(emulator: Emulator, here: Here, how: list[str]) -> None:
+    emulator.script(text("Once upon", finish_reason="length"))
+    outcome = here("chat", *how, "hi")
+    assert (outcome.code, outcome.out) == (0, "Once upon\n")
+    assert "cut off at the limit of tokens" in outcome.err
+
+
+def test_an_answer_without_text_says_where_it_is(emulator: Emulator, here: Here) -> None:
+    emulator.script(tool_call("get_weather", {"city": "Venice"}))
+    outcome = here("chat", "hi")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "--json" in outcome.err
+
+
+def test_what_came_before_the_break_is_printed(emulator: Emulator, here: Here) -> None:
+    emulator.script(usual(in_band_error={"message": "the model is overloaded", "code": "model_overloaded"}, error_after=4))
+    outcome = here("chat", "hi")
+    assert outcome.code == 5
+    assert outcome.out.strip()
+    assert outcome.out.endswith("\n")
+    assert "overloaded" in outcome.err
+
+
+def test_no_secret_is_printed(emulator: Emulator, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "secret-key-123")
+    emulator.script(error(401))
+    for arguments in (["chat", "hi"], ["doctor"], ["doctor", "--json"], ["chat", "--json", "hi"]):
+        outcome = here(*arguments)
+        assert "secret-key-123" not in outcome.out + outcome.err

@@ -1,0 +1,46 @@
+"""What every test here can rely on: no settings from outside, and no test that hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+_OWN = Path(__file__).parent
+_SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_PATIENCE_SECONDS = 20
+
+set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
+settings.register_profile("suite", max_examples=60, deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    if request.path.parent != _OWN:
+        return
+    for name in os.environ:
+        if name in _SETTINGS or name.lower() in _PROXIES:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    if request.path.parent != _OWN or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"the test still ran after {_PATIENCE_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,314 @@
+"""A real model answers, in words, in JSON and with calls. What it says is its own; how it says it is checked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from venice_ai.emulator.local import LocalModel, LocalModelError, UnsupportedInput, open_local_model
+
+pytestmark = pytest.mark.local
+
+PARIS = "What is the capital of France?"
+STORY = "Tell a long story about a fox."
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+class Trip(BaseModel):
+    city: Literal["Rome", "Oslo"]
+    price: float
+    nights: int | None
+    first_day: date
+    travellers: list[Person]
+    extras: dict[str, int]
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the weather in a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"$ref": "#/$defs/City"}},
+            "required": ["city"],
+            "additionalProperties": False,
+            "$defs": {"City": {"type": "string"}},
+        },
+    },
+}
+CLOCK = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}}}
+
+
+def ask(question: str, **parameters: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": question}], "temperature": 0, **parameters}
+
+
+async def stream(model: LocalModel, body: dict[str, Any]) -> list[dict[str, Any]]:
+    return [chunk async for chunk in model.stream(body)]
+
+
+def text(answer: dict[str, Any]) -> str:
+    content = answer["choices"][0]["message"]["content"]
+    assert isinstance(content, str)
+    return content
+
+
+def finish(answer: dict[str, Any]) -> str:
+    return str(answer["choices"][0]["finish_reason"])
+
+
+def deltas(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]]
+
+
+async def test_a_question_is_answered(model: LocalModel) -> None:
+    answer = await model.complete(ask(PARIS))
+
+    assert text(answer) == "Paris"
+    assert finish(answer) == "stop"
+    assert answer["object"] == "chat.completion"
+    assert answer["model"] == model.model_id == "gemma-3-270m-local"
+
+
+async def test_an_answer_says_what_it_used_and_nothing_of_the_engine(model: LocalModel) -> None:
+    answer = await model.complete(ask(PARIS))
+
+    usage = answer["usage"]
+    assert usage["prompt_tokens"] > 0
+    assert usage["completion_tokens"] > 0
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert answer.keys() == {"id", "object", "created", "model", "choices", "usage"}
+
+
+async def test_a_stream_gives_the_same_text_in_pieces(model: LocalModel) -> None:
+    body = ask("Count from 1 to 10.", max_completion_tokens=24)
+
+    whole = await model.complete(body)
+    chunks = await stream(model, body)
+
+    pieces = [delta["content"] for delta in deltas(chunks) if delta.get("content")]
+    assert len(pieces) > 3
+    assert "".join(pieces) == text(whole)
+    assert not pieces[0].startswith(" ")
+    assert deltas(chunks)[0] == {"role": "assistant", "content": ""}
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"]
+
+
+async def test_a_system_message_and_earlier_turns_are_read(model: LocalModel) -> None:
+    answer = await model.complete(
+        {
+            "messages": [
+                {"role": "system", "content": "You are a helpful assistant."},
+                {"role": "user", "content": [{"type": "text", "text": "My name is "}, {"type": "text", "text": "Bob."}]},
+                {"role": "assistant", "content": "Hello Bob."},
+                {"role": "user", "content": "What is my name?"},
+            ],
+            "temperature": 0,
+            "max_completion_tokens": 16,
+        }
+    )
+
+    assert "Bob" in text(answer)
+
+
+async def test_what_a_tool_returned_is_known(model: LocalModel) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "multiply", "arguments": '{"a":12,"b":7}'}}
+    answer = await model.complete(
+        {
+            "messages": [
+                {"role": "user", "content": "How much is 12 times 7?"},
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "c1", "content": "84"},
+            ],
+            "temperature": 0,
+            "max_completion_tokens": 24,
+        }
+    )
+
+    assert "84" in text(answer)
+
+
+async def test_a_limit_ends_an_answer_as_length(model: LocalModel) -> None:
+    answer = await model.complete(ask(STORY, max_completion_tokens=5))
+
+    assert finish(answer) == "length"
+    assert answer["usage"]["completion_tokens"] == 5
+
+
+@pytest.mark.parametrize("stop", ["5", ["5", "zebra"]], ids=["text", "list"])
+async def test_the_callers_stop_ends_an_answer(model: LocalModel, stop: str | list[str]) -> None:
+    answer = await model.complete(ask("Count from 1 to 10.", max_completion_tokens=40, stop=stop))
+
+    assert finish(answer) == "stop"
+    assert "4" in text(answer)
+    assert "5" not in text(answer)
+
+
+async def test_the_templates_stop_holds_beside_the_callers(model: LocalModel) -> None:
+    answer = await model.complete(ask(PARIS, stop="zebra"))
+
+    assert finish(answer) == "stop"
+    assert "Question" not in text(answer)
+
+
+async def test_the_same_seed_gives_the_same_answer(model: LocalModel) -> None:
+    body = ask("Why is the sky blue?", temperature=1, seed=7, max_completion_tokens=12)
+
+    first = await model.complete(body)
+    second = await model.complete(body)
+
+    assert text(first) == text(second)
+
+
+async def test_log_probabilities_are_given_when_asked_for(model: LocalModel) -> None:
+    answer = await model.complete(ask(PARIS, logprobs=True, top_logprobs=2, max_completion_tokens=1))
+
+    token = answer["choices"][0]["logprobs"]["content"][0]
+    assert token.keys() == {"token", "bytes", "logprob", "top_logprobs"}
+    assert len(token["top_logprobs"]) == 2
+
+
+async def test_an_answer_fits_the_schema(model: LocalModel) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"capital": {"type": "string"}, "inhabitants": {"type": "integer", "exclusiveMinimum": 0}},
+        "required": ["capital", "inhabitants"],
+        "additionalProperties": False,
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+
+    answer = await model.complete(ask(PARIS, response_format=wanted))
+
+    assert finish(answer) == "stop"
+    import_module("jsonschema").validate(json.loads(text(answer)), schema)
+
+
+async def test_an_answer_fits_a_pydantic_class(model: LocalModel) -> None:
+    schema = Trip.model_json_schema()
+    wanted = {"type": "json_schema", "json_schema": {"name": "trip", "strict": True, "schema": schema}}
+
+    answer = await model.complete(ask("Book a trip to Rome for Bob, 42.", response_format=wanted))
+
+    assert finish(answer) == "stop"
+    Trip.model_validate_json(text(answer))
+
+
+async def test_json_object_gives_an_object(model: LocalModel) -> None:
+    answer = await model.complete(ask("Describe Paris.", response_format={"type": "json_object"}))
+
+    assert finish(answer) == "stop"
+    assert isinstance(json.loads(text(answer)), dict)
+
+
+async def test_json_that_was_cut_says_so(model: LocalModel) -> None:
+    wanted = {"type": "json_object"}
+
+    answer = await model.complete(ask("Describe Paris.", response_format=wanted, max_completion_tokens=3))
+
+    assert finish(answer) == "length"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        pytest.param("required", id="required"),
+        pytest.param({"type": "function", "function": {"name": "get_weather"}}, id="named"),
+    ],
+)
+async def test_a_forced_call_has_valid_arguments(model: LocalModel, choice: Any) -> None:
+    tools = [WEATHER, CLOCK]
+
+    answer = await model.complete(ask("What is the weather in Paris?", tools=tools, tool_choice=choice))
+
+    assert finish(answer) == "tool_calls"
+    assert text(answer) == ""
+    (call,) = answer["choices"][0]["message"]["tool_calls"]
+    assert call["type"] == "function"
+    assert call["id"].startswith("call_")
+    assert call["function"]["name"] == "get_weather"
+    assert json.loads(call["function"]["arguments"]) == {"city": "Paris"}
+
+
+async def test_a_streamed_call_names_the_function_first(model: LocalModel) -> None:
+    body = ask("What time is it?", tools=[CLOCK], tool_choice="required")
+
+    chunks = await stream(model, body)
+
+    calls = [delta["tool_calls"][0] for delta in deltas(chunks) if "tool_calls" in delta]
+    assert calls[0]["function"]["name"] == "get_time"
+    assert "".join(call["function"]["arguments"] for call in calls) == "{}"
+
+
+async def test_tools_that_need_not_be_called_leave_an_answer_in_words(model: LocalModel) -> None:
+    answer = await model.complete(ask(PARIS, tools=[WEATHER], tool_choice="auto"))
+
+    assert text(answer) == "Paris"
+
+
+async def test_leaving_a_stream_stops_the_model(model: LocalModel) -> None:
+    async with aclosing(model.stream(ask(STORY, max_completion_tokens=2000))) as chunks:
+        await anext(chunks)
+    began = monotonic()
+
+    await asyncio.gather(*(model.complete(ask(PARIS, max_completion_tokens=2)) for _ in range(3)))
+
+    assert monotonic() - began < 8  # 2,000 tokens take a minute
+
+
+async def test_leaving_during_a_long_prompt_stops_the_model(model: LocalModel) -> None:
+    waiting = asyncio.create_task(model.complete(ask("fox dog cat " * 1000)))
+    await asyncio.sleep(0.2)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    began = monotonic()
+
+    await model.complete(ask(PARIS, max_completion_tokens=2))
+
+    assert monotonic() - began < 8  # the prompt takes longer than that
+
+
+async def test_several_requests_are_answered_at_once(model: LocalModel) -> None:
+    answers = await asyncio.gather(*(model.complete(ask(PARIS)) for _ in range(4)))
+
+    assert {text(answer) for answer in answers} == {"Paris"}
+
+
+async def test_a_prompt_that_is_too_long_is_refused(model: LocalModel) -> None:
+    with pytest.raises(UnsupportedInput, match="tokens, and the local model reads 4096"):
+        await model.complete(ask("fox " * 5000))
+
+
+async def test_a_schema_that_the_engine_drops_is_refused_before_the_first_chunk(model: LocalModel) -> None:
+    schema = {"type": "object", "properties": {"code": {"type": "string", "pattern": "(?=a)b"}}, "required": ["code"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+
+    with pytest.raises(UnsupportedInput, match="cannot enforce this JSON schema"):
+        await anext(model.stream(ask(PARIS, response_format=wanted, max_completion_tokens=8)))
+
+
+def test_a_damaged_file_is_an_error_that_helps(extra: None, gguf: Path) -> None:
+    with pytest.raises(LocalModelError, match="cannot load .*broken.gguf.*get it again"):
+        open_local_model(gguf)
+
+
+def test_the_engine_says_nothing(extra: None, gguf: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(LocalModelError):
+        open_local_model(gguf)
+
+    assert capfd.readouterr() == ("", "")
