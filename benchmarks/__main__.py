@@ -47,8 +47,10 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="how often everything is measured (7)")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure all contenders in one run, and print a table."
+    )
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often everything is measured (5)")
     parser.add_argument("--quick", dest="rounds", action="store_const", const=1, help="one round")
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="the measures whose name has such a word")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page to this file too")
@@ -96,9 +98,9 @@ def _failures(results: Results) -> list[str]:
 def _surroundings(present: Sequence[Contender], rounds: int) -> list[str]:
     kinds = dict.fromkeys(contender.environment for contender in present)
     versions = [versions for kind in kinds if (versions := environments.versions(kind))]
-    sparse = [f"{one.title} in every {one.rest}th" for one in present if one.rest > 1]
+    sparse = [f"; {one.title} in {len(range(0, rounds, one.rest))} of them" for one in present if one.rest > 1]
     return [
-        f"{datetime.now(UTC):%Y-%m-%d}, {rounds} rounds ({', '.join(sparse)})",
+        f"{datetime.now(UTC):%Y-%m-%d}, rounds: {rounds}{''.join(sparse)}",
         machine.describe(),
         *(f"environment: {version}" for version in versions),
     ]

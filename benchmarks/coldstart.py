@@ -1,6 +1,6 @@
 """A new process up to its first finished `create`; prints the CPU seconds since the process began, and the text's length.
 
-    python -m benchmarks.coldstart CLIENT BASE_URL MODEL
+python -m benchmarks.coldstart CLIENT BASE_URL MODEL
 """
 
 import asyncio

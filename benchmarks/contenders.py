@@ -19,6 +19,6 @@ LINES = Contender(title="aiohttp, lines", client="aiohttp_lines", environment="a
 READS = Contender(title="aiohttp, reads", client="aiohttp_reads", environment="aiohttp")
 BARE = Contender(title="bare socket", client="bare_socket", environment="bare")
 VENICE_PY = Contender(title="venice-py", client="venice_py", environment="venice-py")
-OPENAI = Contender(title="openai", client="openai_sdk", environment="openai", rest=4)
+OPENAI = Contender(title="openai", client="openai_sdk", environment="openai", rest=3)
 
 EVERYONE = (OURS, LINES, READS, BARE, VENICE_PY, OPENAI)

@@ -5,11 +5,11 @@ import resource
 
 
 def pin_to_first_core() -> None:
-    _pin(sorted(os.sched_getaffinity(0))[0])
+    _pin(min(os.sched_getaffinity(0)))
 
 
 def pin_to_last_core() -> None:
-    _pin(sorted(os.sched_getaffinity(0))[-1])
+    _pin(max(os.sched_getaffinity(0)))
 
 
 def _pin(core: int) -> None:

@@ -28,7 +28,7 @@ class Conversation:
     """A process that is told things line by line and answers each with a line."""
 
     def __init__(self, *command: str) -> None:
-        self._complaints = tempfile.TemporaryFile("w+")
+        self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
@@ -78,9 +78,7 @@ def start_server(python: str) -> Conversation:
 
 class Worker(Conversation):
     def __init__(self, contender: Contender, base_url: str) -> None:
-        super().__init__(
-            environments.python(contender.environment), "-m", "benchmarks.worker", contender.client, base_url
-        )
+        super().__init__(environments.python(contender.environment), "-m", "benchmarks.worker", contender.client, base_url)
 
     def do(self, job: Job) -> Finding:
         self.say(job.to_json())

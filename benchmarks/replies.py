@@ -20,7 +20,7 @@ from typing import Any
 BLOCK = 16 * 1024
 MEGABYTE = 1024 * 1024
 
-_WORDS = (" the", " quick", " brown", " fox", ' "jumps"', " over", " a", " lazy", " dog", ",", "\n", " naïve", " well", ".")  # noqa: RUF001
+_WORDS = (" the", " quick", " brown", " fox", ' "jumps"', " over", " a", " lazy", " dog", ",", "\n", " naïve", " well", ".")
 _ANSWER = "The capital of France is Paris. " * 4
 _ID = "chatcmpl-6f1d0c9a8b7e4f32a1c5d9e8b7f60a12"
 _MODEL = "example-private-small"
@@ -143,7 +143,7 @@ def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str,
 
 
 def _completion() -> dict[str, Any]:
-    message = {"role": "assistant", "content": _ANSWER, "reasoning_content": None, "tool_calls": []}
+    message: dict[str, Any] = {"role": "assistant", "content": _ANSWER, "reasoning_content": None, "tool_calls": []}
     return {
         "id": _ID,
         "object": "chat.completion",

@@ -9,7 +9,8 @@ from benchmarks.rounds import Results
 _METHOD = """\
 CPU time, user and system, of the client's process; for open streams, by how much its resident memory grows. All contenders
 are measured in turn in one run, each in an environment of its own, against a server on the loopback interface that runs
-on another core, and each figure is the median over the rounds. Absolute figures differ from machine to machine: trust the ratios.
+on another core, and each figure is the median over the rounds. Absolute figures differ from machine to machine: trust
+the ratios.
 
 Every stream is read chunk by chunk, the text of each is taken, and its length is compared with what was sent.
 In "one event a packet" the server sends each event by a write of its own with Nagle's algorithm off, and as fast as it
@@ -48,7 +49,7 @@ def _cell(measure: Measure, contender: Contender, results: Results) -> str:
         return ""
     ours = figure if contender is OURS else results.figure(measure, OURS)
     promised = measure.promises.get(contender)
-    ratio = ours if contender is OURS else ours and ours / figure
+    ratio = ours if contender is OURS else ours and max(0.0, ours / figure)
     return f"{_number(figure)}{_verdict(ratio, promised, show_ratio=contender is not OURS)}"
 
 
@@ -56,8 +57,8 @@ def _verdict(measured: float | None, promised: float | None, *, show_ratio: bool
     if measured is None:
         return ""
     if promised is None:
-        return f" ({measured:.2f})" if show_ratio else ""
-    shown = f"{measured:.2f} " if show_ratio else ""
+        return f" ({_ratio(measured)})" if show_ratio else ""
+    shown = f"{_ratio(measured)} " if show_ratio else ""
     return f" ({shown}<= {promised:.3g} {'ok' if measured <= promised else 'MISSED'})"
 
 
@@ -71,6 +72,10 @@ def missed(measures: Iterable[Measure], results: Results) -> list[str]:
     ]
 
 
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3f}"
+
+
 def _number(figure: float) -> str:
     return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.1f}" if abs(figure) >= 10 else f"{figure:.2f}"
 
@@ -80,7 +85,6 @@ def _markdown(rows: list[list[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     head, *body = [
-        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        for row in rows
+        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))] for row in rows
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *body])

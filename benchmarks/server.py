@@ -83,7 +83,7 @@ class Connection:
 class Server:
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-        self._listener.setblocking(False)
+        self._listener.settimeout(0)
         self.port: int = self._listener.getsockname()[1]
         self._poll = select.epoll()
         self._poll.register(self._listener, select.EPOLLIN)
@@ -121,7 +121,7 @@ class Server:
 
     def _accept(self) -> None:
         sock, _ = self._listener.accept()
-        sock.setblocking(False)
+        sock.settimeout(0)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections[sock.fileno()] = Connection(sock)
         self._poll.register(sock, select.EPOLLIN)

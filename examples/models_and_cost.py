@@ -7,12 +7,13 @@ from venice_ai import NoMatchingModelError, UserMessage, VeniceClient
 
 async def main() -> None:
     async with VeniceClient() as client:
-        for model in (await client.models.list()).data[:5]:
-            pricing = model.model_spec.pricing
+        for entry in (await client.models.list()).data[:5]:
+            pricing = entry.model_spec.pricing
             price = pricing.input.usd if pricing and pricing.input else None
-            print(f"{model.id}: {model.model_spec.availableContextTokens} tokens of context, ${price} for 1M prompt tokens")
+            print(f"{entry.id}: {entry.model_spec.availableContextTokens} tokens of context, ${price} for 1M prompt tokens")
 
-        print("default:", await client.models.resolve_chat())
+        model = await client.models.resolve_chat()
+        print("default:", model)
         cheapest = await client.models.resolve_chat(require_function_calling=True, prefer="cheapest")
         print("cheapest with tools:", cheapest)
         try:
@@ -21,7 +22,7 @@ async def main() -> None:
             print("not to be had:", error)
 
         estimate = await client.chat.completions.estimate_cost(
-            model=cheapest,
+            model=model,
             messages=[UserMessage(content="Summarise the history of Venice.")],
             expected_completion_tokens=1500,
         )

@@ -14,7 +14,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 _OWN = Path(__file__).parent
 _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-_PATIENCE_SECONDS = 20
+_PATIENCE_SECONDS = 60
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
 settings.register_profile("suite", max_examples=60, deadline=None, derandomize=True, database=None)

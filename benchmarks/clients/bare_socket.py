@@ -7,7 +7,7 @@ import asyncio
 import io
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 _LENGTH = b"Content-Length: "
@@ -54,7 +54,7 @@ class BareSocket:
             sock.close()
 
     @contextmanager
-    def _connection(self) -> Iterator[tuple[socket.socket, io.BufferedReader]]:
+    def _connection(self) -> Generator[tuple[socket.socket, io.BufferedReader]]:
         connection = self._idle.pop() if self._idle else self._connect()
         yield connection
         self._idle.append(connection)
@@ -62,7 +62,7 @@ class BareSocket:
     def _connect(self) -> tuple[socket.socket, io.BufferedReader]:
         sock = socket.create_connection((self._host, self._port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock, sock.makefile("rb", buffering=65536)
+        return sock, io.BufferedReader(socket.SocketIO(sock, "r"), buffer_size=65536)
 
 
 def _request(model: str) -> bytes:

@@ -12,20 +12,19 @@ from typing import Any, cast
 
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, content_text
-from .types.api.streaming import ChatCompletionChunk
+from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
-_ENVELOPE = frozenset({"id", "object", "created", "model", "choices"})
 _JOINED = ("reasoning_content", "refusal")
-_PLAIN_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 
 
 class Assembly:
     """What has come of an answer so far."""
 
-    __slots__ = ("_choices", "_fields", "chunks")
+    __slots__ = ("_choices", "_fields", "_texts", "chunks")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
+        self._texts: dict[Any, list[str]] = {}  # of the choices whose text has begun
         self._fields: dict[str, Any] = {}
         self.chunks = 0
         """How many chunks came."""
@@ -42,26 +41,41 @@ class Assembly:
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
         """Takes a chunk in. True if it brought content: text, reasoning, a refusal or a tool call."""
-        fields = chunk.__dict__
         self.chunks += 1
-        if self.chunks == 1 or len(fields) != len(_ENVELOPE) or fields.keys() != _ENVELOPE:
-            self._fields.update({key: value for key, value in fields.items() if key != "choices" and value is not None})
+        fields = chunk.__dict__
         choices: Any = fields.get("choices")
-        if not isinstance(choices, list):
-            return False
+        # The common chunk, spelled out: one text for a choice that has begun, and nothing else. Its text is all there is to
+        # keep, so this does what the general way below would.
+        if choices.__class__ is list and len(choices) == 1 and choices[0].__class__ is ChatChunkChoice:
+            choice = choices[0].__dict__
+            index = choice.get("index")
+            begun = self._texts.get(index) if index.__class__ is int else None
+            if begun is not None and choice.get("finish_reason") is None and _no_more(choice) and _is_envelope(fields):
+                delta: Any = choice.get("delta")
+                text: Any = delta.content if delta.__class__ is ChatDelta else None
+                if text.__class__ is str and list(delta.__dict__.values()).count(None) == len(delta.__dict__) - 1:
+                    begun.append(text)
+                    return text != ""
+        return self._general(fields, choices)
+
+    def _general(self, fields: dict[str, Any], choices: Any) -> bool:
+        if self.chunks == 1 or not _is_envelope(fields):
+            self._fields.update({key: value for key, value in fields.items() if key != "choices" and value is not None})
         content = False
-        for position, choice in enumerate(choices):  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]  # hot
+        for position, choice in enumerate(cast("list[Any]", choices) if isinstance(choices, list) else ()):
             if isinstance(choice, Model):
                 given = choice.__dict__
                 index = given.get("index")
-                found = self._choices.get(index if type(index) is int else position) or self._opened(given, position)
+                key = index if type(index) is int else position
+                found = self._choices.get(key) or self._opened(key)
                 if found.add(given):
                     content = True
+                if found.text is not None:
+                    self._texts[key] = found.text
         return content
 
-    def _opened(self, choice: dict[str, Any], position: int) -> _Choice:
-        index = choice.get("index")
-        opened = self._choices[index if type(index) is int else position] = _Choice()
+    def _opened(self, key: int) -> _Choice:
+        opened = self._choices[key] = _Choice()
         return opened
 
     def response(self) -> ChatCompletionResponse:
@@ -69,6 +83,18 @@ class Assembly:
         fields = cast("dict[str, Any]", plain(self._fields))
         choices = [choice.json(index) for index, choice in sorted(self._choices.items())]
         return ChatCompletionResponse._adopt({**fields, "object": "chat.completion", "choices": choices})  # noqa: SLF001
+
+
+def _is_envelope(fields: dict[str, Any]) -> bool:
+    """Whether a chunk holds choices and what every chunk repeats, and nothing else."""
+    return len(fields) == 5 and "id" in fields and "object" in fields and "created" in fields and "model" in fields
+
+
+def _no_more(choice: dict[str, Any]) -> bool:
+    """Whether a choice without a finish reason holds an index and a delta, and nothing else that is not null."""
+    if len(choice) == 2:
+        return True
+    return len(choice) == 2 + ("finish_reason" in choice) + ("logprobs" in choice) and choice.get("logprobs") is None
 
 
 class _Choice:
@@ -86,15 +112,6 @@ class _Choice:
         self.finish_reason: Any = None
 
     def add(self, choice: dict[str, Any]) -> bool:
-        # The common chunk, spelled out: one text and nothing else. It does what the general way would.
-        if self.text is not None and choice.get("finish_reason") is None and choice.get("logprobs") is None:
-            delta = choice.get("delta")
-            if isinstance(delta, Model) and (len(choice) == 2 or choice.keys() <= _PLAIN_CHOICE):
-                given = delta.__dict__
-                text = given.get("content")
-                if type(text) is str and (len(given) == 1 or list(given.values()).count(None) == len(given) - 1):
-                    self.text.append(text)
-                    return text != ""
         content = False
         for key, value in choice.items():
             if value is None or key == "index":

@@ -43,7 +43,8 @@ class Caller:
         attempt = 0
         while True:
             attempt += 1
-            request.deadline_seconds = _left(request.timeout, self.clock.now() - began)
+            if request.timeout.deadline is not None:
+                request.deadline_seconds = _left(request.timeout, self.clock.now() - began)
             try:
                 answer = await self._attempt(request, attempt)
             except APIError as failure:
@@ -59,21 +60,22 @@ class Caller:
     async def _attempt(self, request: Request, attempt: int) -> Answer:
         sent = self.clock.now()
         reply = await self.transport.send(request)
-        meta = ResponseMeta(
-            status_code=reply.status,
-            headers=reply.headers,
-            received_at=self.clock.time(),
-            latency=self.clock.now() - sent,
-            attempts=attempt,
-        )
-        if 200 <= reply.status < 300:
-            body = b"" if request.stream else await reply.read()
-            meta.latency = self.clock.now() - sent
-            return Answer(reply, meta, body)
+        good = 200 <= reply.status < 300
         try:
-            raise refusal(request, reply, await reply.read(), meta)
-        finally:
+            body = b"" if good and request.stream else await reply.read()
+            meta = ResponseMeta(
+                status_code=reply.status,
+                headers=reply.headers,
+                received_at=self.clock.time(),
+                latency=self.clock.now() - sent,
+                attempts=attempt,
+            )
+            if not good:
+                raise refusal(request, reply, body, meta)
+        except BaseException:
             reply.close()
+            raise
+        return Answer(reply, meta, body)
 
     def _delay(self, request: Request, failure: APIError, attempt: int, elapsed: float) -> float | None:
         delay = self.policy.delay(

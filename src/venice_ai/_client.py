@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from ._config import DEFAULT_TIMEOUT, KEY_VARIABLE, Timeout, check_headers, resolve_base_url, resolve_key, timeout_for
+from ._transport import Request
 from ._version import __version__
 from .exceptions import AuthenticationError, InvalidRequestError, VeniceError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._call import Caller
-    from ._transport import Clock, Request, Transport
+    from ._transport import Clock, Transport
     from .resources.chat import Chat
     from .resources.models import Models
 
@@ -122,8 +123,6 @@ class VeniceClient:
             InvalidRequestError: a header or a time limit is not allowed.
             VeniceError: the client was closed.
         """
-        from ._transport import Request
-
         if self._closed:
             raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
         headers = dict(self._base_headers)

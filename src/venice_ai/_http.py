@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from ._clocks import Watch, timed_out
@@ -45,35 +44,49 @@ class AiohttpTransport:
         self._ssl = ssl_context
         self._ca_bundle = ca_bundle
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
-        self._routes: dict[str, URL | None] = {}
-        self._urls: dict[str, URL] = {}
+        self._routes: dict[str, _Route] = {}
+        self._limits: dict[tuple[float | None, float | None], aiohttp.ClientTimeout] = {}
 
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
         session = (await self._session(request.url)).client
-        limits = request.timeout
         clock, seconds = _shortest(request)
-        started = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(seconds):
-                response = await session.request(
-                    request.method,
-                    self._url(request.url),
-                    data=request.body,
-                    headers=CIMultiDict(request.headers),
-                    proxy=self._route(request.url),
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect),
-                )
-                if request.stream and response.status < 300:
-                    return _StreamedReply(response, request, started)
-                return _PlainReply(response, await _body(response))
+            if request.stream:
+                started = asyncio.get_running_loop().time()
+                async with asyncio.timeout(seconds):
+                    response = await self._open(session, request, None)
+                    if response.status < 300:
+                        return _StreamedReply(response, request, started)
+                    return _PlainReply(response, await response.read())
+            response = await self._open(session, request, seconds)
+            return _PlainReply(response, await response.read())
         except aiohttp.ConnectionTimeoutError:
-            raise timed_out("connect", limits.connect or 0, ConnectTimeout) from None
+            raise timed_out("connect", request.timeout.connect or 0, ConnectTimeout) from None
         except TimeoutError:
             raise timed_out(clock, seconds or 0) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _connection_error(error, request.url) from error
+
+    def _open(self, session: aiohttp.ClientSession, request: Request, total: float | None) -> Awaitable[aiohttp.ClientResponse]:
+        route = self._route(request.url)
+        return session.request(
+            request.method,
+            route.url,
+            data=request.body,
+            headers=request.headers,
+            proxy=route.proxy,
+            allow_redirects=False,
+            timeout=self._limit(request.timeout.connect, total),
+        )
+
+    def _limit(self, connect: float | None, total: float | None) -> aiohttp.ClientTimeout:
+        found = self._limits.get((connect, total))
+        if found is None:
+            if len(self._limits) > 100:
+                self._limits.clear()
+            found = self._limits[connect, total] = aiohttp.ClientTimeout(total=total, sock_connect=connect)
+        return found
 
     async def aclose(self) -> None:
         """Closes the pools of every loop that still runs; those of closed loops went with them."""
@@ -105,28 +118,28 @@ class AiohttpTransport:
                 self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return self._ssl
 
-    def _url(self, url: str) -> URL:
-        # Few addresses, many calls: parsing each once is a tenth of a small call's cost.
-        found = self._urls.get(url)
-        if found is None:
-            if len(self._urls) > 100:
-                self._urls.clear()
-            found = self._urls[url] = URL(url)
-        return found
+    def _route(self, url: str) -> _Route:
+        """An address parsed, and the proxy for it: the caller's, else the environment's.
 
-    def _route(self, url: str) -> URL | None:
-        """The proxy for an address: the caller's, else the environment's. Looked up once for each origin.
-
-        aiohttp's own `trust_env` would read the environment on every call, and send passwords from ~/.netrc.
+        Few addresses, many calls: each is looked at once. aiohttp's own `trust_env` would read the environment on every call,
+        and send passwords from ~/.netrc.
         """
-        parts = urlsplit(url)
-        if parts.netloc not in self._routes:
+        found = self._routes.get(url)
+        if found is None:
+            parts = urlsplit(url)
             proxy = self._proxy
             if proxy is None and self._trust_env and not proxy_bypass(parts.hostname or ""):
                 proxies = getproxies()
                 proxy = proxies.get(parts.scheme) or proxies.get("all")
-            self._routes[parts.netloc] = URL(proxy) if proxy else None
-        return self._routes[parts.netloc]
+            if len(self._routes) > 100:
+                self._routes.clear()
+            found = self._routes[url] = _Route(URL(url), URL(proxy) if proxy else None)
+        return found
+
+
+class _Route(NamedTuple):
+    url: URL
+    proxy: URL | None
 
 
 class _Session:
@@ -228,14 +241,6 @@ class _StreamedReply:
     def close(self) -> None:
         self._watch.close()
         self._response.release()
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    try:
-        return await response.read()
-    except BaseException:
-        response.close()
-        raise
 
 
 def _shortest(request: Request) -> tuple[str, float | None]:

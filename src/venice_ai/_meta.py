@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ._rate import RateLimits, rate_limits
 
@@ -16,13 +17,22 @@ class Headers(Mapping[str, str]):
     def __init__(self, pairs: Iterable[tuple[bytes | str, bytes | str]] = ()) -> None:
         self._pairs = pairs if isinstance(pairs, (tuple, list)) else list(pairs)
 
-    def __getitem__(self, name: str) -> str:
+    def _values(self, name: str) -> list[str]:
         # Few headers of few replies are ever looked at, so they stay as they came.
         wanted, size = name.lower(), len(name)
-        found = [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == wanted]
-        if not found:
+        return [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == wanted]
+
+    def __getitem__(self, name: str) -> str:
+        values = self._values(name)
+        if not values:
             raise KeyError(name)
-        return ", ".join(found)
+        return ", ".join(values)
+
+    if not TYPE_CHECKING:  # the type is the base's; this one does without an exception for each header that is not there
+
+        def get(self, key: str, default: Any = None) -> Any:
+            values = self._values(key)
+            return ", ".join(values) if values else default
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(_str(name).lower() for name, _ in self._pairs))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ._config import Timeout
-from ._meta import Headers
+
+if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
+    from ._meta import Headers
 
 _SECRET_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x", "proxy-authorization", "cookie"})
 

@@ -6,7 +6,7 @@ What we send is checked here, once, against `types/api/params.py`. What we recei
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, cast
 from warnings import warn
@@ -24,6 +24,8 @@ from .types.api.streaming import ChatCompletionChunk
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(enc_hook=plain).encode
+_adopt_chunk: Callable[[Any], ChatCompletionChunk] = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give away
+_type: Callable[[object], object] = type  # without a type checker's narrowing to containers of unknown things
 _KNOWN = frozenset(ChatParams.__annotations__)
 
 # -- out -----------------------------------------------------------------------------------------------------------------
@@ -71,7 +73,9 @@ def _model(model: object) -> str:
 
 
 def _messages(messages: object) -> list[Any]:
-    if isinstance(messages, (str, bytes, Mapping, Model)) or not isinstance(messages, Iterable):
+    if not isinstance(messages, (list, tuple)) and (
+        isinstance(messages, (str, bytes, Mapping, Model)) or not isinstance(messages, Iterable)
+    ):
         raise InvalidRequestError(
             f"messages must be a list of messages, not {_kind(cast('object', messages))}; "
             'for one question: messages=[{"role": "user", "content": "..."}]'
@@ -91,7 +95,7 @@ def _messages(messages: object) -> list[Any]:
 
 
 def _message(message: object) -> Any:
-    if not isinstance(message, (Mapping, Model)) and hasattr(message, "model_dump"):
+    if not isinstance(message, (dict, Model, Mapping)) and hasattr(message, "model_dump"):
         message = cast("Any", message).model_dump(exclude_none=True)  # a pydantic model of the caller's
     copy: Any = plain(message)
     if isinstance(copy, dict) and "reasoning_details" in copy and copy["reasoning_details"] is None:
@@ -226,7 +230,7 @@ def decode(data: bytes) -> Any:
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            return json.loads(data.decode("utf-8", "replace"))
+            return json.loads(data.decode("utf-8-sig", "replace"), strict=False)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
 
@@ -237,13 +241,16 @@ def chunk(data: bytes) -> ChatCompletionChunk | dict[str, Any]:
     Raises:
         ValueError: it is not a JSON object.
     """
-    decoded = decode(data)
-    if type(decoded) is not dict:
+    found: Any
+    try:
+        found = _decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        found = decode(data)
+    if _type(found) is not dict:
         raise ValueError("an event is not a JSON object")
-    found = cast("dict[str, Any]", decoded)
     if found.get("error"):
-        return found
-    return ChatCompletionChunk._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
+        return cast("dict[str, Any]", found)
+    return _adopt_chunk(found)
 
 
 def refusal(request: Request, reply: Reply, body: bytes, meta: ResponseMeta) -> APIError:

@@ -81,7 +81,7 @@ class Reading:
         """The chunks, until the one end that the stream has."""
         self.started = True
         parser = EventParser()
-        every_chunk = self._every_chunk
+        every_chunk, take = self._every_chunk, self._take
         try:
             async for events in self._events(parser):
                 for event in events:
@@ -89,8 +89,8 @@ class Reading:
                         await self.reply.drain()
                         self.complete = True
                         return
-                    chunk = self._take(event)
-                    if every_chunk or chunk.__dict__.get("choices"):
+                    chunk = take(event)
+                    if every_chunk or chunk.choices:
                         yield chunk
             self._close_at_eof()
         except APIError as error:
@@ -126,19 +126,20 @@ class Reading:
         self.complete = True
 
     def _take(self, event: bytes) -> ChatCompletionChunk:
-        if self.assembly.chunks == 0 and self.meta.time_to_first_chunk is None:
+        assembly = self.assembly
+        if not assembly.chunks:
             self.meta.time_to_first_chunk = self._now() - self._sent
         try:
             chunk = _wire.chunk(event)
         except ValueError as error:
             raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
-        if type(chunk) is dict:
+        if isinstance(chunk, dict):
             raise _wire.stream_error(chunk, self.meta, self.partial())
-        if type(event) is NamedEvent and event.type == b"error":
+        if isinstance(event, NamedEvent) and event.type == b"error":
             raise _wire.stream_error({"error": vars(chunk)}, self.meta, self.partial())
-        if self.assembly.add(cast("ChatCompletionChunk", chunk)) and self._watch_progress:
+        if assembly.add(chunk) and self._watch_progress:
             self.reply.progressed()
-        return cast("ChatCompletionChunk", chunk)
+        return chunk
 
     def interrupted(self, why: str, cause: APIConnectionError | None = None) -> StreamInterruptedError:
         kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 
@@ -15,7 +15,7 @@ KEY = "VENICE_INFERENCE_KEY_0123456789abcdef"
 
 
 @pytest.fixture
-def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+def emulator(monkeypatch: pytest.MonkeyPatch) -> Generator[Emulator]:
     """Serves; VENICE_BASE_URL and VENICE_API_KEY are set, and no proxy is."""
     for name in os.environ:
         if name.lower().endswith("_proxy"):
@@ -28,6 +28,10 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def here(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+def here(
+    emulator: Emulator,  # noqa: ARG001  # it is to be there
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Here:
     """Runs the command in this process."""
     return Here(monkeypatch, capsys)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,24 +47,28 @@ def spawn(
     *arguments: str,
     stdin: bytes = b"",
     command: Sequence[str] = COMMAND,
-    folder: Path | None = None,
+    packages: Path | None = None,
     environment: dict[str, str] | None = None,
 ) -> Outcome:
-    """Runs the command in a process of its own, with this process's environment and some more."""
+    """Runs the command in a process of its own, with this process's environment and some more.
+
+    `packages` is a folder in which Python looks for packages first.
+    """
+    paths = [str(packages)] if packages else []
+    paths += filter(None, [os.environ.get("PYTHONPATH")])
     done = subprocess.run(
         [*command, *arguments],
         input=stdin,
         capture_output=True,
         timeout=PATIENCE_SECONDS,
-        cwd=folder,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})},
         check=False,
     )
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running(*arguments: str) -> Generator[subprocess.Popen[str]]:
     """The command in a process of its own, while it runs; without input."""
     with subprocess.Popen(
         [*COMMAND, *arguments],

@@ -26,7 +26,7 @@ def extra() -> None:
 
 
 @pytest.fixture(scope="session")
-def model(extra: None) -> Iterator[LocalModel]:
+def model(extra: None) -> Iterator[LocalModel]:  # noqa: ARG001  it decides whether there is one
     """The model that comes with the extra."""
     model = open_local_model(threads=1, show=_silent)
     yield model

@@ -32,8 +32,7 @@ class Trip(BaseModel):
     price: float
     nights: int | None
     first_day: date
-    travellers: list[Person]
-    extras: dict[str, int]
+    traveller: Person
 
 
 WEATHER = {
@@ -95,7 +94,7 @@ async def test_an_answer_says_what_it_used_and_nothing_of_the_engine(model: Loca
 
 
 async def test_a_stream_gives_the_same_text_in_pieces(model: LocalModel) -> None:
-    body = ask("Count from 1 to 10.", max_completion_tokens=24)
+    body = ask("Count from 1 to 10.", max_completion_tokens=10)
 
     whole = await model.complete(body)
     chunks = await stream(model, body)
@@ -152,7 +151,7 @@ async def test_a_limit_ends_an_answer_as_length(model: LocalModel) -> None:
 
 @pytest.mark.parametrize("stop", ["5", ["5", "zebra"]], ids=["text", "list"])
 async def test_the_callers_stop_ends_an_answer(model: LocalModel, stop: str | list[str]) -> None:
-    answer = await model.complete(ask("Count from 1 to 10.", max_completion_tokens=40, stop=stop))
+    answer = await model.complete(ask("Count from 1 to 10.", max_completion_tokens=30, stop=stop))
 
     assert finish(answer) == "stop"
     assert "4" in text(answer)
@@ -212,13 +211,11 @@ async def test_json_object_gives_an_object(model: LocalModel) -> None:
     answer = await model.complete(ask("Describe Paris.", response_format={"type": "json_object"}))
 
     assert finish(answer) == "stop"
-    assert isinstance(json.loads(text(answer)), dict)
+    assert json.loads(text(answer)).keys()
 
 
 async def test_json_that_was_cut_says_so(model: LocalModel) -> None:
-    wanted = {"type": "json_object"}
-
-    answer = await model.complete(ask("Describe Paris.", response_format=wanted, max_completion_tokens=3))
+    answer = await model.complete(ask("Describe Paris.", response_format={"type": "json_object"}, max_completion_tokens=3))
 
     assert finish(answer) == "length"
 
@@ -261,13 +258,13 @@ async def test_tools_that_need_not_be_called_leave_an_answer_in_words(model: Loc
 
 
 async def test_leaving_a_stream_stops_the_model(model: LocalModel) -> None:
-    async with aclosing(model.stream(ask(STORY, max_completion_tokens=2000))) as chunks:
+    async with aclosing(model.stream(ask(STORY, max_completion_tokens=3900))) as chunks:
         await anext(chunks)
     began = monotonic()
 
-    await asyncio.gather(*(model.complete(ask(PARIS, max_completion_tokens=2)) for _ in range(3)))
+    await asyncio.gather(*(model.complete(ask(PARIS, max_completion_tokens=2)) for _ in range(2)))
 
-    assert monotonic() - began < 8  # 2,000 tokens take a minute
+    assert monotonic() - began < 20  # 3,900 tokens take minutes
 
 
 async def test_leaving_during_a_long_prompt_stops_the_model(model: LocalModel) -> None:
@@ -280,11 +277,11 @@ async def test_leaving_during_a_long_prompt_stops_the_model(model: LocalModel) -
 
     await model.complete(ask(PARIS, max_completion_tokens=2))
 
-    assert monotonic() - began < 8  # the prompt takes longer than that
+    assert monotonic() - began < 20  # the prompt alone takes longer than that
 
 
 async def test_several_requests_are_answered_at_once(model: LocalModel) -> None:
-    answers = await asyncio.gather(*(model.complete(ask(PARIS)) for _ in range(4)))
+    answers = await asyncio.gather(*(model.complete(ask(PARIS)) for _ in range(3)))
 
     assert {text(answer) for answer in answers} == {"Paris"}
 
@@ -302,12 +299,14 @@ async def test_a_schema_that_the_engine_drops_is_refused_before_the_first_chunk(
         await anext(model.stream(ask(PARIS, response_format=wanted, max_completion_tokens=8)))
 
 
-def test_a_damaged_file_is_an_error_that_helps(extra: None, gguf: Path) -> None:
-    with pytest.raises(LocalModelError, match="cannot load .*broken.gguf.*get it again"):
+@pytest.mark.usefixtures("extra")
+def test_a_damaged_file_is_an_error_that_helps(gguf: Path) -> None:
+    with pytest.raises(LocalModelError, match=r"cannot load .*broken\.gguf.*get it again"):
         open_local_model(gguf)
 
 
-def test_the_engine_says_nothing(extra: None, gguf: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("extra")
+def test_the_engine_says_nothing(gguf: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(LocalModelError):
         open_local_model(gguf)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from ..resources.models import CAPABILITIES as CAPABILITIES
-from ..resources.models import ModelType
+from ..resources.models import CAPABILITIES, ModelType
 from ..types.api.models import ModelResponse
 from . import _output
 from ._connection import Connection, with_connection

@@ -39,11 +39,13 @@ class ChatEndpoint:
                 return refusals.invalid(issues)
         model = self._catalogue.find(name)
         request = ChatRequest(body, model or ModelResponse.model_validate(text_model(name)))
-        if step is None or isinstance(step, Usual):
-            answered = _objection(request, model) or await self._usual(request, number, now, step.how if step else {})
-        else:
+        if step is not None and not isinstance(step, Usual):
             answered = scripted(step, request, number, now)
-        if answered.verbatim or (model is None and step is None):
+        elif model is None:
+            return refusals.refused(404, f"Specified model not found: {name}")
+        else:
+            answered = _objection(request) or await self._usual(request, number, now, step.how if step else {})
+        if answered.verbatim:
             return answered
         return replace(answered, headers={**model_headers(request.model, now), **answered.headers})
 
@@ -62,11 +64,9 @@ class ChatEndpoint:
         return _delivered(Completion(request, turns, identity, int(now)), how)
 
 
-def _objection(request: ChatRequest, model: ModelResponse | None) -> Answer | None:
+def _objection(request: ChatRequest) -> Answer | None:
     """Why a request that the contract allows is refused; None if it is not."""
-    if model is None:
-        return refusals.refused(404, f"Specified model not found: {request.model.id}")
-    if model.model_spec.offline:
+    if request.model.model_spec.offline:
         return refusals.refused(503, "The model is currently offline. Please try another model.")
     if issues := [*contract.missing_capabilities(request)]:
         return refusals.invalid(issues)

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from venice_ai.types.api.params import ChatParams, Conversation
 
+from .loose import items, members
 from .refusals import Issue
 from .request import ChatRequest, parts_of
 
@@ -183,7 +184,30 @@ def provider_objection(request: ChatRequest) -> str | None:
     efforts = request.capabilities.reasoningEffortOptions
     if request.effort and efforts and request.effort not in efforts:
         return f"reasoning effort {request.effort!r} is not one of {', '.join(efforts)}"
+    if (path := _not_strict(request)) is not None:
+        return f"Invalid schema: strict mode needs every object closed and every property required, unlike {path}"
     return _choice_objection(body.get("tool_choice"), [function["name"] for function in request.functions])
+
+
+def _not_strict(request: ChatRequest) -> str | None:
+    """Where the schema of an answer in strict mode is not strict (https://docs.venice.ai/guides/structured-responses)."""
+    wrapper = members(members(request.body.get("response_format")).get("json_schema"))
+    return next(_open_objects(wrapper.get("schema"), "$"), None) if wrapper.get("strict") is True else None
+
+
+def _open_objects(schema: Any, path: str) -> Iterator[str]:
+    node = members(schema)
+    properties = members(node.get("properties"))
+    closed = node.get("additionalProperties") is False and set(items(node.get("required"))) == properties.keys()
+    if not closed and (properties or node.get("type") == "object"):
+        yield path
+    for group in ("properties", "$defs", "definitions"):
+        for name, inner in members(node.get(group)).items():
+            yield from _open_objects(inner, f"{path}.{name}")
+    yield from _open_objects(node.get("items"), f"{path}[]")
+    for union in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        for inner in items(node.get(union)):
+            yield from _open_objects(inner, path)
 
 
 def _choice_objection(choice: Any, names: list[str]) -> str | None:

@@ -83,10 +83,11 @@ class _Relay:
             yield {**self._chunk([]), **self._bill()}
 
     def _body(self, index: int) -> dict[str, Any]:
-        """The request for one choice. With a seed, each choice gets its own: the answers are to differ."""
+        """The request for one choice, with its usage. Where there is a seed, each choice gets its own, so that they differ."""
         body = {name: value for name, value in self._request.body.items() if name != "n"}
         seed = {"seed": body["seed"] + index} if "seed" in body else {}
-        return {**body, **seed, "model": self._request.model.id}
+        usage_too = {"stream_options": {"include_usage": True}} if self._request.streams else {}
+        return {**body, **seed, **usage_too, "model": self._request.model.id}
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {**self._head, "object": "chat.completion.chunk", "choices": choices}

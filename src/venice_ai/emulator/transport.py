@@ -92,6 +92,9 @@ class EmulatorReply:
         finally:
             line.close()
 
+    async def drain(self) -> None:
+        """Nothing is kept here that could serve again."""
+
     def progressed(self) -> None:
         """Tells the `progress` clock that content came."""
         self._line.watch.progressed()

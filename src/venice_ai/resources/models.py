@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from .._resource import APIResource
 from .._wire import json_object
 from ..exceptions import InvalidRequestError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
-from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse
+from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse, ModelSpec
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
@@ -132,9 +133,10 @@ class Models(APIResource["VeniceClient"]):
         name = without_suffix(model)
         models = (await self.list()).data
         found = entry(models, name)
-        for names in (self.traits, self.compatibility_mapping):
+        for mapping in (self.traits, self.compatibility_mapping):
             if found is None:
-                found = entry(models, (await names()).data.get(name, ""))
+                names = (await mapping()).data
+                found = entry(models, names.get(name) if isinstance(names, dict) else None)
         if found is None:
             raise NoMatchingModelError(f"model {name!r} was not found in the catalogue; client.models.list() shows all")
         return found
@@ -169,8 +171,8 @@ class Models(APIResource["VeniceClient"]):
 
         Models that are offline or retired are never taken, `e2ee-*` models only with `require_e2ee` or if preferred.
         The first of `preferred_models` that fits wins; then the cheapest, if asked for; then the model with the trait
-        `default` (`function_calling_default` if functions are required), models that do not reason first; then the
-        catalogue's order.
+        `default` (`function_calling_default` if functions are required); then the first of the catalogue, models that do
+        not reason before those that do.
 
         Args:
             require_function_calling: it can call tools.
@@ -198,8 +200,11 @@ class Models(APIResource["VeniceClient"]):
 
         Raises:
             NoMatchingModelError: no model has all that (a ValueError).
+            InvalidRequestError: `prefer` has another value.
             APIError: the catalogue could not be had.
         """
+        if prefer not in {None, "cheapest"}:
+            raise InvalidRequestError(f"prefer={prefer!r} is not a preference; 'cheapest' is one")
         wishes = {name: value for name, value in locals().items() if name in Wanted.__dataclass_fields__}
         catalogue = await self.list(refresh=refresh)
         return choose(catalogue.data, Wanted(**wishes), now=self._client.caller.clock.time()).id
@@ -207,7 +212,8 @@ class Models(APIResource["VeniceClient"]):
     async def _get(self, kind: type[R], path: str, model_type: str | None, *, refresh: bool) -> R:
         if model_type is not None and not (isinstance(model_type, str) and model_type.isalnum()):
             raise InvalidRequestError(f"type={model_type!r} is not a type of model; 'text', 'image', 'all', ...")
-        path = path if model_type is None else f"{path}?type={model_type}"
+        if model_type not in {None, "text"}:  # text is what the server takes if nothing is said; so they share an answer
+            path = f"{path}?type={model_type}"
 
         async def fetch() -> R:
             answer = await self._client.caller.call(self._client.request("GET", path))
@@ -250,32 +256,33 @@ class Cache:
             task.exception()  # marks it as seen, should everyone have stopped waiting
 
 
-def choose(models: Sequence[object], wanted: Wanted, *, now: float) -> ModelResponse:
+def choose(models: object, wanted: Wanted, *, now: float) -> ModelResponse:
     """The model to take; `now` is Unix time in seconds.
 
     Raises:
         NoMatchingModelError: none fits.
     """
-    fitting = [model for model in models if isinstance(model, ModelResponse) and _fits(model, wanted, now)]
+    fitting = [model for model in _listed(models) if _fits(model, wanted, now)]
     by_id = {model.id: model for model in fitting}
     for preferred in wanted.preferred_models:
         if preferred in by_id:
             return by_id[preferred]
-    ordinary = [model for model in fitting if wanted.require_e2ee or not str(model.id).startswith("e2ee-")]
+    ordinary = [model for model in fitting if wanted.require_e2ee or not model.id.startswith("e2ee-")]
     if not ordinary:
         asked = ", ".join(f"{name}={getattr(wanted, name)!r}" for name in _given(wanted)) or "that is online"
         raise NoMatchingModelError(f"no chat model fits: {asked}. Ask for less, or see client.models.list()")
     if wanted.prefer == "cheapest" and (priced := [model for model in ordinary if _price(model) is not None]):
         return min(priced, key=lambda model: _price(model) or 0.0)
+    for trait in ("function_calling_default", "default") if wanted.require_function_calling else ("default",):
+        if found := next((model for model in ordinary if _has_trait(model, trait)), None):
+            return found
     calm = [model for model in ordinary if not _can(model, "supportsReasoning")]
-    pool = calm if calm and not wanted.require_reasoning else ordinary
-    trait = "function_calling_default" if wanted.require_function_calling else "default"
-    return next((model for model in pool if trait in (model.model_spec.traits or ())), pool[0])
+    return (ordinary if wanted.require_reasoning or not calm else calm)[0]
 
 
 def _fits(model: ModelResponse, wanted: Wanted, now: float) -> bool:
     spec = model.model_spec
-    if model.type != "text" or spec is None or spec.get("offline") is True or _retired(model, now):
+    if model.type != "text" or spec.get("offline") is True or _retired(spec, now):
         return False
     context = spec.get("availableContextTokens") or model.get("context_length")
     return (
@@ -298,16 +305,18 @@ def _at_least(number: object, least: int) -> bool:
     return isinstance(number, (int, float)) and number >= least
 
 
-def _retired(model: ModelResponse, now: float) -> bool:
-    from datetime import UTC, datetime
+def _has_trait(model: ModelResponse, trait: str) -> bool:
+    traits = model.model_spec.traits
+    return isinstance(traits, list) and trait in traits
 
-    deprecation = model.model_spec.deprecation
-    date = getattr(deprecation, "removesAt", None) or getattr(deprecation, "date", None)
+
+def _retired(spec: ModelSpec, now: float) -> bool:
+    date = getattr(spec.deprecation, "removesAt", None) or getattr(spec.deprecation, "date", None)
     try:
         at = datetime.fromisoformat(date) if isinstance(date, str) else None
-    except ValueError:
+        return at is not None and (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() <= now
+    except (ValueError, OverflowError):
         return False
-    return at is not None and (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() <= now
 
 
 def _price(model: ModelResponse) -> float | None:
@@ -322,12 +331,16 @@ def _given(wanted: Wanted) -> list[str]:
     return [name for name in Wanted.__dataclass_fields__ if getattr(wanted, name) != getattr(plain, name)]
 
 
-def entry(models: object, name: str) -> ModelResponse | None:
+def entry(models: object, name: object) -> ModelResponse | None:
     """The entry with this id."""
-    for model in cast("Sequence[object]", models) if isinstance(models, list) else ():
-        if isinstance(model, ModelResponse) and model.id == name:
-            return model
-    return None
+    return next((model for model in _listed(models) if model.id == name), None)
+
+
+def _listed(models: object) -> Iterator[ModelResponse]:
+    """The entries that have at least an id and a specification; an odd one must not hide the rest."""
+    for model in cast("list[object]", models) if isinstance(models, list) else ():
+        if isinstance(model, ModelResponse) and isinstance(model.id, str) and isinstance(model.model_spec, ModelSpec):
+            yield model
 
 
 def without_suffix(model: str) -> str:

@@ -11,7 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast, dataclass_transform, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    ParamSpec,
+    Self,
+    SupportsIndex,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    overload,
+)
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -73,21 +85,23 @@ class Model:
         cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
 
     def __init__(self, **data: Any) -> None:
-        missing = sorted(self._required - data.keys())
+        cls = type(self)  # the tables of the class, which keys of the same names cannot hide
+        missing = sorted(cls._required - data.keys())
         if missing:
             raise TypeError(f"{type(self).__name__}() is missing {', '.join(map(repr, missing))}")
-        vars(self).update(self._constants)
+        vars(self).update(cls._constants)
         for name, value in data.items():
-            kind = self._nested.get(name)
+            kind = cls._nested.get(name)
             vars(self)[name] = value if kind is None else _view(kind, _copied(value))
 
     @classmethod
     def _adopt(cls, data: dict[str, Any]) -> Self:
         """The view over this very dict, which from now on belongs to the object."""
-        self = object.__new__(cls)
         for name, kind in cls._nested.items():
-            if name in data:
-                data[name] = _view(kind, data[name])
+            value = data.get(name)
+            if value is not None:
+                data[name] = _view(kind, value)
+        self = object.__new__(cls)
         self.__dict__ = data
         return self
 
@@ -117,9 +131,10 @@ class Model:
 
     def __getattr__(self, name: str) -> Any:
         # Only reached when neither the JSON nor a default of the class has it.
-        if name in self._lists:
+        cls = type(self)
+        if name in cls._lists:
             return []
-        if name in self._required:
+        if name in cls._required:
             return None
         known = ", ".join(vars(self)) or "none"
         raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields are {known}")
@@ -128,7 +143,7 @@ class Model:
         try:
             return vars(self)[key]
         except KeyError:
-            if key in self._fields:
+            if key in type(self)._fields:
                 return getattr(self, key)
             raise
 
@@ -181,6 +196,19 @@ class Model:
 
     __hash__ = None  # type: ignore[assignment]  # mutable, so not hashable, like dict
 
+    # Copying and pickling look these up on the object, where a key of the JSON could hide them.
+
+    @fixed
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return _restored, (type(self), dict(vars(self)), getattr(self, "_meta", None))
+
+    @fixed
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        from copy import deepcopy
+
+        fields = {key: deepcopy(value, memo) for key, value in vars(self).items()}
+        return cast("Self", _restored(type(self), fields, getattr(self, "_meta", None)))
+
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({fields})"
@@ -218,10 +246,24 @@ class Response(Model):
             raise LookupError(f"this {type(self).__name__} did not come with an HTTP reply") from None
 
 
+def _restored(cls: type[Model], fields: dict[str, Any], meta: ResponseMeta | None) -> Model:
+    self = object.__new__(cls)
+    self.__dict__ = fields
+    if meta is not None and isinstance(self, Response):
+        self._meta = meta
+    return self
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
 def plain(value: Any) -> Any:
     """A copy of a JSON value in which every view, mapping and sequence is a plain dict or list."""
-    if isinstance(value, Model):
-        return {key: plain(item) for key, item in vars(value).items()}
+    if type(value) in _SCALARS:  # most values by far
+        return value
+    if isinstance(value, (dict, Model)):
+        items = cast("dict[Any, Any]", value if isinstance(value, dict) else value.__dict__).items()
+        return {key: item if type(item) in _SCALARS else plain(item) for key, item in items}
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
+from ..._config import Timeout
 from ..._resource import APIResource
+from ..._transport import Request
+from ..._wire import chat_body, completion, encode, unusable
+from ...costs import ChatCostEstimate, estimate_chat_cost
+from ...exceptions import InvalidRequestError
+from ...streaming import ChatStream, ChunkSource, Reading, Stream
+from ...types.api.chat import ChatCompletionResponse, Message
+from ...types.api.params import ChatParams
 
 if TYPE_CHECKING:
     from ..._client import VeniceClient
-    from ..._config import Timeout
-    from ..._transport import Request
-    from ...costs import ChatCostEstimate
-    from ...streaming import ChatStream, ChunkSource
-    from ...types.api.chat import ChatCompletionResponse, Message
-    from ...types.api.params import ChatParams
 
 _PATH = "/chat/completions"
 
@@ -119,8 +122,6 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         Source: https://docs.venice.ai/api-reference/endpoint/chat/completions
         """
-        from ..._wire import completion
-
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
         request = self._request(model, messages, stream, e2ee, timeout, extra_headers, params)
         if not stream:
@@ -129,8 +130,6 @@ class ChatCompletions(APIResource["VeniceClient"]):
         source = await self._open(request, every_chunk=params.get("stream_options") is not None)
         if wrap is not None:
             return wrap(source, self._client)
-        from ...streaming import ChatStream
-
         return ChatStream(source, client=self._client)
 
     async def stream(
@@ -197,8 +196,6 @@ class ChatCompletions(APIResource["VeniceClient"]):
             ValueError: the model is not in the catalogue, has no token prices, or a number is out of range.
             APIError: the catalogue could not be had.
         """
-        from ...costs import estimate_chat_cost
-
         entry = await self._client.models.find(model)
         return estimate_chat_cost(
             entry, messages, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
@@ -214,8 +211,6 @@ class ChatCompletions(APIResource["VeniceClient"]):
         extra_headers: Mapping[str, str] | None,
         params: dict[str, Any],
     ) -> Request:
-        from ..._wire import chat_body, encode
-
         body = chat_body(model=model, messages=messages, stream=stream, params=params)
         _refuse_e2ee(e2ee, body)
         return self._client.request(
@@ -229,9 +224,6 @@ class ChatCompletions(APIResource["VeniceClient"]):
         )
 
     async def _open(self, request: Request, *, every_chunk: bool) -> ChunkSource:
-        from ..._wire import completion, unusable
-        from ...streaming import ChunkSource, Reading
-
         caller = self._client.caller
         sent = caller.clock.now()
         answer = await caller.call(request)
@@ -257,8 +249,6 @@ def _refuse_e2ee(e2ee: bool, body: dict[str, Any]) -> None:
     """Encryption that is asked for and cannot be had is an error, never a plain request."""
     switches: Any = body.get("venice_parameters") or {}
     if e2ee or switches.get("enable_e2ee") is True:
-        from ...exceptions import InvalidRequestError
-
         raise InvalidRequestError(
             "end-to-end encryption is not part of this version; the request was not sent. Leave out e2ee and enable_e2ee "
             "to send it in clear (over TLS)"
@@ -271,8 +261,6 @@ def _stream_factory(stream_cls: Callable[..., Any]) -> Callable[[Any, VeniceClie
     Raises:
         TypeError: it is neither a stream class nor a chunk class.
     """
-    import inspect
-
     try:
         parameters = inspect.signature(stream_cls)
     except (TypeError, ValueError):
@@ -290,8 +278,6 @@ def _stream_factory(stream_cls: Callable[..., Any]) -> Callable[[Any, VeniceClie
         )
 
     def of_chunks(source: Any, client: VeniceClient) -> Any:
-        from ...streaming import Stream
-
         return Stream(_converted(source, stream_cls), client=client)
 
     return of_chunks

@@ -1,0 +1,163 @@
+"""The conversation at a terminal, which here is a pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+from venice_ai.cli.conversation import Conversation
+from venice_ai.emulator import Emulator, echo, error, text
+
+from .shell import COMMAND, PATIENCE_SECONDS
+
+terminals = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+
+
+class Terminal:
+    """A person at a terminal, who types and reads."""
+
+    def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
+        self.process = process
+        self._descriptor = descriptor
+        self._unread = ""
+
+    def types(self, line: str) -> None:
+        os.write(self._descriptor, line.encode())
+
+    def sees(self, words: str) -> str:
+        """Reads as far as these words; gives what was read."""
+        deadline = monotonic() + PATIENCE_SECONDS
+        while words not in self._unread:
+            assert select.select([self._descriptor], [], [], deadline - monotonic())[0], self._unread
+            self._unread += os.read(self._descriptor, 4096).decode()
+        before, _, self._unread = self._unread.partition(words)
+        return before + words
+
+    def leaves(self) -> int:
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+@contextmanager
+def at_terminal(*arguments: str, term: str = "dumb") -> Generator[Terminal]:
+    """The command with a terminal for stdin, stdout and stderr."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": term}
+        ) as process:
+            os.close(theirs)
+            try:
+                yield Terminal(process, ours)
+            finally:
+                process.kill()
+    finally:
+        os.close(ours)
+
+
+def said(emulator: Emulator) -> list[tuple[str, str]]:
+    """The messages of the last request."""
+    return [(message["role"], message["content"]) for message in emulator.requests[-1].body["messages"]]
+
+
+@terminals
+def test_the_model_is_told_all_that_was_said(emulator: Emulator) -> None:
+    emulator.script(echo(), text("second answer"))
+    with at_terminal("chat", "--system", "Be brief.") as terminal:
+        terminal.sees("this is llama-3.3-70b")
+        terminal.sees("> ")
+        terminal.types("one\n")
+        terminal.sees("> ")
+        terminal.types("two\n")
+        terminal.sees("second answer")
+        terminal.types("/quit\n")
+        assert terminal.leaves() == 0
+    assert said(emulator) == [("system", "Be brief."), ("user", "one"), ("assistant", "one\n"), ("user", "two")]
+
+
+@terminals
+def test_ctrl_c_stops_an_answer_but_not_the_session(emulator: Emulator) -> None:
+    emulator.script(text("drip " * 100, chunk_delay=0.05), text("still here"))
+    with at_terminal("chat") as terminal:
+        terminal.sees("> ")
+        terminal.types("leak\n")
+        terminal.sees("drip")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.sees("stopped")
+        terminal.sees("> ")
+        terminal.types("hello?\n")
+        terminal.sees("still here")
+        terminal.sees("> ")
+        terminal.types("\x04")
+        assert terminal.leaves() == 0
+    roles = [role for role, _ in said(emulator)]
+    assert roles == ["user", "assistant", "user"]
+    assert said(emulator)[1][1].startswith("drip")
+
+
+@terminals
+def test_a_question_that_failed_is_taken_back(emulator: Emulator) -> None:
+    emulator.script(error(409), text("fine"))
+    with at_terminal("chat") as terminal:
+        terminal.sees("> ")
+        terminal.types("one\n")
+        terminal.sees("venice-chat: Venice answered 409")
+        terminal.sees("> ")
+        terminal.types("two\n")
+        terminal.sees("fine")
+        terminal.types("/quit\n")
+        assert terminal.leaves() == 0
+    assert said(emulator) == [("user", "two")]
+
+
+@terminals
+def test_a_key_that_is_refused_ends_the_session(emulator: Emulator) -> None:
+    emulator.always(error(401))
+    with at_terminal("chat") as terminal:
+        terminal.sees("> ")
+        terminal.types("one\n")
+        terminal.sees("venice-chat: Venice answered 401")
+        assert terminal.leaves() == 3
+
+
+@terminals
+def test_a_terminal_is_not_given_control_characters(emulator: Emulator) -> None:
+    emulator.script(text("a\x1b[2Jb\x07c\r\nd"))
+    with at_terminal("chat", "hi") as terminal:
+        assert terminal.sees("d\r\n") == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}c\r\nd\r\n"
+        assert terminal.leaves() == 0
+
+
+@terminals
+@pytest.mark.parametrize(
+    ("term", "before"), [pytest.param("xterm", "\x1b[2m", id="a terminal"), pytest.param("dumb", "", id="a dumb one")]
+)
+def test_reasoning_is_dim_where_the_terminal_can(emulator: Emulator, term: str, before: str) -> None:
+    emulator.script(text("42", reasoning="Hm"))
+    with at_terminal("chat", "--reasoning", "hi", term=term) as terminal:
+        assert terminal.sees("Hm") == f"{before}Hm"
+        terminal.sees("42")
+        assert terminal.leaves() == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "roles"),
+    [
+        pytest.param("b", ["user", "assistant"], id="answered"),
+        pytest.param("", [], id="not answered"),
+    ],
+)
+def test_a_question_stays_only_if_there_was_an_answer(answer: str, roles: list[str]) -> None:
+    conversation = Conversation(system=None)
+    conversation.ask("a")
+    conversation.settle(answer)
+    assert [message["role"] for message in conversation.messages] == roles

@@ -1,0 +1,43 @@
+"""`venice-chat cost`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from venice_ai.emulator import Emulator
+
+from .shell import Here
+
+
+def test_the_estimate_in_words(here: Here) -> None:
+    outcome = here("cost", "--model", "llama-3.3-70b", "--expected", "1000", "ten", "words", stdin=b"")
+    assert outcome.code == 0
+    assert outcome.out.startswith("llama-3.3-70b: about $0.002801 (from $")
+    assert "1,000 tokens" in outcome.out
+
+
+def test_json_has_numbers(here: Here) -> None:
+    estimate = json.loads(here("cost", "--json", "-m", "llama-3.3-70b", stdin=b"one two three four").out)
+    assert estimate["total_cost_usd"] == estimate["prompt_cost_usd"] + estimate["completion_cost_usd"]
+    assert estimate["prompt_tokens"] == 5
+    assert estimate["low"] <= estimate["total_cost_usd"] <= estimate["high"]
+
+
+def test_no_prompt_is_sent_and_no_key_is_needed(emulator: Emulator, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_API_KEY")
+    assert here("cost", "my secret plan").code == 0
+    assert {request.method for request in emulator.requests} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        pytest.param(["--model", "no-such-model", "hi"], 4, id="no such model"),
+        pytest.param(["--expected", "-1", "hi"], 2, id="a negative number"),
+        pytest.param([], 2, id="no prompt"),
+    ],
+)
+def test_what_cannot_be_estimated(here: Here, arguments: list[str], code: int) -> None:
+    assert here("cost", *arguments).code == code

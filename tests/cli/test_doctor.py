@@ -1,0 +1,95 @@
+"""`venice-chat doctor`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from venice_ai.cli._packages import by_extra
+from venice_ai.cli.doctor import extras
+from venice_ai.emulator import Emulator, error
+
+from .shell import Here, spawn
+
+
+def test_all_is_well(here: Here) -> None:
+    outcome = here("doctor")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "(VENICE_BASE_URL)" in outcome.out
+    assert "!!" not in outcome.out
+
+
+def test_json_has_each_finding(here: Here) -> None:
+    report = json.loads(here("doctor", "--json").out)
+    assert report["ok"] is True
+    assert all(finding["ok"] and finding["remedy"] is None for finding in report["findings"].values())
+
+
+def test_a_missing_key_is_a_problem(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_API_KEY")
+    outcome = here("doctor")
+    assert outcome.code == 1
+    assert "!!  key" in outcome.out
+
+
+def test_a_key_that_cannot_be_sent_is_a_problem_and_is_not_shown(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "half\nof-a-key")
+    outcome = here("doctor")
+    assert outcome.code == 1
+    assert "of-a-key" not in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        pytest.param("http://127.0.0.1:1/api/v1", "cannot connect", id="nobody there"),
+        pytest.param("example.org", "--base-url cannot be used", id="no address"),
+        pytest.param("http://user:hidden@127.0.0.1/api/v1", "user name", id="with a password"),
+    ],
+)
+def test_a_base_url_that_leads_nowhere(here: Here, url: str, said: str) -> None:
+    outcome = here("doctor", "--base-url", url)
+    assert outcome.code == 1
+    assert said in outcome.out
+    assert "hidden" not in outcome.out
+
+
+def test_plain_http_to_another_machine_is_a_problem(here: Here) -> None:
+    outcome = here("doctor", "--base-url", "http://192.0.2.1/api/v1", "--timeout", "0.05")
+    assert "!!  TLS" in outcome.out
+
+
+def test_a_catalogue_that_is_refused_is_a_problem(emulator: Emulator, here: Here) -> None:
+    emulator.script(error(500), path="/models")
+    outcome = here("doctor")
+    assert outcome.code == 1
+    assert "Venice answered 500" in outcome.out
+
+
+@pytest.mark.usefixtures("emulator")
+def test_packages_with_our_import_name_are_a_problem(tmp_path: Path) -> None:
+    for rival in ("venice-py", "venice-ai"):
+        folder = tmp_path / f"{rival.replace('-', '_')}-2.9.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {rival}\nVersion: 2.9.0\n", encoding="utf-8")
+    outcome = spawn("doctor", packages=tmp_path)
+    assert outcome.code == 1
+    assert "pip uninstall -y venice-py venice-ai venice-chat" in outcome.out
+
+
+def test_the_distributions_of_each_extra() -> None:
+    requirements = [
+        "aiohttp>=3.11",
+        "click>=8.1; extra == 'cli'",
+        'platformdirs>=4 ; extra == "cli"',
+        "venice-chat[cli]; extra == 'local'",
+        "xllamacpp==2026.10.11549; extra == 'local'",
+    ]
+    assert by_extra(requirements) == {"cli": ["click", "platformdirs"], "local": ["xllamacpp"]}
+
+
+def test_what_an_extra_lacks_comes_with_its_remedy() -> None:
+    said = extras({"cli": [], "local": ["xllamacpp"]})
+    assert said == "cli installed; local without xllamacpp (pip install 'venice-chat[local]')"

