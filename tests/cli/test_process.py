@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
@@ -92,12 +93,37 @@ def test_a_pipe_gets_no_colours(emulator: Emulator) -> None:
     assert "\x1b" not in outcome.out + outcome.err
 
 
-def test_a_warning_of_the_library_looks_like_any_other_message() -> None:
+def test_warnings_of_the_library_look_like_any_other_message() -> None:
     command = (sys.executable, "-m", "venice_ai.cli")
-    outcome = spawn("chat", "--param", 'venice_parameters={"enable_websearch": "on"}', "hi", command=command)
+    typo = 'venice_parameters={"enable_websearch": "on"}'
+    outcome = spawn("chat", "--model", "campanile-1902", "--param", typo, "hi", command=command)
     assert outcome.code == 0
-    assert outcome.err.startswith("venice-chat: warning: venice_parameters has no 'enable_websearch'")
-    assert outcome.err.count("\n") == 1
+    switch, deprecation = outcome.err.splitlines()
+    assert switch.startswith("venice-chat: warning: venice_parameters has no 'enable_websearch'")
+    assert deprecation.startswith("venice-chat: Venice: The model campanile-1902 is deprecated")
+
+
+def test_a_full_disk_is_told_in_one_line() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    told = subprocess.run(
+        ["bash", "-c", f"{shlex.join(COMMAND)} models > /dev/full"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (told.returncode, told.stderr) == (1, "venice-chat: [Errno 28] No space left on device\n")
+
+
+def test_files_of_another_package_in_place_of_ours_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "venice_py-2.9.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: venice-py\nVersion: 2.9.0\n", encoding="utf-8")
+    program = "import sys, venice_ai.cli as c; sys.modules['venice_ai.exceptions'] = type(sys)('theirs'); c.main()"
+    outcome = spawn("doctor", command=(sys.executable, "-c", program), packages=tmp_path)
+    assert outcome.code == 1
+    assert outcome.err.startswith("venice-chat: venice-py overwrote a part of it; pip uninstall -y venice-py venice-chat")
 
 
 def test_without_click_the_remedy_is_one_line() -> None:

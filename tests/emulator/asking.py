@@ -43,7 +43,7 @@ class Got:
     @property
     def events(self) -> list[bytes]:
         parser = EventParser()
-        return [event.data for event in [*parser.feed(self.content), *parser.finish()]]
+        return [*parser.feed(self.content), *parser.finish()]
 
     @property
     def chunks(self) -> list[Any]:

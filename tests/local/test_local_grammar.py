@@ -113,8 +113,8 @@ def test_a_schema_that_allows_anything_becomes_one_that_ends(schema: dict[str, A
     [
         pytest.param({"not": {"type": "null"}}, "'not' at $ of", id="root"),
         pytest.param({"properties": {"a": {"type": "array", "uniqueItems": True}}}, r"'uniqueItems' at $.a of", id="inner"),
-        pytest.param({"anyOf": [{"if": {}}]}, "'if' at $.anyOf[0] of", id="choice"),
-        pytest.param({"allOf": [{"contains": {}}]}, "'contains' at $.allOf[0] of", id="conjunction"),
+        pytest.param({"anyOf": [{"if": {"type": "null"}}]}, "'if' at $.anyOf[0] of", id="choice"),
+        pytest.param({"allOf": [{"contains": {"type": "null"}}]}, "'contains' at $.allOf[0] of", id="conjunction"),
     ],
 )
 def test_what_the_engine_cannot_enforce_is_named(schema: dict[str, Any], named: str) -> None:
@@ -133,7 +133,7 @@ def test_the_grammar_forbids_blanks() -> None:
 
 
 def test_references_of_parameters_lead_where_they_led() -> None:
-    parameters = {
+    parameters: dict[str, Any] = {
         "type": "object",
         "properties": {"city": {"$ref": "#/$defs/City"}, "again": {"$ref": "#"}},
         "$defs": {"City": {"type": "string"}},

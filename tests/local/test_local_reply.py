@@ -16,12 +16,14 @@ CALL = '{"name":"add","arguments":{"a":1,"b":"}"}}'
 
 def engine_chunks(pieces: list[str], finish_reason: str = "stop") -> list[dict[str, Any]]:
     """As the engine sends them, with what is its own business."""
-    own = {"system_fingerprint": "b0-unknown", "timings": {"prompt_n": 3}}
-    first = {"choices": [{"index": 0, "finish_reason": None, "delta": {"role": "assistant", "content": None}}]}
-    texts = [{"choices": [{"index": 0, "finish_reason": None, "delta": {"content": piece}}]} for piece in pieces]
-    last = {"choices": [{"index": 0, "finish_reason": finish_reason, "delta": {}}]}
-    usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
-    return [{**chunk, **own} for chunk in (first, {**first, "prompt_progress": {}}, *texts, last, usage)]
+    own: dict[str, Any] = {"system_fingerprint": "b0-unknown", "timings": {"prompt_n": 3}}
+    first: dict[str, Any] = {"choices": [{"index": 0, "finish_reason": None, "delta": {"role": "assistant", "content": None}}]}
+    texts: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "finish_reason": None, "delta": {"content": piece}}]} for piece in pieces
+    ]
+    last: dict[str, Any] = {"choices": [{"index": 0, "finish_reason": finish_reason, "delta": {}}]}
+    usage: dict[str, Any] = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
+    return [{**chunk, **own} for chunk in (first, {**first, "prompt_progress": {"total": 3}}, *texts, last, usage)]
 
 
 def reply(form: Form) -> Reply:

@@ -10,14 +10,14 @@ from venice_ai.emulator.local import UnsupportedInput
 from venice_ai.emulator.local.request import job
 
 HELLO = [{"role": "user", "content": "Hello."}]
-TOOLS = [
+TOOLS: list[dict[str, Any]] = [
     {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {"a": {}, "b": {}}}}},
     {"type": "function", "function": {"name": "now", "description": "Tells the time"}},
     {"type": "web_search"},
 ]
 
 
-def engine_body(*, plain: bool = True, **body: Any) -> dict[str, Any]:
+def engine_body(plain: bool = True, /, **body: Any) -> dict[str, Any]:
     return job({"messages": HELLO, **body}, plain=plain).body
 
 
@@ -35,6 +35,7 @@ def turns(*messages: dict[str, Any]) -> list[dict[str, str]]:
         pytest.param({}, {"max_tokens": 256}, id="default-limit"),
         pytest.param({"max_completion_tokens": 7, "max_tokens": 9}, {"max_tokens": 7}, id="limit"),
         pytest.param({"max_tokens": 9}, {"max_tokens": 9}, id="old-limit"),
+        pytest.param({"max_tokens": 10**12}, {"max_tokens": 2**31 - 1}, id="large-limit"),
         pytest.param({"max_tokens": 0}, {"max_tokens": 256}, id="no-limit"),
         pytest.param({"stop": "x"}, {"stop": ["x", "\nQuestion:", "\nAnswer:"]}, id="stop"),
         pytest.param({"stop": ["x", "", "y"]}, {"stop": ["x", "y", "\nQuestion:", "\nAnswer:"]}, id="stops"),
@@ -48,13 +49,21 @@ def test_a_parameter_becomes_the_engines(given: dict[str, Any], asked: dict[str,
 
 
 def test_what_the_engine_does_not_know_is_left_out() -> None:
-    extra = {"venice_parameters": {}, "reasoning": {}, "metadata": {}, "user": "u", "top_logprobs": 2, "n": 3, "model": "m"}
+    extra: dict[str, Any] = {
+        "venice_parameters": {},
+        "reasoning": {},
+        "metadata": {},
+        "user": "u",
+        "top_logprobs": 2,
+        "n": 3,
+        "model": "m",
+    }
 
     assert engine_body(**extra) == engine_body()
 
 
 def test_a_model_with_a_template_keeps_its_own_stops_and_sampling() -> None:
-    body = engine_body(plain=False, stop="x")
+    body = engine_body(False, stop="x")
 
     assert body["stop"] == ["x"]
     assert "temperature" not in body
@@ -112,6 +121,10 @@ def test_only_a_forced_call_is_a_call(choice: Any, form: str) -> None:
     assert job({"messages": HELLO, "tools": TOOLS, "tool_choice": choice}, plain=True).form == form
 
 
+def test_a_stop_does_not_cut_a_call() -> None:
+    assert engine_body(tools=TOOLS, tool_choice="required", stop="}")["stop"] == []
+
+
 def test_the_prompt_lists_the_tools_of_a_forced_call() -> None:
     system = engine_body(tools=TOOLS, tool_choice="required")["messages"][0]["content"]
 
@@ -121,7 +134,7 @@ def test_the_prompt_lists_the_tools_of_a_forced_call() -> None:
 def test_a_named_tool_is_the_only_one() -> None:
     named = {"type": "function", "function": {"name": "now"}}
 
-    body = engine_body(plain=False, tools=TOOLS, tool_choice=named)
+    body = engine_body(False, tools=TOOLS, tool_choice=named)
 
     assert '"const": "now"' in body["grammar"]
     assert '"const": "add"' not in body["grammar"]
@@ -149,13 +162,14 @@ def test_a_schema_becomes_a_grammar(wrapped: bool) -> None:
     assert '"city": {"const": "Rome"}' in body["grammar"]
     assert body["max_tokens"] == 1024
     assert body["messages"][-1]["content"] == "Hello. Give city."
+    assert body["temperature"] == 0
     assert "dry_multiplier" not in body
 
 
 def test_a_model_with_a_template_gets_the_question_as_it_is() -> None:
-    wanted = {"type": "json_schema", "json_schema": {"schema": {"properties": {"city": {}}}}}
+    wanted: dict[str, Any] = {"type": "json_schema", "json_schema": {"schema": {"properties": {"city": {}}}}}
 
-    assert engine_body(plain=False, response_format=wanted)["messages"] == HELLO
+    assert engine_body(False, response_format=wanted)["messages"] == HELLO
 
 
 def test_words_have_no_grammar() -> None:

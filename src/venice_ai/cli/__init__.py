@@ -19,6 +19,13 @@ def _run() -> int:
     except ModuleNotFoundError:
         print("venice-chat: the command needs its extra: pip install 'venice-chat[cli]'", file=sys.stderr)
         return 2
-    from .app import run
+    try:
+        from .app import run
+    except ImportError:  # another distribution has written over our modules
+        from ._packages import remedy, rivals
 
+        if not (found := rivals()):
+            raise
+        print(f"venice-chat: {' and '.join(found)} overwrote a part of it; {remedy(found)}", file=sys.stderr)
+        return 1
     return run(sys.argv[1:])

@@ -93,7 +93,9 @@ async def ask(client: VeniceClient, manner: Manner, messages: Sequence[Mapping[s
     Raises:
         VeniceError: there is no answer, or not all of it.
     """
-    model = manner.model or await client.models.resolve_chat(require_web_search=manner.searches)
+    model = manner.model
+    if model is None:
+        model = await client.models.resolve_chat(require_web_search=manner.searches)
     if manner.streams:
         response = await _streamed(client, model, manner, messages, screen)
     else:

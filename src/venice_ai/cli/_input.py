@@ -17,7 +17,7 @@ def prompt_from(words: Sequence[str]) -> str | None:
     Raises:
         click.UsageError: the prompt is empty, or stdin is not UTF-8.
     """
-    if not words and sys.stdin.isatty():
+    if not words and sys.stdin is not None and sys.stdin.isatty():
         return None
     stdin = _read_stdin() if not words or "-" in words else ""
     prompt = join(words or ["-"], stdin)
@@ -38,6 +38,8 @@ def join(words: Sequence[str], stdin: str) -> str:
 
 
 def _read_stdin() -> str:
+    if sys.stdin is None:  # closed by whoever started the command
+        return ""
     try:
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:

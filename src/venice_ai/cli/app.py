@@ -35,14 +35,16 @@ class _Command(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except VeniceError as error:
-            if "debug" in ctx.meta:
-                traceback.print_exc()
-            _output.note(str(error))
-            raise click.exceptions.Exit(exit_code(error)) from None
         except BrokenPipeError:  # `| head -1`: the reader has what it wanted
             _output.abandon_stdout()
             raise click.exceptions.Exit(0) from None
+        except (VeniceError, OSError) as error:
+            if "debug" in ctx.meta:
+                traceback.print_exc()
+            if not isinstance(error, VeniceError):  # a full disk, most likely
+                _output.abandon_stdout()
+            _output.note(str(error))
+            raise click.exceptions.Exit(exit_code(error)) from None
         except KeyboardInterrupt:
             raise click.exceptions.Exit(130) from None
 

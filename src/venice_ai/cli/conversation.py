@@ -53,7 +53,9 @@ def converse(connection: Connection, manner: Manner, system: str | None) -> None
     with asyncio.Runner() as runner:
         client = connection.client()
         try:
-            model = manner.model or runner.run(client.models.resolve_chat(require_web_search=manner.searches))
+            model = manner.model
+            if model is None:
+                model = runner.run(client.models.resolve_chat(require_web_search=manner.searches))
             _output.note(f"this is {model}; /quit or Ctrl-D ends, Ctrl-C stops an answer")
             while (text := _read()) is not None:
                 if not text:

@@ -41,7 +41,7 @@ def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, exp
 async def _estimate(connection: Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
     async with connection.client() as client:
         return await client.chat.completions.estimate_cost(
-            model=model or await client.models.resolve_chat(),
+            model=await client.models.resolve_chat() if model is None else model,
             messages=[{"role": "user", "content": prompt}],
             expected_completion_tokens=expected,
         )

@@ -7,6 +7,7 @@ Source: Venice's OpenAPI document, schema `ChatCompletionRequest`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, cast
@@ -60,7 +61,13 @@ def decode(body: bytes) -> Any:
         ValueError: it is none.
     """
     try:
-        return _decode(body)
+        try:
+            return _decode(body)
+        except msgspec.DecodeError:
+            if rb"\ud" not in body.lower():
+                raise
+            # Half of a surrogate pair is JSON to JavaScript, and to the standard library.
+            return json.loads(body, parse_float=_number)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -197,6 +204,8 @@ def _not_strict(request: ChatRequest) -> str | None:
 
 def _open_objects(schema: Any, path: str) -> Iterator[str]:
     node = members(schema)
+    if not node:
+        return
     properties = members(node.get("properties"))
     closed = node.get("additionalProperties") is False and set(items(node.get("required"))) == properties.keys()
     if not closed and (properties or node.get("type") == "object"):

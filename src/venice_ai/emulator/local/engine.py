@@ -48,6 +48,10 @@ def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engin
     xllamacpp = _module()
     try:
         engine: Engine = xllamacpp.Server(_params(xllamacpp, weights, threads or spare_cores(), context_tokens))
+    except AttributeError as error:
+        raise LocalModelError(
+            f"The installed engine is of another version ({error}); pip install 'venice-chat[local]'"
+        ) from error
     except (RuntimeError, ValueError) as error:
         raise LocalModelError(
             f"The engine cannot load {str(weights.path)!r}. The file may be cut off, of a kind that llama.cpp does not "

@@ -127,7 +127,7 @@ def _call(name: str, arguments: str) -> Schema:
 
 def _arguments(tool: Mapping[str, Any], index: int) -> Schema:
     """A function's parameters, whose references still lead where they led when they stood alone."""
-    given = tool.get("parameters") or {"type": "object", "properties": {}}
+    given: Schema = tool.get("parameters") or {"type": "object", "properties": {}}
     return cast("Schema", _moved(given, f"#/$defs/arguments{index}"))
 
 

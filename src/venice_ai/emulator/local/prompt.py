@@ -29,7 +29,7 @@ PLAIN_STOPS = ("\nQuestion:", "\nAnswer:")
 """Where a model under the plain template begins to talk to itself."""
 
 _CALL_RULE = "Each question is answered with a call of one of these functions, as JSON."
-_EXAMPLE_TOOL = {"name": "add", "description": "Add two numbers", "parameters": {"properties": {"a": {}, "b": {}}}}
+_EXAMPLE_TOOL: Message = {"name": "add", "description": "Add two numbers", "parameters": {"properties": {"a": {}, "b": {}}}}
 # One example more than doubled how often a 270M model filled in the right values; a second one added nothing.
 _CALL_EXAMPLE: tuple[Turn, ...] = (
     {"role": "user", "content": "Add 2 and 3."},
@@ -52,7 +52,7 @@ def conversation(messages: Sequence[Message]) -> list[Turn]:
 
 def call_conversation(messages: Sequence[Message], tools: Sequence[Message], *, plain: bool) -> list[Turn]:
     """The turns of a conversation that wants a call of one of these functions."""
-    listed = [_EXAMPLE_TOOL, *tools] if plain else tools
+    listed: Sequence[Message] = [_EXAMPLE_TOOL, *tools] if plain else tools
     system = [*_rules(messages), *_facts(messages), _CALL_RULE, *map(_signature, listed)]
     return _with_system(system, [*(_CALL_EXAMPLE if plain else ()), *_turns(messages)])
 

@@ -32,12 +32,12 @@ class Reader(Protocol):
         ...
 
 
-class Words:
+class _Words:
     """An answer in words, without the blanks around it."""
 
     def __init__(self) -> None:
         self._begun = False
-        self._held = ""
+        self._held: str = ""
 
     def feed(self, text: str) -> dict[str, Any]:
         text = self._held + text if self._begun else text.lstrip()
@@ -50,7 +50,7 @@ class Words:
         return {}, finish_reason
 
 
-class Json:
+class _Json:
     """An answer in JSON."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Json:
         return {}, finish_reason
 
 
-class Call:
+class _Call:
     """A function call: `{"name":"f","arguments":{...}}` comes, its name and arguments go on as they come.
 
     The last character so far is held back, because the very last one, a brace, belongs to the envelope.
@@ -117,8 +117,8 @@ def _require_json(text: str) -> None:
 def reader(form: Form, call_id: str) -> Reader:
     """The reader for answers of this form."""
     if form == "call":
-        return Call(call_id)
-    return Json() if form == "json" else Words()
+        return _Call(call_id)
+    return _Json() if form == "json" else _Words()
 
 
 class Reply:

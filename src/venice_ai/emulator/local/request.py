@@ -24,9 +24,11 @@ JSON_TOKENS = 1024
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty")
 # What keeps 270M base weights to the point: at 0.7 they lose the thread, and at 0 they repeat one sentence for ever. Of the
 # penalties for that, this one alone (DRY, on sequences) leaves them able to say a name or a number from the question.
-_BASE_TEMPERATURE = 0.2
-_BASE_PENALTY = {"dry_multiplier": 0.8, "dry_allowed_length": 3}
+# JSON repeats its quotes and braces for good reason, and wants no chance at all.
+_BASE_WORDS = {"temperature": 0.2, "dry_multiplier": 0.8, "dry_allowed_length": 3}
+_BASE_JSON = {"temperature": 0}
 _LARGEST_SEED = 2**32 - 1
+_LARGEST_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ def job(body: Mapping[str, Any], *, plain: bool) -> Job:
     messages: Sequence[Mapping[str, Any]] = body["messages"]
     if tools := _forced_tools(body):
         turns = call_conversation(messages, tools, plain=plain)
-        return Job("call", _engine_body(body, turns, plain=plain, schema=call_schema(tools)))
+        asked = _engine_body(body, turns, plain=plain, schema=call_schema(tools))
+        # A stop inside a call would cut its arguments, and nobody could tell.
+        return Job("call", {**asked, "stop": []})
     if (schema := _schema(body)) is not None:
         turns = json_conversation(messages, schema, plain=plain)
         return Job("json", _engine_body(body, turns, plain=plain, schema=schema))
@@ -54,6 +58,7 @@ def job(body: Mapping[str, Any], *, plain: bool) -> Job:
 
 
 def _engine_body(body: Mapping[str, Any], turns: list[dict[str, str]], *, plain: bool, schema: Schema | None) -> dict[str, Any]:
+    base = _BASE_WORDS if schema is None else _BASE_JSON
     return {
         "messages": turns,
         "stream": True,
@@ -62,15 +67,10 @@ def _engine_body(body: Mapping[str, Any], turns: list[dict[str, str]], *, plain:
         "return_progress": True,
         "max_tokens": _limit(body) or (WORDS_TOKENS if schema is None else JSON_TOKENS),
         "stop": _stops(body, plain=plain),
-        **(_base_sampling(words=schema is None) if plain else {}),
+        **(base if plain else {}),
         **_sampling(body),
         **({} if schema is None else {"grammar": json_grammar(schema)}),
     }
-
-
-def _base_sampling(*, words: bool) -> dict[str, Any]:
-    # JSON repeats its quotes and braces for good reason.
-    return {"temperature": _BASE_TEMPERATURE, **(_BASE_PENALTY if words else {})}
 
 
 def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,12 +89,12 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
 def _limit(body: Mapping[str, Any]) -> int | None:
     """The most tokens the caller allows; numbers below 1 mean no limit, as Venice has it."""
     limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
-    return next((limit for limit in limits if limit is not None and limit > 0), None)
+    return next((min(limit, _LARGEST_LIMIT) for limit in limits if limit is not None and limit > 0), None)
 
 
 def _stops(body: Mapping[str, Any], *, plain: bool) -> list[str]:
     """The caller's stops and the template's. An empty one would end every answer at once."""
-    given = body.get("stop") or []
+    given: str | Sequence[str] = body.get("stop") or ()
     return [*filter(None, [given] if isinstance(given, str) else given), *(PLAIN_STOPS if plain else ())]
 
 
@@ -114,11 +114,12 @@ def _forced_tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _schema(body: Mapping[str, Any]) -> Schema | None:
     """The schema an answer must fit; None if it is in words."""
-    wanted = body.get("response_format") or {}
+    wanted: Schema = body.get("response_format") or {}
     if wanted.get("type") == "json_object":
         return ANY_OBJECT
     if wanted.get("type") != "json_schema":
         return None
-    given = wanted["json_schema"]
+    given: Schema = wanted["json_schema"]
     # Venice's own example puts the schema itself here.
-    return cast("Schema", given.get("schema", given))
+    schema: Schema = given.get("schema", given)
+    return schema

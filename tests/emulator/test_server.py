@@ -1,0 +1,187 @@
+"""The emulator on a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import urllib.request
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from venice_ai.emulator import Emulator, refused, run_in_thread, serve, text
+from venice_ai.exceptions import InvalidRequestError, VeniceError
+
+from .asking import HELLO, KEY, hello
+
+
+async def test_it_says_where_it_is() -> None:
+    async with serve(Emulator()) as server:
+        assert server.url == f"http://127.0.0.1:{server.port}/api/v1"
+        assert server.port > 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
+async def test_it_never_listens_where_others_can_reach_it_unless_told_so(host: str) -> None:
+    with pytest.raises(InvalidRequestError, match="allow_remote=True"):
+        async with serve(Emulator(), host=host):
+            pass
+
+
+async def test_it_listens_there_if_told_so() -> None:
+    async with serve(Emulator(), host="0.0.0.0", allow_remote=True) as server, aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{server.port}/api/v1/models") as reply:
+            assert reply.status == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1"])
+async def test_other_names_of_this_machine(host: str) -> None:
+    if host == "::1" and not _has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    async with serve(Emulator(), host=host) as server, aiohttp.ClientSession() as session:
+        async with session.get(f"{server.url}/models") as reply:
+            assert reply.status == 200
+
+
+async def test_a_port_in_use() -> None:
+    async with serve(Emulator()) as server:
+        with pytest.raises(VeniceError, match=f"port {server.port} on 127.0.0.1 is in use; choose another, or port=0"):
+            async with serve(Emulator(), port=server.port):
+                pass
+
+
+def test_a_thread_for_synchronous_code() -> None:
+    emulator = Emulator()
+    with run_in_thread(emulator) as server:
+        with urllib.request.urlopen(f"{server.url}/models") as reply:
+            assert reply.status == 200
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"{server.url}/models")
+    assert len(emulator.requests) == 1
+
+
+def test_a_thread_that_cannot_start() -> None:
+    with pytest.raises(InvalidRequestError), run_in_thread(Emulator(), host="0.0.0.0"):
+        pass
+
+
+async def test_time_is_real_here() -> None:
+    emulator = Emulator()
+    emulator.script(text("abc", first_token_delay=0.1))
+    async with serve(emulator) as server, aiohttp.ClientSession() as session:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with session.post(f"{server.url}/chat/completions", json=HELLO, headers=KEY) as reply:
+            headers_at = loop.time()
+            await reply.read()
+        assert loop.time() - began >= 0.1 > headers_at - began
+    assert emulator.clock.now() == 0
+
+
+async def test_a_refused_connection_is_dropped() -> None:
+    emulator = Emulator()
+    emulator.script(refused())
+    async with serve(emulator) as server, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await session.post(f"{server.url}/chat/completions", json=HELLO, headers=KEY)
+
+
+@pytest.mark.parametrize("body", [pytest.param(HELLO, id="plain"), pytest.param(hello(stream=True), id="stream")])
+async def test_only_plain_answers_are_compressed(body: dict[str, Any]) -> None:
+    emulator = Emulator()
+    emulator.script(text("abc " * 1_000))
+    accepting = {**KEY, "Accept-Encoding": "gzip, br"}
+    async with serve(emulator) as server, aiohttp.ClientSession() as session:
+        async with session.post(f"{server.url}/chat/completions", json=body, headers=accepting) as reply:
+            await reply.read()
+            assert reply.headers.get("Content-Encoding") == (None if body.get("stream") else "gzip")
+
+
+async def test_every_packet_is_sent_by_itself() -> None:
+    emulator = Emulator()
+    emulator.script(text("abc", piece_bytes=1, chunk_delay=0.001))
+    async with serve(emulator) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        body = b'{"model":"venice-1","stream":true,"messages":[{"role":"user","content":"x"}]}'
+        head = f"POST /api/v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        raw = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert raw.count(b"\r\n1\r\n") > 100  # chunks of one byte
+    assert raw.endswith(b"\r\n0\r\n\r\n")
+
+
+async def test_a_stream_stays_open_until_the_caller_leaves() -> None:
+    emulator = Emulator()
+    emulator.script(text("abc", open_after_done=True))
+    async with serve(emulator) as server, aiohttp.ClientSession() as session:
+        async with session.post(f"{server.url}/chat/completions", json=hello(stream=True), headers=KEY) as reply:
+            seen = b""
+            while b"[DONE]" not in seen:
+                seen += await reply.content.readany()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await reply.content.readany()
+
+
+class Endless:
+    """A backend that never ends."""
+
+    model_id = "endless"
+    context_tokens = 100
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+
+    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await asyncio.Event().wait()  # type: ignore[return-value]  # it never returns
+        finally:
+            self.left.set()
+
+    async def stream(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+        try:
+            while True:
+                yield {"choices": [{"index": 0, "delta": {"content": "1"}, "finish_reason": None}]}
+                await asyncio.sleep(0.001)
+        finally:
+            self.left.set()
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_caller_who_leaves_stops_the_backend(stream: bool) -> None:
+    backend = Endless()
+    async with serve(Emulator(backend=backend)) as server, aiohttp.ClientSession() as session:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                body = hello(model="endless", stream=stream)
+                async with session.post(f"{server.url}/chat/completions", json=body, headers=KEY) as reply:
+                    await reply.read()
+        async with asyncio.timeout(2):
+            await backend.left.wait()
+
+
+async def test_many_at_once() -> None:
+    async with serve(Emulator()) as server, aiohttp.ClientSession() as session:
+
+        async def once(number: int) -> str:
+            body = hello(messages=[{"role": "user", "content": f"number {number}"}])
+            async with session.post(f"{server.url}/chat/completions", json=body, headers=KEY) as reply:
+                return (await reply.json())["choices"][0]["message"]["content"]
+
+        answers = await asyncio.gather(*map(once, range(50)))
+    assert all(f"number {number}" in answer for number, answer in enumerate(answers))
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
