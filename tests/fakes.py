@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
+import pytest
 from hypothesis import strategies as st
 
 from venice_ai import VeniceClient
 from venice_ai._meta import Headers
 from venice_ai._transport import Request
-from venice_ai.exceptions import APIConnectionError
+from venice_ai.exceptions import APIConnectionError, InvalidRequestError
 
 KEY: Final = "VENICE_INFERENCE_KEY_0123456789abcdef"
 HI: Final[list[dict[str, Any]]] = [{"role": "user", "content": "hi"}]
@@ -127,6 +128,26 @@ def client_of(*replies: ScriptedReply | BaseException, **settings: Any) -> tuple
     transport = ScriptedTransport(*replies)
     chosen: dict[str, Any] = {"api_key": KEY, "clock": RecordingClock(), **settings}
     return VeniceClient(transport=transport, **chosen), transport
+
+
+async def sent(messages: Any = HI, *, model: Any = "m", **params: Any) -> dict[str, Any]:
+    """The body of the request that these arguments make."""
+    client, transport = client_of(answer(completion()))
+    await client.chat.completions.create(model=model, messages=messages, **params)
+    return dict(transport.bodies[0])
+
+
+async def refused(messages: Any = HI, *, model: Any = "m", **params: Any) -> InvalidRequestError:
+    """The error that these arguments make, plain and streamed, before anything is sent."""
+    client, transport = client_of()
+    with pytest.raises(InvalidRequestError):
+        await client.chat.completions.stream(model=model, messages=messages, **params)
+    with pytest.raises(InvalidRequestError) as caught:
+        await client.chat.completions.create(model=model, messages=messages, **params)
+    assert transport.requests == []
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.status_code is None
+    return caught.value
 
 
 # -- replies -------------------------------------------------------------------------------------------------------------

@@ -50,10 +50,10 @@ class Assembly:
             choice = choices[0].__dict__
             index = choice.get("index")
             begun = self._texts.get(index) if index.__class__ is int else None
-            if begun is not None and choice.get("finish_reason") is None and _no_more(choice) and _is_envelope(fields):
-                delta: Any = choice.get("delta")
-                text: Any = delta.content if delta.__class__ is ChatDelta else None
-                if text.__class__ is str and list(delta.__dict__.values()).count(None) == len(delta.__dict__) - 1:
+            delta: Any = choice.get("delta")
+            if begun is not None and delta.__class__ is ChatDelta and _no_more(fields, choice, delta.__dict__):
+                text = delta.content
+                if text.__class__ is str:
                     begun.append(text)
                     return text != ""
         return self._general(fields, choices)
@@ -90,11 +90,15 @@ def _is_envelope(fields: dict[str, Any]) -> bool:
     return len(fields) == 5 and "id" in fields and "object" in fields and "created" in fields and "model" in fields
 
 
-def _no_more(choice: dict[str, Any]) -> bool:
-    """Whether a choice without a finish reason holds an index and a delta, and nothing else that is not null."""
-    if len(choice) == 2:
-        return True
-    return len(choice) == 2 + ("finish_reason" in choice) + ("logprobs" in choice) and choice.get("logprobs") is None
+def _no_more(fields: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any]) -> bool:
+    """Whether a chunk holds one content, and nothing else that was not there before or is not null."""
+    return (
+        (len(choice) == 2 or len(choice) == 2 + ("finish_reason" in choice) + ("logprobs" in choice))
+        and choice.get("finish_reason") is None
+        and choice.get("logprobs") is None
+        and (len(delta) == 1 or list(delta.values()).count(None) == len(delta) - 1)
+        and _is_envelope(fields)
+    )
 
 
 class _Choice:

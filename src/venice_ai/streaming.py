@@ -12,7 +12,7 @@ import contextlib
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from . import _wire
 from ._assemble import Assembly
@@ -80,16 +80,25 @@ class Reading:
     async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
         """The chunks, until the one end that the stream has."""
         self.started = True
-        parser = EventParser()
-        every_chunk, take = self._every_chunk, self._take
+        every_chunk, watch_progress = self._every_chunk, self._watch_progress
+        decode, add = _wire.chunk, self.assembly.add
         try:
-            async for events in self._events(parser):
+            async for events in self._events(EventParser()):
                 for event in events:
                     if event == b"[DONE]":
                         await self.reply.drain()
                         self.complete = True
                         return
-                    chunk = take(event)
+                    try:
+                        chunk = decode(event)
+                    except ValueError as error:
+                        raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
+                    if isinstance(chunk, dict):
+                        raise self._reported(chunk)
+                    if event.__class__ is NamedEvent and cast("NamedEvent", event).type == b"error":
+                        raise self._reported({"error": vars(chunk)})
+                    if add(chunk) and watch_progress:
+                        self.reply.progressed()
                     if every_chunk or chunk.choices:
                         yield chunk
             self._close_at_eof()
@@ -113,7 +122,10 @@ class Reading:
     async def _events(self, parser: EventParser) -> AsyncGenerator[list[bytes], None]:
         try:
             async for piece in self.reply.pieces():
-                yield parser.feed(piece)
+                events = parser.feed(piece)
+                if events and self.meta.time_to_first_chunk is None:
+                    self.meta.time_to_first_chunk = self._now() - self._sent
+                yield events
         except APIConnectionError as error:
             # The answer itself is complete once every choice has its finish reason.
             if not self.assembly.finished:
@@ -125,21 +137,8 @@ class Reading:
             raise self.interrupted("the connection was closed before the answer was complete")
         self.complete = True
 
-    def _take(self, event: bytes) -> ChatCompletionChunk:
-        assembly = self.assembly
-        if not assembly.chunks:
-            self.meta.time_to_first_chunk = self._now() - self._sent
-        try:
-            chunk = _wire.chunk(event)
-        except ValueError as error:
-            raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
-        if isinstance(chunk, dict):
-            raise _wire.stream_error(chunk, self.meta, self.partial())
-        if isinstance(event, NamedEvent) and event.type == b"error":
-            raise _wire.stream_error({"error": vars(chunk)}, self.meta, self.partial())
-        if assembly.add(chunk) and self._watch_progress:
-            self.reply.progressed()
-        return chunk
+    def _reported(self, content: dict[str, Any]) -> APIError:
+        return _wire.stream_error(content, self.meta, self.partial())
 
     def interrupted(self, why: str, cause: APIConnectionError | None = None) -> StreamInterruptedError:
         kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import aiohttp
 
@@ -53,7 +53,8 @@ class Got:
     def text(self) -> str:
         """The text of the first choice."""
         if self.headers["content-type"].startswith("application/json"):
-            return self.json["choices"][0]["message"]["content"]
+            content: str = self.json["choices"][0]["message"]["content"]
+            return content
         choices = [chunk["choices"][0] for chunk in self.chunks if chunk.get("choices")]
         return "".join(choice["delta"].get("content") or "" for choice in choices if choice["index"] == 0)
 
@@ -92,7 +93,7 @@ def request_for(
     """A request as a client would send it."""
     content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     given = {**KEY, **JSON} if headers is None else dict(headers)
-    stream = isinstance(body, dict) and bool(body.get("stream"))
+    stream = isinstance(body, dict) and bool(cast("dict[str, Any]", body).get("stream"))
     return Request(method, BASE + path, headers=given, body=content, timeout=timeout or Timeout(), stream=stream)
 
 

@@ -20,12 +20,15 @@ def problems(schema: dict[str, Any], value: Any) -> list[str]:
 
 def response_schema(path: str, method: str, status: int = 200) -> dict[str, Any]:
     """The schema of an answer."""
-    return DOCUMENT["paths"][path][method]["responses"][str(status)]["content"]["application/json"]["schema"]
+    answer: dict[str, Any] = DOCUMENT["paths"][path][method]["responses"][str(status)]
+    schema: dict[str, Any] = answer["content"]["application/json"]["schema"]
+    return schema
 
 
 def component(name: str) -> dict[str, Any]:
     """A schema by its name."""
-    return DOCUMENT["components"]["schemas"][name]
+    schema: dict[str, Any] = DOCUMENT["components"]["schemas"][name]
+    return schema
 
 
 def _converted(node: Any) -> Any:

@@ -54,7 +54,8 @@ def joined(chunks: list[dict[str, Any]], index: int = 0) -> dict[str, Any]:
     choices = [choice for chunk in chunks for choice in chunk["choices"] if choice["index"] == index]
     deltas = [choice["delta"] for choice in choices]
     calls: dict[int, dict[str, Any]] = {}
-    for fragment in [fragment for delta in deltas for fragment in delta.get("tool_calls") or []]:
+    fragments: list[Any] = [fragment for delta in deltas for fragment in delta.get("tool_calls") or ()]
+    for fragment in fragments:
         call = calls.setdefault(fragment["index"], {"id": None, "name": None, "arguments": ""})
         call["id"] = call["id"] or fragment["id"]
         call["name"] = call["name"] or fragment["function"]["name"]
@@ -82,7 +83,8 @@ async def test_a_stream_says_what_the_plain_answer_says(ask_both: Asker, body: d
     assert streamed.events[-1] == b"[DONE]"
     for choice in whole["choices"]:
         message = choice["message"]
-        calls = [{"id": call["id"], **call["function"]} for call in message["tool_calls"] or []]
+        made: list[Any] = message["tool_calls"] or []
+        calls = [{"id": call["id"], **call["function"]} for call in made]
         assert joined(streamed.chunks, choice["index"]) == {
             "content": message["content"],
             "reasoning_content": message["reasoning_content"] or "",

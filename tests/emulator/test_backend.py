@@ -67,7 +67,9 @@ async def tell(emulator: Emulator, request: pytest.FixtureRequest) -> AsyncGener
     async with request.param(emulator) as ask:
 
         async def telling(said: str, **members: Any) -> Got:
-            return await ask(hello(**{"model": "parrot", **members, "messages": [{"role": "user", "content": said}]}))
+            body = hello(**{"model": "parrot", **members, "messages": [{"role": "user", "content": said}]})
+            got: Got = await ask(body)
+            return got
 
         yield telling
 
@@ -112,7 +114,7 @@ async def test_n_choices_are_asked_for_one_by_one(tell: Any, parrot: Parrot, str
     got = await tell("hi", n=3, seed=5, stream=stream, stream_options={"include_usage": True})
     assert [body["seed"] for body in parrot.asked] == [5, 6, 7]
     assert not any("n" in body for body in parrot.asked)
-    replies = [chunk for chunk in got.chunks] if stream else [got.json]
+    replies = list(got.chunks) if stream else [got.json]
     assert {choice["index"] for reply in replies for choice in reply["choices"]} == {0, 1, 2}
     assert replies[-1]["usage"]["completion_tokens"] == 9
     assert replies[-1]["usage"]["prompt_tokens"] == 11

@@ -8,7 +8,7 @@ import pytest
 
 from venice_ai.emulator import Emulator, error, text
 
-from .asking import CHAT, HELLO, JSON, KEY, Asker, hello, saying
+from .asking import CHAT, HELLO, JSON, Asker, hello, saying
 
 Path = list[str | int]
 
@@ -31,7 +31,9 @@ def image(url: str) -> list[dict[str, Any]]:
         pytest.param(hello(model=None), ["model"], "invalid_type", id="model null"),
         pytest.param(hello(model=5), ["model"], "invalid_type", id="model a number"),
         pytest.param(hello(messages=[]), ["messages"], "too_small", id="no message"),
-        pytest.param(hello(messages=[{"role": "function", "content": "x"}]), ["messages", 0, "role"], "invalid_enum_value", id="role"),
+        pytest.param(
+            hello(messages=[{"role": "function", "content": "x"}]), ["messages", 0, "role"], "invalid_enum_value", id="role"
+        ),
         pytest.param(hello(messages=[{"content": "x"}]), ["messages", 0], "invalid_type", id="no role"),
         pytest.param(hello(messages=["x"]), ["messages", 0], "invalid_type", id="a message that is none"),
         pytest.param(saying(None), ["messages", 0, "content"], "invalid_type", id="content null"),
@@ -86,7 +88,9 @@ def image(url: str) -> list[dict[str, Any]]:
         pytest.param(hello(verbosity="loud"), ["verbosity"], "invalid_enum_value", id="verbosity"),
         pytest.param(hello(prompt_cache_retention="1h"), ["prompt_cache_retention"], "invalid_enum_value", id="retention"),
         pytest.param(hello(fallbacks=[{"model": "a"}] * 11), ["fallbacks"], "too_big", id="eleven fallbacks"),
-        pytest.param(hello(stream_options={"include_usage": 1}), ["stream_options", "include_usage"], "invalid_type", id="usage"),
+        pytest.param(
+            hello(stream_options={"include_usage": 1}), ["stream_options", "include_usage"], "invalid_type", id="usage"
+        ),
         pytest.param(
             hello(venice_parameters={"enable_web_search": True}),
             ["venice_parameters", "enable_web_search"],
@@ -105,9 +109,13 @@ def image(url: str) -> list[dict[str, Any]]:
             "invalid_type",
             id="a suffix that is no bool",
         ),
-        pytest.param(hello(tools=[{"type": "function", "name": "f"}]), ["tools", 0, "function"], "invalid_type", id="a flat tool"),
+        pytest.param(
+            hello(tools=[{"type": "function", "name": "f"}]), ["tools", 0, "function"], "invalid_type", id="a flat tool"
+        ),
         pytest.param(hello(tools=[tool()]), ["tools", 0, "function"], "invalid_type", id="a tool without name"),
-        pytest.param(hello(tools=[tool(name="f", parameters=None)]), ["tools", 0, "function", "parameters"], "invalid_type", id="null"),
+        pytest.param(
+            hello(tools=[tool(name="f", parameters=None)]), ["tools", 0, "function", "parameters"], "invalid_type", id="null"
+        ),
         pytest.param(hello(tool_choice={"type": "function", "name": "f"}), ["tool_choice"], "invalid_type", id="a flat choice"),
         pytest.param(hello(response_format={"type": "xml"}), ["response_format", "type"], "invalid_enum_value", id="format"),
         pytest.param(
@@ -140,7 +148,9 @@ async def test_a_request_against_the_contract(ask: Asker, body: Any, path: Path,
         pytest.param({"top_logprobs": 2}, id="top_logprobs without logprobs"),
         pytest.param({"user": "u", "store": True, "include": ["a"], "metadata": {"a": "b"}}, id="what is dropped"),
         pytest.param({"messages": [{"role": "assistant", "tool_calls": [None, 5]}]}, id="tool calls that are none"),
-        pytest.param({"messages": [{"role": "user", "content": [], "mood": "calm"}]}, id="no parts, and a key of one's own"),
+        pytest.param(
+            {"messages": [{"role": "user", "content": list[Any](), "mood": "calm"}]}, id="no parts, and a key of one's own"
+        ),
     ],
 )
 async def test_what_the_contract_allows(ask: Asker, members: dict[str, Any]) -> None:
@@ -158,7 +168,9 @@ async def test_every_reason_is_given_at_once(ask: Asker) -> None:
         pytest.param(saying(image("https://example.org/a.png")), ["messages", 0, "content", 0], id="an image"),
         pytest.param(saying([{"type": "input_audio", "input_audio": {"data": ""}}]), ["messages", 0, "content", 0], id="audio"),
         pytest.param(
-            saying([{"type": "video_url", "video_url": {"url": "https://example.org/v"}}]), ["messages", 0, "content", 0], id="video"
+            saying([{"type": "video_url", "video_url": {"url": "https://example.org/v"}}]),
+            ["messages", 0, "content", 0],
+            id="video",
         ),
         pytest.param(hello(tools=[tool(name="f")]), ["tools"], id="tools"),
         pytest.param(hello(tool_choice="auto"), ["tool_choice"], id="tool_choice"),
@@ -181,20 +193,31 @@ async def test_what_a_model_cannot_do_is_refused(ask: Asker, body: dict[str, Any
         pytest.param(hello(model="nope"), 404, "Specified model not found: nope", id="an unknown model"),
         pytest.param(hello(model="murano-image"), 404, "Specified model not found: murano-image", id="not a text model"),
         pytest.param(hello(model="acqua-alta"), 503, "offline", id="an offline model"),
-        pytest.param(hello(venice_parameters={"character_slug": "No One"}), 404, "No character could be found", id="a character"),
-        pytest.param(hello(model="gondola-free", max_completion_tokens=4_097), 400, "max_completion_tokens is 4097", id="too long"),
+        pytest.param(
+            hello(venice_parameters={"character_slug": "No One"}), 404, "No character could be found", id="a character"
+        ),
+        pytest.param(
+            hello(model="gondola-free", max_completion_tokens=4_097), 400, "max_completion_tokens is 4097", id="too long"
+        ),
         pytest.param(hello(n=129), 400, "at most 128", id="too many choices"),
         pytest.param(hello(model="kimi-k2-5", reasoning_effort="max"), 400, "'max'", id="an effort the model lacks"),
         pytest.param(hello(tool_choice="required"), 400, "no tools", id="required without tools"),
         pytest.param(hello(tool_choice="perhaps"), 400, "'perhaps'", id="a choice that is none"),
         pytest.param(
-            hello(tools=[tool(name="f")], tool_choice={"type": "function", "function": {"name": "g"}}), 400, "'g'", id="a tool not there"
+            hello(tools=[tool(name="f")], tool_choice={"type": "function", "function": {"name": "g"}}),
+            400,
+            "'g'",
+            id="a tool not there",
         ),
         pytest.param(
             hello(
                 response_format={
                     "type": "json_schema",
-                    "json_schema": {"name": "a", "strict": True, "schema": {"properties": {"a": {"type": "string"}}, "required": ["a"]}},
+                    "json_schema": {
+                        "name": "a",
+                        "strict": True,
+                        "schema": {"properties": {"a": {"type": "string"}}, "required": ["a"]},
+                    },
                 }
             ),
             400,
@@ -202,7 +225,10 @@ async def test_what_a_model_cannot_do_is_refused(ask: Asker, body: dict[str, Any
             id="a schema that is not strict",
         ),
         pytest.param(
-            hello(response_format={"type": "json_schema", "json_schema": {"schema": {"type": 5}}}), 400, "Invalid schema", id="no schema"
+            hello(response_format={"type": "json_schema", "json_schema": {"schema": {"type": 5}}}),
+            400,
+            "Invalid schema",
+            id="no schema",
         ),
     ],
 )

@@ -81,7 +81,7 @@ async def test_reasoning_and_finish_reason(emulator: Emulator, ask: Asker) -> No
         pytest.param(error(401), 401, {"error": "Authentication failed"}, {}, id="Venice's own words"),
         pytest.param(error(400, "no"), 400, {"error": "no"}, {}, id="a text"),
         pytest.param(error(500, {"oops": 1}, headers={"x-a": "b"}), 500, {"oops": 1}, {"x-a": "b"}, id="a body and a header"),
-        pytest.param(error(413), 413, {"error": "The request body exceeds the maximum allowed size of 35 MB.", "code": "PAYLOAD_TOO_LARGE"}, {}, id="413"),
+        pytest.param(error(415), 415, {"error": "Invalid request content-type"}, {}, id="words for another status"),
         pytest.param(busy(retry_after=2), 429, None, {"retry-after": "2"}, id="busy"),
         pytest.param(busy(retry_after="soon"), 429, None, {"retry-after": "soon"}, id="busy until a text"),
         pytest.param(overloaded(), 503, None, {}, id="overloaded"),
@@ -101,7 +101,7 @@ async def test_reasoning_and_finish_reason(emulator: Emulator, ask: Asker) -> No
         ),
         pytest.param(completion({"id": "x"}), 200, {"id": "x"}, {}, id="a body of one's own"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("request_body", [pytest.param(HELLO, id="plain"), pytest.param(STREAM, id="stream")])
 async def test_other_answers(
     emulator: Emulator,
@@ -250,12 +250,18 @@ async def test_a_tool_call(emulator: Emulator, ask_both: Asker) -> None:
 
 @pytest.mark.parametrize(
     ("index", "indexes"),
-    [pytest.param("normal", {0, 1}, id="normal"), pytest.param("equal", {0}, id="equal"), pytest.param("none", {None}, id="none")],
+    [
+        pytest.param("normal", {0, 1}, id="normal"),
+        pytest.param("equal", {0}, id="equal"),
+        pytest.param("none", {None}, id="none"),
+    ],
 )
 async def test_the_index_of_tool_calls(emulator: Emulator, ask_both: Asker, index: Any, indexes: set[Any]) -> None:
     emulator.script(tool_calls(("add", {"a": 1}), ("sub", "not JSON"), call_index=index))
     got = await ask_both(STREAM)
-    fragments = [call for chunk in got.chunks for choice in chunk["choices"] for call in choice["delta"].get("tool_calls") or []]
+    fragments = [
+        call for chunk in got.chunks for choice in chunk["choices"] for call in choice["delta"].get("tool_calls") or []
+    ]
     assert {fragment.get("index") for fragment in fragments} == indexes
     assert [fragment["id"] is not None for fragment in fragments].count(True) == 2
     assert "".join(fragment["function"]["arguments"] for fragment in fragments) == '{"a": 1}not JSON'

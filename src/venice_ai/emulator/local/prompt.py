@@ -30,7 +30,7 @@ PLAIN_STOPS = ("\nQuestion:", "\nAnswer:")
 
 _CALL_RULE = "Each question is answered with a call of one of these functions, as JSON."
 _EXAMPLE_TOOL: Message = {"name": "add", "description": "Add two numbers", "parameters": {"properties": {"a": {}, "b": {}}}}
-# One example more than doubled how often a 270M model filled in the right values; a second one added nothing.
+# With one example a 270M model made 5 of 7 calls right, without it 3; a second example added nothing.
 _CALL_EXAMPLE: tuple[Turn, ...] = (
     {"role": "user", "content": "Add 2 and 3."},
     {"role": "assistant", "content": '{"name":"add","arguments":{"a":2,"b":3}}'},

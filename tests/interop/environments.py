@@ -1,0 +1,139 @@
+"""Environments for programs that others wrote: each program has its own, apart from this project's.
+
+They stand under `.interop/` in the checkout. Making one takes some seconds and the package registries, once; it is made
+anew when its list of requirements changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_ROOT = Path(__file__).parents[2] / ".interop"
+_CLIENTS = Path(__file__).parent / "clients"
+_INSTALL_SECONDS = 600.0
+_RUN_SECONDS = 60.0
+_FOREIGN = ("PYTHON", "VENICE_", "OPENAI_", "LLM_", "LLMOCK_", "AIMOCK_", "NODE_", "SCHEMATHESIS_", "HYPOTHESIS_")
+
+
+@dataclass(frozen=True, slots=True)
+class PythonEnvironment:
+    """A virtual environment."""
+
+    folder: Path
+
+    def command(self, name: str) -> str:
+        """The path of a command that was installed; `python` is one of them."""
+        return str(_programs(self.folder) / name)
+
+    def ask(self, script: str, settings: Mapping[str, str] | None = None, **question: Any) -> Any:
+        """What a script of `clients/` answers to a question: both are JSON. `settings` are environment variables."""
+        done = subprocess.run(
+            [self.command("python"), str(_CLIENTS / script)],
+            input=json.dumps(question),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_RUN_SECONDS,
+            env=environment(settings),
+            cwd=self.folder,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script} failed:\n{done.stderr}\n{done.stdout}"
+        return json.loads(done.stdout)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEnvironment:
+    """A folder with `node_modules`."""
+
+    folder: Path
+
+    def command(self, script: str) -> list[str]:
+        """How to run a file of an installed package."""
+        return [_node_program("node"), str(self.folder / "node_modules" / script)]
+
+
+def python_env(name: str, requirements: Sequence[str]) -> PythonEnvironment:
+    """A virtual environment with these requirements, with the Python that runs this."""
+    folder = _ROOT / name
+    python = _programs(folder) / "python"
+    wanted = [sys.version, *requirements]
+
+    def make() -> None:
+        # Without a pip of its own, and without compiling what may never be imported, it takes half the time.
+        _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+        _run(sys.executable, "-m", "pip", f"--python={python}", "install", "--quiet", "--no-compile", *requirements)
+
+    _once(folder, wanted, make)
+    return PythonEnvironment(folder)
+
+
+def node_env(name: str, packages: Sequence[str]) -> NodeEnvironment:
+    """A folder with these npm packages. Without Node the test is skipped, but not in CI."""
+    folder = _ROOT / name
+    npm = _node_program("npm")
+
+    def make() -> None:
+        folder.mkdir(parents=True)
+        _run(npm, "install", f"--prefix={folder}", "--ignore-scripts", "--no-audit", "--no-fund", *packages)
+
+    _once(folder, [*packages], make)
+    return NodeEnvironment(folder)
+
+
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment for a foreign program: without settings that are ours, theirs, or a proxy's."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(_FOREIGN) and not name.upper().endswith("_PROXY")
+    }
+    return {**kept, "PYTHONUTF8": "1", **(settings or {})}
+
+
+def missing(what: str) -> None:
+    """Skips the test because something is not on this machine; where everything must run, it fails."""
+    if os.environ.get("CI") or os.environ.get("REQUIRE_INTEROP"):
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+def _once(folder: Path, wanted: list[str], make: Any) -> None:
+    stamp = folder / ".ready"
+    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == wanted:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    make()
+    stamp.write_text(json.dumps(wanted), encoding="utf-8")
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=_INSTALL_SECONDS, env=_installing(), check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stderr[-4000:]}"
+
+
+def _installing() -> dict[str, str]:
+    # A PYTHONPATH would let pip take what is there for installed.
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def _programs(folder: Path) -> Path:
+    return folder / ("Scripts" if os.name == "nt" else "bin")
+
+
+def _node_program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        missing(f"{name} is not installed, and this test needs it")
+    return str(found)

@@ -1,0 +1,157 @@
+"""Keys, headers, clocks and lifetime: what a client is told when it is made, and for one call."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+from venice_ai import (
+    AuthenticationError,
+    InvalidRequestError,
+    Timeout,
+    VeniceClient,
+    VeniceError,
+)
+
+from .fakes import HI, KEY, ScriptedTransport, answer, client_of, completion, refused, sent
+
+
+@pytest.mark.parametrize("key", [None, "", "  ", "\n"], ids=repr)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_missing_key_is_an_authentication_error_at_the_first_chat(key: str | None, streamed: bool) -> None:
+    transport = ScriptedTransport()
+    client = VeniceClient(api_key=key, transport=transport)
+
+    with pytest.raises(AuthenticationError, match="VENICE_API_KEY") as caught:
+        await client.chat.completions.create(model="m", messages=HI, stream=streamed)
+
+    assert isinstance(caught.value, ValueError)
+    assert transport.requests == []
+
+
+async def test_a_key_comes_from_the_argument_or_else_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "  from-environment\n")
+    for argument, expected in ((None, "from-environment"), (" from-argument ", "from-argument")):
+        transport = ScriptedTransport(answer(completion()))
+        client = VeniceClient(api_key=argument, transport=transport)
+
+        await client.chat.completions.create(model="m", messages=HI)
+
+        assert transport.requests[0].headers["Authorization"] == f"Bearer {expected}"
+
+
+async def test_an_empty_key_does_not_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "from-environment")
+    client = VeniceClient(api_key="", transport=ScriptedTransport())
+
+    with pytest.raises(AuthenticationError):
+        await client.chat.completions.create(model="m", messages=HI)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "a b", "käse", "a\x00b"], ids=ascii)
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        VeniceClient(api_key=key)
+
+    assert key not in str(caught.value)
+
+
+async def test_a_wallet_s_signature_does_in_place_of_a_key() -> None:
+    for name in ("SIGN-IN-WITH-X", "X-Sign-In-With-X"):
+        transport = ScriptedTransport(answer(completion()))
+        client = VeniceClient(transport=transport)
+
+        await client.chat.completions.create(model="m", messages=HI, extra_headers={name: "signed"})
+
+        assert transport.requests[0].headers[name] == "signed"
+        assert "Authorization" not in transport.requests[0].headers
+
+
+async def test_headers_of_the_call_win_over_those_of_the_client_and_over_ours() -> None:
+    client, transport = client_of(answer(completion()), headers={"x-one": "client", "X-Two": "client", "user-agent": "mine/1"})
+
+    await client.chat.completions.create(model="m", messages=HI, extra_headers={"X-ONE": "call"})
+
+    headers = {name.lower(): value for name, value in transport.requests[0].headers.items()}
+    assert len(headers) == len(transport.requests[0].headers)
+    assert (headers["x-one"], headers["x-two"], headers["user-agent"]) == ("call", "client", "mine/1")
+    assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({"X": value} for value in ("a\nb", "a\rb", "a\0b", 7, None)),
+        *({name: "a"} for name in ("X\n", "", "X Y", "X:", "Ü", 7)),
+    ],
+    ids=repr,
+)
+async def test_a_header_that_cannot_be_one_is_refused(headers: Any) -> None:
+    with pytest.raises(InvalidRequestError):
+        VeniceClient(headers=headers)
+    await refused(extra_headers=headers)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), True, "5", [5]], ids=repr)
+async def test_a_timeout_that_cannot_be_one_is_refused(timeout: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="timeout"):
+        VeniceClient(timeout=timeout)
+    assert "timeout" in str(await refused(timeout=timeout))
+
+
+@pytest.mark.parametrize("clock", ["connect", "first_chunk", "idle", "progress", "deadline"])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), True, "5"], ids=repr)
+def test_a_clock_that_cannot_be_one_is_refused(clock: str, seconds: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=clock):
+        Timeout(**{clock: seconds})
+
+
+def test_the_clocks_have_the_documented_defaults() -> None:
+    timeout = Timeout()
+
+    assert (timeout.connect, timeout.first_chunk, timeout.idle, timeout.progress, timeout.deadline) == (10, 300, 60, None, None)
+
+
+@pytest.mark.parametrize("timeout", [5, 0.5, Timeout(deadline=5), None], ids=repr)
+async def test_a_timeout_is_the_client_s_business_and_never_in_the_body(timeout: Any) -> None:
+    assert await sent(timeout=timeout) == {"model": "m", "messages": HI}
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5, "2", True, None], ids=repr)
+def test_a_number_of_retries_that_cannot_be_one_is_refused(retries: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="max_retries"):
+        VeniceClient(max_retries=retries)
+
+
+# -- lifetime ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_client_is_closed_with_its_block_and_says_so() -> None:
+    client, transport = client_of()
+
+    async with client as entered:
+        assert entered is client
+
+    assert transport.closed <= 1
+    with pytest.raises(VeniceError, match="closed"):
+        await client.chat.completions.create(model="m", messages=HI)
+    assert transport.requests == []
+
+
+async def test_a_client_may_be_closed_often_and_before_its_first_call() -> None:
+    client, transport = client_of(answer(completion()))
+
+    await client.chat.completions.create(model="m", messages=HI)
+    for _ in range(3):
+        await client.close()
+
+    assert transport.closed >= 1
+
+
+def test_making_a_client_costs_no_warning_and_no_connection() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            VeniceClient(api_key=KEY)
