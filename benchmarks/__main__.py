@@ -28,6 +28,11 @@ _LIGHT_IMPORT = "from venice_ai import VeniceClient"
 
 def main() -> int:
     options = _options()
+    with environments.one_run_at_a_time():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     absent = _prepare_environments()
     present = [contender for contender in EVERYONE if contender.environment not in absent]
     measures = _chosen(options.only)

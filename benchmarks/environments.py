@@ -3,8 +3,11 @@
 Ours is installed anew in every run, from the repository and as its users get it: as a wheel.
 """
 
+import fcntl
 import subprocess
 import venv
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
@@ -30,12 +33,20 @@ def python(environment: str) -> str:
     return str(HOME / environment / "bin" / "python")
 
 
+@contextmanager
+def one_run_at_a_time() -> Generator[None]:
+    """Wait for a run that is under way: two would measure each other, and install over each other's package."""
+    HOME.mkdir(exist_ok=True)
+    (HOME / ".gitignore").write_text("*\n")
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def prepare(environment: str) -> None:
     """Make the environment if it is not there."""
     complete = HOME / environment / "complete"
     if not complete.exists():
-        HOME.mkdir(exist_ok=True)
-        (HOME / ".gitignore").write_text("*\n")
         venv.create(HOME / environment, with_pip=True, clear=True)
     if environment == OURS or not complete.exists():
         _install(environment)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it has no types
 import pytest
 from pydantic import BaseModel, ConfigDict
 
@@ -108,15 +108,16 @@ def whole_car(trailer: Any) -> str:
     )
 
 
-def objects_in(node: Any, *, names: bool = False) -> Any:
+def objects_in(node: Any, *, names: bool = False) -> Iterator[dict[str, Any]]:
     """Every schema of an object in a schema. What `properties` and `$defs` hold are names, not keywords."""
-    if isinstance(node, Mapping):
-        if not names and node.get("type") == "object":
-            yield node
-        for key, value in node.items():
+    if isinstance(node, dict):
+        keywords = cast("dict[str, Any]", node)
+        if not names and keywords.get("type") == "object":
+            yield keywords
+        for key, value in keywords.items():
             yield from objects_in(value, names=not names and key in {"properties", "$defs"})
     elif isinstance(node, list):
-        for item in node:
+        for item in cast("list[Any]", node):
             yield from objects_in(item)
 
 

@@ -16,6 +16,7 @@ from venice_ai import (
     FileContent,
     ImageContent,
     ImageUrl,
+    Message,
     SystemMessage,
     TextContent,
     Tool,
@@ -325,7 +326,7 @@ async def test_the_same_input_is_always_the_same_bytes(value: Any) -> None:
     client, transport = client_of(answer(completion()), answer(completion()))
 
     for _ in range(2):
-        messages = [UserMessage(content="x"), {"role": "user", "content": "y", "later": copy.deepcopy(value)}]
+        messages: list[Message] = [UserMessage(content="x"), {"role": "user", "content": "y", "later": copy.deepcopy(value)}]
         await client.chat.completions.create(model="m", messages=messages, tools=[TOOL], seed=1)
 
     first, second = (request.body for request in transport.requests)

@@ -14,15 +14,21 @@ from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
+_OWN = frozenset({"function", "index"})
 _JOINED = ("reasoning_content", "refusal")
 
 
 class Assembly:
-    """What has come of an answer so far."""
+    """What has come of an answer so far.
 
-    __slots__ = ("_choices", "_fields", "_texts", "chunks")
+    Args:
+        expected: how many choices were asked for.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_choices", "_expected", "_fields", "_texts", "chunks")
+
+    def __init__(self, expected: int = 1) -> None:
+        self._expected = expected
         self._choices: dict[int, _Choice] = {}
         self._texts: dict[Any, list[str]] = {}  # of the choices whose text has begun
         self._fields: dict[str, Any] = {}
@@ -31,8 +37,9 @@ class Assembly:
 
     @property
     def finished(self) -> bool:
-        """Whether every choice that began has a finish reason."""
-        return bool(self._choices) and all(choice.finish_reason is not None for choice in self._choices.values())
+        """Whether every choice has a finish reason."""
+        finished = [choice.finish_reason is not None for choice in self._choices.values()]
+        return len(finished) >= self._expected and all(finished)
 
     @property
     def usage(self) -> Any:
@@ -211,11 +218,13 @@ class _Calls:
     def _continued(self, given: dict[str, Any], index: int | None) -> _Call | None:
         """The call that this fragment goes on with, or None if it opens one."""
         identity = given.get("id")
-        if identity and index is None:
-            return next((call for call in self.calls if call.fields.get("id") == identity), None)
+        if identity:
+            known = next((call for call in self.calls if call.fields.get("id") == identity), None)
+            if known is not None or index is None:
+                return known
         last = self.calls[-1] if self.calls else None
         call = last if index is None else self.by_index.get(index)
-        return None if call is None or call.ended_by(given) else call
+        return None if call is None or call.ended_by(given, whole=index is None) else call
 
 
 class _Call:
@@ -231,7 +240,7 @@ class _Call:
     def add(self, fragment: dict[str, Any]) -> None:
         function = fragment.get("function")
         self.fields.update(
-            {key: value for key, value in fragment.items() if value is not None and key not in {"function", "index"}}
+            {key: value for key, value in fragment.items() if value is not None and value != "" and key not in _OWN}
         )
         if isinstance(function, Model):
             name = function.get("name")
@@ -241,15 +250,19 @@ class _Call:
             if arguments is not None:
                 self.arguments.append(arguments if isinstance(arguments, str) else json.dumps(plain(arguments)))
 
-    def ended_by(self, fragment: dict[str, Any]) -> bool:
-        """Whether a fragment that could go on with this call belongs to another."""
+    def ended_by(self, fragment: dict[str, Any], *, whole: bool) -> bool:
+        """Whether a fragment that could go on with this call belongs to another.
+
+        Fragments without an index are `whole` calls: their arguments, if only an empty text, came with their name.
+        """
         identity = fragment.get("id")
         if identity:
             return bool(self.fields.get("id", identity) != identity)
         function = fragment.get("function")
         name = function.get("name") if isinstance(function, Model) else None
         # A name never follows arguments, unless a server repeats it on every fragment.
-        return bool(name and any(self.arguments)) and (name != self.name or self._complete())
+        begun = bool(self.arguments) if whole else any(self.arguments)
+        return bool(name and begun) and (name != self.name or self._complete())
 
     def _complete(self) -> bool:
         try:

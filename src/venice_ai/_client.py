@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from ._config import DEFAULT_TIMEOUT, KEY_VARIABLE, Timeout, check_headers, resolve_base_url, resolve_key, timeout_for
 from ._transport import Request
@@ -166,6 +166,9 @@ class VeniceClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
 
     def __repr__(self) -> str:
         key = "with a key" if self._api_key else "without a key"

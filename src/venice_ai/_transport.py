@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ._config import Timeout
 
@@ -42,6 +42,9 @@ class Request:
         """Whether the body of the reply is read piece by piece."""
         self.deadline_seconds: float | None = None
         """What is left of the whole call's deadline when the request is sent."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a request holds a key and cannot be pickled")
 
     def __repr__(self) -> str:
         # The body holds the prompt and some headers hold keys: neither belongs in a log.

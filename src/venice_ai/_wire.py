@@ -6,8 +6,10 @@ What we send is checked here, once, against `types/api/params.py`. What we recei
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from inspect import isroutine
+from math import isfinite
 from typing import Any, cast
 from warnings import warn
 
@@ -40,8 +42,11 @@ def chat_body(*, model: str, messages: Iterable[Message], stream: bool, params: 
     """
     if "max_tokens" in params:
         raise TypeError("max_tokens is not a parameter; use max_completion_tokens, which also counts reasoning tokens")
-    body: dict[str, Any] = {"model": _model(model), "messages": _messages(messages)}
-    given = {name: _parameter(name, value) for name, value in params.items() if value is not None}
+    try:
+        body: dict[str, Any] = {"model": _model(model), "messages": _messages(messages)}
+        given = {name: _parameter(name, value) for name, value in params.items() if value is not None}
+    except RecursionError:
+        raise InvalidRequestError("the request cannot be written as JSON: something in it holds itself") from None
     if known := {name: value for name, value in given.items() if name in _KNOWN}:
         _check_params(known)
     if stream:
@@ -113,9 +118,23 @@ def _parameter(name: str, value: Any) -> Any:
         from ._schema import response_format
 
         return response_format(value)
-    if name == "tools" and any(callable(tool) and not isinstance(tool, Model) for tool in value):
+    if name == "tools" and isinstance(value, (list, tuple)) and any(map(isroutine, cast("list[Any]", value))):
         raise InvalidRequestError("tools holds a function; make it a Tool with tool_from_function(...)")
-    return plain(value)
+    copy = plain(value)
+    _refuse_endless(name, copy)
+    return copy
+
+
+def _refuse_endless(name: str, value: Any) -> None:
+    """JSON has no infinity and no not-a-number, and null would mean something else."""
+    if isinstance(value, float) and not isfinite(value):
+        raise InvalidRequestError(f"{name}={value!r} is not allowed: JSON has no such number")
+    if isinstance(value, dict):
+        for key, inner in cast("dict[str, Any]", value).items():
+            _refuse_endless(f"{name}.{key}", inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(cast("list[Any]", value)):
+            _refuse_endless(f"{name}.{index}", inner)
 
 
 def _check_params(params: dict[str, Any]) -> None:
@@ -129,7 +148,9 @@ def _check_params(params: dict[str, Any]) -> None:
         ) from None
     for index, tool in enumerate(params.get("tools") or ()):
         if "function" not in tool and tool.get("type") not in {"web_search", "x_search"}:
-            raise InvalidRequestError(f'tools.{index} has no "function": {{"type": "function", "function": {{"name": ...}}}}')
+            raise InvalidRequestError(
+                f'tools.{index}={tool!r:.100} is not allowed: expected {{"type": "function", "function": {{"name": ...}}}}'
+            )
     for name in params.get("venice_parameters", {}).keys() - VeniceSwitches.__annotations__.keys():
         # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
         if close := get_close_matches(str(name), VeniceSwitches.__annotations__, n=1, cutoff=0.8):
@@ -153,15 +174,27 @@ def _at(value: Any, path: list[str]) -> Any:
 
 
 def _allowed(kind: Any, path: list[str]) -> str:
-    """The values that are allowed at a path, where they can be counted."""
+    """The values, or the range, that are allowed at a path; nothing where the reason says it all."""
     (schema,), definitions = msgspec.json.schema_components([kind])
-    nodes = [schema]
-    for step in [*path, None]:
-        nodes = [inner for node in nodes for inner in _alternatives(node, definitions)]
-        if step is not None:
-            nodes = [inner for node in nodes for inner in _inside(node, step)]
-    values = [value for node in nodes for value in node.get("enum", [])]
-    return f"; one of {', '.join(map(repr, values))}" if values else ""
+    nodes = _alternatives(schema, definitions)
+    for step in path:
+        nodes = [found for node in nodes for inner in _inside(node, step) for found in _alternatives(inner, definitions)]
+    if values := [value for node in nodes for value in node.get("enum", [])]:
+        return f"; one of {', '.join(map(repr, values))}"
+    bounds = [bound for node in nodes for bound in _bounds(node)]
+    return f"; allowed is {' or '.join(bounds)}" if bounds else ""
+
+
+def _bounds(node: dict[str, Any]) -> Iterator[str]:
+    for least, most, unit in (
+        ("minimum", "maximum", ""),
+        ("minItems", "maxItems", " items"),
+        ("minLength", "maxLength", " characters"),
+    ):
+        if least in node:
+            yield f"{node[least]:g} to {node[most]:g}{unit}" if most in node else f"{node[least]:g}{unit} or more"
+        elif most in node:
+            yield f"up to {node[most]:g}{unit}"
 
 
 def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:

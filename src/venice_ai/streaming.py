@@ -27,7 +27,7 @@ from .exceptions import (
     StreamInterruptedError,
     StreamTimeoutError,
 )
-from .types.api.chat import ChatCompletionResponse, ChatUsage
+from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Reading:
     Args:
         reply: the open reply.
         meta: what is known of it; the time to the first chunk is added.
+        choices: how many answers were asked for.
         every_chunk: also yield chunks without choices, which carry usage.
         watch_progress: tell the reply's `progress` clock of content.
         now: the clock.
@@ -53,6 +54,7 @@ class Reading:
         reply: Reply,
         meta: ResponseMeta,
         *,
+        choices: int,
         every_chunk: bool,
         watch_progress: bool,
         now: Callable[[], float],
@@ -60,11 +62,12 @@ class Reading:
     ) -> None:
         self.reply = reply
         self.meta = meta
-        self.assembly = Assembly()
+        self.assembly = Assembly(choices)
         self.ended = False
         self.complete = False
         self.left = False
-        self.started = False
+        self.handed_out = False
+        self._at_end = False
         self.error: APIError | None = None
         self._every_chunk = every_chunk
         self._watch_progress = watch_progress
@@ -77,9 +80,8 @@ class Reading:
         _wire.attach(response, self.meta)
         return response
 
-    async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+    async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901  # the hot path, spelled out
         """The chunks, until the one end that the stream has."""
-        self.started = True
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
         decode, add = _wire.chunk, self.assembly.add
         try:
@@ -92,6 +94,8 @@ class Reading:
                     try:
                         chunk = decode(event)
                     except ValueError as error:
+                        if self._at_end and self.assembly.finished:
+                            break  # half of a last event, after the answer was complete
                         raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
                     if isinstance(chunk, dict):
                         raise self._reported(chunk)
@@ -130,6 +134,7 @@ class Reading:
             # The answer itself is complete once every choice has its finish reason.
             if not self.assembly.finished:
                 raise self.interrupted(error.message, error) from error
+        self._at_end = True
         yield parser.finish()
 
     def _close_at_eof(self) -> None:
@@ -163,10 +168,12 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
         self.reading = reading
         self._chunks = self.reading.chunks()
 
-    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:  # noqa: PYI034  # one layer less for each chunk
+        self.reading.handed_out = True
         return self._chunks
 
     async def __anext__(self) -> ChatCompletionChunk:
+        self.reading.handed_out = True
         return await anext(self._chunks)
 
     async def aclose(self) -> None:
@@ -177,8 +184,8 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
             await self._chunks.aclose()
 
     def __del__(self) -> None:
-        # Once it runs, the generator looks after itself: a loop may hold it alone.
-        if not self.reading.started and not self.reading.ended:
+        # Once it is handed out, the generator looks after itself: a loop may hold it alone.
+        if not self.reading.handed_out and not self.reading.ended:
             self.reading.drop()
 
 
@@ -219,6 +226,23 @@ class Stream(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+class ModelStream(Stream[T]):
+    """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
+
+    def __init__(self, source: ChunkSource, factory: Callable[..., T], *, client: VeniceClient | None = None) -> None:
+        super().__init__(cast("AsyncIterator[T]", source), client=client)
+        self._source = source
+        self._factory = factory
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        super().__aiter__()
+        return self._made(aiter(self._source))
+
+    async def _made(self, chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[T, None]:
+        async for chunk in chunks:
+            yield self._factory(**chunk.model_dump())
 
 
 class ChatStream(Stream[ChatCompletionChunk]):
@@ -276,6 +300,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
 async def _texts(chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[str, None]:
     async for chunk in chunks:
         for choice in chunk.choices:
-            text = choice.delta.content if isinstance(choice, ChatChunkChoice) else None
-            if text and isinstance(text, str):
+            content = choice.delta.content if isinstance(choice, ChatChunkChoice) else None
+            text = content if isinstance(content, str) else content_text(content)
+            if text:
                 yield text

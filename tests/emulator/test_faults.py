@@ -39,6 +39,16 @@ async def clean(ask: Asker, emulator: Emulator, step: Step) -> Got:
     return await ask(STREAM)
 
 
+def call_fragments(got: Got) -> list[dict[str, Any]]:
+    """The pieces of tool calls in a stream."""
+    found: list[dict[str, Any]] = []
+    for chunk in got.chunks:
+        for choice in chunk["choices"]:
+            calls: list[dict[str, Any]] | None = choice["delta"].get("tool_calls")
+            found += calls or []
+    return found
+
+
 async def test_a_text_in_its_deltas(emulator: Emulator, ask_both: Asker) -> None:
     emulator.script(text("naïve 🙂", deltas=["na", "ïve", " 🙂"]))
     got = await ask_both(STREAM)
@@ -259,9 +269,7 @@ async def test_a_tool_call(emulator: Emulator, ask_both: Asker) -> None:
 async def test_the_index_of_tool_calls(emulator: Emulator, ask_both: Asker, index: Any, indexes: set[Any]) -> None:
     emulator.script(tool_calls(("add", {"a": 1}), ("sub", "not JSON"), call_index=index))
     got = await ask_both(STREAM)
-    fragments = [
-        call for chunk in got.chunks for choice in chunk["choices"] for call in choice["delta"].get("tool_calls") or []
-    ]
+    fragments = call_fragments(got)
     assert {fragment.get("index") for fragment in fragments} == indexes
     assert [fragment["id"] is not None for fragment in fragments].count(True) == 2
     assert "".join(fragment["function"]["arguments"] for fragment in fragments) == '{"a": 1}not JSON'

@@ -11,17 +11,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 _ROOT = Path(__file__).parents[2] / ".interop"
 _CLIENTS = Path(__file__).parent / "clients"
 _INSTALL_SECONDS = 600.0
-_RUN_SECONDS = 60.0
+_ANSWER_SECONDS = 60.0
 _FOREIGN = ("PYTHON", "VENICE_", "OPENAI_", "LLM_", "LLMOCK_", "AIMOCK_", "NODE_", "SCHEMATHESIS_", "HYPOTHESIS_")
 
 
@@ -35,20 +38,53 @@ class PythonEnvironment:
         """The path of a command that was installed; `python` is one of them."""
         return str(_programs(self.folder) / name)
 
-    def ask(self, script: str, settings: Mapping[str, str] | None = None, **question: Any) -> Any:
-        """What a script of `clients/` answers to a question: both are JSON. `settings` are environment variables."""
-        done = subprocess.run(
-            [self.command("python"), str(_CLIENTS / script)],
-            input=json.dumps(question),
-            capture_output=True,
-            encoding="utf-8",
-            timeout=_RUN_SECONDS,
-            env=environment(settings),
-            cwd=self.folder,
-            check=False,
-        )
-        assert done.returncode == 0, f"{script} failed:\n{done.stderr}\n{done.stdout}"
-        return json.loads(done.stdout)
+    @contextmanager
+    def running(self, script: str, settings: Mapping[str, str] | None = None) -> Generator[Script]:
+        """A script of `clients/` that waits for questions. `settings` are environment variables."""
+        with (
+            tempfile.TemporaryFile() as complaints,
+            subprocess.Popen(
+                [self.command("python"), str(_CLIENTS / script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                encoding="utf-8",
+                env=environment(settings),
+                cwd=self.folder,
+            ) as process,
+        ):
+            try:
+                yield Script(process, complaints)
+            finally:
+                process.kill()
+
+
+class Script:
+    """A script that was started, in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], complaints: IO[bytes]) -> None:
+        self._process = process
+        self._complaints = complaints
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        """What a scenario of the script returns."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        watchdog = threading.Timer(_ANSWER_SECONDS, process.kill)
+        watchdog.start()
+        try:
+            process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        finally:
+            watchdog.cancel()
+        if not line:
+            self._complaints.seek(0)
+            pytest.fail(f"{do}: the script ended or took too long\n{self._complaints.read().decode()[-4000:]}", pytrace=False)
+        reply = json.loads(line)
+        assert "failed" not in reply, f"{do}: {reply['failed']}"
+        return reply["answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +143,7 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
-def _once(folder: Path, wanted: list[str], make: Any) -> None:
+def _once(folder: Path, wanted: list[str], make: Callable[[], None]) -> None:
     stamp = folder / ".ready"
     if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == wanted:
         return

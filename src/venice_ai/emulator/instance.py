@@ -65,7 +65,9 @@ def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> A
     """
     try:
         return _Maker(schema, salt, hints or Hints()).make(schema, "$", 0)
-    except (RecursionError, TypeError, AttributeError, OverflowError, ArithmeticError, KeyError) as error:
+    except Unsatisfiable:
+        raise
+    except (RecursionError, TypeError, AttributeError, ArithmeticError, LookupError, ValueError) as error:
         # A schema that is none: strings where numbers belong, and the like.
         raise Unsatisfiable(f"the schema cannot be read: {error}") from error
 
@@ -85,7 +87,9 @@ class _Maker:
             raise Unsatisfiable(f"{path}: nothing is allowed here")
         if schema is True:
             return {}
-        plain = self._flat(schema, path)
+        if not isinstance(schema, dict):
+            raise Unsatisfiable(f"{path}: this is no schema")
+        plain = self._flat(cast("Schema", schema), path)
         if "const" in plain:
             return plain["const"]
         if "enum" in plain:
@@ -334,11 +338,20 @@ def _merged(first: Schema, second: Schema) -> dict[str, Any]:
     return merged
 
 
-def _bounds(schema: dict[str, Any]) -> tuple[float | None, float | None]:
+def _limits(schema: Schema) -> tuple[Any, Any, Any, Any]:
+    """The bounds of a number: from, above, to, below. OpenAPI 3.0 has true and false for the open ones."""
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    if above is True or below is True:  # as OpenAPI 3.0 has it
-        above, below = (low if above is True else None), (high if below is True else None)
+    return (
+        None if above is True else low,
+        low if above is True else None if above is False else above,
+        None if below is True else high,
+        high if below is True else None if below is False else below,
+    )
+
+
+def _bounds(schema: Schema) -> tuple[float | None, float | None]:
+    low, above, high, below = _limits(schema)
     return max(_numbers(low, above), default=None), min(_numbers(high, below), default=None)
 
 
@@ -346,12 +359,15 @@ def _numbers(*values: Any) -> list[float]:
     return [value for value in values if _TYPES["number"](value)]
 
 
-def _fits_number(number: float, schema: dict[str, Any], step: float | None) -> bool:
-    low, high = _bounds(schema)
-    inside = (low is None or number >= low) and (high is None or number <= high)
-    open_ends = (schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum"))
-    at_edge = any(edge is not None for edge in open_ends) and number in {low, high}
-    return inside and not at_edge and (step is None or (number / step).is_integer())
+def _fits_number(number: float, schema: Schema, step: float | None) -> bool:
+    low, above, high, below = _limits(schema)
+    return (
+        (low is None or number >= low)
+        and (above is None or number > above)
+        and (high is None or number <= high)
+        and (below is None or number < below)
+        and (step is None or (number / step).is_integer())
+    )
 
 
 def _spread(

@@ -131,7 +131,11 @@ async def _closed(close: Any) -> None:
 def _incoming(request: Request) -> Incoming:
     parts = urlsplit(request.url)
     return Incoming(
-        request.method, parts.path, dict(parse_qsl(parts.query)), Headers(request.headers.items()), request.body or b""
+        request.method,
+        parts.path,
+        dict(parse_qsl(parts.query, keep_blank_values=True)),
+        Headers(request.headers.items()),
+        request.body or b"",
     )
 
 

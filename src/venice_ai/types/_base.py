@@ -61,7 +61,7 @@ def fixed(function: Callable[P, R]) -> Callable[P, R]:
 class Model:
     """A typed view over one JSON object: attributes and items are the same values, and unknown ones are kept.
 
-    Construct it with keywords, or from JSON with `model_validate`. A declared field that is absent reads as `None`
+    Construct it with keywords (None is the same as not given), or from JSON with `model_validate`. A declared field that is absent reads as `None`
     (or the default it declares). Instances compare, copy, deep-copy and pickle by their content, and can be fields of
     pydantic models.
     """
@@ -78,7 +78,8 @@ class Model:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = [name for name in cls.__dict__.get("__annotations__", ()) if not name.startswith("_")]  # noqa: RUF063  # inspect is slow to import
+        annotations = cls.__dict__.get("__annotations__", ())  # noqa: RUF063  # inspect is slow to import
+        own = [name for name in annotations if not name.startswith("_")]
         declared = {name: cls.__dict__[name] for name in own if name in cls.__dict__}
         cls._fields = cls._fields.union(own)
         cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
@@ -92,7 +93,8 @@ class Model:
         vars(self).update(cls._constants)
         for name, value in data.items():
             kind = cls._nested.get(name)
-            vars(self)[name] = value if kind is None else _view(kind, _copied(value))
+            if value is not None:
+                vars(self)[name] = value if kind is None else _view(kind, _copied(value))
 
     @classmethod
     def _adopt(cls, data: dict[str, Any]) -> Self:

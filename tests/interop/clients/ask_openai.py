@@ -1,4 +1,4 @@
-"""`openai` asks a server. Runs where `openai` is installed, not in this project's environment."""
+"""`openai` asks a server. Runs where that package is installed."""
 
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false
@@ -13,13 +13,13 @@ from asked import answer
 from pydantic import BaseModel
 
 
-def client(base_url: str, key: str = "any", **settings: Any) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, **settings)
+def client(base_url: str, key: str = "any", retries: int = 0, **settings: Any) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=retries, **settings)
 
 
-async def create(base_url: str, **request: Any) -> Any:
+async def create(base_url: str, retries: int = 0, **request: Any) -> Any:
     """A whole answer."""
-    async with client(base_url) as venice:
+    async with client(base_url, retries=retries) as venice:
         return (await venice.chat.completions.create(**request)).model_dump(mode="json")
 
 
@@ -98,6 +98,4 @@ async def error(base_url: str, key: str = "any", **request: Any) -> Any:
 
 
 if __name__ == "__main__":
-    answer({
-        scenario.__name__: scenario for scenario in (create, stream, assembled, tool_round, parse, models, error)
-    })
+    answer(create, stream, assembled, tool_round, parse, models, error)

@@ -1,15 +1,26 @@
-"""How the scripts of this folder are asked: a JSON object on standard input, a JSON value on standard output."""
+"""How the scripts of this folder are asked: each line of standard input is a question, answered by a line on standard output.
+
+Both are JSON. The member `do` of a question names a scenario, the rest are its arguments. The answer is `{"answer": ...}`,
+or `{"failed": traceback}`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 
-def answer(scenarios: dict[str, Callable[..., Awaitable[Any]]]) -> None:
-    """Runs the scenario that `do` names with the rest of the question, and prints what it returns."""
-    question = json.load(sys.stdin)
-    print(json.dumps(asyncio.run(scenarios[question.pop("do")](**question))))
+def answer(*scenarios: Callable[..., Awaitable[Any]]) -> None:
+    """Answers questions until there are no more."""
+    by_name = {scenario.__name__: scenario for scenario in scenarios}
+    for line in sys.stdin:
+        question = json.loads(line)
+        try:
+            reply = {"answer": asyncio.run(by_name[question.pop("do")](**question))}
+        except Exception:  # the test that asked is told
+            reply = {"failed": traceback.format_exc()}
+        print(json.dumps(reply), flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from ..._config import Timeout
@@ -12,12 +12,13 @@ from ..._transport import Request
 from ..._wire import chat_body, completion, encode, unusable
 from ...costs import ChatCostEstimate, estimate_chat_cost
 from ...exceptions import InvalidRequestError
-from ...streaming import ChatStream, ChunkSource, Reading, Stream
+from ...streaming import ChatStream, ChunkSource, ModelStream, Reading
 from ...types.api.chat import ChatCompletionResponse, Message
 from ...types.api.params import ChatParams
 
 if TYPE_CHECKING:
     from ..._client import VeniceClient
+    from ...types.api.params import OnlyForMypy
 
 _PATH = "/chat/completions"
 
@@ -75,6 +76,10 @@ class ChatCompletions(APIResource["VeniceClient"]):
         extra_headers: Mapping[str, str] | None = None,
         **params: Unpack[ChatParams],
     ) -> ChatCompletionResponse | ChatStream: ...
+    @overload
+    async def create(
+        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: bool = ..., **params: Any
+    ) -> Any: ...
     async def create(
         self,
         *,
@@ -122,16 +127,19 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         Source: https://docs.venice.ai/api-reference/endpoint/chat/completions
         """
+        if not isinstance(stream, bool):
+            raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
         request = self._request(model, messages, stream, e2ee, timeout, extra_headers, params)
         if not stream:
             answer = await self._client.caller.call(request)
             return completion(answer.body, answer.meta)
-        source = await self._open(request, every_chunk=params.get("stream_options") is not None)
+        source = await self._open(request, choices=params.get("n") or 1, every_chunk=params.get("stream_options") is not None)
         if wrap is not None:
             return wrap(source, self._client)
         return ChatStream(source, client=self._client)
 
+    @overload
     async def stream(
         self,
         *,
@@ -141,6 +149,18 @@ class ChatCompletions(APIResource["VeniceClient"]):
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         **params: Unpack[ChatParams],
+    ) -> ChatStream: ...
+    @overload
+    async def stream(self: OnlyForMypy, *, model: str, messages: Iterable[Message], **params: Any) -> ChatStream: ...
+    async def stream(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        e2ee: bool = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        **params: Any,
     ) -> ChatStream:
         """The same as `create(stream=True)`: a stream whose request has been accepted.
 
@@ -161,8 +181,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         Raises:
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
-        arguments = cast("dict[str, Any]", params)
-        arguments.pop("stream", None)
+        params.pop("stream", None)
         return cast(
             "ChatStream",
             await self.create(
@@ -172,7 +191,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 e2ee=e2ee,
                 timeout=timeout,
                 extra_headers=extra_headers,
-                **arguments,
+                **params,
             ),
         )
 
@@ -223,7 +242,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             needs_key=True,
         )
 
-    async def _open(self, request: Request, *, every_chunk: bool) -> ChunkSource:
+    async def _open(self, request: Request, *, choices: int, every_chunk: bool) -> ChunkSource:
         caller = self._client.caller
         sent = caller.clock.now()
         answer = await caller.call(request)
@@ -237,6 +256,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         reading = Reading(
             answer.reply,
             answer.meta,
+            choices=choices,
             every_chunk=every_chunk,
             watch_progress=request.timeout.progress is not None,
             now=caller.clock.now,
@@ -277,15 +297,4 @@ def _stream_factory(stream_cls: Callable[..., Any]) -> Callable[[Any, VeniceClie
             f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
         )
 
-    def of_chunks(source: Any, client: VeniceClient) -> Any:
-        return Stream(_converted(source, stream_cls), client=client)
-
-    return of_chunks
-
-
-async def _converted(source: ChunkSource, chunk_class: Callable[..., Any]) -> AsyncGenerator[Any, None]:
-    try:
-        async for chunk in source:
-            yield chunk_class(**chunk.model_dump())
-    finally:
-        await source.aclose()
+    return lambda source, client: ModelStream(source, stream_cls, client=client)

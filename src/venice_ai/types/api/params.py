@@ -11,7 +11,7 @@ Keys that are not listed travel to the server untouched, in the request and in e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Never, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from typing_extensions import TypedDict
@@ -126,13 +126,15 @@ if TYPE_CHECKING:
     ReasoningLike: TypeAlias = chat.ReasoningConfig | Reasoning | Mapping[str, Any]
     StreamOptionsLike: TypeAlias = chat.StreamOptions | StreamSwitches | Mapping[str, Any]
     ToolsLike: TypeAlias = Sequence[chat.Tool | ToolObject | Mapping[str, Any]]
-    ToolChoiceLike: TypeAlias = str | chat.SpecificToolChoice | FunctionChoice | Mapping[str, Any]
+    ToolChoiceLike: TypeAlias = (
+        Literal["none", "auto", "required"] | chat.SpecificToolChoice | FunctionChoice | Mapping[str, Any]
+    )
     FormatLike: TypeAlias = (
         chat.JSONSchemaFormat | chat.JSONObjectFormat | chat.TextResponseFormat | type[BaseModel] | Mapping[str, Any]
     )
     TextLike: TypeAlias = TextSwitches | Mapping[str, Any]
     FallbacksLike: TypeAlias = Sequence[Fallback | Mapping[str, Any]]
-    MetadataLike: TypeAlias = Mapping[str, str]
+    MetadataLike: TypeAlias = Mapping[str, Any]
     Strings: TypeAlias = Sequence[str]
     Integers: TypeAlias = Sequence[int]
 else:
@@ -140,11 +142,11 @@ else:
     ReasoningLike = Reasoning
     StreamOptionsLike = StreamSwitches
     ToolsLike = list[ToolObject]
-    ToolChoiceLike = str | FunctionChoice
+    ToolChoiceLike = Literal["none", "auto", "required"] | FunctionChoice
     FormatLike = TextFormat | ObjectFormat | SchemaFormat
     TextLike = TextSwitches
     FallbacksLike = Annotated[list[Fallback], Meta(max_length=10)]
-    MetadataLike = dict[str, str]
+    MetadataLike = dict[str, Any]
     Strings = list[str]
     Integers = list[int]
 
@@ -209,7 +211,7 @@ class ChatParams(TypedDict, total=False, extra_items=Any):  # type: ignore[call-
     include: Strings | None
     """Accepted for compatibility."""
     metadata: MetadataLike | None
-    """Accepted for compatibility; texts only."""
+    """Accepted for compatibility; Venice wants texts as values."""
     user: str | None
     """Your end user; discarded by Venice."""
     fallbacks: FallbacksLike | None
@@ -218,6 +220,17 @@ class ChatParams(TypedDict, total=False, extra_items=Any):  # type: ignore[call-
     """Venice's own switches."""
     stream_options: StreamOptionsLike | None
     """`{"include_usage": bool}`; usage is asked for unless this is given."""
+
+
+if TYPE_CHECKING:
+    import os
+
+    # mypy does not know extra items yet, so a further overload, for it alone, takes keywords that are not listed. pyright and
+    # ty see that this name is never anything else; they take such keywords anyhow, and go on checking the listed ones.
+    if os.name == "mypy":
+        OnlyForMypy = Any
+    else:
+        OnlyForMypy = Never  # type: ignore[misc]
 
 
 # -- messages ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,242 @@
+"""JSON that fits a schema."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from venice_ai.emulator.instance import Hints, Unsatisfiable, instance
+from venice_ai.emulator.pattern import match
+
+Schemas = st.SearchStrategy[dict[str, Any]]
+
+
+def fits(schema: Any, value: Any) -> bool:
+    validator: Any = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return validator.is_valid(value)  # type: ignore[no-any-return]  # jsonschema says bool, but not to type checkers
+
+
+def bounds(low: str, high: str, least: int, most: int) -> st.SearchStrategy[dict[str, int]]:
+    """Two keywords, in order, each of which may be missing."""
+    pairs = st.tuples(st.integers(least, most), st.integers(least, most)).map(sorted)
+    both = pairs.map(lambda pair: {low: pair[0], high: pair[1]})
+    neither = st.just(dict[str, int]())
+    return st.one_of(neither, both, both.map(lambda two: {low: two[low]}), both.map(lambda two: {high: two[high]}))
+
+
+STRINGS = bounds("minLength", "maxLength", 0, 40).map(lambda limits: {"type": "string", **limits})
+FORMATS = st.sampled_from(["date", "time", "date-time", "uuid", "email", "uri", "ipv4", "ipv6"]).map(
+    lambda form: {"type": "string", "format": form}
+)
+PATTERNS = st.sampled_from(
+    [r"^\d{3}-\d{4}$", r"^[A-Z]{2,5}$", "^(red|green)$", r"^#[0-9a-f]{6}$", r"\w+@\w+\.com", "^a*b+c?$"]
+).map(lambda pattern: {"type": "string", "pattern": pattern})
+INTEGERS = bounds("minimum", "maximum", -1_000, 1_000).map(lambda limits: {"type": "integer", **limits})
+MULTIPLES = st.integers(1, 50).map(lambda step: {"type": "integer", "multipleOf": step, "minimum": -7, "maximum": 2_000})
+NUMBERS = bounds("minimum", "maximum", -50, 50).map(lambda limits: {"type": "number", **limits})
+OPEN_NUMBERS = st.integers(-50, 50).map(lambda low: {"type": "number", "exclusiveMinimum": low, "exclusiveMaximum": low + 1})
+CONSTANTS = st.one_of(
+    st.lists(st.one_of(st.none(), st.booleans(), st.integers(), st.text()), min_size=1).map(lambda values: {"enum": values}),
+    st.one_of(st.none(), st.text(), st.integers()).map(lambda value: {"const": value}),
+    st.sampled_from([{"type": "boolean"}, {"type": "null"}, {}, {"type": ["string", "null"]}]),
+)
+LEAVES: Schemas = st.one_of(STRINGS, FORMATS, PATTERNS, INTEGERS, MULTIPLES, NUMBERS, OPEN_NUMBERS, CONSTANTS)
+NAMES = st.sampled_from(["name", "city", "a", "b", "c/d", "e~f"])
+
+
+def objects(inner: Schemas) -> Schemas:
+    def build(properties: dict[str, Any], required: set[str], closed: bool) -> dict[str, Any]:
+        needed = sorted(required & properties.keys() if closed else required)
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": needed,
+            **({"additionalProperties": False} if closed else {}),
+        }
+
+    return st.builds(build, st.dictionaries(NAMES, inner, max_size=4), st.sets(NAMES, max_size=3), st.booleans())
+
+
+def array(items: dict[str, Any], limits: dict[str, int]) -> dict[str, Any]:
+    return {"type": "array", "items": items, **limits}
+
+
+def arrays(inner: Schemas) -> Schemas:
+    plain = st.builds(array, inner, bounds("minItems", "maxItems", 0, 5))
+    tuples = st.lists(inner, max_size=3).map(lambda heads: {"type": "array", "prefixItems": heads, "items": False})
+    return st.one_of(plain, tuples)
+
+
+def unions(inner: Schemas) -> Schemas:
+    options = st.lists(inner, min_size=1, max_size=3)
+    return st.one_of(options.map(lambda given: {"anyOf": given}), inner.map(lambda given: {"anyOf": [given, {"type": "null"}]}))
+
+
+ANY: Schemas = st.recursive(LEAVES, lambda inner: st.one_of(objects(inner), arrays(inner), unions(inner)), max_leaves=12)
+
+
+@given(schema=ANY, salt=st.integers(0, 5))
+def test_an_instance_fits(schema: dict[str, Any], salt: int) -> None:
+    value = instance(schema, salt=salt)
+    assert fits(schema, json.loads(json.dumps(value))), value
+
+
+@given(schema=ANY, text=st.text())
+def test_hints_do_not_spoil_it(schema: dict[str, Any], text: str) -> None:
+    assert fits(schema, instance(schema, hints=Hints(text + ' Marco Polo said "x" 3 times, and 2.5 times more')))
+
+
+@given(schema=ANY)
+def test_the_same_schema_has_the_same_instance(schema: dict[str, Any]) -> None:
+    assert instance(schema, salt="a") == instance(schema, salt="a")
+
+
+TREE = {
+    "$defs": {
+        "node": {
+            "type": "object",
+            "properties": {
+                "value": {"type": "integer"},
+                "children": {"type": "array", "items": {"$ref": "#/$defs/node"}},
+                "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]},
+            },
+            "required": ["value", "children", "next"],
+            "additionalProperties": False,
+        }
+    },
+    "$ref": "#/$defs/node",
+}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param(TREE, id="a tree"),
+        pytest.param(
+            {"anyOf": [{"type": "array", "items": {"$ref": "#"}}, {"type": "null"}]}, id="a list of itself or nothing"
+        ),
+        pytest.param({"type": "object", "properties": {"self": {"$ref": "#"}}}, id="an optional self"),
+        pytest.param(
+            {"$defs": {"a/b": {"const": 1}}, "properties": {"x": {"$ref": "#/$defs/a~1b"}}, "required": ["x"]},
+            id="an escaped name",
+        ),
+        pytest.param({"$defs": {"a": {"type": "string"}}, "$ref": "#/$defs/a", "maxLength": 3}, id="a reference with more"),
+        pytest.param({"allOf": [{"type": "string", "minLength": 3}, {"maxLength": 4}]}, id="allOf"),
+        pytest.param(
+            {
+                "allOf": [
+                    {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
+                    {"properties": {"b": {"type": "string"}}, "required": ["b"]},
+                ]
+            },
+            id="allOf objects",
+        ),
+        pytest.param(
+            {
+                "oneOf": [
+                    {
+                        "type": "object",
+                        "properties": {"kind": {"const": kind}},
+                        "required": ["kind"],
+                        "additionalProperties": False,
+                    }
+                    for kind in ("cat", "dog")
+                ]
+            },
+            id="a tagged union",
+        ),
+        pytest.param({"type": "array", "items": {"type": "integer"}, "uniqueItems": True, "minItems": 5}, id="unique items"),
+        pytest.param({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True, "minItems": 3}, id="all of an enum"),
+        pytest.param({"type": "object", "minProperties": 3}, id="at least three properties"),
+        pytest.param(
+            {"type": "object", "properties": {"a": {}, "b": {}}, "maxProperties": 1, "required": ["b"]}, id="at most one"
+        ),
+        pytest.param({"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1}, id="a mapping"),
+        pytest.param({"type": "integer", "exclusiveMinimum": 5, "maximum": 6}, id="one integer"),
+        pytest.param({"type": "number", "multipleOf": 0.01, "minimum": 1, "maximum": 2}, id="cents"),
+        pytest.param({"type": "string", "pattern": "^[a-z]+$", "minLength": 12}, id="a long match"),
+        pytest.param({"type": ["integer", "string"], "enum": ["a", None, 3.5]}, id="an enum of several types"),
+        pytest.param({"minimum": 3}, id="no type"),
+        pytest.param(True, id="anything"),
+    ],
+)
+@pytest.mark.parametrize("salt", range(5))
+def test_schemas_worth_a_name(schema: Any, salt: int) -> None:
+    assert fits(schema, instance(schema, salt=salt))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param(False, id="nothing"),
+        pytest.param({"type": "integer", "minimum": 5, "maximum": 4}, id="no such number"),
+        pytest.param({"type": "string", "minLength": 5, "maxLength": 4}, id="no such text"),
+        pytest.param({"type": "array", "items": False, "minItems": 1}, id="no such array"),
+        pytest.param({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}, id="no end"),
+        pytest.param({"$ref": "#"}, id="a circle"),
+        pytest.param({"$ref": "#/$defs/missing"}, id="a reference to nothing"),
+        pytest.param({"$ref": "https://example.org/schema"}, id="a reference to elsewhere"),
+        pytest.param({"type": "string", "pattern": r"(\w)\1"}, id="a pattern that is too hard"),
+        pytest.param({"type": "cat"}, id="an unknown type"),
+        pytest.param({"type": 5}, id="a type that is none"),
+        pytest.param({"properties": 5, "type": "object"}, id="properties that are none"),
+        pytest.param({"enum": []}, id="an empty enum"),
+        pytest.param({"anyOf": []}, id="an empty union"),
+        pytest.param(
+            {"type": "array", "items": {"const": 1}, "uniqueItems": True, "minItems": 2}, id="not enough different items"
+        ),
+        pytest.param({"type": "array", "minItems": 10**9}, id="too many items"),
+        pytest.param({"type": "string", "minLength": 10**9}, id="too long"),
+        pytest.param(None, id="null"),
+        pytest.param([1], id="a list"),
+    ],
+)
+def test_what_has_no_instance(schema: Any) -> None:
+    with pytest.raises(Unsatisfiable):
+        instance(schema)
+
+
+KEYWORDS = st.sampled_from(
+    ["type", "properties", "items", "enum", "anyOf", "allOf", "required", "minimum", "minLength", "pattern", "$ref"]
+)
+JUNK: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.sampled_from(["object", "array", "string", "number"])),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(KEYWORDS, inner)),
+    max_leaves=12,
+)
+
+
+@given(junk=st.dictionaries(KEYWORDS, JUNK))
+def test_junk_has_an_instance_or_a_clear_error(junk: Any) -> None:
+    with suppress(Unsatisfiable):
+        json.dumps(instance(junk))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("^abc$", "abc"),
+        (r"\d+", "7"),
+        ("a{3}b{2,4}", "aaabb"),
+        ("(?:x|y)z", "xz"),
+        ("(?P<n>q)", "q"),
+        ("[^a-z]", "A"),
+        ("[]x]", "]"),
+        (r"\.\/", "./"),
+        ("", ""),
+        ("(?=a)a", "a"),
+    ],
+)
+def test_patterns(pattern: str, text: str) -> None:
+    assert match(pattern) == text
+
+
+@pytest.mark.parametrize("pattern", ["(", "[", "*", "a{", r"(a)\1", "(?i)a", "\\"])
+def test_patterns_that_are_beyond_it_or_none(pattern: str) -> None:
+    assert match(pattern) in {None, "a{"}
