@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import pairwise
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import pytest
 from hypothesis import strategies as st
@@ -78,16 +78,29 @@ class ScriptedReply:
         self.closed = True
 
 
+class Attempt(NamedTuple):
+    """A request as it was at the moment it was sent."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes | None
+    deadline_seconds: float | None
+
+
 class ScriptedTransport:
     """Answers each request with the next reply of its script, or raises it; keeps the requests."""
 
     def __init__(self, *replies: ScriptedReply | BaseException) -> None:
         self.replies = list(replies)
         self.requests: list[Request] = []
+        self.attempts: list[Attempt] = []
         self.closed = 0
 
     async def send(self, request: Request) -> ScriptedReply:
         self.requests.append(request)
+        attempt = Attempt(request.method, request.url, dict(request.headers), request.body, request.deadline_seconds)
+        self.attempts.append(attempt)
         await asyncio.sleep(0)
         assert self.replies, f"a request that nobody expects: {request!r}"
         reply = self.replies.pop(0)

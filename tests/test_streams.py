@@ -537,7 +537,7 @@ async def test_several_choices_are_kept_apart_in_their_order() -> None:
 
 
 async def test_everything_that_came_is_in_the_whole() -> None:
-    one, two = ({"token": token, "logprob": -0.1, "top_logprobs": []} for token in "ab")
+    one, two = ({"token": token, "logprob": -0.1} for token in "ab")
     citations = [{"title": "T", "url": "u"}]
     events: list[dict[str, Any]] = [
         {**chunk(role="assistant", content="", reasoning_content=None), "service_tier": "default", "system_fingerprint": None},

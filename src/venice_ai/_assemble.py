@@ -51,17 +51,29 @@ class Assembly:
         self.chunks += 1
         fields = chunk.__dict__
         choices: Any = fields.get("choices")
-        # The common chunk, spelled out: one text for a choice that has begun, and nothing else. Its text is all there is to
-        # keep, so this does what the general way below would.
-        if choices.__class__ is list and len(choices) == 1 and choices[0].__class__ is ChatChunkChoice:
+        # The common chunk, spelled out because this runs for every chunk of every stream: one text for a choice that has begun,
+        # and nothing else that is new or not null. Its text is all there is to keep, so this does what the general way would.
+        if (
+            len(fields) == 5
+            and choices.__class__ is list
+            and len(choices) == 1
+            and choices[0].__class__ is ChatChunkChoice
+            and ("id" in fields and "object" in fields and "created" in fields and "model" in fields)
+        ):
             choice = choices[0].__dict__
+            size = len(choice)
             index = choice.get("index")
-            begun = self._texts.get(index) if index.__class__ is int else None
             delta: Any = choice.get("delta")
-            if begun is not None and delta.__class__ is ChatDelta and _no_more(fields, choice, delta.__dict__):
-                text = delta.content
-                if text.__class__ is str:
-                    begun.append(text)
+            if (
+                (size == 2 or (size == 4 and choice.get("finish_reason", 0) is None and choice.get("logprobs", 0) is None))
+                and index.__class__ is int
+                and index in self._texts
+                and delta.__class__ is ChatDelta
+            ):
+                given = delta.__dict__
+                text = given.get("content")
+                if text.__class__ is str and (len(given) == 1 or list(given.values()).count(None) == len(given) - 1):
+                    self._texts[index].append(text)
                     return text != ""
         return self._general(fields, choices)
 
@@ -95,17 +107,6 @@ class Assembly:
 def _is_envelope(fields: dict[str, Any]) -> bool:
     """Whether a chunk holds choices and what every chunk repeats, and nothing else."""
     return len(fields) == 5 and "id" in fields and "object" in fields and "created" in fields and "model" in fields
-
-
-def _no_more(fields: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any]) -> bool:
-    """Whether a chunk holds one content, and nothing else that was not there before or is not null."""
-    return (
-        (len(choice) == 2 or len(choice) == 2 + ("finish_reason" in choice) + ("logprobs" in choice))
-        and choice.get("finish_reason") is None
-        and choice.get("logprobs") is None
-        and (len(delta) == 1 or list(delta.values()).count(None) == len(delta) - 1)
-        and _is_envelope(fields)
-    )
 
 
 class _Choice:

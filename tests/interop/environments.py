@@ -25,6 +25,7 @@ _ROOT = Path(__file__).parents[2] / ".interop"
 _CLIENTS = Path(__file__).parent / "clients"
 _INSTALL_SECONDS = 600.0
 _ANSWER_SECONDS = 60.0
+_NOWHERE = "http://127.0.0.1:9"
 _FOREIGN = ("PYTHON", "VENICE_", "OPENAI_", "LLM_", "LLMOCK_", "AIMOCK_", "NODE_", "SCHEMATHESIS_", "HYPOTHESIS_")
 
 
@@ -127,13 +128,18 @@ def node_env(name: str, packages: Sequence[str]) -> NodeEnvironment:
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment for a foreign program: without settings that are ours, theirs, or a proxy's."""
+    """This process's environment for a foreign program.
+
+    It is without settings that are ours or theirs, and what they would send beyond this machine goes nowhere.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.upper().startswith(_FOREIGN) and not name.upper().endswith("_PROXY")
     }
-    return {**kept, "PYTHONUTF8": "1", **(settings or {})}
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _NOWHERE)
+    excepted = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
+    return {**kept, **proxies, **excepted, "PYTHONUTF8": "1", **(settings or {})}
 
 
 def missing(what: str) -> None:

@@ -35,6 +35,7 @@ class WireParams(TypedDict, total=False):
     stream: bool
     max_tokens: int
     stop_token_ids: list[float]
+    metadata: dict[str, str]
     anon_user_id: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^((?!\|\|)[\x20-\x7e])+$")]
 
 
@@ -222,8 +223,6 @@ def _open_objects(schema: Any, path: str) -> Iterator[str]:
 def _choice_objection(choice: Any, names: list[str]) -> str | None:
     if isinstance(choice, dict) and choice["function"]["name"] not in names:
         return f"tool_choice names {choice['function']['name']!r}, which is not among the tools"
-    if isinstance(choice, str) and choice not in {"auto", "none", "required"}:
-        return f"tool_choice is {choice!r}; it can be auto, none, required, or a function"
     if choice == "required" and not names:
         return "tool_choice is required, but there are no tools"
     return None
