@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 MAX_RESET_SECONDS = 86_400.0
 FAILURE_BLOCK_SECONDS = 30.0
+"""How long Venice blocks an account after too many failed requests, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,8 @@ def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float |
         retry_after(headers.get("retry-after"), now),
         limits.reset_requests_seconds if limits.remaining_requests == 0 else None,
         limits.reset_tokens_seconds if limits.remaining_tokens == 0 else None,
+        limits.reset_failures_seconds if limits.remaining_failures == 0 else None,
     ]
-    if limits.remaining_failures == 0 and status == 429:
-        # The block lasts at least this long, whatever the reset says.
-        waits.append(max(limits.reset_failures_seconds or 0.0, FAILURE_BLOCK_SECONDS))
     return max((wait for wait in waits if wait is not None), default=None)
 
 

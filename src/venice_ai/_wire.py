@@ -16,9 +16,9 @@ from warnings import warn
 import msgspec
 
 from ._meta import ResponseMeta
-from ._rate import wait_seconds
+from ._rate import FAILURE_BLOCK_SECONDS, wait_seconds
 from ._transport import Reply, Request
-from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, error_for
+from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, RateLimitError, error_for
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, Message
 from .types.api.params import ChatParams, Conversation, VeniceSwitches
@@ -298,6 +298,8 @@ def refusal(request: Request, reply: Reply, body: bytes, meta: ResponseMeta) -> 
         content = body.decode("utf-8", "replace")
     wait = wait_seconds(status, headers, meta.received_at)
     error = error_for(status, headers, content, meta=meta, retry_after_seconds=wait)
+    if isinstance(error, RateLimitError) and error.kind == "failures":
+        error.retry_after_seconds = max(wait or 0.0, FAILURE_BLOCK_SECONDS)
     if 300 <= status < 400:
         location = headers.get("location", "nowhere")
         error.args = (f"Venice answered {status}, a redirect to {location!r}; redirects are not followed. Set base_url.",)

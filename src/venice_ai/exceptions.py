@@ -288,7 +288,7 @@ def _class(status: int, code: str | None, body: Any) -> type[APIError]:
 
 
 def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> RateLimitKind:
-    if "too many failed" in detail:
+    if "too many failed" in detail or headers.get("x-ratelimit-remaining") == "0":
         return "failures"
     if "overloaded" in detail or "overloaded" in code.lower():
         return "overloaded"

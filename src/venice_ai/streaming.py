@@ -80,13 +80,14 @@ class Reading:
         _wire.attach(response, self.meta)
         return response
 
-    async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901  # the hot path, spelled out
+    async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901, PLR0912  # the hot path, spelled out
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
         decode, add = _wire.chunk, self.assembly.add
+        parser, pieces = EventParser(), aiter(self.reply.pieces())
         try:
-            async for events in self._events(EventParser()):
-                for event in events:
+            while not self._at_end:
+                for event in await self._next_events(pieces, parser):
                     if event == b"[DONE]":
                         await self.reply.drain()
                         self.complete = True
@@ -123,19 +124,22 @@ class Reading:
         self.reply.close()
         warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=3)
 
-    async def _events(self, parser: EventParser) -> AsyncGenerator[list[bytes], None]:
+    async def _next_events(self, pieces: AsyncIterator[bytes], parser: EventParser) -> list[bytes]:
+        """The events of the next piece; at the end of the body, what its end completes."""
         try:
-            async for piece in self.reply.pieces():
-                events = parser.feed(piece)
-                if events and self.meta.time_to_first_chunk is None:
-                    self.meta.time_to_first_chunk = self._now() - self._sent
-                yield events
+            events = parser.feed(await anext(pieces))
+        except StopAsyncIteration:
+            self._at_end = True
+            return parser.finish()
         except APIConnectionError as error:
             # The answer itself is complete once every choice has its finish reason.
             if not self.assembly.finished:
                 raise self.interrupted(error.message, error) from error
-        self._at_end = True
-        yield parser.finish()
+            self._at_end = True
+            return parser.finish()
+        if events and self.meta.time_to_first_chunk is None:
+            self.meta.time_to_first_chunk = self._now() - self._sent
+        return events
 
     def _close_at_eof(self) -> None:
         if not self.assembly.finished:

@@ -66,6 +66,12 @@ def image(url: str) -> list[dict[str, Any]]:
             "invalid_type",
             id="a reasoning detail without type",
         ),
+        pytest.param(
+            hello(messages=[{"role": "system", "content": [{"text": "x"}]}]),
+            ["messages", 0, "content", 0, "type"],
+            "invalid_type",
+            id="a part without type",
+        ),
         pytest.param(hello(stream=None), ["stream"], "invalid_type", id="stream null"),
         pytest.param(hello(stream="true"), ["stream"], "invalid_type", id="stream a text"),
         pytest.param(hello(seed=0), ["seed"], "too_small", id="seed 0"),

@@ -22,7 +22,7 @@ from typing import IO, Any
 import pytest
 
 _ROOT = Path(__file__).parents[2] / ".interop"
-_CLIENTS = Path(__file__).parent / "clients"
+CLIENTS = Path(__file__).parent / "clients"
 _INSTALL_SECONDS = 600.0
 _ANSWER_SECONDS = 60.0
 _NOWHERE = "http://127.0.0.1:9"
@@ -45,7 +45,7 @@ class PythonEnvironment:
         with (
             tempfile.TemporaryFile() as complaints,
             subprocess.Popen(
-                [self.command("python"), str(_CLIENTS / script)],
+                [self.command("python"), str(CLIENTS / script)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,

@@ -136,6 +136,9 @@ def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
             if not _is_address(part[kind]["url"]):
                 yield Issue(("messages", index, "content", place, kind, "url"), "Invalid url", "invalid_string")
     for index, message in enumerate(messages):
+        for place, part in enumerate(items(message.get("content"))):
+            if "type" not in part:
+                yield Issue(("messages", index, "content", place, "type"), "Required", "invalid_type")
         for place, detail in enumerate(message.get("reasoning_details", []) if message["role"] == "assistant" else []):
             if not isinstance(detail.get("type"), str):
                 yield Issue(("messages", index, "reasoning_details", place, "type"), "Required", "invalid_type")

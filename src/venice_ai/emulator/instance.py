@@ -38,7 +38,8 @@ class Hints:
     def __init__(self, text: str = "") -> None:
         text = text[:2_000]
         quoted = re.findall(r'"([^"]{1,80})"', text)
-        names = re.findall(r"(?<![.!?\"] )(?<!^)\b[A-Z]\w*(?: [A-Z]\w*)*", text)
+        # One capital letter at the start of a sentence makes no name.
+        names = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)+|(?<![.!?\"] )(?<!^)\b[A-Z]\w*", text)
         self._texts = list(dict.fromkeys([*quoted, *names]))
         self._numbers = [float(number) for number in re.findall(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?", text)]
 

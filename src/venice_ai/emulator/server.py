@@ -118,6 +118,8 @@ class _Handler:
             return response
         try:
             await self._send(request, response, answer)
+        except ConnectionResetError:
+            pass  # the caller left
         finally:
             await _close(answer.body)
         return response

@@ -61,9 +61,9 @@ def fixed(function: Callable[P, R]) -> Callable[P, R]:
 class Model:
     """A typed view over one JSON object: attributes and items are the same values, and unknown ones are kept.
 
-    Construct it with keywords (None is the same as not given), or from JSON with `model_validate`. A declared field that is absent reads as `None`
-    (or the default it declares). Instances compare, copy, deep-copy and pickle by their content, and can be fields of
-    pydantic models.
+    Construct it with keywords (None is the same as not given), or from JSON with `model_validate`. A declared field that is
+    absent reads as `None` (or the default it declares). Instances compare, copy, deep-copy and pickle by their content, and can
+    be fields of pydantic models.
     """
 
     __slots__ = ("__dict__", "__weakref__")
@@ -78,8 +78,7 @@ class Model:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        annotations = cls.__dict__.get("__annotations__", ())  # noqa: RUF063  # inspect is slow to import
-        own = [name for name in annotations if not name.startswith("_")]
+        own = [name for name in cls.__annotations__ if not name.startswith("_")]
         declared = {name: cls.__dict__[name] for name in own if name in cls.__dict__}
         cls._fields = cls._fields.union(own)
         cls._required = cls._required | {name for name in own if name not in declared} - cls._lists

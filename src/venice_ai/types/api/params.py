@@ -227,7 +227,7 @@ if TYPE_CHECKING:
 
     # mypy does not know extra items yet, so a further overload, for it alone, takes keywords that are not listed. pyright and
     # ty see that this name is never anything else; they take such keywords anyhow, and go on checking the listed ones.
-    if os.name == "mypy":
+    if os.name == "mypy":  # noqa: SIM108  # a conditional expression is no alias to a type checker
         OnlyForMypy = Any
     else:
         OnlyForMypy = Never  # type: ignore[misc]

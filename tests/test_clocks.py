@@ -1,0 +1,230 @@
+"""The five clocks, on real sockets and with real time. Limits are short here, and what must not run out has room."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+
+from venice_ai import APITimeoutError, StreamTimeoutError, Timeout
+
+from .fakes import DONE, HI, chunk, completion, event, hello, joined
+from .sockets import SILENCE, Step, reply, serving, streamed
+
+PING = b": ping\n\n"
+HEL = event(chunk("hel"))
+DRIBBLE: list[Step] = [step for _ in range(8) for step in (event(chunk("x")), 0.05)]
+PINGS: list[Step] = [step for _ in range(8) for step in (PING, 0.05)]
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """What must not take much longer than the shortest clock."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < 2
+
+
+async def test_a_connection_that_does_not_come_about_runs_out_of_connect() -> None:
+    # The listener never speaks TLS, so the connection never stands.
+    async with serving([SILENCE]) as server:
+        client = server.client(base_url=server.url.replace("http:", "https:"), timeout=Timeout(connect=0.1))
+        with soon(), pytest.raises(APITimeoutError, match="connect") as caught:
+            await client.models.list()
+        await client.close()
+
+    assert caught.value.clock == "connect"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how a full queue looks to a client is the system's own")
+async def test_a_connection_that_nobody_accepts_runs_out_of_connect() -> None:
+    with crowded_port() as port:
+        async with serving([SILENCE]) as server:
+            client = server.client(base_url=f"http://127.0.0.1:{port}", timeout=Timeout(connect=0.1))
+            with soon(), pytest.raises(APITimeoutError) as caught:
+                await client.chat.completions.create(model="m", messages=HI)
+            await client.close()
+
+    assert caught.value.clock == "connect"
+
+
+@contextmanager
+def crowded_port() -> Iterator[int]:
+    """A port whose queue of connections is full."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(0)
+    waiting = [socket.socket() for _ in range(3)]
+    for other in waiting:
+        other.setblocking(False)
+        other.connect_ex(listening.getsockname())
+    yield listening.getsockname()[1]
+    for other in [*waiting, listening]:
+        other.close()
+
+
+# -- plain calls ---------------------------------------------------------------------------------------------------------
+
+SLOW_ANSWERS = [
+    pytest.param([SILENCE], id="no answer"),
+    pytest.param([*reply(completion())[:1][0:0], b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", SILENCE], id="no body"),
+    pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b" ", 0.05] * 8, SILENCE], id="a body in drops"),
+]
+
+
+@pytest.mark.parametrize("steps", SLOW_ANSWERS)
+@pytest.mark.parametrize(
+    ("timeout", "clock"),
+    [
+        pytest.param(Timeout(idle=0.15), "idle", id="idle"),
+        pytest.param(Timeout(deadline=0.15), "deadline", id="deadline"),
+        pytest.param(0.15, "deadline", id="a number"),
+        pytest.param(Timeout(idle=0.15, deadline=9), "idle", id="the shorter, idle"),
+        pytest.param(Timeout(idle=9, deadline=0.15), "deadline", id="the shorter, deadline"),
+    ],
+)
+async def test_a_plain_call_that_takes_too_long_names_its_clock(steps: list[Step], timeout: Any, clock: str) -> None:
+    async with serving(steps) as server, server.client() as client:
+        with soon(), pytest.raises(APITimeoutError, match=clock) as caught:
+            await client.chat.completions.create(model="m", messages=HI, timeout=timeout)
+        await asyncio.wait_for(server.left.wait(), 2)
+
+    assert caught.value.clock == clock
+    assert isinstance(caught.value, TimeoutError)
+    assert "Timeout(" in str(caught.value)
+    assert len(server.received) == 1
+
+
+async def test_a_plain_call_knows_nothing_of_the_clocks_of_streams() -> None:
+    async with serving([0.2, *reply(completion())]) as server, server.client() as client:
+        answer = await client.chat.completions.create(
+            model="m", messages=HI, timeout=Timeout(first_chunk=0.05, progress=0.05, connect=5)
+        )
+
+    assert answer.text == "hello"
+
+
+async def test_a_post_that_ran_out_of_time_is_sent_once_unless_asked_for_more() -> None:
+    async with serving([SILENCE]) as server:
+        for retry_timeouts, sent in ((False, 1), (True, 2)):
+            server.received.clear()
+            async with server.client(max_retries=1, retry_timeouts=retry_timeouts, timeout=Timeout(idle=0.05)) as client:
+                with pytest.raises(APITimeoutError):
+                    await client.chat.completions.create(model="m", messages=HI)
+
+            assert len(server.received) == sent
+
+
+async def test_a_client_s_clock_holds_for_every_call_and_a_call_s_own_wins() -> None:
+    async with serving([0.2, *reply(completion())]) as server, server.client(timeout=0.05) as client:
+        with pytest.raises(APITimeoutError):
+            await client.chat.completions.create(model="m", messages=HI)
+        answer = await client.chat.completions.create(model="m", messages=HI, timeout=5)
+
+    assert answer.text == "hello"
+
+
+# -- streams -------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def reading(steps: list[Step], timeout: Any) -> AsyncIterator[Any]:
+    async with serving(steps) as server, server.client() as client:
+        async with await client.chat.completions.stream(model="m", messages=HI, timeout=timeout) as stream:
+            yield stream
+        await asyncio.wait_for(server.left.wait(), 2) if SILENCE in steps else None
+
+
+@pytest.mark.parametrize(
+    ("steps", "timeout"),
+    [
+        pytest.param([SILENCE], Timeout(first_chunk=0.15), id="no headers"),
+        pytest.param([SILENCE], 0.15, id="no headers, a number"),
+        pytest.param(streamed(SILENCE), Timeout(first_chunk=0.15), id="no body"),
+        pytest.param(streamed(SILENCE), 0.15, id="no body, a number"),
+    ],
+)
+async def test_a_stream_that_does_not_begin_runs_out_of_first_chunk(steps: list[Step], timeout: Any) -> None:
+    with soon(), pytest.raises(APITimeoutError, match="first_chunk") as caught:
+        async with reading(steps, timeout) as stream:
+            await stream.collect()
+
+    assert caught.value.clock == "first_chunk"
+
+
+@pytest.mark.parametrize(
+    ("steps", "timeout", "clock"),
+    [
+        pytest.param(streamed(HEL, SILENCE), Timeout(idle=0.15), "idle", id="silence"),
+        pytest.param(streamed(HEL, SILENCE), 0.15, "idle", id="silence, a number"),
+        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(progress=0.15), "progress", id="only comments"),
+        pytest.param(streamed(HEL, SILENCE), Timeout(progress=0.15), "progress", id="no content"),
+        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(deadline=0.2), "deadline", id="too long, comments"),
+        pytest.param(streamed(HEL, SILENCE), Timeout(deadline=0.15), "deadline", id="too long, silence"),
+    ],
+)
+async def test_a_stream_that_stalls_names_its_clock_and_keeps_what_came(steps: list[Step], timeout: Any, clock: str) -> None:
+    with soon(), pytest.raises(StreamTimeoutError, match=clock) as caught:
+        async with reading(steps, timeout) as stream:
+            await stream.collect()
+
+    assert caught.value.clock == clock
+    assert isinstance(caught.value, TimeoutError)
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "hel"
+
+
+async def test_a_deadline_ends_even_a_stream_that_makes_progress() -> None:
+    with soon(), pytest.raises(StreamTimeoutError) as caught:
+        async with reading(streamed(*DRIBBLE, *DRIBBLE), Timeout(deadline=0.2)) as stream:
+            await stream.collect()
+
+    assert caught.value.clock == "deadline"
+    assert caught.value.partial is not None
+    assert 1 <= len(caught.value.partial.text or "") < 16
+
+
+@pytest.mark.parametrize(
+    ("steps", "timeout"),
+    [
+        pytest.param(streamed(*DRIBBLE, DONE), 0.25, id="longer than the number, with content"),
+        pytest.param(
+            streamed(*DRIBBLE, DONE), Timeout(first_chunk=0.25, idle=0.25, progress=0.25), id="all clocks, with content"
+        ),
+        pytest.param(streamed(event(chunk("x" * 8)), *PINGS, DONE), Timeout(idle=0.25), id="comments are bytes"),
+        pytest.param(streamed(*PINGS, event(chunk("x" * 8)), DONE), Timeout(first_chunk=0.25, idle=0.25), id="comments first"),
+    ],
+)
+async def test_a_stream_that_goes_on_is_never_killed(steps: list[Step], timeout: Any) -> None:
+    async with reading(steps, timeout) as stream:
+        answer = await stream.collect()
+
+    assert answer.text == "x" * 8
+
+
+@pytest.mark.parametrize("timeout", [Timeout(idle=0.1), Timeout(progress=0.1), 0.1], ids=str)
+async def test_a_reader_who_is_slow_does_not_lose_what_arrived_in_time(timeout: Any) -> None:
+    # All bytes come within a few hundredths of a second; it is the reader who takes long.
+    pieces: list[Step] = [step for piece in hello() for step in (piece, 0.01)]
+    async with reading(streamed(*pieces), timeout) as stream:
+        texts: list[str] = []
+        async for text in stream.text_deltas():
+            texts.append(text)
+            await asyncio.sleep(0.25)
+        answer = await stream.collect()
+
+    assert joined(texts) == answer.text == "hello"
+
+
+async def test_the_time_to_the_first_chunk_is_measured() -> None:
+    async with reading(streamed(0.1, *hello()), None) as stream:
+        await stream.collect()
+
+    assert 0.09 <= stream.meta.time_to_first_chunk < 2
+    assert stream.meta.latency <= stream.meta.time_to_first_chunk
