@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -54,11 +54,12 @@ class Server:
 
     def client(self, **settings: Any) -> VeniceClient:
         """A client of this server; it tries nothing again unless it is told to."""
-        return VeniceClient(**{"api_key": KEY, "base_url": self.url, "max_retries": 0, **settings})
+        chosen: dict[str, Any] = {"api_key": KEY, "base_url": self.url, "max_retries": 0, **settings}
+        return VeniceClient(**chosen)
 
 
 @asynccontextmanager
-async def serving(*replies: Sequence[Step], context: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+async def serving(*replies: Sequence[Step], context: ssl.SSLContext | None = None) -> AsyncGenerator[Server, None]:
     """A server that answers with these replies in turn, and with the last one from then on."""
     server = Server()
     tasks: set[asyncio.Task[None]] = set()

@@ -16,6 +16,7 @@ from venice_ai.emulator import Emulator, Step, busy, run_in_thread, usual
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 WHAT_IS_SAID = {
+    "batch": ["What is a gondola? -> ", "What is acqua alta? -> "],
     "conversation": ["> And what is my name?\n"],
     "demo": ["The embedded Venice listens on http://127.0.0.1:", "3. ask, and stream", "5. usage", "Done in "],
     "errors": ["wrong request: temperature=7", "no such model: ", "broken off: ", "what had come: "],

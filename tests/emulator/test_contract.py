@@ -62,9 +62,15 @@ def image(url: str) -> list[dict[str, Any]]:
         ),
         pytest.param(
             hello(messages=[{"role": "assistant", "reasoning_details": [{}]}]),
-            ["messages", 0, "reasoning_details", 0, "type"],
+            ["messages", 0, "reasoning_details", 0],
             "invalid_type",
             id="a reasoning detail without type",
+        ),
+        pytest.param(
+            hello(messages=[{"role": "assistant", "reasoning_details": [{"type": "a", "text": {}}]}]),
+            ["messages", 0, "reasoning_details", 0, "text"],
+            "invalid_type",
+            id="a reasoning detail of another kind",
         ),
         pytest.param(
             hello(messages=[{"role": "system", "content": [{"text": "x"}]}]),

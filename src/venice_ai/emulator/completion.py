@@ -124,7 +124,7 @@ def _fragments(call: Call, index: int | None) -> Iterator[dict[str, Any]]:
     yield {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
     middle = len(call.arguments) // 2
     for part in filter(None, (call.arguments[:middle], call.arguments[middle:])):
-        yield {"index": index, "id": None, "type": None, "function": {"name": None, "arguments": part}}
+        yield {"index": index, "id": None, "type": "function", "function": {"name": None, "arguments": part}}
 
 
 def _logprob(piece: str, top: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from venice_ai.types.api.params import ChatParams, Conversation
 
@@ -37,6 +37,19 @@ class WireParams(TypedDict, total=False):
     stop_token_ids: list[float]
     metadata: dict[str, str]
     anon_user_id: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^((?!\|\|)[\x20-\x7e])+$")]
+
+
+class _Detail(TypedDict):
+    type: str
+    data: NotRequired[str]
+    format: NotRequired[str]
+    id: NotRequired[str]
+    index: NotRequired[float]
+    text: NotRequired[str]
+
+
+class _Reasoned(TypedDict):
+    reasoning_details: list[_Detail]
 
 
 _KINDS: dict[str, Any] = {
@@ -139,9 +152,16 @@ def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
         for place, part in enumerate(items(message.get("content"))):
             if "type" not in part:
                 yield Issue(("messages", index, "content", place, "type"), "Required", "invalid_type")
-        for place, detail in enumerate(message.get("reasoning_details", []) if message["role"] == "assistant" else []):
-            if not isinstance(detail.get("type"), str):
-                yield Issue(("messages", index, "reasoning_details", place, "type"), "Required", "invalid_type")
+        if message["role"] == "assistant" and "reasoning_details" in message:
+            yield from _detail_issues(message["reasoning_details"], index)
+
+
+def _detail_issues(details: Any, index: int) -> Iterator[Issue]:
+    try:
+        msgspec.convert({"reasoning_details": details}, _Reasoned)
+    except msgspec.ValidationError as error:
+        issue = _issue(str(error), "reasoning_details")
+        yield issue._replace(path=("messages", index, *issue.path))
 
 
 def _is_address(url: str) -> bool:

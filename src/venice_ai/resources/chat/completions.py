@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
+from ..._concurrency import bounded_map
 from ..._config import Timeout
 from ..._resource import APIResource
 from ..._transport import Request
@@ -219,6 +220,39 @@ class ChatCompletions(APIResource["VeniceClient"]):
         return estimate_chat_cost(
             entry, messages, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
         )
+
+    async def batch(
+        self, requests: Sequence[Mapping[str, Any]], *, max_concurrency: int = 10, return_exceptions: bool = True
+    ) -> list[ChatCompletionResponse | BaseException]:
+        """Runs many `create` calls, some at a time. The results stand in the order of the requests.
+
+        Args:
+            requests: the keywords of `create`, a mapping for each call. Streams are not for batches.
+            max_concurrency: how many calls may be under way at once, from 1.
+            return_exceptions: put a failed call's exception in its place. Without it the first one is raised, what is under
+                way is cancelled, and nothing more is sent.
+
+        Raises:
+            ValueError: `max_concurrency` is below 1.
+            APIError: with `return_exceptions=False`, the first call that failed; a ValueError if it wanted a stream.
+        """
+        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+            raise InvalidRequestError(f"max_concurrency={max_concurrency!r} must be a whole number from 1")
+        call = self._tried if return_exceptions else self._one
+        return await bounded_map(call, requests, limit=max_concurrency)
+
+    async def _one(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
+        if not isinstance(request, Mapping):
+            raise InvalidRequestError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
+        if request.get("stream"):
+            raise InvalidRequestError("a batch cannot stream; call stream(...) for this request")
+        return cast("ChatCompletionResponse", await self.create(**request))
+
+    async def _tried(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
+        try:
+            return await self._one(request)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is handed to the caller in its place
+            return error
 
     def _request(
         self,

@@ -1,0 +1,23 @@
+"""Many questions at once, a few at a time; a failure stands in its place and stops nothing."""
+
+import asyncio
+
+from venice_ai import ChatCompletionResponse, UserMessage, VeniceClient
+
+QUESTIONS = ["What is a gondola?", "What is a vaporetto?", "What is acqua alta?"]
+
+
+async def main() -> None:
+    async with VeniceClient() as client:
+        model = await client.models.resolve_chat()
+        requests = [{"model": model, "messages": [UserMessage(content=question)]} for question in QUESTIONS]
+        results = await client.chat.completions.batch(requests, max_concurrency=2)
+        for question, result in zip(QUESTIONS, results, strict=True):
+            if isinstance(result, ChatCompletionResponse):
+                print(f"{question} -> {result.text}")
+            else:
+                print(f"{question} failed: {result}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

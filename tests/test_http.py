@@ -1,0 +1,613 @@
+"""What stands behind the transport port in life, on real sockets: loops, connections, TLS, proxies, and what servers do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import importlib.util
+import json
+import os
+import socket
+import ssl
+import sys
+import threading
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from venice_ai import APIConnectionError, APIError, InvalidRequestError, StreamInterruptedError, VeniceClient, VeniceError
+
+from .fakes import DONE, HI, KEY, chunk, completion, event, hello
+from .sockets import ABORT, CLOSE, SILENCE, Step, head, reply, serving, streamed
+
+ANSWER = reply(completion())
+MODELS = reply({"object": "list", "data": []})
+
+
+async def asked(client: VeniceClient) -> str | None:
+    return (await client.chat.completions.create(model="m", messages=HI)).text
+
+
+async def streamed_text(client: VeniceClient) -> str | None:
+    async with await client.chat.completions.stream(model="m", messages=HI) as stream:
+        return (await stream.collect()).text
+
+
+# -- what is on the wire -------------------------------------------------------------------------------------------------
+
+
+async def test_a_chat_arrives_as_it_was_sent() -> None:
+    async with serving(ANSWER) as server, server.client() as client:
+        assert await asked(client) == "hello"
+
+    (request,) = server.received
+    assert (request.method, request.target) == ("POST", "/api/v1/chat/completions")
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["user-agent"].startswith("venice-chat/")
+    assert request.headers["accept"] == "application/json"
+    assert request.body == b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+
+
+async def test_a_stream_asks_for_events() -> None:
+    async with serving(streamed(*hello())) as server, server.client() as client:
+        assert await streamed_text(client) == "hello"
+
+    assert "text/event-stream" in server.received[0].headers["accept"]
+
+
+async def test_a_query_is_part_of_the_address() -> None:
+    async with serving(MODELS) as server, server.client() as client:
+        await client.models.list(type="image")
+
+    assert server.received[0].target == "/api/v1/models?type=image"
+
+
+async def test_headers_of_a_reply_are_found_in_any_case() -> None:
+    headers = {"CF-RAY": "ray-1", "X-Two": "a", "x-two": "b", "X-Umlaut": "caf\u00e9"}
+    async with serving(reply(completion(), headers=headers)) as server, server.client() as client:
+        response = await client.chat.completions.create(model="m", messages=HI)
+
+    meta = response.meta
+    assert (meta.headers["cf-ray"], meta.headers["X-TWO"], meta.request_id) == ("ray-1", "a, b", "ray-1")
+    assert "content-length" in meta.headers
+    assert meta.status_code == 200
+    assert 0 < meta.latency < 5
+
+
+async def test_a_header_of_20_kilobytes_is_taken() -> None:
+    async with serving(reply(completion(), headers={"x-long": "x" * 20_000})) as server, server.client() as client:
+        assert await asked(client) == "hello"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+    ],
+)
+async def test_a_compressed_answer_is_read(encoding: str, encode: Any) -> None:
+    body = reply(encode(json.dumps(completion()).encode()), headers={"Content-Encoding": encoding})
+    async with serving(body) as server, server.client() as client:
+        assert await asked(client) == "hello"
+
+
+async def test_nothing_is_accepted_that_cannot_be_read() -> None:
+    async with serving(ANSWER) as server, server.client() as client:
+        await asked(client)
+
+    accepted = {name.strip().partition(";")[0] for name in server.received[0].headers.get("accept-encoding", "").split(",")}
+    assert "gzip" in accepted
+    if "br" in accepted:
+        assert importlib.util.find_spec("brotli") or importlib.util.find_spec("brotlicffi")
+    if "zstd" in accepted:
+        assert any(map(importlib.util.find_spec, ("zstandard", "backports"))) or sys.version_info >= (3, 14)
+
+
+# -- connections ---------------------------------------------------------------------------------------------------------
+
+
+async def test_one_connection_serves_calls_that_follow_each_other() -> None:
+    async with serving(ANSWER, streamed(*hello()), streamed(*hello()), ANSWER) as server, server.client() as client:
+        for ask in (asked, streamed_text, streamed_text, asked):
+            assert await ask(client) == "hello"
+
+    assert server.connections == 1
+
+
+async def test_one_connection_serves_on_after_a_refusal() -> None:
+    refusal = reply({"error": "no"}, status="404 Not Found")
+    async with serving(refusal, refusal, ANSWER) as server, server.client() as client:
+        for stream in (True, False):
+            with pytest.raises(APIError):
+                await client.chat.completions.create(model="m", messages=HI, stream=stream)
+        assert await asked(client) == "hello"
+
+    assert server.connections == 1
+
+
+async def test_a_stream_ends_with_done_though_the_connection_stays_open() -> None:
+    async with serving(streamed(*hello(), SILENCE, end=False)) as server, server.client() as client:
+        assert await asyncio.wait_for(streamed_text(client), 2) == "hello"
+        await asyncio.wait_for(server.left.wait(), 2)
+
+
+@pytest.mark.parametrize("how", ["break", "exception", "cancellation"])
+async def test_leaving_a_stream_early_closes_its_connection_at_once(how: str) -> None:
+    async with serving(streamed(event(chunk("hel")), SILENCE)) as server, server.client() as client:
+
+        async def read() -> None:
+            async with await client.chat.completions.stream(model="m", messages=HI) as stream:
+                async for _ in stream:
+                    if how == "break":
+                        break
+                    if how == "exception":
+                        raise ZeroDivisionError
+
+        task = asyncio.ensure_future(read())
+        await asyncio.wait({task}, timeout=0.1)
+        task.cancel()
+        await asyncio.wait_for(server.left.wait(), 2)
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_cancelled_call_closes_its_connection_at_once() -> None:
+    async with serving([SILENCE]) as server, server.client() as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asked(client), 0.1)
+        await asyncio.wait_for(server.left.wait(), 2)
+
+
+@pytest.mark.parametrize("entered", [True, False])
+async def test_closing_the_client_closes_its_connections(entered: bool) -> None:
+    async with serving(ANSWER) as server:
+        client = server.client()
+        if entered:
+            async with client:
+                await asked(client)
+        else:
+            await asked(client)
+        for _ in range(2):
+            await client.close()
+        await asyncio.wait_for(server.left.wait(), 2)
+
+        with pytest.raises(VeniceError, match="closed"):
+            await asked(client)
+
+
+async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew() -> None:
+    async with serving([*ANSWER, CLOSE], ANSWER) as server, server.client() as client:
+        assert await asked(client) == "hello"
+        await asyncio.sleep(0.05)
+        assert await asked(client) == "hello"
+
+    assert server.connections == 2
+
+
+# -- broken servers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param([CLOSE], id="closes"),
+        pytest.param([ABORT], id="resets"),
+        pytest.param([b"SSH-2.0-OpenSSH_9.6\r\n", CLOSE], id="speaks another language"),
+        pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf", CLOSE], id="half a body"),
+        pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf", ABORT], id="half a body, resets"),
+        pytest.param([b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE], id="half a head"),
+        pytest.param([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", CLOSE], id="a chunk of no size"),
+        pytest.param([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf"], id="no gzip"),
+    ],
+)
+async def test_a_server_that_breaks_off_is_a_connection_error_that_names_it(steps: list[Step]) -> None:
+    async with serving(steps) as server, server.client(max_retries=2) as client:
+        with pytest.raises(APIConnectionError, match=r"127\.0\.0\.1") as caught:
+            await asked(client)
+
+    assert isinstance(caught.value, ConnectionError)
+    assert KEY not in str(caught.value)
+    assert len(server.received) == 1, "it may have been billed"
+
+
+@pytest.mark.parametrize("end", [CLOSE, ABORT], ids=str)
+@pytest.mark.parametrize("tail", [b"", event(chunk("lo"))[:30]], ids=["between events", "inside an event"])
+async def test_a_stream_that_breaks_off_keeps_what_came(end: Step, tail: bytes) -> None:
+    steps = streamed(event(chunk("hel")), *([tail] if tail else []), end=False)
+    async with serving([*steps, 0.02, end]) as server, server.client(max_retries=2) as client:
+        with pytest.raises(StreamInterruptedError) as caught:
+            await streamed_text(client)
+
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "hel"
+    assert len(server.received) == 1
+
+
+async def test_a_stream_that_finished_is_whole_though_the_connection_breaks() -> None:
+    steps = streamed(*hello()[:3], end=False)
+    async with serving([*steps, 0.02, ABORT]) as server, server.client() as client:
+        assert await streamed_text(client) == "hello"
+
+
+async def test_a_stream_without_http_s_chunks_ends_with_its_connection() -> None:
+    steps: list[Step] = [head("200 OK", {"Content-Type": "text/event-stream", "Connection": "close"}), *hello()[:-1], CLOSE]
+    async with serving(steps) as server, server.client() as client:
+        assert await streamed_text(client) == "hello"
+
+
+def closed_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    assert isinstance(port, int)
+    return port
+
+
+async def test_a_port_where_nobody_listens_is_a_connection_error_with_a_remedy() -> None:
+    port = closed_port()
+    async with VeniceClient(api_key=KEY, base_url=f"http://127.0.0.1:{port}/api/v1", max_retries=0) as client:
+        with pytest.raises(APIConnectionError, match=rf"127\.0\.0\.1:{port}.*base_url"):
+            await asked(client)
+        with pytest.raises(APIConnectionError):
+            await client.chat.completions.stream(model="m", messages=HI)
+
+
+async def test_a_host_with_an_impossible_name_is_a_connection_error() -> None:
+    async with VeniceClient(api_key=KEY, base_url=f"http://{'a' * 64}.invalid/api/v1", max_retries=0) as client:
+        with pytest.raises(APIConnectionError):
+            await asked(client)
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+async def test_no_redirect_is_followed(status: str) -> None:
+    async with serving(ANSWER) as elsewhere:
+        redirect = reply(b"", status=status, headers={"Location": f"{elsewhere.url}/chat/completions"})
+        async with serving(redirect) as server, server.client() as client:
+            with pytest.raises(APIError, match="redirect"):
+                await asked(client)
+            with pytest.raises(APIError, match="redirect"):
+                await client.chat.completions.stream(model="m", messages=HI)
+            with pytest.raises(APIError, match="redirect"):
+                await client.models.list()
+
+    assert elsewhere.received == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "",
+            " ",
+            "api.venice.ai",
+            "api.venice.ai/api/v1",
+            "//api.venice.ai",
+            "http://",
+            "https:///api",
+            "ftp://api.venice.ai",
+        ),
+        *("file:///etc/passwd", "http://a b/", "http://host:port/", "http://host:99999/", "http://[::1", "http://host/?a=1"),
+        *("http://host/#a", "http://user:secret@host/"),
+    ],
+    ids=repr,
+)
+def test_an_address_that_cannot_be_one_is_refused_when_the_client_is_made(url: str) -> None:
+    with pytest.raises(InvalidRequestError, match="base_url") as caught:
+        VeniceClient(api_key=KEY, base_url=url)
+
+    assert isinstance(caught.value, ValueError)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("slashes", ["", "/", "//"])
+async def test_slashes_at_the_end_of_the_address_do_not_matter(slashes: str) -> None:
+    async with serving(MODELS) as server, server.client(base_url=server.url + slashes) as client:
+        await client.models.list()
+
+    assert server.received[0].target == "/api/v1/models"
+
+
+async def test_the_address_comes_from_the_environment_if_not_from_the_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(MODELS) as server:
+        monkeypatch.setenv("VENICE_BASE_URL", f"{server.url}/from-environment/")
+        async with server.client(base_url=None) as client:
+            await client.models.list()
+        async with server.client(base_url=f"{server.url}/from-argument") as client:
+            await client.models.list()
+
+    targets = [request.target for request in server.received]
+    assert targets == ["/api/v1/from-environment/models", "/api/v1/from-argument/models"]
+
+
+# -- event loops ---------------------------------------------------------------------------------------------------------
+
+THREE_RUNS = """
+import asyncio, logging, sys
+from venice_ai import VeniceClient
+
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # that an import takes its time is no fault
+client = VeniceClient(api_key="k", base_url=sys.argv[1])
+closing = sys.argv[2]
+
+async def main(last):
+    messages = [{"role": "user", "content": "hi"}]
+    print((await client.chat.completions.create(model="m", messages=messages)).text)
+    async with await client.chat.completions.stream(model="m", messages=messages) as stream:
+        print((await stream.collect()).text)
+    if closing == "every run" or (last and closing == "last run"):
+        await client.close()
+
+for run in range(3):
+    if closing == "every run" and run:
+        client = VeniceClient(api_key="k", base_url=sys.argv[1])
+    asyncio.run(main(run == 2))
+if closing == "own run":
+    asyncio.run(client.close())
+"""
+
+
+@pytest.mark.parametrize("closing", ["never", "last run", "own run", "every run"])
+async def test_one_client_serves_three_event_loops_in_a_row_without_a_word(closing: str) -> None:
+    async with serving(*[ANSWER, streamed(*hello())] * 3) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-X", "dev", "-W", "error", "-c", THREE_RUNS, server.url, closing),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+
+    assert err.decode() == ""
+    assert out.decode().split() == ["hello"] * 6
+    assert process.returncode == 0
+
+
+async def test_one_client_serves_several_event_loops_at_once() -> None:
+    async with serving(ANSWER) as server:
+        client = server.client()
+        texts: list[str | None] = []
+
+        async def several() -> None:
+            texts.extend(await asyncio.gather(*[asked(client) for _ in range(5)]))
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            threads = [threading.Thread(target=lambda: asyncio.run(several())) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            texts.append(await asked(client))
+            for thread in threads:
+                await asyncio.to_thread(thread.join)
+            await client.close()
+
+    assert texts == ["hello"] * 21
+
+
+async def test_many_calls_at_once_are_not_held_back() -> None:
+    async with serving([0.1, *ANSWER]) as server, server.client() as client:
+        texts = await asyncio.wait_for(asyncio.gather(*[asked(client) for _ in range(150)]), 5)
+
+    assert texts == ["hello"] * 150
+    assert server.connections == 150
+
+
+# -- TLS -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A certificate authority that nobody knows."""
+    return trustme.CA()
+
+
+def context_of(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+async def test_an_authority_of_one_s_own_is_trusted_by_its_file(authority: trustme.CA, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+
+    async with serving(ANSWER, context=context_of(authority)) as server, server.client(ca_bundle=str(bundle)) as client:
+        assert await asked(client) == "hello"
+
+
+async def test_an_authority_of_one_s_own_is_trusted_by_a_context(authority: trustme.CA) -> None:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    async with serving(ANSWER, context=context_of(authority)) as server, server.client(ssl_context=context) as client:
+        assert await asked(client) == "hello"
+
+
+async def test_an_authority_that_nobody_knows_is_not_trusted(authority: trustme.CA) -> None:
+    async with serving(ANSWER, context=context_of(authority)) as server, server.client() as client:
+        with pytest.raises(APIConnectionError, match=r"TLS.*ca_bundle"):
+            await asked(client)
+
+    assert server.received == []
+
+
+async def test_a_certificate_for_another_host_is_not_trusted(authority: trustme.CA, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+
+    context = context_of(authority, "another.invalid")
+    async with serving(ANSWER, context=context) as server, server.client(ca_bundle=str(bundle)) as client:
+        with pytest.raises(APIConnectionError, match="TLS"):
+            await asked(client)
+
+    assert server.received == []
+
+
+async def test_a_server_without_tls_is_told_apart() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with VeniceClient(api_key=KEY, base_url=f"https://127.0.0.1:{port}", max_retries=0) as client:
+        with pytest.raises(APIConnectionError, match=rf"TLS.*127\.0\.0\.1:{port}"):
+            await asked(client)
+    listening.close()
+
+
+async def test_a_file_that_holds_no_certificates_is_refused_by_name(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("no certificate")
+
+    with pytest.raises(VeniceError, match=r"ca_bundle.*ca\.pem"):
+        async with VeniceClient(api_key=KEY, base_url="https://127.0.0.1:9/", ca_bundle=str(bundle), max_retries=0) as client:
+            await asked(client)
+
+
+def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match=r"ca_bundle.*nowhere\.pem"):
+        VeniceClient(api_key=KEY, ca_bundle=str(tmp_path / "nowhere.pem"))
+
+
+# -- proxies, and what else the environment says -------------------------------------------------------------------------
+
+ELSEWHERE = "http://venice.invalid/api/v1"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({"HTTP_PROXY": "{}"}, id="HTTP_PROXY"),
+        pytest.param({"http_proxy": "{}"}, id="http_proxy"),
+        pytest.param({"ALL_PROXY": "{}"}, id="ALL_PROXY"),
+        pytest.param({"HTTP_PROXY": "{}", "NO_PROXY": "example.invalid,localhost"}, id="NO_PROXY of another host"),
+        pytest.param({"HTTP_PROXY": "{}", "NO_PROXY": ""}, id="an empty NO_PROXY"),
+    ],
+)
+async def test_the_environment_s_proxy_is_used(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(ANSWER) as proxy:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.format(proxy.url.removesuffix("/api/v1")))
+        async with proxy.client(base_url=ELSEWHERE) as client:
+            assert await asked(client) == "hello"
+
+    assert proxy.received[0].target == f"{ELSEWHERE}/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("variables", "settings"),
+    [
+        pytest.param({"HTTP_PROXY": "http://127.0.0.1:9"}, {"trust_env": False}, id="the environment is not trusted"),
+        pytest.param({"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}, {}, id="NO_PROXY"),
+        pytest.param({"HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": "*"}, {}, id="NO_PROXY for all"),
+        pytest.param({"HTTPS_PROXY": "http://127.0.0.1:9"}, {}, id="a proxy for https alone"),
+    ],
+)
+async def test_a_proxy_that_does_not_apply_is_passed_by(
+    variables: dict[str, str], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    async with serving(ANSWER) as server, server.client(**settings) as client:
+        assert await asked(client) == "hello"
+
+    assert server.received[0].target == "/api/v1/chat/completions"
+
+
+@pytest.mark.parametrize("trust_env", [True, False])
+async def test_a_proxy_of_the_caller_s_is_used_whatever_the_environment_says(
+    trust_env: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with serving(ANSWER) as proxy:
+        address = proxy.url.removesuffix("/api/v1").replace("http://", "http://user:pass-word@")
+        async with proxy.client(base_url=ELSEWHERE, proxy=address, trust_env=trust_env) as client:
+            assert await asked(client) == "hello"
+
+    (request,) = proxy.received
+    assert request.target == f"{ELSEWHERE}/chat/completions"
+    assert request.headers["proxy-authorization"] == f"Basic {base64.b64encode(b'user:pass-word').decode()}"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(reply(b"", status="407 Proxy Authentication Required"), id="407"),
+        pytest.param(reply(b"", status="502 Bad Gateway"), id="502"),
+        pytest.param([CLOSE], id="closes"),
+    ],
+)
+async def test_a_proxy_that_does_not_connect_is_named_without_its_password(answer: list[Step]) -> None:
+    async with serving(answer) as proxy:
+        address = proxy.url.removesuffix("/api/v1").replace("http://", "http://user:pass-word@")
+        async with proxy.client(base_url="https://venice.invalid/api/v1", proxy=address) as client:
+            with pytest.raises(APIConnectionError, match=r"proxy") as caught:
+                await asked(client)
+
+    assert proxy.received[0].method == "CONNECT"
+    assert "authorization" not in proxy.received[0].headers, "the key is for the other side"
+    assert "pass-word" not in str(caught.value)
+    assert "pass-word" not in repr(caught.value)
+
+
+async def test_a_proxy_where_nobody_listens_is_named() -> None:
+    async with VeniceClient(
+        api_key=KEY, base_url=ELSEWHERE, proxy=f"http://user:pass-word@127.0.0.1:{closed_port()}", max_retries=0
+    ) as client:
+        with pytest.raises(APIConnectionError, match="proxy") as caught:
+            await asked(client)
+
+    assert "pass-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["proxy.invalid:8080", "socks5://proxy.invalid", "", 7], ids=repr)
+def test_a_proxy_that_cannot_be_one_is_refused(proxy: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="proxy"):
+        VeniceClient(api_key=KEY, proxy=proxy)
+
+
+async def test_a_netrc_file_is_never_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password secret\ndefault login someone password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with serving(MODELS) as server:
+        for key in (None, KEY):
+            async with server.client(api_key=key) as client:
+                await client.models.list()
+
+    assert [request.headers.get("authorization") for request in server.received] == [None, f"Bearer {KEY}"]
+
+
+async def test_cookies_are_not_kept() -> None:
+    cookie = reply(completion(), headers={"Set-Cookie": "session=1"})
+    async with serving(cookie) as server, server.client() as client:
+        await asked(client)
+        await asked(client)
+
+    assert "cookie" not in server.received[1].headers
+
+
+async def test_done_is_the_end_of_a_compressed_stream_too() -> None:
+    body = gzip.compress(b"".join(hello()))
+    headers = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip", "Content-Length": str(len(body))}
+    async with serving([head("200 OK", headers) + body]) as server, server.client() as client:
+        assert await streamed_text(client) == "hello"
+
+
+async def test_a_large_event_comes_whole() -> None:
+    text = "x" * 2_000_000
+    async with serving(streamed(event(chunk(text, finish="stop")), DONE)) as server, server.client() as client:
+        assert await streamed_text(client) == text
+
+
+def test_these_tests_know_of_no_proxy() -> None:
+    assert not [name for name in os.environ if name.lower().endswith("_proxy")]
