@@ -407,7 +407,8 @@ def authority() -> trustme.CA:
 
 def context_of(authority: trustme.CA, name: str = "127.0.0.1") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
+    certificate: Any = authority.issue_cert(name)
+    certificate.configure_cert(context)
     return context
 
 
@@ -421,7 +422,8 @@ async def test_an_authority_of_one_s_own_is_trusted_by_its_file(authority: trust
 
 async def test_an_authority_of_one_s_own_is_trusted_by_a_context(authority: trustme.CA) -> None:
     context = ssl.create_default_context()
-    authority.configure_trust(context)
+    trusted: Any = authority
+    trusted.configure_trust(context)
 
     async with serving(ANSWER, context=context_of(authority)) as server, server.client(ssl_context=context) as client:
         assert await asked(client) == "hello"

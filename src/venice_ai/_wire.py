@@ -230,7 +230,7 @@ def completion(body: bytes, meta: ResponseMeta) -> ChatCompletionResponse:
 
 def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
     """Gives a response the meta of the reply it came with."""
-    identity = response.get("id")
+    identity = vars(response).get("id")
     meta.body_id = identity if isinstance(identity, str) else None
     response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
 

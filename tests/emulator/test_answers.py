@@ -275,6 +275,15 @@ async def test_a_search_brings_citations(ask: Asker, search: str) -> None:
     assert streamed.chunks[0]["venice_parameters"] == plain.json["venice_parameters"]
 
 
+async def test_what_a_search_found_as_a_call(ask: Asker) -> None:
+    switches = {"enable_web_search": "on", "return_search_results_as_documents": True}
+    choice = (await ask(hello(venice_parameters=switches))).json["choices"][0]
+    (call,) = choice["message"]["tool_calls"]
+    assert (call["id"], call["function"]["name"]) == ("web_search_call", "web_search")
+    assert len(json.loads(call["function"]["arguments"])["documents"]) == 2
+    assert choice["message"]["content"]
+
+
 @pytest.mark.parametrize(
     ("name", "answers"),
     [

@@ -67,7 +67,7 @@ def llm(program: PythonEnvironment, catalogue: Path, base_url: str) -> Llm:
     return llm
 
 
-def body(emulator: Emulator, number: int = 0) -> dict[str, Any]:
+def body(emulator: Emulator, number: int = 0) -> Any:
     return emulator.requests[number].body
 
 

@@ -109,10 +109,13 @@ def test_a_tool_is_called_and_its_result_used(ask: Callable[..., Any]) -> None:
     assert "Fog until noon." in seen["second"]["message"]["content"]
 
 
-@pytest.mark.parametrize("choice", [
-    pytest.param("required", id="any"),
-    pytest.param({"type": "function", "function": {"name": "get_weather"}}, id="by name"),
-])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        pytest.param("required", id="any"),
+        pytest.param({"type": "function", "function": {"name": "get_weather"}}, id="by name"),
+    ],
+)
 def test_a_tool_can_be_demanded(ask: Callable[..., Any], choice: Any) -> None:
     reply = ask("create", model=MODEL, messages=HI, tools=TOOLS, tool_choice=choice)
 
@@ -156,14 +159,17 @@ def test_venices_own_switches_travel_in_the_extra_body(ask: Callable[..., Any], 
     assert reply["venice_parameters"]["web_search_citations"]
 
 
-@pytest.mark.parametrize(("request_", "kind", "status"), [
-    # Venice answers a request without credentials with 402, for which that package has no class of its own.
-    pytest.param({"key": ""}, "APIStatusError", 402, id="no key"),
-    pytest.param({"model": "no-such-model"}, "NotFoundError", 404, id="unknown model"),
-    pytest.param({"temperature": 2.5}, "BadRequestError", 400, id="out of range"),
-    pytest.param({"logit_bias": {"1": 1}}, "BadRequestError", 400, id="a parameter that Venice does not know"),
-    pytest.param({"stream": True, "model": "no-such-model"}, "NotFoundError", 404, id="unknown model, streamed"),
-])
+@pytest.mark.parametrize(
+    ("request_", "kind", "status"),
+    [
+        # Venice answers a request without credentials with 402, for which that package has no class of its own.
+        pytest.param({"key": ""}, "APIStatusError", 402, id="no key"),
+        pytest.param({"model": "no-such-model"}, "NotFoundError", 404, id="unknown model"),
+        pytest.param({"temperature": 2.5}, "BadRequestError", 400, id="out of range"),
+        pytest.param({"logit_bias": {"1": 1}}, "BadRequestError", 400, id="a parameter that Venice does not know"),
+        pytest.param({"stream": True, "model": "no-such-model"}, "NotFoundError", 404, id="unknown model, streamed"),
+    ],
+)
 def test_a_refusal_becomes_its_error(ask: Callable[..., Any], request_: dict[str, Any], kind: str, status: int) -> None:
     seen = ask("error", **{"model": MODEL, "messages": HI, **request_})
 
@@ -171,17 +177,18 @@ def test_a_refusal_becomes_its_error(ask: Callable[..., Any], request_: dict[str
     assert seen["body"]
 
 
-@pytest.mark.parametrize(("status", "kind"), [
-    pytest.param(401, "AuthenticationError", id="401"),
-    pytest.param(403, "PermissionDeniedError", id="403"),
-    pytest.param(422, "UnprocessableEntityError", id="422"),
-    pytest.param(429, "RateLimitError", id="429"),
-    pytest.param(500, "InternalServerError", id="500"),
-    pytest.param(503, "InternalServerError", id="503"),
-])
-def test_a_scripted_status_becomes_its_error(
-    ask: Callable[..., Any], emulator: Emulator, status: int, kind: str
-) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        pytest.param(401, "AuthenticationError", id="401"),
+        pytest.param(403, "PermissionDeniedError", id="403"),
+        pytest.param(422, "UnprocessableEntityError", id="422"),
+        pytest.param(429, "RateLimitError", id="429"),
+        pytest.param(500, "InternalServerError", id="500"),
+        pytest.param(503, "InternalServerError", id="503"),
+    ],
+)
+def test_a_scripted_status_becomes_its_error(ask: Callable[..., Any], emulator: Emulator, status: int, kind: str) -> None:
     emulator.script(error(status))
 
     seen = ask("error", model=MODEL, messages=HI)

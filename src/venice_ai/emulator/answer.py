@@ -16,6 +16,7 @@ from . import chance, tokens
 from .instance import Hints, instance
 from .loose import items, members
 from .request import ChatRequest, text_of
+from .search import documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,12 @@ def limited(turn: Turn, request: ChatRequest) -> Turn:
     return Turn("".join(visible), "".join(reasoning) if turn.reasoning is not None else None, finish_reason="length")
 
 
+def _documents(request: ChatRequest) -> tuple[Call, ...]:
+    """What a search found, as a call that nobody is to execute; Venice adds it to the answer on request."""
+    wanted = request.searches and request.switches["return_search_results_as_documents"]
+    return (Call("web_search_call", "web_search", documents()),) if wanted else ()
+
+
 def call_id(*salt: object) -> str:
     """An id for a tool call."""
     return f"call_{chance.hexes(24, *salt)}"
@@ -95,7 +102,8 @@ def _unlimited(request: ChatRequest, index: int) -> Turn:
         return Turn(json.dumps(instance(request.schema, salt=salt, hints=Hints(request.question))), reasoning)
     if kind == "json_object":
         return Turn(json.dumps({"model": request.model.id, "question": request.question}), reasoning)
-    return Turn(_prose(request, salt), reasoning)
+    found = _documents(request)
+    return Turn(_prose(request, salt), reasoning, found, "tool_calls" if found else "stop")
 
 
 def _salt(request: ChatRequest, index: int) -> tuple[object, ...]:

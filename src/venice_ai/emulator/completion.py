@@ -15,18 +15,9 @@ from venice_ai.types.api.models import Price
 from . import chance, tokens
 from .answer import Call, Turn
 from .request import ChatRequest
+from .search import CITATIONS
 
 CallIndex: TypeAlias = Literal["normal", "equal", "none"]
-
-CITATIONS = [
-    {
-        "title": "Venice, the emulated city",
-        "url": "https://example.org/venice",
-        "content": "A city of <strong>118 islands</strong> &amp; many bridges.",
-        "date": "2026-05-28",
-    },
-    {"title": "Lagoons, explained", "url": "https://example.org/lagoon", "content": "Shallow water.", "date": ""},
-]
 
 
 @dataclass(frozen=True, slots=True)

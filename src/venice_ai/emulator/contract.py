@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NotRequired, cast
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from venice_ai.types.api.params import ChatParams, Conversation
 

@@ -20,7 +20,7 @@ from venice_ai._transport import Clock, Request
 from venice_ai.exceptions import APIConnectionError
 
 from .clock import VirtualClock
-from .sending import Act, Answer, HoldOpen, Incoming, Pause, Send
+from .sending import Act, Answer, Incoming, Pause, Reset, Send
 
 if TYPE_CHECKING:
     from .app import Emulator
@@ -78,17 +78,16 @@ class EmulatorReply:
         """The body as it is sent; ends where it ends, and raises where it breaks off."""
         line = self._line
         try:
-            async for act in self._acts():
-                if isinstance(act, Send):
-                    line.received()
-                    if act.data:
-                        yield act.data
-                elif isinstance(act, Pause):
-                    await line.wait(act.seconds)
-                elif isinstance(act, HoldOpen):
-                    await line.wait(math.inf)
-                else:
-                    raise APIConnectionError("the connection was reset before the answer was complete")
+            if isinstance(self._body, AsyncIterator):
+                while (act := await line.until(_next(self._body))) is not None:
+                    if piece := await line.carry(act):
+                        yield piece
+                return
+            for number, act in enumerate(self._body):
+                if number % 32 == 0:
+                    await asyncio.sleep(0)  # as reading from a socket would, let others run now and then
+                if piece := await line.carry(act):
+                    yield piece
         finally:
             line.close()
 
@@ -106,16 +105,6 @@ class EmulatorReply:
             task = asyncio.get_running_loop().create_task(_closed(close))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-    async def _acts(self) -> AsyncIterator[Act]:
-        if isinstance(self._body, AsyncIterator):
-            while (act := await self._line.until(_next(self._body))) is not None:
-                yield act
-            return
-        for number, act in enumerate(self._body):
-            if number % 32 == 0:
-                await asyncio.sleep(0)  # as reading from a socket would, let others run now and then
-            yield act
 
 
 async def _next(acts: AsyncIterator[Act]) -> Act | None:
@@ -149,10 +138,16 @@ class _Line:
         kind = _Watch if request.stream else _PlainWatch
         self.watch = kind(request, loop.time(), self._break)
 
-    def received(self) -> None:
-        """Bytes came through."""
-        self._check()
-        self.watch.received()
+    async def carry(self, act: Act) -> bytes:
+        """What comes through of one act: its bytes, or none after a wait."""
+        if isinstance(act, Send):
+            self._check()
+            self.watch.received()
+            return act.data
+        if isinstance(act, Reset):
+            raise APIConnectionError("the connection was reset before the answer was complete")
+        await self.wait(act.seconds if isinstance(act, Pause) else math.inf)
+        return b""
 
     async def wait(self, seconds: float) -> None:
         """Lets time pass."""

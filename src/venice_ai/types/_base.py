@@ -98,10 +98,13 @@ class Model:
     @classmethod
     def _adopt(cls, data: dict[str, Any]) -> Self:
         """The view over this very dict, which from now on belongs to the object."""
-        for name, kind in cls._nested.items():
-            value = data.get(name)
-            if value is not None:
-                data[name] = _view(kind, value)
+        if cls._nested:
+            for name, kind in cls._nested.items():
+                value: Any = data.get(name)
+                if value.__class__ is dict:
+                    data[name] = kind._adopt(value)  # noqa: SLF001  # the same class hierarchy
+                elif value.__class__ is list:
+                    data[name] = _view(kind, value)
         self = object.__new__(cls)
         self.__dict__ = data
         return self
@@ -284,11 +287,11 @@ def _copied(value: Any) -> Any:
 
 
 def _view(kind: type[Model], value: Any) -> Any:
-    if type(value) is dict:
-        return kind._adopt(cast("dict[str, Any]", value))  # noqa: SLF001  # the same class hierarchy
-    if type(value) is list:
-        items = cast("list[Any]", value)
-        return [_view(kind, item) if type(item) is dict else item for item in items]
+    """A JSON value in which an object, or each object of a list, is seen as a `kind`."""
+    if value.__class__ is dict:
+        return kind._adopt(value)  # noqa: SLF001  # the same class hierarchy
+    if value.__class__ is list:
+        return [kind._adopt(item) if item.__class__ is dict else item for item in value]  # noqa: SLF001
     return value
 
 

@@ -38,13 +38,12 @@ def agent(base_url: str, model: str, **settings: Any) -> Agent:
 def seen(result: Any) -> Any:
     """What a run came to."""
     output = result.output
-    usage = result.usage() if callable(result.usage) else result.usage
     return {
         "kind": type(output).__name__,
         "output": output.model_dump() if isinstance(output, BaseModel) else output,
         "parts": [part.part_kind for message in result.all_messages() for part in message.parts],
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
+        "input_tokens": result.usage.input_tokens,
+        "output_tokens": result.usage.output_tokens,
     }
 
 

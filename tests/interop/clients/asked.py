@@ -10,17 +10,17 @@ import asyncio
 import json
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
-def answer(*scenarios: Callable[..., Awaitable[Any]]) -> None:
+def answer(*scenarios: Callable[..., Coroutine[Any, Any, Any]]) -> None:
     """Answers questions until there are no more."""
     by_name = {scenario.__name__: scenario for scenario in scenarios}
     for line in sys.stdin:
         question = json.loads(line)
         try:
-            reply = {"answer": asyncio.run(by_name[question.pop("do")](**question))}
-        except Exception:  # the test that asked is told
+            reply: dict[str, Any] = {"answer": asyncio.run(by_name[question.pop("do")](**question))}
+        except Exception:  # noqa: BLE001  # the test that asked is told
             reply = {"failed": traceback.format_exc()}
         print(json.dumps(reply), flush=True)

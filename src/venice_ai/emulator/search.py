@@ -1,0 +1,33 @@
+"""What every web search finds here."""
+
+from __future__ import annotations
+
+import json
+
+CITATIONS = [
+    {
+        "title": "Venice, the emulated city",
+        "url": "https://example.org/venice",
+        "content": "A city of <strong>118 islands</strong> &amp; many bridges.",
+        "date": "2026-05-28",
+    },
+    {"title": "Lagoons, explained", "url": "https://example.org/lagoon", "content": "Shallow water.", "date": ""},
+]
+
+
+def documents() -> str:
+    """The same pages as the arguments of the tool call that `return_search_results_as_documents` asks for."""
+    return json.dumps(
+        {
+            "documents": [
+                {
+                    "id": str(number),
+                    "title": page["title"],
+                    "url": page["url"],
+                    "snippet": page["content"],
+                    "published_at": page["date"],
+                }
+                for number, page in enumerate(CITATIONS, start=1)
+            ]
+        }
+    )
