@@ -1,4 +1,4 @@
-"""How the package hangs together: imports go down the layers, start-up is cheap, promised names are where they were promised."""
+"""How the package hangs together: imports go down, start-up is cheap, and promised names are where they were promised."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LAYERS = {
 }
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
 EMULATOR = ["emulator", "emulator.*"]
-PORT = ["_transport"]
+PORT = ["_transport", "_clocks"]
 
 
 # -- the graph -----------------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ async def test_a_message_of_a_response_s_kind_is_sent_in_the_same_way(message: d
             AssistantMessage(tool_calls=[ToolCall(id="c1", function=ToolCallFunction(name="f", arguments="{}"))]),
             {"role": "assistant", "tool_calls": [CALL]},
         ),
-        (AssistantMessage(content=None, tool_calls=[CALL]), {"role": "assistant", "content": None, "tool_calls": [CALL]}),
+        (AssistantMessage(content=None, tool_calls=[CALL]), {"role": "assistant", "tool_calls": [CALL]}),
         (
             UserMessage(
                 content=[

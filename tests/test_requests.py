@@ -129,12 +129,12 @@ PARAMETERS: dict[str, list[Any]] = {
     "verbosity": ["low", "medium", "high", "auto"],
     "fallbacks": [[], [{"model": "a"}], [{"model": "a"}] * 10],
 }
-ALLOWED = [pytest.param(name, value, id=f"{name}={value!r:.60}") for name, values in PARAMETERS.items() for value in values]
 
 
-@pytest.mark.parametrize(("name", "value"), ALLOWED)
-async def test_a_documented_parameter_is_sent_as_it_was_given(name: str, value: Any) -> None:
-    assert await sent(**{name: value}) == {"model": "m", "messages": HI, name: value}
+@pytest.mark.parametrize("name", PARAMETERS)
+async def test_a_documented_parameter_is_sent_as_it_was_given(name: str) -> None:
+    for value in PARAMETERS[name]:
+        assert await sent(**{name: value}) == {"model": "m", "messages": HI, name: value}
 
 
 @pytest.mark.parametrize("name", [*PARAMETERS, "a_parameter_of_tomorrow"])
@@ -191,21 +191,21 @@ REFUSED: dict[str, list[Any]] = {
     "stream_options": [True, "usage", {"include_usage": "yes"}],
     "stream": ["false", "yes", 7],
 }
-NOT_ALLOWED = [pytest.param(name, value, id=f"{name}={value!r:.60}") for name, values in REFUSED.items() for value in values]
 
 
-@pytest.mark.parametrize(("name", "value"), NOT_ALLOWED)
-async def test_a_value_that_is_not_allowed_is_refused_before_the_network(name: str, value: Any) -> None:
+@pytest.mark.parametrize("name", REFUSED)
+async def test_a_value_that_is_not_allowed_is_refused_before_the_network(name: str) -> None:
     client, transport = client_of()
     create: Any = client.chat.completions.create
 
-    with pytest.raises(InvalidRequestError) as caught:
-        await create(**{"model": "m", "messages": HI, name: value})
+    for value in REFUSED[name]:
+        with pytest.raises(InvalidRequestError) as caught:
+            await create(**{"model": "m", "messages": HI, name: value})
 
-    assert transport.requests == []
-    assert isinstance(caught.value, ValueError)
-    assert name in str(caught.value)
-    assert innermost(value) in str(caught.value)
+        assert transport.requests == [], value
+        assert isinstance(caught.value, ValueError)
+        assert name in str(caught.value)
+        assert innermost(value) in str(caught.value)
 
 
 def innermost(value: Any) -> str:

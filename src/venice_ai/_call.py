@@ -71,7 +71,7 @@ class Caller:
                 attempts=attempt,
             )
             if not good:
-                raise refusal(request, reply, body, meta)
+                raise refusal(body, meta, secret=request.secret)
         except BaseException:
             reply.close()
             raise

@@ -25,6 +25,7 @@ class Watch:
         "_idle",
         "_loop",
         "_progress",
+        "_reading",
         "_sent",
         "_stop",
         "expired",
@@ -42,12 +43,22 @@ class Watch:
         self._byte: float | None = None
         self._content: float | None = None
         self._handle: asyncio.TimerHandle | None = None
+        self._reading = True
         self.expired: APITimeoutError | None = None
         """The error that the clock stands for, once one ran out."""
         self._check()
 
+    def resume(self) -> None:
+        """Somebody waits for bytes again. What they did meanwhile is not the server's time: only the deadline counts it."""
+        self._reading = True
+        if self._byte is not None and self._content is not None:
+            now = self._loop.time()
+            self._content += now - self._byte
+            self._byte = now
+
     def received(self) -> None:
-        """Bytes came."""
+        """Bytes came; until `resume`, nobody waits for more."""
+        self._reading = False
         first = self._byte is None
         self._byte = self._loop.time()
         if first:
@@ -71,7 +82,10 @@ class Watch:
         if due is None:
             return
         at, clock, seconds = due
-        if at > self._loop.time():
+        now = self._loop.time()
+        if at <= now and not self._reading and clock != "deadline":
+            at = now + seconds  # what has arrived is still to be read, so this is no silence; look again later
+        if at > now:
             self._handle = self._loop.call_at(at, self._check)
             return
         self.expired = timed_out(clock, seconds)

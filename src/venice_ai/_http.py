@@ -21,11 +21,12 @@ from ._clocks import Watch, timed_out
 from ._meta import Headers
 from ._retry import ConnectFailure, ConnectTimeout
 from ._transport import Reply, Request
-from .exceptions import APIConnectionError
+from .exceptions import APIConnectionError, InvalidRequestError
 
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
 _HEADER_BYTES = 65_536
+_PROXY_REMEDY = "Check proxy=... or the *_PROXY variables."
 
 
 class AiohttpTransport:
@@ -66,7 +67,8 @@ class AiohttpTransport:
         except TimeoutError:
             raise timed_out(clock, seconds or 0) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _connection_error(error, request.url) from error
+            proxied = self._route(request.url).proxy is not None
+            raise _connection_error(error, request.url, proxied=proxied) from error
 
     def _open(self, session: aiohttp.ClientSession, request: Request, total: float | None) -> Awaitable[aiohttp.ClientResponse]:
         route = self._route(request.url)
@@ -111,7 +113,7 @@ class AiohttpTransport:
         """The caller's context; else one that trusts a bundle, or what the operating system trusts."""
         if self._ssl is None:
             if self._ca_bundle is not None:
-                self._ssl = ssl.create_default_context(cafile=self._ca_bundle)
+                self._ssl = _context(self._ca_bundle)
             else:
                 import truststore
 
@@ -135,6 +137,13 @@ class AiohttpTransport:
                 self._routes.clear()
             found = self._routes[url] = _Route(URL(url), URL(proxy) if proxy else None)
         return found
+
+
+def _context(ca_bundle: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_bundle)
+    except (ssl.SSLError, OSError) as error:
+        raise InvalidRequestError(f"ca_bundle={ca_bundle!r} holds no certificates that can be read: {_words(error)}") from None
 
 
 class _Route(NamedTuple):
@@ -219,12 +228,13 @@ class _StreamedReply:
         return self
 
     async def __anext__(self) -> bytes:
+        self._watch.resume()
         try:
             piece = await self._response.content.readany()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if self._watch.expired is not None:
                 raise self._watch.expired from None
-            raise _connection_error(error, self._url) from error
+            raise _connection_error(error, self._url, proxied=False) from error
         if not piece:
             self._watch.close()
             raise StopAsyncIteration
@@ -259,7 +269,7 @@ def _shortest(request: Request) -> tuple[str, float | None]:
     return name, limit
 
 
-def _connection_error(error: Exception, url: str) -> APIConnectionError:
+def _connection_error(error: Exception, url: str, *, proxied: bool) -> APIConnectionError:
     """What an error of aiohttp or of the operating system means to a caller."""
     host = urlsplit(url).netloc.rpartition("@")[2]
     if isinstance(
@@ -270,13 +280,14 @@ def _connection_error(error: Exception, url: str) -> APIConnectionError:
             f"no trusted TLS connection to {host}: {error}. If your network has a certificate authority of its own, add it to "
             "the operating system's trust store or pass ca_bundle=..."
         )
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return ConnectFailure(
-            f"the proxy did not connect to {host}: {_words(error)}. Check proxy=... or the *_PROXY variables."
-        )
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return ConnectFailure(f"the proxy did not connect to {host}, it answered {error.status}. {_PROXY_REMEDY}")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return ConnectFailure(f"no connection to the proxy for {host}: {_words(error)}. {_PROXY_REMEDY}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return ConnectFailure(f"cannot connect to {host}: {_words(error)}. Is base_url right, and does the server run?")
-    return APIConnectionError(f"the connection to {host} broke: {_words(error)}. The call may have been billed.")
+    through = " through the proxy" if proxied else ""
+    return APIConnectionError(f"the connection to {host}{through} broke: {_words(error)}. The call may have been billed.")
 
 
 def _words(error: Any) -> str:

@@ -48,7 +48,7 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
 
 def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float | None:
     """How long an unsuccessful reply asks to wait, or None if it does not say."""
-    if status not in {429, 503}:
+    if status not in {429, 503, 529}:
         return retry_after(headers.get("retry-after"), now)
     limits = rate_limits(headers, now)
     waits = [

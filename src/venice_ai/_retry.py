@@ -47,7 +47,11 @@ class RetryPolicy:
         if isinstance(failure, APIConnectionError):
             unsent = isinstance(failure, ConnectFailure) or idempotent
             return self.retries if unsent else 0
-        if isinstance(failure, RateLimitError) or failure.status_code in {502, 503}:
+        if isinstance(failure, RateLimitError) or failure.status_code in {
+            502,
+            503,
+            529,
+        }:  # 529: overloaded, as some model providers say
             return self.retries
         if failure.status_code == 500:
             return self.retries if idempotent else min(self.retries, 1)

@@ -43,6 +43,11 @@ class Request:
         self.deadline_seconds: float | None = None
         """What is left of the whole call's deadline when the request is sent."""
 
+    @property
+    def secret(self) -> bytes:
+        """The API key that it carries; empty if none."""
+        return self.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a request holds a key and cannot be pickled")
 

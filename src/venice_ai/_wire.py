@@ -17,7 +17,6 @@ import msgspec
 
 from ._meta import ResponseMeta
 from ._rate import FAILURE_BLOCK_SECONDS, wait_seconds
-from ._transport import Reply, Request
 from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, RateLimitError, error_for
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, Message
@@ -43,7 +42,7 @@ def chat_body(*, model: str, messages: Iterable[Message], stream: bool, params: 
     if "max_tokens" in params:
         raise TypeError("max_tokens is not a parameter; use max_completion_tokens, which also counts reasoning tokens")
     try:
-        body: dict[str, Any] = {"model": _model(model), "messages": _messages(messages)}
+        body: dict[str, Any] = {"model": _model(model), "messages": checked_messages(messages)}
         given = {name: _parameter(name, value) for name, value in params.items() if value is not None}
     except RecursionError:
         raise InvalidRequestError("the request cannot be written as JSON: something in it holds itself") from None
@@ -77,7 +76,12 @@ def _model(model: object) -> str:
     return name
 
 
-def _messages(messages: object) -> list[Any]:
+def checked_messages(messages: object) -> list[Any]:
+    """The messages of a request, as plain JSON.
+
+    Raises:
+        InvalidRequestError: they are not a list of messages, or one of them is not allowed.
+    """
     if not isinstance(messages, (list, tuple)) and (
         isinstance(messages, (str, bytes, Mapping, Model)) or not isinstance(messages, Iterable)
     ):
@@ -286,12 +290,11 @@ def chunk(data: bytes) -> ChatCompletionChunk | dict[str, Any]:
     return _adopt_chunk(found)
 
 
-def refusal(request: Request, reply: Reply, body: bytes, meta: ResponseMeta) -> APIError:
-    """The error that an unsuccessful reply stands for."""
-    status, headers = reply.status, reply.headers
-    key = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
-    if key:
-        body = body.replace(key, b"***")  # some servers repeat the key they refuse
+def refusal(body: bytes, meta: ResponseMeta, *, secret: bytes = b"") -> APIError:
+    """The error that an unsuccessful reply stands for. A server may repeat the key that it refuses; it is taken out."""
+    status, headers = meta.status_code, meta.headers
+    if secret:
+        body = body.replace(secret, b"***")
     try:
         content = decode(body)
     except ValueError:

@@ -121,12 +121,15 @@ def _cost(pricing: ModelPricing | None, prompt_tokens: int, completion_tokens: i
 
 def _rates(pricing: ModelPricing | None, prompt_tokens: int) -> tuple[Decimal, Decimal] | None:
     """US dollars for a million tokens of input and of output. A long input moves the whole request to the extended tier."""
-    tier: Any = pricing
     extended = getattr(pricing, "extended", None)
     threshold = getattr(extended, "context_token_threshold", None)
+    tiers: list[Any] = [pricing]
     if isinstance(threshold, (int, float)) and prompt_tokens > threshold:
-        tier = extended
-    into, out = (_usd(getattr(tier, side, None)) for side in ("input", "output"))
+        tiers.insert(0, extended)
+    into, out = (
+        next((usd for tier in tiers if (usd := _usd(getattr(tier, side, None))) is not None), None)
+        for side in ("input", "output")
+    )
     return None if into is None or out is None else (into, out)
 
 

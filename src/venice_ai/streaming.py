@@ -150,6 +150,7 @@ class Reading:
         return _wire.stream_error(content, self.meta, self.partial())
 
     def interrupted(self, why: str, cause: APIConnectionError | None = None) -> StreamInterruptedError:
+        """The error for a stream that broke off, with what had come."""
         kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError
         partial = self.partial()
         error = kind(

@@ -316,10 +316,29 @@ async def test_faults_of_the_usual_answer(emulator: Emulator, ask_both: Asker) -
     assert got.headers["x-venice-version"] == "another"
 
 
+async def test_the_text_of_the_usual_answer(emulator: Emulator, ask: Asker) -> None:
+    emulator.script(usual(fenced=True, huge_event=10))
+    said = (await ask(HELLO)).text
+    assert said.startswith("x" * 10 + "```json\n")
+
+
+async def test_an_html_page_with_an_error(emulator: Emulator, ask: Asker) -> None:
+    emulator.script(error(502, html_instead=True))
+    got = await ask(HELLO)
+    assert (got.status, got.content[:15]) == (502, b"<!DOCTYPE html>")
+
+
+async def test_a_header_in_other_letters_is_the_same_header(emulator: Emulator, ask: Asker) -> None:
+    emulator.script(echo(headers={"cf-Ray": "own", "Content-Type": "x/y"}))
+    headers = (await ask(HELLO)).headers
+    assert (headers["cf-ray"], headers["content-type"]) == ("own", "x/y")
+
+
 async def test_other_addresses_are_scripted_too(emulator: Emulator, ask: Asker) -> None:
-    emulator.script(busy(retry_after=1), text("ignored"), usual(), path="/models")
+    emulator.script(busy(retry_after=1), text("ignored"), usual(cut_at=5), path="/models")
     got = [await ask(method="GET", path="/api/v1/models") for _ in range(3)]
     assert [reply.status for reply in got] == [429, 200, 200]
+    assert len(got[2].content) == 5
     assert (await ask(HELLO)).status == 200
 
 

@@ -34,6 +34,7 @@ class Finding:
 
     @property
     def ok(self) -> bool:
+        """Whether there is nothing to mend."""
         return self.remedy is None
 
 

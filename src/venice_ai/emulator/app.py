@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from venice_ai._transport import Clock
 
-from . import admin, contract, refusals
+from . import admin, contract, delivery, refusals
 from .backend import Backend
 from .catalogue import TYPES, Catalogue, text_model
 from .chat import ChatEndpoint, unspoken
 from .clock import VirtualClock
+from .delivery import Delivery
 from .headers import service_headers
 from .recorded import Recorded, recorded
 from .refusals import Issue
-from .script import CHAT, Script, Step
-from .sending import PREFIX, Answer, Incoming, json_answer
+from .script import CHAT, Script, Step, Usual
+from .sending import PREFIX, Answer, Incoming, merged
 
 if TYPE_CHECKING:
     from .transport import EmulatorTransport
@@ -79,7 +80,8 @@ class Emulator:
     def script(self, *steps: Step, path: str = CHAT) -> None:
         """Puts steps at the end of the script: each answers one request to the path (without `/api/v1`).
 
-        A request that the contract refuses is refused as ever, and takes no step.
+        A request that the contract refuses is refused as ever, and takes no step. Steps in which a model speaks mean the
+        usual answer on other paths than that of chat.
         """
         self._script.add(steps, path)
 
@@ -109,7 +111,7 @@ class Emulator:
         answered = await self._routed(incoming, number, now)
         if answered.verbatim:
             return answered
-        return replace(answered, headers={**service_headers(number), **answered.headers})
+        return replace(answered, headers=merged(service_headers(number), answered.headers))
 
     async def _routed(self, incoming: Incoming, number: int, now: float) -> Answer:
         path = incoming.path.removeprefix(PREFIX) if incoming.path.startswith(f"{PREFIX}/") else ""
@@ -120,9 +122,8 @@ class Emulator:
             return refusals.refused(405, headers={"allow": method})
         if path == CHAT:
             return await self._chat_answer(incoming, number, now)
-        step = self._script.take(path)
-        answered = unspoken(step) if step is not None else None
-        return answered or self._catalogue_answer(path, incoming.query)
+        step = self._script.take(path) or Usual()
+        return unspoken(step) or self._catalogue_answer(path, incoming.query, step.how)
 
     async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
         if refusal := _refusal(incoming):
@@ -135,16 +136,21 @@ class Emulator:
             return refusals.invalid(issues)
         return await self._chat.respond(body, self._script.take(CHAT), number=number, now=now)
 
-    def _catalogue_answer(self, path: str, query: Mapping[str, str]) -> Answer:
+    def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
         kind = query.get("type", "text")
         allowed = (*TYPES, "all", "code") if path == "/models" else TYPES
         if kind not in allowed:
             expected = " | ".join(f"'{name}'" for name in allowed)
             return refusals.invalid([Issue(("type",), f"Expected {expected}, received '{kind}'", "invalid_enum_value")])
-        look_up = {"/models": self._catalogue.listed, "/models/traits": self._catalogue.traits}.get(
-            path, self._catalogue.aliases
-        )
-        return json_answer(200, {"object": "list", "type": kind, "data": look_up(kind)})
+        found: object
+        match path:
+            case "/models":
+                found = self._catalogue.listed(kind)
+            case "/models/traits":
+                found = self._catalogue.traits(kind)
+            case _:
+                found = self._catalogue.aliases(kind)
+        return delivery.body({"object": "list", "type": kind, "data": found}, how)
 
 
 _METHODS = {CHAT: "POST", "/models": "GET", "/models/traits": "GET", "/models/compatibility_mapping": "GET"}

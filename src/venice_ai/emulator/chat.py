@@ -18,7 +18,7 @@ from .headers import model_headers
 from .instance import Unsatisfiable
 from .request import ChatRequest
 from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Step, Text, Usual, Whole
-from .sending import Answer
+from .sending import Answer, merged
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -47,7 +47,7 @@ class ChatEndpoint:
             answered = _objection(request) or await self._usual(request, number, now, step.how if step else {})
         if answered.verbatim:
             return answered
-        return replace(answered, headers={**model_headers(request.model, now), **answered.headers})
+        return replace(answered, headers=merged(model_headers(request.model, now), answered.headers))
 
     async def _usual(self, request: ChatRequest, number: int, now: float, how: delivery.Delivery) -> Answer:
         identity = _identity(request, number)
@@ -58,7 +58,7 @@ class ChatEndpoint:
         if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
             return refusals.too_long(request.prompt_tokens, limit)
         try:
-            turns = [answer(request, index) for index in range(request.choices)]
+            turns = [delivery.dressed(answer(request, index), how) for index in range(request.choices)]
         except Unsatisfiable as reason:
             return refusals.rejected(f"Invalid schema: {reason}", identity)
         return _delivered(Completion(request, turns, identity, int(now)), how)
@@ -82,14 +82,8 @@ def scripted(step: Step, request: ChatRequest, number: int, now: float) -> Answe
     """What a step of the script makes of a request."""
     if (answered := unspoken(step)) is not None:
         return answered
-    turn = _turn(step, request)
-    how = step.how
-    if how.get("fenced"):
-        turn = replace(turn, text=f"```json\n{turn.text}\n```", pieces=None)
-    if size := how.get("huge_event"):
-        turn = replace(turn, text="x" * size + turn.text, pieces=("x" * size, *turn.deltas))
-    completion = Completion(request, [turn] * request.choices, _identity(request, number), int(now))
-    return _delivered(completion, how)
+    turns = [delivery.dressed(_turn(step, request), step.how)] * request.choices
+    return _delivered(Completion(request, turns, _identity(request, number), int(now)), step.how)
 
 
 def unspoken(step: Step) -> Answer | None:

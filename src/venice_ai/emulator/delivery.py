@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
 from venice_ai._sse import encode
 
+from .answer import Turn
 from .completion import CallIndex, Completion
-from .sending import JSON_TYPE, Act, Answer, HoldOpen, Pause, Reset, Send, encode_json
+from .sending import JSON_TYPE, Act, Answer, HoldOpen, Pause, Reset, Send, encode_json, merged
 
 DONE = encode(b"[DONE]")
 EVENTS_TYPE = "text/event-stream; charset=utf-8"
@@ -56,7 +58,7 @@ class Delivery(TypedDict, total=False):
     json_instead: bool
     """A stream that was asked for comes as one JSON body."""
     html_instead: bool
-    """Status 200 with an HTML page."""
+    """The body is an HTML page."""
     call_index: CallIndex
     """The `index` of streamed tool calls: `normal`, `equal` (always 0), or `none` (left out)."""
     fenced: bool
@@ -108,7 +110,16 @@ def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: 
         acts = _until(acts, how["reset_at"], (Reset(),))
     # What is ready is given as a whole, so that its length can be told beforehand.
     body = acts if events else tuple(acts)
-    return Answer(status, {**headers, **how.get("headers", {})}, body, how.get("delay", 0.0))
+    return Answer(status, merged(headers, how.get("headers", {})), body, how.get("delay", 0.0))
+
+
+def dressed(turn: Turn, how: Delivery) -> Turn:
+    """A turn as the delivery wants its text."""
+    if how.get("fenced"):
+        turn = replace(turn, text=f"```json\n{turn.text}\n```", pieces=None)
+    if size := how.get("huge_event"):
+        turn = replace(turn, text="x" * size + turn.text, pieces=("x" * size, *turn.deltas))
+    return turn
 
 
 def error_event(error: Mapping[str, Any] | str) -> bytes:
@@ -143,7 +154,6 @@ def _event_frames(chunks: Iterable[Any], how: Delivery) -> Iterator[bytes]:
     wrong_at = how.get("malformed_after")
     error = how.get("in_band_error")
     error_at = how.get("error_after", 2) if error is not None else None
-    number = -1
     for number, chunk in enumerate(chunks):
         if number == wrong_at:
             yield b'data: {"id": "chatcmpl-broken", "choices": [{"delta"\n\n'

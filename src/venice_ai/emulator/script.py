@@ -100,7 +100,7 @@ Step: TypeAlias = Usual | Echo | Text | Calls | Whole | Failure | Raw | Chunks |
 
 
 def usual(**how: Unpack[Delivery]) -> Usual:
-    """What the model would have said anyway: for faults in an otherwise ordinary answer."""
+    """What the model would have said anyway: for faults in an otherwise ordinary answer (but not in a backend's)."""
     return Usual(how=_checked(how))
 
 

@@ -69,9 +69,15 @@ class Answer:
     """No headers are to be added."""
 
 
+def merged(*headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers from several sources; of one name, in whatever letters, the last counts."""
+    named = {name.lower(): (name, value) for source in headers for name, value in source.items()}
+    return dict(named.values())
+
+
 def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer with a JSON body."""
-    return Answer(status, {"content-type": JSON_TYPE, **(headers or {})}, (Send(encode_json(content)),))
+    return Answer(status, merged({"content-type": JSON_TYPE}, headers or {}), (Send(encode_json(content)),))
 
 
 def encode_json(content: Any) -> bytes:

@@ -140,6 +140,7 @@ class _Line:
 
     async def carry(self, act: Act) -> bytes:
         """What comes through of one act: its bytes, or none after a wait."""
+        self.watch.resume()
         if isinstance(act, Send):
             self._check()
             self.watch.received()

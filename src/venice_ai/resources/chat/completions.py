@@ -10,7 +10,7 @@ from ..._concurrency import bounded_map
 from ..._config import Timeout
 from ..._resource import APIResource
 from ..._transport import Request
-from ..._wire import chat_body, completion, encode, unusable
+from ..._wire import chat_body, checked_messages, completion, encode, unusable
 from ...costs import ChatCostEstimate, estimate_chat_cost
 from ...exceptions import InvalidRequestError
 from ...streaming import ChatStream, ChunkSource, ModelStream, Reading
@@ -216,9 +216,10 @@ class ChatCompletions(APIResource["VeniceClient"]):
             ValueError: the model is not in the catalogue, has no token prices, or a number is out of range.
             APIError: the catalogue could not be had.
         """
+        checked = checked_messages(messages)
         entry = await self._client.models.find(model)
         return estimate_chat_cost(
-            entry, messages, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
+            entry, checked, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
         )
 
     async def batch(
