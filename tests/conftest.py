@@ -17,7 +17,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PATIENCE_SECONDS = 60
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
-settings.register_profile("suite", max_examples=60, deadline=None, derandomize=True, database=None)
+settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
 
 

@@ -14,13 +14,13 @@ import pytest
 
 from venice_ai import APITimeoutError, StreamTimeoutError, Timeout
 
-from .fakes import DONE, HI, chunk, completion, event, hello, joined
+from .fakes import DONE, HI, RecordingClock, chunk, completion, event, hello, joined
 from .sockets import SILENCE, Step, reply, serving, streamed
 
 PING = b": ping\n\n"
 HEL = event(chunk("hel"))
-DRIBBLE: list[Step] = [step for _ in range(8) for step in (event(chunk("x")), 0.05)]
-PINGS: list[Step] = [step for _ in range(8) for step in (PING, 0.05)]
+DRIBBLE: list[Step] = [step for _ in range(7) for step in (event(chunk("x")), 0.05)]
+PINGS: list[Step] = [step for _ in range(7) for step in (PING, 0.05)]
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def crowded_port() -> Generator[int, None, None]:
 SLOW_ANSWERS = [
     pytest.param([SILENCE], id="no answer"),
     pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", SILENCE], id="no body"),
-    pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b" ", 0.05] * 8, SILENCE], id="a body in drops"),
+    pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b" ", 0.02] * 9, SILENCE], id="a body in drops"),
 ]
 
 
@@ -82,11 +82,11 @@ SLOW_ANSWERS = [
 @pytest.mark.parametrize(
     ("timeout", "clock"),
     [
-        pytest.param(Timeout(idle=0.15), "idle", id="idle"),
-        pytest.param(Timeout(deadline=0.15), "deadline", id="deadline"),
-        pytest.param(0.15, "deadline", id="a number"),
-        pytest.param(Timeout(idle=0.15, deadline=9), "idle", id="the shorter, idle"),
-        pytest.param(Timeout(idle=9, deadline=0.15), "deadline", id="the shorter, deadline"),
+        pytest.param(Timeout(idle=0.08), "idle", id="idle"),
+        pytest.param(Timeout(deadline=0.08), "deadline", id="deadline"),
+        pytest.param(0.08, "deadline", id="a number"),
+        pytest.param(Timeout(idle=0.08, deadline=9), "idle", id="the shorter, idle"),
+        pytest.param(Timeout(idle=9, deadline=0.08), "deadline", id="the shorter, deadline"),
     ],
 )
 async def test_a_plain_call_that_takes_too_long_names_its_clock(steps: list[Step], timeout: Any, clock: str) -> None:
@@ -102,7 +102,7 @@ async def test_a_plain_call_that_takes_too_long_names_its_clock(steps: list[Step
 
 
 async def test_a_plain_call_knows_nothing_of_the_clocks_of_streams() -> None:
-    async with serving([0.2, *reply(completion())]) as server, server.client() as client:
+    async with serving([0.15, *reply(completion())]) as server, server.client() as client:
         answer = await client.chat.completions.create(
             model="m", messages=HI, timeout=Timeout(first_chunk=0.05, progress=0.05, connect=5)
         )
@@ -111,10 +111,11 @@ async def test_a_plain_call_knows_nothing_of_the_clocks_of_streams() -> None:
 
 
 async def test_a_post_that_ran_out_of_time_is_sent_once_unless_asked_for_more() -> None:
+    quick: dict[str, Any] = {"timeout": Timeout(idle=0.05), "clock": RecordingClock()}
     async with serving([SILENCE]) as server:
         for retry_timeouts, sent in ((False, 1), (True, 2)):
             server.received.clear()
-            async with server.client(max_retries=1, retry_timeouts=retry_timeouts, timeout=Timeout(idle=0.05)) as client:
+            async with server.client(max_retries=1, retry_timeouts=retry_timeouts, **quick) as client:
                 with pytest.raises(APITimeoutError):
                     await client.chat.completions.create(model="m", messages=HI)
 
@@ -145,10 +146,10 @@ async def reading(steps: list[Step], timeout: Any) -> AsyncGenerator[Any, None]:
 @pytest.mark.parametrize(
     ("steps", "timeout"),
     [
-        pytest.param([SILENCE], Timeout(first_chunk=0.15), id="no headers"),
-        pytest.param([SILENCE], 0.15, id="no headers, a number"),
-        pytest.param(streamed(SILENCE), Timeout(first_chunk=0.15), id="no body"),
-        pytest.param(streamed(SILENCE), 0.15, id="no body, a number"),
+        pytest.param([SILENCE], Timeout(first_chunk=0.08), id="no headers"),
+        pytest.param([SILENCE], 0.08, id="no headers, a number"),
+        pytest.param(streamed(SILENCE), Timeout(first_chunk=0.08), id="no body"),
+        pytest.param(streamed(SILENCE), 0.08, id="no body, a number"),
     ],
 )
 async def test_a_stream_that_does_not_begin_runs_out_of_first_chunk(steps: list[Step], timeout: Any) -> None:
@@ -162,12 +163,12 @@ async def test_a_stream_that_does_not_begin_runs_out_of_first_chunk(steps: list[
 @pytest.mark.parametrize(
     ("steps", "timeout", "clock"),
     [
-        pytest.param(streamed(HEL, SILENCE), Timeout(idle=0.15), "idle", id="silence"),
-        pytest.param(streamed(HEL, SILENCE), 0.15, "idle", id="silence, a number"),
-        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(progress=0.15), "progress", id="only comments"),
-        pytest.param(streamed(HEL, SILENCE), Timeout(progress=0.15), "progress", id="no content"),
-        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(deadline=0.2), "deadline", id="too long, comments"),
-        pytest.param(streamed(HEL, SILENCE), Timeout(deadline=0.15), "deadline", id="too long, silence"),
+        pytest.param(streamed(HEL, SILENCE), Timeout(idle=0.08), "idle", id="silence"),
+        pytest.param(streamed(HEL, SILENCE), 0.08, "idle", id="silence, a number"),
+        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(progress=0.08), "progress", id="only comments"),
+        pytest.param(streamed(HEL, SILENCE), Timeout(progress=0.08), "progress", id="no content"),
+        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(deadline=0.12), "deadline", id="too long, comments"),
+        pytest.param(streamed(HEL, SILENCE), Timeout(deadline=0.08), "deadline", id="too long, silence"),
     ],
 )
 async def test_a_stream_that_stalls_names_its_clock_and_keeps_what_came(steps: list[Step], timeout: Any, clock: str) -> None:
@@ -183,12 +184,12 @@ async def test_a_stream_that_stalls_names_its_clock_and_keeps_what_came(steps: l
 
 async def test_a_deadline_ends_even_a_stream_that_makes_progress() -> None:
     with soon(), pytest.raises(StreamTimeoutError) as caught:
-        async with reading(streamed(*DRIBBLE, *DRIBBLE), Timeout(deadline=0.2)) as stream:
+        async with reading(streamed(*DRIBBLE, *DRIBBLE), Timeout(deadline=0.12)) as stream:
             await stream.collect()
 
     assert caught.value.clock == "deadline"
     assert caught.value.partial is not None
-    assert 1 <= len(caught.value.partial.text or "") < 16
+    assert 1 <= len(caught.value.partial.text or "") < 14
 
 
 @pytest.mark.parametrize(
@@ -198,15 +199,15 @@ async def test_a_deadline_ends_even_a_stream_that_makes_progress() -> None:
         pytest.param(
             streamed(*DRIBBLE, DONE), Timeout(first_chunk=0.25, idle=0.25, progress=0.25), id="all clocks, with content"
         ),
-        pytest.param(streamed(event(chunk("x" * 8)), *PINGS, DONE), Timeout(idle=0.25), id="comments are bytes"),
-        pytest.param(streamed(*PINGS, event(chunk("x" * 8)), DONE), Timeout(first_chunk=0.25, idle=0.25), id="comments first"),
+        pytest.param(streamed(event(chunk("x" * 7)), *PINGS, DONE), Timeout(idle=0.25), id="comments are bytes"),
+        pytest.param(streamed(*PINGS, event(chunk("x" * 7)), DONE), Timeout(first_chunk=0.25, idle=0.25), id="comments first"),
     ],
 )
 async def test_a_stream_that_goes_on_is_never_killed(steps: list[Step], timeout: Any) -> None:
     async with reading(steps, timeout) as stream:
         answer = await stream.collect()
 
-    assert answer.text == "x" * 8
+    assert answer.text == "x" * 7
 
 
 @pytest.mark.parametrize("timeout", [Timeout(idle=0.1), Timeout(progress=0.1), 0.1], ids=str)
@@ -217,7 +218,7 @@ async def test_a_reader_who_is_slow_does_not_lose_what_arrived_in_time(timeout: 
         texts: list[str] = []
         async for text in stream.text_deltas():
             texts.append(text)
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.15)
         answer = await stream.collect()
 
     assert joined(texts) == answer.text == "hello"

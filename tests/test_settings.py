@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
 from typing import Any
 
@@ -114,6 +116,15 @@ def test_the_clocks_have_the_documented_defaults() -> None:
     assert (timeout.connect, timeout.first_chunk, timeout.idle, timeout.progress, timeout.deadline) == (10, 300, 60, None, None)
 
 
+def test_clocks_are_values() -> None:
+    one, other = Timeout(idle=5, deadline=None), Timeout(idle=5)
+
+    assert one == other == pickle.loads(pickle.dumps(one)) == copy.deepcopy(one)
+    assert hash(one) == hash(other)
+    assert one != Timeout(idle=6)
+    assert "idle=5" in repr(one)
+
+
 @pytest.mark.parametrize("timeout", [5, 0.5, Timeout(deadline=5), None], ids=repr)
 async def test_a_timeout_is_the_client_s_business_and_never_in_the_body(timeout: Any) -> None:
     assert await sent(timeout=timeout) == {"model": "m", "messages": HI}
@@ -138,6 +149,16 @@ async def test_a_client_is_closed_with_its_block_and_says_so() -> None:
     with pytest.raises(VeniceError, match="closed"):
         await client.chat.completions.create(model="m", messages=HI)
     assert transport.requests == []
+
+
+async def test_a_closed_client_can_be_entered_again() -> None:
+    client, transport = client_of(*[answer(completion()) for _ in range(2)])
+
+    for _ in range(2):
+        async with client:
+            await client.chat.completions.create(model="m", messages=HI)
+
+    assert len(transport.requests) == 2
 
 
 async def test_a_client_may_be_closed_often_and_before_its_first_call() -> None:

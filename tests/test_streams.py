@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
-import json
+import pickle
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
 
 from venice_ai import (
     APIConnectionError,
@@ -25,12 +22,10 @@ from venice_ai import (
     ChatCompletionResponse,
     ChatStream,
     RateLimitError,
-    Stream,
     StreamConsumedError,
     StreamInterruptedError,
     StreamTimeoutError,
     Timeout,
-    VeniceClient,
 )
 
 from .fakes import (
@@ -45,7 +40,6 @@ from .fakes import (
     chunk,
     client_of,
     completion,
-    cut,
     envelope,
     event,
     hello,
@@ -451,6 +445,17 @@ async def test_an_error_is_raised_again_and_never_a_finished_look(pieces: list[P
         aiter(read)
 
 
+async def test_an_interruption_can_be_pickled_with_what_had_come() -> None:
+    _, error = await texts_and_error(await opened(event(chunk("hel")), RESET))
+
+    again = pickle.loads(pickle.dumps(error))
+
+    assert isinstance(error, StreamInterruptedError)
+    assert str(again) == str(error)
+    assert again.partial == error.partial
+    assert type(again) is StreamInterruptedError
+
+
 async def test_meta_and_usage_are_told() -> None:
     headers = {"cf-ray": "ray-1", "x-ratelimit-remaining-requests": "7", "x-venice-balance-usd": "4.2"}
     read = await opened_on(stream(*hello(usage=True), headers=headers))
@@ -617,198 +622,6 @@ async def test_a_collected_message_can_be_sent_back() -> None:
     assert turn["tool_calls"][0]["function"] == {"name": "f", "arguments": "{}"}
 
 
-# -- fragments of tool calls ---------------------------------------------------------------------------------------------
-
-
-def fragment(
-    index: Any = ..., identity: Any = ..., name: Any = ..., arguments: Any = ..., *, kind: Any = "function"
-) -> dict[str, Any]:
-    """A fragment of a tool call; what is not given is absent."""
-    function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not ...}
-    given = {"index": index, "id": identity, "type": kind, "function": function}
-    return {key: value for key, value in given.items() if value is not ...}
-
-
-FRAGMENTS = [
-    pytest.param(
-        [[fragment(0, "c1", "add", "")], [fragment(0, None, None, '{"x"')], [fragment(0, None, None, ":1}", kind=None)]],
-        [("c1", "add", '{"x":1}')],
-        id="null on those that follow",
-    ),
-    pytest.param(
-        [[fragment(0, "c1", "add", "")], [fragment(0, arguments='{"x"')], [fragment(0, arguments=":1}", kind=...)]],
-        [("c1", "add", '{"x":1}')],
-        id="absent on those that follow",
-    ),
-    pytest.param(
-        [[fragment(0, "c1", "add", '{"x"')], [fragment(0, "c1", "add", ":1}")]],
-        [("c1", "add", '{"x":1}')],
-        id="id and name repeated",
-    ),
-    pytest.param(
-        [[fragment(0, "c1", "add", '{"x"')], [fragment(0, "", "", ":1}")]],
-        [("c1", "add", '{"x":1}')],
-        id="empty on those that follow",
-    ),
-    pytest.param(
-        [[fragment(0, "c1", "ad", "")], [fragment(0, None, "d", "{}")]],
-        [("c1", "add", "{}")],
-        id="a name in two pieces",
-    ),
-    pytest.param(
-        [
-            [fragment(0, "c1", "add", '{"a"'), fragment(1, "c2", "sub", '{"b"')],
-            [fragment(1, arguments=":2}"), fragment(0, arguments=":1}")],
-        ],
-        [("c1", "add", '{"a":1}'), ("c2", "sub", '{"b":2}')],
-        id="two calls, interleaved",
-    ),
-    pytest.param(
-        [[fragment(0, "c1", "f", "{}")], [fragment(0, "c2", "f", "{}")]],
-        [("c1", "f", "{}"), ("c2", "f", "{}")],
-        id="one index, two ids",
-    ),
-    pytest.param(
-        [
-            [fragment(0, "c1", "f", '{"a"')],
-            [fragment(0, arguments=":1}")],
-            [fragment(0, "c2", "g", '{"b"')],
-            [fragment(0, arguments=":2}")],
-        ],
-        [("c1", "f", '{"a":1}'), ("c2", "g", '{"b":2}')],
-        id="one index, two ids, in fragments",
-    ),
-    pytest.param(
-        [
-            [fragment(0, "c1", "f", '{"a"')],
-            [fragment(0, "c2", "g", '{"b"')],
-            [fragment(0, "c1", None, ":1}")],
-            [fragment(0, "c2", None, ":2}")],
-        ],
-        [("c1", "f", '{"a":1}'), ("c2", "g", '{"b":2}')],
-        id="one index, two ids that return",
-    ),
-    pytest.param(
-        [[fragment(identity="c1", name="f", arguments="{}")], [fragment(identity="c2", name="g", arguments="{}")]],
-        [("c1", "f", "{}"), ("c2", "g", "{}")],
-        id="no index, two ids",
-    ),
-    pytest.param(
-        [[fragment(identity="c1", name="f", arguments='{"a"')], [fragment(identity="c1", arguments=":1}")]],
-        [("c1", "f", '{"a":1}')],
-        id="no index, one id in fragments",
-    ),
-    pytest.param(
-        [[fragment(identity="c1", name="f", arguments='{"a"')], [fragment(arguments=":1}")]],
-        [("c1", "f", '{"a":1}')],
-        id="no index, a continuation without an id",
-    ),
-    pytest.param(
-        [[fragment(name="f", arguments='{"a":1}'), fragment(name="g", arguments='{"b":2}')]],
-        [(None, "f", '{"a":1}'), (None, "g", '{"b":2}')],
-        id="whole calls with neither index nor id",
-    ),
-    pytest.param(
-        [[fragment(name="f", arguments="{}")], [fragment(name="f", arguments="{}")]],
-        [(None, "f", "{}"), (None, "f", "{}")],
-        id="the same whole call twice, with neither",
-    ),
-    pytest.param(
-        [[fragment(name="f", arguments=""), fragment(name="g", arguments="")]],
-        [(None, "f", ""), (None, "g", "")],
-        id="whole calls without arguments, with neither",
-    ),
-    pytest.param(
-        [[fragment(None, "c1", "f", "{}"), fragment(None, "c2", "g", "{}")]],
-        [("c1", "f", "{}"), ("c2", "g", "{}")],
-        id="a null index",
-    ),
-    pytest.param(
-        [[fragment("0", "c1", "f", "{}"), fragment("zero", "c2", "g", "{}")]],
-        [("c1", "f", "{}"), ("c2", "g", "{}")],
-        id="an index that is a text",
-    ),
-    pytest.param(
-        [[fragment(-1, "c1", "f", "{}"), fragment(-1, "c2", "g", "{}")]],
-        [("c1", "f", "{}"), ("c2", "g", "{}")],
-        id="a negative index",
-    ),
-    pytest.param(
-        [[fragment(7, "c1", "f", '{"a"')], [fragment(7, arguments=":1}")]],
-        [("c1", "f", '{"a":1}')],
-        id="an index that does not begin with 0",
-    ),
-    pytest.param(
-        [[fragment(0, "c1", "f", {"a": 1})]],
-        [("c1", "f", '{"a": 1}')],
-        id="arguments that are an object",
-    ),
-    pytest.param([[fragment(0, "c1", "f")]], [("c1", "f", "")], id="no arguments at all"),
-    pytest.param([[fragment(0, "c1", "f", None)]], [("c1", "f", "")], id="arguments null"),
-    pytest.param(
-        [[{"index": 0, "id": "c1"}], [fragment(0, None, "f", "{}")]], [("c1", "f", "{}")], id="the id first, the function later"
-    ),
-    pytest.param(
-        [[fragment(0, None, "f", '{"a"')], [fragment(0, "c1", None, ":1}")]], [("c1", "f", '{"a":1}')], id="the id late"
-    ),
-    pytest.param([None, [], [None], [fragment(0, "c1", "f", "{}")], [7, "x"]], [("c1", "f", "{}")], id="odd things between"),
-]
-
-
-@pytest.mark.parametrize(("fragments", "calls"), FRAGMENTS)
-async def test_fragments_become_the_calls_they_are_of(fragments: list[Any], calls: list[tuple[str | None, str, str]]) -> None:
-    pieces = [event(chunk(tool_calls=tool_calls)) for tool_calls in fragments]
-    read = await opened(*pieces, event(chunk(finish="tool_calls")), DONE)
-
-    found = (await read.collect()).choices[0].message.tool_calls or []
-
-    assert [(call.get("id"), call.function.name, unspaced(call.function.arguments)) for call in found] == [
-        (identity, name, unspaced(arguments)) for identity, name, arguments in calls
-    ]
-    assert [call.type for call in found] == ["function"] * len(calls)
-
-
-def unspaced(arguments: str) -> str:
-    return arguments.replace(" ", "")
-
-
-async def test_the_calls_of_two_choices_are_kept_apart() -> None:
-    read = await opened(
-        event(chunk(tool_calls=[fragment(0, "c1", "f", '{"a"')])),
-        event(chunk(tool_calls=[fragment(0, "c2", "g", '{"b"')], index=1)),
-        event(chunk(tool_calls=[fragment(0, arguments=":1}")])),
-        event(chunk(tool_calls=[fragment(0, arguments=":2}")], index=1)),
-        DONE,
-    )
-
-    whole = await read.collect()
-
-    found = [[(call.id, call.function.arguments) for call in choice.message.tool_calls or []] for choice in whole.choices]
-    assert found == [[("c1", '{"a":1}')], [("c2", '{"b":2}')]]
-
-
-@given(
-    calls=st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 99), max_size=3), min_size=1, max_size=3),
-    positions=st.lists(st.integers(0, 30), max_size=4),
-    order=st.randoms(use_true_random=False),
-)
-async def test_calls_cut_anywhere_and_mixed_by_index_are_whole(
-    calls: list[dict[str, int]], positions: list[int], order: Any
-) -> None:
-    queues: list[list[dict[str, Any]]] = []
-    for index, arguments in enumerate(calls):
-        pieces = [piece.decode() for piece in cut(json.dumps(arguments).encode(), *positions)]
-        queues.append([fragment(index, f"c{index}", "f", ""), *(fragment(index, None, None, piece) for piece in pieces)])
-    mixed: list[dict[str, Any]] = [queue.pop(0) for queue in queues]
-    while any(queues):
-        mixed.append(order.choice([queue for queue in queues if queue]).pop(0))
-
-    read = await opened(*(event(chunk(tool_calls=[piece])) for piece in mixed), event(chunk(finish="tool_calls")), DONE)
-
-    found = (await read.collect()).choices[0].message.tool_calls or []
-    assert [call.function.arguments_dict for call in found] == calls
-
-
 # -- leaving -------------------------------------------------------------------------------------------------------------
 
 
@@ -932,202 +745,6 @@ async def test_a_stream_that_was_read_or_closed_is_dropped_without_a_word() -> N
             gc.collect()
 
 
-# -- stream_cls ----------------------------------------------------------------------------------------------------------
-
-
-class Counting(Stream[ChatCompletionChunk]):
-    """A stream of the caller's own."""
-
-    count = 0
-
-    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        return self._counted(super().__aiter__())
-
-    async def _counted(self, chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncIterator[ChatCompletionChunk]:
-        async for piece in chunks:
-            self.count += 1
-            yield piece
-
-
-class Shouting(ChatStream):
-    """A chat stream of the caller's own."""
-
-    async def shout(self) -> str:
-        return joined([text.upper() async for text in self.text_deltas()])
-
-
-class Unrelated:
-    """No relative of ours, but it can be called as we call."""
-
-    def __init__(self, iterator: AsyncIterator[ChatCompletionChunk], *, client: VeniceClient) -> None:
-        self.iterator = iterator
-        self.client = client
-
-
-class Keywords:
-    """The documented factory: a class that takes a chunk's fields as keywords."""
-
-    def __init__(self, **data: Any) -> None:
-        self.data = data
-
-
-class Validated(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    id: str
-    choices: list[dict[str, Any]]
-    usage: dict[str, Any] | None = None
-
-
-async def streamed_as(stream_cls: Any, *pieces: Piece, **params: Any) -> tuple[Any, VeniceClient]:
-    client, _ = client_of(stream(*pieces), max_retries=0)
-    read = await client.chat.completions.create(model="m", messages=HI, stream=True, stream_cls=stream_cls, **params)
-    return read, client
-
-
-async def test_a_stream_class_is_called_with_the_chunks_and_the_client() -> None:
-    read, _ = await streamed_as(Counting, *hello())
-
-    texts = [piece.text async for piece in read]
-
-    assert type(read) is Counting
-    assert joined(texts) == "hello"
-    assert read.count == 3
-
-
-async def test_a_chat_stream_class_keeps_its_powers() -> None:
-    read, _ = await streamed_as(Shouting, *hello())
-
-    async with read:
-        assert await read.shout() == "HELLO"
-    assert (await read.collect()).text == "hello"
-
-
-@pytest.mark.parametrize("stream_cls", [Stream, ChatStream])
-async def test_our_own_classes_can_be_asked_for(stream_cls: Any) -> None:
-    read, _ = await streamed_as(stream_cls, *hello())
-
-    assert type(read) is stream_cls
-    assert joined([piece.text async for piece in read]) == "hello"
-
-
-async def test_any_class_will_do_that_can_be_called_so() -> None:
-    read, client = await streamed_as(Unrelated, *hello())
-
-    assert type(read) is Unrelated
-    assert read.client is client
-    assert joined([piece.text async for piece in read.iterator]) == "hello"
-
-
-async def test_a_function_will_do_that_can_be_called_so() -> None:
-    def pair(iterator: Any, client: Any) -> tuple[Any, Any]:
-        return iterator, client
-
-    read, client = await streamed_as(pair, *hello())
-
-    assert read[1] is client
-    assert joined([piece.text async for piece in read[0]]) == "hello"
-
-
-async def test_a_chunk_class_is_made_of_each_chunk_s_fields() -> None:
-    read, _ = await streamed_as(Keywords, *hello())
-
-    chunks = [piece async for piece in read]
-
-    assert {type(piece) for piece in chunks} == {Keywords}
-    assert chunks[0].data == chunk("hel", role="assistant")
-    assert joined(piece.data["choices"][0]["delta"].get("content") for piece in chunks) == "hello"
-
-
-async def test_a_pydantic_class_is_a_chunk_class() -> None:
-    read, _ = await streamed_as(Validated, *hello(usage=True), stream_options={"include_usage": True})
-
-    async with read:
-        chunks = [piece async for piece in read]
-
-    assert {type(piece) for piece in chunks} == {Validated}
-    assert chunks[-1].usage == USAGE
-
-
-def takes_no_client(iterator: Any) -> Any:
-    return iterator
-
-
-def wants_more(iterator: Any, extra: Any, *, client: Any) -> Any:
-    return iterator, extra, client
-
-
-def takes_nothing() -> None:
-    return None
-
-
-@pytest.mark.parametrize(
-    "stream_cls",
-    [
-        pytest.param("Stream", id="a text"),
-        pytest.param(7, id="a number"),
-        pytest.param(object, id="a class that takes nothing"),
-        pytest.param(takes_no_client, id="no client"),
-        pytest.param(wants_more, id="more than we give"),
-        pytest.param(takes_nothing, id="nothing"),
-    ],
-)
-async def test_what_cannot_be_called_so_is_a_type_error_before_the_network(stream_cls: Any) -> None:
-    client, transport = client_of()
-
-    with pytest.raises(TypeError, match="stream_cls"):
-        await client.chat.completions.create(model="m", messages=HI, stream=True, stream_cls=stream_cls)
-
-    assert transport.requests == []
-
-
-@pytest.mark.parametrize("stream_cls", [Counting, Shouting, Keywords, Stream])
-@pytest.mark.parametrize("pieces", [[event(chunk("hel")), RESET], [event(chunk("hel"))]], ids=["reset", "the end"])
-async def test_a_stream_of_the_caller_s_class_cannot_lie_either(stream_cls: Any, pieces: list[Piece]) -> None:
-    read, _ = await streamed_as(stream_cls, *pieces)
-
-    given, error = await texts_and_error(read)
-
-    assert len(given) == 1
-    assert isinstance(error, StreamInterruptedError)
-    assert error.partial is not None
-    assert error.partial.text == "hel"
-
-
-@pytest.mark.parametrize("stream_cls", [Counting, Shouting, Keywords, Stream])
-@pytest.mark.parametrize("read_before", [0, 1])
-async def test_leaving_a_stream_of_the_caller_s_class_closes_the_connection(stream_cls: Any, read_before: int) -> None:
-    reply = stream(event(chunk("hel")), HANG)
-    client, _ = client_of(reply)
-    create: Any = client.chat.completions.create
-
-    async with await create(model="m", messages=HI, stream=True, stream_cls=stream_cls) as read:
-        chunks = aiter(read)
-        for _ in range(read_before):
-            await anext(chunks)
-
-    assert reply.closed
-
-
-async def test_a_stream_of_the_caller_s_chunks_is_read_once() -> None:
-    read, _ = await streamed_as(Keywords, *hello())
-    async for _ in read:
-        pass
-
-    with pytest.raises(StreamConsumedError):
-        aiter(read)
-
-
-async def test_the_loop_of_the_document_reads_a_stream_of_the_caller_s_chunks() -> None:
-    client, _ = client_of(stream(*hello()))
-    count = 0
-
-    async for _ in await client.chat.completions.create(model="m", messages=HI, stream=True, stream_cls=Keywords):
-        gc.collect()
-        count += 1
-
-    assert count == 3
-
-
 # -- progress ------------------------------------------------------------------------------------------------------------
 
 
@@ -1137,7 +754,7 @@ async def test_content_is_progress_and_keeping_alive_is_not() -> None:
         event(chunk(role="assistant", content="")),
         event(chunk("text")),
         event(chunk(reasoning_content="thought")),
-        event(chunk(tool_calls=[fragment(0, "c", "f", "{}")])),
+        event(chunk(tool_calls=[{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}])),
         event(chunk(refusal="no")),
         event(envelope(choices=[], usage=USAGE)),
         FINISH,

@@ -50,11 +50,12 @@ class Watch:
 
     def resume(self) -> None:
         """Somebody waits for bytes again. What they did meanwhile is not the server's time: only the deadline counts it."""
+        if self._reading or self._byte is None or self._content is None:
+            return
         self._reading = True
-        if self._byte is not None and self._content is not None:
-            now = self._loop.time()
-            self._content += now - self._byte
-            self._byte = now
+        now = self._loop.time()
+        self._content += now - self._byte
+        self._byte = now
 
     def received(self) -> None:
         """Bytes came; until `resume`, nobody waits for more."""

@@ -183,28 +183,38 @@ async def test_what_comes_too_late_is_an_error(
 
 # Seen from the server, what is not asked for again was believed: it cannot know that the client raised an error.
 @pytest.mark.parametrize(
-    ("ask", "fault", "error", "suspected"),
+    ("ask", "fault", "error", "suspicion"),
     [
-        pytest.param(streamed, broken("truncate"), StreamInterruptedError, {"truncated_stream_accepted"}, id="truncated"),
-        # Here it saw that the client left at once.
-        pytest.param(streamed, broken("malformed"), StreamInterruptedError, set[str](), id="malformed"),
-        pytest.param(streamed, broken("disconnect"), StreamInterruptedError, {"gave_up"}, id="disconnected"),
+        pytest.param(streamed, broken("truncate"), StreamInterruptedError, "truncated_stream_accepted", id="truncated"),
+        pytest.param(streamed, broken("malformed"), StreamInterruptedError, "malformed_chunk_ignored", id="malformed"),
+        pytest.param(streamed, broken("disconnect"), StreamInterruptedError, "gave_up", id="disconnected"),
         # It may have been billed, so it is not sent again unless the caller asks for it.
-        pytest.param(whole, fail(504), GatewayTimeoutError, {"gave_up"}, id="504"),
+        pytest.param(whole, fail(504), GatewayTimeoutError, "gave_up", id="504"),
     ],
 )
 async def test_what_must_not_be_sent_again_is_an_error(
-    llmock: ForeignServer, client: VeniceClient, ask: Ask, fault: dict[str, Any], error: type[APIError], suspected: set[str]
+    llmock: ForeignServer, client: VeniceClient, ask: Ask, fault: dict[str, Any], error: type[APIError], suspicion: str
 ) -> None:
     script(llmock, fault)
 
     with pytest.raises(error) as caught:
         await ask(client)
 
-    assert await findings(llmock) <= suspected
+    assert await findings(llmock) <= {suspicion}
     if isinstance(caught.value, StreamInterruptedError):
         assert caught.value.partial is not None
         assert caught.value.partial.text
+
+
+async def test_a_stream_with_broken_json_is_left_at_once(llmock: ForeignServer, client: VeniceClient) -> None:
+    script(llmock, broken("malformed"))
+
+    with pytest.raises(StreamInterruptedError):
+        await streamed(client)
+
+    await findings(llmock)
+    (request,) = llmock.get("/_llmock/requests")["requests"]
+    assert not request["completed"]
 
 
 @pytest.mark.parametrize(

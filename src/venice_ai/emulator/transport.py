@@ -163,6 +163,7 @@ class _Line:
 
     async def until(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of some work, unless the line breaks before it is there."""
+        self.watch.resume()
         task = asyncio.ensure_future(work)
         either: set[asyncio.Future[Any]] = {task, self._broken}
         try:
