@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
-from venice_ai import AuthenticationError, RateLimitError, StreamInterruptedError, UserMessage, VeniceClient
-from venice_ai.emulator import Emulator, busy, echo, overloaded, serve, text, tool_call
+from venice_ai import (
+    AuthenticationError,
+    ChatCompletionResponse,
+    RateLimitError,
+    StreamInterruptedError,
+    UserMessage,
+    VeniceClient,
+)
+from venice_ai.emulator import Emulator, busy, echo, serve, text, tool_call
 
 QUESTION = [UserMessage(content="Tell me a story.")]
 
@@ -19,7 +26,8 @@ def emulator() -> Emulator:
 
 
 def client_of(emulator: Emulator, **settings: Any) -> VeniceClient:
-    return VeniceClient(**{"api_key": "your-api-key", "transport": emulator.transport(), "clock": emulator.clock, **settings})
+    chosen: dict[str, Any] = {"api_key": "your-api-key", **settings}
+    return VeniceClient(transport=emulator.transport(), clock=emulator.clock, **chosen)
 
 
 async def test_a_model_is_resolved_and_asked(emulator: Emulator) -> None:
@@ -81,7 +89,7 @@ async def test_a_busy_server_is_tried_again(emulator: Emulator) -> None:
 
 
 async def test_a_server_that_stays_busy_is_an_error(emulator: Emulator) -> None:
-    emulator.always(overloaded())
+    emulator.always(busy(retry_after=30))
 
     async with client_of(emulator, max_retries=0) as client:
         with pytest.raises(RateLimitError) as caught:
@@ -93,7 +101,7 @@ async def test_a_server_that_stays_busy_is_an_error(emulator: Emulator) -> None:
 
 async def test_a_call_of_a_tool_is_answered_with_the_turn_as_it_came(emulator: Emulator) -> None:
     emulator.script(tool_call("add", {"x": 2, "y": 3}), text("5"))
-    tool = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
+    tool: dict[str, Any] = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
     messages: list[Any] = [UserMessage(content="What is 2 + 3?")]
 
     async with client_of(emulator) as client:
@@ -108,20 +116,23 @@ async def test_a_call_of_a_tool_is_answered_with_the_turn_as_it_came(emulator: E
     assert answer.text == "5"
 
 
-async def test_what_is_allowed_here_is_allowed_there(emulator: Emulator) -> None:
+BOUNDS: list[dict[str, Any]] = [
+    {"temperature": 0, "top_p": 1, "min_p": 0, "frequency_penalty": -2, "presence_penalty": 2},
+    {"temperature": 2.0, "top_p": 0.0, "min_temp": 0, "max_temp": 2, "repetition_penalty": 0, "top_k": 0},
+    {"seed": 1, "n": 2, "stop": ["a", "b", "c", "d"], "stop_token_ids": [], "logprobs": True, "top_logprobs": 0},
+    {"reasoning_effort": "max", "reasoning": {"effort": "none", "summary": "auto"}, "store": False, "user": ""},
+    {"prompt_cache_key": "k", "prompt_cache_retention": "24h", "metadata": {"a": "b"}, "include": [], "text": {}},
+    {"venice_parameters": {"enable_web_search": "off"}, "stream_options": {"include_usage": True}},
+]
+
+
+@pytest.mark.parametrize("params", BOUNDS, ids=" ".join)
+async def test_what_is_allowed_here_is_allowed_there(params: dict[str, Any], emulator: Emulator) -> None:
     # The emulator refuses what Venice's contract refuses; every bound that the client lets through must pass.
     async with client_of(emulator) as client:
-        for params in (
-            {"temperature": 0, "top_p": 1, "min_p": 0, "frequency_penalty": -2, "presence_penalty": 2},
-            {"temperature": 2.0, "top_p": 0.0, "min_temp": 0, "max_temp": 2, "repetition_penalty": 0, "top_k": 0},
-            {"seed": 1, "n": 2, "stop": ["a", "b", "c", "d"], "stop_token_ids": [], "logprobs": True, "top_logprobs": 0},
-            {"reasoning_effort": "max", "reasoning": {"effort": "none", "summary": "auto"}, "store": False, "user": ""},
-            {"prompt_cache_key": "k", "prompt_cache_retention": "24h", "metadata": {"a": "b"}, "include": [], "text": {}},
-            {"venice_parameters": {"enable_web_search": "off"}, "stream_options": {"include_usage": True}},
-        ):
-            given: dict[str, Any] = params
-            reply = await client.chat.completions.create(model="default", messages=QUESTION, **given)
-            assert reply.choices
+        reply: ChatCompletionResponse = await client.chat.completions.create(model="default", messages=QUESTION, **params)
+
+    assert reply.choices
 
 
 async def test_the_same_on_a_socket(emulator: Emulator) -> None:

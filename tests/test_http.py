@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gc
 import gzip
 import importlib.util
 import json
@@ -190,15 +189,6 @@ async def test_a_client_can_be_entered_again_after_it_was_closed() -> None:
                 assert await asked(client) == "hello"
 
     assert server.connections == 2
-
-
-async def test_a_client_that_is_forgotten_closes_its_connections_without_a_word() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        async with serving(ANSWER) as server:
-            assert await asked(server.client()) == "hello"
-            gc.collect()
-            await asyncio.wait_for(server.left.wait(), 2)
 
 
 async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew() -> None:

@@ -213,9 +213,17 @@ class Stream(Generic[T]):
         Raises:
             StreamConsumedError: the stream was read to its end, or closed.
         """
-        if self._closed or (isinstance(self._iterator, ChunkSource) and self._iterator.reading.ended):
+        if self._has_ended():
             raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the whole answer)")
-        return cast("AsyncIterator[T]", aiter(self._iterator))
+        return aiter(self._iterator)
+
+    async def __anext__(self) -> T:
+        if self._has_ended():
+            raise StopAsyncIteration
+        return await anext(self._iterator)
+
+    def _has_ended(self) -> bool:
+        return self._closed or (isinstance(self._iterator, ChunkSource) and self._iterator.reading.ended)
 
     async def close(self) -> None:
         """Drops the connection. May be called often."""
@@ -244,6 +252,9 @@ class ModelStream(Stream[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         super().__aiter__()
         return self._made(aiter(self._source))
+
+    async def __anext__(self) -> T:
+        return self._factory(**cast("ChatCompletionChunk", await super().__anext__()).model_dump())
 
     async def _made(self, chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[T, None]:
         async for chunk in chunks:

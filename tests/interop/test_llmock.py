@@ -76,9 +76,9 @@ def script(llmock: ForeignServer, *behaviors: dict[str, Any]) -> None:
 
 async def findings(llmock: ForeignServer) -> set[str]:
     """What it has against the client, warnings too, once it knows all: it learns of an end a little after the client."""
-    verdict, same = llmock.get(VERDICT), 0
-    while same < 3:
-        await asyncio.sleep(0.1)
+    verdict, same = None, 0
+    while same < 2:
+        await asyncio.sleep(0.1)  # here connections that were dropped are closed, too
         verdict, before = llmock.get(VERDICT), verdict
         same = same + 1 if verdict == before else 0
     assert verdict["calls"] > 0
