@@ -21,7 +21,7 @@ check: $(VENV)/.tools
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(PIP) --no-deps --force-reinstall .
-	$(BIN)/pyright --ignoreexternal --verifytypes venice_ai
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --ignoreexternal --verifytypes venice_ai
 
 ## Ratios to other clients, measured in one run; the page in docs/ is written anew.
 bench:

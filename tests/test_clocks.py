@@ -224,6 +224,15 @@ async def test_a_reader_who_is_slow_does_not_lose_what_arrived_in_time(timeout: 
     assert joined(texts) == answer.text == "hello"
 
 
+@pytest.mark.parametrize("timeout", [Timeout(first_chunk=0.1), 0.1], ids=str)
+async def test_a_reader_who_begins_late_does_not_lose_what_arrived_in_time(timeout: Any) -> None:
+    async with reading(streamed(*hello()), timeout) as stream:
+        await asyncio.sleep(0.2)
+        answer = await stream.collect()
+
+    assert answer.text == "hello"
+
+
 async def test_the_time_to_the_first_chunk_is_measured() -> None:
     async with reading(streamed(0.1, *hello()), None) as stream:
         await stream.collect()

@@ -496,6 +496,34 @@ async def test_any_value_in_any_field_leaves_the_text_alone(path: tuple[Any, ...
     assert_whole(response, body)
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [
+        None,
+        7,
+        "text",
+        {},
+        [],
+        [None],
+        [7],
+        ["text"],
+        [{}],
+        [{"message": None}],
+        [{"message": 7}],
+        [{"message": {"content": 7}}],
+    ],
+    ids=repr,
+)
+async def test_an_answer_with_odd_choices_has_no_text_but_is_one(choices: Any) -> None:
+    body = {**completion(), "choices": choices}
+
+    response = await received(body)
+
+    assert (response.text, response.finish_reason, response.tool_calls) == (None, None, [])
+    assert response.model_dump() == body
+    assert response.usage is not None
+
+
 @given(
     place=st.sampled_from([("{}",), ("choices", 0, "{}"), ("choices", 0, "message", "{}"), ("usage", "{}")]),
     key=TEXT,

@@ -157,6 +157,19 @@ async def test_leaving_a_stream_early_closes_its_connection_at_once(how: str) ->
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_closing_a_stream_wakes_who_reads_it_in_another_task() -> None:
+    async with serving(streamed(event(chunk("hel")), SILENCE)) as server, server.client() as client:
+        stream = await client.chat.completions.stream(model="m", messages=HI)
+        reader = asyncio.ensure_future(stream.collect())
+        await asyncio.sleep(0.05)
+
+        await stream.close()
+
+        with pytest.raises(StreamInterruptedError):
+            await asyncio.wait_for(reader, 2)
+        await asyncio.wait_for(server.left.wait(), 2)
+
+
 async def test_a_cancelled_call_closes_its_connection_at_once() -> None:
     async with serving([SILENCE]) as server, server.client() as client:
         with pytest.raises(TimeoutError):

@@ -329,6 +329,21 @@ async def test_what_is_preferred_comes_first(preferred: list[str], taken: str) -
     assert await client.models.resolve_chat(preferred_models=preferred, exclude_models=["x"]) == taken
 
 
+@pytest.mark.parametrize(
+    ("wish", "name", "taken"), [("exclude_models", "alpha-two", "alpha"), ("preferred_models", "beta", "beta")]
+)
+async def test_one_name_in_place_of_a_list_is_that_name_or_refused(wish: str, name: str, taken: str) -> None:
+    client = client_with(model("alpha"), model("b"), model("beta"))
+    given: dict[str, Any] = {wish: name}
+
+    try:
+        outcome = await client.models.resolve_chat(**given)
+    except InvalidRequestError as refusal:
+        outcome = str(refusal)
+
+    assert outcome == taken or wish in outcome
+
+
 async def test_the_cheapest_is_taken_where_price_matters() -> None:
     client = client_with(
         model("dear", price=3.0, traits=["default"]),

@@ -136,6 +136,23 @@ def test_a_number_of_retries_that_cannot_be_one_is_refused(retries: Any) -> None
         VeniceClient(max_retries=retries)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("api_key", value) for value in (7, b"key", ["key"])),
+        *(("base_url", value) for value in (7, b"http://127.0.0.1", ["http://127.0.0.1"])),
+        *(("headers", value) for value in ("X-A: b", 7, [("X-A", "b")])),
+        *(("ca_bundle", value) for value in (7, ["ca.pem"])),
+        *(("proxy", value) for value in (7, ["http://127.0.0.1"])),
+    ],
+)
+def test_a_setting_of_another_type_is_refused_by_name(name: str, value: Any) -> None:
+    settings: dict[str, Any] = {name: value}
+
+    with pytest.raises((InvalidRequestError, AuthenticationError), match=name):
+        VeniceClient(**settings)
+
+
 # -- lifetime ------------------------------------------------------------------------------------------------------------
 
 

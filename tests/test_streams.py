@@ -234,6 +234,14 @@ async def test_an_error_in_the_stream_is_raised_with_what_came(
             APIResponseProcessingError,
             id="broken JSON",
         ),
+        pytest.param(
+            ScriptedReply(b"<HTML>", headers={"content-type": "TEXT/HTML"}), APIResponseProcessingError, id="a page, loud"
+        ),
+        pytest.param(
+            ScriptedReply(b'{"error": {"code": "model_overloaded"}}', headers={"content-type": "Application/JSON"}),
+            RateLimitError,
+            id="a JSON error, loud",
+        ),
         pytest.param(answer({"error": "x"}, status=401), AuthenticationError, id="a bad key"),
     ],
 )
@@ -519,6 +527,34 @@ async def test_usage_null_is_no_usage() -> None:
 
     assert before is None
     assert whole.usage == USAGE
+
+
+ODD_CHOICES: list[Any] = [7, "text", {"index": 0}, [None], [7], ["text"], [[]], [{}], True]
+ODD_DELTAS: list[Any] = [None, 7, "text", [], {"content": 7}, {"content": [7]}]
+
+
+ODD_CHUNKS: list[Any] = [
+    *(envelope(choices=odd) for odd in ODD_CHOICES),
+    *(envelope(choices=[{"index": 0, "delta": odd}]) for odd in ODD_DELTAS),
+    envelope(choices=[{"index": 0}]),
+    envelope(choices=[{"index": None, "delta": {}, "finish_reason": None}]),
+    {},
+    {"type": "ping"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_CHUNKS, ids=lambda odd: repr(odd.get("choices", odd)))
+async def test_an_odd_chunk_takes_nothing_away(odd: Any) -> None:
+    pieces = [event(chunk("hel")), event(odd), event(chunk("lo", finish="stop")), DONE]
+    collected, read, iterated = [await opened(*pieces) for _ in range(3)]
+
+    whole = await collected.collect()
+    deltas = [text async for text in read.text_deltas()]
+    texts = [piece.text async for piece in iterated]
+
+    assert whole.text == joined(deltas) == joined(texts) == "hello"
+    assert whole.finish_reason == "stop"
+    assert whole.tool_calls == []
 
 
 # -- what is assembled ---------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class Assembly:
         self._choices: dict[int, _Choice] = {}
         self._texts: dict[Any, list[str]] = {}  # of the choices whose text has begun
         self._fields: dict[str, Any] = {}
-        self.chunks = 0
+        self.chunks: int = 0
         """How many chunks came."""
 
     @property

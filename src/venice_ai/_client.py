@@ -66,7 +66,7 @@ class VeniceClient:
         if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
             raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
         self._api_key = resolve_key(api_key)
-        self.base_url = resolve_base_url(base_url)
+        self.base_url: str = resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
         self._timeouts = (
             timeout_for(timeout, DEFAULT_TIMEOUT, stream=False),

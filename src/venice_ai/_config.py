@@ -51,12 +51,12 @@ class Timeout:
         progress: float | None = None,
         deadline: float | None = None,
     ) -> None:
-        self.connect = _seconds("connect", connect)
-        self.first_chunk = _seconds("first_chunk", first_chunk)
-        self.idle = _STREAM_IDLE_SECONDS if isinstance(idle, EllipsisType) else _seconds("idle", idle)
+        self.connect: float | None = _seconds("connect", connect)
+        self.first_chunk: float | None = _seconds("first_chunk", first_chunk)
+        self.idle: float | None = _STREAM_IDLE_SECONDS if isinstance(idle, EllipsisType) else _seconds("idle", idle)
         self._plain = _PLAIN_SECONDS if isinstance(idle, EllipsisType) else self.idle
-        self.progress = _seconds("progress", progress)
-        self.deadline = _seconds("deadline", deadline)
+        self.progress: float | None = _seconds("progress", progress)
+        self.deadline: float | None = _seconds("deadline", deadline)
 
     @property
     def plain(self) -> float | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from io import BytesIO
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -26,6 +27,7 @@ from .exceptions import APIConnectionError, InvalidRequestError
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
 _HEADER_BYTES = 65_536
+_LARGE_BYTES = 2**20
 _PROXY_REMEDY = "Check proxy=... or the *_PROXY variables."
 
 
@@ -75,7 +77,7 @@ class AiohttpTransport:
         return session.request(
             request.method,
             route.url,
-            data=request.body,
+            data=_payload(request.body),
             headers=request.headers,
             proxy=route.proxy,
             allow_redirects=False,
@@ -256,6 +258,11 @@ class _StreamedReply:
     def close(self) -> None:
         self._watch.close()
         self._response.release()
+
+
+def _payload(body: bytes | None) -> bytes | BytesIO | None:
+    """The body as aiohttp wants it: large bytes as a file, from which it sends piece by piece."""
+    return body if body is None or len(body) < _LARGE_BYTES else BytesIO(body)
 
 
 def _shortest(request: Request) -> tuple[str, float | None]:

@@ -33,12 +33,12 @@ class Request:
         timeout: Timeout,
         stream: bool = False,
     ) -> None:
-        self.method = method
-        self.url = url
-        self.headers = headers
-        self.body = body
-        self.timeout = timeout
-        self.stream = stream
+        self.method: str = method
+        self.url: str = url
+        self.headers: dict[str, str] = headers
+        self.body: bytes | None = body
+        self.timeout: Timeout = timeout
+        self.stream: bool = stream
         """Whether the body of the reply is read piece by piece."""
         self.deadline_seconds: float | None = None
         """What is left of the whole call's deadline when the request is sent."""

@@ -62,9 +62,9 @@ class Reading:
     ) -> None:
         self.reply = reply
         self.meta = meta
-        self.assembly = Assembly(choices)
-        self.ended = False
-        self.complete = False
+        self.assembly: Assembly = Assembly(choices)
+        self.ended: bool = False
+        self.complete: bool = False
         self.left = False
         self.handed_out = False
         self._at_end = False

@@ -40,8 +40,8 @@ class PythonEnvironment:
         return str(_programs(self.folder) / name)
 
     @contextmanager
-    def running(self, script: str, settings: Mapping[str, str] | None = None) -> Generator[Script]:
-        """A script of `clients/` that waits for questions. `settings` are environment variables."""
+    def running(self, script: str) -> Generator[Script]:
+        """A script of `clients/` that waits for questions."""
         with (
             tempfile.TemporaryFile() as complaints,
             subprocess.Popen(
@@ -50,7 +50,7 @@ class PythonEnvironment:
                 stdout=subprocess.PIPE,
                 stderr=complaints,
                 encoding="utf-8",
-                env=environment(settings),
+                env=environment(),
                 cwd=self.folder,
             ) as process,
         ):
@@ -103,7 +103,7 @@ def python_env(name: str, requirements: Sequence[str]) -> PythonEnvironment:
     """A virtual environment with these requirements, with the Python that runs this."""
     folder = _ROOT / name
     python = _programs(folder) / "python"
-    wanted = [sys.version, *requirements]
+    wanted = [sys.version, str(folder), *requirements]  # its commands know where they stand
 
     def make() -> None:
         # Without a pip of its own, and without compiling what may never be imported, it takes half the time.
@@ -128,9 +128,9 @@ def node_env(name: str, packages: Sequence[str]) -> NodeEnvironment:
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment for a foreign program.
+    """This process's environment for a foreign program, with some variables more.
 
-    It is without settings that are ours or theirs, and what they would send beyond this machine goes nowhere.
+    It is without settings that are ours or theirs, and what it would send beyond this machine goes nowhere.
     """
     kept = {
         name: value

@@ -22,6 +22,7 @@ from .environments import environment
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _ADMIN_SECONDS = 10.0
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class ForeignServer:
         request = urllib.request.Request(
             self.origin + path, data=body, headers={"content-type": "application/json"}, method=method
         )
-        with urllib.request.urlopen(request, timeout=_ADMIN_SECONDS) as answer:
+        with _direct.open(request, timeout=_ADMIN_SECONDS) as answer:
             content = answer.read()
         return json.loads(content) if content else None
 
@@ -87,7 +88,7 @@ def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
     give_up = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
         try:
-            with urllib.request.urlopen(url, timeout=1):
+            with _direct.open(url, timeout=1):
                 return True
         except urllib.error.HTTPError as error:
             error.close()

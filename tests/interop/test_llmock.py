@@ -76,13 +76,12 @@ def script(llmock: ForeignServer, *behaviors: dict[str, Any]) -> None:
 
 async def findings(llmock: ForeignServer) -> set[str]:
     """What it has against the client, warnings too, once it knows all: it learns of an end a little after the client."""
-    verdict, same = None, 0
-    while same < 2:
+    verdicts: list[Any] = []
+    while len(verdicts) < 3 or verdicts[-1] != verdicts[-3]:
         await asyncio.sleep(0.1)  # here connections that were dropped are closed, too
-        verdict, before = llmock.get(VERDICT), verdict
-        same = same + 1 if verdict == before else 0
-    assert verdict["calls"] > 0
-    return {finding["code"] for finding in verdict["findings"]}
+        verdicts.append(llmock.get(VERDICT))
+    assert verdicts[-1]["calls"] > 0
+    return {finding["code"] for finding in verdicts[-1]["findings"]}
 
 
 def fail(status: int, times: int | None = 1, **more: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Conversation:
     """What was said so far. A question without any answer is taken back."""
 
     def __init__(self, system: str | None) -> None:
-        self.messages = opening(system)
+        self.messages: list[dict[str, Any]] = opening(system)
 
     def ask(self, text: str) -> None:
         """The user says something."""

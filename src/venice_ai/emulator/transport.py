@@ -17,7 +17,7 @@ from venice_ai._clocks import Watch, timed_out
 from venice_ai._meta import Headers
 from venice_ai._retry import ConnectFailure
 from venice_ai._transport import Clock, Request
-from venice_ai.exceptions import APIConnectionError
+from venice_ai.exceptions import APIConnectionError, APITimeoutError
 
 from .clock import VirtualClock
 from .sending import Act, Answer, Incoming, Pause, Reset, Send
@@ -64,8 +64,8 @@ class EmulatorReply:
     """An answer in process, read like one from the network."""
 
     def __init__(self, answer: Answer, line: _Line, closing: set[asyncio.Task[None]]) -> None:
-        self.status = answer.status
-        self.headers = Headers(answer.headers.items())
+        self.status: int = answer.status
+        self.headers: Headers = Headers(answer.headers.items())
         self._body = answer.body
         self._line = line
         self._closing = closing
@@ -82,12 +82,14 @@ class EmulatorReply:
                 while (act := await line.until(_next(self._body))) is not None:
                     if piece := await line.carry(act):
                         yield piece
+                        line.watch.resume()
                 return
             for number, act in enumerate(self._body):
                 if number % 32 == 0:
                     await asyncio.sleep(0)  # as reading from a socket would, let others run now and then
                 if piece := await line.carry(act):
                     yield piece
+                    line.watch.resume()
         finally:
             line.close()
 
@@ -136,7 +138,7 @@ class _Line:
         self._clock = clock
         self._broken: asyncio.Future[None] = loop.create_future()
         kind = _Watch if request.stream else _PlainWatch
-        self.watch = kind(request, loop.time(), self._break)
+        self.watch: _PlainWatch | _Watch = kind(request, loop.time(), self._break)
 
     async def carry(self, act: Act) -> bytes:
         """What comes through of one act: its bytes, or none after a wait."""
@@ -196,6 +198,7 @@ class _Watch(Watch):
     """A watch that can be told that time passed."""
 
     _sent: float
+    expired: APITimeoutError | None
 
     def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
         self._skipped = 0.0

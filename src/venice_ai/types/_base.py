@@ -58,7 +58,7 @@ def fixed(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @dataclass_transform(kw_only_default=True)
-class Model:
+class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     """A typed view over one JSON object: attributes and items are the same values, and unknown ones are kept.
 
     Construct it with keywords (None is the same as not given), or from JSON with `model_validate`. A declared field that is
@@ -197,8 +197,6 @@ class Model:
         if isinstance(other, Model):
             return type(self) is type(other) and vars(self) == vars(other)
         return vars(self) == other if isinstance(other, dict) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]  # mutable, so not hashable, like dict
 
     # Copying and pickling look these up on the object, where a key of the JSON could hide them.
 

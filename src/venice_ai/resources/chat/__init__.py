@@ -16,7 +16,7 @@ class Chat(APIResource["VeniceClient"]):
 
     def __init__(self, client: VeniceClient) -> None:
         super().__init__(client)
-        self.completions = ChatCompletions(client)
+        self.completions: ChatCompletions = ChatCompletions(client)
 
 
 __all__ = ["Chat", "ChatCompletions"]
