@@ -190,5 +190,5 @@ def _check_http(proxy: str | None, ca_bundle: str | None) -> None:
     if ca_bundle is not None:
         import os
 
-        if not os.path.isfile(ca_bundle):  # noqa: PTH113  # pathlib is not worth its start-up here
+        if not isinstance(ca_bundle, (str, os.PathLike)) or not os.path.isfile(ca_bundle):  # noqa: PTH113  # pathlib is not worth its start-up here
             raise InvalidRequestError(f"ca_bundle={ca_bundle!r} is not a file")

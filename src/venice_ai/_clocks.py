@@ -43,16 +43,18 @@ class Watch:
         self._byte: float | None = None
         self._content: float | None = None
         self._handle: asyncio.TimerHandle | None = None
-        self._reading = True
+        self._reading = False
         self.expired: APITimeoutError | None = None
         """The error that the clock stands for, once one ran out."""
         self._check()
 
     def resume(self) -> None:
         """Somebody waits for bytes again. What they did meanwhile is not the server's time: only the deadline counts it."""
-        if self._reading or self._byte is None or self._content is None:
+        if self._reading:
             return
         self._reading = True
+        if self._byte is None or self._content is None:
+            return
         now = self._loop.time()
         self._content += now - self._byte
         self._byte = now

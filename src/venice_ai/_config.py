@@ -106,6 +106,8 @@ def resolve_key(argument: str | None) -> str | None:
         AuthenticationError: the key holds characters that no HTTP header can carry.
     """
     value = os.environ.get(KEY_VARIABLE) if argument is None else argument
+    if value is not None and not isinstance(value, str):
+        raise AuthenticationError(f"api_key must be text, not {type(value).__name__}")
     key = (value or "").strip()
     if not key:
         return None
@@ -124,7 +126,10 @@ def resolve_base_url(argument: str | None) -> str:
     """
     from urllib.parse import urlsplit
 
-    value = (argument if argument is not None else os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL).strip()
+    given = argument if argument is not None else os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    if not isinstance(given, str):
+        raise InvalidRequestError(f"base_url must be text, not {type(given).__name__}")
+    value = given.strip()
     hint = f"pass base_url=... or set {BASE_URL_VARIABLE}, for example {DEFAULT_BASE_URL!r}"
     try:
         parts = urlsplit(value)
@@ -144,6 +149,8 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     Raises:
         InvalidRequestError: a name or value cannot stand in an HTTP header.
     """
+    if headers is not None and not hasattr(headers, "items"):
+        raise InvalidRequestError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
     checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not name.isascii() or not name or set(name) & set(" \t\r\n:"):

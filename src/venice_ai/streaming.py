@@ -28,7 +28,7 @@ from .exceptions import (
     StreamTimeoutError,
 )
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
-from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk
+from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
 if TYPE_CHECKING:
     from ._client import VeniceClient
@@ -315,8 +315,10 @@ class ChatStream(Stream[ChatCompletionChunk]):
 
 async def _texts(chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[str, None]:
     async for chunk in chunks:
-        for choice in chunk.choices:
-            content = choice.delta.content if isinstance(choice, ChatChunkChoice) else None
+        choices: Any = chunk.choices
+        for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
+            delta: Any = choice.delta if isinstance(choice, ChatChunkChoice) else None
+            content = delta.content if isinstance(delta, ChatDelta) else None
             text = content if isinstance(content, str) else content_text(content)
             if text:
                 yield text

@@ -205,6 +205,9 @@ class Models(APIResource["VeniceClient"]):
         """
         if prefer not in {None, "cheapest"}:
             raise InvalidRequestError(f"prefer={prefer!r} is not a preference; 'cheapest' is one")
+        for name, ids in (("preferred_models", preferred_models), ("exclude_models", exclude_models)):
+            if isinstance(ids, str):
+                raise InvalidRequestError(f"{name}={ids!r} must be a list of model ids: {name}=[{ids!r}]")
         wishes = {name: value for name, value in locals().items() if name in Wanted.__dataclass_fields__}
         catalogue = await self.list(refresh=refresh)
         return choose(catalogue.data, Wanted(**wishes), now=self._client.caller.clock.time()).id

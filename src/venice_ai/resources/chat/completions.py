@@ -281,7 +281,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         caller = self._client.caller
         sent = caller.clock.now()
         answer = await caller.call(request)
-        content_type = answer.meta.headers.get("content-type", "text/event-stream")
+        content_type = answer.meta.headers.get("content-type", "text/event-stream").lower()
         if "json" in content_type or "html" in content_type:
             # An error, a page, or a whole completion in place of a stream: none of them is one.
             body = await answer.reply.read()
