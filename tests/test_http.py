@@ -20,7 +20,15 @@ from typing import Any
 import pytest
 import trustme
 
-from venice_ai import APIConnectionError, APIError, InvalidRequestError, StreamInterruptedError, VeniceClient, VeniceError
+from venice_ai import (
+    APIConnectionError,
+    APIError,
+    ChatCompletionResponse,
+    InvalidRequestError,
+    StreamInterruptedError,
+    VeniceClient,
+    VeniceError,
+)
 
 from .fakes import DONE, HI, KEY, chunk, completion, event, hello
 from .sockets import ABORT, CLOSE, SILENCE, Step, head, reply, serving, streamed
@@ -121,6 +129,14 @@ async def test_one_connection_serves_calls_that_follow_each_other() -> None:
     assert server.connections == 1
 
 
+async def test_one_connection_serves_on_though_the_body_ends_a_moment_after_done() -> None:
+    async with serving(streamed(*hello(), 0.02)) as server, server.client() as client:
+        for _ in range(3):
+            assert await streamed_text(client) == "hello"
+
+    assert server.connections == 1
+
+
 async def test_one_connection_serves_on_after_a_refusal() -> None:
     refusal = reply({"error": "no"}, status="404 Not Found")
     async with serving(refusal, refusal, ANSWER) as server, server.client() as client:
@@ -211,6 +227,17 @@ async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew()
         assert await asked(client) == "hello"
 
     assert server.connections == 2
+
+
+async def test_a_limit_without_end_is_no_limit_or_refused() -> None:
+    async with serving(ANSWER, streamed(*hello())) as server, server.client() as client:
+        for ask in (client.chat.completions.create, client.chat.completions.stream):
+            try:
+                reply = await ask(model="m", messages=HI, timeout=float("inf"))
+            except InvalidRequestError:
+                continue
+            text = reply.text if isinstance(reply, ChatCompletionResponse) else (await reply.collect()).text
+            assert text == "hello"
 
 
 # -- broken servers ------------------------------------------------------------------------------------------------------

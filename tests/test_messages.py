@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from pydantic import TypeAdapter
 
 from venice_ai import (
     AssistantMessage,
@@ -236,6 +237,24 @@ async def test_a_message_that_cannot_be_one_is_refused_with_its_place(message: A
     assert named in str(error)
 
 
+@pytest.mark.parametrize("kind", [UserMessage, SystemMessage, DeveloperMessage, ToolMessage, TextContent])
+def test_a_message_is_made_with_keywords_and_misses_what_it_needs(kind: Any) -> None:
+    with pytest.raises(TypeError):
+        kind("hi")
+    with pytest.raises(TypeError, match=r"content|text"):
+        kind()
+
+
+def test_messages_are_fields_of_other_people_s_models() -> None:
+    adapter = TypeAdapter(list[UserMessage])
+
+    messages = adapter.validate_python(HI)
+
+    assert messages == [UserMessage(content="hi")]
+    assert adapter.dump_python(messages) == HI
+    assert adapter.validate_json(adapter.dump_json(messages)) == messages
+
+
 async def test_a_prompt_stands_in_no_error() -> None:
     error = await refused([{"role": "user", "content": "my secret prompt"}, {"role": "oracle", "content": "my secret prompt"}])
 
@@ -270,13 +289,13 @@ async def test_a_message_that_holds_itself_is_refused() -> None:
     await refused([message])
 
 
-def assistant_turns() -> list[Any]:
+async def test_messages_of_responses_go_back_as_they_came() -> None:
     turns = [choice["message"] for case in shared("completion-fixtures.json") for choice in case["body"].get("choices", [])]
-    return [*turns, {**turns[0], "reasoning_details": None}]
+    for turn in [*turns, {**turns[0], "reasoning_details": None}]:
+        await assert_goes_back(turn)
 
 
-@pytest.mark.parametrize("turn", assistant_turns(), ids=lambda turn: repr(turn["content"]))
-async def test_a_message_of_a_response_goes_back_as_it_came(turn: dict[str, Any]) -> None:
+async def assert_goes_back(turn: dict[str, Any]) -> None:
     body = completion()
     body["choices"][0]["message"] = turn
     client, transport = client_of(answer(body), *[answer(completion()) for _ in range(4)])

@@ -17,7 +17,7 @@ from venice_ai import (
     VeniceError,
 )
 
-from .fakes import HI, KEY, ScriptedTransport, answer, client_of, completion, refused, sent
+from .fakes import HI, KEY, ScriptedTransport, answer, client_of, completion, hello, refused, sent, stream
 
 
 @pytest.mark.parametrize("key", [None, "", "  ", "\n"], ids=repr)
@@ -114,6 +114,38 @@ def test_the_clocks_have_the_documented_defaults() -> None:
     timeout = Timeout()
 
     assert (timeout.connect, timeout.first_chunk, timeout.idle, timeout.progress, timeout.deadline) == (10, 300, 60, None, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "timeout"),
+    [
+        pytest.param({}, 5, id="for the call"),
+        pytest.param({"timeout": 5}, None, id="for the client"),
+        pytest.param({"timeout": 7}, 5, id="for both"),
+    ],
+)
+async def test_what_a_number_sets_and_what_it_leaves(settings: dict[str, Any], timeout: float | None) -> None:
+    client, transport = client_of(answer(completion()), stream(*hello()), **settings)
+
+    await client.chat.completions.create(model="m", messages=HI, timeout=timeout)
+    async with await client.chat.completions.stream(model="m", messages=HI, timeout=timeout):
+        pass
+
+    plain, streamed = (request.timeout for request in transport.requests)
+    assert (plain.connect, plain.plain, plain.deadline) == (10, 300, 5)
+    assert (streamed.connect, streamed.first_chunk, streamed.idle) == (10, 5, 5)
+    assert (streamed.progress, streamed.deadline) == (None, None)
+
+
+async def test_a_plain_call_has_more_patience_than_a_stream_has_between_bytes() -> None:
+    client, transport = client_of(answer(completion()), stream(*hello()))
+
+    await client.chat.completions.create(model="m", messages=HI)
+    async with await client.chat.completions.stream(model="m", messages=HI):
+        pass
+
+    plain, streamed = (request.timeout for request in transport.requests)
+    assert (plain.plain, streamed.idle, streamed.first_chunk) == (300, 60, 300)
 
 
 def test_clocks_are_values() -> None:

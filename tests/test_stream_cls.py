@@ -238,3 +238,12 @@ async def test_the_loop_of_the_document_reads_a_stream_of_the_caller_s_chunks() 
         count += 1
 
     assert count == 3
+
+
+@pytest.mark.parametrize("stream_cls", [Counting, Shouting, Keywords, Stream, ChatStream])
+async def test_every_stream_of_ours_tells_what_the_exchange_said(stream_cls: Any) -> None:
+    read, _ = await streamed_as(stream_cls, *hello())
+
+    async with read:
+        assert read.meta.status_code == 200
+        assert read.meta.headers["content-type"].startswith("text/event-stream")

@@ -222,6 +222,17 @@ class Stream(Generic[T]):
             raise StopAsyncIteration
         return await anext(self._iterator)
 
+    @property
+    def meta(self) -> ResponseMeta:
+        """Status, headers, rate limits, timing of the reply.
+
+        Raises:
+            LookupError: the chunks do not come from a reply.
+        """
+        if not isinstance(self._iterator, ChunkSource):
+            raise LookupError("the chunks of this stream do not come from a reply")  # noqa: TRY004  # a look-up that finds nothing
+        return self._iterator.reading.meta
+
     def _has_ended(self) -> bool:
         return self._closed or (isinstance(self._iterator, ChunkSource) and self._iterator.reading.ended)
 
@@ -296,11 +307,6 @@ class ChatStream(Stream[ChatCompletionChunk]):
         if not self._reading.complete:
             raise self._reading.interrupted("it was closed before its end")
         return self._reading.partial()
-
-    @property
-    def meta(self) -> ResponseMeta:
-        """Status, headers, rate limits, timing of the reply."""
-        return self._reading.meta
 
     @property
     def usage(self) -> ChatUsage | None:
