@@ -50,7 +50,7 @@ $(VENV)/bin/python:
 	$(PIP) --upgrade "pip>=25.1"
 
 $(VENV)/.tools: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --group check hatchling build ".[cli]"
+	$(PIP) --group check hatchling build ".[cli,e2ee]"
 	@touch $@
 
 # The demo says itself what it does without the model.
