@@ -15,7 +15,9 @@ from .types.api.chat import ChatCompletionResponse, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
 _OWN = frozenset({"function", "index"})
-_JOINED = ("reasoning_content", "refusal")
+_ENVELOPE = frozenset({"id", "object", "created", "model", "choices"})  # what every chunk repeats
+_JOINED = ("reasoning_content", "reasoning", "refusal")
+_new = object.__new__
 
 
 class Assembly:
@@ -46,39 +48,61 @@ class Assembly:
         """The usage, once it came."""
         return self._fields.get("usage")
 
+    def common(self, data: dict[str, Any]) -> ChatCompletionChunk | None:
+        """Takes in the JSON of the common chunk, and gives it typed; None for every other one, which is left as it is.
+
+        It brings one text for a choice that has begun, and nothing else that is new or not null. This runs for every chunk of
+        every stream, so it is spelled out; `ChatCompletionChunk` and `add` would come to the same.
+        """
+        choices: Any = data.get("choices")
+        if not (
+            choices.__class__ is list
+            and len(choices) == 1
+            and len(data) == 5
+            and "id" in data
+            and "object" in data
+            and "created" in data
+            and "model" in data
+        ):
+            return None
+        choice: Any = choices[0]
+        delta: Any = choice.get("delta") if choice.__class__ is dict else None
+        if not (
+            delta.__class__ is dict
+            and (
+                (len(choice) == 4 and choice.get("finish_reason", 0) is None and choice.get("logprobs", 0) is None)
+                or len(choice) == 2
+            )
+        ):
+            return None
+        index: Any = choice.get("index")
+        text: Any = delta.get("content")
+        if not (
+            text.__class__ is str
+            and text
+            and index.__class__ is int
+            and index in self._texts
+            and (len(delta) == 1 or list(delta.values()).count(None) == len(delta) - 1)
+        ):
+            return None
+        self.chunks += 1
+        self._texts[index].append(text)
+        typed: Any = _new(ChatDelta)
+        typed.__dict__ = delta
+        choice["delta"] = typed
+        typed = _new(ChatChunkChoice)
+        typed.__dict__ = choice
+        choices[0] = typed
+        chunk = _new(ChatCompletionChunk)
+        chunk.__dict__ = data
+        return chunk
+
     def add(self, chunk: ChatCompletionChunk) -> bool:
         """Takes a chunk in. True if it brought content: text, reasoning, a refusal or a tool call."""
         self.chunks += 1
         fields = chunk.__dict__
         choices: Any = fields.get("choices")
-        # The common chunk, spelled out because this runs for every chunk of every stream: one text for a choice that has begun,
-        # and nothing else that is new or not null. Its text is all there is to keep, so this does what the general way would.
-        if (
-            len(fields) == 5
-            and choices.__class__ is list
-            and len(choices) == 1
-            and choices[0].__class__ is ChatChunkChoice
-            and ("id" in fields and "object" in fields and "created" in fields and "model" in fields)
-        ):
-            choice = choices[0].__dict__
-            size = len(choice)
-            index = choice.get("index")
-            delta: Any = choice.get("delta")
-            if (
-                (size == 2 or (size == 4 and choice.get("finish_reason", 0) is None and choice.get("logprobs", 0) is None))
-                and index.__class__ is int
-                and index in self._texts
-                and delta.__class__ is ChatDelta
-            ):
-                given = delta.__dict__
-                text = given.get("content")
-                if text.__class__ is str and (len(given) == 1 or list(given.values()).count(None) == len(given) - 1):
-                    self._texts[index].append(text)
-                    return text != ""
-        return self._general(fields, choices)
-
-    def _general(self, fields: dict[str, Any], choices: Any) -> bool:
-        if self.chunks == 1 or not _is_envelope(fields):
+        if self.chunks == 1 or fields.keys() != _ENVELOPE:
             self._fields.update({key: value for key, value in fields.items() if key != "choices" and value is not None})
         content = False
         for position, choice in enumerate(cast("list[Any]", choices) if isinstance(choices, list) else ()):
@@ -102,11 +126,6 @@ class Assembly:
         fields = cast("dict[str, Any]", plain(self._fields))
         choices = [choice.json(index) for index, choice in sorted(self._choices.items())]
         return ChatCompletionResponse._adopt({**fields, "object": "chat.completion", "choices": choices})  # noqa: SLF001
-
-
-def _is_envelope(fields: dict[str, Any]) -> bool:
-    """Whether a chunk holds choices and what every chunk repeats, and nothing else."""
-    return len(fields) == 5 and "id" in fields and "object" in fields and "created" in fields and "model" in fields
 
 
 class _Choice:

@@ -1,16 +1,95 @@
-"""The time limits of a stream: one timer that is moved on, instead of one for each read.
+"""The time limits of calls and of streams, with few timers.
 
-A limit on every read would start and cancel a timer for each chunk. Here a piece of the stream costs a look at the clock;
-the timer, when it fires, sees how much was heard since and sets itself anew.
+A limit on every read of a stream would start and cancel a timer for each chunk. A `Watch` has one timer: a piece of the stream
+costs a look at the clock; the timer, when it fires, sees how much was heard since and sets itself anew. `Deadlines` has one
+timer for all the calls of an event loop, because nearly every call ends long before its limit.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
 
 from ._transport import Request
 from .exceptions import APITimeoutError
+
+
+class Deadlines:
+    """Time limits for many calls of one event loop: `with deadlines.limit(seconds)` raises TimeoutError when they are over."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._limits: set[Limit] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def limit(self, seconds: float | None) -> Limit:
+        """The limit of one call, from now on; None for no limit."""
+        return Limit(self, None if seconds is None else self._loop.time() + seconds)
+
+    def add(self, limit: Limit, due: float) -> None:
+        """Watches a limit."""
+        self._limits.add(limit)
+        if self._timer is None or due < self._timer.when():
+            self._set(due)
+
+    def remove(self, limit: Limit) -> None:
+        """Stops watching a limit. The timer stays: it will see what is left."""
+        self._limits.discard(limit)
+
+    def _set(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        waiting = {limit: limit.due for limit in self._limits if limit.due is not None}
+        for limit, due in waiting.items():
+            if due <= now:
+                limit.expire()
+        if left := [due for due in waiting.values() if due > now]:
+            self._set(min(left))
+
+
+class Limit:
+    """One call's limit: a context manager, as `asyncio.timeout` is one."""
+
+    __slots__ = ("_cancels", "_deadlines", "_expired", "_task", "due")
+
+    def __init__(self, deadlines: Deadlines, due: float | None) -> None:
+        self._deadlines = deadlines
+        self.due = due
+        self._task: asyncio.Task[Any] | None = None
+        self._cancels = 0
+        self._expired = False
+
+    def expire(self) -> None:
+        """Time is over: cancels what the call waits for."""
+        if not self._expired and self._task is not None:
+            self._expired = True
+            self._task.cancel()
+
+    def __enter__(self) -> Self:
+        if self.due is not None:
+            self._task = asyncio.current_task()
+            if self._task is not None:
+                self._cancels = self._task.cancelling()
+            self._deadlines.add(self, self.due)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._deadlines.remove(self)
+        # Somebody else may have cancelled the task as well; then it is cancelled, not late.
+        if (
+            self._expired
+            and self._task is not None
+            and self._task.uncancel() <= self._cancels
+            and kind is asyncio.CancelledError
+        ):
+            raise TimeoutError from error
 
 
 class Watch:

@@ -18,7 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from ._clocks import Watch, timed_out
+from ._clocks import Deadlines, Watch, timed_out
 from ._meta import Headers
 from ._retry import ConnectFailure, ConnectTimeout
 from ._transport import Reply, Request
@@ -48,22 +48,19 @@ class AiohttpTransport:
         self._ca_bundle = ca_bundle
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         self._routes: dict[str, _Route] = {}
-        self._limits: dict[tuple[float | None, float | None], aiohttp.ClientTimeout] = {}
+        self._limits: dict[float | None, aiohttp.ClientTimeout] = {}
 
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
-        session = (await self._session(request.url)).client
+        session = await self._session(request.url)
         clock, seconds = _shortest(request)
+        started = asyncio.get_running_loop().time()
         try:
-            if request.stream:
-                started = asyncio.get_running_loop().time()
-                async with asyncio.timeout(seconds):
-                    response = await self._open(session, request, None)
-                    if response.status < 300:
-                        return _StreamedReply(response, request, started)
-                    return _PlainReply(response, await response.read())
-            response = await self._open(session, request, seconds)
-            return _PlainReply(response, await response.read())
+            with session.deadlines.limit(seconds):
+                response = await self._open(session.client, request)
+                if request.stream and response.status < 300:
+                    return _StreamedReply(response, request, started)
+                return _PlainReply(response, await response.read())
         except aiohttp.ConnectionTimeoutError:
             raise timed_out("connect", request.timeout.connect or 0, ConnectTimeout) from None
         except TimeoutError:
@@ -72,7 +69,7 @@ class AiohttpTransport:
             proxied = self._route(request.url).proxy is not None
             raise _connection_error(error, request.url, proxied=proxied) from error
 
-    def _open(self, session: aiohttp.ClientSession, request: Request, total: float | None) -> Awaitable[aiohttp.ClientResponse]:
+    def _open(self, session: aiohttp.ClientSession, request: Request) -> Awaitable[aiohttp.ClientResponse]:
         route = self._route(request.url)
         return session.request(
             request.method,
@@ -81,15 +78,15 @@ class AiohttpTransport:
             headers=request.headers,
             proxy=route.proxy,
             allow_redirects=False,
-            timeout=self._limit(request.timeout.connect, total),
+            timeout=self._limit(request.timeout.connect),
         )
 
-    def _limit(self, connect: float | None, total: float | None) -> aiohttp.ClientTimeout:
-        found = self._limits.get((connect, total))
+    def _limit(self, connect: float | None) -> aiohttp.ClientTimeout:
+        found = self._limits.get(connect)
         if found is None:
             if len(self._limits) > 100:
                 self._limits.clear()
-            found = self._limits[connect, total] = aiohttp.ClientTimeout(total=total, sock_connect=connect)
+            found = self._limits[connect] = aiohttp.ClientTimeout(total=None, sock_connect=connect)
         return found
 
     async def aclose(self) -> None:
@@ -158,6 +155,7 @@ class _Session:
 
     def __init__(self, client: aiohttp.ClientSession, owner: AsyncGenerator[aiohttp.ClientSession, None]) -> None:
         self.client = client
+        self.deadlines: Deadlines = Deadlines()
         self._owner = owner
 
     @classmethod
@@ -260,9 +258,11 @@ class _StreamedReply:
         self._response.release()
 
 
-def _payload(body: bytes | None) -> bytes | BytesIO | None:
-    """The body as aiohttp wants it: large bytes as a file, from which it sends piece by piece."""
-    return body if body is None or len(body) < _LARGE_BYTES else BytesIO(body)
+def _payload(body: bytes | None) -> aiohttp.BytesPayload | BytesIO | None:
+    """The body as aiohttp wants it; large bytes as a file, from which it sends piece by piece."""
+    if body is None:
+        return None
+    return aiohttp.BytesPayload(body) if len(body) < _LARGE_BYTES else BytesIO(body)
 
 
 def _shortest(request: Request) -> tuple[str, float | None]:

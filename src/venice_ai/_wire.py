@@ -6,7 +6,7 @@ What we send is checked here, once, against `types/api/params.py`. What we recei
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from inspect import isroutine
 from math import isfinite
@@ -23,10 +23,10 @@ from .types.api.chat import ChatCompletionResponse, Message
 from .types.api.params import ChatParams, Conversation, VeniceSwitches
 from .types.api.streaming import ChatCompletionChunk
 
-_decode = msgspec.json.Decoder().decode
+strict_decode = msgspec.json.Decoder().decode
+NOT_STRICT = (msgspec.DecodeError, RecursionError)
+"""What `strict_decode` raises; `decode` may still read it."""
 _encode = msgspec.json.Encoder(enc_hook=plain).encode
-_adopt_chunk: Callable[[Any], ChatCompletionChunk] = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give away
-_type: Callable[[object], object] = type  # without a type checker's narrowing to containers of unknown things
 _KNOWN = frozenset(ChatParams.__annotations__)
 
 # -- out -----------------------------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def decode(data: bytes) -> Any:
         ValueError: it is not JSON.
     """
     try:
-        return _decode(data)
+        return strict_decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
             return json.loads(data.decode("utf-8-sig", "replace"), strict=False)
@@ -272,22 +272,16 @@ def decode(data: bytes) -> Any:
             raise ValueError("nested too deeply") from error
 
 
-def chunk(data: bytes) -> ChatCompletionChunk | dict[str, Any]:
-    """The chunk in an event's data; the decoded object itself if it holds an error.
+def chunk(found: Any) -> ChatCompletionChunk | dict[str, Any]:
+    """The chunk in an event's JSON; the object itself if it holds an error.
 
     Raises:
         ValueError: it is not a JSON object.
     """
-    found: Any
-    try:
-        found = _decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        found = decode(data)
-    if _type(found) is not dict:
-        raise ValueError("an event is not a JSON object")
-    if found.get("error"):
-        return cast("dict[str, Any]", found)
-    return _adopt_chunk(found)
+    if not isinstance(found, dict):
+        raise ValueError("an event is not a JSON object")  # noqa: TRY004  # what the server sent, not what a caller passed
+    event = cast("dict[str, Any]", found)
+    return event if event.get("error") else ChatCompletionChunk._adopt(event)  # noqa: SLF001  # the JSON is ours to give away
 
 
 def refusal(body: bytes, meta: ResponseMeta, *, secret: bytes = b"") -> APIError:

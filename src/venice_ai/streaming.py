@@ -83,27 +83,30 @@ class Reading:
     async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901, PLR0912  # the hot path, spelled out
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
-        decode, add = _wire.chunk, self.assembly.add
+        decode, common, progressed = _wire.strict_decode, self.assembly.common, self.reply.progressed
         parser, pieces = EventParser(), aiter(self.reply.pieces())
         try:
             while not self._at_end:
                 for event in await self._next_events(pieces, parser):
+                    try:
+                        found = decode(event)
+                    except _wire.NOT_STRICT:
+                        found = None
+                    chunk = common(found) if found.__class__ is dict and event.__class__ is bytes else None
+                    if chunk is not None:
+                        if watch_progress:
+                            progressed()
+                        yield chunk
+                        continue
                     if event == b"[DONE]":
                         await self.reply.drain()
                         self.complete = True
                         return
-                    try:
-                        chunk = decode(event)
-                    except ValueError as error:
-                        if self._at_end and self.assembly.finished:
-                            break  # half of a last event, after the answer was complete
-                        raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
-                    if isinstance(chunk, dict):
-                        raise self._reported(chunk)
-                    if event.__class__ is NamedEvent and cast("NamedEvent", event).type == b"error":
-                        raise self._reported({"error": vars(chunk)})
-                    if add(chunk) and watch_progress:
-                        self.reply.progressed()
+                    chunk = self._any(event, found)
+                    if chunk is None:
+                        break
+                    if self.assembly.add(chunk) and watch_progress:
+                        progressed()
                     if every_chunk or chunk.choices:
                         yield chunk
             self._close_at_eof()
@@ -117,6 +120,24 @@ class Reading:
         finally:
             self.ended = True
             self.reply.close()
+
+    def _any(self, event: bytes, found: Any) -> ChatCompletionChunk | None:
+        """The chunk in an event of any kind; None for half of a last event after the answer was complete.
+
+        Raises:
+            APIError: the event reports one, or is not JSON.
+        """
+        try:
+            chunk = _wire.chunk(_wire.decode(event) if found is None else found)
+        except ValueError as error:
+            if self._at_end and self.assembly.finished:
+                return None
+            raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
+        if isinstance(chunk, dict):
+            raise self._reported(chunk)
+        if isinstance(event, NamedEvent) and event.type == b"error":
+            raise self._reported({"error": vars(chunk)})
+        return chunk
 
     def drop(self) -> None:
         """Closes a stream that nobody can read any more, and says so."""
@@ -321,10 +342,18 @@ class ChatStream(Stream[ChatCompletionChunk]):
 
 async def _texts(chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[str, None]:
     async for chunk in chunks:
-        choices: Any = chunk.choices
-        for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
-            delta: Any = choice.delta if isinstance(choice, ChatChunkChoice) else None
-            content = delta.content if isinstance(delta, ChatDelta) else None
-            text = content if isinstance(content, str) else content_text(content)
-            if text:
-                yield text
+        for text in chunk_texts(chunk):
+            yield text
+
+
+def chunk_texts(chunk: ChatCompletionChunk) -> list[str]:
+    """The texts that a chunk adds, of all its choices, without empty ones."""
+    choices: Any = chunk.choices
+    texts: list[str] = []
+    for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
+        delta: Any = choice.delta if isinstance(choice, ChatChunkChoice) else None
+        content = delta.content if isinstance(delta, ChatDelta) else None
+        text = content if isinstance(content, str) else content_text(content)
+        if text:
+            texts.append(text)
+    return texts

@@ -70,7 +70,7 @@ class ChatCompletionChunk(Model):
 
     @classmethod
     def _adopt(cls, data: dict[str, Any]) -> Self:
-        # The common chunk, spelled out: this is the hot path of a stream. It gives what the general way would.
+        # A chunk of one choice, spelled out for streams of reasoning. It gives what the general way would.
         choices: Any = data.get("choices")
         if (
             _type(choices) is list
