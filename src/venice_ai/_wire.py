@@ -43,7 +43,7 @@ def chat_body(*, model: str, messages: Iterable[Message], stream: bool, params: 
         raise TypeError("max_tokens is not a parameter; use max_completion_tokens, which also counts reasoning tokens")
     try:
         body: dict[str, Any] = {"model": _model(model), "messages": checked_messages(messages)}
-        given = {name: _parameter(name, value) for name, value in params.items() if value is not None}
+        given = {name: _parameter(name, value) for name, value in params.items() if value is not None} if params else {}
     except RecursionError:
         raise InvalidRequestError("the request cannot be written as JSON: something in it holds itself") from None
     if known := {name: value for name, value in given.items() if name in _KNOWN}:
