@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check bench interop local wheel format clean
+.PHONY: demo test check bench docs interop local wheel format clean
 
 ## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
@@ -26,6 +26,11 @@ check: $(VENV)/.tools
 ## Ratios to other clients, measured in one run; the page in docs/ is written anew.
 bench:
 	$(PYTHON) -m benchmarks --write docs/performance.md
+
+## The pages, with the reference made from the docstrings; a warning is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The pages are in site/."
 
 ## Programs that others wrote, each in an environment of its own. Needs Node, too.
 interop: wheel
@@ -51,6 +56,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.tools: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --group check hatchling build ".[cli,e2ee]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.tools
+	$(PIP) --group docs
 	@touch $@
 
 # The demo says itself what it does without the model.

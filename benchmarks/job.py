@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Work = Literal["create", "stream", "collect", "hold"]
+Work = Literal["create", "stream", "collect", "hold", "create_sync", "stream_sync"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,6 +107,30 @@ def long_stream(work: str, chunks: int) -> Calls:
     )
 
 
+def sync_create(calls: int, promises: Mapping[Contender, float]) -> Calls:
+    return Calls(
+        name="sync-create",
+        title="`create` of the synchronous client",
+        unit="us a call",
+        contenders=SDKS,
+        promises=promises,
+        job=Job(work="create_sync", model="plain", warm_up="plain", calls=calls),
+        per=calls,
+    )
+
+
+def sync_stream(kind: str, title: str, chunks: int, promises: Mapping[Contender, float]) -> Calls:
+    return Calls(
+        name=f"sync-{kind}",
+        title=f"1 stream of the synchronous client, {title}",
+        unit="us a chunk",
+        contenders=SDKS,
+        promises=promises,
+        job=Job(work="stream_sync", model=f"{kind}-{chunks}", warm_up=f"{kind}-20"),
+        per=chunks,
+    )
+
+
 def growth(name: str, title: str, larger: str, smaller: str, contenders: tuple[Contender, ...], most: float) -> Growth:
     return Growth(
         name=name,
@@ -151,6 +175,10 @@ MEASURES: tuple[Measure, ...] = (
     stream("blocks", "writes of 16 KB", 5000, 1, {LINES: 0.4, VENICE_PY: 0.45, OPENAI: 1 / 15}),
     stream("blocks", "writes of 16 KB", 500, 100, {LINES: 0.4, VENICE_PY: 0.45, OPENAI: 1 / 15}),
     stream("live", "a chunk every millisecond", 300, 1, {}),
+    sync_create(300, {VENICE_PY: 0.5, OPENAI: 1 / 6}),
+    # No promise: a bare socket costs as much as a fifteenth of a peer here.
+    sync_stream("packets", "one event a packet", 5000, {}),
+    sync_stream("blocks", "writes of 16 KB", 5000, {VENICE_PY: 1 / 15, OPENAI: 1 / 15}),
     long_event(4),
     long_event(8),
     growth("event-growth", "8 MB in one event against 4 MB", "event-8", "event-4", PATIENT_WITH_LONG_EVENTS, 2.3),

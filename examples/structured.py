@@ -22,13 +22,14 @@ class Walk(BaseModel):
 async def main() -> None:
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_response_schema=True)
-        reply = await client.chat.completions.create(
+        # Raises OutputInvalidError, a pydantic.ValidationError that holds the answer, should it not fit after a second try.
+        result = await client.chat.completions.parse(
             model=model,
             messages=[UserMessage(content="Plan a walk through Venice.")],
             response_format=Walk,  # becomes a strict JSON schema
+            max_reasks=1,
         )
-    # Raises pydantic.ValidationError, should a model not keep to the schema.
-    walk = Walk.model_validate_json(reply.text or "")
+    walk = result.parsed
     print(walk.title)
     for sight in walk.sights:
         print(f"- {sight.name}, a {sight.kind} ({sight.built or 'year unknown'})")

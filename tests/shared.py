@@ -17,13 +17,27 @@ def shared(name: str) -> Any:
 
     Without the data the tests of a module that asks for it are skipped, and say so; in CI (variable `CI`) they fail.
     """
-    path = _ROOT / "spec" / "data" / name
+    return json.loads(_found(f"data/{name}").read_bytes())
+
+
+def shared_path(name: str) -> Path:
+    """Where a file of the shared data is; skipped or failed where it is not, as above."""
+    return _found(f"data/{name}")
+
+
+def shared_text(name: str) -> str:
+    """The text of a page beside the shared data; skipped or failed where it is not, as above."""
+    return _found(name).read_text("utf-8")
+
+
+def _found(name: str) -> Path:
+    path = _ROOT / "spec" / name
     if not path.is_file():
         missing = f"{name} is not in {_ROOT}: set VENICE_SHARED to the shared folder, or put it beside the checkout"
         if os.environ.get("CI"):
             raise FileNotFoundError(missing)
         pytest.skip(missing, allow_module_level=True)
-    return json.loads(path.read_bytes())
+    return path
 
 
 def named(cases: list[dict[str, Any]]) -> list[Any]:

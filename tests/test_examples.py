@@ -29,9 +29,19 @@ WHAT_IS_SAID = {
     ],
     "offline": ["passed: a broken stream is an error that keeps what came\n"],
     "stream": ["a very short story about a gondola", "(stop, "],
+    "stream_structured": [" ingredients so far", "done: "],
     "structured": ["\n- "],
+    "sync": ["one island of Venice", "What is a vaporetto? -> ", "What is a bricola? -> "],
+    "sync_stream": ["a very short story about a lagoon", "(stop, "],
     "timeouts_and_retries": ["2 attempt(s)", "not within a millisecond: "],
+    "tools": ["get_weather(", "book_gondola(", "by Ada", "(2 round trips, "],
+    "tools_approval": [
+        "waiting for a decision on ['transfer_money']",
+        "get_balance answered: 250.0",
+        "transferred 10.00 to Ada",
+    ],
     "tools_by_hand": ["the model calls get_weather({'city': ", "get_weather answered: "],
+    "tools_stream": ["[get_weather {'city': 'Venice'} ...\n ... clear skies over Venice]", "-- round 1", " tokens"],
     "vision": ["rialto-vision: ", "Which colour"],
 }
 SCRIPTS: dict[str, list[Step]] = {

@@ -23,7 +23,7 @@ PACKAGE = "venice_ai"
 
 # From the lowest to the highest. A module imports modules of its own layer and of lower ones.
 LAYERS = {
-    "vocabulary": ["_version", "exceptions", "_config", "types", "types.*"],
+    "vocabulary": ["_version", "exceptions", "_config", "_privacy", "_output", "_typed_dicts", "types", "types.*"],
     "rules": [
         *(
             "_meta",
@@ -32,19 +32,20 @@ LAYERS = {
             "_sse",
             "_assemble",
             "_schema",
+            "_partial",
             "_wire",
             "_paths",
             "costs",
-            "tools",
+            *("tools", "_tool_loop", "_toolbox", "_signature", "_parameters", "_typed_dicts"),
             "journal",
             "helpers",
         ),
         *("tee", "tee.*"),
     ],
-    "transport": ["_transport", "_clocks", "_http", "_concurrency"],
+    "transport": ["_transport", "_clocks", "_http", "_concurrency", "_loop_thread"],
     "call and streaming": ["_call", "_gate", "streaming"],
     "resources": ["_resource", "resources", "resources.*"],
-    "clients": ["_client", "_sync", ""],
+    "clients": ["_client", "_sync", "_sync_streams", "_sync_parsing", ""],
     "cli": ["cli", "cli.*"],
 }
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
@@ -186,7 +187,7 @@ def test_there_is_no_cycle() -> None:
 
 
 def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
-    homes = {"aiohttp": ["_http", *EMULATOR, "cli.*"], "threading": ["_concurrency", "_sync", *EMULATOR, "cli.*"]}
+    homes = {"aiohttp": ["_http", *EMULATOR, "cli.*"], "threading": ["_concurrency", "_loop_thread", *EMULATOR, "cli.*"]}
 
     strays = [
         f"{name} imports {library}"
@@ -224,6 +225,12 @@ def test_importing_the_package_loads_the_package_alone() -> None:
 
 def test_importing_the_client_loads_nothing_heavy() -> None:
     loaded = {name.split(".")[0] for name in loaded_by("from venice_ai import VeniceClient; VeniceClient(api_key='k')")}
+
+    assert loaded & HEAVY == set()
+
+
+def test_importing_the_synchronous_client_loads_nothing_heavy() -> None:
+    loaded = {name.split(".")[0] for name in loaded_by("from venice_ai import SyncVeniceClient; SyncVeniceClient(api_key='k')")}
 
     assert loaded & HEAVY == set()
 

@@ -405,7 +405,8 @@ async def test_encryption_that_cannot_be_had_is_an_error_and_nothing_is_sent(mod
 
 @pytest.mark.parametrize("params", [{}, {"e2ee": False}, {"venice_parameters": {"enable_e2ee": False}}], ids=repr)
 async def test_a_model_for_encryption_can_be_asked_in_clear(params: dict[str, Any]) -> None:
-    body = await sent(model="e2ee-m", **params)
+    with pytest.warns(UserWarning, match="not end-to-end encrypted"):
+        body = await sent(model="e2ee-m", **params)
 
     assert body["messages"] == HI
     assert "e2ee" not in body

@@ -3,6 +3,7 @@
 All of it is Any, because where this file is type checked that name means this project's package.
 """
 
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +12,7 @@ _MESSAGES = [{"role": "user", "content": "hi"}]
 
 class VenicePy:
     def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
         self._client: Any = import_module("venice_ai").VeniceClient(api_key="k", base_url=base_url)
 
     async def create(self, model: str) -> int:
@@ -31,7 +33,24 @@ class VenicePy:
         await anext(chunks)
         return stream, chunks
 
+    @cached_property
+    def _sync(self) -> Any:
+        return import_module("venice_ai").SyncVeniceClient(api_key="k", base_url=self._base_url)
+
+    async def create_sync(self, model: str) -> int:
+        reply = self._sync.chat.completions.create(model=model, messages=_MESSAGES)
+        return len(reply.choices[0].message.content or "")
+
+    async def stream_sync(self, model: str) -> int:
+        text_length = 0
+        for chunk in self._sync.chat.completions.create(model=model, messages=_MESSAGES, stream=True):
+            for choice in chunk.choices:
+                text_length += len(choice.delta.content or "")
+        return text_length
+
     async def aclose(self) -> None:
+        if "_sync" in vars(self):
+            self._sync.close()
         await self._client.close()
 
 

@@ -18,6 +18,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._client import VeniceClient as VeniceClient
     from ._config import Timeout as Timeout
+    from ._sync import SyncVeniceClient as SyncVeniceClient
+    from ._sync_parsing import SyncParsedChatStream as SyncParsedChatStream
+    from ._sync_streams import SyncChatStream as SyncChatStream
+    from ._sync_streams import SyncStream as SyncStream
+    from ._sync_streams import SyncToolStream as SyncToolStream
     from ._version import __version__ as __version__
     from .costs import ChatCostEstimate as ChatCostEstimate
     from .costs import estimate_completion_cost as estimate_completion_cost
@@ -30,9 +35,15 @@ if TYPE_CHECKING:
     from .exceptions import GatewayTimeoutError as GatewayTimeoutError
     from .exceptions import InternalServerError as InternalServerError
     from .exceptions import InvalidRequestError as InvalidRequestError
+    from .exceptions import MaxIterationsExceededError as MaxIterationsExceededError
     from .exceptions import ModelGoneError as ModelGoneError
+    from .exceptions import NoChoicesError as NoChoicesError
     from .exceptions import NoMatchingModelError as NoMatchingModelError
     from .exceptions import NotFoundError as NotFoundError
+    from .exceptions import OutputError as OutputError
+    from .exceptions import OutputInvalidError as OutputInvalidError
+    from .exceptions import OutputRefusedError as OutputRefusedError
+    from .exceptions import OutputTruncatedError as OutputTruncatedError
     from .exceptions import PayloadTooLargeError as PayloadTooLargeError
     from .exceptions import PaymentRequiredError as PaymentRequiredError
     from .exceptions import PermissionDeniedError as PermissionDeniedError
@@ -42,11 +53,30 @@ if TYPE_CHECKING:
     from .exceptions import StreamConsumedError as StreamConsumedError
     from .exceptions import StreamInterruptedError as StreamInterruptedError
     from .exceptions import StreamTimeoutError as StreamTimeoutError
+    from .exceptions import ToolArgumentsError as ToolArgumentsError
+    from .exceptions import ToolCallInsteadError as ToolCallInsteadError
+    from .exceptions import ToolLoopPausedError as ToolLoopPausedError
+    from .exceptions import ToolSignatureError as ToolSignatureError
+    from .exceptions import ToolTimeoutError as ToolTimeoutError
+    from .exceptions import UnknownToolError as UnknownToolError
     from .exceptions import UnprocessableEntityError as UnprocessableEntityError
     from .exceptions import UnsupportedMediaTypeError as UnsupportedMediaTypeError
     from .exceptions import VeniceError as VeniceError
+    from .resources.chat.parsing import ParsedChatStream as ParsedChatStream
+    from .resources.chat.tool_runs import ToolStream as ToolStream
     from .streaming import ChatStream as ChatStream
     from .streaming import Stream as Stream
+    from .tools import Approval as Approval
+    from .tools import FunctionTool as FunctionTool
+    from .tools import RoundFinished as RoundFinished
+    from .tools import TextDelta as TextDelta
+    from .tools import ToolCallFinished as ToolCallFinished
+    from .tools import ToolCallStarted as ToolCallStarted
+    from .tools import ToolContext as ToolContext
+    from .tools import ToolEvent as ToolEvent
+    from .tools import ToolLoop as ToolLoop
+    from .tools import tool_from_function as tool_from_function
+    from .tools import tool_from_model as tool_from_model
     from .types.api.chat import AssistantMessage as AssistantMessage
     from .types.api.chat import ChatCompletionResponse as ChatCompletionResponse
     from .types.api.chat import ChatMessage as ChatMessage
@@ -57,6 +87,7 @@ if TYPE_CHECKING:
     from .types.api.chat import ImageUrl as ImageUrl
     from .types.api.chat import JSONSchemaFormat as JSONSchemaFormat
     from .types.api.chat import Message as Message
+    from .types.api.chat import ParsedChatCompletion as ParsedChatCompletion
     from .types.api.chat import ReasoningConfig as ReasoningConfig
     from .types.api.chat import StreamOptions as StreamOptions
     from .types.api.chat import SystemMessage as SystemMessage
@@ -66,6 +97,8 @@ if TYPE_CHECKING:
     from .types.api.chat import ToolCallFunction as ToolCallFunction
     from .types.api.chat import ToolChoice as ToolChoice
     from .types.api.chat import ToolFunction as ToolFunction
+    from .types.api.chat import ToolLoopResult as ToolLoopResult
+    from .types.api.chat import ToolLoopState as ToolLoopState
     from .types.api.chat import ToolMessage as ToolMessage
     from .types.api.chat import UserMessage as UserMessage
     from .types.api.chat import VeniceParameters as VeniceParameters
@@ -75,6 +108,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "VeniceClient": "_client",
     "Timeout": "_config",
+    "SyncVeniceClient": "_sync",
+    "SyncChatStream": "_sync_streams",
+    "SyncParsedChatStream": "_sync_parsing",
+    "SyncStream": "_sync_streams",
+    "SyncToolStream": "_sync_streams",
     "__version__": "_version",
     "ChatCostEstimate": "costs",
     "estimate_completion_cost": "costs",
@@ -87,9 +125,15 @@ _HOMES = {
     "GatewayTimeoutError": "exceptions",
     "InternalServerError": "exceptions",
     "InvalidRequestError": "exceptions",
+    "MaxIterationsExceededError": "exceptions",
     "ModelGoneError": "exceptions",
+    "NoChoicesError": "exceptions",
     "NoMatchingModelError": "exceptions",
     "NotFoundError": "exceptions",
+    "OutputError": "exceptions",
+    "OutputInvalidError": "exceptions",
+    "OutputRefusedError": "exceptions",
+    "OutputTruncatedError": "exceptions",
     "PayloadTooLargeError": "exceptions",
     "PaymentRequiredError": "exceptions",
     "PermissionDeniedError": "exceptions",
@@ -99,11 +143,30 @@ _HOMES = {
     "StreamConsumedError": "exceptions",
     "StreamInterruptedError": "exceptions",
     "StreamTimeoutError": "exceptions",
+    "ToolArgumentsError": "exceptions",
+    "ToolCallInsteadError": "exceptions",
+    "ToolLoopPausedError": "exceptions",
+    "ToolSignatureError": "exceptions",
+    "ToolTimeoutError": "exceptions",
+    "UnknownToolError": "exceptions",
     "UnprocessableEntityError": "exceptions",
     "UnsupportedMediaTypeError": "exceptions",
     "VeniceError": "exceptions",
+    "ParsedChatStream": "resources.chat.parsing",
+    "ToolStream": "resources.chat.tool_runs",
     "ChatStream": "streaming",
     "Stream": "streaming",
+    "Approval": "tools",
+    "FunctionTool": "tools",
+    "RoundFinished": "tools",
+    "TextDelta": "tools",
+    "ToolCallFinished": "tools",
+    "ToolCallStarted": "tools",
+    "ToolContext": "tools",
+    "ToolEvent": "tools",
+    "ToolLoop": "tools",
+    "tool_from_function": "tools",
+    "tool_from_model": "tools",
     "AssistantMessage": "types.api.chat",
     "ChatCompletionResponse": "types.api.chat",
     "ChatMessage": "types.api.chat",
@@ -114,6 +177,7 @@ _HOMES = {
     "ImageUrl": "types.api.chat",
     "JSONSchemaFormat": "types.api.chat",
     "Message": "types.api.chat",
+    "ParsedChatCompletion": "types.api.chat",
     "ReasoningConfig": "types.api.chat",
     "StreamOptions": "types.api.chat",
     "SystemMessage": "types.api.chat",
@@ -123,6 +187,8 @@ _HOMES = {
     "ToolCallFunction": "types.api.chat",
     "ToolChoice": "types.api.chat",
     "ToolFunction": "types.api.chat",
+    "ToolLoopResult": "types.api.chat",
+    "ToolLoopState": "types.api.chat",
     "ToolMessage": "types.api.chat",
     "UserMessage": "types.api.chat",
     "VeniceParameters": "types.api.chat",
@@ -135,6 +201,7 @@ __all__ = [
     "APIError",
     "APIResponseProcessingError",
     "APITimeoutError",
+    "Approval",
     "AssistantMessage",
     "AuthenticationError",
     "ChatCompletionChunk",
@@ -147,21 +214,31 @@ __all__ = [
     "ConflictError",
     "DeveloperMessage",
     "FileContent",
+    "FunctionTool",
     "GatewayTimeoutError",
     "ImageContent",
     "ImageUrl",
     "InternalServerError",
     "InvalidRequestError",
     "JSONSchemaFormat",
+    "MaxIterationsExceededError",
     "Message",
     "ModelGoneError",
+    "NoChoicesError",
     "NoMatchingModelError",
     "NotFoundError",
+    "OutputError",
+    "OutputInvalidError",
+    "OutputRefusedError",
+    "OutputTruncatedError",
+    "ParsedChatCompletion",
+    "ParsedChatStream",
     "PayloadTooLargeError",
     "PaymentRequiredError",
     "PermissionDeniedError",
     "RateLimitError",
     "ReasoningConfig",
+    "RoundFinished",
     "SchemaNotStrictError",
     "ServiceUnavailableError",
     "Stream",
@@ -169,15 +246,35 @@ __all__ = [
     "StreamInterruptedError",
     "StreamOptions",
     "StreamTimeoutError",
+    "SyncChatStream",
+    "SyncParsedChatStream",
+    "SyncStream",
+    "SyncToolStream",
+    "SyncVeniceClient",
     "SystemMessage",
     "TextContent",
+    "TextDelta",
     "Timeout",
     "Tool",
+    "ToolArgumentsError",
     "ToolCall",
+    "ToolCallFinished",
     "ToolCallFunction",
+    "ToolCallInsteadError",
+    "ToolCallStarted",
     "ToolChoice",
+    "ToolContext",
+    "ToolEvent",
     "ToolFunction",
+    "ToolLoop",
+    "ToolLoopPausedError",
+    "ToolLoopResult",
+    "ToolLoopState",
     "ToolMessage",
+    "ToolSignatureError",
+    "ToolStream",
+    "ToolTimeoutError",
+    "UnknownToolError",
     "UnprocessableEntityError",
     "UnsupportedMediaTypeError",
     "UserMessage",
@@ -186,6 +283,8 @@ __all__ = [
     "VeniceParameters",
     "__version__",
     "estimate_completion_cost",
+    "tool_from_function",
+    "tool_from_model",
 ]
 
 

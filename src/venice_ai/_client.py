@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from ._config import DEFAULT_TIMEOUT, KEY_VARIABLE, Timeout, check_headers, resolve_base_url, resolve_key, timeout_for
-from ._transport import Request
+from ._privacy import Privacy, check_privacy, refuse_below
+from ._transport import SECRET_HEADERS, Request
 from ._version import __version__
 from .exceptions import AuthenticationError, InvalidRequestError, VeniceError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ._transport import Clock, Transport
     from .resources.chat import Chat
     from .resources.models import Models
+    from .resources.tee import Tee
+    from .tee.types import TeeOptions
 
 
 class VeniceClient:
@@ -41,6 +44,9 @@ class VeniceClient:
         ca_bundle: path of a file with certificates to trust instead of the operating system's.
         transport: what sends the requests, in place of HTTP; then the settings of HTTP have no effect.
         clock: what waits are slept on, in place of the system's clock.
+        tee: what to demand of enclaves, in every call. The options of a call may demand more, never less.
+        min_privacy: `"e2ee"` lets only end-to-end encrypted chats leave; `"tee"` also chats in clear with models whose enclave
+            was attested. Anything weaker raises, whatever it is part of.
 
     Raises:
         InvalidRequestError: an argument is not allowed.
@@ -62,6 +68,8 @@ class VeniceClient:
         ca_bundle: str | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
+        tee: TeeOptions | None = None,
+        min_privacy: Privacy | None = None,
     ) -> None:
         if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
             raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
@@ -79,7 +87,13 @@ class VeniceClient:
         self._transport = transport
         self._clock = clock
         self._closed = False
+        self.tee_options: TeeOptions | None = tee
+        """What every call demands of enclaves."""
+        self.min_privacy: Privacy | None = check_privacy(min_privacy)
+        """The least privacy a request must have to leave."""
         _check_http(proxy, ca_bundle)
+        if tee is not None:
+            _check_tee(tee)
 
     @cached_property
     def chat(self) -> Chat:
@@ -94,6 +108,20 @@ class VeniceClient:
         from .resources.models import Models
 
         return Models(self)
+
+    @cached_property
+    def tee(self) -> Tee:
+        """Attestations and signatures of enclaves.
+
+        Raises:
+            ImportError: the extra `e2ee` is not installed.
+        """
+        from .tee.extra import require_extra
+
+        require_extra()
+        from .resources.tee import Tee
+
+        return Tee(self)
 
     @cached_property
     def caller(self) -> Caller:
@@ -115,16 +143,22 @@ class VeniceClient:
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         needs_key: bool = False,
+        anonymous: bool = False,
+        privacy: Privacy | None = None,
     ) -> Request:
         """A request to this API, with this client's headers and clocks.
 
+        With `anonymous`, nothing that stands for the account is in it. `privacy` is how private the prompt in it is.
+
         Raises:
             AuthenticationError: it needs a key and there is none.
-            InvalidRequestError: a header or a time limit is not allowed.
+            InvalidRequestError: a header or a time limit is not allowed, or it is not private enough to leave.
             VeniceError: the client was closed.
         """
         if self._closed:
             raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
+        if self.min_privacy is not None and method != "GET":
+            refuse_below(self.min_privacy, privacy)
         headers = dict(self._base_headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -136,8 +170,18 @@ class VeniceClient:
             raise AuthenticationError(
                 f"no API key: pass api_key=... or set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)"
             )
-        limits = timeout_for(timeout, self._timeouts[stream], stream=stream)
+        if anonymous:
+            headers = {name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS}
+        limits = self.clocks(timeout, stream=stream)
         return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
+
+    def clocks(self, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
+        """The time limits of a call.
+
+        Raises:
+            InvalidRequestError: `timeout` is none.
+        """
+        return timeout_for(timeout, self._timeouts[stream], stream=stream)
 
     @cached_property
     def _base_headers(self) -> dict[str, str]:
@@ -182,6 +226,13 @@ def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str
     """Headers in which the others win, whatever the case of their names."""
     names = {name.lower() for name in others}
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(others)
+
+
+def _check_tee(options: object) -> None:
+    from .tee.types import TeeOptions
+
+    if not isinstance(options, TeeOptions):
+        raise InvalidRequestError(f"tee={options!r} must be a TeeOptions")
 
 
 def _check_http(proxy: str | None, ca_bundle: str | None) -> None:

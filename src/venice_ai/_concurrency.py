@@ -1,9 +1,12 @@
-"""Many calls at once, with a bound."""
+"""Many calls at once, with a bound; and calls that block, in threads."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from contextvars import copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,3 +34,51 @@ async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, 
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
     return [results[index] for index in range(len(items))]
+
+
+async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> AsyncGenerator[R, None]:
+    """What `call` gives for each item, all at the same time, in the order in which they are done.
+
+    The first exception is raised as it is; then, and when the caller leaves, what still runs is cancelled and waited for.
+    """
+    tasks = [asyncio.ensure_future(call(item)) for item in items]
+    running = set(tasks)
+    try:
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in filter(done.__contains__, tasks):
+                yield task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def in_thread(call: Callable[[], R]) -> R:
+    """What a call that blocks gives, from a thread of its own that sees the caller's context variables.
+
+    A thread for each call: however many there are, none waits for another. When the caller is cancelled the thread is left
+    alone, as threads cannot be stopped; it does not keep the program from ending.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[tuple[R | None, BaseException | None]] = loop.create_future()
+
+    def settle(value: R | None, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result((value, error))
+
+    def work() -> None:
+        value, error = None, None
+        try:
+            value = context.run(call)
+        except BaseException as raised:  # noqa: BLE001  # it is raised where the call is awaited
+            error = raised
+        with suppress(RuntimeError):  # the loop is gone, and so is whoever asked
+            loop.call_soon_threadsafe(settle, value, error)
+
+    context = copy_context()
+    threading.Thread(target=work, name="venice_ai tool", daemon=True).start()
+    value, error = await done
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]  # without an error it is what the call gave

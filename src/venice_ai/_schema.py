@@ -1,67 +1,292 @@
-"""A pydantic class becomes a JSON schema that Venice's strict mode takes, or the path that cannot be.
+"""A class becomes a JSON schema that Venice's strict mode takes, or the path that cannot be.
 
 Strict mode wants every object closed (`additionalProperties: false`) and every property required; what is optional is a
-union with null (https://docs.venice.ai/guides/structured-responses).
+union with null (https://docs.venice.ai/guides/structured-responses). pydantic writes the schema of what it would accept
+(by alias, without computed fields), and this module makes it strict:
+
+- Defaults go, for every property is answered. A field with a default, or a `NotRequired` key, is asked for like any other.
+- `oneOf` becomes `anyOf`, and `discriminator` goes: the tags, which are constants, tell the members of a union apart.
+- A `$ref` with words beside it is put in an `anyOf` of its own, because a reference stands alone. References stay, so that
+  recursion does; a root that is a reference is written out, because the root is an object.
+- Tuples keep `prefixItems` and get the `items` that all of them fit, for readers that know only those.
+- Bounds, patterns and formats stay: the wire takes them, and a model that heeds them makes fewer mistakes. The pattern
+  of decimals is a plain one, without the look-ahead that few servers can read.
+- Titles that only repeat the name of a field go.
+- A root that is no object (`list[Person]`, a union, an enum ...) is asked for as `{"value": ...}`.
+
+Objects with keys that are not named, values of any kind, and what JSON does not have cannot be.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
-from .exceptions import SchemaNotStrictError
+from pydantic import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
+
+from ._output import WRAPPED, adapter
+from .exceptions import SchemaNotStrictError, ToolSignatureError
+
+_IMPOSSIBLE = "\0impossible"  # what pydantic cannot write, left in its place until the path is known
+_DROPPED = frozenset({"default", "discriminator", "readOnly", "writeOnly", "deprecated", "contentSchema", "$defs"})
+_REFUSED = {
+    "patternProperties": "takes keys that are not named",
+    "propertyNames": "takes keys that are not named",
+    "unevaluatedProperties": "takes keys that are not named",
+    "dependentSchemas": "has rules between its keys",
+    "dependentRequired": "has rules between its keys",
+    "if": "has rules between its values",
+    "not": "excludes values",
+    "contains": "has a rule for some of its items",
+}
+_SAYING = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"})
+_DEFINITIONS = "#/$defs/"
+_DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 
 
-def response_format(model: type, *, name: str | None = None, strict: bool = True) -> dict[str, Any]:
-    """The `response_format` that asks for JSON of this class.
+def is_class(value: object) -> bool:
+    """Whether a `response_format` is a class, or a type such as `list[Person]`, and not the JSON of a format."""
+    return isinstance(value, type) or get_origin(value) is not None or hasattr(value, "__value__")  # `type Names = ...`
+
+
+def response_format(kind: Any, *, name: str | None = None, strict: bool = True) -> dict[str, Any]:
+    """The `response_format` that asks for JSON of a class: a pydantic model, a dataclass, a TypedDict, or any type.
+
+    Args:
+        kind: the class.
+        name: the schema's name; the name of the class if not given.
+        strict: False sends the schema as pydantic writes it.
 
     Raises:
         SchemaNotStrictError: strict mode cannot express the class; it names the path.
-        TypeError: it is not a pydantic model class.
+        TypeError: it is no class.
     """
-    from pydantic import BaseModel
-
-    if not issubclass(model, BaseModel):
-        raise TypeError(f"response_format={model.__name__} is not a pydantic model class")
-    schema = model.model_json_schema()
-    return {
-        "type": "json_schema",
-        "json_schema": {
-            "name": name or model.__name__,
-            "strict": strict,
-            "schema": strict_schema(schema) if strict else schema,
-        },
-    }
+    if not is_class(kind):
+        raise TypeError(
+            f"response_format={kind!r:.100} is not a class; give a pydantic model, a dataclass or a TypedDict, or call create"
+        )
+    make = _cached_schema if isinstance(kind, type) else _schema
+    schema = make(kind, strict)
+    return {"type": "json_schema", "json_schema": {"name": name or _name(kind), "strict": strict, "schema": schema}}
 
 
-def strict_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same schema with every object closed and every property required.
+def strict_schema(schema: Mapping[str, Any], *, wrap: bool = False) -> dict[str, Any]:
+    """The same schema for strict mode; what was given is not changed.
+
+    Args:
+        schema: a JSON schema with its definitions in `$defs`.
+        wrap: put a root that is no object into one; without it such a root is refused.
 
     Raises:
-        SchemaNotStrictError: an object takes keys that are not named.
+        SchemaNotStrictError: strict mode cannot express it.
     """
-    return cast("dict[str, Any]", _strict(schema, "$"))
+    strict = _Strict(schema.get("$defs", {}))
+    root = strict.root(schema)
+    if root.get("type") != "object":
+        if not wrap:
+            raise _cannot("$", "is no object")
+        root = _closed({WRAPPED: root})
+    return {**root, "$defs": strict.used(schema.get("$defs", {}))} if strict.made else root
 
 
-def _strict(node: Any, path: str) -> Any:
-    if isinstance(node, list):
-        return [_strict(item, f"{path}[{index}]") for index, item in enumerate(cast("list[Any]", node))]
-    if not isinstance(node, dict):
-        return node
-    given = cast("dict[str, Any]", node)
-    if given.get("type") == "object" and ("properties" not in given or given.get("additionalProperties") not in {None, False}):
-        raise SchemaNotStrictError(
-            f"{path} is an object with keys that are not named, which strict mode cannot express; name its fields, or use a "
-            "list of key and value pairs"
-        )
-    strict: dict[str, Any] = {}
-    for key, value in given.items():
-        if key in {"properties", "$defs"}:
-            strict[key] = {name: _strict(inner, f"{path}.{name}") for name, inner in value.items()}
-        elif key in {"items", "anyOf", "oneOf", "allOf", "prefixItems"}:
-            strict[key] = _strict(value, path)
-        elif key != "default":
-            strict[key] = value
-    if "properties" in strict:
-        strict["required"] = list(strict["properties"])
-        strict["additionalProperties"] = False
-    return strict
+# -- what pydantic writes ------------------------------------------------------------------------------------------------
+
+
+def _schema(kind: Any, strict: bool) -> dict[str, Any]:
+    try:
+        written = adapter(kind)
+        if not strict:
+            return written.json_schema()
+        return strict_schema(written.json_schema(schema_generator=_Generator), wrap=True)
+    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError) as error:
+        reason = str(error).partition("\n\n")[0]
+        raise SchemaNotStrictError(f"{_name(kind)} cannot become a JSON schema: {reason}") from error
+
+
+# Bounded, so that classes made on the fly do not stay for ever.
+_cached_schema = lru_cache(maxsize=256)(_schema)
+
+
+class _Generator(GenerateJsonSchema):
+    """Leaves out what strict mode does not want, and marks what cannot be, where pydantic would raise without a path."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
+        return {_IMPOSSIBLE: f"is nothing that JSON has ({error_info})"}
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:
+        number, _ = super().decimal_schema(schema)["anyOf"]
+        return {"anyOf": [number, {"type": "string", "pattern": _DECIMAL}]}
+
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        config = schema["cls"].model_config
+        by_name = config.get("validate_by_name") or config.get("populate_by_name")
+        fields = [] if by_name else _fields(schema["schema"])
+        lost = [name for name, field in fields if _is_only_a_path(field.get("validation_alias"))]
+        if lost:
+            return {_IMPOSSIBLE: f"takes {lost[0]!r} from an AliasPath only"}
+        return super().model_schema(schema)
+
+
+def _fields(schema: Any) -> list[tuple[str, Any]]:
+    """The fields in the core schema of a model, below its validators."""
+    while schema["type"] != "model-fields":
+        if "schema" not in schema:
+            return []
+        schema = schema["schema"]
+    return list(schema["fields"].items())
+
+
+def _is_only_a_path(alias: Any) -> bool:
+    """Whether an alias names no key at the top of the object: then pydantic's schema names one that it would not read."""
+    if not isinstance(alias, list):
+        return False
+    choices = cast("list[Any]", alias)
+    return not any(isinstance(choice, list) and len(cast("list[Any]", choice)) == 1 for choice in choices)
+
+
+def _name(kind: Any) -> str:
+    """A name that servers take: letters, digits, `_` and `-`, at most 64. `list[Person]` is `list_Person`."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", _spoken(kind)).strip("_")
+    return name[:64] or "answer"
+
+
+def _spoken(kind: Any) -> str:
+    origin = get_origin(kind)
+    if origin is None:
+        return str(getattr(kind, "__name__", kind))
+    if origin is Annotated:
+        return _spoken(kind.__origin__)
+    if origin in {Union, UnionType}:
+        return "_or_".join(map(_spoken, get_args(kind)))
+    return "_".join([str(getattr(origin, "__name__", "")), *map(_spoken, get_args(kind))])
+
+
+# -- what strict mode takes ----------------------------------------------------------------------------------------------
+
+
+class _Strict:
+    """Makes nodes strict, from the root down, so that each is known by its path."""
+
+    def __init__(self, definitions: Mapping[str, Any]) -> None:
+        self._definitions = definitions
+        self.made: dict[str, dict[str, Any]] = {}
+        """The definitions that were met, strict."""
+
+    def used(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """The definitions that were met, in an order that does not depend on where."""
+        return {name: self.made[name] for name in order if name in self.made}
+
+    def root(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The root: a reference is written out."""
+        if "$ref" not in given:
+            return self.node(given, "$")
+        beside = {key: value for key, value in given.items() if key not in {"$ref", *_DROPPED}}
+        name = self._target(given["$ref"], "$")
+        node = self._definitions[name]
+        return {**(self.root(node) if "$ref" in node else self.node(node, "$")), **beside}
+
+    def node(self, given: Any, path: str) -> dict[str, Any]:
+        """A node, and all below it.
+
+        Raises:
+            SchemaNotStrictError: it cannot be.
+        """
+        _refuse(given, path)
+        strict = {key: value for key, value in given.items() if key not in _DROPPED}
+        if "$ref" in strict:
+            return self._reference(strict, path)
+        if union := [key for key in ("anyOf", "oneOf", "allOf") if key in strict]:
+            return self._union(strict, union, path)
+        kinds: Any = strict.get("type")
+        if "properties" in strict or _is(kinds, "object"):
+            strict |= self._object(strict, path)
+        if "prefixItems" in strict or _is(kinds, "array"):
+            strict |= self._array(strict, path)
+            if not strict.get("prefixItems", True):
+                del strict["prefixItems"]
+        return strict
+
+    def _reference(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
+        name = self._target(strict.pop("$ref"), path)
+        if name not in self.made:
+            self.made[name] = {}  # a reference that leads back here has been seen to
+            self.made[name] = self.node(self._definitions[name], path)
+        reference = {"$ref": f"{_DEFINITIONS}{name}"}
+        return {"anyOf": [reference], **strict} if strict else reference
+
+    def _target(self, reference: str, path: str) -> str:
+        name = reference.removeprefix(_DEFINITIONS)
+        if name not in self._definitions:
+            raise _cannot(path, f"refers to {reference!r}, which is not in its $defs")
+        return name
+
+    def _union(self, strict: dict[str, Any], keys: list[str], path: str) -> dict[str, Any]:
+        if len(keys) > 1 or (keys == ["allOf"] and len(strict["allOf"]) != 1) or strict.keys() & {"properties", "items"}:
+            raise _cannot(path, "must be several things at once")
+        members = strict.pop(keys[0])
+        if not members:
+            raise _cannot(path, "can have no value")
+        return {"anyOf": [self.node(member, path) for member in members], **strict}
+
+    def _object(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
+        if strict.get("additionalProperties", False) is not False or "properties" not in strict:
+            raise _cannot(path, "takes keys that are not named")
+        return _closed({name: self.node(inner, f"{path}.{name}") for name, inner in strict["properties"].items()})
+
+    def _array(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
+        """The items of an array, and of a tuple: each in its place, and what all of them fit."""
+        heads = [self.node(inner, f"{path}[{index}]") for index, inner in enumerate(strict.get("prefixItems", []))]
+        kinds = [head for index, head in enumerate(heads) if head not in heads[:index]]
+        if len(heads) < strict.get("maxItems", len(heads) + 1) or (heads and strict.get("items")):
+            rest = self.node(strict.get("items", True), f"{path}[]")
+            return {"prefixItems": heads, "items": rest} if heads else {"items": rest}
+        if not heads:
+            return {"items": {"type": "null"}}  # the empty tuple
+        if len(kinds) == 1:
+            return {"prefixItems": [], "items": kinds[0]}
+        return {"prefixItems": heads, "items": {"anyOf": kinds}}
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _refuse(given: Any, path: str) -> None:
+    """Refuses nodes that take anything, or have rules that strict mode does not know."""
+    if given is False:
+        raise _cannot(path, "can have no value")
+    if not isinstance(given, Mapping) or not given.keys() & (_SAYING | {_IMPOSSIBLE, *_REFUSED}):
+        raise _cannot(path, "takes values of any kind")
+    node = cast("Mapping[str, Any]", given)
+    if _IMPOSSIBLE in node:
+        raise _cannot(path, node[_IMPOSSIBLE])
+    for key, reason in _REFUSED.items():
+        if key in node:
+            raise _cannot(path, reason)
+    values = [*node.get("enum", []), node.get("const")]
+    if any(isinstance(value, (dict, list)) for value in values):
+        raise _cannot(path, "has values that are lists or objects")
+
+
+def _is(kinds: Any, kind: str) -> bool:
+    return kind in kinds if isinstance(kinds, list) else kinds == kind
+
+
+def _cannot(path: str, reason: str) -> SchemaNotStrictError:
+    remedy = {
+        "takes keys that are not named": "name its fields, or use a list of objects with a key and a value",
+        "takes values of any kind": "give it a type",
+    }.get(reason, "give it another type")
+    return SchemaNotStrictError(
+        f"{path} {reason}, which strict mode cannot express; {remedy}, or send it as it is with strict=False", path=path
+    )

@@ -15,7 +15,8 @@ from ._config import Timeout
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
     from ._meta import Headers
 
-_SECRET_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x", "proxy-authorization", "cookie"})
+SECRET_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x", "proxy-authorization", "cookie"})
+"""Names of headers that stand for an account, in lower case."""
 
 
 class Request:
@@ -53,7 +54,7 @@ class Request:
 
     def __repr__(self) -> str:
         # The body holds the prompt and some headers hold keys: neither belongs in a log.
-        headers = {name: "***" if name.lower() in _SECRET_HEADERS else value for name, value in self.headers.items()}
+        headers = {name: "***" if name.lower() in SECRET_HEADERS else value for name, value in self.headers.items()}
         return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
 
 

@@ -118,10 +118,11 @@ def _kind(value: Any) -> str:
 
 
 def _parameter(name: str, value: Any) -> Any:
-    if name == "response_format" and isinstance(value, type):
-        from ._schema import response_format
+    if name == "response_format" and not isinstance(value, (Mapping, Model)):
+        from ._schema import is_class, response_format
 
-        return response_format(value)
+        if is_class(value):
+            return response_format(value)
     if name == "tools" and isinstance(value, (list, tuple)) and any(map(isroutine, cast("list[Any]", value))):
         raise InvalidRequestError("tools holds a function; make it a Tool with tool_from_function(...)")
     copy = plain(value)

@@ -8,6 +8,7 @@
     |   |   +-- PayloadTooLargeError         413
     |   |   +-- UnsupportedMediaTypeError    415
     |   |   +-- UnprocessableEntityError     422; a prompt against the content policy
+    |   |   +-- ToolSignatureError           a function that JSON cannot express (is a TypeError)
     |   +-- AuthenticationError              401; no key at all (is a ValueError)
     |   +-- PaymentRequiredError             402
     |   +-- PermissionDeniedError            403
@@ -26,6 +27,20 @@
     +-- StreamConsumedError                  a stream is read once
     +-- NoMatchingModelError                 no model fits (is a ValueError)
     +-- SchemaNotStrictError                 a class that strict mode cannot express (is a ValueError)
+    +-- OutputError                          a paid answer that is not the object asked for (is a ValueError)
+    |   +-- OutputInvalidError               it does not fit the class (is a pydantic.ValidationError)
+    |   +-- OutputTruncatedError             it was cut off (is a pydantic.ValidationError)
+    |   +-- OutputRefusedError               the model, or a filter, refused
+    |   +-- ToolCallInsteadError             the model wants a tool called first
+    +-- NoChoicesError                       an answer without choices (is a ValueError)
+    +-- UnknownToolError                     a call of a tool that is not there (is a ValueError)
+    +-- ToolArgumentsError                   a call whose arguments do not fit (is a ValueError)
+    +-- ToolTimeoutError                     a tool that took too long (is a TimeoutError)
+    +-- MaxIterationsExceededError           a tool loop that did not come to an answer; `pending_calls`
+    +-- ToolLoopPausedError                  a tool loop that waits for a person; `state`
+    +-- TeeError                             confidential compute failed; `report` says what was checked
+        +-- TeeAttestationError              the enclave did not prove what it must: nothing was sent
+        +-- TeeEncryptionError               an answer that should be sealed is not, or cannot be opened
 
 Every `APIError` carries `status_code`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`, each None
 where there is none. No message holds a key or a prompt.
@@ -33,12 +48,14 @@ where there is none. No message holds a key or a prompt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from ._meta import ResponseMeta
-    from .types.api.chat import ChatCompletionResponse
+    from .tee.report import AttestationReport
+    from .types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
 
 RateLimitKind: TypeAlias = Literal["requests", "tokens", "failures", "overloaded", "concurrency", "unknown"]
 
@@ -84,6 +101,15 @@ class APIError(VeniceError):
         """How long the server asked to wait, in seconds."""
         self.partial = partial
         """What had arrived of the answer when a stream failed."""
+        self.tool_loop: ToolLoopState | None = None
+        """The tool loop whose call failed, as it was before: `run_with_tools(resume=error.tool_loop)` runs no tool twice."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = dict(vars(self))
+        if getattr(self.partial, "_private", False):
+            # What came end-to-end encrypted stays out of what workers and trackers write down.
+            state["partial"] = None
+        return type(self), self.args, state
 
 
 class InvalidRequestError(APIError, ValueError):
@@ -108,6 +134,10 @@ class UnprocessableEntityError(InvalidRequestError):
     """The content cannot be processed, most often because of a content policy (422)."""
 
     remedy = "Change the prompt, or choose another model."
+
+
+class ToolSignatureError(InvalidRequestError, TypeError):
+    """A function cannot be a tool, because JSON cannot express its signature. Raised when it is registered."""
 
 
 class AuthenticationError(APIError, ValueError):
@@ -202,6 +232,153 @@ class NoMatchingModelError(VeniceError, ValueError):
 
 class SchemaNotStrictError(VeniceError, ValueError):
     """A class cannot be expressed as a strict JSON schema; the message names the path."""
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        """Where, such as `$.person.tags[]`; None if it is not known."""
+
+
+class OutputError(VeniceError, ValueError):
+    """A paid answer is not the object that was asked for. The error carries all that came."""
+
+    response: ChatCompletionResponse
+    """The answer, with its usage, cost and meta."""
+    raw_text: str | None = None
+    """The text of the choice, as the model wrote it; None if there is none."""
+    partial: Any = None
+    """The JSON in that text as far as it goes: dicts and lists, not validated; None if there is none."""
+    attempts: tuple[ChatCompletionResponse, ...] = ()
+    """Every answer of the call, oldest first; more than one if the model was asked again."""
+    total_usage: ChatUsage | None = None
+    """The usage of all attempts together."""
+
+    @property
+    def usage(self) -> ChatUsage | None:
+        """The usage of `response`."""
+        return self.response.usage
+
+
+class OutputRefusedError(OutputError):
+    """The model refused to answer, or a content filter stepped in.
+
+    If it said something that does not fit the class, this is a `pydantic.ValidationError`, too.
+    """
+
+    refusal: str | None = None
+    """The model's words, where they came apart from the text."""
+
+
+class ToolCallInsteadError(OutputError):
+    """The model wants a tool called before it answers.
+
+    If it said something beside the call that does not fit the class, this is a `pydantic.ValidationError`, too.
+    """
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls that the first choice asks for."""
+        return self.response.tool_calls
+
+
+if TYPE_CHECKING:
+    from ._output import OutputInvalidError as OutputInvalidError  # noqa: PLC0414  # they can be imported from here
+    from ._output import OutputTruncatedError as OutputTruncatedError  # noqa: PLC0414
+else:
+    # They are pydantic errors, and pydantic is loaded when it is first needed.
+    def __getattr__(name: str) -> object:
+        if name not in {"OutputInvalidError", "OutputTruncatedError"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module("._output", __package__), name)
+        return value
+
+
+class NoChoicesError(VeniceError, ValueError):
+    """An answer came without a choice, so there is nothing to go on with."""
+
+
+class UnknownToolError(VeniceError, ValueError):
+    """The model called a tool that was not registered, or that nothing runs."""
+
+
+class ToolArgumentsError(VeniceError, ValueError):
+    """The arguments of a tool call are not JSON, or not what the tool takes. A tool error: by default the model is told."""
+
+
+class ToolTimeoutError(VeniceError, TimeoutError):
+    """A tool did not answer in time. A tool error: by default the model is told."""
+
+
+class MaxIterationsExceededError(VeniceError):
+    """A tool loop reached its limit of round trips while the model still called tools. `state` lets it go on."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        iterations: int,
+        messages: Sequence[Message],
+        last_response: ChatCompletionResponse,
+        usage: ChatUsage | None,
+        pending_calls: Sequence[ToolCall],
+        state: ToolLoopState,
+    ) -> None:
+        super().__init__(message)
+        self.iterations = iterations
+        """Round trips that were made."""
+        self.messages: list[Message] = list(messages)
+        """The history. It ends with the turn whose calls are pending."""
+        self.last_response = last_response
+        """The last answer."""
+        self.usage = usage
+        """Tokens of all round trips together; None if no answer told any."""
+        self.pending_calls: list[ToolCall] = list(pending_calls)
+        """The calls of the last answer. None of them was run."""
+        self.state = state
+        """The loop, to go on with: `run_with_tools(resume=error.state, max_iterations=...)`."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **vars(self)), self.args
+
+
+class ToolLoopPausedError(VeniceError):
+    """A tool loop waits for a person to decide on calls. Store `state` as JSON, and resume with the decisions."""
+
+    def __init__(self, message: str, *, state: ToolLoopState) -> None:
+        super().__init__(message)
+        self.state = state
+        """The loop as plain JSON: `run_with_tools(resume=state, decisions={call_id: ...})` goes on, in any process."""
+
+    @property
+    def waiting_calls(self) -> list[ToolCall]:
+        """The calls to decide on. None of them was run."""
+        return self.state.waiting_calls
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **vars(self)), self.args
+
+
+class TeeError(VeniceError):
+    """Confidential compute failed. Whatever the reason, nothing was sent or read in clear instead."""
+
+    def __init__(self, message: str, *, report: AttestationReport | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+        """What was checked and how it ended; None if it did not come to that."""
+
+
+class TeeAttestationError(TeeError):
+    """The enclave did not prove what it must. No prompt was sent."""
+
+
+class TeeEncryptionError(TeeError):
+    """Part of an answer that should be sealed is not, or cannot be opened. It was not delivered."""
+
+
+class TeeDowngradeWarning(UserWarning):
+    """An attestation was accepted at a lower level than this client can verify."""
 
 
 _BY_STATUS: dict[int, type[APIError]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -26,12 +26,15 @@ from .exceptions import (
     StreamConsumedError,
     StreamInterruptedError,
     StreamTimeoutError,
+    VeniceError,
 )
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
 if TYPE_CHECKING:
     from ._client import VeniceClient
+    from .tee.report import AttestationReport, SignatureReport
+    from .tee.session import TeeSession
 
 T = TypeVar("T")
 
@@ -47,6 +50,8 @@ class Reading:
         watch_progress: tell the reply's `progress` clock of content.
         now: the clock.
         sent: when the request was sent, by that clock.
+        session: opens what is end-to-end encrypted, and says whether the answer is whole.
+        settle: called when a whole answer of a session is over.
     """
 
     def __init__(
@@ -59,20 +64,24 @@ class Reading:
         watch_progress: bool,
         now: Callable[[], float],
         sent: float,
+        session: TeeSession | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.reply = reply
         self.meta = meta
-        self.assembly: Assembly = Assembly(choices)
+        self.session = session
+        self.assembly: Assembly = Assembly(choices) if session is None else session.assembly(choices)
         self.ended: bool = False
         self.complete: bool = False
         self.left = False
         self.handed_out = False
         self._at_end = False
-        self.error: APIError | None = None
+        self.error: VeniceError | None = None
         self._every_chunk = every_chunk
         self._watch_progress = watch_progress
         self._now = now
         self._sent = sent
+        self._settle = settle
 
     def partial(self) -> ChatCompletionResponse:
         """What has come so far."""
@@ -83,11 +92,13 @@ class Reading:
     async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901, PLR0912  # the hot path, spelled out
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
-        decode, common, progressed = _wire.strict_decode, self.assembly.common, self.reply.progressed
+        decode = _wire.strict_decode if self.session is None else self._opened
+        common, progressed = self.assembly.common, self.reply.progressed
         parser, pieces = EventParser(), aiter(self.reply.pieces())
         try:
             while not self._at_end:
                 for event in await self._next_events(pieces, parser):
+                    found: Any
                     try:
                         found = decode(event)
                     except _wire.NOT_STRICT:
@@ -100,7 +111,7 @@ class Reading:
                         continue
                     if event == b"[DONE]":
                         await self.reply.drain()
-                        self.complete = True
+                        await self._close(done=True)
                         return
                     chunk = self._any(event, found)
                     if chunk is None:
@@ -109,8 +120,8 @@ class Reading:
                         progressed()
                     if every_chunk or chunk.choices:
                         yield chunk
-            self._close_at_eof()
-        except APIError as error:
+            await self._close(done=False)
+        except VeniceError as error:
             self.error = error
             raise
         except GeneratorExit:
@@ -120,6 +131,16 @@ class Reading:
         finally:
             self.ended = True
             self.reply.close()
+            if self.session is not None:
+                self.session.close()
+
+    def _opened(self, event: bytes) -> Any:
+        """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON."""
+        try:
+            found = _wire.decode(event)
+        except ValueError:
+            return None
+        return cast("TeeSession", self.session).open(found)
 
     def _any(self, event: bytes, found: Any) -> ChatCompletionChunk | None:
         """The chunk in an event of any kind; None for half of a last event after the answer was complete.
@@ -132,6 +153,8 @@ class Reading:
         except ValueError as error:
             if self._at_end and self.assembly.finished:
                 return None
+            if self.session is not None:
+                raise self.interrupted("an event is not JSON") from None
             raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
         if isinstance(chunk, dict):
             raise self._reported(chunk)
@@ -162,9 +185,15 @@ class Reading:
             self.meta.time_to_first_chunk = self._now() - self._sent
         return events
 
-    def _close_at_eof(self) -> None:
-        if not self.assembly.finished:
+    async def _close(self, *, done: bool) -> None:
+        if not (done or self.assembly.finished):
             raise self.interrupted("the connection was closed before the answer was complete")
+        if self.session is not None:
+            lacking = self.session.end(done=done)
+            if lacking is not None:
+                raise self.interrupted(lacking)
+        if self._settle is not None:
+            await self._settle()
         self.complete = True
 
     def _reported(self, content: dict[str, Any]) -> APIError:
@@ -253,6 +282,18 @@ class Stream(Generic[T]):
         if not isinstance(self._iterator, ChunkSource):
             raise LookupError("the chunks of this stream do not come from a reply")  # noqa: TRY004  # a look-up that finds nothing
         return self._iterator.reading.meta
+
+    @property
+    def attestation(self) -> AttestationReport | None:
+        """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
+        session = self._iterator.reading.session if isinstance(self._iterator, ChunkSource) else None
+        return None if session is None else session.attestation
+
+    @property
+    def signature(self) -> SignatureReport | None:
+        """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
+        session = self._iterator.reading.session if isinstance(self._iterator, ChunkSource) else None
+        return None if session is None else session.signature
 
     def _has_ended(self) -> bool:
         return self._closed or (isinstance(self._iterator, ChunkSource) and self._iterator.reading.ended)

@@ -50,4 +50,9 @@ _CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
 
 def exit_code(error: Exception) -> int:
     """The exit code that stands for an error."""
-    return next((code for kind, code in _CODES if isinstance(error, kind)), 1)
+    return code_of(type(error))
+
+
+def code_of(kind: type[Exception]) -> int:
+    """The exit code that stands for a kind of error."""
+    return next((code for known, code in _CODES if issubclass(kind, known)), 1)

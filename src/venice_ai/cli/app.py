@@ -17,7 +17,7 @@ from . import _output
 from ._connection import debug_option
 from ._exits import EXIT_CODES, exit_code
 
-_COMMANDS = ("chat", "models", "cost", "serve", "doctor")
+_COMMANDS = ("chat", "models", "cost", "attest", "serve", "doctor")
 
 
 class _Command(click.Group):

@@ -42,6 +42,7 @@ class Wanted:
     require_video_input: bool = False
     require_log_probs: bool = False
     require_e2ee: bool = False
+    require_tee: bool = False
     require_prompt_caching: bool = False
     require_private: bool = False
     min_context_tokens: int | None = None
@@ -66,6 +67,7 @@ CAPABILITIES = {
     "require_video_input": "supportsVideoInput",
     "require_log_probs": "supportsLogProbs",
     "require_e2ee": "supportsE2EE",
+    "require_tee": "supportsTeeAttestation",
 }
 
 
@@ -169,7 +171,8 @@ class Models(APIResource["VeniceClient"]):
     ) -> str:
         """The id of a chat model that has all that is required.
 
-        Models that are offline or retired are never taken, `e2ee-*` models only with `require_e2ee` or if preferred.
+        Models that are offline or retired are never taken, `e2ee-*` models only with `require_e2ee` or if preferred. A client
+        with `min_privacy` takes only models that can be asked so.
         The first of `preferred_models` that fits wins; then the cheapest, if asked for; then the model with the trait
         `default` (`function_calling_default` if functions are required); then the first of the catalogue, models that do
         not reason before those that do.
@@ -209,6 +212,8 @@ class Models(APIResource["VeniceClient"]):
             if isinstance(ids, str):
                 raise InvalidRequestError(f"{name}={ids!r} must be a list of model ids: {name}=[{ids!r}]")
         wishes = {name: value for name, value in locals().items() if name in Wanted.__dataclass_fields__}
+        if self._client.min_privacy is not None:
+            wishes[f"require_{self._client.min_privacy}"] = True
         catalogue = await self.list(refresh=refresh)
         return choose(catalogue.data, Wanted(**wishes), now=self._client.caller.clock.time()).id
 
@@ -270,7 +275,7 @@ def choose(models: object, wanted: Wanted, *, now: float) -> ModelResponse:
     for preferred in wanted.preferred_models:
         if preferred in by_id:
             return by_id[preferred]
-    ordinary = [model for model in fitting if wanted.require_e2ee or not model.id.startswith("e2ee-")]
+    ordinary = [model for model in fitting if wanted.require_e2ee or wanted.require_tee or not model.id.startswith("e2ee-")]
     if not ordinary:
         asked = ", ".join(f"{name}={getattr(wanted, name)!r}" for name in _given(wanted)) or "that is online"
         raise NoMatchingModelError(f"no chat model fits: {asked}. Ask for less, or see client.models.list()")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
     from venice_ai._meta import ResponseMeta
+    from venice_ai.tee.report import AttestationReport, SignatureReport
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,10 +67,14 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     be fields of pydantic models.
     """
 
-    __slots__ = ("__dict__", "__weakref__")
+    __slots__ = ("__dict__", "__weakref__", "_private")
+    _private: bool
+    """Whether it came end-to-end encrypted: then its `repr`, which ends up in logs and traces, does not show what it holds."""
 
     _nested: ClassVar[dict[str, type[Model]]] = {}
     """Fields whose JSON objects (alone, or in a list) are objects of another class."""
+    _inner: ClassVar[tuple[tuple[str, type[Model]], ...]] = ()
+    """The same, as what runs for every reply wants it."""
     _lists: ClassVar[frozenset[str]] = frozenset()
     """Fields that read as an empty list where the JSON has none."""
     _fields: ClassVar[frozenset[str]] = frozenset()
@@ -83,6 +88,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         cls._fields = cls._fields.union(own)
         cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
         cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
+        cls._inner = tuple(cls._nested.items())
 
     def __init__(self, **data: Any) -> None:
         cls = type(self)  # the tables of the class, which keys of the same names cannot hide
@@ -98,16 +104,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     @classmethod
     def _adopt(cls, data: dict[str, Any]) -> Self:
         """The view over this very dict, which from now on belongs to the object."""
-        if cls._nested:
-            for name, kind in cls._nested.items():
-                value: Any = data.get(name)
-                if value.__class__ is dict:
-                    data[name] = kind._adopt(value)  # noqa: SLF001  # the same class hierarchy
-                elif value.__class__ is list:
-                    data[name] = _view(kind, value)
-        self = object.__new__(cls)
-        self.__dict__ = data
-        return self
+        return cast("Self", _adopted(cls, data))
 
     @classmethod
     def model_validate(cls, data: Any) -> Self:
@@ -202,16 +199,18 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
 
     @fixed
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        return _restored, (type(self), dict(vars(self)), getattr(self, "_meta", None))
+        return _restored, (type(self), dict(vars(self)), _kept(self))
 
     @fixed
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         from copy import deepcopy
 
         fields = {key: deepcopy(value, memo) for key, value in vars(self).items()}
-        return cast("Self", _restored(type(self), fields, getattr(self, "_meta", None)))
+        return cast("Self", _restored(type(self), fields, _kept(self)))
 
     def __repr__(self) -> str:
+        if _slot(self, "_private"):
+            return f"{type(self).__name__}(<end-to-end encrypted, not shown>)"
         fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({fields})"
 
@@ -232,8 +231,10 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
 class Response(Model):
     """A whole reply of the server: its JSON, and in `meta` what the HTTP exchange said."""
 
-    __slots__ = ("_meta",)
+    __slots__ = ("_attestation", "_meta", "_signature")
     _meta: ResponseMeta
+    _attestation: AttestationReport
+    _signature: SignatureReport
 
     @property
     def meta(self) -> ResponseMeta:
@@ -247,13 +248,49 @@ class Response(Model):
         except AttributeError:
             raise LookupError(f"this {type(self).__name__} did not come with an HTTP reply") from None
 
+    @property
+    def attestation(self) -> AttestationReport | None:
+        """What the enclave proved before the request was sealed to it; None if the call was not end-to-end encrypted."""
+        return cast("AttestationReport | None", _slot(self, "_attestation"))
 
-def _restored(cls: type[Model], fields: dict[str, Any], meta: ResponseMeta | None) -> Model:
+    @property
+    def signature(self) -> SignatureReport | None:
+        """What the enclave's signature of the answer came to; None unless `TeeOptions(verify_signature=...)` asked for it."""
+        return cast("SignatureReport | None", _slot(self, "_signature"))
+
+
+_SLOTS = ("_private", "_meta", "_attestation", "_signature")
+
+
+def _slot(value: Model, name: str) -> Any:
+    try:
+        return object.__getattribute__(value, name)
+    except AttributeError:
+        return None
+
+
+def _kept(value: Model) -> dict[str, Any]:
+    """What an object holds besides its JSON."""
+    return {name: held for name in _SLOTS if (held := _slot(value, name)) is not None}
+
+
+def _restored(cls: type[Model], fields: dict[str, Any], kept: dict[str, Any]) -> Model:
     self = object.__new__(cls)
     self.__dict__ = fields
-    if meta is not None and isinstance(self, Response):
-        self._meta = meta
+    for name, held in kept.items():
+        setattr(self, name, held)
     return self
+
+
+def hush(value: Any) -> None:
+    """Keeps an answer, and all of its choices, out of every `repr`."""
+    if isinstance(value, list):
+        for each in cast("list[Any]", value):
+            hush(each)
+    elif isinstance(value, Model):
+        value._private = True  # noqa: SLF001  # the same module
+        for name in ("choices", "delta", "message"):
+            hush(value.__dict__.get(name))
 
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -284,12 +321,29 @@ def _copied(value: Any) -> Any:
     return plain(value)
 
 
+def _adopted(kind: type[Model], data: dict[str, Any]) -> Model:
+    """A view over this very dict. It runs for every object of every reply, so it calls as little as it can."""
+    for name, inner in kind._inner:  # noqa: SLF001  # the same class hierarchy
+        value: Any = data.get(name)
+        if value is not None:
+            if value.__class__ is dict:
+                data[name] = _adopted(inner, value)
+            elif value.__class__ is list:
+                data[name] = [_adopted(inner, item) if item.__class__ is dict else item for item in value]
+    self = _new(kind)
+    self.__dict__ = data
+    return self
+
+
+_new = object.__new__
+
+
 def _view(kind: type[Model], value: Any) -> Any:
     """A JSON value in which an object, or each object of a list, is seen as a `kind`."""
     if value.__class__ is dict:
-        return kind._adopt(value)  # noqa: SLF001  # the same class hierarchy
+        return _adopted(kind, value)
     if value.__class__ is list:
-        return [kind._adopt(item) if item.__class__ is dict else item for item in value]  # noqa: SLF001
+        return [_adopted(kind, item) if item.__class__ is dict else item for item in value]
     return value
 
 

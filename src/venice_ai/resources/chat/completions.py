@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..._concurrency import bounded_map
 from ..._config import Timeout
@@ -14,14 +14,19 @@ from ..._wire import chat_body, checked_messages, completion, encode, unusable
 from ...costs import ChatCostEstimate, estimate_chat_cost
 from ...exceptions import InvalidRequestError
 from ...streaming import ChatStream, ChunkSource, ModelStream, Reading
-from ...types.api.chat import ChatCompletionResponse, Message
+from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
 from ...types.api.params import ChatParams
+from .e2ee import PATH, SealedChat, attested, sealed
 
 if TYPE_CHECKING:
     from ..._client import VeniceClient
+    from ...tee.types import TeeOptions
+    from ...tools import Approval, FunctionTool, OnLimit, OnUnknownTool
     from ...types.api.params import OnlyForMypy
+    from .parsing import ParsedChatStream
+    from .tool_runs import Approve, OnToolCall, OnToolError, ToolStream
 
-_PATH = "/chat/completions"
+T = TypeVar("T")
 
 
 class ChatCompletions(APIResource["VeniceClient"]):
@@ -34,7 +39,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         model: str,
         messages: Iterable[Message],
         stream: Literal[False] = False,
-        e2ee: bool = False,
+        e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         **params: Unpack[ChatParams],
@@ -47,7 +52,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         messages: Iterable[Message],
         stream: Literal[True],
         stream_cls: None = None,
-        e2ee: bool = False,
+        e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         **params: Unpack[ChatParams],
@@ -60,7 +65,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         messages: Iterable[Message],
         stream: Literal[True],
         stream_cls: Callable[..., Any],
-        e2ee: bool = False,
+        e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         **params: Unpack[ChatParams],
@@ -72,7 +77,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         model: str,
         messages: Iterable[Message],
         stream: bool,
-        e2ee: bool = False,
+        e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         **params: Unpack[ChatParams],
@@ -88,7 +93,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         messages: Iterable[Message],
         stream: bool = False,
         stream_cls: Callable[..., Any] | None = None,
-        e2ee: bool = False,
+        e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         **params: Any,
@@ -106,7 +111,10 @@ class ChatCompletions(APIResource["VeniceClient"]):
             stream: get the answer piece by piece.
             stream_cls: with `stream`, a class called as `stream_cls(iterator, client=client)`, or one that takes a
                 chunk's fields as keywords and is used for each chunk.
-            e2ee: end-to-end encryption; see the changelog for when it comes. It is never silently left out.
+            e2ee: end-to-end encryption, with an `e2ee-*` model and the extra `e2ee`; also on if
+                `venice_parameters.enable_e2ee` is True. A `TeeOptions` says what to demand of the enclave; True demands what
+                the client does. The enclave proves what it is before anything is sent, messages are sealed to its key, and the
+                answer is opened here. What cannot be sealed is refused. It does not protect from a relay that tampers.
             timeout: seconds, or the five clocks. A number is the deadline of a plain call; for a stream it limits the
                 wait for the first chunk, and between bytes.
             extra_headers: HTTP headers for this call.
@@ -117,6 +125,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         Raises:
             InvalidRequestError: a parameter is not allowed, before the network; or Venice refused the request (400).
+            TeeAttestationError: with e2ee, the enclave did not prove what it must; nothing was sent.
+            TeeEncryptionError: with e2ee, something in the answer is in clear or cannot be opened.
+            ImportError: with e2ee, the extra is not installed.
             AuthenticationError: no key, before the network; or Venice does not accept it (401).
             PaymentRequiredError: the balance does not cover the call (402).
             PermissionDeniedError: the key may not do this (403).
@@ -131,11 +142,18 @@ class ChatCompletions(APIResource["VeniceClient"]):
         if not isinstance(stream, bool):
             raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
-        request = self._request(model, messages, stream, e2ee, timeout, extra_headers, params)
-        if not stream:
-            answer = await self._client.caller.call(request)
-            return completion(answer.body, answer.meta)
-        source = await self._open(request, choices=params.get("n") or 1, every_chunk=params.get("stream_options") is not None)
+        body = chat_body(model=model, messages=messages, stream=stream, params=params)
+        chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+        if chat is not None:
+            source = await self._open_sealed(chat, params)
+            if not stream:
+                return await ChatStream(source, client=self._client).collect()
+        else:
+            request = await self._request(body, stream, timeout, extra_headers)
+            if not stream:
+                answer = await self._client.caller.call(request)
+                return completion(answer.body, answer.meta)
+            source = await self._open(request, params)
         if wrap is not None:
             return wrap(source, self._client)
         return ChatStream(source, client=self._client)
@@ -146,7 +164,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         *,
         model: str,
         messages: Iterable[Message],
-        e2ee: bool = False,
+        e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         **params: Unpack[ChatParams],
@@ -158,7 +176,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         *,
         model: str,
         messages: Iterable[Message],
-        e2ee: bool = False,
+        e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         **params: Any,
@@ -174,7 +192,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         Args:
             model: as in `create`, like everything else.
             messages: the conversation.
-            e2ee: end-to-end encryption.
+            e2ee: end-to-end encryption; what the stream gives is in clear.
             timeout: seconds, or the five clocks.
             extra_headers: HTTP headers for this call.
             **params: see `ChatParams`.
@@ -195,6 +213,105 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 **params,
             ),
         )
+
+    async def parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: type[T],
+        schema_name: str | None = None,
+        strict: bool = True,
+        max_reasks: int = 0,
+        **kwargs: Any,
+    ) -> ParsedChatCompletion[T]:
+        """Asks a model for an object of a class, and validates what it answers.
+
+        ::
+
+            result = await client.chat.completions.parse(model=model, messages=messages, response_format=Person)
+            print(result.parsed.name, result.usage)
+
+        JSON in one markdown fence, or after a `<think>` block, is taken out of it, and `result.unwrapped` says so.
+
+        Args:
+            model: id of a model; `resolve_chat(require_response_schema=True)` finds one that heeds a schema.
+            messages: the conversation.
+            response_format: a pydantic model, a dataclass, a TypedDict, or any type that pydantic knows. One that is no JSON
+                object, such as `list[Person]`, is asked for within an object and taken out of it.
+            schema_name: the schema's name; the name of the class if not given.
+            strict: ask for strict mode. With False the schema is sent as pydantic writes it.
+            max_reasks: how often to ask again, from 0, when an answer does not fit the class. Only the last answer and what
+                is wrong with it are sent along. Each attempt is billed: see `attempts` and `total_usage` of the result.
+            **kwargs: everything else that `create` takes; `timeout` is for each attempt.
+
+        Raises:
+            SchemaNotStrictError: strict mode cannot express the class; it names the path. Nothing was sent. A ValueError.
+            OutputInvalidError: the answer does not fit the class. A `pydantic.ValidationError`, and so a ValueError.
+            OutputTruncatedError: the answer was cut off. A `pydantic.ValidationError`.
+            OutputRefusedError: the model, or a filter, refused. A ValueError.
+            ToolCallInsteadError: the model wants a tool called. A ValueError.
+            InvalidRequestError: `stream=True`, or another parameter that is not allowed. A ValueError.
+            TypeError: `response_format` is no class; or `create`, which may be overridden, gave no response.
+            APIError: as in `create`.
+        """
+        # They need pydantic, which a chat does not.
+        from ..._schema import response_format as format_of
+        from .parsing import asked_for
+
+        if kwargs.pop("stream", False):
+            raise InvalidRequestError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
+        wanted = format_of(response_format, name=schema_name, strict=strict)
+
+        async def ask(asked: Iterable[Message]) -> object:
+            return cast("object", await self.create(model=model, messages=asked, response_format=wanted, **kwargs))
+
+        return await asked_for(response_format, messages, ask, max_reasks=max_reasks)
+
+    async def stream_parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: type[T],
+        schema_name: str | None = None,
+        strict: bool = True,
+        **kwargs: Any,
+    ) -> ParsedChatStream[T]:
+        """Asks a model for an object of a class, and shows it while it is written: see `ParsedChatStream`.
+
+        ::
+
+            stream = await client.chat.completions.stream_parse(model=model, messages=messages, response_format=Recipe)
+            async with stream:
+                async for recipe in stream:
+                    show(recipe.title, recipe.steps)  # what has not come yet is None
+                result = await stream.collect()  # validated
+
+        Args:
+            model: as in `parse`, like everything else.
+            messages: the conversation.
+            response_format: a pydantic model, a dataclass, a TypedDict, or any type that pydantic knows.
+            schema_name: the schema's name.
+            strict: ask for strict mode.
+            **kwargs: everything else that `stream` takes.
+
+        Raises:
+            SchemaNotStrictError: strict mode cannot express the class; it names the path. Nothing was sent.
+            InvalidRequestError: a parameter is not allowed.
+            TypeError: `response_format` is no class.
+            APIError: as in `create`. What goes wrong later is raised where the stream is read.
+        """
+        from ..._schema import response_format as format_of
+        from .parsing import ParsedChatStream
+
+        if "max_reasks" in kwargs:
+            raise InvalidRequestError(
+                "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
+            )
+        wanted = format_of(response_format, name=schema_name, strict=strict)
+        stream = await self.stream(model=model, messages=messages, response_format=wanted, **kwargs)
+        return ParsedChatStream(stream, response_format)
 
     async def estimate_cost(
         self,
@@ -242,6 +359,156 @@ class ChatCompletions(APIResource["VeniceClient"]):
         call = self._tried if return_exceptions else self._one
         return await bounded_map(call, requests, limit=max_concurrency)
 
+    async def run_with_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message] | None = None,
+        tools: Iterable[Callable[..., Any] | FunctionTool | Tool | Mapping[str, Any]],
+        on_tool_call: OnToolCall | None = None,
+        on_tool_error: OnToolError | None = None,
+        parallel: bool = False,
+        max_iterations: int = 10,
+        on_limit: OnLimit = "raise",
+        on_unknown_tool: OnUnknownTool = "raise",
+        approve: Approve | None = None,
+        tool_timeout: float | None = None,
+        deps: Any = None,
+        resume: ToolLoopState | Mapping[str, Any] | None = None,
+        decisions: Mapping[str, Approval | bool] | None = None,
+        **create_kwargs: Any,
+    ) -> ToolLoopResult:
+        """Asks a model that may call tools, runs the tools it calls, and asks again, until it gives its final answer.
+
+        A model's arguments are checked and made what the annotations ask for. A result is told to the model as it is if it is a
+        text, else as JSON. What goes wrong in a tool, or with its arguments, is told to the model too, so that it can recover.
+
+        Args:
+            model: id of a model that can call functions.
+            messages: the conversation so far; never changed.
+            tools: functions (methods, partials, callable objects; synchronous or not), `FunctionTool`s, and definitions as
+                `Tool`s, which `on_tool_call` runs. Synchronous functions run in threads, with the caller's context variables.
+            on_tool_call: called as `(call, result)` after each tool; what it returns then is ignored. For a `Tool` without a
+                function it is called as `(call, arguments)` instead, and what it returns, if not None, is the result.
+            on_tool_error: called as `(call, error)`; what it returns is told to the model, and what it raises ends the loop. By
+                default the error is logged to `venice_ai.tools` and told.
+            parallel: run the calls of a turn at the same time instead of one after the other.
+            max_iterations: how often the model may be asked, from 1.
+            on_limit: when that is used up and the model still calls tools, `"raise"`, leaving those calls pending; or
+                `"answer"`: run them and ask once more, without tools.
+            on_unknown_tool: `"raise"` when the model calls a tool that is not there, or `"report"` it to the model.
+            approve: called as `(call, arguments)` for each call of a turn, in their order, before any of them runs; answers
+                with an `Approval`, True or False. A plain function is called in a thread.
+            tool_timeout: seconds that each call may take; then the model is told. A thread that runs on is left alone.
+            deps: what tools find as `deps` in their `ToolContext`.
+            resume: the state of a loop that paused or failed (`error.state`, `error.tool_loop`), in place of messages. Tools,
+                model and parameters are given again.
+            decisions: with resume, an `Approval`, True or False for the ids of calls that wait for one. Others go on waiting.
+            **create_kwargs: for `create` on every round trip. So `tool_choice="required"` makes the model call tools until
+                the limit is reached; `timeout` is for each round trip.
+
+        Raises:
+            MaxIterationsExceededError: the limit is reached, and the model still calls tools.
+            ToolLoopPausedError: a call waits for a person.
+            UnknownToolError: the model called a tool that is not there, or that nothing runs. A ValueError.
+            NoChoicesError: the model's answer has no choices. A ValueError.
+            InvalidRequestError: an argument or a function cannot be right; nothing was sent. A ValueError.
+            APIError: as in `create`, on any round trip; `error.tool_loop` has the loop as it was before.
+        """
+        # They need pydantic, which a chat does not.
+        from ...tools import ToolLoop
+        from .tool_runs import PlainAsking, ToolRules, ToolRun
+
+        rules = ToolRules(
+            on_tool_call=on_tool_call,
+            on_tool_error=on_tool_error,
+            approve=approve,
+            decisions=decisions or {},
+            deps=deps,
+            parallel=parallel,
+            tool_timeout=tool_timeout,
+        )
+        asking = PlainAsking(self, {"model": model, **create_kwargs})
+        loop = ToolLoop(
+            messages, tools, max_iterations=max_iterations, on_limit=on_limit, on_unknown_tool=on_unknown_tool, resume=resume
+        )
+        return await ToolRun(loop, asking, rules).result()
+
+    async def stream_with_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message] | None = None,
+        tools: Iterable[Callable[..., Any] | FunctionTool | Tool | Mapping[str, Any]],
+        on_tool_call: OnToolCall | None = None,
+        on_tool_error: OnToolError | None = None,
+        parallel: bool = False,
+        max_iterations: int = 10,
+        on_limit: OnLimit = "raise",
+        on_unknown_tool: OnUnknownTool = "raise",
+        approve: Approve | None = None,
+        tool_timeout: float | None = None,
+        deps: Any = None,
+        resume: ToolLoopState | Mapping[str, Any] | None = None,
+        decisions: Mapping[str, Approval | bool] | None = None,
+        **create_kwargs: Any,
+    ) -> ToolStream:
+        """The same loop as `run_with_tools`, told as it happens: an iterator of events, whose first request has been accepted.
+
+        ::
+
+            async with await client.chat.completions.stream_with_tools(model=model, messages=messages, tools=[add]) as events:
+                async for event in events:
+                    match event:
+                        case TextDelta(text=text):
+                            print(text, end="")
+                        case ToolCallStarted(call=call):
+                            print(f"[{call.function.name}]")
+
+        The events are `TextDelta`, `ToolCallStarted`, `ToolCallFinished`, `RoundFinished`, and last the `ToolLoopResult`. The
+        loop goes on as its events are read.
+
+        Args:
+            model: as in `run_with_tools`, like everything else.
+            messages: the conversation so far.
+            tools: functions, `FunctionTool`s and `Tool`s.
+            on_tool_call: sees each call and its result.
+            on_tool_error: what to tell the model of an error.
+            parallel: run the calls of a turn at the same time.
+            max_iterations: how often the model may be asked.
+            on_limit: what to do then.
+            on_unknown_tool: what to do about a tool that is not there.
+            approve: whether a call may be made.
+            tool_timeout: seconds that each call may take.
+            deps: what tools find as `deps` in their `ToolContext`.
+            resume: the state of a loop that paused or failed.
+            decisions: what becomes of the calls that waited.
+            **create_kwargs: for `stream` on every round trip.
+
+        Raises:
+            VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
+        """
+        from ...tools import ToolLoop
+        from .tool_runs import StreamedAsking, ToolRules, ToolRun, ToolStream
+
+        rules = ToolRules(
+            on_tool_call=on_tool_call,
+            on_tool_error=on_tool_error,
+            approve=approve,
+            decisions=decisions or {},
+            deps=deps,
+            parallel=parallel,
+            tool_timeout=tool_timeout,
+        )
+        asking = StreamedAsking(self, {"model": model, **create_kwargs})
+        loop = ToolLoop(
+            messages, tools, max_iterations=max_iterations, on_limit=on_limit, on_unknown_tool=on_unknown_tool, resume=resume
+        )
+        run = ToolRun(loop, asking, rules)
+        if not loop.open_calls:
+            await asking.open(loop)
+        return ToolStream(run, asking)
+
     async def _one(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):
             raise InvalidRequestError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
@@ -255,29 +522,29 @@ class ChatCompletions(APIResource["VeniceClient"]):
         except Exception as error:  # noqa: BLE001  # whatever it is, it is handed to the caller in its place
             return error
 
-    def _request(
-        self,
-        model: str,
-        messages: Iterable[Message],
-        stream: bool,
-        e2ee: bool,
-        timeout: float | Timeout | None,
-        extra_headers: Mapping[str, str] | None,
-        params: dict[str, Any],
+    async def _request(
+        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, extra_headers: Mapping[str, str] | None
     ) -> Request:
-        body = chat_body(model=model, messages=messages, stream=stream, params=params)
-        _refuse_e2ee(e2ee, body)
+        """The request that sends a body in clear."""
         return self._client.request(
             "POST",
-            _PATH,
+            PATH,
             body=encode(body),
             stream=stream,
             timeout=timeout,
             extra_headers=extra_headers,
             needs_key=True,
+            privacy=await attested(self._client, body) if self._client.min_privacy == "tee" else None,
         )
 
-    async def _open(self, request: Request, *, choices: int, every_chunk: bool) -> ChunkSource:
+    async def _open_sealed(self, chat: SealedChat, params: Mapping[str, Any]) -> ChunkSource:
+        try:
+            return await self._open(await chat.request(), params, chat)
+        except InvalidRequestError as failure:
+            request = await chat.renewed(failure)
+        return await self._open(request, params, chat)
+
+    async def _open(self, request: Request, params: Mapping[str, Any], chat: SealedChat | None = None) -> ChunkSource:
         caller = self._client.caller
         sent = caller.clock.now()
         answer = await caller.call(request)
@@ -287,34 +554,35 @@ class ChatCompletions(APIResource["VeniceClient"]):
             body = await answer.reply.read()
             error = unusable(body, answer.meta, "JSON")
             error.partial = completion(body, answer.meta)
+            if chat is not None:
+                chat.session.refuse_reply()
             raise error
         reading = Reading(
             answer.reply,
             answer.meta,
-            choices=choices,
-            every_chunk=every_chunk,
+            choices=params.get("n") or 1,
+            every_chunk=params.get("stream_options") is not None,
             watch_progress=request.timeout.progress is not None,
             now=caller.clock.now,
             sent=sent,
+            session=None if chat is None else chat.session,
+            settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
         )
         return ChunkSource(reading)
 
 
-def _refuse_e2ee(e2ee: bool, body: dict[str, Any]) -> None:
-    """Encryption that is asked for and cannot be had is an error, never a plain request."""
-    switches: Any = body.get("venice_parameters") or {}
-    if e2ee or switches.get("enable_e2ee") is True:
-        raise InvalidRequestError(
-            "end-to-end encryption is not part of this version; the request was not sent. Leave out e2ee and enable_e2ee "
-            "to send it in clear (over TLS)"
-        )
-
-
 def _stream_factory(stream_cls: Callable[..., Any]) -> Callable[[Any, VeniceClient], Any]:
-    """How to make the caller's stream from the chunks.
+    """How to make the caller's stream from the chunks; see `takes_fields`."""
+    if takes_fields(stream_cls):
+        return lambda source, client: ModelStream(source, stream_cls, client=client)
+    return lambda source, client: stream_cls(source, client=client)
+
+
+def takes_fields(stream_cls: Callable[..., Any]) -> bool:
+    """Whether a `stream_cls` is called with each chunk's fields; otherwise with the chunks' iterator and the client.
 
     Raises:
-        TypeError: it is neither a stream class nor a chunk class.
+        TypeError: it can be called neither way.
     """
     try:
         parameters = inspect.signature(stream_cls)
@@ -325,11 +593,10 @@ def _stream_factory(stream_cls: Callable[..., Any]) -> Callable[[Any, VeniceClie
     except TypeError:
         pass
     else:
-        return lambda source, client: stream_cls(source, client=client)
+        return False
     keywords_only = all(p.kind in {p.KEYWORD_ONLY, p.VAR_KEYWORD} for p in parameters.parameters.values())
     if not parameters.parameters or not keywords_only:
         raise TypeError(
             f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
         )
-
-    return lambda source, client: ModelStream(source, stream_cls, client=client)
+    return True

@@ -7,10 +7,13 @@ plain mapping of the same shape. Meaning and ranges are those of Venice's API re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
-from .._base import Model, Response
+from .._base import Model, Response, fixed, plain
+
+T = TypeVar("T")
 
 # -- content parts -----------------------------------------------------------------------------------------------------
 
@@ -139,6 +142,17 @@ class ToolCallFunction(Model):
         if not isinstance(value, dict):
             raise TypeError(f"the arguments of {self.name!r} are {self.arguments!r}, not a JSON object")
         return cast("dict[str, Any]", value)
+
+    @fixed
+    def parse_as(self, kind: type[T]) -> T:
+        """The arguments as an object of a class, such as the one given to `tool_from_model`; an empty text means none.
+
+        Raises:
+            pydantic.ValidationError: they are not JSON, or do not fit the class.
+        """
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(kind).validate_json(self.arguments or "{}")
 
 
 class ToolCall(Model):
@@ -426,11 +440,152 @@ class ChatCompletionResponse(Response):
         calls = None if message is None else message.tool_calls
         return [call for call in calls if isinstance(call, ToolCall)] if isinstance(calls, list) else []
 
+    @fixed
+    def parse_as(self, kind: type[T], choice_index: int = 0) -> T:
+        """The object of a class in a choice's text: a pydantic model, a dataclass, a TypedDict, or a type such as `list[int]`.
+
+        JSON in one markdown fence, or after a `<think>` block, is taken out of it.
+
+        Raises:
+            OutputRefusedError: the model, or a filter, refused.
+            OutputTruncatedError: the answer was cut off.
+            ToolCallInsteadError: the choice asks for a tool call, and has no such object.
+            OutputInvalidError: the text does not fit the class, or there is none. It is a `pydantic.ValidationError`, like
+                `OutputTruncatedError`; all of them are a `ValueError`.
+        """
+        from ..._output import read
+
+        return read(kind, self, choice_index).parsed
+
     @property
     def web_search_citations(self) -> list[WebSearchCitation]:
         """Pages the answer draws on; empty without a web search."""
         found = getattr(self.venice_parameters, "web_search_citations", None)
         return cast("list[WebSearchCitation]", found) if isinstance(found, list) else []
+
+
+# -- structured output ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ParsedChatCompletion(Generic[T]):
+    """An answer, and the object it stands for."""
+
+    response: ChatCompletionResponse
+    """The answer as it came; the last one, if the model was asked again."""
+    parsed: T
+    """The validated object."""
+    attempts: tuple[ChatCompletionResponse, ...] = ()
+    """Every answer of the call, oldest first; more than one if the model was asked again."""
+    unwrapped: tuple[Literal["think", "fence"], ...] = ()
+    """What stood around the JSON and was left out: a `<think>` block, a markdown fence. Empty for an answer as it should be."""
+
+    @property
+    def usage(self) -> ChatUsage | None:
+        """Tokens of `response`; `total_usage` has those of all attempts."""
+        return self.response.usage
+
+    @property
+    def total_usage(self) -> ChatUsage | None:
+        """Tokens of all attempts together; None if no answer told any."""
+        return summed_usage(self.attempts or (self.response,))
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended; None where the server did not say."""
+        return self.response.finish_reason
+
+
+def summed_usage(responses: Iterable[ChatCompletionResponse]) -> ChatUsage | None:
+    """The tokens of some answers together; None if no answer told any."""
+    total: ChatUsage | None = None
+    for response in responses:
+        total = added_usage(total, response.usage)
+    return total
+
+
+def added_usage(one: ChatUsage | None, other: object) -> ChatUsage | None:
+    """Two counts together, in every number that either has. What is no usage does not count."""
+    if not isinstance(other, ChatUsage):
+        return one
+    return other if one is None else ChatUsage.model_validate(_added(plain(one), plain(other)))
+
+
+def _added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Numbers are added; whatever else there is, is the later one's."""
+    both = dict(one)
+    for key, value in other.items():
+        first = both.get(key)
+        if _is_count(first) and _is_count(value):
+            both[key] = first + value
+        elif isinstance(first, dict) and isinstance(value, dict):
+            both[key] = _added(cast("dict[str, Any]", first), cast("dict[str, Any]", value))
+        elif value is not None:
+            both[key] = value
+    return both
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# -- tool loops ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLoopResult:
+    """How a tool loop ended: the last answer, and how it came to it."""
+
+    response: ChatCompletionResponse
+    """The last answer."""
+    messages: list[Message]
+    """The whole history: what was given, every turn of the model as it came, and every tool's result."""
+    iterations: int
+    """Round trips that were made."""
+    total_usage: ChatUsage | None = None
+    """Tokens of all round trips together; None if no answer told any."""
+
+    @property
+    def text(self) -> str | None:
+        """The last answer's text; None if it has none."""
+        return self.response.text
+
+    @property
+    def usage(self) -> ChatUsage | None:
+        """Tokens of the last round trip; `total_usage` has those of all."""
+        return self.response.usage
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the last answer ended."""
+        return self.response.finish_reason
+
+
+class ToolLoopState(Model):
+    """A tool loop between two steps, as plain JSON.
+
+    `model_dump_json()` writes it, `model_validate_json()` reads it, also in another process; `resume=` goes on with it. It
+    holds the conversation, and so is as private as that.
+    """
+
+    messages: list[dict[str, Any]]
+    iterations: int
+    version: int = 1
+    results: Mapping[str, str] | None = None
+    """What has been answered of the last turn's calls, by the ids of the calls."""
+    waiting: list[str] | None = None
+    """Ids of the calls that wait for a person's decision."""
+    usage: ChatUsage | None = None
+    """Tokens of the round trips so far."""
+
+    _nested = {"usage": ChatUsage}
+
+    @property
+    def waiting_calls(self) -> list[ToolCall]:
+        """The calls that wait for a person's decision."""
+        turn = AssistantMessage.model_validate(self.messages[-1]) if self.waiting else None
+        calls = (turn.tool_calls if turn is not None else None) or []
+        return [call for call in calls if isinstance(call, ToolCall) and call.id in (self.waiting or ())]
 
 
 class ChunkToolCallFunction(Model):

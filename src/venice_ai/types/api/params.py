@@ -17,8 +17,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from . import chat
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -130,7 +128,7 @@ if TYPE_CHECKING:
         Literal["none", "auto", "required"] | chat.SpecificToolChoice | FunctionChoice | Mapping[str, Any]
     )
     FormatLike: TypeAlias = (
-        chat.JSONSchemaFormat | chat.JSONObjectFormat | chat.TextResponseFormat | type[BaseModel] | Mapping[str, Any]
+        chat.JSONSchemaFormat | chat.JSONObjectFormat | chat.TextResponseFormat | type[Any] | Mapping[str, Any]
     )
     TextLike: TypeAlias = TextSwitches | Mapping[str, Any]
     FallbacksLike: TypeAlias = Sequence[Fallback | Mapping[str, Any]]
@@ -187,7 +185,7 @@ class ChatParams(TypedDict, total=False, extra_items=Any):  # type: ignore[call-
     top_logprobs: Count | None
     """How many likeliest tokens to return at each position; from 0."""
     response_format: FormatLike | None
-    """Text, any JSON object, JSON that fits a schema, or a pydantic class that becomes a schema."""
+    """Text, any JSON object, JSON of a schema, or a class that becomes one: a pydantic model, a dataclass, a TypedDict."""
     tools: ToolsLike | None
     """Tools the model may call."""
     tool_choice: ToolChoiceLike | None

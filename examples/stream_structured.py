@@ -1,0 +1,31 @@
+"""An object that shows while it is written."""
+
+import asyncio
+
+from pydantic import BaseModel
+
+from venice_ai import UserMessage, VeniceClient
+
+
+class Recipe(BaseModel):
+    title: str
+    ingredients: list[str]
+    minutes: int
+
+
+async def main() -> None:
+    async with VeniceClient() as client:
+        stream = await client.chat.completions.stream_parse(
+            model=await client.models.resolve_chat(require_response_schema=True),
+            messages=[UserMessage(content="How do I make risi e bisi?")],
+            response_format=Recipe,
+        )
+        async with stream:
+            async for recipe in stream:  # what has not come yet is None
+                print(f"\r{recipe.title}: {len(recipe.ingredients or [])} ingredients so far", end="")
+            result = await stream.collect()  # validated
+    print(f"\ndone: {result.parsed.title}, {result.parsed.minutes} minutes")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,276 @@
+"""Who gives which parameter of a callable: the model, the loop, or whoever bound it.
+
+A callable may be a function, a method, a partial or an object, decorated or not; its annotations may be texts. What comes out
+is a list of arguments with their names in JSON, their annotations and their defaults.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from inspect import Parameter
+from types import FrameType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+
+import typing_extensions
+
+from ._typed_dicts import modern
+from .exceptions import InvalidRequestError, ToolSignatureError
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CONTEXT = re.compile(r"(\w+\.)*ToolContext\b")
+REST = "**"
+"""The alias of the field that takes the keywords which no parameter names; no parameter can be called so."""
+
+_Role: TypeAlias = Literal["named", "positional rest", "keyword rest", "keyword"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument that the model may give."""
+
+    key: str
+    """Its name in JSON."""
+    parameter: str
+    """The parameter it goes to."""
+    annotation: Any
+    default: Any
+    role: _Role = "named"
+
+
+@dataclass(slots=True)
+class Parameters:
+    """The parameters of a signature, sorted by who gives them."""
+
+    arguments: list[Argument] = field(default_factory=list["Argument"])
+    contexts: list[str] = field(default_factory=list[str])
+
+
+def named(name: str | None, function: object) -> str:
+    """The name of a tool: the one given, else the callable's own.
+
+    Raises:
+        InvalidRequestError: the wire has no such names.
+    """
+    found = own_name(function) if name is None else name
+    if not isinstance(found, str) or not _NAME.fullmatch(found):
+        raise InvalidRequestError(
+            f"{found!r} is not the name of a tool: give it 1 to 64 letters, digits, '_' or '-' with name=..., "
+            "for example FunctionTool(function, name='look_up')"
+        )
+    return found
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it only makes a coroutine or an asynchronous generator, and so never blocks."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    call = getattr(type(function), "__call__", None)  # noqa: B004  # the method itself is looked at, not whether there is one
+    return any(
+        inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
+        for candidate in (function, call)
+        if candidate is not None
+    )
+
+
+def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The plain function behind partials, methods, callable objects and decorators, whose annotations and docs hold."""
+    found: Any = function
+    while isinstance(found, functools.partial):
+        found = cast("Any", found).func
+    if not inspect.isroutine(found) and not hasattr(found, "__wrapped__"):
+        found = getattr(cast("type[Any]", type(found)), "__call__", found)  # noqa: B004  # the method itself is wanted
+    found = getattr(found, "__func__", found)
+    return cast("Callable[..., Any]", inspect.unwrap(found))
+
+
+def inspected(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a callable.
+
+    Raises:
+        ToolSignatureError: it has none that can be read, or is a class.
+    """
+    if inspect.isclass(function):
+        raise ToolSignatureError(
+            f"{function.__name__} is a class: for its fields as arguments use tool_from_model({function.__name__}), "
+            "else give a function that makes one"
+        )
+    if not callable(function):
+        raise ToolSignatureError(f"{function!r} is not a tool: give a function, or a Tool")
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError, NameError) as error:
+        raise ToolSignatureError(f"{own_name(function)} has no signature to read: {error}") from error
+
+
+def sorted_parameters(
+    function: Callable[..., Any], signature: inspect.Signature, names: dict[str, Any], context: type
+) -> Parameters:
+    """The parameters of a callable. `names` are those that its annotations may use beside its module's.
+
+    Raises:
+        ToolSignatureError: an annotation cannot be read, or two arguments have one name.
+    """
+    found = Parameters()
+    bound = _bound_keywords(function)
+    for parameter in signature.parameters.values():
+        if parameter.name in bound:
+            continue  # what the caller bound is the caller's: the model neither sees nor changes it
+        annotation = _annotation(parameter, function, names, context)
+        if _mentions(annotation, context):
+            found.contexts.append(parameter.name)
+        else:
+            found.arguments.extend(_arguments(parameter, annotation, names))
+    keys = [argument.key for argument in found.arguments]
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+        raise ToolSignatureError(f"two arguments of {own_name(function)} are called {twice[0]!r} in JSON")
+    return found
+
+
+def _bound_keywords(function: object) -> frozenset[str]:
+    # Partials of partials are one partial.
+    return frozenset(cast("functools.partial[Any]", function).keywords if isinstance(function, functools.partial) else ())
+
+
+def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any]) -> Iterator[Argument]:
+    name, kind = parameter.name, parameter.kind
+    if kind is Parameter.VAR_KEYWORD and typing_extensions.get_origin(annotation) is typing_extensions.Unpack:
+        yield from _unpacked(name, typing_extensions.get_args(annotation)[0], names)
+    elif kind is Parameter.VAR_KEYWORD:
+        yield Argument(REST, name, dict[str, annotation], {}, "keyword rest")
+    elif kind is Parameter.VAR_POSITIONAL:
+        if typing_extensions.get_origin(annotation) is typing_extensions.Unpack:
+            raise ToolSignatureError(f"the parameter *{name}: {annotation!r} cannot be a tool's: name each of its values")
+        yield Argument(name, name, list[annotation], [], "positional rest")
+    else:
+        if parameter.default is None:
+            annotation = _or_none(annotation)
+        yield Argument(_key(name, annotation, parameter.default), name, annotation, parameter.default)
+
+
+def _or_none(annotation: Any) -> Any:
+    """`x: int = None` takes a null, whatever its annotation says."""
+    if typing_extensions.get_origin(annotation) is Annotated:
+        return Annotated[(typing.Optional[annotation.__origin__], *annotation.__metadata__)]  # noqa: UP045  # also of texts
+    return typing.Optional[annotation]  # noqa: UP045
+
+
+def _unpacked(name: str, fields: Any, names: dict[str, Any]) -> Iterator[Argument]:
+    """The arguments of `**name: Unpack[fields]`, a TypedDict. What is not required has a default that is never passed on."""
+    hints = typing_extensions.get_type_hints(fields, None, names, include_extras=True)
+    for key, hint in hints.items():
+        required = key in fields.__required_keys__
+        while (qualifier := typing_extensions.get_origin(hint)) in _QUALIFIERS:
+            # The class itself does not know of one that was written as a text.
+            required = _QUALIFIERS[qualifier] if _QUALIFIERS[qualifier] is not None else required
+            hint = typing_extensions.get_args(hint)[0]  # noqa: PLW2901  # peeled off
+        yield Argument(key, name, hint, Parameter.empty if required else None, "keyword")
+
+
+_QUALIFIERS: dict[Any, Any] = {
+    typing.Required: True,
+    typing.NotRequired: False,
+    typing_extensions.Required: True,
+    typing_extensions.NotRequired: False,
+    typing_extensions.ReadOnly: None,
+}
+
+
+def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[str, Any], context: type) -> Any:
+    """The annotation of a parameter, with names in texts looked up; what an unannotated one can be told from."""
+    given = parameter.annotation
+    if given is Parameter.empty:
+        return _guessed(parameter)
+    if isinstance(given, str) and _CONTEXT.match(given):
+        return context  # its `Deps` may be known to type checkers alone
+
+    def holder() -> None: ...
+
+    holder.__annotations__ = {parameter.name: given}
+    try:
+        namespace = getattr(underlying(function), "__globals__", {})
+        hints = typing_extensions.get_type_hints(holder, namespace, names, include_extras=True)
+    except (NameError, TypeError, SyntaxError, AttributeError) as error:
+        raise ToolSignatureError(
+            f"the annotation {given!r} of {own_name(function)}'s parameter {parameter.name!r} cannot be read: {error}. "
+            "Define what it names at the top of a module"
+        ) from error
+    return modern(hints[parameter.name], names)
+
+
+def _guessed(parameter: Parameter) -> Any:
+    """A parameter without an annotation is what its default is; without one it is told as a string, and taken as it comes."""
+    default: Any = parameter.default
+    for kind in (bool, int, float, str):
+        if type(default) is kind:
+            return kind
+    if parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
+        return Any
+    from pydantic import WithJsonSchema
+
+    told = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}
+    return Annotated[Any, WithJsonSchema(cast("Any", told))]
+
+
+def _mentions(annotation: Any, context: type) -> bool:
+    """Whether it is the context, perhaps for some `Deps`, annotated, or optional."""
+    origin = typing_extensions.get_origin(annotation)
+    if origin is Annotated or origin in {typing.Union, UnionType}:
+        return any(_mentions(inner, context) for inner in typing_extensions.get_args(annotation))
+    return annotation is context or origin is context
+
+
+def names_around(target: Any) -> dict[str, Any]:
+    """The names that a local function's annotations may use: those it closes over, and those where it is being registered."""
+    if "<locals>" not in getattr(target, "__qualname__", ""):
+        return {}
+    names: dict[str, Any] = {}
+    frame = inspect.currentframe()
+    frames: list[FrameType] = []
+    while frame is not None:
+        if frame.f_globals is getattr(target, "__globals__", None):
+            frames.append(frame)
+        frame = frame.f_back
+    for outer in reversed(frames):
+        names.update(outer.f_locals)
+    code = getattr(target, "__code__", None)
+    for name, cell in zip(getattr(code, "co_freevars", ()), getattr(target, "__closure__", None) or (), strict=True):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # not yet assigned
+            continue
+    return names
+
+
+def own_name(function: Any) -> str:
+    """What a callable is called: its own name, else its class's."""
+    while isinstance(function, functools.partial):
+        function = cast("Any", function).func
+    name = getattr(function, "__name__", None)
+    return name if isinstance(name, str) else type(function).__name__
+
+
+def is_field(default: Any) -> bool:
+    """Whether a default is pydantic's `Field(...)`."""
+    from pydantic.fields import FieldInfo
+
+    return isinstance(default, FieldInfo)
+
+
+def field_infos(annotation: Any, default: Any) -> list[FieldInfo]:
+    """The `Field(...)`s of a parameter: its default, and those of its `Annotated`."""
+    found = [default, *getattr(annotation, "__metadata__", ())]
+    return [info for info in found if is_field(info)]
+
+
+def _key(name: str, annotation: Any, default: Any) -> str:
+    """What the argument is called in JSON: the alias that a `Field` gives, else the parameter's name."""
+    aliases = [alias for info in field_infos(annotation, default) for alias in (info.validation_alias, info.alias)]
+    return next((alias for alias in aliases if isinstance(alias, str)), name)

@@ -1,0 +1,287 @@
+"""A callable's signature as JSON: the schema of its arguments, and from a model's arguments to a call.
+
+pydantic does the work. Each argument becomes a field of a model class made for the purpose; the class gives the JSON schema,
+and turns JSON into what the annotations ask for. Fields have names of their own (`p0`, `p1`) and carry the argument's name as
+an alias, because an argument may be called what no field may (`schema`, `_private`, `self`).
+
+What cannot be expressed raises `ToolSignatureError` when the function is registered, never when it is called. pydantic and
+docstring_parser are imported when the first function is looked at.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from inspect import BoundArguments, Parameter
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from ._parameters import REST, Argument, field_infos, inspected, is_field, names_around, own_name, sorted_parameters, underlying
+from ._typed_dicts import modern
+from .exceptions import ToolArgumentsError, ToolSignatureError
+
+if TYPE_CHECKING:
+    from docstring_parser import Docstring
+    from pydantic import BaseModel, ValidationError
+
+
+class Signature:
+    """What a model is told of a callable's arguments, and what becomes of those it gives.
+
+    Args:
+        function: any callable but a class.
+        context: parameters annotated with this class, or with it for some `Deps`, are injected and not shown.
+
+    Raises:
+        ToolSignatureError: JSON cannot express the signature.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, context: type) -> None:
+        target = underlying(function)
+        self._function = function
+        self._signature = inspected(function)
+        names = names_around(target)
+        parameters = sorted_parameters(function, self._signature, names, context)
+        self._arguments = parameters.arguments
+        self._contexts = parameters.contexts
+        docs = _documented(_doc(function))
+        self.description: str | None = _description(docs)
+        """What the documentation says of the callable as a whole."""
+        self._model = _model(function, self._arguments, _parameter_docs(docs), names)
+        self.parameters: dict[str, Any] = _parameters(self._model, self._arguments)
+        """The JSON schema of the arguments."""
+
+    def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
+        """The call that a model's arguments make, with every value as its annotation asks.
+
+        Raises:
+            ToolArgumentsError: an argument is missing, unknown or of another type.
+        """
+        values = self._validated(arguments)
+        bound = BoundArguments(self._signature, cast("Any", {}))
+        for name in self._contexts:
+            bound.arguments[name] = context
+        for index, argument in enumerate(self._arguments):
+            if f"p{index}" in values.model_fields_set or is_field(argument.default):
+                _put(bound, argument, getattr(values, f"p{index}"))
+        bound.apply_defaults()
+        return functools.partial(self._function, *bound.args, **bound.kwargs)
+
+    def without_nulls(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments without the nulls that strict mode makes a model write where it would leave out an argument."""
+        optional = {a.key for a in self._arguments if a.default not in (Parameter.empty, None)}
+        return {key: value for key, value in arguments.items() if value is not None or key not in optional}
+
+    def _validated(self, arguments: Mapping[str, Any]) -> BaseModel:
+        from pydantic import ValidationError
+
+        given = dict(arguments)
+        if any(argument.role == "keyword rest" for argument in self._arguments):
+            known = {argument.key for argument in self._arguments if argument.role != "keyword rest"}
+            rest = {key: given.pop(key) for key in arguments if key not in known}
+            given[REST] = rest
+        try:
+            # As JSON: a strict datetime may then be a text, as it must be.
+            return self._model.model_validate_json(json.dumps(given))
+        except ValidationError as error:
+            raise ToolArgumentsError(_reasons(error)) from error
+
+
+def _put(bound: BoundArguments, argument: Argument, value: Any) -> None:
+    if argument.role == "keyword":
+        bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
+    else:
+        bound.arguments[argument.parameter] = tuple(value) if argument.role == "positional rest" else value
+
+
+def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
+    """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict.
+
+    Raises:
+        ToolSignatureError: JSON cannot express it, or it is no object in JSON.
+    """
+    from pydantic import PydanticUserError, TypeAdapter
+
+    try:
+        schema = TypeAdapter(modern(cls, names_around(cls))).json_schema(schema_generator=_generator())
+    except (PydanticUserError, TypeError, NameError) as error:
+        raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
+    schema = _dereferenced(schema)
+    if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
+        raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
+    docs = _documented(_class_doc(cls))
+    for key, text in _parameter_docs(docs).items():
+        if key in schema.get("properties", {}):
+            schema["properties"][key].setdefault("description", text)
+    schema.pop("title", None)
+    schema.pop("description", None)
+    return _description(docs), schema
+
+
+# -- the model and its schema --------------------------------------------------------------------------------------------
+
+
+def _model(
+    function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any]
+) -> type[BaseModel]:
+    from pydantic import ConfigDict, PydanticUserError, create_model
+
+    fields: Any = {f"p{index}": _field(argument, docs) for index, argument in enumerate(arguments)}
+    try:
+        model: type[BaseModel] = create_model(
+            "Arguments",
+            __config__=ConfigDict(extra="forbid"),
+            __module__=getattr(underlying(function), "__module__", __name__),
+            **fields,
+        )
+        model.model_rebuild(_types_namespace=names or None)
+        model.model_json_schema(schema_generator=_generator())
+    except (PydanticUserError, TypeError, NameError, RecursionError) as error:
+        raise _inexpressible(arguments, function, error) from error
+    return model
+
+
+def _field(argument: Argument, docs: Mapping[str, str]) -> tuple[Any, Any]:
+    from pydantic import Field
+
+    annotation, default = argument.annotation, argument.default
+    infos = field_infos(annotation, default)
+    settings: dict[str, Any] = {"alias": argument.key}
+    if is_field(default):
+        annotation = Annotated[annotation, default]
+    elif default is not Parameter.empty:
+        settings["default"] = default
+    if not any(info.description for info in infos):
+        settings["description"] = _annotated_text(annotation) or docs.get(argument.key) or docs.get(argument.parameter)
+    if argument.role == "keyword rest":
+        settings["description"] = None
+    return annotation, Field(**settings)
+
+
+def _annotated_text(annotation: Any) -> str | None:
+    for note in getattr(annotation, "__metadata__", ()):
+        text = getattr(note, "documentation", note)  # typing_extensions.Doc
+        if isinstance(text, str):
+            return text
+    return None
+
+
+def _parameters(model: type[BaseModel], arguments: list[Argument]) -> dict[str, Any]:
+    given = model.model_json_schema(schema_generator=_generator())
+    properties: dict[str, Any] = given.get("properties", {})
+    rest = properties.pop(REST, None)
+    for argument in arguments:
+        if argument.role in {"keyword", "positional rest"}:  # its default is only that it may be left out
+            properties[argument.key].pop("default", None)
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required := given.get("required"):
+        schema["required"] = required
+    schema["additionalProperties"] = False if rest is None else rest.get("additionalProperties", True)
+    if "$defs" in given:
+        schema["$defs"] = given["$defs"]
+    return schema
+
+
+def _inexpressible(arguments: list[Argument], function: Any, error: Exception) -> ToolSignatureError:
+    from pydantic import PydanticUserError, TypeAdapter
+
+    where = ""
+    for argument in arguments:
+        try:
+            TypeAdapter(argument.annotation).json_schema(schema_generator=_generator())
+        except (PydanticUserError, TypeError, NameError):
+            where = f"'s parameter {argument.parameter!r}"
+            break
+    return ToolSignatureError(
+        f"{own_name(function)}{where} cannot be told to a model: {_first_line(error)}. Give it an annotation that JSON can "
+        "express, bind it with functools.partial, or take it from a ToolContext"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+@functools.cache
+def _generator() -> type[Any]:
+    from pydantic import PydanticInvalidForJsonSchema
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Generator(GenerateJsonSchema):
+        """Schemas without titles that only repeat names. What pydantic would leave out with a warning is refused."""
+
+        ignored_warning_kinds = {"non-serializable-default"}
+
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+        def emit_warning(self, kind: Any, detail: str) -> None:
+            if kind not in self.ignored_warning_kinds:
+                raise PydanticInvalidForJsonSchema(detail)
+
+    return Generator
+
+
+def _dereferenced(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with an object at its top: that of a recursive class is only a reference to one."""
+    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):
+        top = schema["$defs"][reference.removeprefix("#/$defs/")]
+        return {**top, "properties": {k: dict(v) for k, v in top.get("properties", {}).items()}, "$defs": schema["$defs"]}
+    return schema
+
+
+def _reasons(error: ValidationError) -> str:
+    reasons: list[str] = []
+    for found in error.errors(include_url=False, include_context=False):
+        path = ".".join(str(step) for step in found["loc"] if step != REST)
+        reasons.append(f"{path}: {found['msg']}" if path else found["msg"])
+    return "; ".join(reasons)
+
+
+# -- documentation -------------------------------------------------------------------------------------------------------
+
+
+def _documented(doc: str | None) -> Docstring | None:
+    from docstring_parser import Docstring, ParseError, parse
+
+    if not doc:
+        return None
+    try:
+        return parse(doc)
+    except ParseError:  # of no style that has rules: the whole is the description
+        whole = Docstring()
+        whole.short_description = doc
+        return whole
+
+
+def _description(docs: Docstring | None) -> str | None:
+    if docs is None:
+        return None
+    parts = [part.strip() for part in (docs.short_description, docs.long_description) if part]
+    return ("\n\n" if docs.blank_after_short_description else "\n").join(parts) or None
+
+
+def _parameter_docs(docs: Docstring | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for parameter in docs.params if docs is not None else ():
+        for name in parameter.arg_name.split(","):
+            if parameter.description:
+                found.setdefault(name.strip().lstrip("*\\"), parameter.description.strip())
+    return found
+
+
+def _doc(function: Any) -> str | None:
+    """The docstring of a callable; of an object whose `__call__` has none, its class's."""
+    while isinstance(function, functools.partial):
+        function = cast("Any", function).func
+    if inspect.isroutine(function) or hasattr(function, "__wrapped__"):
+        return inspect.getdoc(function)
+    own = underlying(function).__doc__
+    return inspect.cleandoc(own) if own else _class_doc(type(function))
+
+
+def _class_doc(cls: Any) -> str | None:
+    doc = vars(cls).get("__doc__") if inspect.isclass(cls) else None
+    # A dataclass without a text has its signature there.
+    return inspect.cleandoc(doc) if isinstance(doc, str) and not doc.startswith(f"{cls.__name__}(") else None

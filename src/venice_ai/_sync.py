@@ -1,0 +1,768 @@
+"""`SyncVeniceClient`: the same client for code that does not await.
+
+Every method hands the method of the same name of the asynchronous client to one event loop thread, and waits. So there is
+nothing to decide here; what the arguments mean, and which errors there are, stands with the asynchronous methods. A test
+compares the signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, Unpack, overload
+
+from ._client import VeniceClient
+from ._resource import APIResource
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    from ._config import Timeout
+    from ._loop_thread import LoopThread
+    from ._privacy import Privacy
+    from ._sync_parsing import SyncParsedChatStream
+    from ._sync_streams import SyncChatStream, SyncChunkSource, SyncToolStream
+    from ._transport import Clock, Transport
+    from .costs import ChatCostEstimate
+    from .resources.chat import ChatCompletions
+    from .resources.chat.parsing import ParsedChatStream
+    from .resources.chat.tool_runs import Approve, OnToolCall, OnToolError, ToolStream
+    from .resources.models import Models, ModelType
+    from .resources.tee import Tee
+    from .streaming import ChatStream
+    from .tee.report import AttestationReport, SignatureReport
+    from .tee.session import TeeSession
+    from .tee.types import QuoteVerifier, TeeOptions
+    from .tools import Approval, FunctionTool, OnLimit, OnUnknownTool
+    from .types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
+    from .types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse
+    from .types.api.params import ChatParams, OnlyForMypy
+    from .types.api.tee import TeeAttestation, TeeSignature
+
+T = TypeVar("T")
+
+
+class SyncVeniceClient:
+    """`VeniceClient` for code that does not await: scripts, notebooks, threads.
+
+    ::
+
+        with SyncVeniceClient() as client:
+            model = client.models.resolve_chat()
+            for text in client.chat.completions.stream(model=model, messages=messages).text_deltas():
+                print(text, end="")
+
+    Requests run on one event loop, on a daemon thread that all synchronous clients of the process share. Calls may be made
+    from any thread, also while an event loop runs there, and go on after a fork. An exception that ends the waiting, such as
+    Ctrl-C, cancels the request.
+
+    Args:
+        api_key: see `VeniceClient`, also for everything else.
+        base_url: root of the API.
+        timeout: seconds, or the five clocks.
+        max_retries: how often a failed request is sent again, from 0, where that is safe.
+        retry_timeouts: also send again what may have been billed.
+        headers: HTTP headers for every request.
+        proxy: address of an HTTP proxy.
+        trust_env: heed the environment's proxies.
+        ssl_context: the TLS context to use.
+        ca_bundle: path of a file with certificates to trust.
+        transport: what sends the requests, in place of HTTP. It is called on the loop's thread.
+        clock: what waits are slept on, in place of the system's clock. It is called on the loop's thread.
+        tee: what to demand of enclaves, in every call.
+        min_privacy: the least privacy a request must have to leave.
+
+    Raises:
+        InvalidRequestError: an argument is not allowed.
+        AuthenticationError: the key holds characters that a header cannot carry.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int = 2,
+        retry_timeouts: bool = False,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+        ca_bundle: str | None = None,
+        transport: Transport | None = None,
+        clock: Clock | None = None,
+        tee: TeeOptions | None = None,
+        min_privacy: Privacy | None = None,
+    ) -> None:
+        settings: dict[str, Any] = {
+            "api_key": api_key,
+            "base_url": base_url,
+            "timeout": timeout,
+            "max_retries": max_retries,
+            "retry_timeouts": retry_timeouts,
+            "headers": headers,
+            "proxy": proxy,
+            "trust_env": trust_env,
+            "ssl_context": ssl_context,
+            "ca_bundle": ca_bundle,
+            "transport": transport,
+            "clock": clock,
+            "tee": tee,
+            "min_privacy": min_privacy,
+        }
+        self._bridge = Bridge(settings)
+        self.base_url: str = self._bridge.settings["base_url"]
+        """Root of the API, without a trailing slash."""
+        self.tee_options: TeeOptions | None = tee
+        """What every call demands of enclaves."""
+        self.min_privacy: Privacy | None = min_privacy
+        """The least privacy a request must have to leave."""
+
+    @cached_property
+    def chat(self) -> SyncChat:
+        """Chats: `client.chat.completions`."""
+        return SyncChat(self, self._bridge)
+
+    @cached_property
+    def models(self) -> SyncModels:
+        """The catalogue of models."""
+        return SyncModels(self, self._bridge)
+
+    @cached_property
+    def tee(self) -> SyncTee:
+        """Attestations and signatures of enclaves.
+
+        Raises:
+            ImportError: the extra `e2ee` is not installed.
+        """
+        from .tee.extra import require_extra
+
+        require_extra()
+        return SyncTee(self, self._bridge)
+
+    def close(self) -> None:
+        """Closes every connection. May be called often."""
+        self._bridge.close()
+
+    def __enter__(self) -> Self:
+        self._bridge.reopen()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
+
+    def __repr__(self) -> str:
+        return f"<Sync{repr(self._bridge)[1:]}"
+
+
+class Bridge:
+    """Leads to the asynchronous client that lives on this process's event loop thread.
+
+    There is one for each thread there ever was: another one only after a fork, where the parent's keeps its connections.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._pattern = VeniceClient(**settings)
+        # What came from the environment stays as it was, whatever happens to the environment until a fork.
+        self.settings: dict[str, Any] = {
+            **settings,
+            "api_key": self._pattern._api_key,  # noqa: SLF001  # the same client, here and on the loop's thread
+            "base_url": self._pattern.base_url,
+        }
+        self._clients: dict[LoopThread, VeniceClient] = {}
+
+    @property
+    def client(self) -> VeniceClient:
+        """The asynchronous client. Its methods are called here and run there."""
+        thread = self._thread()
+        found = self._clients.get(thread)
+        # Two threads may get here at the same time: the client of one is taken, the other's was never used.
+        return found or self._clients.setdefault(thread, self._made(thread))
+
+    def _made(self, thread: LoopThread) -> VeniceClient:
+        client = VeniceClient(**self.settings)
+        client._closed = self._pattern._closed  # noqa: SLF001
+        # Imports what calls need, while nobody else has to wait for it.
+        _ = client.caller, client.chat, client.models
+        thread.hold(client, owner=self)
+        return client
+
+    @staticmethod
+    def _thread() -> LoopThread:
+        from ._loop_thread import LoopThread
+
+        thread = LoopThread.shared()
+        thread.check()
+        return thread
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns or raises."""
+        return self._thread().run(work)
+
+    def open(self, opening: Coroutine[Any, Any, Any]) -> SyncChunkSource:
+        """The chunks of the stream that a coroutine opens."""
+        from ._sync_streams import SyncChunkSource
+
+        return SyncChunkSource(self._thread(), opening)
+
+    def open_tools(self, opening: Coroutine[Any, Any, ToolStream], client: SyncVeniceClient) -> SyncToolStream:
+        """The events of the tool loop that a coroutine opens."""
+        from ._sync_streams import SyncToolStream
+
+        return SyncToolStream.open(self._thread(), opening, client)
+
+    def close(self) -> None:
+        """Closes the client of every loop that still runs."""
+        self._pattern._closed = True  # noqa: SLF001
+        for thread, client in list(self._clients.items()):
+            if not thread.ended:
+                thread.run(client.close())
+
+    def reopen(self) -> None:
+        """Makes a closed client usable again."""
+        self._pattern._closed = False  # noqa: SLF001
+        for thread, client in list(self._clients.items()):
+            if not thread.ended:
+                thread.run(client.__aenter__())
+
+    def __repr__(self) -> str:
+        return repr(self._pattern)
+
+
+class _Facade(APIResource[SyncVeniceClient]):
+    """A part of the API for code that does not await."""
+
+    def __init__(self, client: SyncVeniceClient, bridge: Bridge) -> None:
+        super().__init__(client)
+        self._bridge = bridge
+        self._run = bridge.run
+
+
+class SyncChat(_Facade):
+    """Chats."""
+
+    def __init__(self, client: SyncVeniceClient, bridge: Bridge) -> None:
+        super().__init__(client, bridge)
+        self.completions: SyncChatCompletions = SyncChatCompletions(client, bridge)
+
+
+class SyncChatCompletions(_Facade):
+    """Completions and streams of chats; see `ChatCompletions`, also for every method."""
+
+    @property
+    def _async(self) -> ChatCompletions:
+        return self._bridge.client.chat.completions
+
+    @overload
+    def create(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        stream: Literal[False] = False,
+        e2ee: bool | TeeOptions = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> ChatCompletionResponse: ...
+    @overload
+    def create(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        stream: Literal[True],
+        stream_cls: None = None,
+        e2ee: bool | TeeOptions = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> SyncChatStream: ...
+    @overload
+    def create(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        stream: Literal[True],
+        stream_cls: Callable[..., Any],
+        e2ee: bool | TeeOptions = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> Any: ...
+    @overload
+    def create(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        stream: bool,
+        e2ee: bool | TeeOptions = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> ChatCompletionResponse | SyncChatStream: ...
+    @overload
+    def create(self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: bool = ..., **params: Any) -> Any: ...
+    def create(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        stream: bool = False,
+        stream_cls: Callable[..., Any] | None = None,
+        e2ee: bool | TeeOptions = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        **params: Any,
+    ) -> Any:
+        """Asks a model for an answer to a conversation; see `ChatCompletions.create`.
+
+        With `stream`, the answer is a `SyncChatStream`, or what `stream_cls` makes: it is called with an iterator, or with each
+        chunk's fields.
+
+        Raises:
+            APIError: as there, and everything else.
+        """
+        wrap = None if stream_cls is None else _wrapper(stream_cls, self._client)
+        opening = self._async.create(
+            model=model,
+            messages=messages,
+            stream=stream,
+            e2ee=e2ee,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            **params,
+        )
+        if stream is not True:
+            return self._run(opening)
+        return (wrap or self._stream)(self._bridge.open(opening))
+
+    def _stream(self, source: SyncChunkSource) -> SyncChatStream:
+        from ._sync_streams import SyncChatStream
+
+        return SyncChatStream(source, client=self._client)
+
+    @overload
+    def stream(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        e2ee: bool | TeeOptions = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> SyncChatStream: ...
+    @overload
+    def stream(self: OnlyForMypy, *, model: str, messages: Iterable[Message], **params: Any) -> SyncChatStream: ...
+    def stream(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        e2ee: bool | TeeOptions = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        **params: Any,
+    ) -> SyncChatStream:
+        """A stream whose request has been accepted; see `ChatCompletions.stream`.
+
+        ::
+
+            with client.chat.completions.stream(model=model, messages=messages) as stream:
+                for text in stream.text_deltas():
+                    print(text, end="")
+
+        Raises:
+            APIError: as there. What goes wrong later is raised where the stream is read.
+        """
+        opening = self._async.stream(
+            model=model, messages=messages, e2ee=e2ee, timeout=timeout, extra_headers=extra_headers, **params
+        )
+        return self._stream(self._bridge.open(opening))
+
+    def parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: type[T],
+        schema_name: str | None = None,
+        strict: bool = True,
+        max_reasks: int = 0,
+        **kwargs: Any,
+    ) -> ParsedChatCompletion[T]:
+        """Asks a model for an object of a class, and validates what it answers; see `ChatCompletions.parse`.
+
+        ::
+
+            result = client.chat.completions.parse(model=model, messages=messages, response_format=Person)
+            print(result.parsed.name, result.usage)
+
+        Raises:
+            OutputError: no answer fits the class.
+            APIError: as there, and everything else.
+        """
+        return self._run(
+            self._async.parse(
+                model=model,
+                messages=messages,
+                response_format=response_format,
+                schema_name=schema_name,
+                strict=strict,
+                max_reasks=max_reasks,
+                **kwargs,
+            )
+        )
+
+    def stream_parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        response_format: type[T],
+        schema_name: str | None = None,
+        strict: bool = True,
+        **kwargs: Any,
+    ) -> SyncParsedChatStream[T]:
+        """Asks for an object of a class, and shows it while it is written; see `ChatCompletions.stream_parse`.
+
+        ::
+
+            with client.chat.completions.stream_parse(model=model, messages=messages, response_format=Recipe) as stream:
+                for recipe in stream:
+                    show(recipe.title, recipe.steps)  # what has not come yet is None
+                result = stream.collect()  # validated
+
+        Raises:
+            APIError: as there, and everything else. What goes wrong later is raised where the stream is read.
+        """
+        opening = self._async.stream_parse(
+            model=model,
+            messages=messages,
+            response_format=response_format,
+            schema_name=schema_name,
+            strict=strict,
+            **kwargs,
+        )
+        stream = self._stream(self._bridge.open(_raw(opening)))
+        from ._sync_parsing import SyncParsedChatStream  # needs pydantic, which the request has loaded
+
+        return SyncParsedChatStream(stream, response_format)
+
+    def estimate_cost(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        expected_completion_tokens: int = 500,
+        tokens_per_word: float = 1.3,
+    ) -> ChatCostEstimate:
+        """What a completion is likely to cost, before it is sent; see `ChatCompletions.estimate_cost`.
+
+        Raises:
+            ValueError: as there.
+        """
+        return self._run(
+            self._async.estimate_cost(
+                model=model,
+                messages=messages,
+                expected_completion_tokens=expected_completion_tokens,
+                tokens_per_word=tokens_per_word,
+            )
+        )
+
+    def batch(
+        self, requests: Sequence[Mapping[str, Any]], *, max_concurrency: int = 10, return_exceptions: bool = True
+    ) -> list[ChatCompletionResponse | BaseException]:
+        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`.
+
+        Raises:
+            ValueError: as there.
+        """
+        return self._run(self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions))
+
+    def run_with_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message] | None = None,
+        tools: Iterable[Callable[..., Any] | FunctionTool | Tool | Mapping[str, Any]],
+        on_tool_call: OnToolCall | None = None,
+        on_tool_error: OnToolError | None = None,
+        parallel: bool = False,
+        max_iterations: int = 10,
+        on_limit: OnLimit = "raise",
+        on_unknown_tool: OnUnknownTool = "raise",
+        approve: Approve | None = None,
+        tool_timeout: float | None = None,
+        deps: Any = None,
+        resume: ToolLoopState | Mapping[str, Any] | None = None,
+        decisions: Mapping[str, Approval | bool] | None = None,
+        **create_kwargs: Any,
+    ) -> ToolLoopResult:
+        """Asks a model that may call tools, until it gives its final answer; see `ChatCompletions.run_with_tools`.
+
+        Asynchronous tools run on the loop's thread, synchronous ones each on a thread of its own. Only the latter may call a
+        synchronous client.
+
+        Raises:
+            MaxIterationsExceededError: the limit is reached, and the model still calls tools.
+            VeniceError: as there.
+        """
+        from ._toolbox import prepared  # needs pydantic, which a chat does not
+
+        work = self._async.run_with_tools(
+            model=model,
+            messages=messages,
+            tools=prepared(tools),
+            on_tool_call=on_tool_call,
+            on_tool_error=on_tool_error,
+            parallel=parallel,
+            max_iterations=max_iterations,
+            on_limit=on_limit,
+            on_unknown_tool=on_unknown_tool,
+            approve=approve,
+            tool_timeout=tool_timeout,
+            deps=deps,
+            resume=resume,
+            decisions=decisions,
+            **create_kwargs,
+        )
+        return self._run(work)
+
+    def stream_with_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Message] | None = None,
+        tools: Iterable[Callable[..., Any] | FunctionTool | Tool | Mapping[str, Any]],
+        on_tool_call: OnToolCall | None = None,
+        on_tool_error: OnToolError | None = None,
+        parallel: bool = False,
+        max_iterations: int = 10,
+        on_limit: OnLimit = "raise",
+        on_unknown_tool: OnUnknownTool = "raise",
+        approve: Approve | None = None,
+        tool_timeout: float | None = None,
+        deps: Any = None,
+        resume: ToolLoopState | Mapping[str, Any] | None = None,
+        decisions: Mapping[str, Approval | bool] | None = None,
+        **create_kwargs: Any,
+    ) -> SyncToolStream:
+        """The same loop, told as it happens; see `ChatCompletions.stream_with_tools`.
+
+        The loop goes on as its events are read: the next tool runs once the event before it was taken.
+
+        Raises:
+            VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
+        """
+        from ._toolbox import prepared  # needs pydantic, which a chat does not
+
+        opening = self._async.stream_with_tools(
+            model=model,
+            messages=messages,
+            tools=prepared(tools),
+            on_tool_call=on_tool_call,
+            on_tool_error=on_tool_error,
+            parallel=parallel,
+            max_iterations=max_iterations,
+            on_limit=on_limit,
+            on_unknown_tool=on_unknown_tool,
+            approve=approve,
+            tool_timeout=tool_timeout,
+            deps=deps,
+            resume=resume,
+            decisions=decisions,
+            **create_kwargs,
+        )
+        return self._bridge.open_tools(opening, self._client)
+
+
+class SyncModels(_Facade):
+    """The catalogue of models; see `Models`, also for every method."""
+
+    @property
+    def _async(self) -> Models:
+        return self._bridge.client.models
+
+    def list(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelsListResponse:  # noqa: A002
+        """The models of one type; text models if none is given. See `Models.list`.
+
+        Raises:
+            APIError: the catalogue could not be had.
+        """
+        return self._run(self._async.list(type=type, refresh=refresh))
+
+    def traits(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelMapResponse:  # noqa: A002
+        """Traits such as `default`, and the model each stands for. See `Models.traits`.
+
+        Raises:
+            APIError: the catalogue could not be had.
+        """
+        return self._run(self._async.traits(type=type, refresh=refresh))
+
+    def compatibility_mapping(
+        self,
+        *,
+        type: ModelType | None = None,  # noqa: A002
+        refresh: bool = False,
+    ) -> ModelMapResponse:
+        """Other vendors' model names, and the model each stands for. See `Models.compatibility_mapping`.
+
+        Raises:
+            APIError: the catalogue could not be had.
+        """
+        return self._run(self._async.compatibility_mapping(type=type, refresh=refresh))
+
+    def retrieve(self, model: str, *, refresh: bool = False) -> ModelResponse:
+        """The catalogue's entry for an id of any type. See `Models.retrieve`.
+
+        Raises:
+            NotFoundError: the catalogue has no such model.
+            APIError: the catalogue could not be had.
+        """
+        return self._run(self._async.retrieve(model, refresh=refresh))
+
+    def find(self, model: str) -> ModelResponse:
+        """The text model that an id, a trait or an alias stands for. See `Models.find`.
+
+        Raises:
+            NoMatchingModelError: there is none (a ValueError).
+            APIError: the catalogue could not be had.
+        """
+        return self._run(self._async.find(model))
+
+    def resolve_chat(
+        self,
+        *,
+        require_function_calling: bool = False,
+        require_vision: bool = False,
+        require_reasoning: bool = False,
+        require_reasoning_effort: bool = False,
+        require_code_optimization: bool = False,
+        require_response_schema: bool = False,
+        require_web_search: bool = False,
+        require_multiple_images: bool = False,
+        require_audio_input: bool = False,
+        require_video_input: bool = False,
+        require_log_probs: bool = False,
+        require_e2ee: bool = False,
+        require_prompt_caching: bool = False,
+        require_private: bool = False,
+        min_context_tokens: int | None = None,
+        preferred_models: Sequence[str] = (),
+        exclude_models: Sequence[str] = (),
+        exclude_beta: bool = True,
+        exclude_reasoning: bool = False,
+        exclude_uncensored: bool = False,
+        prefer: Literal["cheapest"] | None = None,
+        refresh: bool = False,
+    ) -> str:
+        """The id of a chat model that has all that is required. See `Models.resolve_chat`.
+
+        Raises:
+            NoMatchingModelError: no model has all that (a ValueError).
+            APIError: the catalogue could not be had.
+        """
+        wishes = {name: value for name, value in locals().items() if name != "self"}
+        return self._run(self._async.resolve_chat(**wishes))
+
+
+class SyncTee(_Facade):
+    """Attestations and signatures of enclaves; see `Tee`, also for every method."""
+
+    @property
+    def _async(self) -> Tee:
+        # It is made on the loop, where one thing happens at a time.
+        client = self._bridge.client
+        return vars(client).get("tee") or self._run(_tee(client))
+
+    def attest(self, model: str, options: TeeOptions | None = None) -> AttestationReport:
+        """Asks the enclave of a model to prove what it is, and verifies what it answers. See `Tee.attest`.
+
+        Raises:
+            TeeAttestationError: the enclave did not prove what it must; `report` has every check.
+            APIError: the attestation could not be had.
+        """
+        return self._run(self._async.attest(model, options))
+
+    def get_attestation(self, *, model: str, nonce: str | None = None) -> TeeAttestation:
+        """The reply of `GET /tee/attestation` as it came, unverified. See `Tee.get_attestation`.
+
+        Raises:
+            APIError: it could not be had.
+        """
+        return self._run(self._async.get_attestation(model=model, nonce=nonce))
+
+    def open_session(
+        self,
+        *,
+        model: str,
+        nonce: str | None = None,
+        verifier: QuoteVerifier | None = None,
+        options: TeeOptions | None = None,
+    ) -> TeeSession:
+        """Attests a model and gives the session to seal one request with. See `Tee.open_session`.
+
+        Raises:
+            TeeAttestationError: the enclave did not prove what it must.
+            APIError: the attestation could not be had.
+        """
+        return self._run(self._async.open_session(model=model, nonce=nonce, verifier=verifier, options=options))
+
+    def get_signature(self, *, model: str, request_id: str) -> TeeSignature:
+        """The reply of `GET /tee/signature` as it came. See `Tee.get_signature`.
+
+        Raises:
+            APIError: it could not be had.
+        """
+        return self._run(self._async.get_signature(model=model, request_id=request_id))
+
+    def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
+        """Whether the attested key signed an end-to-end encrypted answer. See `Tee.verify_signature`.
+
+        Raises:
+            InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
+            APIError: the signature could not be had.
+        """
+        from .types.api.chat import ChatCompletionResponse
+
+        response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
+        return self._run(self._async.verify_signature(response))
+
+
+async def _tee(client: VeniceClient) -> Tee:
+    return client.tee
+
+
+async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:
+    return (await opening).stream
+
+
+def _wrapper(stream_cls: Callable[..., Any], client: SyncVeniceClient) -> Callable[[SyncChunkSource], Any]:
+    """How to make the caller's stream from the chunks.
+
+    Raises:
+        TypeError: it is neither a stream class nor a chunk class.
+    """
+    from ._sync_streams import SyncModelStream
+    from .resources.chat.completions import takes_fields
+
+    by_fields = takes_fields(stream_cls)
+
+    def wrap(source: SyncChunkSource) -> Any:
+        try:
+            return SyncModelStream(source, stream_cls, client=client) if by_fields else stream_cls(source, client=client)
+        except BaseException:
+            source.close()
+            raise
+
+    return wrap

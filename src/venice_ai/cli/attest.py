@@ -1,0 +1,260 @@
+"""`venice-chat attest`: does a model run in an enclave, and which? Online, or years later from what was kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import click
+from platformdirs import user_cache_path
+
+from ..exceptions import APIError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
+from ..tee.canonical import parse
+from ..tee.types import TCB_STATUSES, Level, MeasurementPins, TeeOptions
+from . import _kept, _output
+from ._connection import Connection, with_connection
+from ._kept import Kept
+from ._witness import Source, Witness
+
+if TYPE_CHECKING:
+    from ..resources._evidence import Fetcher
+    from ..tee.report import AttestationReport
+
+EXIT_CODES = {
+    0: "the level was reached",
+    1: "the verification failed",
+    2: "wrong usage, or a part is not installed",
+    3: "no connection, or nothing to verify was there",
+    4: "verified, but below the level that was asked for",
+}
+_END_OF_TIME = 2**37  # the year 6325; beyond it the calendars of some systems end
+_PINNED = ("mrtd", "rtmr1", "rtmr2")
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_EPILOG = (
+    "\b\nExit codes:\n"
+    + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+    + "\n\n\b\nvenice-chat attest e2ee-glm-5-1 --save-evidence kept/"
+    + "\nvenice-chat attest e2ee-glm-5-1 --offline --evidence kept/evidence.json --collateral kept/collateral.json"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The options of the command."""
+
+    level: Level
+    as_json: bool
+    nonce: str | None
+    offline: bool
+    evidence: Path | None
+    collateral: Path | None
+    now: float | None
+    pin: Path | None
+    write_pin: Path | None
+    nras: bool
+    save_evidence: Path | None
+    allow_status: tuple[str, ...]
+
+
+@click.command(short_help="Verify that a model runs in an enclave.", epilog=_EPILOG)
+@click.argument("model")
+@click.option("--level", type=click.Choice(get_args(Level)), default="hardware", show_default=True, help="What to reach.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--nonce", metavar="HEX", help="The 64 hex digits to be answered.  [default: random ones]")
+@click.option("--offline", is_flag=True, help="Verify the evidence in a file; ask nobody.")
+@click.option("--evidence", type=_FILE, help="With --offline: a reply of /tee/attestation, or what --save-evidence kept.")
+@click.option("--collateral", type=_FILE, help="Intel's collateral.  [default: asks Intel]")
+@click.option("--now", type=float, metavar="EPOCH", help="The time to judge at.  [default: the evidence's, or now]")
+@click.option("--pin", type=_FILE, help="The software to accept, as --write-pin wrote it.")
+@click.option("--write-pin", type=click.Path(path_type=Path), metavar="FILE", help="Write down the software that was found.")
+@click.option("--nras", is_flag=True, help="Ask NVIDIA's service about the GPUs, too; it learns of that.")
+@click.option("--save-evidence", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep what was judged.")
+@click.option(
+    "--allow-status",
+    type=click.Choice(TCB_STATUSES),
+    multiple=True,
+    metavar="STATUS",
+    help="Accept this status of Intel's, too.",
+)
+@with_connection
+def attest(connection: Connection, /, model: str, **given: Any) -> int:
+    """Verify that MODEL runs in an enclave: a line for each check, what it stops, and the verdict. No key is needed.
+
+    With --save-evidence everything is kept that --offline needs to come to the same verdict again.
+    """
+    wishes = Wishes(**given)
+    _check(wishes)
+    try:
+        options = _options(wishes)
+        kept, report = _offline(model, wishes, options) if wishes.offline else asyncio.run(_online(connection, model, options))
+    except (ImportError, TeeAttestationError, APIError) as error:
+        _output.note(str(error))
+        return _without_report(error)
+    if wishes.save_evidence is not None:
+        _save(wishes.save_evidence, model, wishes, kept, report)
+    code = verdict(report, wishes.level)
+    _tell(wishes, kept, report)
+    if wishes.write_pin is not None:
+        _write_pin(wishes.write_pin, report if code == 0 else None)
+    return code
+
+
+def verdict(report: AttestationReport, level: Level) -> int:
+    """The exit code that a report comes to."""
+    if not report.ok:
+        return 1
+    return 0 if report.reaches(level) else 4
+
+
+def _without_report(error: Exception) -> int:
+    """The exit code where it came to no report."""
+    if isinstance(error, TeeAttestationError):  # a redirect, or an answer that is no evidence
+        return 1
+    usage = isinstance(error, InvalidRequestError) and error.status_code is None
+    return 2 if usage or isinstance(error, ImportError) else 3
+
+
+def _check(wishes: Wishes) -> None:
+    """Raises for options that do not go together."""
+    if wishes.offline and wishes.evidence is None:
+        raise click.UsageError("--offline needs --evidence FILE")
+    if wishes.evidence is not None and not wishes.offline:
+        raise click.UsageError("--evidence needs --offline")
+    if wishes.offline and wishes.nras:
+        raise click.UsageError("--nras asks NVIDIA's service, and --offline asks nobody")
+    if wishes.now is not None and not 0 <= wishes.now < _END_OF_TIME:
+        raise click.UsageError(f"--now {wishes.now} is no time in seconds since 1970")
+    if wishes.level == "pinned" and wishes.pin is None:
+        raise click.UsageError("--level pinned needs --pin FILE; --write-pin FILE makes one")
+
+
+def _options(wishes: Wishes) -> TeeOptions:
+    """What to demand. Every check that can run runs; the level is judged from the report."""
+    pins = None if wishes.pin is None else MeasurementPins.from_dict(_object(wishes.pin))
+    now = time.time() if wishes.now is None else wishes.now
+    return TeeOptions(
+        nonce=wishes.nonce,
+        collateral=None if wishes.collateral is None else _object(wishes.collateral),
+        tcb_statuses=frozenset({"UpToDate", *wishes.allow_status}),
+        gpu="nras" if wishes.nras else "verify-if-present",
+        pins=pins,
+        clock=lambda: now,
+    )
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
+    try:
+        found = parse(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise click.UsageError(f"{path} does not hold a JSON object")
+    return cast("dict[str, Any]", found)
+
+
+# -- offline -------------------------------------------------------------------------------------------------------------
+
+
+def _offline(model: str, wishes: Wishes, options: TeeOptions) -> tuple[Kept, AttestationReport]:
+    from ..tee import attestation, collateral
+
+    assert wishes.evidence is not None
+    kept = _kept.read(wishes.evidence)
+    kept.nonce = options.nonce or kept.nonce
+    if wishes.now is not None or kept.now is None:
+        kept.now = options.clock()
+    kept.collateral = cast("Mapping[str, Any] | None", options.collateral)
+    if kept.nonce is None:
+        raise click.UsageError(f"{wishes.evidence} does not say which nonce it answers: pass --nonce HEX")
+    report = attestation.verify(
+        kept.reply or b"",
+        model=model,
+        nonce=bytes.fromhex(options.replace(nonce=kept.nonce).nonce or ""),
+        now=kept.now,
+        options=options,
+        collateral=kept.collateral,
+        dcap=collateral.installed(),
+    )
+    return kept, report
+
+
+# -- online --------------------------------------------------------------------------------------------------------------
+
+
+async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[Kept, AttestationReport]:
+    from ..resources._evidence import Fetcher
+
+    kept = Kept(now=options.clock())
+    async with connection.client() as client:
+        caller = client.caller
+        fetcher = Fetcher(caller.transport, caller.clock, user_cache_path("venice-chat", appauthor=False))
+        caller.transport = Witness(caller.transport, kept)
+        source = Source(fetcher, kept, cast("Mapping[str, Any] | None", options.collateral))
+        minimum = max(options.min_tcb_eval, fetcher.highest_eval)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", TeeDowngradeWarning)  # the report says it
+                report = await client.tee.attest(model, options.replace(collateral=source, min_tcb_eval=minimum))
+        except TeeAttestationError as error:
+            if error.report is None:
+                raise
+            report = error.report
+    if source.platform is not None:
+        _learn(fetcher, source.platform, report)
+    return kept, report
+
+
+def _learn(fetcher: Fetcher, platform: tuple[str, str], report: AttestationReport) -> None:
+    """Keeps what Intel's collateral turned out to be."""
+    check, tcb = report.check("collateral"), report.tcb
+    if check is not None and check.status == "fail":
+        fetcher.forget(*platform)
+    if report.ok and tcb is not None and tcb.eval_number is not None:
+        fetcher.remember(tcb.eval_number)
+
+
+# -- telling and keeping -------------------------------------------------------------------------------------------------
+
+
+def _tell(wishes: Wishes, kept: Kept, report: AttestationReport) -> None:
+    if wishes.as_json:
+        _output.line(report.to_json(indent=2))
+    else:
+        _output.line(f"{report.model}, judged at {_moment(kept.now or 0)}")
+        _output.line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}")
+        _output.line(report.summary())
+    if verdict(report, wishes.level) == 4:
+        _output.note(f"the level {report.level!r} was reached, and {wishes.level!r} was asked for")
+
+
+def _moment(seconds: float) -> str:
+    if not 0 <= seconds < _END_OF_TIME:
+        return f"{seconds} seconds since 1970"
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(seconds))} ({seconds:.0f})"
+
+
+def _save(folder: Path, model: str, wishes: Wishes, kept: Kept, report: AttestationReport) -> None:
+    statuses = [part for status in wishes.allow_status for part in ("--allow-status", status)]
+    again = ["venice-chat", "attest", model, "--level", wishes.level, *_kept.save(folder, kept, report), *statuses]
+    _output.note(f"kept in {folder}; to verify it again: {shlex.join(again)}")
+
+
+def _write_pin(path: Path, report: AttestationReport | None) -> None:
+    """What is worth pinning: not RTMR0, which varies with the machine's shape, nor RTMR3, which varies with the instance."""
+    if report is None or report.td is None:
+        _output.note(f"{path} was not written: only what was verified at the level asked for is worth pinning")
+        return
+    found = {name: getattr(report.td, name) for name in _PINNED}
+    if report.workload is not None:
+        found |= {"os_image_hash": report.workload.os_image_hash, "compose_hash": report.workload.compose_hash}
+    pins = MeasurementPins.from_dict({name: [value] for name, value in found.items() if value})
+    path.write_text(json.dumps(pins.to_dict(), indent=2) + "\n", encoding="utf-8")
+    _output.note(f"{path} pins what runs there now: trust on first use. Whether that software is good, nothing here says.")

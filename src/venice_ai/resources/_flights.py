@@ -1,0 +1,35 @@
+"""What several ask for at the same time is fetched once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Flights(Generic[T]):
+    """What is under way, for each key and event loop."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[tuple[Hashable, asyncio.AbstractEventLoop], asyncio.Task[T]] = {}
+
+    async def share(self, key: Hashable, start: Callable[[], Awaitable[T]]) -> T:
+        """What `start` gives, or what it gives to those who asked before and still wait."""
+        flight = (key, asyncio.get_running_loop())
+        task = self._tasks.get(flight)
+        if task is None:
+            task = self._tasks[flight] = asyncio.ensure_future(_awaited(start))
+            task.add_done_callback(lambda done: self._landed(flight, done))
+        # Whoever stops waiting must not take it away from the others.
+        return await asyncio.shield(task)
+
+    def _landed(self, flight: tuple[Hashable, asyncio.AbstractEventLoop], task: asyncio.Task[T]) -> None:
+        self._tasks.pop(flight, None)
+        if not task.cancelled():
+            task.exception()  # marks it as seen, should everyone have stopped waiting
+
+
+async def _awaited(start: Callable[[], Awaitable[T]]) -> T:
+    return await start()

@@ -1,0 +1,221 @@
+"""The way of one end-to-end encrypted chat: attest, seal, send; once more with a new attestation if the key has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ..._clocks import timed_out
+from ..._config import Timeout
+from ..._privacy import Privacy, refuse_below
+from ..._transport import Request
+from ..._wire import encode
+from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
+from ...tee.guard import PREFIX, engaged, guard, in_clear
+
+if TYPE_CHECKING:
+    from ..._client import VeniceClient
+    from ...tee.report import AttestationReport
+    from ...tee.session import TeeSession
+    from ...tee.types import TeeOptions
+
+PATH: Final = "/chat/completions"
+
+_KEY_ERRORS: Final = (
+    "decryption failed",
+    "failed to decrypt field",
+    "e2ee_decryption_failed",
+    "e2ee_model_key_mismatch",
+    "invalid public key",
+)
+
+
+class SealedChat:
+    """One call: what is to be sent, and the session of the attempt that is under way.
+
+    Raises:
+        InvalidRequestError: it cannot be end-to-end encrypted as a whole.
+        AuthenticationError: there is no key.
+        ImportError: the extra is not installed.
+    """
+
+    def __init__(
+        self,
+        client: VeniceClient,
+        body: dict[str, Any],
+        *,
+        e2ee: bool | TeeOptions,
+        stream: bool,
+        timeout: float | Timeout | None,
+        extra_headers: Mapping[str, str] | None,
+    ) -> None:
+        guard(body, extra_headers)
+        self._client = client
+        self._body = body
+        self._headers = extra_headers
+        self._limits = _limits(client, timeout, stream=stream)
+        self._began: float | None = None
+        self._sent = b""
+        self._request({}, b"")  # whatever is wrong with key, headers or clocks is wrong before the network is touched
+        self._tee = client.tee
+        self.options: TeeOptions = self._tee.options(None if isinstance(e2ee, bool) or e2ee is None else e2ee)
+        self.session: TeeSession
+        """Opens the answer to the last request."""
+        if names := in_clear(body):
+            warnings.warn(f"{', '.join(names)} is not end-to-end encrypted: Venice can read it", stacklevel=4)
+        self._tee.warn_of_limits(self.options)
+
+    async def request(self) -> Request:
+        """The sealed request, for an enclave that has proved what it is.
+
+        Raises:
+            TeeAttestationError: it did not.
+            APIError: the attestation could not be had.
+        """
+        from ...tee.session import TeeSession  # needs the extra, of which `client.tee` has made sure
+
+        report = await self._attested()
+        self.session = TeeSession(report, encrypt_roles=self.options.encrypt_roles, spoilt=lambda: self._tee.forget(report))
+        self._sent = encode(self.session.seal(self._body))
+        return self._request(self.session.headers, self._sent)
+
+    async def renewed(self, failure: APIError) -> Request:
+        """The request sealed anew, for an enclave that has proved itself anew, after the old key was refused.
+
+        Raises:
+            APIError: that was not what the failure was about, or the caller's nonce allows for one attempt only.
+        """
+        if failure.status_code != 400 or not _about_keys(failure) or self.options.nonce is not None:
+            raise failure
+        self._tee.forget(self.session.attestation)
+        return await self.request()
+
+    async def settle(self) -> None:
+        """Fetches and verifies the signature of the answer, once it is over.
+
+        Raises:
+            TeeEncryptionError: the signature is required, and there is none that is valid.
+        """
+        session, wanted = self.session, self.options.verify_signature
+        try:
+            session.signature = await self._tee.signed(session.attestation, session.request_id, self._sent)
+        except APIError:
+            if wanted == "require":
+                raise
+            return
+        if wanted == "require" and not (session.signature.valid and session.signature.bound):
+            raise TeeEncryptionError(
+                f"the signature of the answer is {session.signature.status}, and TeeOptions(verify_signature='require')",
+                report=session.attestation,
+            )
+
+    async def _attested(self) -> AttestationReport:
+        limit = asyncio.timeout(self._left())
+        try:
+            async with limit:
+                return await self._tee.verified(self._body["model"], self.options)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise timed_out("deadline", self._limits.deadline or 0) from None
+
+    def _left(self) -> float | None:
+        """Seconds left of the whole call's deadline."""
+        now = self._client.caller.clock.now()
+        self._began = now if self._began is None else self._began
+        return None if self._limits.deadline is None else max(self._limits.deadline - (now - self._began), 0.001)
+
+    def _request(self, headers: Mapping[str, str], body: bytes) -> Request:
+        return self._client.request(
+            "POST",
+            PATH,
+            body=body,
+            stream=True,
+            timeout=self._limits if self._limits.deadline is None else _with_deadline(self._limits, self._left()),
+            extra_headers={**(self._headers or {}), **headers},
+            needs_key=True,
+            privacy="e2ee",
+        )
+
+
+def sealed(
+    client: VeniceClient,
+    body: dict[str, Any],
+    *,
+    e2ee: bool | TeeOptions,
+    stream: bool,
+    timeout: float | Timeout | None,
+    extra_headers: Mapping[str, str] | None,
+) -> SealedChat | None:
+    """The sealed chat for a body; None if it is to be sent in clear.
+
+    Raises:
+        InvalidRequestError: `e2ee` is no such thing, or the request cannot be end-to-end encrypted.
+    """
+    if e2ee is not None and not isinstance(e2ee, bool):
+        _check_options(e2ee)
+    if engaged(e2ee, body):
+        return SealedChat(client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+    if client.min_privacy == "e2ee":
+        refuse_below(client.min_privacy, None)
+    if body["model"].startswith(PREFIX):
+        warnings.warn(
+            f"this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; pass e2ee=True", stacklevel=3
+        )
+    return None
+
+
+def _check_options(e2ee: object) -> None:
+    from ...tee.types import TeeOptions  # what a chat in clear does not need, it does not load
+
+    if not isinstance(e2ee, TeeOptions):
+        raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
+
+
+def _limits(client: VeniceClient, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
+    """The clocks of a call: one that is a stream on the wire alone has the clocks of a plain call."""
+    limits = client.clocks(timeout, stream=stream)
+    if stream:
+        return limits
+    return Timeout(connect=limits.connect, first_chunk=limits.plain, idle=limits.plain, deadline=limits.deadline)
+
+
+def _with_deadline(limits: Timeout, deadline: float | None) -> Timeout:
+    return Timeout(
+        connect=limits.connect,
+        first_chunk=limits.first_chunk,
+        idle=limits.idle,
+        progress=limits.progress,
+        deadline=deadline,
+    )
+
+
+def _about_keys(failure: APIError) -> bool:
+    said = f"{failure.code} {failure.message} {failure.body}".lower()
+    return any(words in said for words in _KEY_ERRORS)
+
+
+async def attested(client: VeniceClient, body: Mapping[str, Any]) -> Privacy:
+    """How private a chat in clear is with a model whose enclave was attested: `tee`.
+
+    Raises:
+        InvalidRequestError: the catalogue does not say that the model runs in an enclave, or another model may answer.
+        TeeAttestationError: the enclave did not prove what it must.
+        APIError: the catalogue or the attestation could not be had.
+    """
+    if body.get("fallbacks"):
+        raise InvalidRequestError("fallbacks are not allowed with min_privacy='tee': a model without an enclave may answer")
+    entry = await client.models.find(body["model"])
+    if entry.id != body["model"].partition(":")[0]:
+        raise InvalidRequestError(
+            f"model={body['model']!r} may be another model from one call to the next; with min_privacy='tee' name the model "
+            f"itself: {entry.id!r}"
+        )
+    if getattr(entry.model_spec.capabilities, "supportsTeeAttestation", None) is not True:
+        raise InvalidRequestError(
+            f"model={entry.id!r} does not run in an enclave, by the catalogue; this client has min_privacy='tee'. Not sent."
+        )
+    await client.tee.verified(entry.id, client.tee.options(None))
+    return "tee"

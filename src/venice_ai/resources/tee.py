@@ -1,0 +1,381 @@
+"""`client.tee`: what enclaves prove, and what they signed.
+
+The evidence is fetched here and judged in `venice_ai.tee`. Nothing of the account goes with these requests: they carry no
+key. Every attempt asks with a nonce of its own, so no answer serves twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import random
+import secrets
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from urllib.parse import urlencode
+
+from .._call import Caller
+from .._config import Timeout
+from .._resource import APIResource
+from .._retry import RetryPolicy
+from ..exceptions import APIError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
+from ..tee import attestation, collateral, policy, signature
+from ..tee.canonical import parse
+from ..tee.crypto import public_key_bytes
+from ..tee.report import AttestationReport, Check, SignatureReport
+from ..tee.session import TeeSession
+from ..tee.stricter import effective
+from ..tee.types import LEVELS, Level, QuoteVerifier, TeeOptions
+from ..types._base import Response
+from ..types.api.chat import ChatCompletionResponse
+from ..types.api.tee import TeeAttestation, TeeSignature
+from ._evidence import Fetcher, ask_nras
+from ._flights import Flights
+
+if TYPE_CHECKING:
+    from .._client import VeniceClient
+    from ..streaming import ChatStream
+
+R = TypeVar("R", bound=Response)
+
+# The endpoint can be slow; it allows ten requests a minute.
+_TIMEOUT: Final = Timeout(connect=10, first_chunk=60, idle=60, deadline=60)
+_ATTEMPTS: Final = 3
+_SIGNATURE_DELAYS: Final = (0.5, 1.0, 2.0)
+_LIMITATION: Final = (
+    "SECURITY LIMITATION: this trusts Venice's own statement that the enclave was verified; no TDX or NVIDIA quote is fully "
+    "verified on this machine."
+)
+_NOT_COVERED: Final = (
+    "end-to-end encryption: the enclave is verified on this machine before anything is sent. Not covered: a relay that tampers "
+    "(it can swap the key that answers are sealed to, replay sealed messages, and forge answers), which software runs in the "
+    "enclave unless you pin it, and whether the GPU belongs to this machine."
+)
+
+
+class Tee(APIResource["VeniceClient"]):
+    """Attestations and signatures of the enclaves that `e2ee-*` models run in. Works without an API key."""
+
+    def __init__(self, client: VeniceClient) -> None:
+        super().__init__(client)
+        caller = client.caller
+        self._policy = caller.policy
+        self._once = Caller(caller.transport, caller.clock, RetryPolicy(retries=0))
+        self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
+        self._flights: Flights[AttestationReport] = Flights()
+        self._nonces: set[bytes] = set()
+        self._reached: dict[str, Level] = {}
+        self._warned: set[Any] = set()
+        self._fetcher = Fetcher(caller.transport, caller.clock)
+
+    # -- attestations ----------------------------------------------------------------------------------------------------
+
+    async def attest(self, model: str, options: TeeOptions | None = None) -> AttestationReport:
+        """Asks the enclave of a model to prove what it is, and verifies what it answers. Always asks anew.
+
+        Args:
+            model: id of an `e2ee-*` model.
+            options: what to demand; the client's, or the defaults, if not given. They never demand less than the client's.
+
+        Raises:
+            TeeAttestationError: the enclave did not prove what it must; `report` has every check.
+            RateLimitError: too many requests (ten a minute are allowed), also after waiting.
+            APIError: the attestation could not be had.
+        """
+        chosen = self.options(options)
+        report = await self._attested(_checked(model), chosen)
+        self._keep(report, chosen)
+        return report
+
+    async def verified(self, model: str, options: TeeOptions) -> AttestationReport:
+        """The same for options that are `effective`; from memory, if it was verified under such options a short while ago."""
+        if options.nonce is not None or not options.attestation_ttl:
+            return await self._attested(_checked(model), options)
+        report, _ = self._reports.get(_key(model, options), (None, None))
+        if report is not None and report.fetched_at <= options.clock() < report.expires_at:
+            return report
+
+        async def attest() -> AttestationReport:
+            report = await self._attested(_checked(model), options)
+            self._keep(report, options)
+            return report
+
+        return await self._flights.share(_key(model, options), attest)
+
+    def options(self, given: TeeOptions | None) -> TeeOptions:
+        """What holds for a call with these options."""
+        return effective(given, self._client.tee_options, os.environ)
+
+    def forget(self, report: AttestationReport) -> None:
+        """Takes nothing from memory any more that this report is about."""
+        self._reports = {key: kept for key, kept in self._reports.items() if kept[0] is not report}
+
+    async def get_attestation(self, *, model: str, nonce: str | None = None) -> TeeAttestation:
+        """The reply of `GET /tee/attestation` as it came. Nothing in it is verified; `attest` does that.
+
+        Args:
+            model: id of a model.
+            nonce: 64 hex digits that the reply must answer; random ones if not given.
+
+        Raises:
+            TeeAttestationError: the reply is not a JSON object.
+            APIError: it could not be had.
+        """
+        sent, body = await self._evidence(_checked(model), _raw(TeeOptions(nonce=nonce)))
+        reply = _adopted(TeeAttestation, body)
+        vars(reply)["sent_nonce"] = sent.hex()
+        return reply
+
+    async def open_session(
+        self,
+        *,
+        model: str,
+        nonce: str | None = None,
+        verifier: QuoteVerifier | None = None,
+        options: TeeOptions | None = None,
+    ) -> TeeSession:
+        """Attests a model and gives the session to seal one request with, and to open its answer.
+
+        `chat.completions.create(e2ee=True)` does all of it.
+
+        Args:
+            model: id of an `e2ee-*` model.
+            nonce: as in `TeeOptions`.
+            verifier: as in `TeeOptions`.
+            options: everything else to demand.
+
+        Raises:
+            TeeAttestationError: the enclave did not prove what it must.
+            APIError: the attestation could not be had.
+        """
+        given = {name: value for name, value in (("nonce", nonce), ("verifier", verifier)) if value is not None}
+        wanted = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
+        chosen = self.options(wanted)
+        return TeeSession(await self.verified(model, chosen), encrypt_roles=chosen.encrypt_roles)
+
+    async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
+        nonce, reply = await self._evidence(model, _raw(options))
+        used = nonce in self._nonces
+        self._nonces.add(nonce)
+        now = options.clock()
+        found = None if options.verification == "server" else await self._intel(reply, options, now)
+        # In a thread: the evidence of eight GPUs takes a tenth of a second.
+        report = await asyncio.to_thread(
+            attestation.verify,
+            reply,
+            model=model,
+            nonce=nonce,
+            now=now,
+            options=options,
+            collateral=found,
+            dcap=collateral.installed(),
+            used_nonce=used,
+            reached_before=self._reached.get(model),
+            seen_tcb_eval=self._fetcher.highest_eval,
+            nras=await self._nvidia(reply, nonce, now) if options.gpu == "nras" else None,
+        )
+        policy.raise_for(report, options)
+        if options.verifier is not None:
+            report = await self._judged(options.verifier, report, reply, nonce)
+            policy.raise_for(report, options)
+        self._remember(report)
+        self._warn_of_downgrade(report, options)
+        return report
+
+    async def _judged(
+        self, verifier: QuoteVerifier, report: AttestationReport, reply: bytes, nonce: bytes
+    ) -> AttestationReport:
+        """The report with what the caller's own verifier said: it must say True, and nothing else."""
+        evidence = attestation.evidence(reply, model=report.model, nonce=nonce)
+        try:
+            answer = await asyncio.to_thread(verifier.verify, evidence)
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except Exception as error:  # whatever a caller's code raises, it did not accept
+            raise TeeAttestationError(
+                f"the verifier given in TeeOptions raised {type(error).__name__}; nothing was sent",
+                report=policy.with_custom(report, error),
+            ) from error
+        return policy.with_custom(report, answer)
+
+    async def _intel(self, reply: bytes, options: TeeOptions, now: float) -> Mapping[str, Any] | None:
+        """Intel's collateral for the platform of a reply; None if it cannot be had."""
+        platform = attestation.platform(reply)
+        given = options.collateral
+        if isinstance(given, Mapping):
+            return given
+        if platform is None or not collateral.installed():
+            return None
+        found = (self._fetcher if given is None else given).get(*platform, now)
+        return await found if inspect.isawaitable(found) else found
+
+    async def _nvidia(self, reply: bytes, nonce: bytes, now: float) -> tuple[Check, ...]:
+        """What NVIDIA's service says about the GPUs of a reply."""
+        payload = vars(_adopted(TeeAttestation, reply)).get("nvidia_payload")
+        return await ask_nras(self._once.transport, payload, nonce=nonce, now=now)
+
+    def _keep(self, report: AttestationReport, options: TeeOptions) -> None:
+        if options.nonce is None and options.attestation_ttl:
+            self._reports[_key(report.model, options)] = report, options
+
+    def _remember(self, report: AttestationReport) -> None:
+        """What was once proved is expected from then on."""
+        before = self._reached.get(report.model)
+        if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
+            self._reached[report.model] = report.level
+        if report.tcb is not None and report.tcb.eval_number is not None:
+            self._fetcher.remember(report.tcb.eval_number)
+
+    # -- warnings --------------------------------------------------------------------------------------------------------
+
+    def warn_of_limits(self, options: TeeOptions) -> None:
+        """Says once, before the first request, what end-to-end encryption does not protect from."""
+        if "limits" not in self._warned:
+            self._warned.add("limits")
+            can_verify = options.verification != "server" and collateral.installed()
+            warnings.warn(_NOT_COVERED if can_verify else f"end-to-end encryption. {_LIMITATION}", UserWarning, stacklevel=5)
+
+    def _warn_of_downgrade(self, report: AttestationReport, options: TeeOptions) -> None:
+        if options.verification != "auto" or report.reaches("hardware"):
+            return
+        reason = "; ".join(dict.fromkeys(check.detail for check in report.skipped)) or "it brought no evidence"
+        if (report.model, reason) not in self._warned:
+            self._warned.add((report.model, reason))
+            limitation = f" {_LIMITATION}" if report.level == "server" else ""
+            warnings.warn(
+                f"{report.model!r} was verified at the level {report.level!r} only: {reason}.{limitation} "
+                "TeeOptions(verification='hardware') refuses that.",
+                TeeDowngradeWarning,
+                stacklevel=4,
+            )
+
+    # -- signatures ------------------------------------------------------------------------------------------------------
+
+    async def get_signature(self, *, model: str, request_id: str) -> TeeSignature:
+        """The reply of `GET /tee/signature` as it came; `verify_signature` verifies it.
+
+        Args:
+            model: id of the model that answered.
+            request_id: the id of its answer, such as `chatcmpl-...`.
+
+        Raises:
+            NotFoundError: there is none.
+            APIError: it could not be had.
+        """
+        if not isinstance(request_id, str) or not request_id:
+            raise InvalidRequestError(f"request_id={request_id!r} must be the id of an answer, such as response.id")
+        query = {"model": _checked(model), "request_id": request_id, "signing_algo": "ecdsa"}
+        return _adopted(TeeSignature, await self._body("/tee/signature", query))
+
+    async def verify_signature(self, answer: ChatCompletionResponse | ChatStream) -> SignatureReport:
+        """Whether the attested key signed an end-to-end encrypted answer: one that `create` gave, or a stream that has ended.
+
+        Even then the signature does not cover the bytes that this client sent and received: Venice frames them anew.
+
+        Raises:
+            InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
+            APIError: the signature could not be had, for another reason than that there is none (status `unavailable`).
+        """
+        response = answer if isinstance(answer, ChatCompletionResponse) else await answer.collect()
+        if response.attestation is None:
+            raise InvalidRequestError("this answer has no attestation: it did not come end-to-end encrypted")
+        return await self.signed(response.attestation, response.id)
+
+    async def signed(self, report: AttestationReport, request_id: str | None, sent: bytes | None = None) -> SignatureReport:
+        """What the signature of an answer to what was `sent` comes to. The server may need a moment after the answer's end."""
+        if report.model_public_key is None or not isinstance(request_id, str):
+            return SignatureReport(status="unavailable")
+        for delay in (*_SIGNATURE_DELAYS, None):
+            try:
+                reply = await self.get_signature(model=report.model, request_id=request_id)
+            except APIError as error:
+                if error.status_code not in {404, 502}:
+                    raise
+                if delay is None:
+                    return SignatureReport(status="unavailable")
+                await self._once.clock.sleep(delay)
+            else:
+                key = public_key_bytes(report.model_public_key)
+                return signature.verify(reply.model_dump(), public_key=key, request_id=request_id, sent=sent)
+        raise AssertionError  # the loop ends in a return
+
+    # -- the network -----------------------------------------------------------------------------------------------------
+
+    async def _evidence(self, model: str, nonce: bytes | None) -> tuple[bytes, bytes]:
+        """A nonce, and the reply to it. Only a random one is tried again, and then it is another one."""
+        attempt = 0
+        while True:
+            attempt += 1
+            sent = nonce or secrets.token_bytes(32)
+            try:
+                return sent, await self._body("/tee/attestation", {"model": model, "nonce": sent.hex()})
+            except APIError as failure:
+                delay = None if nonce else self._delay(attempt, failure)
+                if delay is None:
+                    raise _judged_refusal(failure) from failure
+                await self._once.clock.sleep(delay)
+
+    def _delay(self, attempt: int, failure: APIError) -> float | None:
+        if attempt >= _ATTEMPTS:
+            return None
+        return self._policy.delay(attempt, failure, idempotent=True, random=random.random())  # noqa: S311  # spreads retries
+
+    async def _body(self, path: str, query: dict[str, str]) -> bytes:
+        """The body of a reply, at most a byte more than is allowed."""
+        request = self._client.request("GET", f"{path}?{urlencode(query)}", timeout=_TIMEOUT, anonymous=True)
+        request.stream = True
+        answer = await self._once.call(request)
+        body = bytearray()
+        try:
+            async for piece in answer.reply.pieces():
+                body += piece
+                if len(body) > attestation.MAX_REPLY_BYTES:
+                    break
+        finally:
+            answer.reply.close()
+        return bytes(body[: attestation.MAX_REPLY_BYTES + 1])
+
+
+def _judged_refusal(failure: APIError) -> Exception:
+    """A refusal as it is, unless it is an answer about the evidence."""
+    status = failure.status_code or 0
+    if 300 <= status < 400:
+        return TeeAttestationError(f"the attestation was redirected ({status}), which is not followed; nothing was sent")
+    body: Any = failure.body
+    if isinstance(body, dict) and cast("dict[str, Any]", body).get("verified") is False:
+        return TeeAttestationError(f"Venice says itself that the enclave did not verify ({status}); nothing was sent")
+    return failure
+
+
+def _raw(options: TeeOptions) -> bytes | None:
+    """The caller's nonce."""
+    return None if options.nonce is None else bytes.fromhex(options.nonce)
+
+
+def _checked(model: str) -> str:
+    if not isinstance(model, str) or not model.strip():
+        raise InvalidRequestError(f"model={model!r} is not a model id; client.models.list() shows all")
+    return model.strip()
+
+
+def _adopted(kind: type[R], body: bytes) -> R:
+    try:
+        found = parse(body)
+    except ValueError as error:
+        raise TeeAttestationError(f"the reply is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise TeeAttestationError("the reply is not a JSON object")
+    return kind._adopt(cast("dict[str, Any]", found))  # noqa: SLF001  # the JSON is ours to give away
+
+
+def _key(model: str, options: TeeOptions) -> tuple[Any, ...]:
+    """What a verified attestation is good for: this process, this model, and the same demands."""
+    kept = (
+        *(options.verification, options.gpu, options.pins, options.tcb_statuses, options.min_tcb_eval, options.trust),
+        *(options.allowed_td_attributes_mask, options.allow_dev_image, options.attestation_ttl),
+        # By identity; the options are kept with the report, so that no other object takes the place of these.
+        *(id(options.verifier), id(options.collateral), id(options.clock)),
+    )
+    return (os.getpid(), model, kept)

@@ -1,0 +1,253 @@
+"""The keys of a gateway of the shape aci/1, recomputed: do its statements about them agree with each other?
+
+The set of keys has a digest; the workload's identity key endorses it; and every key was derived by a key management service,
+which signed the application's key, which signed each of them. What these checks do not give: Venice's quote binds the E2EE
+key and the nonce, not the digest of the keys, so that nothing here makes a receipt's key trustworthy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
+from typing import Any, Final, NamedTuple, cast
+
+from .canonical import Malformed, canonical, parse
+from .report import Check, Status
+
+STOPS: Final = {
+    "aci_keyset": "a key slipped into the set",
+    "aci_workload": "the keys of another workload",
+    "aci_endorsement": "a set of keys that the workload did not choose",
+    "aci_custody": "keys that are not the application's own",
+}
+KMS_ROOT: Final = "0334c76e0c3f52ec64cbf9bbf5c910c272330166fd656c0a86bb330963e46910e1"
+"""The root of the key management service behind the gateways that were seen."""
+POINT_BYTES: Final = 65
+_CHAIN_LENGTH = 2
+
+
+def is_aci(reply: Mapping[str, Any]) -> bool:
+    """Whether a reply has this shape."""
+    version = reply.get("api_version")
+    return isinstance(version, str) and version.startswith("aci/")
+
+
+def keyset_digest(keyset: Mapping[str, Any]) -> str:
+    """The digest of a set of keys.
+
+    Raises:
+        ValueError: it has no canonical form.
+    """
+    return "sha256:" + hashlib.sha256(canonical(keyset)).hexdigest()
+
+
+def check(reply: Mapping[str, Any]) -> list[Check]:
+    """The checks on a reply of `/tee/attestation` with the shape aci/1; none if it has another shape. Never raises.
+
+    What is stated must agree; what is not stated is a warning.
+    """
+    if not is_aci(reply):
+        return []
+    case = _Case(reply)
+    if not case.keyset:
+        return [_check(name, "warn", "the reply has no workload_keyset") for name in STOPS]
+    return [_run(name, case) for name in _RULES]
+
+
+class _Case:
+    """One reply under examination."""
+
+    def __init__(self, reply: Mapping[str, Any]) -> None:
+        self.reply = reply
+        self.attestation = _member(reply, "attestation")
+        self.keyset = _member(self.attestation, "workload_keyset")
+        self.identity = _member(_member(self.keyset, "workload_identity"), "public_key")
+
+    @cached_property
+    def digest(self) -> str:
+        return keyset_digest(self.keyset)
+
+
+class _Doubt(Exception):
+    """Nothing is wrong, and nothing is shown."""
+
+
+class _Absent(_Doubt):
+    """Something that a rule needs is not stated."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the reply has no {what}")
+
+
+def _run(name: str, case: _Case) -> Check:
+    try:
+        return _check(name, "pass", _RULES[name](case))
+    except _Doubt as doubt:
+        return _check(name, "warn", str(doubt))
+    except ValueError as error:
+        return _check(name, "fail", str(error))
+
+
+def _keyset(case: _Case) -> str:
+    if _text(case.reply, "workload_keyset_digest") != case.digest:
+        raise ValueError(f"workload_keyset_digest is not the digest of the keys, {case.digest}")
+    return case.digest
+
+
+def _workload(case: _Case) -> str:
+    if not case.identity:
+        raise _Absent("workload_identity.public_key")
+    expected = keyset_digest({name: _text(case.identity, name) for name in ("algo", "public_key")})
+    if _text(case.reply, "workload_id") != expected:
+        raise ValueError(f"workload_id is not the digest of the identity key, {expected}")
+    return expected
+
+
+def _endorsement(case: _Case) -> str:
+    endorsement = _member(case.attestation, "keyset_endorsement")
+    if not endorsement:
+        raise _Absent("keyset_endorsement")
+    if _text(endorsement, "algo") != "ecdsa-secp256k1" or _text(case.identity, "algo") != "ecdsa-secp256k1":
+        raise ValueError("the endorsement of the keys is not by an ecdsa-secp256k1 key")
+    statement = canonical({"purpose": "aci.keyset.endorsement.v1", "workload_keyset_digest": case.digest})
+    signature = _hex(_text(endorsement, "value"), "the endorsement")
+    if not _endorsed(_text(case.identity, "public_key"), statement, signature):
+        raise ValueError("the identity key did not endorse this set of keys")
+    return "by the identity key"
+
+
+def _custody(case: _Case) -> str:
+    evidence = _member(case.attestation, "evidence")
+    entries = [
+        cast("Mapping[str, Any]", each) for each in _list(_member(evidence, "key_custody"), "keys") if isinstance(each, Mapping)
+    ]
+    if not entries:
+        raise _Absent("key_custody")
+    held = {_normal(_text(entry, "public_key")) for entry in entries}
+    if loose := [name for name, key in _keys(case) if _normal(key) not in held]:
+        raise ValueError(f"the key management service gave no key {loose[0]}")
+    # Keys of other curves are made from the bytes of a secp256k1 key that is not shown, so that their chains prove nothing.
+    links = tuple(link for link in map(_link, entries) if link is not None)
+    if not links:
+        raise _Absent("key of secp256k1 in its key_custody")
+    app_id = _app_id(evidence)
+    root = _issuer(links, app_id)
+    if root != KMS_ROOT:
+        # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
+        raise _Doubt(f"the application's key was issued by {root}, which is not the key management service that is known")
+    return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
+
+
+class _Link(NamedTuple):
+    """What the application's key signed about one key, and what the service signed about the application's key."""
+
+    statement: bytes
+    signature: bytes
+    by_service: bytes
+
+
+def _link(entry: Mapping[str, Any]) -> _Link | None:
+    """The signatures of one key; None if it is not of secp256k1."""
+    from .recovery import compressed
+
+    key = _hex(_text(entry, "public_key"), "a public key")
+    if len(key) != POINT_BYTES:
+        return None
+    chain = _list(entry, "signature_chain")
+    if len(chain) != _CHAIN_LENGTH or not all(isinstance(each, str) for each in chain):
+        raise ValueError("a key's signature_chain does not have two signatures")
+    statement = f"{_text(entry, 'purpose')}:{compressed(key).hex()}".encode()
+    return _Link(statement, *(_hex(each, "a signature of a chain") for each in chain))
+
+
+# A gateway's signatures are the same each time and take milliseconds: what came of them is remembered.
+
+
+@lru_cache(maxsize=32)
+def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
+    """Who issued the application's key, which signed all of these keys."""
+    from .crypto import signed_by
+    from .keccak import keccak256
+    from .recovery import compressed, recover
+
+    app_key = recover(keccak256(links[0].statement), links[0].signature)
+    if app_key is None or not all(signed_by(app_key, keccak256(link.statement), link.signature) for link in links[1:]):
+        raise ValueError("the keys were not all signed by one application's key")
+    if len({link.by_service for link in links}) != 1:
+        raise ValueError("the keys name different signatures of the key management service")
+    root = recover(keccak256(b"dstack-kms-issued:" + app_id + compressed(app_key)), links[0].by_service)
+    if root is None:
+        raise ValueError("the key management service's signature is none")
+    return compressed(root).hex()
+
+
+@lru_cache(maxsize=32)
+def _endorsed(key: str, statement: bytes, signature: bytes) -> bool:
+    from .crypto import public_key_bytes, signed_by
+
+    if len(signature) not in {64, 65}:
+        return False
+    return signed_by(public_key_bytes(key), hashlib.sha256(statement).digest(), signature[:64] + b"\0")
+
+
+def _app_id(evidence: Mapping[str, Any]) -> bytes:
+    """The application, as the measured event log names it (its replay is another check)."""
+    log = evidence.get("event_log")
+    events = parse(log) if isinstance(log, str) else log
+    for event in cast("list[Any]", events) if isinstance(events, list) else []:
+        if isinstance(event, Mapping) and cast("Mapping[str, Any]", event).get("event") == "app-id":
+            return _hex(_text(cast("Mapping[str, Any]", event), "event_payload"), "the app-id")
+    raise _Absent("app-id in its event log")
+
+
+def _keys(case: _Case) -> Iterator[tuple[str, str]]:
+    """Every key of the set that signs or opens something, and what it is called."""
+    yield "identity", _text(case.identity, "public_key")
+    for group in ("receipt_signing_keys", "e2ee_public_keys"):
+        for entry in _list(case.keyset, group):
+            if not isinstance(entry, Mapping):
+                raise Malformed(f"{group} holds what is no key")
+            fields = cast("Mapping[str, Any]", entry)
+            yield str(fields.get("key_id")), _text(fields, "public_key")
+
+
+def _normal(key: str) -> str:
+    """The same spelling for the same key: 128 digits are those of 130 without the 04."""
+    return "04" + key.lower() if len(key) == 128 else key.lower()
+
+
+_RULES = {"aci_keyset": _keyset, "aci_workload": _workload, "aci_endorsement": _endorsement, "aci_custody": _custody}
+
+
+# -- reading what anybody may have written -------------------------------------------------------------------------------
+
+
+def _member(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = value.get(name)
+    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
+
+
+def _list(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value.get(name)
+    return cast("list[Any]", found) if isinstance(found, list) else []
+
+
+def _text(value: Mapping[str, Any], name: str) -> str:
+    found = value.get(name)
+    if found is None:
+        raise _Absent(name)
+    if not isinstance(found, str):
+        raise Malformed(f"{name} is no text")
+    return found
+
+
+def _hex(text: str, what: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ValueError(f"{what} is not hex") from None
+
+
+def _check(name: str, status: Status, detail: str) -> Check:
+    return Check(name, status, detail, STOPS[name])

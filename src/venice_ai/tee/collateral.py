@@ -1,0 +1,278 @@
+"""Intel's collateral: what Intel says about a platform, and whether a quote still counts by it.
+
+Collateral is TCB information and the quoting enclave's identity, both signed by Intel, and two lists of revoked
+certificates. dcap-qvl verifies a quote with it. It leaves open what to think of the result, so our own policy comes on top:
+which statuses to accept, how old the evaluation may be, and when each part is valid.
+
+Stored collateral has the fields of dcap-qvl's `QuoteCollateralV3`. A `pck_certificate_chain` in it belongs to one machine
+and is left out, since quotes bring their own: so collateral serves every machine of its kind (FMSPC and CA).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, Final, cast
+
+from .canonical import Malformed, parse
+from .report import Check, Status, Tcb
+from .types import TCB_STATUSES
+
+STOPS: Final = {
+    "collateral": "forged or outdated word of Intel",
+    "revocation": "a platform whose keys were stolen",
+    "tcb_status": "firmware with known holes",
+    "tcb_eval": "an older word of Intel, from before a hole was known",
+}
+_TEXTS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_identity_issuer_chain", "qe_identity")
+_BINARIES = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
+FIELDS: Final = (*_TEXTS, *_BINARIES)
+"""What collateral is made of: five texts, and four binaries in hex."""
+_STATUS_TROUBLE = re.compile(
+    r"TCB status is invalid: (\w+)|TCB status (\w+)|unknown variant `(\w+)`|ISVSVN|No matching TCB level"
+)
+_LAST_SECOND = 2**40
+_NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if it is built for this platform"
+_NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and none is kept"
+
+
+def installed() -> bool:
+    """Whether the package dcap-qvl is there. It is compiled, and not built for every platform."""
+    return find_spec("dcap_qvl") is not None
+
+
+def check(
+    quote: bytes,
+    collateral: Mapping[str, Any] | None,
+    *,
+    now: float,
+    root_der: bytes | None = None,
+    statuses: Collection[str] = ("UpToDate",),
+    min_eval: int = 0,
+    dcap: bool = True,
+) -> tuple[list[Check], Tcb | None]:
+    """The checks `collateral`, `revocation`, `tcb_status` and `tcb_eval` of a quote, and what Intel says of its platform.
+
+    Without collateral, or without dcap-qvl (`dcap` False, or it cannot be imported), they are skipped. `root_der` is the
+    trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation number. Never raises.
+    """
+    if not dcap or not installed():
+        return _all("skip", _NOT_INSTALLED), None
+    if collateral is None:
+        return _all("skip", _NOT_THERE), None
+    try:
+        claims = _claims(quote, collateral, now, root_der)
+    except _Refused as refused:
+        return _instead(refused.name, refused.detail), refused.tcb
+    tcb = _tcb(claims)
+    checks = [
+        _check("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires)}"),
+        _check("revocation", "pass", "no certificate of the platform is in Intel's lists"),
+        _status(tcb, statuses),
+        _evaluation(tcb, min_eval),
+    ]
+    return checks, tcb
+
+
+class _Refused(Exception):
+    """The check that failed first, and why."""
+
+    def __init__(self, name: str, detail: str, tcb: Tcb | None = None) -> None:
+        super().__init__(detail)
+        self.name, self.detail, self.tcb = name, detail, tcb
+
+
+def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
+    """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
+    from dcap_qvl import (  # type: ignore[import-untyped]  # it says its types, and not that it does
+        QuotePolicy,
+        QuoteVerifier,
+        verify,
+        verify_with_root_ca,
+    )
+
+    seconds = int(now) if 0 <= now < _LAST_SECOND else None
+    if seconds is None:
+        raise _Refused("collateral", f"{now!r} is no time that collateral could be valid at")
+    try:
+        parts = _parts(collateral)
+    except ValueError as error:
+        raise _Refused("collateral", str(error)) from None
+    try:
+        # `claims_only` leaves every judgement on the status but `Revoked` to us.
+        verifier = QuoteVerifier(root_der)
+        policy = QuotePolicy.claims_only(seconds)
+        claims: dict[str, Any] = json.loads(verifier.verify_with_policy(quote, parts, seconds, policy).to_json())
+    except ValueError as error:
+        # The same once more, for `verify` says why.
+        why = (
+            partial(verify_with_root_ca, quote, parts, root_der, seconds)
+            if root_der
+            else partial(verify, quote, parts, seconds)
+        )
+        raise _refusal(_reason(why) or str(error), collateral, now) from None
+    # dcap-qvl does not look at the beginning of revocation lists, and counts the last second of the rest as valid.
+    if not claims["latest_issue_date"] <= seconds < claims["earliest_expiration_date"]:
+        raise _Refused("collateral", f"a part of the collateral is not valid now{_window_words(collateral, now)}")
+    return claims
+
+
+def _parts(collateral: Mapping[str, Any]) -> Any:
+    from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # as above
+
+    parts: dict[str, Any] = {name: collateral.get(name) for name in _TEXTS}
+    if missing := [name for name, text in parts.items() if not isinstance(text, str)]:
+        raise ValueError(f"the collateral has no {missing[0]}, or it is no text")
+    for name in _BINARIES:
+        parts[name] = _binary(name, collateral.get(name))
+    return QuoteCollateralV3(**parts)
+
+
+def _binary(name: str, value: Any) -> bytes:
+    """Bytes as such, in hex or in base64: tools differ."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        try:
+            return bytes.fromhex(value)
+        except ValueError:
+            pass
+        try:
+            return base64.b64decode(value, validate=True)
+        except (ValueError, binascii.Error):
+            pass
+    raise ValueError(f"the collateral has no {name}, or it is neither hex nor base64")
+
+
+def _reason(verify: Callable[[], object]) -> str | None:
+    try:
+        verify()
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
+    """Which check it was that dcap-qvl's words are about."""
+    reason = " ".join(said.removeprefix("Verification failed: ").replace("Caused by:", ":").split())
+    if "CertRevoked" in reason:
+        return _Refused("revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones")
+    if found := _STATUS_TROUBLE.search(reason):
+        status = next(filter(None, found.groups()), None)
+        if status == "Revoked":
+            return _Refused("tcb_status", "Intel has revoked this platform (Revoked); nothing can allow it", Tcb("Revoked"))
+        if status:
+            detail = f"dcap-qvl does not know Intel's status {status} yet, and so it cannot be accepted"
+            return _Refused("tcb_status", detail, Tcb(status))
+        return _Refused("tcb_status", f"the platform is older than anything Intel has a status for: {reason}")
+    return _Refused("collateral", f"{reason}{_window_words(collateral, now)}")
+
+
+def _window_words(collateral: Mapping[str, Any], now: float) -> str:
+    try:
+        begins, ends = window(collateral)
+    except ValueError:
+        return ""
+    return (
+        "" if begins <= now < ends else f" (it is valid from {_stamp(begins)} until {_stamp(ends)}, and now is {_stamp(now)})"
+    )
+
+
+def _tcb(claims: dict[str, Any]) -> Tcb:
+    platform = claims["platform"]
+    return Tcb(
+        status=claims["tcb"]["status"],
+        advisories=tuple(claims["tcb"]["advisory_ids"]),
+        eval_number=claims["tcb"]["eval_data_number"],
+        tcb_date=platform["tcb_level"]["tcbDate"],
+        fmspc=bytes(platform["pck"]["fmspc"]).hex().upper(),
+        collateral_expires=float(claims["earliest_expiration_date"]),
+    )
+
+
+def _status(tcb: Tcb, statuses: Collection[str]) -> Check:
+    advisories = ", ".join(tcb.advisories) or "no advisories"
+    if tcb.status in statuses:
+        return _check("tcb_status", "pass", f"{tcb.status}, {advisories}")
+    remedy = "nothing can allow it"
+    if tcb.status in TCB_STATUSES:
+        wanted = ", ".join(map(repr, sorted({*statuses, tcb.status})))
+        remedy = f"to accept it all the same: TeeOptions(tcb_statuses={{{wanted}}}), or --allow-status {tcb.status}"
+    accepted = " and ".join(sorted(statuses))
+    detail = f"Intel's status of this platform is {tcb.status} ({advisories}), and accepted is {accepted}; {remedy}"
+    return _check("tcb_status", "fail", detail)
+
+
+def _evaluation(tcb: Tcb, minimum: int) -> Check:
+    number = tcb.eval_number
+    if number is not None and number >= minimum:
+        return _check("tcb_eval", "pass", f"evaluation {number}, at least {minimum} is needed")
+    detail = f"evaluation {number} of Intel is older than {minimum}, which was seen before or is asked for (min_tcb_eval)"
+    return _check("tcb_eval", "fail", detail)
+
+
+def _instead(failed: str, detail: str) -> list[Check]:
+    others = "not reached, because of the check that failed"
+    return [_check(name, "fail", detail) if name == failed else _check(name, "skip", others) for name in STOPS]
+
+
+def _all(status: Status, detail: str) -> list[Check]:
+    return [_check(name, status, detail) for name in STOPS]
+
+
+def _check(name: str, status: Status, detail: str) -> Check:
+    return Check(name, status, detail, STOPS[name])
+
+
+# -- when it is valid ----------------------------------------------------------------------------------------------------
+
+
+def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
+    """From when until when all parts say that they are valid, in seconds since 1970. Their signatures are not looked at.
+
+    Raises:
+        ValueError: a part cannot be read.
+    """
+    from cryptography.x509 import InvalidVersion, load_der_x509_crl
+
+    begins: list[float] = []
+    ends: list[float] = []
+    for name in ("tcb_info", "qe_identity"):
+        text = collateral.get(name)
+        times = parse(text) if isinstance(text, str) else None
+        if not isinstance(times, dict):
+            raise Malformed(f"{name} is not an object")
+        begins.append(_seconds(cast("dict[str, Any]", times).get("issueDate")))
+        ends.append(_seconds(cast("dict[str, Any]", times).get("nextUpdate")))
+    for name in ("root_ca_crl", "pck_crl"):
+        try:
+            revoked = load_der_x509_crl(_binary(name, collateral.get(name)))
+        except InvalidVersion as error:
+            raise ValueError(str(error)) from None
+        if revoked.next_update_utc is None:
+            raise ValueError(f"{name} does not say until when it is valid")
+        begins.append(revoked.last_update_utc.timestamp())
+        ends.append(revoked.next_update_utc.timestamp())
+    return max(begins), min(ends)
+
+
+def _seconds(stamp: Any) -> float:
+    if not isinstance(stamp, str):
+        raise Malformed(f"{stamp!r} is not a date")
+    moment = dt.datetime.fromisoformat(stamp)
+    return moment.replace(tzinfo=moment.tzinfo or dt.UTC).timestamp()
+
+
+def _stamp(seconds: float | None) -> str:
+    if seconds is None or not 0 <= seconds < _LAST_SECOND:
+        return f"{seconds!r} seconds"
+    try:
+        return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.0f} seconds since 1970"

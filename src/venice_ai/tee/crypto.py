@@ -1,0 +1,157 @@
+"""Texts sealed to a key of the enclave, and opened with one of ours; addresses and signatures.
+
+An envelope is the hex of: the sender's ephemeral public key (65 bytes), a nonce (12), and AES-256-GCM of the text with its
+tag (16). The key is HKDF-SHA256 of the X coordinate that both sides share. There is no associated data: an envelope says
+nothing about who sent it, or that it was not sent before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from .curve import ORDER, POINT_BYTES, Key, PrivateKey, check_point
+from .keccak import keccak256
+
+NONCE_BYTES = 12
+TAG_BYTES = 16
+HEAD_BYTES = POINT_BYTES + NONCE_BYTES
+MIN_ENVELOPE_DIGITS = 2 * (HEAD_BYTES + TAG_BYTES)
+
+_HEX = re.compile(r"[0-9a-fA-F]*")
+_KEPT_KEYS = 8
+
+
+class EnvelopeError(ValueError):
+    """An envelope that cannot be opened. The message holds nothing of what is in it."""
+
+
+def public_key_bytes(text: str) -> bytes:
+    """The public key written in 130 hex digits that begin with 04, or in the 128 after it: 65 bytes, a point of the curve.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(text, str) or len(text) not in {128, 130} or not _HEX.fullmatch(text):
+        raise ValueError("a public key is 130 hex digits that begin with 04, or the 128 digits after it")
+    point = bytes.fromhex(text if len(text) == 130 else "04" + text)
+    try:
+        return check_point(point)
+    except ValueError:
+        raise ValueError("these hex digits are not an uncompressed point of the curve secp256k1") from None
+
+
+def address(public_key: bytes) -> str:
+    """The address of a public key (65 bytes): 0x and 40 lower-case hex digits."""
+    return "0x" + keccak256(public_key[1:])[12:].hex()
+
+
+def is_envelope(text: str) -> bool:
+    """Whether a text has the shape of an envelope; it may still be one that cannot be opened."""
+    return (
+        len(text) >= MIN_ENVELOPE_DIGITS and len(text) % 2 == 0 and text.startswith("04") and _HEX.fullmatch(text) is not None
+    )
+
+
+class Sealer:
+    """Seals texts to one public key (65 bytes) with one ephemeral key: a new one, unless it is given."""
+
+    def __init__(self, public_key: bytes, *, ephemeral: PrivateKey | None = None) -> None:
+        own = Key() if ephemeral is None else ephemeral
+        self._head = own.public_key
+        self._cipher = _cipher(own.shared_x(public_key))
+
+    def seal(self, text: bytes, *, nonce: bytes | None = None) -> str:
+        """The envelope of a text. A nonce is only given where an answer is known; two texts must never share one."""
+        nonce = os.urandom(NONCE_BYTES) if nonce is None else nonce
+        return (self._head + nonce + self._cipher.encrypt(nonce, text, None)).hex()
+
+
+def seal(public_key: bytes, text: bytes) -> str:
+    """The envelope of a text for the owner of a public key (65 bytes), under an ephemeral key of its own.
+
+    Raises:
+        ValueError: the key is not a point of the curve.
+    """
+    return Sealer(public_key).seal(text)
+
+
+class Opener:
+    """Opens envelopes with one private key, each once.
+
+    Args:
+        private: the key; a new one, unless it is given.
+    """
+
+    def __init__(self, private: PrivateKey | None = None) -> None:
+        self._private = Key() if private is None else private
+        self.public_key: bytes = self._private.public_key
+        """The key to seal to, 65 bytes."""
+        self._ciphers: dict[bytes, AESGCM] = {}  # of the last senders: many reuse their key for a whole answer
+        self._opened: set[bytes] = set()
+
+    def open(self, envelope: str) -> bytes:
+        """The text in an envelope.
+
+        Raises:
+            EnvelopeError: it is none, it was not made for this key, it was changed, or it was opened before.
+        """
+        try:
+            raw = bytes.fromhex(envelope)
+        except ValueError:
+            raise EnvelopeError("not hex") from None
+        # fromhex() skips blanks, which an envelope does not have.
+        if len(raw) * 2 != len(envelope) or len(raw) < HEAD_BYTES + TAG_BYTES:
+            raise EnvelopeError("not an envelope")
+        head = raw[:HEAD_BYTES]
+        if head in self._opened:
+            raise EnvelopeError("repeated")
+        sender = raw[:POINT_BYTES]
+        cipher = self._ciphers.get(sender) or self._derived(sender)
+        try:
+            text = cipher.decrypt(raw[POINT_BYTES:HEAD_BYTES], raw[HEAD_BYTES:], None)
+        except InvalidTag:
+            raise EnvelopeError("it was changed, or made for another key") from None
+        self._opened.add(head)
+        return text
+
+    def _derived(self, sender: bytes) -> AESGCM:
+        try:
+            cipher = _cipher(self._private.shared_x(sender))
+        except ValueError:
+            raise EnvelopeError("its first 65 bytes are not a public key") from None
+        if len(self._ciphers) >= _KEPT_KEYS:
+            del self._ciphers[next(iter(self._ciphers))]
+        self._ciphers[sender] = cipher
+        return cipher
+
+
+def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
+    """Whether the owner of a public key (65 bytes) signed a digest (32 bytes).
+
+    The signature is r, s and, not looked at, v: 65 bytes. Both of the two possible values of s are accepted.
+
+    Raises:
+        ValueError: the key is not a point of the curve.
+    """
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    if len(signature) != 65 or len(digest) != 32 or not (0 < r < ORDER and 0 < s < ORDER):
+        return False
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
+    try:
+        # The digest is Keccak's; Prehashed wants to know no more than its length.
+        key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(SHA256())))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _cipher(shared_x: bytes) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), 32, None, b"ecdsa_encryption").derive(shared_x))

@@ -1,0 +1,324 @@
+"""NVIDIA's evidence, checked offline: each GPU signs the nonce with a key that chains to NVIDIA's root.
+
+One piece of evidence is an SPDM request (GET_MEASUREMENTS, which holds the nonce) and its response, as sent; the key that is
+certified for the GPU's firmware signs both. What this does not give: the comparison of the measurements with NVIDIA's golden
+values, revocation (OCSP alone; the certificates never expire), and any tie to the trust domain that shows the evidence.
+
+Checking a signature over P-384 takes a millisecond or two and the links of a chain above the GPU are the same for all of
+them, so a link that was verified is remembered by its bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from .canonical import Malformed, parse
+from .report import Check, Gpu
+from .types import NVIDIA_ROOT_SHA256, GpuPolicy
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+STOPS: Final = {
+    "gpu_evidence": "a machine whose GPUs prove nothing",
+    "gpu_nonce": "replayed evidence",
+    "gpu_chain": "evidence of something that NVIDIA did not make",
+    "gpu_signature": "edited measurements",
+    "gpu_structure": "evidence that is read in two ways",
+    "gpu_unique": "one GPU that answers for several",
+    "gpu_count": "a machine with other GPUs than it says",
+}
+_CHAIN_LENGTH = 5
+_MOST_GPUS = 64
+_REQUEST = bytes.fromhex("11e001ff")  # SPDM 1.1, GET_MEASUREMENTS, signed, all of them
+_RESPONSE = bytes.fromhex("1160")
+_REQUEST_BYTES, _SIGNATURE_BYTES, _NONCE_BYTES = 37, 96, 32
+_DRIVER, _VBIOS = 3, 6
+
+
+def check(
+    payload: object,
+    nonce: bytes,
+    *,
+    policy: GpuPolicy = "verify-if-present",
+    root_sha256: str = NVIDIA_ROOT_SHA256,
+    expected_count: int | None = None,
+) -> tuple[list[Check], list[Gpu]]:
+    """The checks on the value of `nvidia_payload` (JSON, or its text; None if there is none), and the GPUs if they all passed.
+
+    Evidence that is there is valid or refused, whatever the policy (but `off`, which looks at nothing); evidence that is
+    not there is refused under `require` and `nras`. `expected_count` is the machine's own, unsigned word. Never raises.
+    """
+    if policy == "off":
+        return [], []
+    if payload is None:
+        required = policy in {"require", "nras"}
+        detail = "the reply has no evidence of a GPU" + (f", and gpu={policy!r} asks for it" if required else "")
+        return [_check("gpu_evidence", "fail" if required else "warn", detail)], []
+    try:
+        claimed, items = _items(payload)
+    except ValueError as error:
+        return [_check("gpu_evidence", "fail", str(error))], []
+    found = _Findings(len(items))
+    found.refuse_unless(_same(claimed, nonce), "gpu_nonce", "the payload answers another nonce")
+    gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
+    _look_for_twins(found)
+    checks = [found.check(name) for name in ("gpu_structure", "gpu_nonce", "gpu_chain", "gpu_signature", "gpu_unique")]
+    checks.append(_count(len(items), expected_count))
+    whole = not any(found.problems.values())
+    return checks, [gpu for gpu in gpus if gpu is not None] if whole else []
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What is wrong, by check, and the certificates that were seen."""
+
+    count: int
+    problems: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    leaves: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
+
+    def refuse_unless(self, right: bool, name: str, problem: str) -> None:
+        if not right:
+            self.refuse(name, problem)
+
+    def refuse(self, name: str, problem: str) -> None:
+        self.problems.setdefault(name, []).append(problem)
+
+    def check(self, name: str) -> Check:
+        if problems := self.problems.get(name):
+            return _check(name, "fail", "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if problems[3:] else ""))
+        return _check(name, "pass", f"{self.count} GPU{'s' if self.count > 1 else ''}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """What the payload holds of one GPU."""
+
+    chain: bytes
+    evidence: bytes
+    nonce: object
+
+
+def _items(payload: object) -> tuple[object, list[_Item]]:
+    """The nonce that the payload names, and its evidence by GPU.
+
+    Raises:
+        ValueError: it is not what NVIDIA's tools write, or there is none.
+    """
+    if isinstance(payload, (str, bytes)):
+        payload = parse(payload)
+    if not isinstance(payload, Mapping):
+        raise Malformed(f"nvidia_payload is a {type(payload).__name__}, not an object")
+    fields = cast("Mapping[str, Any]", payload)
+    items = fields.get("evidence_list")
+    if not isinstance(items, list) or not 0 < len(cast("list[Any]", items)) <= _MOST_GPUS:
+        raise ValueError(f"nvidia_payload.evidence_list is not a list of 1 to {_MOST_GPUS} pieces of evidence")
+    return fields.get("nonce"), [_item(each) for each in cast("list[Any]", items)]
+
+
+def _item(item: Any) -> _Item:
+    if not isinstance(item, Mapping):
+        raise Malformed("a piece of GPU evidence is not an object")
+    fields = cast("Mapping[str, Any]", item)
+    return _Item(
+        chain=_decoded(fields.get("certificate"), "certificate"),
+        evidence=_decoded(fields.get("evidence"), "evidence"),
+        nonce=fields.get("nonce"),
+    )
+
+
+def _decoded(value: Any, name: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        raise ValueError(f"the {name} of a GPU is not base64") from None
+
+
+def _same(claimed: object, nonce: bytes) -> bool:
+    return isinstance(claimed, str) and hmac.compare_digest(claimed.lower().encode("utf-8", "replace"), nonce.hex().encode())
+
+
+def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _Findings) -> Gpu | None:
+    """One GPU; what is wrong with it goes to the findings."""
+    who = f"GPU {number}"
+    found.refuse_unless(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
+    chain: list[Certificate] = []
+    try:
+        chain = _chain(item.chain, root_sha256)
+        found.leaves.append((number, _serial(chain[0])))
+    except ValueError as error:
+        found.refuse("gpu_chain", f"{who}: {error}")
+    try:
+        opaque = _opaque(item.evidence)
+    except ValueError as error:
+        found.refuse("gpu_structure", f"{who}: {error}")
+        return None
+    answered = hmac.compare_digest(item.evidence[4 : 4 + _NONCE_BYTES], nonce)
+    found.refuse_unless(answered, "gpu_nonce", f"{who}: it answered another nonce")
+    if not chain:
+        return None
+    found.refuse_unless(_signed(chain[0], item.evidence), "gpu_signature", f"{who}: its key did not sign this")
+    return _gpu(chain, opaque)
+
+
+# -- certificates --------------------------------------------------------------------------------------------------------
+
+
+def _chain(pem: bytes, root_sha256: str) -> list[Certificate]:
+    """The certificates of one GPU, its own first, each issued by the next, the last one the pinned root.
+
+    Raises:
+        ValueError: that is not so.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import InvalidVersion, load_pem_x509_certificates
+
+    try:
+        chain = load_pem_x509_certificates(pem)
+        ders = [certificate.public_bytes(Encoding.DER) for certificate in chain]
+    except (ValueError, InvalidVersion, Warning):  # an odd serial number is a warning, which a caller may have made an error
+        raise ValueError("its certificates cannot be read") from None
+    if len(chain) != _CHAIN_LENGTH:
+        raise ValueError(f"it has {len(chain)} certificates, not {_CHAIN_LENGTH}")
+    if not hmac.compare_digest(hashlib.sha256(ders[-1]).hexdigest(), root_sha256.lower()):
+        raise ValueError("its chain does not end in the root that is trusted")
+    for position in reversed(range(_CHAIN_LENGTH - 1)):  # from the root down: nothing is read of what is not verified
+        if not _issued(ders[position], ders[position + 1]):
+            raise ValueError(f"certificate {position} of its chain was not issued by the next")
+    return chain
+
+
+@lru_cache(maxsize=256)
+def _issued(subject: bytes, issuer: bytes) -> bool:
+    """Whether a certificate (DER) was issued by another one, which is an authority."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.x509 import BasicConstraints, ExtensionNotFound, load_der_x509_certificate
+
+    authority = load_der_x509_certificate(issuer)
+    try:
+        if not authority.extensions.get_extension_for_class(BasicConstraints).value.ca:
+            return False
+        load_der_x509_certificate(subject).verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, ExtensionNotFound, Warning):
+        return False
+    return True
+
+
+def _signed(leaf: Certificate, evidence: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+    from cryptography.hazmat.primitives.hashes import SHA384
+
+    signature = evidence[-_SIGNATURE_BYTES:]
+    r, s = (int.from_bytes(half, "big") for half in (signature[:48], signature[48:]))
+    try:
+        key = leaf.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+            return False
+        key.verify(utils.encode_dss_signature(r, s), evidence[:-_SIGNATURE_BYTES], ec.ECDSA(SHA384()))
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _serial(certificate: Certificate) -> bytes:
+    # 20 octets is the longest that RFC 5280 allows; longer ones are read all the same.
+    number = certificate.serial_number
+    return number.to_bytes((number.bit_length() + 8) // 8, "big", signed=True)
+
+
+def _look_for_twins(found: _Findings) -> None:
+    seen: dict[bytes, int] = {}
+    for number, serial in found.leaves:
+        first = seen.setdefault(serial, number)
+        found.refuse_unless(first == number, "gpu_unique", f"GPU {number} is GPU {first} again")
+
+
+def _count(there: int, expected: int | None) -> Check:
+    if expected is None:
+        return _check("gpu_count", "pass", f"{there}; the machine does not say how many it has")
+    if there != expected:
+        return _check("gpu_count", "warn", f"{there} GPUs gave evidence, and the machine says it has {expected}")
+    return _check("gpu_count", "pass", f"{there}, as the machine says")
+
+
+# -- SPDM ----------------------------------------------------------------------------------------------------------------
+
+
+def _opaque(evidence: bytes) -> dict[int, bytes]:
+    """The fields that the GPU adds to its measurements, by type.
+
+    Raises:
+        ValueError: the lengths do not add up to the whole.
+    """
+    request, response = evidence[:_REQUEST_BYTES], evidence[_REQUEST_BYTES:]
+    if request[:4] != _REQUEST or response[:2] != _RESPONSE or len(response) < 8:
+        raise ValueError("it is not a request for measurements and its answer")
+    record_end = 8 + int.from_bytes(response[5:8], "little")
+    opaque_start = record_end + _NONCE_BYTES + 2
+    opaque_end = opaque_start + int.from_bytes(response[opaque_start - 2 : opaque_start], "little")
+    if opaque_end + _SIGNATURE_BYTES != len(response):
+        raise ValueError("the lengths in it do not add up")
+    if _blocks(response[8:record_end]) != response[4]:
+        raise ValueError("it holds another number of measurements than it says")
+    return _fields(response[opaque_start:opaque_end])
+
+
+def _blocks(record: bytes) -> int:
+    """How many measurements a record holds."""
+    count = at = 0
+    while at < len(record):
+        at += 4 + int.from_bytes(record[at + 2 : at + 4], "little")
+        count += 1
+    if at != len(record):
+        raise ValueError("its last measurement is cut off")
+    return count
+
+
+def _fields(opaque: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(opaque):
+        kind, size = (int.from_bytes(opaque[at + shift : at + shift + 2], "little") for shift in (0, 2))
+        if kind in found:
+            raise ValueError(f"it has the field {kind} twice")
+        found[kind] = opaque[at + 4 : at + 4 + size]
+        at += 4 + size
+    if at != len(opaque):
+        raise ValueError("its last field is cut off")
+    return found
+
+
+def _gpu(chain: list[Certificate], opaque: dict[int, bytes]) -> Gpu:
+    from cryptography.x509.oid import NameOID
+
+    try:
+        names = chain[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError:
+        names = []
+    return Gpu(
+        model=str(names[0].value).removesuffix(" GSP FMC LF") if names else None,
+        driver=_text(opaque.get(_DRIVER)),
+        vbios=_vbios(opaque.get(_VBIOS, b"")),
+        serial=_serial(chain[1]).hex().upper().lstrip("0"),
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.rstrip(b"\0").decode("ascii", "replace") if value else None
+
+
+def _vbios(value: bytes) -> str | None:
+    """`00d0009603000000` is the version 96.00.D0.00.03."""
+    return ".".join(f"{part:02X}" for part in (*reversed(value[:4]), value[4])) if len(value) == 8 else None
+
+
+def _check(name: str, status: Any, detail: str) -> Check:
+    return Check(name, status, detail, STOPS[name])

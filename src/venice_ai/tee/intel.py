@@ -1,0 +1,141 @@
+"""Whether a quote was signed by Intel's hardware: from Intel's root certificate to the trust domain's measurements.
+
+    root -> platform CA -> the platform's certificate (PCK) -> the quoting enclave's report -> attestation key -> the quote
+
+All of it is in the quote itself, and the root is pinned, so nothing has to be fetched. What this cannot show is whether Intel
+has revoked the platform since, and how old its firmware is: that takes collateral.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from .quote import Quote
+from .types import INTEL_ROOT_SHA256
+
+_QE_SIGNER: Final = bytes.fromhex("dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5")
+_QE_PRODUCT: Final = 2
+_CHAIN_LENGTH: Final = 3
+_SGX_EXTENSION: Final = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
+_FMSPC_HEAD: Final = bytes.fromhex("060a2a864886f84d010d0104" + "0406")  # the object identifier, and an octet string of six
+
+
+@lru_cache(maxsize=64)
+def certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates of a chain, the platform's first.
+
+    Raises:
+        ValueError: not three certificates.
+    """
+    try:
+        found = tuple(x509.load_pem_x509_certificates(pem.rstrip(b"\0")))
+    except ValueError:
+        raise ValueError("the certificates of the quote cannot be read") from None
+    if len(found) != _CHAIN_LENGTH:
+        raise ValueError(f"the quote has {len(found)} certificates, not {_CHAIN_LENGTH}")
+    return found
+
+
+def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes | None) -> None:
+    """That a chain ends in the trusted root, and every certificate is valid now and issued by the next.
+
+    Raises:
+        ValueError: it is not so.
+    """
+    wanted = INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest()
+    if hashlib.sha256(chain[-1].public_bytes(Encoding.DER)).hexdigest() != wanted:
+        raise ValueError("the certificates of the quote do not end in the trusted root of Intel")
+    try:
+        at = datetime.fromtimestamp(now, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"{now!r} is no time at which a certificate could be valid") from None
+    for certificate in chain:
+        if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+            raise ValueError(f"the certificate {certificate.subject.rfc4514_string()} is not valid at {at:%Y-%m-%d %H:%M} UTC")
+    _check_issuers(chain)
+
+
+def _check_issuers(chain: Sequence[x509.Certificate]) -> None:
+    for depth, certificate in enumerate(chain):
+        issuer = chain[min(depth + 1, len(chain) - 1)]
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, ValueError, TypeError):
+            raise ValueError("a certificate of the quote was not issued by the next one") from None
+        try:
+            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        except (x509.ExtensionNotFound, ValueError):
+            raise ValueError("a certificate of the quote does not say whether it is a CA") from None
+        if constraints.ca is not (depth > 0) or (constraints.path_length is not None and constraints.path_length < depth - 1):
+            raise ValueError("a certificate of the quote is a CA and must not be, or must be one and is not")
+
+
+def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) -> None:
+    """That the platform signed the quoting enclave's report, the enclave is Intel's, and the attestation key is its key.
+
+    Under another root than Intel's (`intel` False), the enclave cannot be Intel's; then its signer is not looked at.
+
+    Raises:
+        ValueError: it is not so.
+    """
+    key = pck.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ValueError("the platform's key is of another kind than Intel's")  # noqa: TRY004  # evidence, not an argument
+    _check_signature(key, quote.qe_signature, quote.qe_report, "the platform did not sign the quoting enclave's report")
+    report = quote.qe_report
+    if report[320:352] != hashlib.sha256(quote.attestation_key + quote.qe_auth).digest() or any(report[352:384]):
+        raise ValueError("the quoting enclave's report is about another attestation key")
+    if (intel and report[128:160] != _QE_SIGNER) or int.from_bytes(report[256:258], "little") != _QE_PRODUCT:
+        raise ValueError("the quoting enclave is not Intel's")
+    if report[48] & 2:
+        raise ValueError("the quoting enclave runs in debug mode")
+
+
+def check_signature(quote: Quote) -> None:
+    """That the attestation key signed the quote's header and body.
+
+    Raises:
+        ValueError: it did not.
+    """
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + quote.attestation_key)
+    except ValueError:
+        raise ValueError("the attestation key is no point of its curve") from None
+    _check_signature(key, quote.signature, quote.signed, "the attestation key did not sign this quote")
+
+
+def _check_signature(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes, otherwise: str) -> None:
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    try:
+        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA256()))
+    except (InvalidSignature, ValueError):
+        raise ValueError(otherwise) from None
+
+
+def platform(chain: Sequence[x509.Certificate]) -> tuple[str, str]:
+    """The FMSPC (12 hex digits) and the CA (platform or processor) that collateral is asked for with.
+
+    Raises:
+        ValueError: the platform's certificate does not say them.
+    """
+    try:
+        extension = chain[0].extensions.get_extension_for_oid(_SGX_EXTENSION).value
+    except (x509.ExtensionNotFound, ValueError):
+        raise ValueError("the platform's certificate has no SGX extension") from None
+    der = extension.value if isinstance(extension, x509.UnrecognizedExtension) else b""
+    at = der.find(_FMSPC_HEAD) + len(_FMSPC_HEAD)
+    if at < len(_FMSPC_HEAD) or len(der) < at + 6:
+        raise ValueError("the platform's certificate has no FMSPC")
+    issuer = chain[0].issuer.rfc4514_string().lower()
+    return der[at : at + 6].hex().upper(), "processor" if "processor" in issuer else "platform"

@@ -1,0 +1,119 @@
+"""What the checks of an attestation add up to: which level was reached, and when to refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from .report import AttestationReport, Check, Status
+from .types import Level, TeeOptions
+
+SERVER: Final = {
+    "transport": "a look-alike server, two readings of one reply, memory exhaustion",
+    "server_verified": "evidence that Venice itself rejected",
+    "nonce_echo": "the replay of an old attestation",
+    "nonce_unique": "the reuse of a nonce of our own",
+    "model": "another model's enclave",
+    "hardware": "another platform or a weaker algorithm",
+    "model_key": "a key that is none, or two keys that differ",
+    "key_address": "a swapped encryption key",
+    "server_claims": "a story of the server that its evidence contradicts",
+}
+QUOTE: Final = {
+    "quote_parse": "a malformed or downgraded quote",
+    "intel_chain": "hardware that is not Intel's",
+    "qe_report": "a key that Intel's quoting enclave does not own",
+    "quote_signature": "any edit of what was measured",
+    "td_attributes": "a debuggable or migratable trust domain",
+    "report_data_address": "a real quote of another trust domain, with the attacker's key",
+    "report_data_padding": "another meaning of the report's data",
+    "report_data_nonce": "a replayed quote with a forged echo",
+    "rtmr_replay": "a forged event log",
+    "event_payload": "an event whose payload was edited and its digest kept",
+    "mr_config_id": "an application swapped below the event log",
+    "compose_hash": "other containers than those shown",
+    "info_match": "a display that misleads",
+}
+FURTHER: Final = {
+    "dev_image": "an operating system that lets its operator in",
+    "compose_manager": "containers that were changed in secret after the start",
+    "pins": "genuine hardware that runs the wrong software",
+    "custom": "what the caller's own verifier refuses",
+}
+STOPS: Final = {**SERVER, **QUOTE, **FURTHER}
+HARDWARE: Final = ("collateral", "revocation", "tcb_status", "tcb_eval")
+
+_WITHOUT_QUOTE: Final = "the reply has no quote"
+
+
+class Doubt(Exception):  # it is no error
+    """Nothing is wrong, and something is not shown: a warning."""
+
+
+class Examination:
+    """Runs checks in their order, each unless one that it needs did not pass, and keeps what they found."""
+
+    def __init__(self) -> None:
+        self.checks: list[Check] = []
+
+    def run(self, name: str, rule: Callable[[], str], *needs: str) -> bool:
+        """Runs one check. `rule` gives what it found, and raises ValueError if that is wrong, or `Doubt`."""
+        if not all(map(self.passed, needs)):
+            self.add(name, "skip", "not reached, because of the check that failed")
+            return False
+        try:
+            self.add(name, "pass", rule())
+        except Doubt as doubt:
+            self.add(name, "warn", str(doubt))
+        except ValueError as error:
+            self.add(name, "fail", str(error))
+        except Exception as error:  # noqa: BLE001  # whatever evidence does to a check, it has not passed it
+            self.add(name, "fail", f"it could not be examined ({type(error).__name__})")
+        return self.passed(name)
+
+    def add(self, name: str, status: Status, detail: str) -> None:
+        """Notes the outcome of a check."""
+        self.checks.append(Check(name, status, detail, STOPS[name]))
+
+    def passed(self, name: str) -> bool:
+        """Whether a check has run and did not fail."""
+        return any(check.id == name and check.status in {"pass", "warn"} for check in self.checks)
+
+    def skip_quote(self) -> None:
+        """Notes that there was no quote to check."""
+        for name in QUOTE:
+            self.add(name, "skip", _WITHOUT_QUOTE)
+
+
+def level_of(checks: Sequence[Check]) -> Level | None:
+    """The level that checks reach: None if one failed, or if the baseline was not even asked."""
+    if not checks or any(check.status == "fail" for check in checks):
+        return None
+    good = {check.id for check in checks if check.status in {"pass", "warn"}}
+    if not good.issuperset(SERVER):
+        return None
+    if not good.issuperset(QUOTE):
+        return "server"
+    if not good.issuperset(HARDWARE):
+        return "quote"
+    return "pinned" if "pins" in good else "hardware"
+
+
+def raise_for(report: AttestationReport, options: TeeOptions) -> None:
+    """Raises unless a report is what the options demand.
+
+    Raises:
+        TeeAttestationError: a check failed, or the level is too low.
+    """
+    report.raise_for_level("server" if options.verification == "auto" else options.verification)
+
+
+def with_custom(report: AttestationReport, answer: object) -> AttestationReport:
+    """The report with what the caller's own verifier said: True, and nothing else, accepts."""
+    if answer is True:
+        accepted = Check("custom", "pass", "the verifier given in TeeOptions accepts it", STOPS["custom"])
+        return replace(report, checks=(*report.checks, accepted))
+    said = f"raised {type(answer).__name__}" if isinstance(answer, Exception) else f"gave {type(answer).__name__}, not True"
+    refused = Check("custom", "fail", f"the verifier given in TeeOptions {said}", STOPS["custom"])
+    return replace(report, checks=(*report.checks, refused), ok=False, level=None, model_public_key=None)

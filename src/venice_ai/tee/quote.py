@@ -1,0 +1,125 @@
+"""A TDX quote, version 4: its bytes as named fields.
+
+Every length must add up: a quote with anything before, between or after its parts is refused, and what follows the signature
+data must be zero bytes, with which real quotes are padded. Offsets are those of Intel's "TDX DCAP Quoting Library API",
+appendix "Quote format".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Final
+
+SIGNED_BYTES: Final = 632
+"""Header and body, which the quote's signature covers."""
+_SIGNATURE_DATA: Final = 636
+_QE_REPORT: Final = 770
+_QE_AUTH: Final = 1218
+_FIXED_PART: Final = 134  # of the signature data: signature, key, and the head of the certification data
+_PLACEHOLDER_BYTES: Final = 48
+_MAX_PADDING: Final = 4096
+_HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The fields of a quote. Nothing here is verified yet."""
+
+    signed: bytes
+    mrseam: bytes
+    mrsignerseam: bytes
+    seam_attributes: bytes
+    attributes: bytes
+    xfam: bytes
+    mrtd: bytes
+    mr_config_id: bytes
+    mr_owner: bytes
+    mr_owner_config: bytes
+    rtmrs: tuple[bytes, bytes, bytes, bytes]
+    report_data: bytes
+    signature: bytes
+    attestation_key: bytes
+    qe_report: bytes
+    qe_signature: bytes
+    qe_auth: bytes
+    chain: bytes
+    """The certificates of the platform, PEM."""
+
+
+def decode(text: object) -> bytes | None:
+    """The bytes of a quote written in hex or base64; None for what is no quote at all: absent, a word, a handful of bytes.
+
+    Raises:
+        ValueError: a text of a quote's size that is neither.
+    """
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise ValueError(f"intel_quote is no text, but {type(text).__name__}")  # noqa: TRY004  # evidence, not an argument
+    found = _HEX.fullmatch(text)
+    try:
+        raw = bytes.fromhex(found[1]) if found else base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        if len(text) < 2 * _PLACEHOLDER_BYTES:
+            return None
+        raise ValueError("intel_quote is neither hex nor base64") from None
+    return raw if len(raw) >= _PLACEHOLDER_BYTES else None
+
+
+def parse(raw: bytes) -> Quote:
+    """The fields of a quote.
+
+    Raises:
+        ValueError: it is no TDX quote of version 4, or its lengths do not add up.
+    """
+    if len(raw) < _QE_AUTH + 2:
+        raise ValueError(f"a quote of {len(raw)} bytes is too short")
+    _expect("the quote's version", _number(raw, 0, 2), 4)
+    _expect("the type of its attestation key", _number(raw, 2, 2), 2)
+    _expect("the type of its TEE", _number(raw, 4, 4), 0x81)
+    end = _SIGNATURE_DATA + _number(raw, 632, 4)
+    if end > len(raw) or len(raw) - end > _MAX_PADDING or any(raw[end:]):
+        raise ValueError("the length of its signature data is not what follows")
+    _expect("the type of its certification data", _number(raw, 764, 2), 6)
+    _expect("the size of its certification data", _number(raw, 766, 4), end - _SIGNATURE_DATA - _FIXED_PART)
+    chain_at = _QE_AUTH + 2 + _number(raw, _QE_AUTH, 2)
+    if chain_at + 6 > end:
+        raise ValueError("its authentication data is longer than the quote")
+    _expect("the type of its inner certification data", _number(raw, chain_at, 2), 5)
+    _expect("the size of its certificates", _number(raw, chain_at + 2, 4), end - chain_at - 6)
+    return _fields(raw, chain_at, end)
+
+
+def _fields(raw: bytes, chain_at: int, end: int) -> Quote:
+    return Quote(
+        signed=raw[:SIGNED_BYTES],
+        mrseam=raw[64:112],
+        mrsignerseam=raw[112:160],
+        seam_attributes=raw[160:168],
+        attributes=raw[168:176],
+        xfam=raw[176:184],
+        mrtd=raw[184:232],
+        mr_config_id=raw[232:280],
+        mr_owner=raw[280:328],
+        mr_owner_config=raw[328:376],
+        rtmrs=(raw[376:424], raw[424:472], raw[472:520], raw[520:568]),
+        report_data=raw[568:632],
+        signature=raw[636:700],
+        attestation_key=raw[700:764],
+        qe_report=raw[_QE_REPORT : _QE_REPORT + 384],
+        qe_signature=raw[1154:1218],
+        qe_auth=raw[_QE_AUTH + 2 : chain_at],
+        chain=raw[chain_at + 6 : end],
+    )
+
+
+def _number(raw: bytes, offset: int, size: int) -> int:
+    return int.from_bytes(raw[offset : offset + size], "little")
+
+
+def _expect(what: str, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise ValueError(f"{what} is {found}, not {wanted}")

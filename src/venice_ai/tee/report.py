@@ -1,0 +1,206 @@
+"""What an attestation came to: every check with its outcome, and what the verified evidence says.
+
+A report is a value: immutable, comparable, picklable. It holds public keys, measurements and outcomes, no secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+from ..exceptions import InvalidRequestError, TeeAttestationError
+from .types import LEVELS, Level
+
+Status: TypeAlias = Literal["pass", "fail", "skip", "warn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: whether it passed, what was found, and the attack it stops."""
+
+    id: str
+    status: Status
+    detail: str = ""
+    stops: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tcb:
+    """What Intel's collateral says about the platform."""
+
+    status: str
+    """`UpToDate`, or what is missing."""
+    advisories: tuple[str, ...] = ()
+    eval_number: int | None = None
+    tcb_date: str | None = None
+    fmspc: str | None = None
+    collateral_expires: float | None = None
+    """When the collateral can no longer be used, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Td:
+    """The measurements of the trust domain, in hex, as its quote gives them."""
+
+    mrtd: str
+    mrseam: str
+    mr_config_id: str
+    rtmr0: str
+    rtmr1: str
+    rtmr2: str
+    rtmr3: str
+    attributes: str
+    xfam: str
+    report_data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What runs in the trust domain, from its measured event log; `image_name` alone is an unsigned claim."""
+
+    compose_hash: str | None = None
+    app_id: str | None = None
+    instance_id: str | None = None
+    os_image_hash: str | None = None
+    image_name: str | None = None
+    key_provider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU that answered the nonce. Nothing ties it to this trust domain."""
+
+    model: str | None = None
+    driver: str | None = None
+    vbios: str | None = None
+    serial: str | None = None
+    status: str = "verified"
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureReport:
+    """What the signature of an answer came to. Even a valid one does not cover the bytes that this client sent or received."""
+
+    status: Literal["valid", "invalid", "unavailable"]
+    valid: bool = False
+    signer: str | None = None
+    """The address of the key that signed."""
+    bound: bool = False
+    """Whether the signer is the attested key and the signature is about this answer's id."""
+    text: str | None = None
+    receipt: str | None = None
+    request_hash_match: bool | None = None
+    """None: cannot be determined."""
+    response_hash_match: bool | None = None
+    checks: tuple[Check, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON has it."""
+        return cast("dict[str, Any]", _plain(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationReport:
+    """What an attestation came to.
+
+    `ok` says that no check failed; `level` how much was verified, None if a check failed. Both are needed:
+    `raise_for_level("hardware")` asks for both.
+    """
+
+    model: str
+    provider: str | None = None
+    """Who runs the enclave, as Venice says (unsigned)."""
+    variant: Literal["dstack", "near", "aci"] | None = None
+    """The shape of the reply."""
+    nonce: str
+    fetched_at: float
+    expires_at: float
+    """Until when a cache may use the key, in seconds since 1970."""
+    level: Level | None = None
+    ok: bool = False
+    signing_address: str | None = None
+    model_public_key: str | None = None
+    """The verified key to seal messages to, 130 hex digits; None unless every check passed."""
+    tcb: Tcb | None = None
+    td: Td | None = None
+    """The measurements; None unless the quote was verified."""
+    workload: Workload | None = None
+    gpus: tuple[Gpu, ...] = ()
+    checks: tuple[Check, ...] = ()
+    warnings: tuple[str, ...] = ()
+    trust_root: Literal["intel", "custom"] = "intel"
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.status == "fail")
+
+    @property
+    def skipped(self) -> tuple[Check, ...]:
+        """The checks that could not run."""
+        return tuple(check for check in self.checks if check.status == "skip")
+
+    def check(self, name: str) -> Check | None:
+        """The check with this id; None if it is not in the report."""
+        return next((check for check in self.checks if check.id == name), None)
+
+    def reaches(self, level: Level) -> bool:
+        """Whether no check failed and this level, or a higher one, was verified."""
+        return self.ok and self.level is not None and LEVELS.index(self.level) >= LEVELS.index(level)
+
+    def raise_for_level(self, level: Level) -> None:
+        """Raise unless this level was reached.
+
+        Raises:
+            TeeAttestationError: a check failed, or the report's level is lower.
+            InvalidRequestError: there is no such level.
+        """
+        if level not in LEVELS:
+            raise InvalidRequestError(f"level={level!r} must be one of {', '.join(map(repr, LEVELS))}")
+        if not self.ok:
+            raise TeeAttestationError(self._failed(), report=self)
+        if not self.reaches(level):
+            raise TeeAttestationError(self._below(level), report=self)
+
+    def _failed(self) -> str:
+        found = "; ".join(f"{check.id}: {check.detail}" for check in self.failures[:4])
+        more = f"; and {len(self.failures) - 4} more" if len(self.failures) > 4 else ""
+        return f"the attestation of {self.model!r} failed: {found or 'no check has run'}{more}. Nothing was sent."
+
+    def _below(self, level: Level) -> str:
+        missing = "; ".join(f"{check.id}: {check.detail}" for check in self.skipped[:4])
+        reached = f"the attestation of {self.model!r} reaches the level {self.level!r}, and {level!r} was asked for"
+        return f"{reached}{f' ({missing})' if missing else ''}. Nothing was sent."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON has it."""
+        return cast("dict[str, Any]", _plain(self))
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The report as JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
+
+    def summary(self) -> str:
+        """The report for people: a line per check, then what was found."""
+        lines = [f"{check.status.upper():4}  {check.id:20}  {_line(check)}".rstrip() for check in self.checks]
+        if self.tcb is not None:
+            advisories = ", ".join(self.tcb.advisories) or "no advisories"
+            lines.append(f"TCB: {self.tcb.status}, {advisories}, evaluation {self.tcb.eval_number}, FMSPC {self.tcb.fmspc}")
+        if self.workload is not None:
+            lines.append(f"workload: compose {self.workload.compose_hash}, image {self.workload.os_image_hash}")
+        lines += [f"GPU: {gpu.model or 'unknown'}, driver {gpu.driver}, VBIOS {gpu.vbios}, {gpu.status}" for gpu in self.gpus]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        root = "" if self.trust_root == "intel" else " under a CUSTOM root of trust"
+        lines.append(f"verdict: {f'{self.model} verified at level {self.level}{root}' if self.ok else f'{self.model} REFUSED'}")
+        return "\n".join(lines)
+
+
+def _line(check: Check) -> str:
+    return f"{check.detail} (stops: {check.stops})" if check.detail and check.stops else check.detail or f"stops: {check.stops}"
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return [_plain(each) for each in cast("tuple[Any, ...]", value)] if isinstance(value, tuple) else value

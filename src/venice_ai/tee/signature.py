@@ -1,0 +1,259 @@
+"""Signatures of answers: what the enclave's key signed about a request and its answer, and what that is worth.
+
+The signed text names two hashes, of the request as the enclave got it and of the answer as the enclave sent it. Venice writes
+both anew on the way, so that neither hash is of bytes that this client sees. A valid signature therefore says: the attested key
+signed some request and some answer that Venice gives this id. It does not say that the answer is the one that came here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from .aci import is_aci, keyset_digest
+from .canonical import Malformed, canonical
+from .report import Check, SignatureReport, Status
+
+STOPS: Final = {
+    "signature": "an edited text",
+    "signature_signer": "a signature by somebody else",
+    "signature_request": "the signature of another answer",
+    "signature_receipt": "a receipt for another text",
+    "signature_receipt_key": "a receipt that nobody signed",
+    "signature_hashes": "an answer that is not the signed one",
+}
+UNAVAILABLE: Final = SignatureReport(status="unavailable")
+"""What it came to when there is no signature."""
+_TEXT = re.compile(r"(?:(?P<model>.*):)?(?P<request>[0-9a-f]{64}):(?P<response>[0-9a-f]{64})", re.DOTALL)
+_SIGNATURE_BYTES = 65
+_LONGEST_TEXT = 4096
+
+
+class Hashes(NamedTuple):
+    """What a signed text says: the model's name, if it has one, and SHA-256 of a request and of an answer."""
+
+    model: str | None
+    request: str
+    response: str
+
+
+def hashes(text: str) -> Hashes | None:
+    """The parts of a signed text; None if it has another shape. A model's name may hold colons itself."""
+    found = _TEXT.fullmatch(text)
+    return Hashes(found["model"], found["request"], found["response"]) if found else None
+
+
+def digest(text: str) -> bytes:
+    """What is signed for a text: Keccak-256 of it behind the prefix of EIP-191."""
+    from .keccak import keccak256
+
+    raw = text.encode()
+    return keccak256(b"\x19Ethereum Signed Message:\n" + str(len(raw)).encode() + raw)
+
+
+def verify(
+    reply: Mapping[str, Any],
+    *,
+    public_key: bytes,
+    request_id: str,
+    keyset: Mapping[str, Any] | None = None,
+    sent: bytes | None = None,
+    received: bytes | None = None,
+) -> SignatureReport:
+    """What a reply of `/tee/signature` comes to. Never raises.
+
+    Args:
+        reply: the reply.
+        public_key: the attested key (65 bytes).
+        request_id: the id of the answer.
+        keyset: `workload_keyset` of an aci/1 attestation, to check a receipt's own signature with. Venice's attestation does
+            not bind it, so that this shows consistency and no more.
+        sent: the body of the request, as it was sent.
+        received: the body of the answer, as it came.
+    """
+    checks = [
+        _run("signature", lambda: _signature(reply, public_key)),
+        _run("signature_signer", lambda: _signer(reply, public_key)),
+        _run("signature_request", lambda: _request(reply, request_id)),
+    ]
+    receipt = _receipt_of(reply)
+    if receipt is not None:
+        checks.append(_run("signature_receipt", lambda: _receipt(reply, receipt)))
+        checks.append(_run("signature_receipt_key", lambda: _receipt_key(receipt, keyset)))
+    text = reply.get("text")
+    parts = hashes(text) if isinstance(text, str) else None
+    matches = _match(parts and parts.request, sent), _match(parts and parts.response, received)
+    if parts is not None:
+        checks.append(_hashes_check(*matches))
+    valid = not any(check.status == "fail" for check in checks)
+    # An id that is nowhere stated leaves it open which answer was signed.
+    named = next(check for check in checks if check.id == "signature_request").status == "pass"
+    return SignatureReport(
+        status="valid" if valid else "invalid",
+        valid=valid,
+        signer=_address(public_key) if valid else None,
+        bound=valid and named,
+        text=text if isinstance(text, str) else None,
+        receipt=_receipt_id(receipt),
+        request_hash_match=matches[0] if valid else None,
+        response_hash_match=matches[1] if valid else None,
+        checks=tuple(checks),
+    )
+
+
+class _Doubt(Exception):
+    """Nothing is wrong, and nothing is shown."""
+
+
+def _run(name: str, rule: Callable[[], str]) -> Check:
+    try:
+        return _check(name, "pass", rule())
+    except _Doubt as doubt:
+        return _check(name, "warn", str(doubt))
+    except ValueError as error:
+        return _check(name, "fail", str(error))
+
+
+def _check(name: str, status: Status, detail: str) -> Check:
+    return Check(name, status, detail, STOPS[name])
+
+
+def _signature(reply: Mapping[str, Any], public_key: bytes) -> str:
+    from .crypto import signed_by
+
+    text = reply.get("text")
+    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_TEXT or hashes(text) is None:
+        raise ValueError("the signed text is not two hashes, with or without a model's name before them")
+    if not signed_by(public_key, digest(text), _raw(reply.get("signature"))):
+        raise ValueError("the attested key did not sign this text")
+    return "the attested key signed the text"
+
+
+def _raw(value: Any) -> bytes:
+    """r, s and v: 65 bytes in hex, alone or as the `value` of an object."""
+    if isinstance(value, Mapping):
+        value = cast("Mapping[str, Any]", value).get("value")
+    try:
+        raw = bytes.fromhex(value.removeprefix("0x")) if isinstance(value, str) else b""
+    except ValueError:
+        raw = b""
+    if len(raw) != _SIGNATURE_BYTES or raw[-1] not in {0, 1, 27, 28}:
+        raise ValueError("the signature is not 65 bytes in hex that end in 27 or 28")
+    return raw
+
+
+def _signer(reply: Mapping[str, Any], public_key: bytes) -> str:
+    claimed, attested = reply.get("signing_address"), _address(public_key)
+    if not isinstance(claimed, str) or claimed.lower() != attested:
+        raise ValueError(f"signing_address is {claimed!r}, and the attested key's is {attested}")
+    if reply.get("signing_algo", "ecdsa") != "ecdsa":
+        raise ValueError(f"signing_algo is {reply.get('signing_algo')!r}, not 'ecdsa'")
+    return attested
+
+
+def _request(reply: Mapping[str, Any], request_id: str) -> str:
+    receipt = _receipt_of(reply) or {}
+    named = [each for each in (reply.get("requested_request_id"), receipt.get("chat_id")) if each is not None]
+    if wrong := [each for each in named if each != request_id]:
+        raise ValueError(f"it is about the answer {wrong[0]!r}, not {request_id!r}")
+    if not named:
+        raise _Doubt("the reply does not say which answer it is about")
+    return f"{request_id} (Venice says so; the id is not in the signed text)"
+
+
+# -- receipts of aci/1 ---------------------------------------------------------------------------------------------------
+
+
+def _receipt_of(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The receipt of a reply; an empty one if there must be one and is not."""
+    receipt = reply.get("receipt")
+    if isinstance(receipt, Mapping):
+        return cast("Mapping[str, Any]", receipt)
+    return {} if receipt is not None or is_aci(reply) else None
+
+
+def _receipt_id(receipt: Mapping[str, Any] | None) -> str | None:
+    found = (receipt or {}).get("receipt_id")
+    return found if isinstance(found, str) else None
+
+
+def _receipt(reply: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
+    """The hashes that were signed are those that the receipt's log holds."""
+    parts = hashes(reply["text"]) if isinstance(reply.get("text"), str) else None
+    log = receipt.get("event_log")
+    if parts is None or not isinstance(log, list):
+        raise ValueError("the receipt has no event_log, or there are no hashes to compare with it")
+    logged = {_body_hash(event) for event in cast("list[Any]", log)}
+    if not {parts.request, parts.response} <= logged:
+        raise ValueError("the signed hashes are not in the receipt's log")
+    return "the signed hashes are in the receipt's log"
+
+
+def _body_hash(event: Any) -> str | None:
+    found = cast("Mapping[str, Any]", event).get("body_hash") if isinstance(event, Mapping) else None
+    return found.lower().removeprefix("sha256:") if isinstance(found, str) else None
+
+
+def _receipt_key(receipt: Mapping[str, Any], keyset: Mapping[str, Any] | None) -> str:
+    """A key of the set signed the receipt. The set itself is Venice's word."""
+    if keyset is None:
+        raise _Doubt("the receipt's own signature was not looked at: no workload_keyset is at hand")
+    signature = receipt.get("signature")
+    if not isinstance(signature, Mapping):
+        raise Malformed("the receipt has no signature")
+    fields = cast("Mapping[str, Any]", signature)
+    if receipt.get("workload_keyset_digest") not in {None, keyset_digest(keyset)}:
+        raise ValueError("the receipt names another set of keys")
+    unsigned = {name: value for name, value in fields.items() if name != "value"}
+    message = canonical({**receipt, "signature": unsigned})
+    if not _ed25519(_receipt_public_key(fields, keyset), fields.get("value"), message):
+        raise ValueError("its key did not sign the receipt")
+    raise _Doubt("a key of the set signed the receipt; the set is Venice's word, for its quote does not bind it")
+
+
+def _receipt_public_key(signature: Mapping[str, Any], keyset: Mapping[str, Any]) -> Any:
+    if signature.get("algo") != "ed25519":
+        raise _Doubt(f"the receipt is signed with {signature.get('algo')!r}, which is not looked at")
+    keys = keyset.get("receipt_signing_keys")
+    for key in cast("list[Any]", keys) if isinstance(keys, list) else []:
+        if isinstance(key, Mapping):
+            fields = cast("Mapping[str, Any]", key)
+            if (fields.get("key_id"), fields.get("algo")) == (signature.get("key_id"), "ed25519"):
+                return fields.get("public_key")
+    raise ValueError(f"the set of keys has no key {signature.get('key_id')!r} for receipts")
+
+
+def _ed25519(public_key: Any, value: Any, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    if not isinstance(public_key, str) or not isinstance(value, str):
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(bytes.fromhex(value.removeprefix("0x")), message)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
+
+
+# -- what the hashes are of ----------------------------------------------------------------------------------------------
+
+
+def _match(claimed: str | None, body: bytes | None) -> bool | None:
+    """Whether the hash is that of the body that this client saw; None if it saw none. Venice frames anew, so False is usual."""
+    return None if claimed is None or body is None else hashlib.sha256(body).hexdigest() == claimed
+
+
+def _hashes_check(request: bool | None, response: bool | None) -> Check:
+    if request and response:
+        return _check("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received")
+    detail = "the hashes are not of the bytes that this client saw, as is usual: which answer was signed is Venice's word"
+    return _check("signature_hashes", "warn", detail)
+
+
+def _address(public_key: bytes) -> str:
+    from .crypto import address
+
+    return address(public_key)

@@ -1,0 +1,97 @@
+"""Options of a client, of a call and of the environment become one: each can demand more than the others, none less."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Mapping
+from typing import Any, Final, cast, get_args
+
+from ..exceptions import InvalidRequestError
+from .types import INTEL_AND_NVIDIA, LEVELS, GpuPolicy, QuoteVerifier, SignaturePolicy, TeeOptions, Verification
+
+MIN_LEVEL_VARIABLE: Final = "VENICE_TEE_MIN_LEVEL"
+
+# From the least to the most. `auto` demands no more than `server`, but whatever it can verify must hold.
+_LEVELS = ("server", "auto", *(level for level in get_args(Verification) if level not in {"auto", "server"}))
+_GPU = ("off", *(policy for policy in get_args(GpuPolicy) if policy != "off"))
+_SIGNATURES = get_args(SignaturePolicy)
+
+
+def effective(call: TeeOptions | None, client: TeeOptions | None, environment: Mapping[str, str]) -> TeeOptions:
+    """The options that hold for a call.
+
+    Raises:
+        InvalidRequestError: they contradict each other, or the variable `VENICE_TEE_MIN_LEVEL` holds no level.
+    """
+    options = call or client or TeeOptions()
+    if call is not None and client is not None:
+        options = stricter(call, client)
+    least = environment.get(MIN_LEVEL_VARIABLE)
+    if not least:
+        return options
+    if least not in LEVELS:
+        raise InvalidRequestError(f"{MIN_LEVEL_VARIABLE}={least!r} must be one of {', '.join(map(repr, LEVELS))}")
+    return options.replace(verification=_most(_LEVELS, least, options.verification))
+
+
+def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:
+    """A call's options, where they demand less than the client's raised to those.
+
+    Raises:
+        InvalidRequestError: they trust other roots, or accept nothing in common.
+    """
+    if call.trust not in (client.trust, INTEL_AND_NVIDIA):
+        raise InvalidRequestError("the options of a call must not trust other roots than the client's")
+    if call.pins is not None and client.pins is not None and call.pins != client.pins:
+        raise InvalidRequestError("the options of a call must not pin other measurements than the client's")
+    return call.replace(
+        verification=_most(_LEVELS, call.verification, client.verification),
+        gpu=_most(_GPU, call.gpu, client.gpu),
+        verify_signature=_most(_SIGNATURES, call.verify_signature, client.verify_signature),
+        tcb_statuses=call.tcb_statuses & client.tcb_statuses,
+        min_tcb_eval=max(call.min_tcb_eval, client.min_tcb_eval),
+        allowed_td_attributes_mask=call.allowed_td_attributes_mask & client.allowed_td_attributes_mask,
+        allow_dev_image=call.allow_dev_image and client.allow_dev_image,
+        attestation_ttl=min(call.attestation_ttl, client.attestation_ttl),
+        pins=call.pins or client.pins,
+        trust=client.trust,
+        encrypt_roles=_roles(call.encrypt_roles, client.encrypt_roles),
+        verifier=_both(call.verifier, client.verifier),
+        collateral=client.collateral if call.collateral is None else call.collateral,
+        clock=client.clock if call.clock is time.time else call.clock,
+    )
+
+
+def _most(order: tuple[str, ...], *given: str) -> Any:
+    return max(given, key=order.index)
+
+
+def _roles(one: Any, other: Any) -> Any:
+    return "all" if "all" in (one, other) else tuple(dict.fromkeys((*one, *other)))
+
+
+class _Both:
+    """Two verifiers, of which each must accept."""
+
+    def __init__(self, first: QuoteVerifier, second: QuoteVerifier) -> None:
+        self.first, self.second = first, second
+
+    async def verify(self, attestation: Any) -> bool:
+        for verifier in (self.first, self.second):
+            answer = verifier.verify(attestation)
+            if (await answer if inspect.isawaitable(answer) else answer) is not True:
+                return False
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Both) and (self.first, self.second) == (other.first, other.second)
+
+    def __hash__(self) -> int:
+        return hash((self.first, self.second))
+
+
+def _both(one: QuoteVerifier | None, other: QuoteVerifier | None) -> QuoteVerifier | None:
+    if one is None or other is None or one is other:
+        return one or other
+    return cast("QuoteVerifier", _Both(one, other))

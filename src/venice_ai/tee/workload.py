@@ -1,0 +1,255 @@
+"""What runs in a trust domain: the measured log, the compose file that it names, and what a reader should know about both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
+
+from .canonical import parse
+from .eventlog import PayloadError, Replay, ReplayError, replay
+from .policy import Doubt
+from .quote import Quote
+from .report import Workload
+from .types import MeasurementPins
+
+DEV_IMAGES: Final = {
+    "e3e677dd53901c4b12ad202fedded37687944d00f9176a26605894400121bb3e": "dstack-nvidia-dev-0.5.8",
+    "de9c74f0c85d0820ce075cb4a99f8e39f7b681be632907c5bf8bdc95ea72feb9": "dstack-dev-0.5.9",
+}
+"""Hashes of operating system images made for development, in which an operator can log in."""
+
+_SHOWN = {"compose_hash": "compose-hash", "os_image_hash": "os-image-hash", "app_id": "app-id", "instance_id": "instance-id"}
+_IMAGE = re.compile(r"^\s*(?:-\s*)?image:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_PRIVILEGED = re.compile(r"^\s*privileged:\s*[\"']?true", re.MULTILINE)
+
+
+def member(value: object, name: str) -> dict[str, Any]:
+    """The object in a field, also where it came as the text of one; an empty one if there is none."""
+    found: Any = cast("Mapping[str, Any]", value).get(name) if isinstance(value, dict) else None
+    if isinstance(found, str):
+        try:
+            found = parse(found)
+        except ValueError:
+            return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+class Logs:
+    """The logs of a reply, replayed: all that are there must come to the same."""
+
+    def __init__(self, reply: Mapping[str, Any]) -> None:
+        self._replays: list[Replay] = []
+        self._trouble: ValueError | None = None
+        try:
+            self._replays = [replay(log) for log in _logs(reply)]
+        except (ReplayError, PayloadError) as error:
+            self._trouble = error
+        self.payloads: dict[str, bytes] = self._replays[0].payloads if self._replays else {}
+
+    def check_registers(self, quote: Quote) -> str:
+        """That every log leads to the registers of the quote."""
+        if isinstance(self._trouble, ReplayError):
+            raise self._trouble
+        if not self._replays and self._trouble is None:
+            raise ValueError("the reply has no event log")
+        for found in self._replays:
+            for number, (register, measured) in enumerate(zip(found.rtmrs, quote.rtmrs, strict=True)):
+                if register != measured:
+                    raise ValueError(f"the event log does not lead to RTMR{number}")
+        return f"{len(self._replays)} log(s) lead to RTMR0 to RTMR3"
+
+    def check_payloads(self) -> str:
+        """That every runtime event is what its digest says, and the logs agree."""
+        if self._trouble is not None:
+            raise self._trouble
+        if any(found.payloads != self.payloads for found in self._replays):
+            raise ValueError("the event logs of the reply differ")
+        return ", ".join(self.payloads)
+
+
+def _logs(reply: Mapping[str, Any]) -> Iterator[object]:
+    for holder in (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply):
+        if holder.get("event_log") is not None:
+            yield holder["event_log"]
+
+
+def _tcb_info(reply: Mapping[str, Any]) -> dict[str, Any]:
+    return member(member(reply, "info"), "tcb_info")
+
+
+def check_config_id(quote: Quote, payloads: Mapping[str, bytes]) -> str:
+    """That the application measured at the start is the one in the log."""
+    version, rest = quote.mr_config_id[0], quote.mr_config_id[1:]
+    if version != 1:
+        raise Doubt(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
+    if rest[:32] != payloads.get("compose-hash") or any(rest[32:]):
+        raise ValueError("MRCONFIGID names another compose file than the event log")
+    return "MRCONFIGID and the event log name the same compose file"
+
+
+def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> str:
+    """That the compose file shown is the one that was measured."""
+    measured = payloads.get("compose-hash")
+    if measured is None:
+        raise ValueError("the event log names no compose file")
+    text = app_compose(reply)
+    if text is None:
+        raise Doubt("the reply does not show the compose file; its hash is measured")
+    if hashlib.sha256(text.encode()).digest() != measured:
+        raise ValueError("the compose file shown is not the one that was measured")
+    return f"sha256 {measured.hex()}"
+
+
+def app_compose(reply: Mapping[str, Any]) -> str | None:
+    """The text of the compose file that a reply shows."""
+    for holder in (_tcb_info(reply), member(member(reply, "attestation"), "evidence")):
+        text = holder.get("app_compose")
+        if text is not None:
+            if not isinstance(text, str):
+                raise ValueError("the compose file shown is no text")  # evidence, not an argument
+            return text
+    return None
+
+
+def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, bytes]) -> str:
+    """That whatever the reply displays is what was measured."""
+    info = member(reply, "info")
+    measured = {**_measured(quote), **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads}}
+    compared = 0
+    for where, holder in (("info", info), ("info.tcb_info", _tcb_info(reply))):
+        for name, value in measured.items():
+            if name in holder:
+                compared += 1
+                if not isinstance(holder[name], str) or holder[name].lower().removeprefix("0x") != value:
+                    raise ValueError(f"{where}.{name} is not what was measured")
+    provider = info.get("key_provider_info")
+    if provider is not None and provider != payloads.get("key-provider", b"").decode():
+        raise ValueError("info.key_provider_info is not what was measured")
+    return f"{compared} values shown are what was measured"
+
+
+def _measured(quote: Quote) -> dict[str, str]:
+    registers = {f"rtmr{number}": register.hex() for number, register in enumerate(quote.rtmrs)}
+    return {"mrtd": quote.mrtd.hex(), **registers}
+
+
+def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
+    """That what Venice says it verified was good, and is what the quote says."""
+    if claims is None:
+        return "Venice claims nothing"
+    if not isinstance(claims, dict):
+        raise ValueError("server_verification is no object")  # noqa: TRY004  # evidence, not an argument
+    if refused := next(_refusals(cast("dict[str, Any]", claims), "server_verification"), None):
+        raise ValueError(f"Venice says itself that {refused} is not good")
+    tdx = member(cast("dict[str, Any]", claims), "tdx")
+    said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
+    known = {"reportData": report_data, **({} if quote is None else _claimed(quote))}
+    for name, value in known.items():
+        if said.get(name) is not None and str(said[name]).lower().removeprefix("0x") != value:
+            raise ValueError(f"Venice reports another {name} than the evidence has")
+    return "Venice's own verification agrees"
+
+
+def _claimed(quote: Quote) -> dict[str, str]:
+    return {
+        **_measured(quote),
+        "reportData": quote.report_data.hex(),
+        "mrconfigid": quote.mr_config_id.hex(),
+        "mrowner": quote.mr_owner.hex(),
+        "mrownerconfig": quote.mr_owner_config.hex(),
+        "tdAttributes": quote.attributes.hex(),
+        "xfam": quote.xfam.hex(),
+    }
+
+
+def _refusals(claims: Mapping[str, Any], path: str) -> Iterator[str]:
+    for name, value in claims.items():
+        if isinstance(value, dict):
+            yield from _refusals(cast("dict[str, Any]", value), f"{path}.{name}")
+        elif value is (name == "revoked") or (name == "valid" and value is not True):
+            yield f"{path}.{name}"
+
+
+def describe(payloads: Mapping[str, bytes], reply: Mapping[str, Any]) -> Workload:
+    """What the measured log says is running; the image's name alone is unsigned."""
+    name = vm_config(reply).get("image")
+    return Workload(
+        **{field: payloads[event].hex() if event in payloads else None for field, event in _SHOWN.items()},
+        image_name=name if isinstance(name, str) else None,
+        key_provider=payloads["key-provider"].decode("utf-8", "replace") if "key-provider" in payloads else None,
+    )
+
+
+def vm_config(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """The machine's configuration, by its own unsigned word."""
+    holders = (reply, member(reply, "info"), member(member(reply, "attestation"), "evidence"))
+    found = [member(holder, "vm_config") for holder in holders]
+    return next(filter(None, found), found[0])
+
+
+def check_image(workload: Workload, *, allowed: bool) -> str:
+    """That the operating system is none for development."""
+    named = DEV_IMAGES.get(workload.os_image_hash or "")
+    if named is None and "-dev-" in (workload.image_name or ""):
+        named = workload.image_name
+    if named is None:
+        return f"os image {workload.os_image_hash}"
+    found = f"the operating system image {named} is made for development: its operator can log in and read prompts"
+    if allowed:
+        raise Doubt(f"{found}. TeeOptions(allow_dev_image=False) refuses it")
+    raise ValueError(found)
+
+
+def compose_warnings(text: str | None) -> Iterator[str]:
+    """What a reader should know of a compose file that was measured."""
+    try:
+        compose: object = json.loads(text or "{}")
+    except ValueError:
+        yield "the compose file is not JSON, so that it could not be read"
+        return
+    if not isinstance(compose, dict):
+        return
+    settings = cast("dict[str, Any]", compose)
+    services = settings.get("docker_compose_file")
+    services = services if isinstance(services, str) else ""
+    loose = sorted({image for image in _IMAGE.findall(services) if "@sha256:" not in image})
+    if loose:
+        yield f"container images are not pinned by their hash, so that others may run: {', '.join(loose[:5])}"
+    if _PRIVILEGED.search(services):
+        yield "a container is privileged"
+    if "docker.sock" in services:
+        yield "a container can start and stop others (docker.sock)"
+    if "AUTHORIZED_KEYS" in str(settings.get("allowed_envs")):
+        yield "SSH keys can be given at the start"
+    if settings.get("public_logs"):
+        yield "the logs of the containers are public"
+    if text is not None and settings.get("secure_time") is not True:
+        yield "the clock of the enclave is set by its host"
+
+
+def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:
+    """That everything pinned has one of the values it may have."""
+    found: dict[str, str | None] = {
+        **_measured(quote),
+        "mrseam": quote.mrseam.hex(),
+        "os_image_hash": workload.os_image_hash,
+        "compose_hash": workload.compose_hash,
+        "app_id": workload.app_id,
+        "kms_root": _kms_root(workload),
+    }
+    for name, allowed in pins.sets().items():
+        if found[name] not in allowed:
+            raise ValueError(f"{name} is {found[name]}, which is not pinned")
+    return f"{', '.join(pins.sets())} as pinned"
+
+
+def _kms_root(workload: Workload) -> str | None:
+    try:
+        named: object = json.loads(workload.key_provider or "null")
+    except ValueError:
+        return None
+    root: object = cast("dict[str, object]", named).get("id") if isinstance(named, dict) else None
+    return root.lower() if isinstance(root, str) else None

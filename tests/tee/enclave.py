@@ -1,0 +1,205 @@
+"""A Venice with one enclave behind the transport port, small enough to be bent in every way by a test.
+
+It proves what the baseline proves (no quote: level `server`), opens what is sealed to it, refuses what is not, and seals its
+answer chunk by chunk. Whatever a test wants otherwise it overrides: a reply for the attestation, events for the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from venice_ai import ChatCompletionResponse, ChatStream, VeniceClient
+from venice_ai._transport import Request
+from venice_ai.tee import TeeOptions
+from venice_ai.tee.crypto import Opener, Sealer, address
+from venice_ai.tee.curve import Key
+
+from ..fakes import DONE, KEY, RecordingClock, ScriptedReply, answer, chunk, completion, envelope, event, stream
+
+MODEL: Final = "e2ee-m"
+ASK: Final[dict[str, Any]] = {"model": MODEL, "messages": [{"role": "user", "content": "my secret prompt"}]}
+SERVER: Final = TeeOptions(verification="server")
+CLIENT_KEY: Final = "X-Venice-TEE-Client-Pub-Key"
+MODEL_KEY: Final = "X-Venice-TEE-Model-Pub-Key"
+
+
+class Enclave:
+    """Answers as Venice does. `requests` are all that came, `asked` what was asked in the sealed ones."""
+
+    def __init__(self, *, text: str = "my secret answer", model: str = MODEL) -> None:
+        self.text = text
+        self.model = model
+        self.requests: list[Request] = []
+        self.asked: list[list[dict[str, Any]]] = []
+        self.attestation: Callable[[dict[str, Any]], Any] = lambda reply: reply
+        """Bends the reply to `/tee/attestation`: a dict, or a whole `ScriptedReply`."""
+        self.answer: Callable[[Sealed], list[Any]] = whole
+        """The events of an answer."""
+        self.refusals: list[ScriptedReply | BaseException] = []
+        """What the next chats get instead of an answer."""
+        self.signature: Callable[[str], ScriptedReply] = lambda _: answer({"error": "no such"}, status=404)
+        self.catalogue = [
+            entry(MODEL, supportsTeeAttestation=True, supportsE2EE=True),
+            entry("tee-m", supportsTeeAttestation=True),
+        ]
+        self.catalogue += [entry("ordinary")]
+        self.names = {"default": "ordinary", "most_private": "tee-m"}
+        """Traits, and other vendors' names."""
+        self.rotate()
+
+    def rotate(self) -> None:
+        """Takes a new key."""
+        secret = secrets.token_bytes(32)
+        self._private = Key(secret)
+        self._signing = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
+        self.public_key = self._private.public_key
+        self.address = address(self.public_key)
+
+    def signed(self, digest: bytes) -> bytes:
+        """The signature of a digest: r, s and v."""
+        r, s = utils.decode_dss_signature(self._signing.sign(digest, ec.ECDSA(utils.Prehashed(SHA256()))))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big") + b"\x1b"
+
+    async def send(self, request: Request) -> ScriptedReply:
+        self.requests.append(request)
+        parts = urlsplit(request.url)
+        if parts.path.endswith("/tee/attestation"):
+            return self._attest({name: values[0] for name, values in parse_qs(parts.query).items()})
+        if parts.path.endswith("/tee/signature"):
+            return self.signature(parse_qs(parts.query)["request_id"][0])
+        if parts.path.endswith("/chat/completions"):
+            return self._chat(request)
+        if parts.path.endswith("/models"):
+            return answer({"object": "list", "data": self.catalogue})
+        return answer({"data": self.names} if "/models/" in parts.path else {"error": "no such address"})
+
+    async def aclose(self) -> None:
+        pass
+
+    def _attest(self, query: Mapping[str, str]) -> ScriptedReply:
+        reply = self.attestation(
+            {
+                "verified": True,
+                "model": query["model"],
+                "nonce": query["nonce"],
+                "nonce_source": "client",
+                "signing_address": self.address,
+                "signing_public_key": self.public_key.hex(),
+                "signing_algo": "ecdsa",
+                "tee_hardware": "intel-tdx",
+                "tee_provider": "phala",
+            }
+        )
+        return reply if isinstance(reply, ScriptedReply) else answer(reply)
+
+    def _chat(self, request: Request) -> ScriptedReply:
+        if self.refusals:
+            refusal = self.refusals.pop(0)
+            if isinstance(refusal, BaseException):
+                raise refusal
+            return refusal
+        body = json.loads(request.body or b"")
+        if CLIENT_KEY not in request.headers:
+            in_clear = [event(chunk("in clear", finish="stop")), DONE]
+            return stream(*in_clear) if body.get("stream") else answer(completion("in clear"))
+        if request.headers[MODEL_KEY] != self.public_key.hex():
+            return refused("e2ee_model_key_mismatch")
+        opener = Opener(self._private)
+        try:
+            self.asked.append([{**each, "content": opener.open(each["content"]).decode()} for each in body["messages"]])
+        except ValueError:
+            return refused("Encrypted field is not valid hex")
+        sealed = Sealed(bytes.fromhex(request.headers[CLIENT_KEY]))
+        events = [each if isinstance(each, (bytes, BaseException)) else event(each) for each in self.answer_of(sealed)]
+        return stream(*events, headers={"x-venice-tee": "true"})
+
+    def answer_of(self, sealed: Sealed) -> list[Any]:
+        """The events of the answer to a client whose key is in `sealed`."""
+        sealed.text = self.text
+        return self.answer(sealed)
+
+    @property
+    def attestations(self) -> list[Request]:
+        """The requests for evidence."""
+        return [request for request in self.requests if "/tee/attestation" in request.url]
+
+    @property
+    def chats(self) -> list[Request]:
+        """The chats that came."""
+        return [request for request in self.requests if request.method == "POST"]
+
+    @property
+    def nonces(self) -> list[str]:
+        """What evidence was asked for with."""
+        return [parse_qs(urlsplit(request.url).query)["nonce"][0] for request in self.attestations]
+
+
+def entry(identity: str, **capabilities: bool) -> dict[str, Any]:
+    """A model of the catalogue."""
+    spec: dict[str, Any] = {"capabilities": capabilities, "availableContextTokens": 1000, "privacy": "private", "traits": []}
+    return {"id": identity, "type": "text", "object": "model", "model_spec": spec}
+
+
+class Sealed:
+    """Seals to the client of one request."""
+
+    def __init__(self, client_key: bytes) -> None:
+        self.text = ""
+        self.client_key = client_key
+        self._sealer = Sealer(client_key)
+
+    def __call__(self, text: str) -> str:
+        return self._sealer.seal(text.encode())
+
+
+def whole(sealed: Sealed) -> list[Any]:
+    """An answer as it should be."""
+    half = len(sealed.text) // 2
+    return [
+        chunk("", role="assistant"),
+        chunk(sealed(sealed.text[:half])),
+        chunk("\n"),
+        chunk(sealed(sealed.text[half:])),
+        chunk(finish="stop"),
+        envelope(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}),
+        DONE,
+    ]
+
+
+def refused(said: str, *, status: int = 400) -> ScriptedReply:
+    """A refusal as Venice words it."""
+    return answer({"error": {"message": said, "type": "invalid_request_error"}}, status=status)
+
+
+async def created(client: VeniceClient, **params: Any) -> ChatCompletionResponse:
+    """The answer to the question that every test asks."""
+    asked: dict[str, Any] = {**ASK, **params, "stream": False}
+    found = cast("object", await client.chat.completions.create(**asked))
+    assert isinstance(found, ChatCompletionResponse)
+    return found
+
+
+async def streamed(client: VeniceClient, **params: Any) -> ChatStream:
+    """The same, as a stream."""
+    asked: dict[str, Any] = {**ASK, **params}
+    opened: ChatStream = await client.chat.completions.stream(**asked)
+    return opened
+
+
+def case(change: Callable[[Sealed], Any], *, id: str) -> Any:  # noqa: A002  # as pytest.param has it
+    """A parameter that says what comes in a sealed answer."""
+    return pytest.param(change, id=id)
+
+
+def client_of(enclave: Enclave, **settings: Any) -> VeniceClient:
+    """A client of this enclave, with a clock that does not wait."""
+    chosen: dict[str, Any] = {"api_key": KEY, "clock": RecordingClock(), "tee": SERVER, **settings}
+    return VeniceClient(transport=enclave, **chosen)

@@ -1,0 +1,97 @@
+"""Attestations to bend: real captures, and a synthetic one that is signed anew under a root of our own."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.shared import shared
+from venice_ai.tee import TeeOptions, TrustRoots
+from venice_ai.tee.attestation import verify
+from venice_ai.tee.report import AttestationReport
+
+from .hierarchy import Intel
+
+CAPTURES = ("gemma_3_27b_p", "glm_5_1", "live_evidence")
+TODAY = 1_795_375_060.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A reply, and what it was asked with."""
+
+    reply: dict[str, Any]
+    model: str
+    nonce: bytes
+    now: float
+    collateral: dict[str, Any] | None = None
+    options: TeeOptions = field(default_factory=TeeOptions)
+
+    def bent(self, **changes: Any) -> Case:
+        """The reply with other fields; None takes one out."""
+        reply = {**copy.deepcopy(self.reply), **changes}
+        return replace(self, reply={name: value for name, value in reply.items() if value is not None})
+
+    def judged(self, **arguments: Any) -> AttestationReport:
+        given: dict[str, Any] = {
+            "model": self.model,
+            "nonce": self.nonce,
+            "now": self.now,
+            "collateral": self.collateral,
+            "options": self.options,
+            **arguments,
+        }
+        reply = given.pop("reply", json.dumps(self.reply).encode())
+        return verify(reply, **given)
+
+    @property
+    def quote(self) -> bytes:
+        return bytes.fromhex(self.reply["intel_quote"])
+
+    def quoted(self, raw: bytes) -> Case:
+        """The reply with another quote, wherever it stands."""
+        case = self.bent(intel_quote=raw.hex())
+        if "quote" in case.reply:
+            case.reply["quote"] = raw.hex()
+        if "attestation" in case.reply:
+            case.reply["attestation"]["evidence"]["quote"] = raw.hex()
+        return case
+
+
+def capture(name: str, *, today: bool = False) -> Case:
+    """A real capture at its time with its collateral; today, without."""
+    held = shared(f"tee/attestation_{name}.json")
+    reply, nonce = held["attestation"], bytes.fromhex(held["_client_nonce"])
+    if today:
+        return Case(reply, reply["model"], nonce, TODAY)
+    return Case(reply, reply["model"], nonce, held["_capture_epoch"], shared(f"tee/collateral_{name}.json"))
+
+
+def synthetic() -> Case:
+    """The synthetic capture, under its own roots."""
+    held = shared("tee/synthetic_valid.json")
+    trust = TrustRoots(bytes.fromhex(held["intel_test_root_der_hex"]), held["nvidia_test_root_sha256"])
+    nonce = bytes.fromhex(held["client_nonce"])
+    return Case(held["attestation"], held["model"], nonce, held["now"], held["collateral"], TeeOptions(trust=trust))
+
+
+def resigned(*changes: tuple[int, bytes], intel: Intel | None = None, trusted: Intel | None = None) -> Case:
+    """The synthetic capture with bytes of its quote changed, and correctly signed under a root that is trusted."""
+    case = synthetic()
+    signed = bytearray(case.quote[:632])
+    for offset, value in changes:
+        signed[offset : offset + len(value)] = value
+    signer = replace(intel or Intel(), body=bytes(signed[48:]))
+    trust = TrustRoots((trusted or signer).root_der, case.options.trust.nvidia_root_sha256)
+    case = case.quoted(signer.quote)
+    case.reply.pop("server_verification", None)
+    return replace(case, collateral=signer.collateral(), options=TeeOptions(trust=trust))
+
+
+def failed(report: AttestationReport) -> set[str]:
+    """The checks that failed. A report with one holds no key, no level, and is not good."""
+    names = {check.id for check in report.failures}
+    assert (report.ok, report.level is None, report.model_public_key is None) == (not names, bool(names), bool(names))
+    return names

@@ -1,0 +1,331 @@
+"""The keys of a gateway of the shape aci/1, and the canonical JSON that they are hashed and signed as."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.shared import shared
+from venice_ai.tee import aci, attestation
+from venice_ai.tee.canonical import canonical, members_of, parse
+from venice_ai.tee.crypto import address
+from venice_ai.tee.keccak import keccak256
+from venice_ai.tee.recovery import compressed, recover
+from venice_ai.tee.report import AttestationReport, Check
+
+CAPTURE: dict[str, Any] = shared("tee/attestation_live_evidence.json")["attestation"]
+NAMES = ["aci_keyset", "aci_workload", "aci_endorsement", "aci_custody"]
+OTHER_KEY: str = shared("tee/e2ee_vectors.json")["model_public"]
+Change = Callable[[dict[str, Any]], Any]
+
+
+def judged(change: Change | None = None) -> dict[str, Check]:
+    reply = copy.deepcopy(CAPTURE)
+    if change is not None:
+        change(reply)
+    checks = aci.check(reply)
+    assert all(check.stops and check.detail for check in checks)
+    return {check.id: check for check in checks}
+
+
+def found(checks: dict[str, Check], status: str) -> list[str]:
+    return [name for name, check in checks.items() if check.status == status]
+
+
+def keyset(reply: dict[str, Any]) -> dict[str, Any]:
+    inner: dict[str, Any] = reply["attestation"]["workload_keyset"]
+    return inner
+
+
+def custody(reply: dict[str, Any]) -> list[dict[str, Any]]:
+    keys: list[dict[str, Any]] = reply["attestation"]["evidence"]["key_custody"]["keys"]
+    return keys
+
+
+def test_the_capture_agrees_with_itself() -> None:
+    checks = judged()
+
+    assert list(checks) == found(checks, "pass") == NAMES
+    assert checks["aci_keyset"].detail == CAPTURE["workload_keyset_digest"]
+    assert checks["aci_workload"].detail == CAPTURE["workload_id"]
+    assert "fdb7a14e5a6675f752e2cb69c9067a98ca402918" in checks["aci_custody"].detail
+
+
+@pytest.mark.parametrize("name", ["gemma_3_27b_p", "glm_5_1"])
+def test_other_shapes_have_no_such_checks(name: str) -> None:
+    assert aci.check(shared(f"tee/attestation_{name}.json")["attestation"]) == []
+
+
+def rehashed(reply: dict[str, Any]) -> None:
+    reply["workload_keyset_digest"] = aci.keyset_digest(keyset(reply))
+
+
+def slipped_in(reply: dict[str, Any]) -> None:
+    keyset(reply)["e2ee_public_keys"].append({"key_id": "mine", "algo": "ecdsa", "public_key": OTHER_KEY[2:]})
+
+
+def swapped(reply: dict[str, Any]) -> None:
+    for entry in keyset(reply)["e2ee_public_keys"]:
+        if "secp256k1" in entry["algo"] or entry["algo"] == "ecdsa":
+            entry["public_key"] = OTHER_KEY
+
+
+def swapped_everywhere(reply: dict[str, Any]) -> None:
+    swapped(reply)
+    rehashed(reply)
+    custody(reply)[3]["public_key"] = OTHER_KEY
+
+
+def slipped_in_and_rehashed(reply: dict[str, Any]) -> None:
+    slipped_in(reply)
+    rehashed(reply)
+
+
+def other_identity(reply: dict[str, Any]) -> None:
+    keyset(reply)["workload_identity"]["public_key"]["public_key"] = OTHER_KEY
+    rehashed(reply)
+
+
+def other_application(reply: dict[str, Any]) -> None:
+    evidence: dict[str, str] = reply["attestation"]["evidence"]
+    evidence["event_log"] = evidence["event_log"].replace("fdb7a14e", "00b7a14e")
+
+
+def case(change: Change, names: list[str], *, name: str) -> Any:
+    return pytest.param(change, names, id=name)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        case(slipped_in, NAMES[:1] + NAMES[2:], name="33-a key slipped in"),
+        case(slipped_in_and_rehashed, NAMES[2:], name="33-a key slipped in, digest made anew"),
+        case(swapped, NAMES[:1] + NAMES[2:], name="33-another E2EE key"),
+        case(swapped_everywhere, NAMES[2:], name="33-another E2EE key, everywhere"),
+        case(other_identity, NAMES[1:], name="another identity"),
+        case(lambda reply: reply.update(workload_id="sha256:00"), ["aci_workload"], name="another workload"),
+        case(lambda reply: reply.update(workload_keyset_digest="sha256:00"), ["aci_keyset"], name="another digest"),
+        case(
+            lambda reply: keyset(reply)["keyset_epoch"].update(not_after=2**40),
+            ["aci_keyset", "aci_endorsement"],
+            name="a longer life",
+        ),
+        case(
+            lambda reply: reply["attestation"]["keyset_endorsement"].update(value="00" * 64),
+            ["aci_endorsement"],
+            name="no endorsement",
+        ),
+        case(lambda reply: reply["attestation"]["keyset_endorsement"].update(value="zz"), ["aci_endorsement"], name="no hex"),
+        case(
+            lambda reply: reply["attestation"]["keyset_endorsement"].update(algo="none"),
+            ["aci_endorsement"],
+            name="no algorithm",
+        ),
+        case(
+            lambda reply: custody(reply)[0]["signature_chain"].reverse(), ["aci_custody"], name="signatures the other way round"
+        ),
+        case(lambda reply: custody(reply)[0].update(signature_chain=[]), ["aci_custody"], name="no signatures"),
+        case(lambda reply: custody(reply)[0].update(signature_chain=[7, None]), ["aci_custody"], name="no texts"),
+        case(lambda reply: custody(reply)[0].update(purpose="aci.e2ee.v1"), ["aci_custody"], name="another purpose"),
+        case(lambda reply: custody(reply).pop(3), ["aci_custody"], name="a key that nobody vouches for"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(change: Change, names: list[str]) -> None:
+    assert found(judged(change), "fail") == names
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        case(lambda reply: reply.pop("attestation"), NAMES, name="nothing"),
+        case(lambda reply: reply.pop("workload_id"), ["aci_workload"], name="no workload"),
+        case(lambda reply: reply.pop("workload_keyset_digest"), ["aci_keyset"], name="no digest"),
+        case(lambda reply: reply["attestation"].pop("keyset_endorsement"), ["aci_endorsement"], name="no endorsement"),
+        case(lambda reply: reply["attestation"]["evidence"].pop("key_custody"), ["aci_custody"], name="no custody"),
+        case(lambda reply: reply["attestation"]["evidence"].pop("event_log"), ["aci_custody"], name="no event log"),
+        case(
+            other_application,
+            ["aci_custody"],
+            name="a key management service that nobody knows",
+        ),
+    ],
+)
+def test_what_is_not_stated_is_a_warning(change: Change, names: list[str]) -> None:
+    checks = judged(change)
+
+    assert found(checks, "warn") == names
+    assert found(checks, "fail") == []
+
+
+ODD: list[Any] = [None, True, 7, -1.5, "", "zz", "00" * 65, [], {}, [[]], {"a": {}}, "\ud800"]
+
+
+def spoil(node: Any, chance: random.Random) -> None:
+    """Puts something odd somewhere."""
+    keys: list[Any] = [*node] if isinstance(node, dict) else [*range(len(node))]
+    key = chance.choice(keys)
+    if isinstance(node[key], dict | list) and node[key] and chance.random() < 0.85:
+        spoil(node[key], chance)
+    else:
+        node[key] = chance.choice(ODD)
+
+
+def test_nothing_that_is_written_there_breaks_it() -> None:
+    chance = random.Random("aci")
+    for _ in range(600):
+        reply = copy.deepcopy(CAPTURE)
+        spoil(reply, chance)
+        assert {check.status for check in aci.check(reply)} <= {"pass", "warn", "fail"}
+
+
+# -- canonical JSON ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param({"b": 1, "a": [True, False, None]}, '{"a":[true,false,null],"b":1}', id="order"),
+        pytest.param({"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\U0001f600": 5, "\x80": 6, "\u00f6": 7}, (
+            '{"\\r":2,"1":4,"\x80":6,"\u00f6":7,"\u20ac":1,"\U0001f600":5,"\ufb33":3}'
+        ), id="the order of RFC 8785, 3.2.3"),
+        pytest.param("\u20ac$\x0f\nA'B\"\\\"/", '"\u20ac$\\u000f\\nA\'B\\"\\\\\\"/"', id="the text of RFC 8785, 3.2.2"),
+        pytest.param("\b\f\t\x1f\x7f\u2028", '"\\b\\f\\t\\u001f\x7f\u2028"', id="controls"),
+        pytest.param([0, -1, 2**53 - 1], "[0,-1,9007199254740991]", id="numbers"),
+        pytest.param({}, "{}", id="nothing"),
+    ],
+)  # fmt: skip
+def test_canonical_json(value: Any, text: str) -> None:
+    assert canonical(value) == text.encode()
+
+
+def endless() -> Any:
+    value: Any = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("value", [1.5, 1.0, 2**53, "\ud800", {1: 2}, {"a": b""}, {"\ud800": 1}, object()], ids=ascii)
+def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError):
+        canonical(value)
+
+
+def test_nesting_without_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="too deeply"):
+        canonical(endless())
+    with pytest.raises(ValueError, match="too deeply"):
+        parse("[" * 100_000)
+
+
+@pytest.mark.parametrize("text", ['{"a":1,"a":2}', '[{"a":{"b":1,"b":1}}]', "NaN", "[Infinity]", "", "{", b"\xff"])
+def test_json_that_means_two_things_or_nothing_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        parse(text)
+
+
+def test_the_members_of_an_object_are_given_as_they_stand() -> None:
+    text = ' { "a" : {"b": 1.0} ,"c":"\\u00e9", "d" :[ ]\n} '
+
+    assert members_of(text) == {"a": '{"b": 1.0}', "c": '"\\u00e9"', "d": "[ ]"}
+    assert members_of("{}") == members_of(" { } ") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"a"}', '{"a":}', '{"a":1,}', '{"a":1 "b":2}', '{"a":1,"a":1}', "{1:2}", "{} x", '{"a":' + "[" * 100_000],
+)
+def test_what_is_no_object_has_no_members(text: str) -> None:
+    with pytest.raises(ValueError):
+        members_of(text)
+
+
+def test_json_is_read() -> None:
+    assert parse('{"a": [1, 2.5, null, "\\u00e9"]}') == parse(b'{"a":[1,2.5,null,"\xc3\xa9"]}') == {"a": [1, 2.5, None, "é"]}
+
+
+# -- who signed ----------------------------------------------------------------------------------------------------------
+
+VECTORS = shared("tee/e2ee_vectors.json")["signatures"]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_the_signer_of_each_vector_is_found(vector: dict[str, str]) -> None:
+    key = recover(bytes.fromhex(vector["eip191_keccak"]), bytes.fromhex(vector["signature"][2:]))
+
+    assert key is not None
+    assert address(key) == vector["signing_address"]
+    assert len(compressed(key)) == 33
+    assert compressed(key)[0] in {2, 3}
+
+
+def test_the_other_value_of_v_gives_away_another_key() -> None:
+    digest, signature = bytes.fromhex(VECTORS[0]["eip191_keccak"]), bytearray.fromhex(VECTORS[0]["signature"][2:])
+    right = recover(digest, bytes(signature))
+    signature[64] ^= 27 ^ 28
+    wrong = recover(digest, bytes(signature))
+
+    assert wrong != right
+
+
+@pytest.mark.parametrize("secret", [1, 2, 3, 7, 2**255 + 12345])
+def test_every_signature_gives_away_its_key(secret: int) -> None:
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    own = ec.derive_private_key(secret, ec.SECP256K1())
+    public = own.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    for number in range(5):
+        digest = keccak256(bytes([number]))
+        r, s = utils.decode_dss_signature(own.sign(digest, ec.ECDSA(utils.Prehashed(SHA256()))))
+        raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        assert public in {recover(digest, raw + bytes([v])) for v in (27, 28)}
+        assert {recover(digest, raw + bytes([v])) for v in (0, 1)} == {recover(digest, raw + bytes([v])) for v in (27, 28)}
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        pytest.param(bytes(65), id="r and s are zero"),
+        pytest.param(b"\xff" * 64 + b"\x1b", id="r and s are too large"),
+        pytest.param(b"\x01" * 64, id="64 bytes"),
+        pytest.param(b"\x01" * 64 + b"\x05", id="another v"),
+        pytest.param(bytes(31) + b"\x05" + b"\x01" * 32 + b"\x1b", id="an r that is no coordinate"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_what_is_no_signature_gives_away_no_key(signature: bytes) -> None:
+    assert recover(bytes(32), signature) is None
+
+
+# -- with the rest of an attestation -------------------------------------------------------------------------------------
+
+
+def whole(change: Change) -> AttestationReport:
+    found = shared("tee/attestation_live_evidence.json")
+    change(found["attestation"])
+    return attestation.verify(
+        json.dumps(found["attestation"]).encode(),
+        model="e2ee-venice-uncensored-24b-p",
+        nonce=bytes.fromhex(found["_client_nonce"]),
+        now=1784573023,
+        collateral=shared("tee/collateral_live_evidence.json"),
+    )
+
+
+def test_33_an_attestation_without_a_key_of_its_address_is_refused() -> None:
+    assert whole(lambda _: None).level == "hardware"
+    report = whole(swapped)
+
+    assert {"model_key", "aci_keyset"} <= {check.id for check in report.failures}
+    assert (report.level, report.model_public_key) == (None, None)
+
+
+def test_a_key_set_that_contradicts_itself_is_refused_with_the_attestation() -> None:
+    assert [check.id for check in whole(slipped_in_and_rehashed).failures] == ["aci_endorsement", "aci_custody"]

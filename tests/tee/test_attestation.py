@@ -1,0 +1,471 @@
+"""The verification of an attestation: real captures reach their level, and every attack on the evidence is refused.
+
+The numbers in the ids are the rows of the table of attacks in the protocol's description.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeAlias, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.shared import shared
+from venice_ai.exceptions import TeeAttestationError
+from venice_ai.tee import MeasurementPins, TeeOptions
+from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, platform
+from venice_ai.tee.crypto import address, public_key_bytes
+from venice_ai.tee.policy import QUOTE, raise_for, with_custom
+from venice_ai.tee.types import INTEL_AND_NVIDIA
+
+from .evidence import CAPTURES, Case, capture, failed, resigned, synthetic
+from .hierarchy import Intel
+
+OTHER_KEY = (
+    "0466588a9c8376b8c21bd87188f78a3080d2603051d764c4f572a8cc3362b0b4b7"
+    "b06e53c30b0b2fae0ba588533799f213d0d3d63b52789537a33aa3a1f42562d3"
+)
+ADDRESS = address(public_key_bytes(OTHER_KEY))
+GEMMA = capture("gemma_3_27b_p")
+GLM = capture("glm_5_1")
+LIVE = capture("live_evidence")
+
+
+# -- what is genuine -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_a_capture_reaches_hardware_at_its_time(name: str) -> None:
+    report = capture(name).judged()
+    assert (report.level, failed(report), report.trust_root) == ("hardware", set(), "intel")
+    assert report.tcb is not None
+    assert (report.tcb.status, report.tcb.eval_number) == ("UpToDate", 19)
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_a_capture_reaches_quote_today_without_anything_else(name: str) -> None:
+    report = capture(name, today=True).judged()
+    assert (report.level, failed(report)) == ("quote", set())
+    assert {check.id for check in report.skipped} == {"collateral", "revocation", "tcb_status", "tcb_eval"}
+
+
+@pytest.mark.parametrize("name", ["gemma_3_27b_p", "glm_5_1"])
+def test_collateral_of_june_serves_every_capture_of_june(name: str) -> None:
+    for other in ("gemma_3_27b_p", "glm_5_1"):
+        shared_part = dict(capture(other).collateral or {})
+        shared_part.pop("pck_certificate_chain")
+        assert replace(capture(name), collateral=shared_part).judged().level == "hardware"
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_the_report_says_what_was_measured(name: str) -> None:
+    known = shared("tee/measurements.json")["captures"][name]
+    report = capture(name).judged()
+    assert report.td is not None
+    assert report.workload is not None
+    assert report.signing_address == known["signing_address"].lower()
+    for field in ("mrtd", "mrseam", "mr_config_id", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "xfam", "report_data"):
+        assert getattr(report.td, field) == known[field]
+    assert report.td.attributes == known["td_attributes"]
+    assert report.workload.compose_hash == known["compose_hash"]
+
+
+def test_the_shapes_of_replies_are_told_apart() -> None:
+    assert [case.judged().variant for case in (GEMMA, GLM, LIVE)] == ["dstack", "near", "aci"]
+
+
+def test_the_synthetic_capture_is_good_under_its_own_roots_alone() -> None:
+    report = synthetic().judged()
+    assert (report.level, report.trust_root) == ("hardware", "custom")
+    assert "CUSTOM" in report.summary()
+
+
+def test_what_we_sign_ourselves_is_good_under_our_root() -> None:
+    assert resigned().judged().level == "hardware"
+
+
+def test_the_platform_is_read_from_the_quote() -> None:
+    assert platform(json.dumps(GEMMA.reply).encode()) == ("90C06F000000", "platform")
+    assert platform(b"{}") is None
+    assert platform(b'{"intel_quote": "%s"}' % (b"00" * 700)) is None
+
+
+def test_the_key_is_not_used_past_what_the_server_says() -> None:
+    stale = LIVE.reply["attestation"]["freshness"]["stale_after"]
+    late = replace(LIVE, now=stale - 10.0, options=TeeOptions(verification="quote"))
+    assert late.judged().expires_at == stale
+    assert LIVE.judged().expires_at == LIVE.now + 300
+
+
+# -- attacks on real captures --------------------------------------------------------------------------------------------
+
+OFFSETS = [0, 2, 4, 48, 64, 112, 168, 171, 176, 184, 232, 376, 424, 472, 520, 568, 590, 600, 632, 636, 700, 770, 1160, 1500]
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+@pytest.mark.parametrize("offset", OFFSETS)
+def test_1_a_flipped_byte_is_refused(name: str, offset: int) -> None:
+    case = capture(name, today=True)
+    raw = bytearray(case.quote)
+    raw[offset] ^= 1
+    assert failed(case.quoted(bytes(raw)).judged()) & set(QUOTE)
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_1_random_flips_of_what_is_signed_are_refused(name: str) -> None:
+    case, chance = capture(name, today=True), random.Random(name)
+    options = TeeOptions(verification="quote", gpu="off")
+    for _ in range(400):
+        raw = bytearray(case.quote)
+        raw[chance.randrange(632)] ^= 1 << chance.randrange(8)
+        assert failed(replace(case.quoted(bytes(raw)), options=options).judged())
+
+
+CUTS: dict[str, Callable[[bytes], bytes]] = {
+    "trailing garbage": lambda raw: raw + b"\1",
+    "truncated": lambda raw: raw[:700],
+    "truncated a little": lambda raw: raw[:-100],
+}
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_2_a_quote_that_is_not_whole_is_refused(name: str) -> None:
+    assert failed(GEMMA.quoted(CUTS[name](GEMMA.quote)).judged())
+
+
+def test_2_a_missing_quote_is_refused_where_one_is_asked_for() -> None:
+    options = TeeOptions(verification="quote")
+    with pytest.raises(TeeAttestationError):
+        raise_for(replace(GEMMA.quoted(b""), options=options).judged(), options)
+
+
+def _nonce_everywhere(case: Case, nonce: str) -> Case:
+    """The same evidence, with another nonce in everything that is not signed."""
+    payload = json.loads(case.reply["nvidia_payload"])
+    return case.bent(nonce=nonce, request_nonce=nonce, nvidia_payload=json.dumps({**payload, "nonce": nonce}))
+
+
+OTHER_NONCE = "ab" * 32
+COMPRESSED = "02" + OTHER_KEY[2:66]
+ATTACKS: list[Any] = [
+    pytest.param(GEMMA.bent(signing_public_key=OTHER_KEY), "key_address", id="3 swapped key"),
+    pytest.param(
+        GEMMA.bent(signing_public_key=OTHER_KEY, signing_address=ADDRESS), "report_data_address", id="4 swapped key and address"
+    ),
+    pytest.param(GEMMA.bent(signing_key=OTHER_KEY), "model_key", id="5 two keys"),
+    pytest.param(GEMMA.bent(signing_public_key="04" + "11" * 64), "model_key", id="6 off the curve"),
+    pytest.param(GEMMA.bent(signing_public_key=COMPRESSED), "model_key", id="6 compressed"),
+    pytest.param(GEMMA.bent(signing_public_key="00"), "model_key", id="6 infinity"),
+    pytest.param(GEMMA.bent(nonce=OTHER_NONCE), "nonce_echo", id="7 stale nonce"),
+    pytest.param(
+        replace(_nonce_everywhere(GEMMA, OTHER_NONCE), nonce=bytes.fromhex(OTHER_NONCE)),
+        "report_data_nonce",
+        id="8 old quote, forged echo",
+    ),
+    pytest.param(GEMMA.bent(nonce_source="server"), "nonce_echo", id="10 nonce of the server"),
+    *(
+        pytest.param(GEMMA.bent(verified=value), "server_verified", id=f"11 verified {value!r}")
+        for value in (False, "true", 1, None)
+    ),
+    pytest.param(GEMMA.bent(model="e2ee-other"), "model", id="12 other model"),
+    pytest.param(GEMMA.bent(model=None), "model", id="12 no model"),
+    pytest.param(GEMMA.quoted(GLM.quote), "report_data_address", id="13 quote of another"),
+    pytest.param(GEMMA.bent(server_verification={"tdx": {"valid": False}}), "server_claims", id="28 not valid"),
+    pytest.param(GEMMA.bent(server_verification={"tdx": False}), "server_claims", id="28 bare false"),
+    pytest.param(
+        GEMMA.bent(server_verification={"tdx": {"measurements": {"mrtd": "00" * 48}}}), "server_claims", id="28 other mrtd"
+    ),
+    pytest.param(GEMMA.bent(info={**GEMMA.reply["info"], "os_image_hash": "00" * 32}), "info_match", id="27 forged image"),
+    pytest.param(replace(GEMMA, now=GEMMA.now - 10 * 365 * 86_400), "intel_chain", id="61 ten years back"),
+    pytest.param(replace(GEMMA, now=GEMMA.now + 10 * 365 * 86_400), "intel_chain", id="61 ten years ahead"),
+]
+
+
+@pytest.mark.parametrize(("case", "check"), ATTACKS)
+def test_an_attack_is_refused_by_its_check(case: Case, check: str) -> None:
+    assert check in failed(case.judged())
+
+
+def test_9_a_nonce_is_used_once() -> None:
+    assert failed(GEMMA.judged(used_nonce=True)) == {"nonce_unique"}
+
+
+def _log(case: Case, change: Callable[[list[dict[str, Any]]], object]) -> Case:
+    bent = case.bent()
+    info = bent.reply["info"]
+    change(info["tcb_info"]["event_log"])
+    top = json.loads(bent.reply["event_log"])
+    change(top)
+    bent.reply["event_log"] = json.dumps(top)
+    return bent
+
+
+def _edit_payload(log: list[dict[str, Any]]) -> None:
+    next(event for event in log if event["event"] == "app-id")["event_payload"] = "00" * 20
+
+
+def _forge(log: list[dict[str, Any]]) -> None:
+    _compose_hash(log).update(event_payload="00" * 32, digest="")
+
+
+def _compose_hash(log: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(event for event in log if event["event"] == "compose-hash")
+
+
+Log: TypeAlias = list[dict[str, Any]]
+EDITS: dict[str, Callable[[Log], object]] = {
+    "removed": lambda log: log.pop(-3),
+    "reordered": lambda log: log.insert(-2, log.pop()),
+    "payload edited": _edit_payload,
+    "payload and digest edited": _forge,
+    "duplicated": lambda log: log.append(dict(log[-1])),
+    "extra compose-hash": lambda log: log.append({**_compose_hash(log), "event_payload": "00" * 32}),
+    "empty": lambda log: log.clear(),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_25_an_event_log_that_was_edited_is_refused(name: str) -> None:
+    assert failed(_log(GEMMA, EDITS[name]).judged()) & {"rtmr_replay", "event_payload"}
+
+
+def test_25_logs_that_differ_are_refused() -> None:
+    case = GEMMA.bent()
+    case.reply["info"]["tcb_info"]["event_log"].pop()
+    assert "rtmr_replay" in failed(case.judged())
+
+
+def test_26_a_compose_file_edited_by_a_space_is_refused() -> None:
+    case = GEMMA.bent()
+    case.reply["info"]["tcb_info"]["app_compose"] += " "
+    assert failed(case.judged()) == {"compose_hash"}
+
+
+def test_29_without_the_servers_claims_it_is_good() -> None:
+    assert GEMMA.bent(server_verification=None).judged().level == "hardware"
+
+
+def test_31_missing_evidence_of_gpus_is_a_warning_or_a_failure_as_asked() -> None:
+    case = GEMMA.bent(nvidia_payload=None)
+    assert case.judged().level == "hardware"
+    assert any("GPU" in warning for warning in case.judged().warnings)
+    assert failed(replace(case, options=TeeOptions(gpu="require")).judged()) == {"gpu_evidence"}
+
+
+@pytest.mark.parametrize("field", ["mrtd", "compose_hash", "rtmr1", "os_image_hash", "app_id"])
+def test_32_a_pin_that_does_not_match_is_refused(field: str) -> None:
+    report = GEMMA.judged()
+    assert report.td is not None
+    good = {**{name: getattr(report.td, name) for name in ("mrtd", "rtmr1")}, **_workload(report)}[field]
+    pinned = TeeOptions(verification="pinned", pins=MeasurementPins(**{field: frozenset({good})}))
+    assert replace(GEMMA, options=pinned).judged().level == "pinned"
+    wrong = TeeOptions(pins=MeasurementPins(**{field: frozenset({"00" * (len(good) // 2)})}))
+    assert failed(replace(GEMMA, options=wrong).judged()) == {"pins"}
+
+
+def _workload(report: Any) -> dict[str, str]:
+    return {name: getattr(report.workload, name) for name in ("compose_hash", "os_image_hash", "app_id")}
+
+
+def test_33_a_gateway_without_the_key_of_its_address_is_refused() -> None:
+    case = LIVE.bent(signing_address=ADDRESS)
+    assert "model_key" in failed(case.judged())
+
+
+def test_34_a_test_root_is_trusted_only_when_it_is_given() -> None:
+    assert {"intel_chain", "gpu_chain"} <= failed(replace(synthetic(), options=TeeOptions()).judged())
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(GEMMA.bent(intel_quote=base64.b64encode(GEMMA.quote).decode(), quote=None), id="base64"),
+        pytest.param(GEMMA.bent(signing_address=GEMMA.reply["signing_address"].lower()), id="lower case"),
+        pytest.param(GEMMA.bent(signing_address="0x" + GEMMA.reply["signing_address"][2:].upper()), id="upper case"),
+        pytest.param(GEMMA.bent(intel_quote="0x" + GEMMA.quote.hex().upper()), id="upper-case hex"),
+    ],
+)
+def test_35_the_same_in_another_writing_is_good(case: Case) -> None:
+    assert case.judged().level == "hardware"
+
+
+def test_36_a_key_that_stands_twice_is_refused() -> None:
+    text = json.dumps(GEMMA.reply).replace('"verified": true', '"verified": false, "verified": true')
+    assert "transport" in failed(GEMMA.judged(reply=text.encode()))
+
+
+@pytest.mark.parametrize(
+    "reply", [b"", b"[]", b"null", b"not json", b"[" * 100_000, b" " * (MAX_REPLY_BYTES + 1)], ids=lambda b: f"{b[:8]}"
+)
+def test_what_is_no_reply_is_refused(reply: bytes) -> None:
+    assert "transport" in failed(GEMMA.judged(reply=reply))
+
+
+# -- attacks that are signed correctly -----------------------------------------------------------------------------------
+
+SHIFTED = "00" * 12 + "99683fd838937397c66f9e60a5f30fc7bdd26ae3"
+SIGNED: list[Any] = [
+    pytest.param(((588, b"\1"),), "report_data_padding", id="14 padding"),
+    pytest.param(((568, bytes.fromhex(SHIFTED)),), "report_data_address", id="15 right-aligned"),
+    pytest.param(((600, bytes(32)),), "report_data_nonce", id="15 zero nonce"),
+    pytest.param(((568, b"\7" * 32),), "report_data_address", id="15 a hash in the first half"),
+    pytest.param(((168, b"\1"),), "td_attributes", id="16 debug"),
+    pytest.param(((171, b"\0"),), "td_attributes", id="17 no SEPT_VE_DISABLE"),
+    pytest.param(((171, b"\x30"),), "td_attributes", id="17 migratable"),
+    pytest.param(((171, b"\x50"),), "td_attributes", id="17 PKS"),
+    pytest.param(((175, b"\x80"),), "td_attributes", id="17 PERFMON"),
+    pytest.param(((112, b"\1"),), "td_attributes", id="18 another module's signer"),
+    pytest.param(((160, b"\1"),), "td_attributes", id="18 module attributes"),
+    pytest.param(((233, b"\7" * 32),), "mr_config_id", id="26 another compose file"),
+    pytest.param(((376, b"\7" * 48),), "rtmr_replay", id="25 another register"),
+]
+
+
+@pytest.mark.parametrize(("changes", "check"), SIGNED)
+def test_what_is_signed_and_wrong_is_refused(changes: tuple[tuple[int, bytes], ...], check: str) -> None:
+    assert check in failed(resigned(*changes).judged())
+
+
+def test_17_attributes_can_be_allowed_but_not_debug() -> None:
+    case = resigned((171, b"\x50"))
+    allowed = case.options.replace(allowed_td_attributes_mask=1 << 30)
+    assert "td_attributes" not in failed(replace(case, options=allowed).judged())
+
+
+@pytest.mark.parametrize(("offset", "value"), [(0, b"\5"), (4, b"\0")], ids=["quote v5", "SGX"])
+def test_18_another_kind_of_quote_is_refused(offset: int, value: bytes) -> None:
+    case = resigned()
+    raw = bytearray(case.quote)
+    raw[offset : offset + len(value)] = value
+    assert failed(case.quoted(bytes(raw)).judged()) == {"quote_parse"}
+
+
+def test_19_an_attackers_own_hierarchy_is_refused() -> None:
+    report = resigned(intel=Intel("attacker"), trusted=Intel()).judged()
+    assert "intel_chain" in failed(report)
+
+
+# -- levels --------------------------------------------------------------------------------------------------------------
+
+
+def _raises(case: Case, **options: Any) -> bool:
+    chosen = case.options.replace(**options)
+    report = replace(case, options=chosen).judged()
+    if report.reaches("server" if chosen.verification == "auto" else chosen.verification):
+        raise_for(report, chosen)
+        return False
+    with pytest.raises(TeeAttestationError) as caught:
+        raise_for(report, chosen)
+    return caught.value.report is report
+
+
+BASELINE = GEMMA.bent(intel_quote=None, quote=None, event_log=None, info=None, nvidia_payload=None, server_verification=None)
+
+
+def test_a_reply_without_a_quote_is_the_baseline_at_most() -> None:
+    assert BASELINE.judged().level == "server"
+    assert BASELINE.bent(intel_quote="placeholder").judged().level == "server"
+    assert not _raises(BASELINE)
+    assert _raises(BASELINE, verification="quote")
+    assert _raises(BASELINE, verification="hardware")
+
+
+def test_59_what_had_a_quote_before_must_have_one() -> None:
+    assert "quote_parse" in failed(BASELINE.judged(reached_before="hardware"))
+    assert BASELINE.judged(reached_before="server").level == "server"
+
+
+def test_58_without_dcap_qvl_the_level_is_quote() -> None:
+    assert GEMMA.judged(dcap=False).level == "quote"
+    assert not _raises(replace(GEMMA, collateral=None))
+    assert _raises(replace(GEMMA, collateral=None), verification="hardware")
+
+
+def test_a_level_that_asks_less_looks_at_less() -> None:
+    report = replace(GEMMA, options=TeeOptions(verification="server")).judged()
+    assert (report.level, len(report.checks)) == ("server", 9)
+
+
+def test_pins_without_a_quote_are_refused() -> None:
+    pins = MeasurementPins(mrtd=frozenset({"00" * 48}))
+    assert "pins" in failed(replace(BASELINE, options=TeeOptions(pins=pins)).judged())
+
+
+def test_an_image_for_development_can_be_refused() -> None:
+    assert any("development" in warning for warning in GEMMA.judged().warnings)
+    assert failed(replace(GEMMA, options=TeeOptions(allow_dev_image=False)).judged()) == {"dev_image"}
+
+
+def test_a_manager_of_containers_is_verified_and_named() -> None:
+    found = GLM.judged().check("compose_manager")
+    assert found is not None
+    assert found.status == "pass"
+    bent = GLM.bent()
+    bent.reply["compose_manager_attestation"]["actions"].pop()
+    assert failed(bent.judged()) == {"compose_manager"}
+
+
+@pytest.mark.parametrize("answer", [None, 1, False, "yes", RuntimeError("no")], ids=repr)
+def test_57_a_verifier_accepts_with_true_alone(answer: object) -> None:
+    report = GEMMA.judged()
+    assert failed(with_custom(report, answer)) == {"custom"}
+    assert with_custom(report, True).level == "hardware"
+
+
+def test_a_verifier_is_given_the_reply_and_the_nonce() -> None:
+    seen = evidence(json.dumps(GEMMA.reply).encode(), model=GEMMA.model, nonce=GEMMA.nonce)
+    assert (seen.sent_nonce, seen.signing_address) == (GEMMA.nonce.hex(), GEMMA.reply["signing_address"])
+    assert seen.nothing_such is None
+
+
+def test_every_check_says_what_it_stops() -> None:
+    assert all(check.stops for check in GLM.judged().checks)
+
+
+def test_the_default_roots_are_intels_and_nvidias() -> None:
+    assert TeeOptions().trust is INTEL_AND_NVIDIA
+
+
+# -- no reply breaks the verifier ----------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path] if path else []
+    if isinstance(value, dict):
+        for key, each in cast("dict[str, Any]", value).items():
+            found += _paths(each, (*path, key))
+    elif isinstance(value, list):
+        for number, each in enumerate(cast("list[Any]", value)[:2]):
+            found += _paths(each, (*path, number))
+    return found
+
+
+PATHS = {id(case): _paths(case.reply) for case in (GEMMA, GLM, LIVE)}
+
+
+@given(data=st.data(), wrong=JSON)
+def test_whatever_a_field_holds_there_is_a_report(data: st.DataObject, wrong: Any) -> None:
+    case = data.draw(st.sampled_from([GEMMA, GLM, LIVE]))
+    path = data.draw(st.sampled_from(PATHS[id(case)]))
+    reply = copy.deepcopy(case.reply)
+    holder: Any = reply
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = wrong
+    report = replace(case, reply=reply, options=TeeOptions(gpu="off")).judged(now=case.now)
+    failed(report)
+    report.to_json()
+    report.summary()

@@ -1,0 +1,389 @@
+"""Intel's collateral: what it makes of a quote. Numbers in ids are the rows of the table of attacks that this is about."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.shared import shared
+from venice_ai.exceptions import TeeAttestationError
+from venice_ai.tee import attestation, collateral, policy
+from venice_ai.tee.report import AttestationReport, Check, Tcb
+from venice_ai.tee.types import TeeOptions
+
+from .hierarchy import DAY, NOW, Intel
+
+INTEL = Intel()
+JUNE = 1780598249
+TODAY = 1795375060
+CAPTURES = [("gemma_3_27b_p", JUNE), ("glm_5_1", JUNE), ("live_evidence", 1784573023)]
+NAMES = ("collateral", "revocation", "tcb_status", "tcb_eval")
+OPEN_STATUSES = [
+    "OutOfDate",
+    "ConfigurationNeeded",
+    "SWHardeningNeeded",
+    "ConfigurationAndSWHardeningNeeded",
+    "OutOfDateConfigurationNeeded",
+]
+
+
+def quote(name: str) -> bytes:
+    return bytes.fromhex(shared(f"tee/attestation_{name}.json")["attestation"]["intel_quote"])
+
+
+def stored(name: str, *, chain: bool = True) -> dict[str, str]:
+    found: dict[str, str] = shared(f"tee/collateral_{name}.json")
+    return {field: value for field, value in found.items() if chain or field != "pck_certificate_chain"}
+
+
+def judged(intel: Intel = INTEL, given: dict[str, Any] | None = None, **options: Any) -> tuple[dict[str, Check], Tcb | None]:
+    """The checks of a quote of our own Intel, by name."""
+    options = {"now": NOW, "root_der": INTEL.root_der, "min_eval": 19, **options}
+    checks, tcb = collateral.check(intel.quote, INTEL.collateral() if given is None else given, **options)
+    assert tuple(check.id for check in checks) == NAMES
+    assert all(check.stops and check.detail for check in checks)
+    return {check.id: check for check in checks}, tcb
+
+
+def failed(checks: dict[str, Check]) -> list[str]:
+    return [name for name, check in checks.items() if check.status == "fail"]
+
+
+# -- the real thing ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "now"), CAPTURES)
+def test_each_capture_verifies_at_its_time_with_its_collateral(name: str, now: int) -> None:
+    checks, tcb = collateral.check(quote(name), stored(name), now=now, min_eval=19)
+
+    assert [check.status for check in checks] == ["pass"] * 4
+    assert tcb is not None
+    assert (tcb.status, tcb.advisories, tcb.eval_number) == ("UpToDate", (), 19)
+    assert tcb.fmspc == ("20A06F000000" if name == "live_evidence" else "90C06F000000")
+    assert tcb.tcb_date == "2025-05-14T00:00:00Z"
+
+
+@pytest.mark.parametrize("of", ["gemma_3_27b_p", "glm_5_1"])
+@pytest.mark.parametrize("by", ["gemma_3_27b_p", "glm_5_1"])
+def test_collateral_without_a_machines_chain_serves_every_machine_of_its_kind(of: str, by: str) -> None:
+    for given in (stored(by), stored(by, chain=False)):
+        checks, _ = collateral.check(quote(of), given, now=JUNE)
+        assert [check.status for check in checks] == ["pass"] * 4
+
+
+@pytest.mark.parametrize("name", [name for name, _ in CAPTURES])
+def test_today_all_captures_fail_for_their_collateral_has_expired(name: str) -> None:
+    checks, tcb = collateral.check(quote(name), stored(name), now=TODAY)
+
+    assert [check.status for check in checks] == ["fail", "skip", "skip", "skip"]
+    assert "TCBInfo expired" in checks[0].detail
+    assert "it is valid from 2026-0" in checks[0].detail
+    assert tcb is None
+
+
+@pytest.mark.parametrize(("name", "begins", "last"), [
+    ("gemma_3_27b_p", 1780533714, 1783124237),
+    ("glm_5_1", 1780533714, 1783124237),
+    ("live_evidence", 1784508302, 1786794217),
+])  # fmt: skip
+def test_the_window_of_each_capture_is_exact_to_the_second(name: str, begins: int, last: int) -> None:
+    def status(now: float) -> str:
+        return collateral.check(quote(name), stored(name), now=now)[0][0].status
+
+    assert collateral.window(stored(name)) == (begins, last + 1)
+    assert [status(begins - 1), status(begins), status(last + 0.9), status(last + 1)] == ["fail", "pass", "pass", "fail"]
+
+
+def test_collateral_of_the_other_platform_is_refused() -> None:
+    checks, _ = collateral.check(quote("glm_5_1"), stored("live_evidence"), now=1784573023)
+
+    assert checks[0].status == "fail"
+    assert "Fmspc mismatch" in checks[0].detail
+
+
+def test_the_synthetic_set_needs_its_own_root() -> None:
+    given = shared("tee/synthetic_valid.json")
+    raw, root = bytes.fromhex(given["attestation"]["intel_quote"]), bytes.fromhex(given["intel_test_root_der_hex"])
+
+    with_it, _ = collateral.check(raw, given["collateral"], now=given["now"], root_der=root, min_eval=19)
+    without_it, _ = collateral.check(raw, given["collateral"], now=given["now"], min_eval=19)
+
+    assert [check.status for check in with_it] == ["pass"] * 4
+    assert [check.status for check in without_it] == ["fail", "skip", "skip", "skip"]
+
+
+# -- attacks -------------------------------------------------------------------------------------------------------------
+
+
+def edited(field: str, old: str, new: str) -> dict[str, str]:
+    given = INTEL.collateral()
+    assert old in given[field]
+    return given | {field: given[field].replace(old, new)}
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        pytest.param(Intel("attacker").collateral(), "collateral", id="20-an attacker's collateral for a genuine quote"),
+        pytest.param(edited("tcb_info", '"UpToDate"', '"OutOfDate"'), "collateral", id="20-an edited TCB status"),
+        pytest.param(edited("tcb_info", '"pcesvn":13', '"pcesvn":12'), "collateral", id="20-an edited TCB level"),
+        pytest.param(edited("tcb_info", ":19", ":20"), "collateral", id="20-an edited evaluation number"),
+        pytest.param(edited("qe_identity", '"isvsvn":4', '"isvsvn":3'), "collateral", id="20-an edited enclave identity"),
+        pytest.param(INTEL.collateral(fmspc="112233445566"), "collateral", id="20-another FMSPC"),
+        pytest.param(INTEL.collateral(issued=NOW - 40 * DAY, expires=NOW), "collateral", id="21-expired"),
+        pytest.param(INTEL.collateral(issued=NOW + 1), "collateral", id="21-not yet valid"),
+        pytest.param(INTEL.collateral(crl_expires=NOW), "collateral", id="21-revocation lists expired"),
+        pytest.param(INTEL.collateral(crl_issued=NOW + 1), "collateral", id="21-revocation lists not yet valid"),
+        pytest.param(INTEL.collateral(revoked=("pck",)), "revocation", id="22-the platform's key is revoked"),
+        pytest.param(INTEL.collateral(revoked=("ca",)), "revocation", id="22-the platform's authority is revoked"),
+        pytest.param(INTEL.collateral(revoked=("signer",)), "revocation", id="22-Intel's signer is revoked"),
+        pytest.param(INTEL.collateral(status="Revoked"), "tcb_status", id="22-the status is Revoked"),
+        pytest.param(INTEL.collateral(module_status="Revoked"), "tcb_status", id="22-the module's status is Revoked"),
+        pytest.param(INTEL.collateral(qe_status="Revoked"), "tcb_status", id="22-the quoting enclave's status is Revoked"),
+        *(pytest.param(INTEL.collateral(status=each), "tcb_status", id=f"23-{each}") for each in OPEN_STATUSES),
+        pytest.param(INTEL.collateral(module_status="OutOfDate"), "tcb_status", id="23-the module is OutOfDate"),
+        pytest.param(INTEL.collateral(qe_status="OutOfDate"), "tcb_status", id="23-the quoting enclave is OutOfDate"),
+        pytest.param(INTEL.collateral(status="TDRelaunchAdvised"), "tcb_status", id="23-TDRelaunchAdvised"),
+        pytest.param(INTEL.collateral(status="Splendid"), "tcb_status", id="23-an unknown status"),
+        pytest.param(INTEL.collateral(level_svn=6), "tcb_status", id="23-older than every level"),
+        pytest.param(INTEL.collateral(evaluation=18), "tcb_eval", id="24-an older evaluation"),
+        pytest.param(INTEL.collateral(qe_evaluation=18), "tcb_eval", id="24-an older evaluation of the quoting enclave"),
+    ],
+)
+def test_bad_collateral_is_refused(given: dict[str, str], name: str) -> None:
+    checks, _ = judged(given=given)
+
+    assert failed(checks) == [name]
+
+
+def test_20_collateral_of_another_hierarchy_does_not_help_its_own_quotes() -> None:
+    attacker = Intel("attacker")
+
+    checks, _ = judged(attacker, attacker.collateral())
+    assert failed(checks) == ["collateral"]
+
+
+def test_23_a_quoting_enclave_that_is_too_old_is_refused() -> None:
+    checks, _ = judged(Intel(qe_isvsvn=3))
+
+    assert failed(checks) == ["tcb_status"]
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [*(("status", each) for each in OPEN_STATUSES), ("module_status", "OutOfDate"), ("qe_status", "OutOfDate")],
+)
+def test_23_whoever_accepts_a_status_gets_it(part: str, status: str) -> None:
+    given = INTEL.collateral(**{part: status})
+    refused, tcb = judged(given=given)
+    accepted, same = judged(given=given, statuses={"UpToDate", status})
+
+    assert failed(refused) == ["tcb_status"]
+    assert failed(accepted) == []
+    assert tcb == same
+    assert tcb is not None
+    assert tcb.status == status
+
+
+def test_the_refusal_of_a_status_names_it_the_advisories_and_the_way_to_accept_it() -> None:
+    given = INTEL.collateral(status="OutOfDate", advisories=("INTEL-SA-01036", "INTEL-SA-01099"))
+    checks, tcb = judged(given=given)
+
+    detail = checks["tcb_status"].detail
+    assert "OutOfDate (INTEL-SA-01036, INTEL-SA-01099)" in detail
+    assert "TeeOptions(tcb_statuses={'OutOfDate', 'UpToDate'})" in detail
+    assert "--allow-status OutOfDate" in detail
+    assert tcb is not None
+    assert tcb.advisories == ("INTEL-SA-01036", "INTEL-SA-01099")
+
+
+def test_nothing_accepts_revoked() -> None:
+    checks, tcb = judged(given=INTEL.collateral(status="Revoked"), statuses={"UpToDate", "Revoked"})
+
+    assert failed(checks) == ["tcb_status"]
+    assert "nothing can allow it" in checks["tcb_status"].detail
+    assert tcb == Tcb("Revoked")
+
+
+@pytest.mark.parametrize(
+    ("minimum", "number", "status"), [(19, 19, "pass"), (20, 19, "fail"), (20, 20, "pass"), (0, 3, "pass")]
+)
+def test_24_an_evaluation_below_the_highest_seen_is_a_rollback(minimum: int, number: int, status: str) -> None:
+    checks, _ = judged(given=INTEL.collateral(evaluation=number), min_eval=minimum)
+
+    assert checks["tcb_eval"].status == status
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param(NOW - 10 * 365 * DAY, id="61-ten years back"),
+        pytest.param(NOW + 10 * 365 * DAY, id="61-ten years ahead"),
+        pytest.param(0, id="61-the epoch"),
+        pytest.param(-1.5, id="before the epoch"),
+        pytest.param(float("nan"), id="no number"),
+        pytest.param(float("inf"), id="no end"),
+        pytest.param(2.0**70, id="beyond every clock"),
+    ],
+)
+def test_a_wrong_clock_is_outside_the_window(now: float) -> None:
+    checks, _ = judged(now=now)
+
+    assert failed(checks) == ["collateral"]
+
+
+# dcap-qvl takes the issuer of the platform's revocation list from the quote: any text will do for the field about it.
+NONE: list[Any] = [None, 7, "", "zz", [], {}]
+NO_COLLATERAL: list[tuple[str, Any]] = [
+    (field, value)
+    for field in collateral.FIELDS
+    for value in NONE
+    if field != "pck_crl_issuer_chain" or not isinstance(value, str)
+]
+
+
+@pytest.mark.parametrize(("field", "value"), NO_COLLATERAL)
+def test_collateral_that_is_none_is_refused(field: str, value: Any) -> None:
+    checks, _ = judged(given=INTEL.collateral() | {field: value})
+
+    assert failed(checks) == ["collateral"]
+
+
+def test_binaries_may_be_hex_base64_or_bytes() -> None:
+    import base64
+
+    given = INTEL.collateral()
+    lists = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
+    as_bytes = {field: bytes.fromhex(given[field]) for field in lists}
+    as_base64 = {field: base64.b64encode(value).decode() for field, value in as_bytes.items()}
+
+    for form in (as_bytes, as_base64):
+        checks, _ = judged(given={**given, **form})
+        assert failed(checks) == []
+
+
+SIGNED = ("tcb_info", "qe_identity", "root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
+
+
+@pytest.mark.parametrize("field", SIGNED)
+def test_no_random_change_of_what_is_signed_is_accepted(field: str) -> None:
+    chance = random.Random(f"collateral {field}")
+    given = INTEL.collateral()
+    binary = field not in {"tcb_info", "qe_identity"}
+    whole = bytes.fromhex(given[field]) if binary else given[field].encode()
+    for _ in range(150):
+        changed = bytearray(whole)
+        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(7)
+        value = bytes(changed).hex() if binary else changed.decode()
+        checks, _tcb = judged(given=given | {field: value})
+        assert len(failed(checks)) == 1, (field, value)
+
+
+def test_no_random_change_of_a_signers_certificate_is_accepted() -> None:
+    import base64
+
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from .hierarchy import pem
+
+    chance = random.Random("certificates")
+    der, given = INTEL.signer.public_bytes(Encoding.DER), INTEL.collateral()
+    for field in ("tcb_info_issuer_chain", "qe_identity_issuer_chain"):
+        for _ in range(100):
+            changed = bytearray(der)
+            changed[chance.randrange(len(der))] ^= 1 << chance.randrange(8)
+            body = base64.encodebytes(bytes(changed)).decode()
+            chain = f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n{pem(INTEL.root)}"
+            checks, _tcb = judged(given=given | {field: chain})
+            assert failed(checks), bytes(changed).hex()
+
+
+# -- what is missing -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param({"given": None}, "there is no collateral", id="58-no collateral"),
+        pytest.param({"dcap": False}, "venice-chat[e2ee]", id="58-no dcap-qvl"),
+    ],
+)
+def test_what_cannot_be_checked_is_skipped_and_says_why(options: dict[str, Any], words: str) -> None:
+    given = INTEL.collateral() if "given" not in options else None
+    checks, tcb = collateral.check(INTEL.quote, given, now=NOW, dcap=options.get("dcap", True))
+
+    assert [(check.id, check.status) for check in checks] == [(name, "skip") for name in NAMES]
+    assert all(words in check.detail for check in checks)
+    assert tcb is None
+
+
+def test_58_without_dcap_qvl_nothing_breaks() -> None:
+    code = (
+        "import sys; sys.modules['dcap_qvl'] = None\n"
+        "from venice_ai.tee import collateral\n"
+        "checks, tcb = collateral.check(b'', {}, now=0)\n"
+        "print(collateral.installed(), tcb, *(check.status for check in checks))"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "None", *["skip"] * 4]
+
+
+def test_dcap_qvl_is_imported_when_it_is_needed() -> None:
+    code = "import sys, venice_ai.tee.collateral; print(sorted({'dcap_qvl', 'cryptography'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("raw", [b"", b"\0", bytes(5000)], ids=["nothing", "a byte", "zeros"])
+def test_what_is_no_quote_is_refused(raw: bytes) -> None:
+    checks, tcb = collateral.check(raw, INTEL.collateral(), now=NOW, root_der=INTEL.root_der)
+
+    assert checks[0].status == "fail"
+    assert tcb is None
+
+
+# -- with the rest of an attestation -------------------------------------------------------------------------------------
+
+
+def whole(**arguments: Any) -> AttestationReport:
+    found = shared("tee/attestation_glm_5_1.json")
+    reply, nonce = json.dumps(found["attestation"]).encode(), bytes.fromhex(found["_client_nonce"])
+    given: dict[str, Any] = {"now": JUNE, "collateral": stored("glm_5_1"), **arguments}
+    return attestation.verify(reply, model="e2ee-glm-5-1", nonce=nonce, **given)
+
+
+def test_24_what_was_seen_before_is_the_least_that_is_accepted() -> None:
+    assert whole(seen_tcb_eval=19).level == "hardware"
+    report = whole(seen_tcb_eval=20)
+
+    assert (report.ok, report.level) == (False, None)
+    assert [check.id for check in report.failures] == ["tcb_eval"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [pytest.param({"dcap": False}, id="58-no dcap-qvl"), pytest.param({"collateral": None}, id="58-no collateral")],
+)
+def test_58_a_skip_lowers_the_level_and_hardware_refuses_it(arguments: dict[str, Any]) -> None:
+    report = whole(**arguments)
+
+    assert (report.ok, report.level, report.tcb) == (True, "quote", None)
+    policy.raise_for(report, TeeOptions())
+    with pytest.raises(TeeAttestationError, match="hardware"):
+        policy.raise_for(report, TeeOptions(verification="hardware"))
+
+
+@pytest.mark.parametrize("now", [pytest.param(int(TODAY), id="21-expired"), pytest.param(1780533713, id="21-not yet valid")])
+def test_21_collateral_outside_its_window_is_refused(now: int) -> None:
+    report = whole(now=now)
+
+    assert [check.id for check in report.failures] == ["collateral"]
+    with pytest.raises(TeeAttestationError, match="TCBInfo"):
+        policy.raise_for(report, TeeOptions(verification="hardware"))

@@ -1,0 +1,381 @@
+"""NVIDIA's evidence. Numbers in ids are the rows of the table of attacks that this is about."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import random
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytest
+
+from tests.shared import shared
+from venice_ai.tee import attestation, gpu
+from venice_ai.tee.report import AttestationReport, Check, Gpu
+from venice_ai.tee.types import TeeOptions
+
+CAPTURES = ["gemma_3_27b_p", "glm_5_1"]
+CHECKS = ["gpu_structure", "gpu_nonce", "gpu_chain", "gpu_signature", "gpu_unique", "gpu_count"]
+Change = Callable[[dict[str, Any]], Any]
+
+
+def captured(name: str) -> tuple[dict[str, Any], bytes]:
+    """The payload of a capture, decoded, and its nonce."""
+    found = shared(f"tee/attestation_{name}.json")
+    return json.loads(found["attestation"]["nvidia_payload"]), bytes.fromhex(found["_client_nonce"])
+
+
+def eight() -> dict[str, Any]:
+    return copy.deepcopy(captured("glm_5_1")[0])
+
+
+NONCE = captured("glm_5_1")[1]
+
+
+def judged(payload: Any, nonce: bytes = NONCE, **options: Any) -> dict[str, Check]:
+    checks, _ = gpu.check(payload, nonce, **options)
+    assert all(check.stops and check.detail for check in checks)
+    return {check.id: check for check in checks}
+
+
+def failed(checks: dict[str, Check]) -> list[str]:
+    return [name for name, check in checks.items() if check.status == "fail"]
+
+
+def evidence(payload: dict[str, Any], number: int = 0) -> bytearray:
+    return bytearray(base64.b64decode(payload["evidence_list"][number]["evidence"]))
+
+
+def put(payload: dict[str, Any], field: str, value: bytes, number: int = 0) -> None:
+    payload["evidence_list"][number][field] = base64.b64encode(value).decode()
+
+
+def flipped(position: int, bit: int = 0) -> Change:
+    def change(payload: dict[str, Any]) -> None:
+        raw = evidence(payload)
+        raw[position] ^= 1 << bit
+        put(payload, "evidence", bytes(raw))
+
+    return change
+
+
+# -- the real thing ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "count", "vbios"), [("gemma_3_27b_p", 1, "96.00.D0.00.03"), ("glm_5_1", 8, "96.00.CF.00.02")])
+@pytest.mark.parametrize("form", ["text", "object"])
+def test_every_capture_verifies(name: str, count: int, vbios: str, form: str) -> None:
+    payload, nonce = captured(name)
+    given = json.dumps(payload) if form == "text" else payload
+    checks, gpus = gpu.check(given, nonce, expected_count=count)
+
+    assert [(check.id, check.status) for check in checks] == [(name, "pass") for name in CHECKS]
+    assert len(gpus) == count
+    assert {(each.model, each.driver, each.vbios) for each in gpus} == {("GH100 A01", "570.172.08", vbios)}
+    assert len({each.serial for each in gpus}) == count
+
+
+def test_the_report_names_the_gpu() -> None:
+    _, gpus = gpu.check(*captured("gemma_3_27b_p"))
+
+    assert gpus == [Gpu(model="GH100 A01", driver="570.172.08", vbios="96.00.D0.00.03", serial="41F28C80535936DBFD")]
+
+
+def test_the_synthetic_set_needs_its_own_root() -> None:
+    given = shared("tee/synthetic_valid.json")
+    payload, nonce = given["attestation"]["nvidia_payload"], bytes.fromhex(given["client_nonce"])
+
+    assert failed(judged(payload, nonce, root_sha256=given["nvidia_test_root_sha256"])) == []
+    assert failed(judged(payload, nonce)) == ["gpu_chain"]
+
+
+@pytest.mark.parametrize(("expected", "status"), [(8, "pass"), (None, "pass"), (4, "warn"), (0, "warn")])
+def test_the_number_of_gpus_is_the_machines_own_word(expected: int | None, status: str) -> None:
+    checks = judged(eight(), expected_count=expected)
+
+    assert checks["gpu_count"].status == status
+    assert failed(checks) == []
+
+
+# -- attacks -------------------------------------------------------------------------------------------------------------
+
+
+def payload_nonce(payload: dict[str, Any]) -> None:
+    payload["nonce"] = "00" * 32
+
+
+def item_nonce(payload: dict[str, Any]) -> None:
+    payload["evidence_list"][3]["nonce"] = "00" * 32
+
+
+def no_nonce(payload: dict[str, Any]) -> None:
+    del payload["nonce"]
+
+
+def request_nonce(payload: dict[str, Any]) -> None:
+    raw = evidence(payload, 7)
+    raw[4:36] = bytes(32)
+    put(payload, "evidence", bytes(raw), 7)
+
+
+def chain_of_another(payload: dict[str, Any]) -> None:
+    payload["evidence_list"][0]["certificate"] = payload["evidence_list"][1]["certificate"]
+
+
+def shorter_chain(payload: dict[str, Any]) -> None:
+    put(payload, "certificate", b"".join(pems(payload)[1:]))
+
+
+def longer_chain(payload: dict[str, Any]) -> None:
+    put(payload, "certificate", b"".join([*pems(payload), pems(payload)[-1]]))
+
+
+def disordered_chain(payload: dict[str, Any]) -> None:
+    first, second, *rest = pems(payload)
+    put(payload, "certificate", b"".join([second, first, *rest]))
+
+
+def chain_of_two_gpus(payload: dict[str, Any]) -> None:
+    put(payload, "certificate", b"".join([pems(payload, 0)[0], *pems(payload, 1)[1:]]))
+
+
+def other_capture(payload: dict[str, Any]) -> None:
+    payload["evidence_list"] = captured("gemma_3_27b_p")[0]["evidence_list"]
+
+
+def duplicate(payload: dict[str, Any]) -> None:
+    payload["evidence_list"][7] = payload["evidence_list"][0]
+
+
+def emptied(payload: dict[str, Any]) -> None:
+    payload["evidence_list"] = []
+
+
+def no_list(payload: dict[str, Any]) -> None:
+    del payload["evidence_list"]
+
+
+def too_many(payload: dict[str, Any]) -> None:
+    payload["evidence_list"] *= 9
+
+
+def trailing(payload: dict[str, Any]) -> None:
+    put(payload, "evidence", bytes(evidence(payload)) + b"\0")
+
+
+def cut_off(payload: dict[str, Any]) -> None:
+    put(payload, "evidence", bytes(evidence(payload))[:-1])
+
+
+def nothing(payload: dict[str, Any]) -> None:
+    put(payload, "evidence", b"")
+
+
+def zero_signature(payload: dict[str, Any]) -> None:
+    put(payload, "evidence", bytes(evidence(payload))[:-96] + bytes(96))
+
+
+def no_base64(payload: dict[str, Any]) -> None:
+    payload["evidence_list"][0]["evidence"] = "*"
+
+
+def no_text(payload: dict[str, Any]) -> None:
+    payload["evidence_list"][0]["certificate"] = 7
+
+
+def no_object(payload: dict[str, Any]) -> None:
+    payload["evidence_list"][0] = "x"
+
+
+def no_certificates(payload: dict[str, Any]) -> None:
+    put(payload, "certificate", b"hello")
+
+
+def pems(payload: dict[str, Any], number: int = 0) -> list[bytes]:
+    whole = base64.b64decode(payload["evidence_list"][number]["certificate"])
+    return [each + b"\n" for each in re.findall(rb"-----BEGIN.*?-----END CERTIFICATE-----", whole, re.DOTALL)]
+
+
+RECORD, BLOCKS = 37 + 8, 37 + 4
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        pytest.param(payload_nonce, ["gpu_nonce"], id="30-the nonce of the payload"),
+        pytest.param(item_nonce, ["gpu_nonce"], id="30-the nonce of a GPU"),
+        pytest.param(no_nonce, ["gpu_nonce"], id="30-no nonce"),
+        pytest.param(request_nonce, ["gpu_nonce", "gpu_signature"], id="30-the nonce that was asked with"),
+        pytest.param(chain_of_another, ["gpu_signature", "gpu_unique"], id="30-the chain of another GPU"),
+        pytest.param(chain_of_two_gpus, ["gpu_chain"], id="30-a chain of two GPUs"),
+        pytest.param(shorter_chain, ["gpu_chain"], id="30-a shorter chain"),
+        pytest.param(longer_chain, ["gpu_chain"], id="30-a longer chain"),
+        pytest.param(disordered_chain, ["gpu_chain"], id="30-a disordered chain"),
+        pytest.param(flipped(RECORD + 60), ["gpu_signature"], id="30-a measurement"),
+        pytest.param(flipped(-97), ["gpu_signature"], id="30-the last opaque byte"),
+        pytest.param(flipped(-1), ["gpu_signature"], id="30-the signature"),
+        pytest.param(zero_signature, ["gpu_signature"], id="30-r and s are zero"),
+        pytest.param(duplicate, ["gpu_unique"], id="30-one GPU twice"),
+        pytest.param(other_capture, ["gpu_nonce"], id="30-the GPUs of another capture"),
+        pytest.param(emptied, ["gpu_evidence"], id="30-an empty list"),
+        pytest.param(no_list, ["gpu_evidence"], id="30-no list"),
+        pytest.param(too_many, ["gpu_evidence"], id="too many"),
+        pytest.param(flipped(0), ["gpu_structure"], id="another request"),
+        pytest.param(flipped(38), ["gpu_structure"], id="another answer"),
+        pytest.param(flipped(BLOCKS), ["gpu_structure"], id="another number of measurements"),
+        pytest.param(flipped(BLOCKS + 1), ["gpu_structure"], id="another length of the record"),
+        pytest.param(trailing, ["gpu_structure"], id="a byte more"),
+        pytest.param(cut_off, ["gpu_structure"], id="a byte less"),
+        pytest.param(nothing, ["gpu_structure"], id="nothing"),
+        pytest.param(no_base64, ["gpu_evidence"], id="no base64"),
+        pytest.param(no_text, ["gpu_evidence"], id="no text"),
+        pytest.param(no_object, ["gpu_evidence"], id="no object"),
+        pytest.param(no_certificates, ["gpu_chain"], id="no certificates"),
+    ],
+)
+def test_30_bad_evidence_is_refused_under_every_policy_but_off(change: Change, names: list[str]) -> None:
+    payload = eight()
+    change(payload)
+    policies: tuple[Literal["verify-if-present", "require", "nras"], ...] = ("verify-if-present", "require", "nras")
+    for policy in policies:
+        checks, gpus = gpu.check(payload, NONCE, policy=policy)
+        assert failed({check.id: check for check in checks}) == names
+        assert gpus == []
+    assert gpu.check(payload, NONCE, policy="off") == ([], [])
+
+
+def test_30_the_evidence_of_another_nonce_is_refused() -> None:
+    assert failed(judged(eight(), bytes(32))) == ["gpu_nonce"]
+
+
+def test_30_a_root_that_is_not_pinned_is_refused() -> None:
+    assert failed(judged(eight(), root_sha256="00" * 32)) == ["gpu_chain"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [
+        pytest.param("verify-if-present", "warn", id="31-verify-if-present"),
+        pytest.param("require", "fail", id="31-require"),
+        pytest.param("nras", "fail", id="31-nras"),
+    ],
+)
+def test_31_evidence_that_was_removed(policy: Any, status: str) -> None:
+    checks, gpus = gpu.check(None, NONCE, policy=policy)
+
+    assert [(check.id, check.status) for check in checks] == [("gpu_evidence", status)]
+    assert gpus == []
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "",
+        "x",
+        "[]",
+        "7",
+        "null",
+        '{"nonce":"a","nonce":"a"}',
+        "NaN",
+        "[" * 100_000,
+        7,
+        True,
+        [],
+        {},
+        b"\xff",
+        {"evidence_list": {}},
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_no_payload_is_refused(payload: Any) -> None:
+    assert failed(judged(payload)) == ["gpu_evidence"]
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_no_random_change_of_evidence_is_accepted(name: str) -> None:
+    chance = random.Random(f"evidence {name}")
+    whole, nonce = captured(name)
+    for _ in range(150):
+        payload = {**whole, "evidence_list": [dict(whole["evidence_list"][0])]}
+        raw = evidence(payload)
+        raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
+        put(payload, "evidence", bytes(raw))
+        assert failed(judged(payload, nonce)), bytes(raw).hex()
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_no_random_change_of_a_certificate_is_accepted(place: int) -> None:
+    chance = random.Random(f"certificate {place}")
+    whole, nonce = captured("gemma_3_27b_p")
+    texts = pems(whole)
+    der = base64.b64decode(b"".join(texts[place].splitlines()[1:-1]))
+    for _ in range(40):
+        changed = bytearray(der)
+        changed[chance.randrange(len(der))] ^= 1 << chance.randrange(8)
+        body = base64.encodebytes(bytes(changed))
+        text = b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
+        payload = copy.deepcopy(whole)
+        put(payload, "certificate", b"".join([*texts[:place], text, *texts[place + 1 :]]))
+        assert failed(judged(payload, nonce)), bytes(changed).hex()
+
+
+def test_no_random_truncation_is_accepted() -> None:
+    chance = random.Random("truncation")
+    whole, nonce = captured("gemma_3_27b_p")
+    for _ in range(100):
+        payload = copy.deepcopy(whole)
+        put(payload, "evidence", bytes(evidence(payload))[: chance.randrange(4118)])
+        assert failed(judged(payload, nonce))
+
+
+def test_the_links_that_gpus_share_are_verified_once() -> None:
+    gpu._issued.cache_clear()
+    payload = eight()
+    judged(payload)
+    # Two links of each GPU's own, and two that all share.
+    assert gpu._issued.cache_info().misses == 8 * 2 + 2
+    judged(payload)
+    assert gpu._issued.cache_info().misses == 8 * 2 + 2
+
+
+# -- with the rest of an attestation -------------------------------------------------------------------------------------
+
+
+def whole(change: Change, **options: Any) -> AttestationReport:
+    found = shared("tee/attestation_glm_5_1.json")
+    change(found["attestation"])
+    return attestation.verify(
+        json.dumps(found["attestation"]).encode(),
+        model="e2ee-glm-5-1",
+        nonce=bytes.fromhex(found["_client_nonce"]),
+        now=1780598249,
+        options=TeeOptions(**options),
+        collateral=shared("tee/collateral_glm_5_1.json"),
+    )
+
+
+def removed(reply: dict[str, Any]) -> None:
+    del reply["nvidia_payload"]
+
+
+def of_another_capture(reply: dict[str, Any]) -> None:
+    reply["nvidia_payload"] = shared("tee/attestation_gemma_3_27b_p.json")["attestation"]["nvidia_payload"]
+
+
+def test_30_an_attestation_with_bad_evidence_is_refused() -> None:
+    report = whole(of_another_capture)
+
+    assert {check.id for check in report.failures} == {"gpu_nonce"}
+    assert report.gpus == ()
+
+
+def test_31_removed_evidence_is_a_warning_or_a_refusal() -> None:
+    assert len(whole(lambda _: None).gpus) == 8
+    tolerant, strict = whole(removed), whole(removed, gpu="require")
+
+    assert (tolerant.ok, tolerant.level) == (True, "hardware")
+    assert any("no evidence of a GPU" in warning for warning in tolerant.warnings)
+    assert [check.id for check in strict.failures] == ["gpu_evidence"]

@@ -1,0 +1,267 @@
+"""The privacy floor: what is less private than a client demands does not leave it, whatever it is part of."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from venice_ai import ChatCompletionResponse, InvalidRequestError, NoMatchingModelError, VeniceClient
+from venice_ai.exceptions import TeeAttestationError
+from venice_ai.tee import TeeOptions
+
+from ..fakes import HI, answer
+from .enclave import ASK, MODEL, SERVER, Enclave, client_of, created
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:end-to-end encryption"),
+    pytest.mark.filterwarnings("ignore:this request to 'e2ee-m"),
+]
+
+IN_CLEAR = {"messages": [{"role": "user", "content": "my secret prompt"}]}
+
+
+async def question(client: VeniceClient, how: str, **params: Any) -> Any:
+    """Asks in one of the ways there are, and gives the answer's text."""
+    chats = client.chat.completions
+    asked: dict[str, Any] = {**IN_CLEAR, **params}
+    found: ChatCompletionResponse | BaseException
+    match how:
+        case "create":
+            found = await created(client, **asked)
+            return found.text
+        case "stream":
+            return (await (await chats.stream(**asked)).collect()).text
+        case "create(stream=True)":
+            return (await (await chats.create(**asked, stream=True)).collect()).text
+        case "run_with_tools":
+            return (await chats.run_with_tools(**asked, tools=[weather])).text
+        case "batch":
+            (found,) = await chats.batch([asked], return_exceptions=False)
+            assert isinstance(found, ChatCompletionResponse)
+            return found.text
+        case _:
+            raise NotImplementedError(how)
+
+
+def weather(city: str) -> str:
+    """The weather of a city."""
+    return f"fine in {city}"
+
+
+WAYS = ["create", "stream", "create(stream=True)", "batch", "run_with_tools"]
+every_way = pytest.mark.parametrize("how", WAYS)
+
+
+# -- e2ee ----------------------------------------------------------------------------------------------------------------
+
+
+@every_way
+@pytest.mark.parametrize("model", [MODEL, "tee-m", "ordinary", "default", "e2ee-m:enable_web_search=on"])
+async def test_nothing_leaves_in_clear(model: str, how: str) -> None:
+    enclave = Enclave()
+
+    with pytest.raises(InvalidRequestError, match="min_privacy='e2ee'"):
+        await question(client_of(enclave, min_privacy="e2ee"), how, model=model)
+
+    assert enclave.requests == []
+
+
+@pytest.mark.parametrize("how", ["create", "stream", "create(stream=True)", "batch"])
+@pytest.mark.parametrize("floor", ["e2ee", "tee"])
+async def test_what_is_sealed_leaves(floor: Any, how: str) -> None:
+    enclave = Enclave()
+
+    found = await question(client_of(enclave, min_privacy=floor), how, model=MODEL, e2ee=True)
+
+    assert found.replace("\n", "") == "my secret answer"
+    assert len(enclave.asked) == 1
+
+
+async def test_encryption_switched_off_in_the_call_does_not_help() -> None:
+    enclave = Enclave()
+    client = client_of(enclave, min_privacy="e2ee")
+
+    for params in ({"e2ee": False}, {"venice_parameters": {"enable_e2ee": False}}):
+        with pytest.raises(InvalidRequestError):
+            await created(client, **params)
+
+    assert enclave.requests == []
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+async def test_a_retry_is_as_sealed_as_the_first_attempt(status: int) -> None:
+    enclave = Enclave()
+    enclave.refusals = [answer({"error": "busy"}, status=status)]
+
+    await created(client_of(enclave, min_privacy="e2ee"), e2ee=True)
+
+    assert len(enclave.chats) == 2
+    assert all(b"secret" not in (request.body or b"") for request in enclave.requests)
+
+
+async def test_what_is_tried_again_with_another_key_is_sealed_too() -> None:
+    enclave = Enclave()
+    client = client_of(enclave, min_privacy="e2ee")
+    await created(client, e2ee=True)
+    enclave.rotate()
+
+    await created(client, e2ee=True)
+
+    assert len(enclave.chats) == 3
+    assert all(b"secret" not in (request.body or b"") for request in enclave.requests)
+
+
+async def test_without_an_attestation_nothing_leaves() -> None:
+    enclave = Enclave()
+    enclave.attestation = lambda reply: {**reply, "verified": False}
+
+    with pytest.raises(TeeAttestationError):
+        await created(client_of(enclave, min_privacy="e2ee"), e2ee=True)
+
+    assert enclave.chats == []
+
+
+async def test_a_batch_holds_the_refusals_in_their_places() -> None:
+    enclave = Enclave()
+
+    found = await client_of(enclave, min_privacy="e2ee").chat.completions.batch(
+        [{**ASK, "e2ee": True}, {"model": "m", "messages": HI}]
+    )
+
+    assert isinstance(found[0], ChatCompletionResponse)
+    assert isinstance(found[1], InvalidRequestError)
+    assert len(enclave.chats) == 1
+
+
+async def test_whatever_else_would_send_something_does_not() -> None:
+    client = client_of(Enclave(), min_privacy="e2ee")
+
+    for method in ("POST", "PUT", "PATCH"):
+        with pytest.raises(InvalidRequestError, match="min_privacy"):
+            client.request(method, "/anything", body=b"my secret prompt")
+    assert client.request("GET", "/models").method == "GET"
+
+
+# -- tee -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["create", "stream", "batch"])
+async def test_a_model_in_an_attested_enclave_may_be_asked_in_clear(how: str) -> None:
+    enclave = Enclave()
+    client = client_of(enclave, min_privacy="tee")
+
+    assert await question(client, how, model="tee-m") == "in clear"
+    assert await question(client, how, model="tee-m") == "in clear"
+
+    assert len(enclave.attestations) == 1
+    assert [request.method for request in enclave.requests].index("POST") == 2  # after the catalogue and the evidence
+
+
+@every_way
+@pytest.mark.parametrize(
+    "params",
+    [
+        pytest.param({"model": "ordinary"}, id="a model without an enclave"),
+        pytest.param({"model": "default"}, id="a trait of such a model"),
+        pytest.param({"model": "most_private"}, id="a trait, that may stand for another model tomorrow"),
+        pytest.param({"model": "unknown"}, id="a model that the catalogue does not have"),
+        pytest.param({"model": "tee-m", "fallbacks": [{"model": "ordinary"}]}, id="fallbacks"),
+    ],
+)
+async def test_others_may_not(params: dict[str, Any], how: str) -> None:
+    enclave = Enclave()
+
+    with pytest.raises((InvalidRequestError, NoMatchingModelError)):
+        await question(client_of(enclave, min_privacy="tee"), how, **params)
+
+    assert enclave.chats == []
+
+
+@pytest.mark.parametrize("bent", [{"verified": False}, {"nonce": "00" * 32}])
+async def test_nor_one_whose_attestation_fails(bent: dict[str, Any]) -> None:
+    enclave = Enclave()
+    enclave.attestation = lambda reply: {**reply, **bent}
+
+    with pytest.raises(TeeAttestationError):
+        await question(client_of(enclave, min_privacy="tee"), "create", model="tee-m")
+
+    assert enclave.chats == []
+
+
+async def test_the_clients_demands_hold_for_it() -> None:
+    enclave = Enclave()
+    client = client_of(enclave, min_privacy="tee", tee=TeeOptions(verification="quote"))
+
+    with pytest.raises(TeeAttestationError):
+        await question(client, "create", model="tee-m")
+
+    assert enclave.chats == []
+
+
+# -- both ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("floor", "expected"), [("e2ee", {MODEL}), ("tee", {MODEL, "tee-m"}), (None, {"tee-m", "ordinary"})])
+async def test_resolve_chat_finds_a_model_that_is_private_enough(floor: Any, expected: set[str]) -> None:
+    client = client_of(Enclave(), min_privacy=floor)
+
+    assert await client.models.resolve_chat() in expected
+    for model in ("ordinary", "tee-m", MODEL):
+        preferred = await client.models.resolve_chat(preferred_models=[model])
+        assert preferred in (expected | {MODEL})
+
+
+async def test_resolve_chat_finds_none_if_there_is_none() -> None:
+    enclave = Enclave()
+    enclave.catalogue = enclave.catalogue[2:]
+
+    for floor in ("e2ee", "tee"):
+        with pytest.raises(NoMatchingModelError):
+            await client_of(enclave, min_privacy=floor).models.resolve_chat()
+
+
+@pytest.mark.parametrize("floor", ["e2ee", "tee"])
+async def test_the_catalogue_and_evidence_are_free(floor: Any) -> None:
+    enclave = Enclave()
+    client = client_of(enclave, min_privacy=floor)
+
+    await client.models.list()
+    await client.tee.attest(MODEL)
+
+    assert len(enclave.requests) == 2
+
+
+@pytest.mark.parametrize("floor", ["e2ee", "tee"])
+async def test_an_estimate_sends_no_prompt(floor: Any) -> None:
+    enclave = Enclave()
+    enclave.catalogue[0]["model_spec"]["pricing"] = {"input": {"usd": 1}, "output": {"usd": 2}}
+
+    estimate = await client_of(enclave, min_privacy=floor).chat.completions.estimate_cost(
+        model=MODEL, messages=IN_CLEAR["messages"]
+    )
+
+    assert estimate.total_cost_usd > 0
+    assert all(request.method == "GET" and request.body is None for request in enclave.requests)
+    assert all("secret" not in request.url for request in enclave.requests)
+
+
+@pytest.mark.parametrize("floor", ["E2EE", "none", "", True, 1, ["e2ee"]], ids=repr)
+def test_a_floor_is_one_of_two(floor: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="min_privacy"):
+        VeniceClient(api_key="k", min_privacy=floor)
+
+
+def test_a_client_tells_its_floor() -> None:
+    assert VeniceClient(api_key="k").min_privacy is None
+    assert VeniceClient(api_key="k", min_privacy="tee", tee=SERVER).min_privacy == "tee"
+
+
+async def test_a_refusal_shows_no_prompt(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    with pytest.raises(InvalidRequestError) as caught:
+        await question(client_of(Enclave(), min_privacy="e2ee"), "create", model="m")
+
+    assert "secret" not in f"{caught.value!r} {caplog.text}"

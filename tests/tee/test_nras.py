@@ -1,0 +1,215 @@
+"""What NVIDIA's attestation service says: tokens of our own making, and a service behind the transport port."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA384
+
+from tests.fakes import ScriptedReply, ScriptedTransport
+from venice_ai.exceptions import APIConnectionError
+from venice_ai.resources._evidence import ask_nras
+from venice_ai.tee import nras
+
+NOW = 1_795_000_000
+NONCE = bytes(range(32))
+KEY = ec.derive_private_key(12345, ec.SECP384R1())
+OTHER = ec.derive_private_key(54321, ec.SECP384R1())
+Change = Callable[["Answer"], Any]
+
+
+def encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def jwk(key: ec.EllipticCurvePrivateKey, kid: str) -> dict[str, Any]:
+    numbers = key.public_key().public_numbers()
+    x, y = (encoded(number.to_bytes(48, "big")) for number in (numbers.x, numbers.y))
+    return {"kty": "EC", "crv": "P-384", "kid": kid, "x": x, "y": y, "use": "sig", "alg": "ES384"}
+
+
+class Answer:
+    """An answer of the service about some GPUs, to be changed before it is signed."""
+
+    def __init__(self, gpus: int = 2) -> None:
+        times = {"iss": "https://nras.attestation.nvidia.com", "iat": NOW, "nbf": NOW - 120, "exp": NOW + 3600}
+        self.header: dict[str, Any] = {"alg": "ES384", "kid": "nv", "typ": "JWT"}
+        self.overall: dict[str, Any] = {**times, "eat_nonce": NONCE.hex(), "x-nvidia-overall-att-result": True}
+        healthy = {"measres": "success", "secboot": True, "dbgstat": "disabled", "hwmodel": "GH100 A01 GSP BROM"}
+        self.gpus: dict[str, dict[str, Any]] = {
+            f"GPU-{number}": {**times, "eat_nonce": NONCE.hex(), **healthy} for number in range(gpus)
+        }
+        self.submods: dict[str, Any] = {}
+        self.drop: list[str] = []
+        self.signer = KEY
+
+    def token(self, claims: dict[str, Any]) -> str:
+        signed = f"{encoded(json.dumps(self.header).encode())}.{encoded(json.dumps(claims).encode())}"
+        r, s = utils.decode_dss_signature(self.signer.sign(signed.encode(), ec.ECDSA(SHA384())))
+        return f"{signed}.{encoded(r.to_bytes(48, 'big') + s.to_bytes(48, 'big'))}"
+
+    @property
+    def parts(self) -> list[Any]:
+        tokens = {name: self.token(claims) for name, claims in self.gpus.items()}
+        digests = {name: ["DIGEST", ["SHA-256", hashlib.sha256(each.encode()).hexdigest()]] for name, each in tokens.items()}
+        overall = self.token({**self.overall, "submods": {**digests, **self.submods}})
+        return [["JWT", overall], {name: each for name, each in tokens.items() if name not in self.drop}]
+
+    def __bytes__(self) -> bytes:
+        return json.dumps(self.parts).encode()
+
+
+KEYS = json.dumps({"keys": [{"kty": "RSA", "kid": "old"}, jwk(OTHER, "other"), jwk(KEY, "nv")]}).encode()
+
+
+def judged(answer: bytes, keys: bytes = KEYS, *, now: float = NOW) -> tuple[str, str]:
+    (check,) = nras.check(answer, keys, nonce=NONCE, now=now)
+    assert check.id == "gpu_nras"
+    assert check.stops
+    return check.status, check.detail
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 8])
+def test_gpus_that_nvidia_attests_pass(gpus: int) -> None:
+    assert judged(bytes(Answer(gpus))) == ("pass", f"NVIDIA attests {gpus} GPU{'s' if gpus > 1 else ''}")
+
+
+def case(change: Change, *, name: str) -> Any:
+    return pytest.param(change, id=name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        case(lambda it: it.overall.update({"x-nvidia-overall-att-result": False}), name="not attested"),
+        case(lambda it: it.overall.update({"x-nvidia-overall-att-result": "true"}), name="a text for true"),
+        case(lambda it: it.overall.update(eat_nonce="00" * 32), name="another nonce"),
+        case(lambda it: it.overall.pop("eat_nonce"), name="no nonce"),
+        case(lambda it: it.gpus["GPU-1"].update(eat_nonce="00" * 32), name="another nonce of a GPU"),
+        case(lambda it: it.overall.update(iss="https://nras.example"), name="another issuer"),
+        case(lambda it: it.overall.update(exp=NOW), name="expired"),
+        case(lambda it: it.overall.update(exp="soon"), name="an end that is none"),
+        case(lambda it: it.overall.pop("exp"), name="no end"),
+        case(lambda it: it.overall.update(nbf=NOW + 61), name="not yet valid"),
+        case(lambda it: it.gpus["GPU-0"].update(exp=NOW - 1), name="the token of a GPU has expired"),
+        case(lambda it: it.gpus["GPU-0"].update(measres="fail"), name="other measurements"),
+        case(lambda it: it.gpus["GPU-0"].pop("measres"), name="no measurements"),
+        case(lambda it: it.gpus["GPU-0"].update(secboot=False), name="no secure boot"),
+        case(lambda it: it.gpus["GPU-0"].update(secboot="true"), name="a text for secure boot"),
+        case(lambda it: it.gpus["GPU-0"].update(dbgstat="enabled"), name="debugging"),
+        case(lambda it: it.gpus["GPU-0"].update(hwmodel="GB200"), name="another chip"),
+        case(lambda it: it.gpus["GPU-0"].update(hwmodel="GH1000"), name="a chip with a longer name"),
+        case(lambda it: it.submods.update({"GPU-0": ["DIGEST", ["SHA-256", "00" * 32]]}), name="another token of a GPU"),
+        case(lambda it: it.submods.update({"GPU-9": ["DIGEST", ["SHA-256", "00" * 32]]}), name="a GPU more"),
+        case(lambda it: it.submods.update({"GPU-0": None}), name="no digest"),
+        case(lambda it: it.drop.append("GPU-1"), name="a GPU less"),
+        case(lambda it: it.gpus.clear(), name="no GPU"),
+        case(lambda it: it.header.update(alg="none"), name="no algorithm"),
+        case(lambda it: it.header.update(alg="HS384"), name="another algorithm"),
+        case(lambda it: it.header.update(kid="other"), name="signed by another key"),
+        case(lambda it: it.header.update(kid="unknown"), name="an unknown key"),
+        case(lambda it: it.header.pop("kid"), name="no key"),
+        case(lambda it: it.header.update(crit=["exp"]), name="an extension"),
+        case(lambda it: setattr(it, "signer", ec.derive_private_key(7, ec.SECP384R1())), name="an attacker's key"),
+    ],
+)
+def test_what_nvidia_does_not_attest_is_refused(change: Change) -> None:
+    answer = Answer()
+    change(answer)
+
+    assert judged(bytes(answer))[0] == "fail"
+
+
+def test_a_token_is_only_good_for_its_time() -> None:
+    answer = bytes(Answer())
+
+    assert [judged(answer, now=now)[0] for now in (NOW - 181, NOW - 180, NOW + 3599, NOW + 3600)] == [
+        *("fail", "pass", "pass", "fail")
+    ]
+
+
+def test_an_edited_token_is_refused() -> None:
+    for place in range(3):
+        parts = Answer().parts
+        pieces = parts[0][1].split(".")
+        pieces[place] = ("A" if pieces[place][5] != "A" else "B").join([pieces[place][:5], pieces[place][6:]])
+        parts[0][1] = ".".join(pieces)
+        assert judged(json.dumps(parts).encode())[0] == "fail"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(b"", b"{}", b"[]", b"null", b'[["JWT","a.b.c"]]', b'[["JWT","a.b"],{}]', b'[["JWT",7],{}]', b'[["JWT","a.b.c"],[]]'),
+        *(b'[["EAT","a.b.c"],{}]', b'[["JWT","!.!.!"],{}]', b'[["JWT","e30.e30."],{}]', b'[["JWT","W10.W10.AA"],{}]', b"\xff"),
+        *(b'[["JWT","\\u00e9.\\u00e9.\\u00e9"],{}]', b"[" * 100_000),
+    ],
+    ids=lambda value: repr(value)[:24],
+)
+def test_an_answer_that_is_none_is_refused(answer: bytes) -> None:
+    assert judged(answer)[0] == "fail"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        *(b"", b"{}", b"[]", b'{"keys":[]}', b'{"keys":[7]}', b'{"keys":7}'),
+        *(
+            json.dumps({"keys": [jwk(KEY, "nv") | each]}).encode()
+            for each in ({"x": "AA"}, {"x": 7}, {"crv": "P-256"}, {"kid": 7})
+        ),
+    ],
+    ids=lambda value: repr(value)[:24],
+)
+def test_keys_that_are_none_are_refused(keys: bytes) -> None:
+    assert judged(bytes(Answer()), keys)[0] == "fail"
+
+
+# -- asking --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("payload", ['{"nonce":"a","evidence_list":[]}', {"nonce": "a", "evidence_list": []}])
+async def test_the_evidence_is_sent_without_a_key(payload: Any) -> None:
+    transport = ScriptedTransport(ScriptedReply(bytes(Answer())), ScriptedReply(KEYS))
+
+    (check,) = await ask_nras(transport, payload, nonce=NONCE, now=NOW)
+
+    assert check.status == "pass"
+    asked, keys = transport.requests
+    assert (asked.method, asked.url) == ("POST", "https://nras.attestation.nvidia.com/v3/attest/gpu")
+    assert json.loads(asked.body or b"") == {"nonce": "a", "evidence_list": []}
+    assert (keys.method, keys.url) == ("GET", "https://nras.attestation.nvidia.com/.well-known/jwks.json")
+    assert {request.secret for request in transport.requests} == {b""}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        ScriptedReply(b"", status=503),
+        ScriptedReply(b"", status=302, headers={"location": "https://elsewhere.example"}),
+        APIConnectionError("cannot connect"),
+    ],
+    ids=["busy", "a redirect", "no connection"],
+)
+async def test_a_service_that_does_not_answer_is_a_failed_check(reply: Any) -> None:
+    transport = ScriptedTransport(reply, ScriptedReply(KEYS))
+
+    (check,) = await ask_nras(transport, "{}", nonce=NONCE, now=NOW)
+
+    assert (check.id, check.status) == ("gpu_nras", "fail")
+
+
+@pytest.mark.parametrize("payload", [None, "", 7, []])
+async def test_without_evidence_nobody_is_asked(payload: Any) -> None:
+    transport = ScriptedTransport()
+
+    (check,) = await ask_nras(transport, payload, nonce=NONCE, now=NOW)
+
+    assert check.status == "fail"
+    assert transport.requests == []

@@ -1,0 +1,611 @@
+"""The encrypted exchange as a state machine: a body in, a body out; events in, events in clear out, or an error.
+
+Row numbers are those of the attack table.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from venice_ai import InvalidRequestError
+from venice_ai.exceptions import TeeEncryptionError
+from venice_ai.tee import TeeSession
+from venice_ai.tee.crypto import Opener, Sealer, seal
+from venice_ai.tee.curve import Key
+from venice_ai.tee.guard import engaged, guard, in_clear
+from venice_ai.tee.report import AttestationReport
+from venice_ai.types._base import Response
+from venice_ai.types.api.streaming import ChatCompletionChunk
+
+from ..fakes import chunk, envelope
+from ..shared import shared
+
+VECTORS: dict[str, Any] = shared("e2ee-vectors.json")
+STREAMS: list[dict[str, Any]] = [case for case in shared("sse-fixtures.json") if case["name"].startswith("e2ee")]
+ENCLAVE = Opener()
+REPORT = AttestationReport(
+    model="e2ee-m",
+    nonce="00" * 32,
+    fetched_at=0,
+    expires_at=300,
+    ok=True,
+    level="quote",
+    model_public_key=ENCLAVE.public_key.hex(),
+)
+MODEL = "e2ee-m"
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+
+def body(content: Any = "hi", **more: Any) -> dict[str, Any]:
+    return {"model": MODEL, "messages": [{"role": "user", "content": content}], **more}
+
+
+def session(**more: Any) -> TeeSession:
+    return TeeSession(REPORT, **more)
+
+
+def client_key(opened: TeeSession) -> bytes:
+    return bytes.fromhex(opened.headers["X-Venice-TEE-Client-Pub-Key"])
+
+
+def to(opened: TeeSession, text: str) -> str:
+    return seal(client_key(opened), text.encode())
+
+
+def content(event: Any, index: int = 0) -> Any:
+    return event["choices"][index]["delta"].get("content")
+
+
+# -- what is refused before anything is sent -----------------------------------------------------------------------------
+
+REFUSED = [
+    *(pytest.param({"model": name}, id=f"the model {name}") for name in ("m", "tee-m", "E2EE-m", "x-e2ee-m")),
+    pytest.param({"model": "e2ee-m:enable_web_search=on"}, id="a suffix"),
+    pytest.param({"model": "e2ee-m:"}, id="an empty suffix"),
+    pytest.param({"tools": [TOOL]}, id="tools"),
+    pytest.param({"functions": [{"name": "f"}]}, id="functions"),
+    pytest.param({"function_call": "auto"}, id="a function call"),
+    pytest.param({"parallel_tool_calls": True}, id="parallel tool calls"),
+    *(
+        pytest.param({"tool_choice": choice}, id=f"tool_choice={choice}")
+        for choice in ("auto", "required", {"type": "function"})
+    ),
+    *(
+        pytest.param({"venice_parameters": {"enable_web_search": each}}, id=f"a search: {each}")
+        for each in ("on", "auto", True)
+    ),
+    pytest.param({"venice_parameters": {"enable_web_scraping": True}}, id="scraping"),
+    pytest.param({"venice_parameters": {"enable_x_search": True}}, id="a search in X"),
+    pytest.param({"venice_parameters": {"character_slug": "s"}}, id="a character"),
+    pytest.param({"venice_parameters": {"include_search_results_in_stream": True}}, id="search results in the stream"),
+    pytest.param({"venice_parameters": {"return_search_results_as_documents": True}}, id="search results as documents"),
+    pytest.param({"venice_parameters": {"enable_e2ee": False}}, id="a contradiction"),
+    pytest.param({"venice_parameters": {"a_new_switch": "my secret"}}, id="an unknown switch with a text"),
+    pytest.param({"logprobs": True}, id="logprobs"),
+    pytest.param({"top_logprobs": 2}, id="top_logprobs"),
+    pytest.param({"include": ["message.output_text.logprobs"]}, id="logprobs by include"),
+    pytest.param({"fallbacks": [{"model": "m"}]}, id="fallbacks"),
+    *(pytest.param({"response_format": {"type": each}}, id=f"the format {each}") for each in ("json_object", "json_schema")),
+    pytest.param({"text": {"format": {"type": "json_schema"}}}, id="a format in text"),
+    pytest.param({"extra_body": {"messages": []}}, id="row 51: extra_body with messages"),
+    pytest.param({"extra_body": {"stream": False}}, id="row 51: extra_body with stream"),
+    pytest.param({"prediction": {"content": "my secret"}}, id="an unknown object"),
+    pytest.param({"instructions": "my secret"}, id="an unknown text"),
+    pytest.param({"provider": "p"}, id="a provider"),
+]
+
+
+@pytest.mark.parametrize("changes", REFUSED)
+def test_row_50_what_cannot_be_sealed_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        guard(body("my secret prompt") | changes)
+
+    assert "secret" not in str(caught.value)
+    assert caught.value.status_code is None
+
+
+CONTENTS = [
+    pytest.param([{"type": "image_url", "image_url": {"url": "u"}}], id="an image"),
+    pytest.param([{"type": "text", "text": "t"}, {"type": "image_url", "image_url": {"url": "u"}}], id="a text and an image"),
+    pytest.param([{"type": "input_audio", "input_audio": {"data": "d"}}], id="audio"),
+    pytest.param([{"type": "video_url", "video_url": {"url": "u"}}], id="a video"),
+    pytest.param([{"type": "file", "file": {"file_data": "d"}}], id="a file"),
+    pytest.param([{"type": "of tomorrow"}], id="an unknown part"),
+]
+
+
+@pytest.mark.parametrize("given", CONTENTS)
+def test_row_50_only_text_is_sealed(given: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"messages\.0\.content"):
+        guard(body(given))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content", "reasoning_details", "audio"),
+        *("cache_control", "thought_signature", "prefix", "anything"),
+    ],
+)
+def test_row_62_a_message_is_its_role_and_its_content(field: str) -> None:
+    wanted = body()
+    wanted["messages"].append({"role": "assistant", "content": "c", field: [{"id": "my secret"}]})
+
+    with pytest.raises(InvalidRequestError, match=rf"messages\.1\.{field}") as caught:
+        guard(wanted)
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("nothing", [None, [], "", {}])
+def test_what_is_empty_in_a_message_is_left_out(nothing: Any) -> None:
+    wanted = body()
+    wanted["messages"].append({"role": "assistant", "content": "c", "tool_calls": nothing, "refusal": nothing})
+
+    guard(wanted)
+
+    assert [*session().seal(wanted)["messages"][1]] == ["role", "content"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Venice-TEE-Client-Pub-Key", "x-venice-tee-model-pub-key", "X-VENICE-TEE-SIGNING-ALGO"],
+)
+def test_row_51_the_headers_of_the_exchange_are_not_the_callers(name: str) -> None:
+    with pytest.raises(InvalidRequestError, match="extra_headers"):
+        guard(body(), {name: "x"})
+
+
+ALLOWED: list[dict[str, Any]] = [
+    {},
+    {"temperature": 0.5, "n": 2, "seed": 4, "max_completion_tokens": 5, "top_k": 4, "stop_token_ids": [1]},
+    {"tool_choice": "none", "parallel_tool_calls": False, "logprobs": False, "tools": [], "fallbacks": []},
+    {"venice_parameters": {"enable_web_search": "off", "enable_web_scraping": False, "strip_thinking_response": True}},
+    {"venice_parameters": {"enable_e2ee": True, "disable_thinking": True, "a_new_switch": True}},
+    {"response_format": {"type": "text"}, "text": {"verbosity": "low"}, "verbosity": "low"},
+    {"reasoning_effort": "low", "reasoning": {"effort": "low"}, "prompt_cache_key": "k", "a_new_number": 0.1},
+    {"stream": True, "stream_options": {"include_usage": False}},
+]
+
+
+@pytest.mark.parametrize("more", ALLOWED, ids=repr)
+def test_what_says_nothing_of_the_conversation_is_allowed(more: dict[str, Any]) -> None:
+    guard(body(**more), {"X-Other": "x"})
+
+    assert in_clear(body(**more)) == []
+
+
+def test_what_may_say_something_is_named() -> None:
+    assert in_clear(body(stop=["x"], metadata={"a": "b"}, user="u", seed=1)) == ["stop", "metadata", "user"]
+
+
+@pytest.mark.parametrize(
+    ("e2ee", "switches", "expected"),
+    [
+        (True, None, True),
+        (False, {"enable_e2ee": True}, True),
+        (False, {"enable_e2ee": False}, False),
+        (True, {"enable_e2ee": False}, True),
+        (False, None, False),
+        (None, {}, False),
+    ],
+)
+def test_what_engages_encryption(e2ee: Any, switches: Any, expected: bool) -> None:
+    assert engaged(e2ee, {"venice_parameters": switches} if switches is not None else {}) is expected
+
+
+# -- sealing -------------------------------------------------------------------------------------------------------------
+
+
+def test_row_62_the_content_of_every_role_is_sealed() -> None:
+    roles = ["system", "developer", "user", "assistant", "user"]
+    given = body(messages=[{"role": role, "content": f"{role} text é"} for role in roles])
+
+    sent = session().seal(given)
+
+    assert [message["role"] for message in sent["messages"]] == roles
+    assert [ENCLAVE.open(message["content"]).decode() for message in sent["messages"]] == [f"{role} text é" for role in roles]
+
+
+def test_some_roles_may_be_left_in_clear() -> None:
+    given = body(messages=[{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}])
+
+    sent = session(encrypt_roles=("system", "user")).seal(given)
+
+    assert ENCLAVE.open(sent["messages"][0]["content"]) == b"u"
+    assert sent["messages"][1]["content"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param("", b"", id="empty"),
+        pytest.param("🔐", "🔐".encode(), id="beyond the BMP"),
+        pytest.param([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], b"ab", id="parts of text"),
+        pytest.param("x" * 100_000, b"x" * 100_000, id="long"),
+    ],
+)
+def test_any_text_is_sealed(given: Any, expected: bytes) -> None:
+    (message,) = session().seal(body(given))["messages"]
+
+    assert ENCLAVE.open(message["content"]) == expected
+
+
+@pytest.mark.parametrize("message", [{"role": "assistant", "content": None}, {"role": "assistant"}])
+def test_no_content_stays_no_content(message: dict[str, Any]) -> None:
+    assert session().seal(body(messages=[message]))["messages"] == [message]
+
+
+def test_what_the_protocol_needs_is_set_and_the_rest_stays() -> None:
+    given = body(
+        temperature=0.5,
+        stream_options={"include_usage": False, "other": 1},
+        venice_parameters={"include_venice_system_prompt": True, "disable_thinking": True},
+        prompt_cache_key="k",
+        prompt_cache_retention="24h",
+    )
+    before = copy.deepcopy(given)
+
+    sent = session().seal(given)
+
+    del sent["messages"]
+    assert sent == {
+        "model": MODEL,
+        "temperature": 0.5,
+        "stream": True,
+        "stream_options": {"include_usage": True, "other": 1},
+        "venice_parameters": {"include_venice_system_prompt": False, "disable_thinking": True, "enable_e2ee": True},
+    }
+    assert given == before
+
+
+def test_the_three_headers() -> None:
+    opened = session()
+
+    assert opened.headers == {
+        "X-Venice-TEE-Client-Pub-Key": client_key(opened).hex(),
+        "X-Venice-TEE-Model-Pub-Key": ENCLAVE.public_key.hex(),
+        "X-Venice-TEE-Signing-Algo": "ecdsa",
+    }
+    assert len(opened.headers["X-Venice-TEE-Client-Pub-Key"]) == 130
+
+
+def test_row_55_every_session_has_a_key_of_its_own() -> None:
+    assert len({client_key(session()) for _ in range(50)}) == 50
+
+
+def test_without_a_verified_key_there_is_no_session() -> None:
+    unverified = AttestationReport(model=MODEL, nonce="00" * 32, fetched_at=0, expires_at=0)
+
+    with pytest.raises(TeeEncryptionError) as caught:
+        TeeSession(unverified)
+
+    assert caught.value.report is unverified
+
+
+# -- opening -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content", "reasoning"])
+def test_every_encrypted_field_is_opened(field: str) -> None:
+    opened = session()
+
+    delta = {field: to(opened, "text é 🔐")}
+    event = opened.open(envelope(choices=[{"index": 0, "delta": delta}]))
+
+    assert event["choices"][0]["delta"] == {field: "text é 🔐"}
+
+
+def test_every_choice_is_opened() -> None:
+    opened = session()
+    choices = [{"index": index, "delta": {"content": to(opened, f"choice {index}")}} for index in range(3)]
+
+    event = opened.open(envelope(choices=choices))
+
+    assert [content(event, index) for index in range(3)] == ["choice 0", "choice 1", "choice 2"]
+
+
+def test_row_44_capital_hex_is_opened() -> None:
+    opened = session()
+
+    assert content(opened.open(chunk(to(opened, "text").upper()))) == "text"
+
+
+@pytest.mark.parametrize("nothing", [None, "", "\n", " \n\t", "\r\n\r\n"])
+def test_nothing_and_white_space_pass(nothing: Any) -> None:
+    assert content(session().open(envelope(choices=[{"index": 0, "delta": {"content": nothing}}]))) == nothing
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["one sender", "a sender for each chunk"])
+def test_an_answer_of_fifty_chunks_is_opened(same: bool) -> None:
+    opened = session()
+    sealer = Sealer(client_key(opened))
+
+    texts = [
+        content(opened.open(chunk(sealer.seal(b"%d," % number) if same else to(opened, f"{number},")))) for number in range(50)
+    ]
+
+    assert "".join(texts) == "".join(f"{number}," for number in range(50))
+
+
+def flipped(position: int) -> Callable[[str], str]:
+    """Changes one digit."""
+    return lambda sealed: sealed[:position] + format(int(sealed[position], 16) ^ 1, "x") + sealed[position:][1:]
+
+
+def bent(change: Callable[[str], Any], *, id: str) -> Any:  # noqa: A002  # as pytest.param has it
+    return pytest.param(change, id=id)
+
+
+BAD_TEXTS: list[Any] = [
+    bent(lambda _: "an answer in clear", id="row 40: plaintext"),
+    bent(lambda _: "I", id="row 41: a single letter in clear"),
+    bent(lambda _: "deadbeef", id="short hex"),
+    bent(lambda sealed: sealed + " ", id="a blank after it"),
+    bent(lambda sealed: " " + sealed, id="a blank before it"),
+    bent(lambda sealed: sealed + "and more", id="plaintext after it"),
+    bent(lambda _: "\u200b", id="an invisible letter"),
+    bent(lambda _: ["a", "list"], id="a list"),
+    bent(lambda _: {"text": "t"}, id="an object"),
+    bent(lambda _: 5, id="a number"),
+    bent(lambda _: True, id="true"),
+    bent(lambda sealed: sealed[:184], id="row 43: 92 bytes"),
+    bent(lambda sealed: sealed[:-1], id="row 43: odd hex"),
+    bent(lambda sealed: "02" + sealed[2:], id="row 43: prefix 02"),
+    bent(lambda sealed: "00" + sealed[2:], id="row 43: prefix 00"),
+    bent(flipped(120), id="row 43: off the curve"),
+    bent(flipped(140), id="row 43: nonce flipped"),
+    bent(flipped(155), id="row 43: ciphertext flipped"),
+    bent(lambda sealed: flipped(len(sealed) - 1)(sealed), id="row 43: tag flipped"),
+    bent(lambda _: seal(Key().public_key, b"text"), id="row 43: for another key"),
+    bent(lambda sealed: sealed[:130] + "00" * 60, id="hex of the right shape"),
+]
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["first choice", "second choice"])
+@pytest.mark.parametrize("field", ["content", "reasoning_content", "reasoning"])
+@pytest.mark.parametrize("change", BAD_TEXTS)
+def test_row_42_what_is_not_sealed_to_us_is_an_error_wherever_it_is(change: Any, field: str, index: int) -> None:
+    opened = session()
+    choices: list[dict[str, Any]] = [{"index": 0, "delta": {"content": to(opened, "fine")}} for _ in range(index)]
+    choices.append({"index": index, "delta": {field: change(to(opened, "text"))}})
+
+    with pytest.raises(TeeEncryptionError) as caught:
+        opened.open(envelope(choices=choices))
+
+    assert caught.value.report is REPORT
+    assert len(str(caught.value)) < 250
+    assert "in clear and" not in str(caught.value)
+    assert "answer in clear" not in str(caught.value)
+
+
+def test_text_that_is_not_utf8_is_an_error() -> None:
+    opened = session()
+
+    with pytest.raises(TeeEncryptionError, match="UTF-8"):
+        opened.open(chunk(seal(client_key(opened), b"\xff\xfe")))
+
+
+def test_row_45_a_chunk_that_comes_again_is_an_error() -> None:
+    opened = session()
+    event = chunk(to(opened, "text"))
+
+    opened.open(copy.deepcopy(event))
+
+    with pytest.raises(TeeEncryptionError, match="repeated"):
+        opened.open(event)
+
+
+IN_CLEAR = [
+    pytest.param({"delta": {"tool_calls": [{"index": 0}]}}, id="row 47: tool calls"),
+    pytest.param({"delta": {"function_call": {"name": "f"}}}, id="row 47: a function call"),
+    pytest.param({"delta": {"refusal": "no"}}, id="row 47: a refusal"),
+    pytest.param({"delta": {}, "logprobs": {"content": [{"token": "t"}]}}, id="row 47: logprobs"),
+    pytest.param({"delta": {"audio": {"data": "00"}}}, id="audio"),
+    pytest.param({"delta": {"reasoning_details": [{"text": "t"}]}}, id="details of the reasoning"),
+    pytest.param({"delta": {"a_new_field": "text"}}, id="a field of tomorrow"),
+    pytest.param({"message": {"content": "text"}}, id="a message in place of a delta"),
+    pytest.param({"text": "text"}, id="text in place of a delta"),
+    pytest.param({"delta": "text"}, id="a delta that is text"),
+    pytest.param({"delta": ["text"]}, id="a delta that is a list"),
+]
+
+
+@pytest.mark.parametrize("choice", IN_CLEAR)
+def test_other_ways_to_answer_in_clear_are_errors(choice: dict[str, Any]) -> None:
+    with pytest.raises(TeeEncryptionError):
+        session().open(envelope(choices=[{"index": 0, **choice}]))
+
+
+@pytest.mark.parametrize("choices", [{"0": {"delta": {"content": "text"}}}, ["text"], "text", [["text"]]], ids=repr)
+def test_choices_of_another_shape_are_errors(choices: Any) -> None:
+    with pytest.raises(TeeEncryptionError):
+        session().open(envelope(choices=choices))
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [{"role": "assistant"}, {"tool_calls": None, "refusal": None}, {"tool_calls": [], "audio": {}}, {"a_new_number": 3}, None],
+    ids=repr,
+)
+def test_what_says_nothing_passes(delta: Any) -> None:
+    event = envelope(choices=[{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}])
+
+    assert session().open(copy.deepcopy(event)) == event
+
+
+@pytest.mark.parametrize("value", [False, 0, "false"])
+def test_row_48_encryption_switched_off_in_the_answer_is_an_error(value: Any) -> None:
+    with pytest.raises(TeeEncryptionError, match="enable_e2ee"):
+        session().open(envelope(choices=[], venice_parameters={"enable_e2ee": value}))
+
+
+def test_encryption_switched_on_in_the_answer_is_fine() -> None:
+    event = envelope(choices=[], venice_parameters={"enable_e2ee": True, "other": 1})
+
+    assert session().open(copy.deepcopy(event)) == event
+
+
+@pytest.mark.parametrize(
+    "event", [{"error": {"message": "m"}}, {"error": "m", "choices": "c"}, None, 5, "text", ["list"]], ids=repr
+)
+def test_row_49_what_is_no_chunk_is_left_to_the_reader(event: Any) -> None:
+    assert session().open(copy.deepcopy(event)) == event
+
+
+def test_a_failure_says_that_the_key_may_be_stale() -> None:
+    spoilt: list[str] = []
+    opened = session(spoilt=lambda: spoilt.append("x"))
+
+    opened.open(chunk(to(opened, "fine")))
+    assert spoilt == []
+    with pytest.raises(TeeEncryptionError):
+        opened.open(chunk("in clear"))
+    assert spoilt == ["x"]
+
+
+# -- the end -------------------------------------------------------------------------------------------------------------
+
+
+def usage(tokens: int) -> dict[str, Any]:
+    return envelope(choices=[], usage={"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": 1 + tokens})
+
+
+def test_an_answer_is_whole_with_its_finish_reasons_and_done() -> None:
+    opened = session()
+    for index in range(2):
+        opened.open(chunk(to(opened, "text"), index=index))
+        opened.open(chunk(finish="stop", index=index))
+    opened.open(usage(2))
+
+    assert opened.end(done=True) is None
+
+
+def test_row_46_without_done_it_is_not_whole() -> None:
+    opened = session()
+    opened.open(chunk(to(opened, "text"), finish="stop"))
+
+    assert "DONE" in str(opened.end(done=False))
+
+
+@pytest.mark.parametrize("finished", [[], [0], [1]], ids=repr)
+def test_row_46_without_a_finish_reason_for_each_choice_it_is_not_whole(finished: list[int]) -> None:
+    opened = session()
+    for index in range(2):
+        opened.open(chunk(to(opened, "text"), index=index))
+    for index in finished:
+        opened.open(chunk(finish="stop", index=index))
+
+    assert "finish reason" in str(opened.end(done=True))
+
+
+def test_tokens_without_anything_encrypted_are_an_error() -> None:
+    opened = session()
+    opened.open(chunk("\n", finish="stop"))
+    opened.open(usage(7))
+
+    with pytest.raises(TeeEncryptionError, match="7 tokens"):
+        opened.end(done=True)
+
+
+def test_an_empty_answer_may_be_empty() -> None:
+    opened = session()
+    opened.open(chunk(finish="length"))
+    opened.open(usage(0))
+
+    assert opened.end(done=True) is None
+
+
+def test_the_answers_id_is_what_all_chunks_agree_on() -> None:
+    opened = session()
+    assert opened.request_id is None
+    opened.open(envelope(choices=[]))
+    opened.open(envelope(choices=[]))
+    assert opened.request_id == "chatcmpl-1"
+    opened.open({**envelope(choices=[]), "id": "chatcmpl-2"})
+    assert opened.request_id is None
+
+
+def test_a_closed_session_opens_nothing() -> None:
+    opened = session()
+    sealed = to(opened, "text")
+
+    opened.close()
+
+    with pytest.raises(TeeEncryptionError, match="closed"):
+        opened.open(chunk(sealed))
+
+
+# -- the published streams -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", STREAMS, ids=lambda case: str(case["name"]))
+def test_a_published_stream(case: dict[str, Any]) -> None:
+    opened = session(private=Key(bytes.fromhex(VECTORS["client"]["private_key_hex"])))
+    events = [json.loads(line.removeprefix("data: ")) for line in case["raw"].splitlines() if line.startswith("data: {")]
+    downgraded = "downgrade" in case["name"]
+    assembly = opened.assembly(1)
+
+    try:
+        for event in events:
+            assembly.add(ChatCompletionChunk._adopt(opened.open(event)))
+    except TeeEncryptionError:
+        assert downgraded
+        return
+
+    assert not downgraded
+    message = assembly.response().choices[0].message
+    for field in ("content", "reasoning_content"):
+        assert message.get(field) == case["expect"].get(field, message.get(field))
+
+
+# -- nothing shows -------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_shows_no_key_and_is_not_pickled() -> None:
+    private = Key()
+    opened = session(private=private)
+
+    assert client_key(opened).hex() not in repr(opened)
+    with pytest.raises(TypeError, match="private key"):
+        pickle.dumps(opened)
+
+
+def test_the_answer_shows_nothing_in_its_repr_and_all_else_as_ever() -> None:
+    opened = session()
+    assembly = opened.assembly(1)
+    for event in (chunk(to(opened, "my "), role="assistant"), chunk(to(opened, "secret")), chunk(finish="stop")):
+        found = opened.open(event)
+        typed = assembly.common(found)
+        if typed is None:
+            typed = ChatCompletionChunk._adopt(found)
+            assembly.add(typed)
+        assert "secret" not in repr(typed) + repr(typed.choices) + repr(typed.choices[0].delta)
+
+    response = assembly.response()
+
+    assert response.text == "my secret"
+    assert response.attestation is REPORT
+    for shown in (response, response.choices, response.choices[0], response.choices[0].message, [response], {"r": response}):
+        assert "secret" not in f"{shown!r} {shown!s}"
+    assert response.model_dump()["choices"][0]["message"]["content"] == "my secret"
+
+
+@pytest.mark.parametrize("kept", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_copies_and_pickles_keep_the_attestation_and_the_silence(kept: Any) -> None:
+    opened = session()
+    assembly = opened.assembly(1)
+    assembly.add(ChatCompletionChunk._adopt(opened.open(chunk(to(opened, "my secret"), finish="stop"))))
+    response = assembly.response()
+
+    again: Response = kept(response)
+
+    assert again == response
+    assert again.attestation == REPORT
+    assert "secret" not in repr(again) + repr(again["choices"])

@@ -1,0 +1,564 @@
+"""`parse` and `parse_as`: an object of a class, or an error that keeps what was paid for."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeAlias, assert_type, cast
+
+import pydantic
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+import venice_ai
+from venice_ai import (
+    APIError,
+    ChatCompletionResponse,
+    InvalidRequestError,
+    OutputError,
+    OutputInvalidError,
+    OutputRefusedError,
+    OutputTruncatedError,
+    ParsedChatCompletion,
+    SchemaNotStrictError,
+    ToolCallFunction,
+    ToolCallInsteadError,
+    VeniceClient,
+    VeniceError,
+    exceptions,
+)
+from venice_ai.emulator import Emulator, Step, completion, error, text, tool_call, tool_calls
+from venice_ai.resources.chat import ChatCompletions
+
+HI = [{"role": "user", "content": "Tell me about Marie Curie."}]
+
+
+class Person(BaseModel):
+    name: str
+    age: Annotated[int, Field(ge=0)]
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Movie(TypedDict):
+    title: str
+    year: int
+
+
+class Names(RootModel[list[str]]):
+    pass
+
+
+MARIE = '{"name": "Marie", "age": 66}'
+
+
+def client_of(emulator: Emulator) -> VeniceClient:
+    return VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock)
+
+
+def scripted(*steps: Step) -> tuple[VeniceClient, Emulator]:
+    emulator = Emulator()
+    emulator.script(*steps)
+    return client_of(emulator), emulator
+
+
+async def parsed(step: Step, kind: Any = Person, **kwargs: Any) -> Any:
+    client, _ = scripted(step)
+    return await client.chat.completions.parse(model="default", messages=HI, response_format=kind, **kwargs)
+
+
+async def failed(step: Step, kind: Any = Person, **kwargs: Any) -> OutputError:
+    with pytest.raises(OutputError) as caught:
+        await parsed(step, kind, **kwargs)
+    return caught.value
+
+
+def said(content: Any, finish_reason: str = "stop", **message: Any) -> Step:
+    """A completion whose message is as given."""
+    return completion(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [
+                {"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", "content": content, **message}}
+            ],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+        }
+    )
+
+
+# -- an answer that fits -------------------------------------------------------------------------------------------------
+
+
+async def test_the_answer_is_an_object_of_the_class() -> None:
+    client, emulator = scripted(text(MARIE))
+
+    result = await client.chat.completions.parse(model="default", messages=HI, response_format=Person)
+
+    assert_type(result, ParsedChatCompletion[Person])
+    assert_type(result.parsed, Person)
+    assert result.parsed == Person(name="Marie", age=66)
+    assert result.response.text == MARIE
+    assert result.usage is result.response.usage
+    assert result.usage is not None
+    assert result.usage.total_tokens > 0
+    assert (result.finish_reason, result.unwrapped, result.attempts) == ("stop", (), (result.response,))
+    wanted = emulator.requests[0].body["response_format"]
+    assert (wanted["type"], wanted["json_schema"]["name"], wanted["json_schema"]["strict"]) == ("json_schema", "Person", True)
+    assert wanted["json_schema"]["schema"]["required"] == ["name", "age"]
+
+
+async def test_the_name_and_the_strictness_may_be_chosen_and_everything_else_is_forwarded() -> None:
+    client, emulator = scripted(text(MARIE))
+
+    await client.chat.completions.parse(
+        model="default",
+        messages=HI,
+        response_format=Person,
+        schema_name="human",
+        strict=False,
+        stream=False,
+        temperature=0,
+        seed=None,
+        venice_parameters={"include_venice_system_prompt": False},
+        timeout=5,
+    )
+
+    body = emulator.requests[0].body
+    assert body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "human", "strict": False, "schema": Person.model_json_schema()},
+    }
+    assert body.keys() == {"model", "messages", "response_format", "temperature", "venice_parameters"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "value"),
+    [
+        pytest.param(Point, '{"x": 1, "y": 2}', Point(1, 2), id="dataclass"),
+        pytest.param(Movie, '{"title": "Nosferatu", "year": 1922}', {"title": "Nosferatu", "year": 1922}, id="TypedDict"),
+        pytest.param(list[Person], f'{{"value": [{MARIE}]}}', [Person(name="Marie", age=66)], id="list, wrapped"),
+        pytest.param(list[Person], f"[{MARIE}]", [Person(name="Marie", age=66)], id="list, as a careless model gives it"),
+        pytest.param(Names, '{"value": ["a", "b"]}', Names(["a", "b"]), id="RootModel"),
+        pytest.param(Literal["yes", "no"], '{"value": "no"}', "no", id="literal"),
+        pytest.param(Decimal, '{"value": "0.10"}', Decimal("0.10"), id="decimal"),
+        pytest.param(Person | Point, f'{{"value": {MARIE}}}', Person(name="Marie", age=66), id="union"),
+        pytest.param(dict[str, int], '{"a": 1}', {"a": 1}, id="dict"),
+        pytest.param(dict[str, int], '{"value": 1}', {"value": 1}, id="dict with the key of a wrapped one"),
+    ],
+)
+async def test_other_classes_than_models(kind: Any, answer: str, value: Any) -> None:
+    result = await parsed(text(answer), kind, strict=kind != dict[str, int])
+
+    assert result.parsed == value
+    assert type(result.parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "unwrapped"),
+    [
+        pytest.param(f"```json\n{MARIE}\n```", ("fence",), id="fence"),
+        pytest.param(f"```\n{MARIE}\n```\n", ("fence",), id="fence without a language"),
+        pytest.param(f"  ```JSON\r\n{MARIE}```", ("fence",), id="fence that ends on the line"),
+        pytest.param(f"```{MARIE}```", ("fence",), id="fence on one line"),
+        pytest.param(f"Here she is:\n\n```json\n{MARIE}\n```\nAnything else?", ("fence",), id="fence with words around"),
+        pytest.param(f"<think>\nA {{scientist}}.\n</think>\n{MARIE}", ("think",), id="thoughts"),
+        pytest.param(f"<think>Hm ```</think>```json\n{MARIE}\n```", ("think", "fence"), id="thoughts and a fence"),
+        pytest.param(f"\n {MARIE} \n", (), id="space"),
+        pytest.param(f"\ufeff{MARIE}", (), id="byte order mark"),
+        pytest.param('{"name": "```json\\n{}\\n```", "age": 1}', (), id="a fence within a text of it"),
+    ],
+)
+async def test_json_in_one_fence_is_taken_out_and_said_so(
+    answer: str, unwrapped: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "venice_ai")
+
+    result = await parsed(text(answer))
+
+    assert result.parsed.age in {66, 1}
+    assert result.unwrapped == unwrapped
+    assert [record.name for record in caplog.records] == ["venice_ai.output"] * len(unwrapped)
+    assert result.response.text == answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(f"```json\n{MARIE}\n```\nor\n```json\n{MARIE}\n```", id="two fences"),
+        pytest.param(f"She is {MARIE}.", id="JSON among words"),
+        pytest.param("```json\nnothing\n```", id="a fence without JSON"),
+    ],
+)
+async def test_what_is_not_clearly_one_answer_is_none(answer: str) -> None:
+    error = await failed(text(answer))
+
+    assert isinstance(error, OutputInvalidError)
+    assert error.errors()[0]["type"] == "json_invalid"
+
+
+async def test_what_fits_is_taken_whatever_the_finish_reason() -> None:
+    assert (await parsed(text(MARIE, finish_reason="length"))).finish_reason == "length"
+    assert (await parsed(tool_calls(("look", {}), content=MARIE))).parsed.age == 66
+    assert (await parsed(said([{"type": "text", "text": MARIE[:9]}, {"type": "text", "text": MARIE[9:]}]))).parsed.age == 66
+
+
+async def test_what_the_emulator_makes_up_fits() -> None:
+    result = await client_of(Emulator()).chat.completions.parse(model="default", messages=HI, response_format=list[Person])
+
+    assert_type(result.parsed, list[Person])
+    assert all(isinstance(person, Person) for person in result.parsed)
+
+
+# -- an answer that does not ---------------------------------------------------------------------------------------------
+
+Promise: TypeAlias = type[Exception]
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "promises", "raw_text", "partial"),
+    [
+        pytest.param(
+            text('{"name": "Marie", "age": -1}'),
+            OutputInvalidError,
+            (pydantic.ValidationError, ValueError),
+            '{"name": "Marie", "age": -1}',
+            {"name": "Marie", "age": -1},
+            id="mismatch",
+        ),
+        pytest.param(text("Sorry?"), OutputInvalidError, (pydantic.ValidationError, ValueError), "Sorry?", None, id="no JSON"),
+        pytest.param(said(None), OutputInvalidError, (ValueError,), None, None, id="no content"),
+        pytest.param(said(""), OutputInvalidError, (pydantic.ValidationError, ValueError), "", None, id="empty"),
+        pytest.param(
+            said([{"type": "image_url", "image_url": {"url": "x"}}]),
+            OutputInvalidError,
+            (ValueError,),
+            None,
+            None,
+            id="no text",
+        ),
+        pytest.param(completion({"id": "x", "usage": None}), OutputInvalidError, (ValueError,), None, None, id="no choice"),
+        pytest.param(
+            text('{"name": "Marie Sk', finish_reason="length"),
+            OutputTruncatedError,
+            (pydantic.ValidationError, ValueError),
+            '{"name": "Marie Sk',
+            {"name": "Marie Sk"},
+            id="cut off",
+        ),
+        pytest.param(
+            text('```json\n{"name": "Marie", "age', finish_reason="length"),
+            OutputTruncatedError,
+            (pydantic.ValidationError,),
+            '```json\n{"name": "Marie", "age',
+            {"name": "Marie"},
+            id="cut off in a fence",
+        ),
+        pytest.param(said("", "length"), OutputTruncatedError, (ValueError,), "", None, id="cut off while thinking"),
+        pytest.param(said(None, refusal="I cannot."), OutputRefusedError, (ValueError,), None, None, id="refused"),
+        pytest.param(
+            said("I cannot.", "content_filter"),
+            OutputRefusedError,
+            (pydantic.ValidationError, ValueError),
+            "I cannot.",
+            None,
+            id="filtered, with words",
+        ),
+        pytest.param(
+            said('{"name": "Mar', "content_filter"),
+            OutputRefusedError,
+            (pydantic.ValidationError,),
+            '{"name": "Mar',
+            {"name": "Mar"},
+            id="filtered midway",
+        ),
+        pytest.param(said("", "content_filter"), OutputRefusedError, (ValueError,), "", None, id="filtered"),
+        pytest.param(tool_call("look"), ToolCallInsteadError, (ValueError,), "", None, id="tool call"),
+        pytest.param(
+            tool_calls(("look", {}), content="One moment."),
+            ToolCallInsteadError,
+            (pydantic.ValidationError, ValueError),
+            "One moment.",
+            None,
+            id="tool call with words",
+        ),
+    ],
+)
+async def test_an_error_is_what_was_promised_and_has_all_that_came(
+    step: Step, kind: type[OutputError], promises: tuple[Promise, ...], raw_text: str | None, partial: Any
+) -> None:
+    error = await failed(step)
+
+    assert isinstance(error, kind)
+    kept: tuple[Promise, ...] = (VeniceError, *promises)
+    for promise in kept:
+        with pytest.raises(promise):
+            raise error
+    assert not isinstance(error, APIError)
+    assert isinstance(error.response, ChatCompletionResponse)
+    assert error.response.meta.status_code == 200
+    assert error.usage is error.response.usage
+    assert (error.raw_text, error.partial) == (raw_text, partial)
+    assert error.attempts == (error.response,)
+    assert error.total_usage == error.usage
+    assert error.message
+    assert str(error).startswith(error.message)
+
+
+async def test_a_tool_call_or_a_refusal_without_words_is_no_validation_error() -> None:
+    for step in (tool_call("look"), said(None, refusal="no"), said("", "content_filter")):
+        assert not isinstance(await failed(step), pydantic.ValidationError)
+
+
+async def test_a_tool_call_and_a_refusal_can_be_read_from_the_error() -> None:
+    called = await failed(tool_call("look", {"at": "her"}))
+    refused = await failed(said(None, refusal="I cannot."))
+
+    assert isinstance(called, ToolCallInsteadError)
+    assert called.tool_calls[0].function.arguments_dict == {"at": "her"}
+    assert isinstance(refused, OutputRefusedError)
+    assert refused.refusal == "I cannot."
+    assert "I cannot." in refused.message
+
+
+class Strange(BaseModel):
+    """Fails in every way that pydantic knows."""
+
+    model_config = ConfigDict(title="Somebody")
+    age: int
+    value: int
+    asserted: int
+    custom: int
+    pinned: Literal["a"]
+    many: Annotated[list[int], Field(max_length=1)]
+
+    @field_validator("value")
+    @classmethod
+    def _value(cls, _: int) -> int:
+        raise ValueError("not {value}")
+
+    @field_validator("asserted")
+    @classmethod
+    def _asserted(cls, _: int) -> int:
+        raise AssertionError("never")
+
+    @field_validator("custom")
+    @classmethod
+    def _custom(cls, _: int) -> int:
+        raise PydanticCustomError("my_own", "{what} {} odd", {"what": "too"})
+
+
+async def test_an_invalid_answer_has_the_very_errors_of_pydantic() -> None:
+    answer = {"age": "x", "value": 1, "asserted": 1, "custom": 1, "pinned": "b", "many": [1, 2]}
+    with pytest.raises(pydantic.ValidationError) as plain:
+        Strange.model_validate_json(json.dumps(answer))
+
+    error = await failed(text(json.dumps(answer)), Strange)
+
+    assert isinstance(error, pydantic.ValidationError)
+    assert told(error) == told(plain.value)
+    assert error.error_count() == plain.value.error_count() == 6
+    assert json.loads(error.json(include_context=False)) == json.loads(plain.value.json(include_context=False))
+    assert "Input should be 'a'" in str(error)
+
+
+def told(error: pydantic.ValidationError) -> list[Any]:
+    """Its errors; exceptions in them are equal by their texts."""
+    return [{**line, "ctx": str(line.get("ctx"))} for line in error.errors()]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        text('{"name": 1}'),
+        text("{", finish_reason="length"),
+        tool_call("look"),
+        tool_calls(("look", {}), content="x"),
+        said(None, refusal="no"),
+        said("no", refusal="no"),
+    ],
+)
+async def test_an_error_survives_copying_and_pickling(step: Step) -> None:
+    error = await failed(step)
+
+    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(twin) is type(error)
+        assert str(twin) == str(error)
+        assert twin.response == error.response
+        assert (twin.raw_text, twin.partial, twin.message) == (error.raw_text, error.partial, error.message)
+        if isinstance(error, pydantic.ValidationError):
+            assert told(cast("pydantic.ValidationError", twin)) == told(error)
+
+
+class Discreet(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+    secret: int
+
+
+async def test_a_class_that_hides_its_input_hides_it_in_our_errors_too() -> None:
+    error = await failed(text('{"secret": "xyzzy"}'), Discreet)
+
+    assert "xyzzy" not in str(error)
+
+
+async def test_no_error_shows_the_prompt() -> None:
+    error = await failed(text("nothing"))
+
+    assert "Marie Curie" not in str(error) + repr(error)
+
+
+# -- requests that are not made ------------------------------------------------------------------------------------------
+
+
+async def test_a_stream_is_refused() -> None:
+    client, emulator = scripted()
+
+    with pytest.raises(ValueError, match="stream_parse"):
+        await client.chat.completions.parse(model="default", messages=HI, response_format=Person, stream=True)
+
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("kind", [{"type": "json_object"}, "Person", None, Person(name="x", age=1)])
+async def test_what_is_no_class_is_a_type_error(kind: Any) -> None:
+    client, emulator = scripted()
+
+    with pytest.raises(TypeError, match="response_format="):
+        await client.chat.completions.parse(model="default", messages=HI, response_format=kind)
+
+    assert emulator.requests == []
+
+
+class Priced(BaseModel):
+    prices: dict[str, float]
+
+
+async def test_a_class_that_strict_mode_cannot_express_is_refused_unless_strict_is_off() -> None:
+    client, emulator = scripted(text('{"prices": {"a": 1}}'))
+
+    with pytest.raises(SchemaNotStrictError, match=r"\$\.prices"):
+        await client.chat.completions.parse(model="default", messages=HI, response_format=Priced)
+    assert emulator.requests == []
+    result = await client.chat.completions.parse(model="default", messages=HI, response_format=Priced, strict=False)
+
+    assert result.parsed.prices == {"a": 1}
+
+
+async def test_what_create_refuses_is_refused_and_what_fails_fails_the_same() -> None:
+    client, _ = scripted(error(402))
+
+    with pytest.raises(InvalidRequestError, match="temperature"):
+        await client.chat.completions.parse(model="default", messages=HI, response_format=Person, temperature=9)
+    with pytest.raises(TypeError, match="max_completion_tokens"):
+        await client.chat.completions.parse(model="default", messages=HI, response_format=Person, max_tokens=9)
+    with pytest.raises(APIError) as caught:
+        await client.chat.completions.parse(model="default", messages=HI, response_format=Person)
+    assert caught.value.status_code == 402
+
+
+async def test_create_that_gives_no_response_is_a_type_error() -> None:
+    client, _ = scripted()
+
+    class Overridden(ChatCompletions):
+        async def create(self, **_: Any) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+            return {"choices": []}
+
+    with pytest.raises(TypeError, match="not a ChatCompletionResponse"):
+        await Overridden(client).parse(model="default", messages=HI, response_format=Person)
+
+
+# -- a class in `create`, and `parse_as` ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Person, Point, Movie, list[Person], Names, Person | None])
+async def test_create_takes_any_class_and_parse_as_reads_it(kind: Any) -> None:
+    emulator = Emulator()
+
+    reply = await client_of(emulator).chat.completions.create(model="default", messages=HI, response_format=kind)
+
+    schema = emulator.requests[0].body["response_format"]["json_schema"]
+    assert schema["strict"] is True
+    assert schema["schema"]["additionalProperties"] is False
+    reply.parse_as(kind)
+
+
+def response(*contents: str) -> ChatCompletionResponse:
+    return ChatCompletionResponse.model_validate(
+        {
+            "id": "x",
+            "created": 1,
+            "model": "m",
+            "choices": [
+                {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+                for i, content in enumerate(contents)
+            ],
+        }
+    )
+
+
+def test_parse_as_reads_any_choice() -> None:
+    reply = response(MARIE, '{"name": "Pierre", "age": 46}')
+
+    assert_type(reply.parse_as(Person), Person)
+    assert [reply.parse_as(Person).name, reply.parse_as(Person, 1).name, reply.parse_as(Person, choice_index=-1).name] == [
+        "Marie",
+        "Pierre",
+        "Pierre",
+    ]
+    with pytest.raises(ValueError, match="no choice 2"):
+        reply.parse_as(Person, choice_index=2)
+
+
+def test_parse_as_of_a_response_made_by_hand_is_an_error_with_it() -> None:
+    with pytest.raises(OutputInvalidError) as caught:
+        response("{}").parse_as(Person)
+
+    assert caught.value.response == response("{}")
+    assert [line["loc"] for line in caught.value.errors()] == [("name",), ("age",)]
+
+
+def test_a_field_of_that_name_does_not_hide_the_method() -> None:
+    reply = ChatCompletionResponse.model_validate({**response(MARIE).model_dump(), "parse_as": 1})
+
+    assert reply.parse_as(Person).age == 66
+    assert reply["parse_as"] == 1
+
+
+def test_the_arguments_of_a_tool_call_are_an_object_too() -> None:
+    function = ToolCallFunction(name="meet", arguments=MARIE)
+
+    assert function.parse_as(Person) == Person(name="Marie", age=66)
+    assert function.arguments_dict == {"name": "Marie", "age": 66}
+    with pytest.raises(pydantic.ValidationError):
+        ToolCallFunction(name="meet", arguments="{").parse_as(Person)
+
+
+# -- names ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_errors_are_found_where_errors_are() -> None:
+    for name in ("OutputError", "OutputInvalidError", "OutputTruncatedError", "OutputRefusedError", "ToolCallInsteadError"):
+        assert getattr(venice_ai, name) is getattr(exceptions, name)
+        assert getattr(exceptions, name).__module__ == "venice_ai.exceptions"
+    with pytest.raises(AttributeError, match="NoSuchError"):
+        getattr(exceptions, "NoSuchError")  # noqa: B009  # a checker would see through the attribute
+
+
+def test_the_result_is_a_value() -> None:
+    result = ParsedChatCompletion(response(MARIE), Person(name="Marie", age=66))
+
+    assert (result.attempts, result.usage, result.total_usage, result.finish_reason) == ((), None, None, "stop")
+    with pytest.raises(AttributeError):
+        result.parsed = Person(name="x", age=1)  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

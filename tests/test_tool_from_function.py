@@ -1,0 +1,917 @@
+"""Functions as tools: what the model is told of them, and what they are called with."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, TypedDict, TypeVar, Union
+from uuid import UUID
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing_extensions import Unpack
+
+import venice_ai.helpers
+from venice_ai import (
+    FunctionTool,
+    InvalidRequestError,
+    SchemaNotStrictError,
+    Tool,
+    ToolArgumentsError,
+    ToolCall,
+    ToolCallFunction,
+    ToolContext,
+    ToolSignatureError,
+    UserMessage,
+    tool_from_function,
+    tool_from_model,
+)
+
+if TYPE_CHECKING:
+    from tests.fakes import OnlyForCheckers  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Size(IntEnum):
+    SMALL = 1
+    LARGE = 2
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Address(BaseModel):
+    """Where somebody lives."""
+
+    street: str
+    number: int = Field(ge=1)
+
+
+class Person(BaseModel):
+    name: str
+    born: date
+    home: Address | None = None
+
+
+class Options(TypedDict):
+    depth: int
+    fast: NotRequired[bool]
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str
+
+
+class Node(BaseModel):
+    value: int
+    children: list[Node] = []
+
+
+T = TypeVar("T")
+
+
+class Box(BaseModel, Generic[T]):
+    content: T
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+    when: datetime
+
+
+CALL = ToolCall(id="call_1", function=ToolCallFunction(name="f", arguments="{}"))
+CONTEXT: ToolContext[Any] = ToolContext("the deps", CALL, 1, (), None)
+
+
+def parameters(tool: Tool) -> dict[str, Any]:
+    """The schema of a tool's arguments, which is one and has no loose ends."""
+    schema: dict[str, Any] = tool["function"]["parameters"]
+    Draft202012Validator.check_schema(schema)
+    json.dumps(schema)
+    return schema
+
+
+def call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """What a function gives for a model's arguments, which must be what its schema asks for."""
+    tool = FunctionTool(function, name="tool")
+    Draft202012Validator(parameters(tool.definition)).validate(dict(arguments))  # pyright: ignore[reportUnknownMemberType]
+    return tool.call(arguments, CONTEXT)()
+
+
+def taking(annotation: Any) -> Callable[..., Any]:
+    """A function whose one parameter has this annotation; it gives back what it was called with."""
+
+    def given(value: Any) -> Any:
+        return value
+
+    given.__annotations__ = {"value": annotation}
+    return given
+
+
+# -- every annotation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("annotation", "sent", "received"),
+    [
+        pytest.param(str, "a", "a", id="str"),
+        pytest.param(int, 3, 3, id="int"),
+        pytest.param(float, 3, 3.0, id="float"),
+        pytest.param(bool, True, True, id="bool"),
+        pytest.param(None, None, None, id="None"),
+        pytest.param(Any, {"a": [1]}, {"a": [1]}, id="Any"),
+        pytest.param(object, [1], [1], id="object"),
+        pytest.param(int | None, None, None, id="optional"),
+        pytest.param(Optional[int], 4, 4, id="Optional"),  # noqa: UP045
+        pytest.param(Union[int, str], "four", "four", id="Union"),  # noqa: UP007
+        pytest.param(int | list[int], [1, 2], [1, 2], id="union with a list"),
+        pytest.param(Address | Point, {"x": 1}, Point(1), id="union of classes"),
+        pytest.param(Literal["a", 1], 1, 1, id="Literal"),
+        pytest.param(Colour, "red", Colour.RED, id="Enum"),
+        pytest.param(Size, 2, Size.LARGE, id="IntEnum"),
+        pytest.param(datetime, "2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), id="datetime"),
+        pytest.param(date, "2026-01-02", date(2026, 1, 2), id="date"),
+        pytest.param(time, "03:04:05", time(3, 4, 5), id="time"),
+        pytest.param(timedelta, "PT1H", timedelta(hours=1), id="timedelta"),
+        pytest.param(Decimal, "1.10", Decimal("1.10"), id="Decimal"),
+        pytest.param(UUID, "12345678-1234-5678-1234-567812345678", UUID(int=0x12345678123456781234567812345678), id="UUID"),
+        pytest.param(Path, "/tmp", Path("/tmp"), id="Path"),
+        pytest.param(bytes, "abc", b"abc", id="bytes"),
+        pytest.param(list, [1, "a"], [1, "a"], id="bare list"),
+        pytest.param(dict, {"a": 1}, {"a": 1}, id="bare dict"),
+        pytest.param(list[date], ["2026-01-02"], [date(2026, 1, 2)], id="list"),
+        pytest.param(set[int], [1, 2], {1, 2}, id="set"),
+        pytest.param(frozenset[str], ["a"], frozenset({"a"}), id="frozenset"),
+        pytest.param(tuple[int, str], [1, "a"], (1, "a"), id="tuple"),
+        pytest.param(tuple[int, ...], [1, 2, 3], (1, 2, 3), id="tuple of any length"),
+        pytest.param(Sequence[int], [1, 2], [1, 2], id="Sequence"),
+        pytest.param(dict[str, Point], {"a": {"x": 1}}, {"a": Point(1)}, id="dict of dataclasses"),
+        pytest.param(Mapping[str, int], {"a": 1}, {"a": 1}, id="Mapping"),
+        pytest.param(Point, {"x": 1, "y": 2}, Point(1, 2), id="dataclass"),
+        pytest.param(
+            Person, {"name": "Ada", "born": "1815-12-10"}, Person(name="Ada", born=date(1815, 12, 10)), id="BaseModel"
+        ),
+        pytest.param(list[Address], [{"street": "a", "number": 1}], [Address(street="a", number=1)], id="list of models"),
+        pytest.param(Options, {"depth": 2}, {"depth": 2}, id="TypedDict"),
+        pytest.param(Pair, [1, "a"], Pair(1, "a"), id="NamedTuple"),
+        pytest.param(
+            Node, {"value": 1, "children": [{"value": 2}]}, Node(value=1, children=[Node(value=2)]), id="recursive class"
+        ),
+        pytest.param(Box[int], {"content": 1}, Box[int](content=1), id="generic class"),
+        pytest.param(
+            Strict,
+            {"when": "2026-01-02T00:00:00Z"},
+            Strict(when=datetime(2026, 1, 2, tzinfo=UTC)),
+            id="strict class",
+        ),
+        pytest.param(Annotated[int, Field(ge=1, le=5)], 5, 5, id="Annotated"),
+        pytest.param(UserMessage, {"role": "user", "content": "a"}, UserMessage(content="a"), id="view of this package"),
+    ],
+)
+def test_arguments_are_what_the_annotation_asks_for(annotation: Any, sent: Any, received: Any) -> None:
+    got = call(taking(annotation), {"value": sent})
+
+    assert got == received
+    assert type(got) is type(received)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "sent"),
+    [
+        pytest.param(int, "many", id="int"),
+        pytest.param(Colour, "green", id="Enum"),
+        pytest.param(Literal["a"], "b", id="Literal"),
+        pytest.param(date, "tomorrow", id="date"),
+        pytest.param(Annotated[int, Field(ge=1)], 0, id="range"),
+        pytest.param(Person, {"name": "Ada"}, id="missing field"),
+        pytest.param(list[int], {"a": 1}, id="another container"),
+        pytest.param(str, None, id="null"),
+    ],
+)
+def test_what_does_not_fit_is_an_error_that_names_the_argument(annotation: Any, sent: Any) -> None:
+    tool = FunctionTool(taking(annotation))
+
+    with pytest.raises(ToolArgumentsError, match=r"^value") as caught:
+        tool.call({"value": sent}, CONTEXT)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_numbers_in_texts_are_numbers() -> None:
+    assert FunctionTool(taking(int)).call({"value": "5"}, CONTEXT)() == 5
+
+
+def test_every_error_is_told_with_its_path() -> None:
+    def visit(person: Person, nights: int) -> None: ...
+
+    with pytest.raises(ToolArgumentsError) as caught:
+        FunctionTool(visit).call({"person": {"name": 1, "born": "1815-12-10"}, "night": 2}, CONTEXT)
+    assert str(caught.value) == (
+        "person.name: Input should be a valid string; nights: Field required; night: Extra inputs are not permitted"
+    )
+
+
+def test_definitions_of_nested_classes_can_be_found() -> None:
+    schema = parameters(tool_from_function(taking(Person)))
+
+    assert schema["properties"]["value"] == {"$ref": "#/$defs/Person"}
+    assert schema["$defs"]["Address"]["description"] == "Where somebody lives."
+    Draft202012Validator(schema).validate(  # pyright: ignore[reportUnknownMemberType]
+        {"value": {"name": "Ada", "born": "1815-12-10", "home": {"street": "a", "number": 1}}}
+    )
+
+
+# -- names, defaults, documentation --------------------------------------------------------------------------------------
+
+
+def test_a_plain_function() -> None:
+    def get_weather(city: str, days: int = 3) -> str:
+        """The weather in a city."""
+        return f"{city} {days}"
+
+    tool = tool_from_function(get_weather)
+
+    assert tool == {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "The weather in a city.",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}, "days": {"type": "integer", "default": 3}},
+                "required": ["city"],
+                "additionalProperties": False,
+            },
+        },
+    }
+    assert tool.type == "function"
+    assert call(get_weather, {"city": "Rome"}) == "Rome 3"
+
+
+def test_a_function_without_anything() -> None:
+    def now() -> None: ...
+
+    tool = tool_from_function(now)
+
+    assert tool["function"].get("description") is None
+    assert parameters(tool) == {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+def google(city: str, days: int = 1, *more: str, **rest: int) -> None:
+    """The weather.
+
+    In any city
+    of the world.
+
+    Args:
+        city: Name of the city,
+            in English.
+        days (int): How many.
+        *more: Other cities.
+        **rest: Whatever.
+
+    Returns:
+        Nothing.
+
+    Raises:
+        ValueError: never.
+    """
+
+
+def numpy(city: str, days: int = 1, *more: str, **rest: int) -> None:
+    """The weather.
+
+    In any city
+    of the world.
+
+    Parameters
+    ----------
+    city : str
+        Name of the city,
+        in English.
+    days : int, optional
+        How many.
+    *more : str
+        Other cities.
+
+    Returns
+    -------
+    None
+    """
+
+
+def rest(city: str, days: int = 1, *more: str, **rest: int) -> None:
+    """The weather.
+
+    In any city
+    of the world.
+
+    :param city: Name of the city,
+        in English.
+    :param int days: How many.
+    :param more: Other cities.
+    :returns: Nothing.
+    """
+
+
+@pytest.mark.parametrize("function", [google, numpy, rest], ids=lambda function: function.__name__)
+def test_docstrings_of_every_style(function: Callable[..., Any]) -> None:
+    tool = tool_from_function(function)
+    properties = parameters(tool)["properties"]
+
+    assert tool["function"]["description"] == "The weather.\n\nIn any city\nof the world."
+    assert {name: value["description"] for name, value in properties.items()} == {
+        "city": "Name of the city,\nin English.",
+        "days": "How many.",
+        "more": "Other cities.",
+    }
+
+
+def test_what_an_annotation_says_wins_over_the_docstring() -> None:
+    def find(
+        words: Annotated[str, "What to look for"],
+        limit: Annotated[int, Field(description="At most so many", ge=1)] = 10,
+        place: Annotated[str | None, "Where"] = None,
+    ) -> None:
+        """Finds.
+
+        Args:
+            words: not this
+            limit: nor this
+            place: nor this
+        """
+
+    assert parameters(tool_from_function(find))["properties"] == {
+        "words": {"type": "string", "description": "What to look for"},
+        "limit": {"type": "integer", "description": "At most so many", "minimum": 1, "default": 10},
+        "place": {"anyOf": [{"type": "string"}, {"type": "null"}], "description": "Where", "default": None},
+    }
+
+
+def test_names_and_descriptions_can_be_given() -> None:
+    tool = tool_from_function(taking(int), name="look-up_2", description="Looks up.")
+
+    assert (tool["function"]["name"], tool["function"]["description"]) == ("look-up_2", "Looks up.")
+
+
+@pytest.mark.parametrize("name", ["", "two words", "x" * 65, "naïve", "a.b", 7])
+def test_a_name_that_the_wire_has_not_is_refused(name: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="is not the name of a tool"):
+        tool_from_function(taking(int), name=name)
+
+
+def test_a_lambda_needs_a_name() -> None:
+    with pytest.raises(InvalidRequestError, match="name="):
+        tool_from_function(lambda: 1)
+    assert tool_from_function(lambda: 1, name="one")["function"]["name"] == "one"
+
+
+def test_a_parameter_without_an_annotation_is_what_its_default_is_or_a_string() -> None:
+    def find(words, limit=10, exact=False, near=None):  # type: ignore[no-untyped-def]
+        return words, limit, exact, near  # pyright: ignore[reportUnknownVariableType]
+
+    schema = parameters(tool_from_function(find))  # pyright: ignore[reportUnknownArgumentType]
+
+    assert {name: value.get("type") for name, value in schema["properties"].items()} == {
+        "words": "string",
+        "limit": "integer",
+        "exact": "boolean",
+        "near": ["string", "null"],
+    }
+    assert schema["required"] == ["words"]
+    assert call(find, {"words": "a", "near": "b"}) == ("a", 10, False, "b")  # pyright: ignore[reportUnknownArgumentType]
+
+
+def test_a_default_of_none_takes_a_null() -> None:
+    def find(words: str = None, limit: Annotated[int, Field(ge=1)] = None) -> Any:  # type: ignore[assignment]  # noqa: RUF013  # pyright: ignore[reportArgumentType]
+        return words, limit
+
+    assert call(find, {"words": None, "limit": None}) == (None, None)
+    assert call(find, {}) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("default", "told"),
+    [
+        pytest.param(Colour.RED, "red", id="Enum"),
+        pytest.param(date(2026, 1, 2), "2026-01-02", id="date"),
+        pytest.param(Point(1, 2), {"x": 1, "y": 2}, id="dataclass"),
+        pytest.param((1, 2), [1, 2], id="tuple"),
+    ],
+)
+def test_defaults_are_told_and_passed_on_as_they_are(default: Any, told: Any) -> None:
+    def given(value: Any = default) -> Any:
+        return value
+
+    given.__annotations__ = {"value": type(default)}
+
+    assert parameters(tool_from_function(given))["properties"]["value"]["default"] == told
+    assert call(given, {}) is default
+
+
+def test_a_default_that_json_has_not_is_not_told() -> None:
+    nothing = object()
+
+    def given(value: Any = nothing) -> Any:
+        return value
+
+    assert "default" not in parameters(tool_from_function(given))["properties"]["value"]
+    assert call(given, {}) is nothing
+
+
+def test_a_field_as_default_and_an_alias() -> None:
+    def find(
+        words: str = Field("all", description="What", min_length=2),
+        cities: list[str] = Field(default_factory=list, alias="cityNames"),  # noqa: B008
+    ) -> Any:
+        return words, cities
+
+    properties = parameters(tool_from_function(find))["properties"]
+
+    assert properties["words"] == {"type": "string", "description": "What", "minLength": 2, "default": "all"}
+    assert call(find, {}) == ("all", [])
+    assert call(find, {"cityNames": ["Rome"]}) == ("all", ["Rome"])
+    assert "cities" not in properties
+
+
+@pytest.mark.parametrize("name", ["self", "schema", "model_config", "json", "_hidden", "class_", "copy", "p0", "validate"])
+def test_a_parameter_may_have_any_name(name: str) -> None:
+    names: dict[str, Any] = {}
+    exec(f"def f({name}: int, p1: int = 1): return {name}, p1", names)
+
+    assert call(names["f"], {name: 3}) == (3, 1)
+
+
+# -- every kind of parameter ---------------------------------------------------------------------------------------------
+
+
+def test_positional_only_and_keyword_only() -> None:
+    def f(a: int, b: int = 2, /, c: int = 3, *, d: int, e: int = 5) -> Any:
+        return a, b, c, d, e
+
+    assert parameters(tool_from_function(f))["required"] == ["a", "d"]
+    assert call(f, {"a": 1, "d": 4}) == (1, 2, 3, 4, 5)
+    assert call(f, {"a": 1, "c": 30, "d": 4}) == (1, 2, 30, 4, 5)
+    assert call(f, {"a": 1, "b": 20, "c": 30, "d": 40, "e": 50}) == (1, 20, 30, 40, 50)
+
+
+def test_more_positional_arguments_are_a_list() -> None:
+    def f(a: int, b: int = 2, *more: date) -> Any:
+        return a, b, more
+
+    schema = parameters(tool_from_function(f))
+
+    assert schema["properties"]["more"] == {"type": "array", "items": {"type": "string", "format": "date"}}
+    assert schema["required"] == ["a"]
+    assert call(f, {"a": 1, "more": ["2026-01-02"]}) == (1, 2, (date(2026, 1, 2),))
+    assert call(f, {"a": 1}) == (1, 2, ())
+
+
+def test_more_keywords_are_further_properties() -> None:
+    def f(a: int, **more: Point) -> Any:
+        return a, more
+
+    schema = parameters(tool_from_function(f))
+
+    assert schema["additionalProperties"] == {"$ref": "#/$defs/Point"}
+    assert list(schema["properties"]) == ["a"]
+    assert call(f, {"a": 1, "b": {"x": 2}, "more": {"x": 3}}) == (1, {"b": Point(2), "more": Point(3)})
+    with pytest.raises(ToolArgumentsError, match=r"^b.x: "):
+        FunctionTool(f).call({"a": 1, "b": {"x": "?"}}, CONTEXT)
+
+
+def test_unannotated_further_arguments_take_anything() -> None:
+    def f(*args, **kwargs):  # type: ignore[no-untyped-def]
+        return args, kwargs  # pyright: ignore[reportUnknownVariableType]
+
+    assert call(f, {"args": [1, "a"], "b": None}) == ((1, "a"), {"b": None})  # pyright: ignore[reportUnknownArgumentType]
+    assert parameters(tool_from_function(f))["additionalProperties"] is True  # pyright: ignore[reportUnknownArgumentType]
+
+
+def test_keywords_unpacked_from_a_typed_dict() -> None:
+    def f(a: int, **options: Unpack[Options]) -> Any:
+        return a, options
+
+    schema = parameters(tool_from_function(f))
+
+    assert schema["required"] == ["a", "depth"]
+    assert schema["properties"]["fast"] == {"type": "boolean"}
+    assert schema["additionalProperties"] is False
+    assert call(f, {"a": 1, "depth": 2}) == (1, {"depth": 2})
+    assert call(f, {"a": 1, "depth": 2, "fast": True}) == (1, {"depth": 2, "fast": True})
+
+
+# -- every kind of callable ----------------------------------------------------------------------------------------------
+
+
+class Shop:
+    """A shop."""
+
+    def __init__(self, city: str) -> None:
+        self.city = city
+
+    def price(self, item: str) -> str:
+        """The price.
+
+        Args:
+            item: What.
+        """
+        return f"{item} in {self.city}"
+
+    @classmethod
+    def of(cls, item: str) -> str:
+        return f"{cls.__name__} {item}"
+
+    @staticmethod
+    def tax(rate: Decimal) -> Decimal:
+        return rate
+
+    def __call__(self, item: str, count: int = 1) -> str:
+        return f"{count} {item} in {self.city}"
+
+    async def order(self, item: str) -> str:
+        return f"ordered {item} in {self.city}"
+
+
+class AsyncShop:
+    async def __call__(self, item: str) -> str:
+        """Sells."""
+        return f"sold {item}"
+
+
+def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        return "outer", function(*args, **kwargs)
+
+    return outer
+
+
+@decorated
+def measured(item: Colour) -> Colour:
+    """Measures.
+
+    Args:
+        item: What.
+    """
+    return item
+
+
+def bought(item: str, count: int, price: Decimal = Decimal(1)) -> Any:
+    """Buys.
+
+    Args:
+        item: What.
+        count: How many.
+    """
+    return item, count, price
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "required", "arguments", "result"),
+    [
+        pytest.param(Shop("Rome").price, "price", ["item"], {"item": "a"}, "a in Rome", id="bound method"),
+        pytest.param(Shop.of, "of", ["item"], {"item": "a"}, "Shop a", id="classmethod"),
+        pytest.param(Shop.tax, "tax", ["rate"], {"rate": "1.5"}, Decimal("1.5"), id="staticmethod"),
+        pytest.param(vars(Shop)["tax"], "tax", ["rate"], {"rate": "1.5"}, Decimal("1.5"), id="raw staticmethod"),
+        pytest.param(Shop("Rome"), "Shop", ["item"], {"item": "a"}, "1 a in Rome", id="callable object"),
+        pytest.param(measured, "measured", ["item"], {"item": "red"}, ("outer", Colour.RED), id="decorated"),
+        pytest.param(functools.partial(bought, "a"), "bought", ["count"], {"count": 2}, ("a", 2, 1), id="partial"),
+        pytest.param(
+            functools.partial(bought, count=2), "bought", ["item"], {"item": "a"}, ("a", 2, 1), id="partial with a keyword"
+        ),
+        pytest.param(
+            functools.partial(functools.partial(bought, "a"), price=Decimal(3)),
+            *("bought", ["count"], {"count": 2}, ("a", 2, 3)),
+            id="partial of a partial",
+        ),
+        pytest.param(
+            functools.partial(Shop("Rome").price), "price", ["item"], {"item": "a"}, "a in Rome", id="partial of a method"
+        ),
+        pytest.param(
+            functools.partial(Shop("Rome"), count=2), "Shop", ["item"], {"item": "a"}, "2 a in Rome", id="of an object"
+        ),
+        pytest.param(functools.lru_cache(Shop.tax), "tax", ["rate"], {"rate": "1"}, Decimal(1), id="cached"),
+    ],
+)
+def test_every_callable(function: Any, name: str, required: list[str], arguments: dict[str, Any], result: Any) -> None:
+    tool = tool_from_function(function)
+
+    assert tool["function"]["name"] == name
+    assert parameters(tool)["required"] == required
+    assert call(function, arguments) == result
+    assert not FunctionTool(function).is_async
+
+
+def test_what_a_partial_binds_is_neither_shown_nor_changed() -> None:
+    def fetch(url: str, *, key: str, retries: int = 2) -> Any:
+        return url, key, retries
+
+    bound = functools.partial(fetch, key="secret")
+    tool = FunctionTool(bound)
+
+    assert "secret" not in json.dumps(tool.definition.model_dump())
+    assert list(parameters(tool.definition)["properties"]) == ["url", "retries"]
+    assert tool.call({"url": "a"}, CONTEXT)() == ("a", "secret", 2)
+    with pytest.raises(ToolArgumentsError, match=r"^key: "):
+        tool.call({"url": "a", "key": "mine"}, CONTEXT)
+
+
+async def later(item: str) -> str:
+    return f"later {item}"
+
+
+async def several(item: str) -> AsyncIterator[str]:
+    yield item
+
+
+@pytest.mark.parametrize(
+    ("function", "result"),
+    [
+        pytest.param(later, "later a", id="function"),
+        pytest.param(Shop("Rome").order, "ordered a in Rome", id="method"),
+        pytest.param(AsyncShop(), "sold a", id="object"),
+        pytest.param(functools.partial(later), "later a", id="partial"),
+        pytest.param(functools.partial(AsyncShop()), "sold a", id="partial of an object"),
+    ],
+)
+def test_every_asynchronous_callable(function: Any, result: Any) -> None:
+    assert FunctionTool(function).is_async
+    assert asyncio.run(call(function, {"item": "a"})) == result
+
+
+def test_an_asynchronous_generator_is_asynchronous() -> None:
+    assert FunctionTool(several).is_async
+
+
+def test_documentation_of_methods_partials_and_objects() -> None:
+    described = {
+        "price": tool_from_function(Shop("Rome").price),
+        "bought": tool_from_function(functools.partial(bought, "a")),
+        "measured": tool_from_function(measured),
+        "Shop": tool_from_function(Shop("Rome")),
+        "AsyncShop": tool_from_function(AsyncShop()),
+    }
+
+    assert {name: tool["function"].get("description") for name, tool in described.items()} == {
+        "price": "The price.",
+        "bought": "Buys.",
+        "measured": "Measures.",
+        "Shop": "A shop.",
+        "AsyncShop": "Sells.",
+    }
+    assert parameters(described["price"])["properties"]["item"]["description"] == "What."
+    assert parameters(described["bought"])["properties"]["count"]["description"] == "How many."
+
+
+# -- the context ---------------------------------------------------------------------------------------------------------
+
+
+class Deps:
+    pass
+
+
+def plain_context(ctx: ToolContext, a: int) -> Any:  # type: ignore[type-arg]  # pyright: ignore[reportMissingTypeArgument, reportUnknownParameterType]
+    return ctx, a  # pyright: ignore[reportUnknownVariableType]
+
+
+def typed_context(a: int, ctx: ToolContext[Deps]) -> Any:
+    return ctx, a
+
+
+def optional_context(a: int, *, ctx: ToolContext[Deps] | None = None) -> Any:
+    return ctx, a
+
+
+def annotated_context(a: int, /, ctx: Annotated[ToolContext[Deps], "the context"]) -> Any:
+    return ctx, a
+
+
+def checkers_context(ctx: ToolContext[OnlyForCheckers], a: int) -> Any:  # pyright: ignore[reportUnknownParameterType]
+    return ctx, a  # pyright: ignore[reportUnknownVariableType]
+
+
+IN_EVERY_WAY: list[Any] = [plain_context, typed_context, optional_context, annotated_context, checkers_context]
+
+
+@pytest.mark.parametrize("function", IN_EVERY_WAY, ids=lambda function: function.__name__)
+def test_the_context_is_given_and_hidden(function: Any) -> None:
+    assert list(parameters(tool_from_function(function))["properties"]) == ["a"]
+    assert call(function, {"a": 1}) == (CONTEXT, 1)
+    with pytest.raises(ToolArgumentsError, match=r"^ctx: "):
+        FunctionTool(function).call({"a": 1, "ctx": {"deps": 1}}, CONTEXT)
+
+
+# -- annotations that are texts ------------------------------------------------------------------------------------------
+
+
+def test_local_classes_in_texts() -> None:
+    class Local(BaseModel):
+        colour: Colour
+
+    @dataclass
+    class Other:
+        local: Local
+
+    class Third(TypedDict):
+        other: Other
+
+    def f(local: Local, other: Other, third: Third) -> Any:
+        return local.colour, other.local.colour, third["other"].local.colour
+
+    red = {"colour": "red"}
+    assert call(f, {"local": red, "other": {"local": red}, "third": {"other": {"local": red}}}) == (Colour.RED,) * 3
+
+
+def test_a_return_annotation_need_not_be_readable() -> None:
+    def f(a: int) -> OnlyForCheckers:  # pyright: ignore[reportUnknownParameterType]
+        return a
+
+    assert call(f, {"a": 1}) == 1  # pyright: ignore[reportUnknownArgumentType]
+
+
+# -- what cannot be expressed --------------------------------------------------------------------------------------------
+
+
+class Connection:
+    pass
+
+
+def of_a_class(a: int, connection: Connection) -> None: ...
+def of_a_class_with_default(connection: Connection = Connection()) -> None: ...  # noqa: B008
+def of_a_callable(connection: Callable[[], None]) -> None: ...
+def in_a_list(connection: list[Connection]) -> None: ...
+def in_a_union(connection: int | Connection) -> None: ...
+def in_a_union_with_a_callable(connection: int | Callable[[], None]) -> None: ...
+def of_an_unknown_name(connection: OnlyForCheckers) -> None: ...  # pyright: ignore[reportUnknownParameterType]
+def of_a_wrong_text(connection: "not an annotation") -> None: ...  # type: ignore[valid-type] # noqa: F722  # pyright: ignore[reportInvalidTypeForm, reportUndefinedVariable, reportUnknownParameterType]
+def of_unpacked_positions(*connection: Unpack[tuple[int, str]]) -> None: ...  # noqa: UP044
+def twice(connection: Annotated[int, Field(alias="a")], a: int) -> None: ...
+
+
+INEXPRESSIBLE: list[Any] = [
+    *(of_a_class, of_a_class_with_default, of_a_callable, in_a_list, in_a_union, in_a_union_with_a_callable),
+    *(of_an_unknown_name, of_a_wrong_text, of_unpacked_positions, twice),
+]
+
+
+@pytest.mark.parametrize("function", INEXPRESSIBLE, ids=lambda function: function.__name__)
+def test_a_signature_that_cannot_be_expressed_fails_when_registered(function: Any) -> None:
+    with pytest.raises(ToolSignatureError) as caught:
+        tool_from_function(function)
+
+    assert isinstance(caught.value, InvalidRequestError)
+    assert isinstance(caught.value, TypeError)
+    assert function.__name__ in str(caught.value) or "connection" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "thing", [7, "text", None, Shop, Person, Colour, dict, vars(Shop)["of"]], ids=lambda thing: str(thing)[:20]
+)
+def test_what_is_no_function_is_refused(thing: Any) -> None:
+    with pytest.raises(ToolSignatureError):
+        tool_from_function(thing)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "5", True, float("nan")])
+def test_a_time_limit_is_above_zero(timeout: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="timeout"):
+        FunctionTool(later, timeout=timeout)
+
+
+# -- strict --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_strict_tool_asks_for_every_argument_and_takes_null_for_what_has_a_default() -> None:
+    def find(words: str, limit: int = 10, near: str | None = None) -> Any:
+        return words, limit, near
+
+    tool = FunctionTool(find, strict=True)
+    schema = parameters(tool.definition)
+
+    assert tool.definition["function"]["strict"] is True
+    assert schema["required"] == ["words", "limit", "near"]
+    assert tool.call({"words": "a", "limit": None, "near": None}, CONTEXT)() == ("a", 10, None)
+    assert tool.call({"words": "a", "limit": 3, "near": "b"}, CONTEXT)() == ("a", 3, "b")
+
+
+def test_strict_cannot_express_further_keywords() -> None:
+    def find(**rest: int) -> None: ...
+
+    with pytest.raises(SchemaNotStrictError):
+        tool_from_function(find, strict=True)
+
+
+# -- classes as arguments ------------------------------------------------------------------------------------------------
+
+
+class Booking(BaseModel):
+    """Books a room.
+
+    Attributes:
+        guests: How many people.
+    """
+
+    guests: int
+    nights: int = Field(1, description="How long")
+    contact: Address | None = None
+
+
+@dataclass
+class Place:
+    """A place."""
+
+    city: str
+
+
+class Bare(BaseModel):
+    a: int
+
+
+@dataclass
+class BareData:
+    a: int
+
+
+def test_a_class_as_a_tool() -> None:
+    tool = tool_from_model(Booking)
+    schema = parameters(tool)
+
+    assert (tool["function"]["name"], tool["function"]["description"]) == ("Booking", "Books a room.")
+    assert schema["properties"]["guests"] == {"type": "integer", "description": "How many people."}
+    assert schema["properties"]["nights"] == {"type": "integer", "description": "How long", "default": 1}
+    assert schema["required"] == ["guests"]
+    assert "Address" in schema["$defs"]
+
+
+@pytest.mark.parametrize("cls", [Booking, Place, Options, Node, Bare, BareData, Box[int]], ids=lambda cls: cls.__name__)
+def test_every_class_with_fields_can_be_a_tool(cls: Any) -> None:
+    tool = tool_from_model(cls, name="make")
+
+    assert parameters(tool)["type"] == "object"
+    assert "title" not in parameters(tool)
+
+
+def test_only_a_class_that_says_what_it_is_has_a_description() -> None:
+    assert tool_from_model(Place)["function"]["description"] == "A place."
+    assert tool_from_model(Bare)["function"].get("description") is None
+    assert tool_from_model(BareData)["function"].get("description") is None
+
+
+@pytest.mark.parametrize("cls", [int, list[int], Connection, Colour, Pair, None], ids=str)
+def test_what_has_no_fields_cannot_be_a_tool(cls: Any) -> None:
+    with pytest.raises(ToolSignatureError):
+        tool_from_model(cls, name="make")
+
+
+def test_a_class_as_a_strict_tool() -> None:
+    tool = tool_from_model(Booking, strict=True)
+
+    assert parameters(tool)["required"] == ["guests", "nights", "contact"]
+    assert tool["function"]["strict"] is True
+
+
+def test_a_call_becomes_an_object_of_the_class() -> None:
+    made = ToolCallFunction(name="Booking", arguments='{"guests": 2}')
+
+    assert made.parse_as(Booking) == Booking.model_validate({"guests": 2})
+    with pytest.raises(ValueError, match="guests"):
+        ToolCallFunction(name="Booking", arguments="").parse_as(Booking)
+
+
+def test_a_validator_of_the_callers_own_is_heard() -> None:
+    class Even(BaseModel):
+        n: int
+
+        @field_validator("n")
+        @classmethod
+        def _even(cls, n: int) -> int:
+            if n % 2:
+                raise ValueError("must be even")
+            return n
+
+    def f(even: Even) -> int:
+        return even.n
+
+    with pytest.raises(ToolArgumentsError, match=r"^even\.n: Value error, must be even"):
+        FunctionTool(f).call({"even": {"n": 1}}, CONTEXT)
+
+
+def test_helpers_offers_the_same() -> None:
+    assert venice_ai.helpers.tool_from_function is tool_from_function
+    assert venice_ai.helpers.tool_from_model is tool_from_model

@@ -1,0 +1,100 @@
+"""What type checkers make of calls. Nothing here runs: `tests/test_typing.py` compares what they reveal with the comments."""
+
+from __future__ import annotations
+
+from typing import Any, reveal_type
+
+from venice_ai import SystemMessage, UserMessage, VeniceClient
+
+client = VeniceClient()
+
+
+async def each_kind_of_stream(late: bool) -> None:
+    plain = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")])
+    reveal_type(plain)  # ChatCompletionResponse
+    reveal_type(plain.text)  # str | None
+    reveal_type(plain.choices[0].message)  # ChatMessage
+    reveal_type(plain.meta)  # ResponseMeta
+
+    told = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=False, temperature=1)
+    reveal_type(told)  # ChatCompletionResponse
+
+    streamed = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=True, top_p=0.5)
+    reveal_type(streamed)  # ChatStream
+    async for chunk in streamed:
+        reveal_type(chunk)  # ChatCompletionChunk
+        reveal_type(chunk.text)  # str
+
+    either = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=late)
+    reveal_type(either)  # ChatCompletionResponse | ChatStream
+
+    async with await client.chat.completions.stream(model="m", messages=[UserMessage(content="hi")]) as stream:
+        reveal_type(stream)  # ChatStream
+        async for text in stream.text_deltas():
+            reveal_type(text)  # str
+        reveal_type(await stream.collect())  # ChatCompletionResponse
+        reveal_type(stream.usage)  # ChatUsage | None
+
+
+async def a_stream_of_one_s_own() -> None:
+    own = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=True, stream_cls=dict)
+    reveal_type(own)  # Any
+
+
+async def plain_mappings_are_messages(earlier: dict[str, Any]) -> None:
+    """As everybody writes them, and as they come out of a file."""
+    completions = client.chat.completions
+    await completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+    await completions.create(
+        model="m",
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "https://x"}}],
+            },
+            {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "1", "content": "2"},
+        ],
+    )
+    await completions.create(model="m", messages=[SystemMessage(content="Be brief."), {"role": "user", "content": "hi"}])
+
+    conversation = [{"role": "user", "content": "hi"}]
+    await completions.create(model="m", messages=conversation)
+    await completions.stream(model="m", messages=[earlier])
+    reply = await completions.create(model="m", messages=(message for message in conversation))
+    await completions.create(model="m", messages=[*conversation, reply.choices[0].message, UserMessage(content="and?")])
+
+
+async def parameters_of_today_and_tomorrow() -> None:
+    await client.chat.completions.create(
+        model="m",
+        messages=[UserMessage(content="hi")],
+        temperature=0.5,
+        stop=["\n"],
+        reasoning_effort="low",
+        response_format={"type": "json_object"},
+        venice_parameters={"enable_web_search": "on"},
+        tools=[{"type": "function", "function": {"name": "f"}}],
+        timeout=3,
+        extra_headers={"X-Trace": "1"},
+        e2ee=False,
+        a_keyword_of_tomorrow=1,
+    )
+
+
+async def the_catalogue_and_costs() -> None:
+    reveal_type(await client.models.list())  # ModelsListResponse
+    reveal_type(await client.models.retrieve("m"))  # ModelResponse
+    reveal_type(await client.models.resolve_chat(require_vision=True))  # str
+    estimate = await client.chat.completions.estimate_cost(model="m", messages=[UserMessage(content="hi")])
+    reveal_type(estimate)  # ChatCostEstimate
+
+
+async def many_calls() -> None:
+    results = await client.chat.completions.batch([{"model": "m", "messages": [{"role": "user", "content": "hi"}]}])
+    reveal_type(results)  # list[ChatCompletionResponse | BaseException]
+    for result in results:
+        if isinstance(result, BaseException):
+            continue
+        reveal_type(result)  # ChatCompletionResponse
