@@ -52,12 +52,12 @@ class AiohttpTransport:
 
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
-        session = await self._session(request.url)
+        session, route = await self._session(), self._route(request.url)
         clock, seconds = _shortest(request)
         started = asyncio.get_running_loop().time()
         try:
             with session.deadlines.limit(seconds):
-                response = await self._open(session.client, request)
+                response = await self._open(session.client, request, route)
                 if request.stream and response.status < 300:
                     return _StreamedReply(response, request, started)
                 return _PlainReply(response, await response.read())
@@ -66,17 +66,16 @@ class AiohttpTransport:
         except TimeoutError:
             raise timed_out(clock, seconds or 0) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            proxied = self._route(request.url).proxy is not None
-            raise _connection_error(error, request.url, proxied=proxied) from error
+            raise _connection_error(error, request.url, proxied=route.proxy is not None) from error
 
-    def _open(self, session: aiohttp.ClientSession, request: Request) -> Awaitable[aiohttp.ClientResponse]:
-        route = self._route(request.url)
+    def _open(self, session: aiohttp.ClientSession, request: Request, route: _Route) -> Awaitable[aiohttp.ClientResponse]:
         return session.request(
             request.method,
             route.url,
             data=_payload(request.body),
             headers=request.headers,
             proxy=route.proxy,
+            ssl=route.tls,
             allow_redirects=False,
             timeout=self._limit(request.timeout.connect),
         )
@@ -98,14 +97,13 @@ class AiohttpTransport:
             elif loop.is_running():
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(session.aclose(), loop))
 
-    async def _session(self, url: str) -> _Session:
+    async def _session(self) -> _Session:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None or session.client.closed:
             for closed in [other for other in self._sessions if other.is_closed()]:
                 del self._sessions[closed]
-            context = self._tls() if url.startswith("https:") else None
-            session = self._sessions[loop] = await _Session.open(context)
+            session = self._sessions[loop] = await _Session.open()
         return session
 
     def _tls(self) -> ssl.SSLContext:
@@ -120,7 +118,7 @@ class AiohttpTransport:
         return self._ssl
 
     def _route(self, url: str) -> _Route:
-        """An address parsed, and the proxy for it: the caller's, else the environment's.
+        """An address parsed, its proxy (the caller's, else the environment's), and what its certificate is judged by.
 
         Few addresses, many calls: each is looked at once. aiohttp's own `trust_env` would read the environment on every call,
         and send passwords from ~/.netrc.
@@ -134,7 +132,8 @@ class AiohttpTransport:
                 proxy = proxies.get(parts.scheme) or proxies.get("all")
             if len(self._routes) > 100:
                 self._routes.clear()
-            found = self._routes[url] = _Route(URL(url), URL(proxy) if proxy else None)
+            tls = self._tls() if parts.scheme == "https" else True
+            found = self._routes[url] = _Route(URL(url), URL(proxy) if proxy else None, tls)
         return found
 
 
@@ -148,6 +147,7 @@ def _context(ca_bundle: str) -> ssl.SSLContext:
 class _Route(NamedTuple):
     url: URL
     proxy: URL | None
+    tls: ssl.SSLContext | bool
 
 
 class _Session:
@@ -159,13 +159,13 @@ class _Session:
         self._owner = owner
 
     @classmethod
-    async def open(cls, context: ssl.SSLContext | None) -> _Session:
-        owner = cls._own(context)
+    async def open(cls) -> _Session:
+        owner = cls._own()
         return cls(await anext(owner), owner)
 
     @staticmethod
-    async def _own(context: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.ClientSession, None]:
-        connector = aiohttp.TCPConnector(limit=0, ssl=context if context is not None else True)
+    async def _own() -> AsyncGenerator[aiohttp.ClientSession, None]:
+        connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

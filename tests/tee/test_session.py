@@ -39,7 +39,7 @@ REPORT = AttestationReport(
     model_public_key=ENCLAVE.public_key.hex(),
 )
 MODEL = "e2ee-m"
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
 def body(content: Any = "hi", **more: Any) -> dict[str, Any]:
@@ -597,7 +597,11 @@ def test_the_answer_shows_nothing_in_its_repr_and_all_else_as_ever() -> None:
     assert response.model_dump()["choices"][0]["message"]["content"] == "my secret"
 
 
-@pytest.mark.parametrize("kept", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def _pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("kept", [copy.copy, copy.deepcopy, _pickled])
 def test_copies_and_pickles_keep_the_attestation_and_the_silence(kept: Any) -> None:
     opened = session()
     assembly = opened.assembly(1)

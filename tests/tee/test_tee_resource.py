@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -586,7 +587,7 @@ async def test_a_session_is_refused_as_a_call_is() -> None:
 # -- signatures ----------------------------------------------------------------------------------------------------------
 
 
-def signature_of(enclave: Enclave, **bent: Any) -> Any:
+def signature_of(enclave: Enclave, **bent: Any) -> Callable[[str], ScriptedReply]:
     """A reply of `/tee/signature`, signed as an enclave does."""
     text = "00" * 32 + ":" + "11" * 32
     digest = keccak256(b"\x19Ethereum Signed Message:\n%d" % len(text) + text.encode())
@@ -668,13 +669,13 @@ async def test_signatures_can_be_part_of_every_call(policy: Any, as_stream: bool
 @pytest.mark.parametrize(
     "signature",
     [
-        pytest.param(lambda _: answer({"error": "none"}, status=404), id="none"),
-        pytest.param(lambda _: answer({"signature": "0x00", "text": "t"}), id="invalid"),
+        pytest.param(({"error": "none"}, 404), id="none"),
+        pytest.param(({"signature": "0x00", "text": "t"}, 200), id="invalid"),
     ],
 )
-async def test_a_signature_that_is_required_is_there(signature: Any, as_stream: bool) -> None:
+async def test_a_signature_that_is_required_is_there(signature: tuple[dict[str, str], int], as_stream: bool) -> None:
     enclave = Enclave()
-    enclave.signature = signature
+    enclave.signature = lambda _: answer(signature[0], status=signature[1])
     client = client_of(enclave, tee=SERVER.replace(verify_signature="require"))
 
     with pytest.raises(TeeEncryptionError) as caught:
