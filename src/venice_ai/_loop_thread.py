@@ -56,7 +56,7 @@ class LoopThread:
         self._loop = self._runner.get_loop()
         self._held: set[HasClose] = set()
         self._tasks: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
-        self.ended = False
+        self.ended: bool = False
         """Whether nothing runs here any more: the interpreter ends, or this is the child of a fork."""
         self._thread = threading.Thread(target=self._main, name="venice-ai", daemon=True)
         self._thread.start()
@@ -224,9 +224,9 @@ class Feed(Generic[T]):
         self._ahead = ahead
         self.items: deque[T] = deque()
         """What has come and was not taken."""
-        self.ended = False
+        self.ended: bool = False
         """Whether nothing more comes."""
-        self.cut = False
+        self.cut: bool = False
         """Whether it was closed before its end."""
         self.thread = thread
         self._source: Source[T] | None = None
