@@ -448,6 +448,20 @@ async def test_an_attestation_fetches_its_collateral_without_the_key() -> None:
     assert {request.secret for request in venice.requests} == {b""}
 
 
+async def test_collateral_that_was_refused_is_not_kept() -> None:
+    good = shared("tee/collateral_glm_5_1.json")
+    forged = "00" + good["tcb_info_signature"][2:]
+    venice = Venice({**good, "tcb_info_signature": forged})
+    options = TeeOptions(nonce=venice.capture["_client_nonce"], clock=lambda: JUNE)
+
+    async with VeniceClient(transport=venice, clock=RecordingClock(), api_key=KEY) as client:
+        for _ in range(2):
+            with pytest.raises(TeeAttestationError, match="collateral"):
+                await client.tee.attest("e2ee-glm-5-1", options)
+
+    assert len(venice.requests) == 8
+
+
 @pytest.mark.parametrize("name", [name for name in BAD_ANSWERS if name.startswith("39-")])
 async def test_39_without_collateral_the_level_decides(name: str) -> None:
     made = BAD_ANSWERS[name]

@@ -176,6 +176,7 @@ class Tee(APIResource["VeniceClient"]):
             seen_tcb_eval=self._fetcher.highest_eval,
             nras=await self._nvidia(reply, nonce, now) if options.gpu == "nras" else None,
         )
+        self._drop_refused(report, reply)
         policy.raise_for(report, options)
         if options.verifier is not None:
             report = await self._judged(options.verifier, report, reply, nonce)
@@ -210,6 +211,12 @@ class Tee(APIResource["VeniceClient"]):
             return None
         found = (self._fetcher if given is None else given).get(*platform, now)
         return await found if inspect.isawaitable(found) else found
+
+    def _drop_refused(self, report: AttestationReport, reply: bytes) -> None:
+        """Collateral that did not verify is not kept: another server may have better."""
+        found, platform = report.check("collateral"), attestation.platform(reply)
+        if found is not None and found.status == "fail" and platform is not None:
+            self._fetcher.forget(*platform)
 
     async def _nvidia(self, reply: bytes, nonce: bytes, now: float) -> tuple[Check, ...]:
         """What NVIDIA's service says about the GPUs of a reply."""
