@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from venice_ai import VeniceClient
+from venice_ai.tee import TeeOptions, TrustRoots
 
 from .shell import Here, ended, running, spawn
 
@@ -70,3 +73,30 @@ def test_local_without_its_packages(tmp_path: Path) -> None:
     assert (outcome.code, outcome.out) == (1, "")
     assert "pip install 'venice-chat[local]'" in outcome.err
     assert "Traceback" not in outcome.err
+
+
+async def test_with_an_enclave_it_is_refused_by_default_and_accepted_with_its_roots(tmp_path: Path) -> None:
+    with running("serve", "--port", "0", "--tee", "--admin") as process:
+        assert process.stdout is not None
+        address = ADDRESS.fullmatch(process.stdout.readline())
+        assert address
+        async with aiohttp.ClientSession() as session, session.get(f"{address[1][:-7]}/_emulator/tee") as reply:
+            told = await reply.json()
+        collateral = tmp_path / "collateral.json"
+        collateral.write_text(json.dumps(told["collateral"]), encoding="utf-8")
+        refused = spawn("attest", "e2ee-ponte-chiuso-p", "--base-url", address[1], "--collateral", str(collateral))
+        trust = TrustRoots(bytes.fromhex(told["trust"]["intel_root_der"]), told["trust"]["nvidia_root_sha256"])
+        tee = TeeOptions(trust=trust, collateral=told["collateral"], verification="hardware")
+        async with VeniceClient(api_key="any", base_url=address[1], tee=tee) as client:
+            report = await client.tee.attest("e2ee-ponte-chiuso-p")
+        assert ended(process, signal.SIGINT).code == 0
+
+    assert refused.code == 1
+    assert "FAIL  intel_chain" in refused.out
+    assert (report.level, report.trust_root) == ("hardware", "custom")
+
+
+def test_an_unknown_attack_is_answered_with_all_there_are(here: Here) -> None:
+    outcome = here("serve", "--tee-fault", "debgu")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "swapped_key, " in outcome.err

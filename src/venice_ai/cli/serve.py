@@ -16,11 +16,13 @@ from . import _output
 from ._connection import debug_option
 
 if TYPE_CHECKING:
-    from ..emulator import Emulator
+    from ..emulator import Backend, Emulator
+    from ..emulator.enclave import Enclave
 
 _EXAMPLES = """\b
 venice-chat serve --port 0
 venice-chat serve --local
+venice-chat serve --tee
 """
 
 
@@ -32,15 +34,32 @@ venice-chat serve --local
 @click.option("--local", is_flag=True, help="Answer with a small language model on this machine (extra 'local').")
 @click.option("--model", type=click.Path(path_type=Path), metavar="FILE.gguf", help="Use this model; implies --local.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads for the model.")
+@click.option("--tee", is_flag=True, help="Run the e2ee-* model in an enclave, under test roots (extra 'e2ee').")
+@click.option("--tee-fault", metavar="NAME", help="Play an attack on the enclave; implies --tee. A wrong NAME lists them.")
 @debug_option
-def serve(host: str, port: int, allow_remote: bool, admin: bool, local: bool, model: Path | None, threads: int | None) -> None:
+def serve(
+    host: str,
+    port: int,
+    allow_remote: bool,
+    admin: bool,
+    local: bool,
+    model: Path | None,
+    threads: int | None,
+    tee: bool,
+    tee_fault: str | None,
+) -> None:
     """Start an emulator of Venice's chat API, which needs no key and no network.
 
     Its address is printed on stdout in one line. Ctrl-C ends it.
+
+    With --tee, clients refuse the enclave by default, as they must: its certificates are for tests. To have them accept it,
+    give them its roots in code: TeeOptions(trust=TrustRoots(...)). With --admin they are at /_emulator/tee.
     """
     if threads is not None and not (local or model):
         raise click.UsageError("--threads is for the model on this machine; add --local")
-    emulator = _emulator(admin=admin, local=local or model is not None, model=model, threads=threads)
+    enclave = _enclave(tee_fault) if tee or tee_fault is not None else None
+    backend = _backend(model, threads, sealed=enclave is not None) if local or model is not None else None
+    emulator = _emulator(admin=admin, backend=backend, enclave=enclave)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
             asyncio.run(_run(emulator, host, port, allow_remote))
@@ -50,14 +69,32 @@ def serve(host: str, port: int, allow_remote: bool, admin: bool, local: bool, mo
         ) from None
 
 
-def _emulator(*, admin: bool, local: bool, model: Path | None, threads: int | None) -> Emulator:
+def _emulator(*, admin: bool, backend: Backend | None, enclave: Enclave | None) -> Emulator:
     from ..emulator import Emulator
 
-    if not local:
-        return Emulator(admin=admin)
-    from ..emulator.local import open_local_model
+    return Emulator(admin=admin, backend=backend, tee=enclave or False)
 
-    return Emulator(admin=admin, backend=open_local_model(model, threads=threads, show=_output.note))
+
+def _backend(model: Path | None, threads: int | None, *, sealed: bool) -> Backend:
+    from ..emulator.local import open_local_model
+    from ..tee.guard import PREFIX
+
+    opened = open_local_model(model, threads=threads, show=_output.note)
+    if sealed:
+        opened.model_id = PREFIX + opened.model_id  # the id is what says that it is in the enclave
+    return opened
+
+
+def _enclave(fault: str | None) -> Enclave:
+    from ..tee.extra import require_extra
+
+    require_extra()
+    from ..emulator.enclave import Enclave
+
+    try:
+        return Enclave(fault=fault)
+    except InvalidRequestError as error:
+        raise click.UsageError(f"--tee-fault: {error}") from None
 
 
 async def _run(emulator: Emulator, host: str, port: int, allow_remote: bool) -> None:

@@ -5,9 +5,13 @@ It exists only if it was asked for (`Emulator(admin=True)`):
 - `GET /_emulator/requests`: the requests so far; `DELETE` forgets them.
 - `POST /_emulator/script` with `{"steps": [...], "path": "/models", "always": true}` (the last two may be left out): puts
   steps at the end of the script, or makes the last of them what is always answered; `DELETE` clears it.
+- `GET /_emulator/tee`: the roots and the collateral with which a client accepts the enclave, if there is one, and the attack
+  that it plays; `POST` with `{"fault": "debug"}` plays another one (null: none), `{"rotate": true}` takes a new key.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from venice_ai.exceptions import InvalidRequestError
 
@@ -18,11 +22,16 @@ from .recorded import Recorded
 from .script import CHAT, Script, steps_from_json
 from .sending import Answer, Incoming, json_answer
 
+if TYPE_CHECKING:
+    from .enclave import Enclave
+
 PATH = "/_emulator/"
 
 
-def administer(incoming: Incoming, requests: list[Recorded], script: Script) -> Answer:
+def administer(incoming: Incoming, requests: list[Recorded], script: Script, enclave: Enclave | None, *, now: float) -> Answer:
     """The answer to an administrator."""
+    if enclave is not None and incoming.path == f"{PATH}tee":
+        return _tee(incoming, enclave, now)
     match (incoming.method, incoming.path.removeprefix(PATH)):
         case ("GET", "requests"):
             return json_answer(200, {"data": [request.json() for request in requests]})
@@ -51,3 +60,25 @@ def _extend(script: Script, body: bytes) -> Answer:
     else:
         script.add(steps, path)
     return json_answer(200, {"ok": True, "steps": len(steps)})
+
+
+def _tee(incoming: Incoming, enclave: Enclave, now: float) -> Answer:
+    if incoming.method == "GET":
+        return json_answer(200, {**enclave.to_dict(now), "fault": enclave.fault})
+    if incoming.method != "POST":
+        return refusals.refused(405, headers={"allow": "GET, POST"})
+    try:
+        order = members(decode(incoming.body))
+        _play(order, enclave)
+    except ValueError as reason:
+        return refusals.refused(400, str(reason))
+    return json_answer(200, {"ok": True, "fault": enclave.fault})
+
+
+def _play(order: dict[str, Any], enclave: Enclave) -> None:
+    if not order or order.keys() - {"fault", "rotate"}:
+        raise InvalidRequestError('expected {"fault": "debug"}, {"fault": null} or {"rotate": true}')
+    if "fault" in order:
+        enclave.fault = order["fault"]
+    if order.get("rotate"):
+        enclave.rotate()

@@ -12,12 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from venice_ai._transport import Clock
+from venice_ai.tee.guard import PREFIX as E2EE_PREFIX
 
 from . import admin, contract, delivery, refusals
 from .backend import Backend
 from .catalogue import TYPES, Catalogue, text_model
 from .chat import ChatEndpoint, unspoken
 from .clock import VirtualClock
+from .confidential import ATTESTATION, SIGNATURE, Confidential
 from .delivery import Delivery
 from .headers import service_headers
 from .recorded import Recorded, recorded
@@ -26,6 +28,7 @@ from .script import CHAT, Script, Step, Usual
 from .sending import PREFIX, Answer, Incoming, merged
 
 if TYPE_CHECKING:
+    from .enclave import Enclave
     from .transport import EmulatorTransport
 
 _KEPT_REQUESTS = 1_000
@@ -46,9 +49,14 @@ class Emulator:
 
     Args:
         models: catalogue entries (`text_model` makes complete ones) in place of the invented catalogue.
-        backend: a real model, which joins the catalogue as its default.
+        backend: a real model, which joins the catalogue as its default; in the enclave, if its id begins with `e2ee-`.
         clock: what in-process waits are waited on; without one they take no time.
         admin: whether `/_emulator/...` exists, through which other processes read requests and send scripts.
+        tee: whether models run in an enclave that proves itself and is sealed to (extra `e2ee`): those of the catalogue with
+            the capability `supportsTeeAttestation`. An `Enclave` is the one to take.
+
+    Raises:
+        ImportError: `tee` is given, and the extra `e2ee` is not installed.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class Emulator:
         backend: Backend | None = None,
         clock: Clock | None = None,
         admin: bool = False,
+        tee: bool | Enclave = False,
     ) -> None:
         self.clock: Clock = VirtualClock() if clock is None else clock
         """Give it to the client too, and waits take no time."""
@@ -65,10 +74,13 @@ class Emulator:
         """The last 1000 requests, oldest first."""
         self._catalogue = Catalogue(models)
         if backend is not None:
-            self._catalogue.add_default(_entry(backend))
+            self._catalogue.add_default(_entry(backend, in_enclave=tee is not False))
         self._backend = backend
         self._chat = ChatEndpoint(self._catalogue, backend)
         self._script = Script()
+        self.enclave: Enclave | None = _enclave(tee)
+        """The enclave; None if there is none."""
+        self._confidential = None if self.enclave is None else Confidential(self._catalogue, self.enclave)
         self._has_admin = admin
         self._count = 0
 
@@ -103,7 +115,7 @@ class Emulator:
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer to a request; `now` is Unix time."""
         if self._has_admin and incoming.path.startswith(admin.PATH):
-            return admin.administer(incoming, self.requests, self._script)
+            return admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
         self._count += 1
         number = self._count
         self.requests.append(recorded(incoming))
@@ -123,7 +135,12 @@ class Emulator:
         if path == CHAT:
             return await self._chat_answer(incoming, number, now)
         step = self._script.take(path) or Usual()
-        return unspoken(step) or self._catalogue_answer(path, incoming.query, step.how)
+        if (answered := unspoken(step)) is not None:
+            return answered
+        if path in {ATTESTATION, SIGNATURE}:
+            confidential = self._confidential
+            return refusals.refused(404) if confidential is None else confidential.respond(path, incoming.query)
+        return self._catalogue_answer(path, incoming.query, step.how)
 
     async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
         if refusal := _refusal(incoming):
@@ -134,7 +151,11 @@ class Emulator:
             return refusals.refused(400, f"Invalid JSON in the request body: {reason}")
         if issues := [*contract.issues(body)]:
             return refusals.invalid(issues)
-        return await self._chat.respond(body, self._script.take(CHAT), number=number, now=now)
+        entered = None if self._confidential is None else self._confidential.enter(incoming, body)
+        if isinstance(entered, Answer):
+            return entered
+        read, leaving = (body, None) if entered is None else entered
+        return await self._chat.respond(read, self._script.take(CHAT), number=number, now=now, leaving=leaving)
 
     def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
         kind = query.get("type", "text")
@@ -153,7 +174,23 @@ class Emulator:
         return delivery.body({"object": "list", "type": kind, "data": found}, how)
 
 
-_METHODS = {CHAT: "POST", "/models": "GET", "/models/traits": "GET", "/models/compatibility_mapping": "GET"}
+_METHODS = {
+    CHAT: "POST",
+    **dict.fromkeys(("/models", "/models/traits", "/models/compatibility_mapping", ATTESTATION, SIGNATURE), "GET"),
+}
+
+
+def _enclave(tee: bool | Enclave) -> Enclave | None:
+    if tee is False:
+        return None
+    if tee is not True:
+        return tee
+    from venice_ai.tee.extra import require_extra
+
+    require_extra()
+    from .enclave import Enclave
+
+    return Enclave()
 
 
 def _refusal(incoming: Incoming) -> Answer | None:
@@ -171,8 +208,10 @@ def _refusal(incoming: Incoming) -> Answer | None:
     return None if scheme.lower() == "bearer" else refusals.refused(401)
 
 
-def _entry(backend: Backend) -> dict[str, Any]:
+def _entry(backend: Backend, *, in_enclave: bool) -> dict[str, Any]:
     """The catalogue entry of a backend: free, and able to do what it does not refuse itself."""
     context = backend.context_tokens
-    able = ("FunctionCalling", "ResponseSchema", "LogProbs")
+    able = ["FunctionCalling", "ResponseSchema", "LogProbs"]
+    if in_enclave and backend.model_id.startswith(E2EE_PREFIX):
+        able += ["TeeAttestation", "E2EE"]
     return text_model(backend.model_id, supports=able, input=0, output=0, context=context, longest=context)

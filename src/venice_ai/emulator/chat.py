@@ -16,7 +16,7 @@ from .catalogue import Catalogue, split_suffix, text_model
 from .completion import Completion
 from .headers import model_headers
 from .instance import Unsatisfiable
-from .request import ChatRequest
+from .request import ChatRequest, Leaving
 from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Step, Text, Usual, Whole
 from .sending import Answer, merged
 
@@ -30,8 +30,13 @@ class ChatEndpoint:
         self._catalogue = catalogue
         self._backend = backend
 
-    async def respond(self, body: dict[str, Any], step: Step | None, *, number: int, now: float) -> Answer:
-        """The answer to a body that the contract allows; as a step of the script has it, if there is one."""
+    async def respond(
+        self, body: dict[str, Any], step: Step | None, *, number: int, now: float, leaving: Leaving | None = None
+    ) -> Answer:
+        """The answer to a body that the contract allows; as a step of the script has it, if there is one.
+
+        `leaving` is what is sent for a chunk of a streamed answer, if not the chunk itself.
+        """
         name, switches = split_suffix(body["model"])
         if switches:
             body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
@@ -39,6 +44,8 @@ class ChatEndpoint:
                 return refusals.invalid(issues)
         model = self._catalogue.find(name)
         request = ChatRequest(body, model or ModelResponse.model_validate(text_model(name)))
+        if leaving is not None:
+            request = replace(request, leaving=leaving)
         if step is not None and not isinstance(step, Usual):
             answered = scripted(step, request, number, now)
         elif model is None:

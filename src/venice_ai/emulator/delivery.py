@@ -86,7 +86,8 @@ def body(content: Any, how: Delivery) -> Answer:
 def stream(completion: Completion, how: Delivery) -> Answer:
     """A completion as a stream of events."""
     chunks = completion.chunks(call_index=how.get("call_index", "normal"), roles=how.get("roles", 1))
-    return events(_with_tail(completion, chunks, how), how)
+    leaving = completion.request.leaving
+    return events((each for chunk in _with_tail(completion, chunks, how) for each in leaving(chunk)), how)
 
 
 def events(chunks: Iterable[Any], how: Delivery) -> Answer:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from venice_ai.types.api.chat import content_text
 from venice_ai.types.api.models import ModelCapabilities, ModelResponse
@@ -33,12 +33,17 @@ _SWITCHES: dict[str, Any] = {
 }
 
 
+Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
+
+
 @dataclass(frozen=True)
 class ChatRequest:
     """The body of a request, the model it is for, and the switches in force."""
 
     body: dict[str, Any]
     model: ModelResponse
+    leaving: Leaving = lambda chunk: (chunk,)
+    """What is sent for a chunk of a streamed answer: an enclave seals it."""
 
     @cached_property
     def switches(self) -> dict[str, Any]:

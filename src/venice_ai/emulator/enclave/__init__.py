@@ -1,0 +1,9 @@
+"""Confidential compute to test against: keys, quotes, collateral, GPUs, sealed answers, and every attack on them."""
+
+from __future__ import annotations
+
+from .channel import RefusedError
+from .enclave import Enclave
+from .faults import FAULTS, Fault
+
+__all__ = ["FAULTS", "Enclave", "Fault", "RefusedError"]

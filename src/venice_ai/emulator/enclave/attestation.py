@@ -1,0 +1,131 @@
+"""The reply to `/tee/attestation`, made step by step, so that a fault can have its way with each step.
+
+booted     the trust domain has started, and its log is about to be measured
+measured   header and body of the quote are about to be signed
+replied    the reply is about to be written
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .domain import ATTRIBUTES_AT, GPU_COUNT, IMAGE, REPORT_DATA_AT, Domain, Event
+
+if TYPE_CHECKING:
+    from .enclave import Enclave
+
+
+@dataclass
+class Draft:
+    """An attestation that is being made."""
+
+    enclave: Enclave
+    model: str
+    nonce: bytes
+    domain: Domain = field(default_factory=Domain)
+    signed: bytearray = field(default_factory=bytearray)
+    """Header and body of the quote."""
+    reply: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    # -- what faults do --------------------------------------------------------------------------------------------------
+
+    def put(self, offset: int, value: bytes) -> None:
+        """Writes bytes of the quote, before it is signed."""
+        self.signed[offset : offset + len(value)] = value
+
+    def attributes(self, value: int) -> None:
+        """Sets the attributes of the trust domain."""
+        self.put(ATTRIBUTES_AT, value.to_bytes(8, "little"))
+
+    def report_data(self, value: bytes) -> None:
+        """Sets what the quote binds: an address and a nonce, as a rule."""
+        self.put(REPORT_DATA_AT, value)
+
+    def show_quote(self, quote: bytes) -> None:
+        """Puts a quote into the reply."""
+        self.reply["intel_quote"] = self.reply["quote"] = quote.hex()
+
+    def show_log(self, log: list[Event]) -> None:
+        """Puts an event log into the reply, in both places."""
+        self.reply["info"]["tcb_info"]["event_log"] = log
+        # Here the digests of runtime events are left out, as Venice has it.
+        self.reply["event_log"] = json.dumps([each if each["imr"] < 3 else {**each, "digest": ""} for each in log])
+
+    @property
+    def quote(self) -> bytes:
+        """The quote in the reply."""
+        return bytes.fromhex(self.reply["intel_quote"])
+
+    @property
+    def gpus(self) -> dict[str, Any]:
+        """The evidence of the GPUs in the reply."""
+        payload: dict[str, Any] = self.reply["nvidia_payload"]
+        return payload
+
+    # -- how it is made --------------------------------------------------------------------------------------------------
+
+    def measure(self) -> None:
+        """Writes down what the quote is to sign."""
+        key = self.enclave.key
+        self.signed = self.domain.signed(bytes.fromhex(key.address[2:]) + bytes(12) + self.nonce)
+
+    def answer(self) -> None:
+        """Writes the reply."""
+        domain, key = self.domain, self.enclave.key
+        self.reply = {
+            "verified": True,
+            "model": self.model,
+            "nonce": self.nonce.hex(),
+            "request_nonce": self.nonce.hex(),
+            "nonce_source": "client",
+            "signing_address": key.address,
+            "signing_public_key": key.public.hex(),
+            "signing_algo": "ecdsa",
+            "tee_hardware": "intel-tdx",
+            "tee_provider": "phala",
+            "upstream_model": f"emulator/{self.model}",
+            "candidates_evaluated": 1,
+            "candidates_available": 1,
+            "vm_config": json.dumps({"image": IMAGE, "num_gpus": GPU_COUNT, "os_image_hash": domain.os_image.hex()}),
+            "nvidia_payload": self.enclave.nvidia.payload(self.nonce),
+            "info": self._info(),
+            "server_verification": self._claims(),
+        }
+        self.show_quote(self.enclave.intel.quote(bytes(self.signed)))
+        self.show_log(domain.log)
+
+    def written(self) -> bytes:
+        """The reply as JSON; the GPUs' evidence is a text in it."""
+        reply = dict(self.reply)
+        if isinstance(reply.get("nvidia_payload"), dict):
+            reply["nvidia_payload"] = json.dumps(reply["nvidia_payload"])
+        return json.dumps(reply, separators=(",", ":")).encode()
+
+    def _info(self) -> dict[str, Any]:
+        domain = self.domain
+        registers = {f"rtmr{number}": register.hex() for number, register in enumerate(self._registers())}
+        shown = {"compose_hash": domain.compose_hash.hex(), "os_image_hash": domain.os_image.hex()}
+        tcb_info = {"mrtd": self.signed[184:232].hex(), **registers, "app_compose": domain.app_compose, **shown}
+        return {
+            "app_id": domain.app_id.hex(),
+            "instance_id": domain.instance_id.hex(),
+            "app_name": "emulator",
+            **shown,
+            "key_provider_info": domain.key_provider,
+            "tcb_info": tcb_info,
+        }
+
+    def _registers(self) -> list[bytes]:
+        return [bytes(self.signed[offset : offset + 48]) for offset in (376, 424, 472, 520)]
+
+    def _claims(self) -> dict[str, Any]:
+        """What Venice says that it found."""
+        data = self.signed[REPORT_DATA_AT:].hex()
+        return {
+            "tdx": {"valid": True, "signatureValid": True, "certificateChainValid": True, "reportData": data},
+            "nvidia": {"valid": True, "signatureVerified": True},
+            "signingAddressBinding": {"bound": True, "reportDataAddress": "0x" + data[:40]},
+            "nonceBinding": {"bound": True, "method": "raw"},
+        }

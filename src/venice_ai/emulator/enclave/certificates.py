@@ -1,0 +1,141 @@
+"""Certificates of a test hierarchy. Every one of them says in its subject that it is for tests."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+ORGANIZATION: Final = "TEST - NOT INTEL, NOT NVIDIA"
+_VALID_FROM: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+_VALID_UNTIL: Final = dt.datetime(2049, 12, 31, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A key with a name, and the certificate that its issuer gave it.
+
+    Args:
+        label: what the key is made from; the same label is the same key.
+        common: the common name.
+        issuer: who signed the certificate; None for a root.
+        curve: of the key.
+        ca: whether it may sign certificates itself.
+        extension: a further extension: its object identifier and its DER.
+    """
+
+    label: str
+    common: str
+    issuer: Authority | None = None
+    curve: ec.EllipticCurve = ec.SECP256R1()  # noqa: RUF009  # it holds nothing
+    ca: bool = True
+    extension: tuple[str, bytes] | None = None
+
+    @cached_property
+    def key(self) -> ec.EllipticCurvePrivateKey:
+        """The private key."""
+        number = int.from_bytes(hashlib.sha512(self.label.encode()).digest(), "big") % 2 ** (self.curve.key_size - 1) + 1
+        return ec.derive_private_key(number, self.curve)
+
+    @property
+    def name(self) -> x509.Name:
+        """The subject."""
+        attributes = {NameOID.COMMON_NAME: self.common, NameOID.ORGANIZATION_NAME: ORGANIZATION}
+        return x509.Name([x509.NameAttribute(kind, value) for kind, value in attributes.items()])
+
+    @property
+    def serial(self) -> int:
+        """The serial number of the certificate."""
+        return int.from_bytes(hashlib.sha256(self.label.encode()).digest()[:8], "big") | 1
+
+    @cached_property
+    def certificate(self) -> x509.Certificate:
+        """The certificate."""
+        issuer = self.issuer or self
+        public = self.key.public_key()
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(self.name)
+            .issuer_name(issuer.name)
+            .public_key(public)
+            .serial_number(self.serial)
+            .not_valid_before(_VALID_FROM)
+            .not_valid_after(_VALID_UNTIL)
+            .add_extension(x509.BasicConstraints(ca=self.ca, path_length=None), critical=True)
+            .add_extension(_usage(ca=self.ca), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(issuer.identifier, critical=False)
+        )
+        if self.extension is not None:
+            dotted, value = self.extension
+            builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier(dotted), value), critical=False)
+        return builder.sign(issuer.key, issuer.digest)
+
+    @property
+    def identifier(self) -> x509.AuthorityKeyIdentifier:
+        """How certificates name this authority's key."""
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+
+    @property
+    def digest(self) -> SHA256 | SHA384:
+        """What this key's signatures are over."""
+        return SHA384() if self.curve.key_size > 256 else SHA256()
+
+    @property
+    def der(self) -> bytes:
+        """The certificate's bytes."""
+        return self.certificate.public_bytes(Encoding.DER)
+
+    @property
+    def raw_public(self) -> bytes:
+        """X and Y of the public key."""
+        return self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature of some bytes: r and s."""
+        r, s = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(self.digest)))
+        size = (self.curve.key_size + 7) // 8
+        return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+
+    def revocations(self, revoked: tuple[Authority, ...], issued: float, until: float) -> bytes:
+        """The list of what this authority revoked, DER; the times are Unix time."""
+        start, end = (dt.datetime.fromtimestamp(seconds, dt.UTC) for seconds in (issued, until))
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.name)
+            .last_update(start)
+            .next_update(end)
+            .add_extension(x509.CRLNumber(1), critical=False)
+            .add_extension(self.identifier, critical=False)
+        )
+        for each in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(each.serial).revocation_date(start).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self.key, self.digest).public_bytes(Encoding.DER)
+
+
+def pem(*chain: Authority) -> str:
+    """The certificates of a chain."""
+    return "".join(each.certificate.public_bytes(Encoding.PEM).decode() for each in chain)
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,137 @@
+"""Between the enclave and its client: requests are opened, the texts of answers are sealed, piece by piece."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias, cast
+
+from venice_ai.tee.crypto import EnvelopeError, Opener, Sealer, public_key_bytes
+from venice_ai.tee.curve import PrivateKey
+from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
+
+from ..sending import encode_json
+
+Chunk: TypeAlias = dict[str, Any]
+SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
+
+
+class RefusedError(Exception):
+    """A request that the enclave does not take, with what it says."""
+
+
+class Channel:
+    """An answer on its way to a client: takes its chunks, gives what is sent.
+
+    Args:
+        request: the request as the enclave read it.
+        client_key: what the answer is sealed to; None for an answer in clear.
+        fault: what goes wrong with chunks that were sealed.
+    """
+
+    def __init__(
+        self,
+        request: bytes,
+        client_key: bytes | None = None,
+        fault: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None,
+    ) -> None:
+        self.id: str | None = None
+        """The id of the answer, once it has one."""
+        self.client_key = client_key
+        self.contents = 0
+        """How many texts were sealed so far."""
+        self.last = ""
+        """The text that was sealed last, as it was."""
+        self._sealer = None if client_key is None else Sealer(client_key)
+        self._fault = fault
+        self._request = hashlib.sha256(request)
+        self._response = hashlib.sha256()
+
+    def __call__(self, chunk: Chunk) -> Iterable[Chunk]:
+        """What is sent for a chunk."""
+        self.id = chunk.get("id")
+        leaving = chunk if self._sealer is None else {**chunk, "choices": [self._choice(each) for each in chunk["choices"]]}
+        sent = [leaving] if self._fault is None else [*self._fault(leaving, self)]
+        for each in sent:
+            self._response.update(encode_json(each))
+        return sent
+
+    def seal(self, text: str) -> str:
+        """The envelope of a text."""
+        assert self._sealer is not None
+        return self._sealer.seal(text.encode("utf-8", "replace"))
+
+    @property
+    def hashes(self) -> str:
+        """What is signed of the exchange: the hash of the request, and that of the answer as far as it was sent."""
+        return f"{self._request.hexdigest()}:{self._response.hexdigest()}"
+
+    def _choice(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+        delta: dict[str, Any] = dict(choice["delta"])
+        for name in SEALED_FIELDS:
+            text = delta.get(name)
+            # Servers let blanks pass in clear.
+            if isinstance(text, str) and text.strip():
+                delta[name] = self.seal(text)
+                self.contents += name == "content"
+                self.last = text
+        return {**choice, "delta": delta}
+
+
+def wanted(headers: Mapping[str, str]) -> bool:
+    """Whether a request comes sealed: all three headers are there. With fewer it counts as one in clear."""
+    return all(headers.get(name.lower()) for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
+
+
+def client_key(headers: Mapping[str, str], own: bytes) -> bytes:
+    """The key that the answer is to be sealed to.
+
+    Raises:
+        RefusedError: the headers are wrong, or the request was sealed to another key than `own`.
+    """
+    if headers[ALGORITHM.lower()] != "ecdsa":
+        raise RefusedError("Unsupported signing algorithm")
+    try:
+        model_key, client = (public_key_bytes(headers[name.lower()]) for name in (MODEL_KEY, CLIENT_KEY))
+    except ValueError as reason:
+        raise RefusedError(f"Invalid E2EE headers: {reason}") from None
+    if model_key != own:
+        raise RefusedError("e2ee_model_key_mismatch")
+    return client
+
+
+def opened(body: Mapping[str, Any], private: PrivateKey) -> dict[str, Any]:
+    """The body of a request with the contents of its messages opened, whoever says them.
+
+    Raises:
+        RefusedError: a content is in clear, or cannot be opened.
+    """
+    if body.get("stream") is not True:
+        raise RefusedError("E2EE requires streaming")
+    opener = Opener(private)
+    return {**body, "messages": [_opened(message, opener) for message in body["messages"]]}
+
+
+def _opened(message: Mapping[str, Any], opener: Opener) -> dict[str, Any]:
+    content = message.get("content")
+    if content is None:
+        return dict(message)
+    try:
+        bytes.fromhex(content)
+    except (TypeError, ValueError):
+        raise RefusedError("Encrypted field is not valid hex") from None
+    try:
+        text = opener.open(content).decode()
+    except (EnvelopeError, UnicodeDecodeError):
+        raise RefusedError("Failed to decrypt field") from None
+    return {**message, "content": _restored(text)}
+
+
+def _restored(text: str) -> str | list[Any]:
+    """A text that is a JSON list was content in parts."""
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return text
+    return cast("list[Any]", value) if isinstance(value, list) else text

@@ -1,0 +1,166 @@
+"""An enclave to test against: it proves what real ones prove, under roots that nobody trusts who was not told to."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+from venice_ai.exceptions import InvalidRequestError
+from venice_ai.tee.types import TeeOptions, TrustRoots
+
+from .. import refusals
+from ..loose import members
+from ..refusals import Issue
+from ..sending import Answer, Send, encode_json, json_answer
+from . import channel
+from .attestation import Draft
+from .channel import Channel
+from .faults import FAULTS, Fault
+from .intel import Intel
+from .keys import EnclaveKey
+from .nvidia import Nvidia
+
+_KEPT_ANSWERS: Final = 1_000
+_NONCE_DIGITS: Final = 64
+
+
+class Enclave:
+    """What `/tee/...` answers, and the key that chats are sealed to.
+
+    Its certificates are made anew for each enclave. A client that is to accept it is told so in code::
+
+        client = VeniceClient(..., tee=emulator.enclave.options())
+
+    Args:
+        fault: the attack to play; one of `FAULTS`, or None.
+
+    Raises:
+        InvalidRequestError: there is no such fault.
+        ImportError: the extra `e2ee` is not installed.
+    """
+
+    def __init__(self, *, fault: str | None = None) -> None:
+        label = secrets.token_hex(8)
+        self.intel: Intel = Intel(label)
+        """The hierarchy that signs quotes and collateral."""
+        self.nvidia: Nvidia = Nvidia(label)
+        """The hierarchy that signs the GPUs' evidence."""
+        self.key: EnclaveKey = EnclaveKey()
+        """The key that clients seal to."""
+        self._fault: Fault | None = None
+        self._name: str | None = None
+        self._channels: list[Channel] = []
+        self.fault = fault
+
+    @property
+    def fault(self) -> str | None:
+        """The attack that is played; it can be changed at any time."""
+        return self._name
+
+    @fault.setter
+    def fault(self, name: str | None) -> None:
+        if name is not None and name not in FAULTS:
+            raise InvalidRequestError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
+        self._name, self._fault = name, None if name is None else FAULTS[name]
+
+    @property
+    def trust(self) -> TrustRoots:
+        """The roots with which a client accepts this enclave."""
+        return TrustRoots(self.intel.root.der, hashlib.sha256(self.nvidia.root.der).hexdigest())
+
+    def options(self, **changes: Any) -> TeeOptions:
+        """Options for a client that trusts this enclave, and has its collateral from here."""
+        return TeeOptions(trust=self.trust, collateral=self).replace(**changes)
+
+    def to_dict(self, now: float) -> dict[str, Any]:
+        """What a client in another process needs to accept this enclave: `trust`, and `collateral` of that time."""
+        trust = self.trust
+        roots = {"intel_root_der": self.intel.root.der.hex(), "nvidia_root_sha256": trust.nvidia_root_sha256}
+        return {"trust": roots, "collateral": self.get(self.intel.fmspc, "platform", now)}
+
+    def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, Any] | None:
+        """The collateral of its platform: what `TeeOptions(collateral=...)` asks for."""
+        if (fmspc, ca) != (self.intel.fmspc, "platform"):
+            return None
+        published = None if self._fault is None else self._fault.published
+        return self.intel.collateral(now) if published is None else published(self.intel, now)
+
+    def rotate(self) -> None:
+        """Takes a new key, as an enclave does that starts anew."""
+        self.key = EnclaveKey()
+
+    # -- what it answers -------------------------------------------------------------------------------------------------
+
+    def attest(self, model: str, query: Mapping[str, str]) -> Answer:
+        """The answer to `/tee/attestation` about a model."""
+        given = query.get("nonce", "")
+        if given and not _is_nonce(given):
+            return refusals.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
+        fault = self._fault
+        if fault is not None and fault.answered is not None:
+            return fault.answered
+        draft = Draft(self, model, bytes.fromhex(given or secrets.token_hex(32)))
+        if fault is not None and fault.booted is not None:
+            fault.booted(draft)
+        draft.measure()
+        if fault is not None and fault.measured is not None:
+            fault.measured(draft)
+        draft.answer()
+        if not given:
+            draft.reply["nonce_source"] = "server"
+        if fault is not None and fault.replied is not None:
+            fault.replied(draft)
+        raw = draft.written() if fault is None or fault.written is None else fault.written(draft)
+        return Answer(200, {"content-type": "application/json; charset=utf-8"}, (Send(raw),))
+
+    def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[dict[str, Any], Channel]:
+        """A request as it is read in the enclave, and the way its answer takes.
+
+        Raises:
+            RefusedError: the request is not sealed as it must be.
+        """
+        switched_off = members(body.get("venice_parameters")).get("enable_e2ee") is False
+        if not channel.wanted(headers) or switched_off:
+            return body, self._remembered(Channel(encode_json(body)))
+        key = channel.client_key(headers, self.key.public)
+        read = channel.opened(body, self.key.private)
+        fault = None if self._fault is None else self._fault.sealed
+        return read, self._remembered(Channel(encode_json(read), key, fault))
+
+    def chat_answered(self) -> Answer | None:
+        """What a chat gets instead of an answer, if the fault says so."""
+        return None if self._fault is None else self._fault.chat_answered
+
+    def signature(self, model: str, query: Mapping[str, str]) -> Answer:
+        """The answer to `/tee/signature`: what the key signed about a streamed answer."""
+        request_id = query.get("request_id", "")
+        found = next((each for each in reversed(self._channels) if each.id == request_id), None)
+        if found is None or not request_id:
+            return refusals.refused(404, "No signature was found for this request")
+        reply = {
+            "text": found.hashes,
+            "signature": self.key.sign(found.hashes),
+            "signing_address": self.key.address,
+            "signing_algo": "ecdsa",
+            "model": model,
+            "requested_request_id": request_id,
+            "tee_provider": "phala",
+            "tee_hardware": "intel-tdx",
+            "upstream_model": f"emulator/{model}",
+        }
+        if self._fault is not None and self._fault.attested is not None:
+            self._fault.attested(reply)
+        return json_answer(200, reply)
+
+    def _remembered(self, used: Channel) -> Channel:
+        self._channels = [*self._channels[1 - _KEPT_ANSWERS :], used]
+        return used
+
+
+def _is_nonce(text: str) -> bool:
+    try:
+        return len(text) == _NONCE_DIGITS and len(bytes.fromhex(text)) * 2 == len(text)
+    except ValueError:
+        return False

@@ -1,0 +1,233 @@
+"""An Intel for tests: a root, a platform with its key, the quotes it signs, and the collateral about it.
+
+Everything is made as Intel makes it, under a root that nobody trusts who was not told to.
+Formats: Intel's "TDX DCAP Quoting Library API", appendix "Quote format", and "Intel SGX PCK Certificate and CRL Profile".
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from .certificates import Authority, pem
+
+FMSPC: Final = "90C06F000000"
+DAY: Final = 86_400.0
+EVALUATION: Final = 19
+QE_SIGNER: Final = bytes.fromhex("dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5")
+_SVN: Final = 5
+_PCE_SVN: Final = 13
+_QE_SVN: Final = 4
+_SGX: Final = "1.2.840.113741.1.13.1"
+
+
+@dataclass(frozen=True)
+class Intel:
+    """One hierarchy with one platform; another label is another one."""
+
+    label: str
+    fmspc: str = FMSPC
+
+    @cached_property
+    def root(self) -> Authority:
+        """What a client has to trust."""
+        return Authority(f"{self.label}/root", f"Test SGX Root CA {self.label}")
+
+    @cached_property
+    def ca(self) -> Authority:
+        """Issues the certificates of platforms."""
+        return Authority(f"{self.label}/ca", "Intel SGX PCK Platform CA", self.root)
+
+    @cached_property
+    def platform(self) -> Authority:
+        """The key of the platform."""
+        extension = (_SGX, _platform_extension(self.fmspc))
+        return Authority(f"{self.label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=extension)
+
+    @cached_property
+    def signer(self) -> Authority:
+        """Signs collateral."""
+        return Authority(f"{self.label}/signer", "Intel SGX TCB Signing", self.root, ca=False)
+
+    @cached_property
+    def attestation(self) -> Authority:
+        """The quoting enclave's key."""
+        return Authority(f"{self.label}/attestation", "attestation key")
+
+    def quote(self, signed: bytes) -> bytes:
+        """The quote whose header and body (632 bytes) are these."""
+        auth = bytes(range(32))
+        report = _quoting_enclave(self.attestation.raw_public, auth)
+        chain = pem(self.platform, self.ca, self.root).encode()
+        inner = report + self.platform.sign(report) + _sized(auth, 2) + _number(5, 2) + _sized(chain, 4)
+        data = self.attestation.sign(signed) + self.attestation.raw_public + _number(6, 2) + _sized(inner, 4)
+        return signed + _sized(data, 4)
+
+    def collateral(self, now: float, **changes: Any) -> dict[str, str]:
+        """What Intel would publish about the platform at a time; what is to be otherwise says `Published`."""
+        return Published(self, now, **changes).documents()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Changes:
+    """What collateral says. Times are in seconds from `now`."""
+
+    status: str = "UpToDate"
+    advisories: tuple[str, ...] = ()
+    module_status: str = "UpToDate"
+    qe_status: str = "UpToDate"
+    evaluation: int = EVALUATION
+    fmspc: str | None = None
+    issued: float = -DAY
+    expires: float = 29 * DAY
+    crl_issued: float = -DAY
+    crl_expires: float = 20 * DAY
+    revoked: tuple[str, ...] = ()
+    """Of `platform`, `ca`, `signer`."""
+
+
+class Published:
+    """Collateral as it is published at one time."""
+
+    def __init__(self, intel: Intel, now: float, **changes: Any) -> None:
+        self._intel, self._now = intel, now
+        self._is = _Changes(**changes)
+
+    def documents(self) -> dict[str, str]:
+        """The documents and their signatures, as clients store them."""
+        intel, tcb_info, identity = self._intel, self._tcb_info(), self._identity()
+        signing = pem(intel.signer, intel.root)
+        return {
+            "pck_crl_issuer_chain": pem(intel.ca, intel.root),
+            "root_ca_crl": self._revocations(intel.root, "ca", "signer"),
+            "pck_crl": self._revocations(intel.ca, "platform"),
+            "tcb_info_issuer_chain": signing,
+            "tcb_info": tcb_info,
+            "tcb_info_signature": intel.signer.sign(tcb_info.encode()).hex(),
+            "qe_identity_issuer_chain": signing,
+            "qe_identity": identity,
+            "qe_identity_signature": intel.signer.sign(identity.encode()).hex(),
+        }
+
+    def _revocations(self, issuer: Authority, *names: str) -> str:
+        revoked = tuple(getattr(self._intel, name) for name in names if name in self._is.revoked)
+        return issuer.revocations(revoked, self._now + self._is.crl_issued, self._now + self._is.crl_expires).hex()
+
+    def _times(self) -> dict[str, Any]:
+        dates = {"issueDate": self._now + self._is.issued, "nextUpdate": self._now + self._is.expires}
+        return {
+            **{name: _stamp(seconds) for name, seconds in dates.items()},
+            "tcbEvaluationDataNumber": self._is.evaluation,
+        }
+
+    def _level(self, tcb: dict[str, Any], status: str) -> dict[str, Any]:
+        return {"tcb": tcb, "tcbDate": _stamp(self._now - 200 * DAY), "tcbStatus": status}
+
+    def _tcb_info(self) -> str:
+        components = {"sgxtcbcomponents": [{"svn": _SVN}] * 16, "pcesvn": _PCE_SVN}
+        domain = [{"svn": 5}, {"svn": 1}, {"svn": 5}, *[{"svn": 0}] * 13]
+        level = self._level({**components, "tdxtcbcomponents": domain}, self._is.status)
+        if self._is.advisories:
+            level["advisoryIDs"] = list(self._is.advisories)
+        module = {"mrsigner": "00" * 48, "attributes": "00" * 8, "attributesMask": "FF" * 8}
+        identity = {"id": "TDX_01", **module, "tcbLevels": [self._level({"isvsvn": 5}, self._is.module_status)]}
+        return _compact(
+            {
+                "id": "TDX",
+                "version": 3,
+                **self._times(),
+                "fmspc": self._is.fmspc or self._intel.fmspc,
+                "pceId": "0000",
+                "tcbType": 0,
+                "tdxModule": module,
+                "tdxModuleIdentities": [identity],
+                "tcbLevels": [level],
+            }
+        )
+
+    def _identity(self) -> str:
+        return _compact(
+            {
+                "id": "TD_QE",
+                "version": 2,
+                **self._times(),
+                "miscselect": "00" * 4,
+                "miscselectMask": "FF" * 4,
+                "attributes": "11" + "00" * 15,
+                "attributesMask": "FBFFFFFFFFFFFFFF0000000000000000",
+                "mrsigner": QE_SIGNER.hex().upper(),
+                "isvprodid": 2,
+                "tcbLevels": [self._level({"isvsvn": _QE_SVN}, self._is.qe_status)],
+            }
+        )
+
+
+# -- bytes ---------------------------------------------------------------------------------------------------------------
+
+
+def _quoting_enclave(public: bytes, auth: bytes) -> bytes:
+    """The report (384 bytes) of the enclave that made the attestation key."""
+    attributes = b"\x11" + bytes(15)
+    report = bytes([_SVN] * 16) + bytes(32) + attributes + b"\x55" * 32 + bytes(32) + QE_SIGNER + bytes(96)
+    report += _number(2, 2) + _number(_QE_SVN, 2) + bytes(60)
+    return report + hashlib.sha256(public + auth).digest() + bytes(32)
+
+
+def _platform_extension(fmspc: str) -> bytes:
+    """What a platform's certificate says of it."""
+
+    def entry(suffix: str, value: bytes) -> bytes:
+        return _der(0x30, _oid(_SGX + suffix), value)
+
+    svns = [entry(f".2.{number}", _der(0x02, bytes([_SVN]))) for number in range(1, 17)]
+    tcb = [*svns, entry(".2.17", _der(0x02, bytes([_PCE_SVN]))), entry(".2.18", _der(0x04, bytes([_SVN] * 16)))]
+    flags = [entry(f".7.{number}", _der(0x01, value)) for number, value in ((1, b"\xff"), (2, b"\xff"), (3, b"\x00"))]
+    return _der(
+        0x30,
+        entry(".1", _der(0x04, b"\x11" * 16)),
+        entry(".2", _der(0x30, *tcb)),
+        entry(".3", _der(0x04, bytes(2))),
+        entry(".4", _der(0x04, bytes.fromhex(fmspc))),
+        entry(".5", _der(0x0A, b"\x01")),
+        entry(".6", _der(0x04, b"\x22" * 16)),
+        entry(".7", _der(0x30, *flags)),
+    )
+
+
+def _der(tag: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    if len(body) < 0x80:
+        return bytes([tag, len(body)]) + body
+    size = (len(body).bit_length() + 7) // 8
+    return bytes([tag, 0x80 + size]) + len(body).to_bytes(size, "big") + body
+
+
+def _oid(dotted: str) -> bytes:
+    first, second, *rest = map(int, dotted.split("."))
+    body = bytearray([first * 40 + second])
+    for number in rest:
+        digits = [number & 0x7F]
+        while number := number >> 7:
+            digits.append(0x80 | number & 0x7F)
+        body += bytes(reversed(digits))
+    return _der(0x06, bytes(body))
+
+
+def _number(value: int, width: int) -> bytes:
+    return value.to_bytes(width, "little")
+
+
+def _sized(data: bytes, width: int) -> bytes:
+    return _number(len(data), width) + data
+
+
+def _stamp(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

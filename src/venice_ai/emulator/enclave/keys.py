@@ -1,0 +1,41 @@
+"""The enclave's own key, of secp256k1: what clients seal to, and what signs answers."""
+
+from __future__ import annotations
+
+import secrets
+
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from venice_ai.tee.crypto import address
+from venice_ai.tee.curve import ORDER, Key
+from venice_ai.tee.recovery import recover
+from venice_ai.tee.signature import digest
+
+
+class EnclaveKey:
+    """A new key."""
+
+    def __init__(self) -> None:
+        secret = (secrets.randbelow(ORDER - 1) + 1).to_bytes(32, "big")
+        self.private = Key(secret)
+        """For opening what was sealed."""
+        self._signing = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
+
+    @property
+    def public(self) -> bytes:
+        """The public key, 65 bytes."""
+        return self.private.public_key
+
+    @property
+    def address(self) -> str:
+        """The address of the public key."""
+        return address(self.public)
+
+    def sign(self, text: str) -> str:
+        """The signature of a text, as wallets sign one: 0x, and r, s and v in hex."""
+        signed = digest(text)
+        r, s = utils.decode_dss_signature(self._signing.sign(signed, ec.ECDSA(utils.Prehashed(SHA256()))))
+        both = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        recovery = next(v for v in (27, 28) if recover(signed, both + bytes([v])) == self.public)
+        return "0x" + (both + bytes([recovery])).hex()

@@ -1,0 +1,86 @@
+"""An NVIDIA for tests: GPUs that answer a nonce, each with a key that chains to a root of our own.
+
+Formats: DMTF DSP0274 (SPDM 1.1), GET_MEASUREMENTS and its answer, and NVIDIA's additions to it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from .certificates import Authority, pem
+
+SIGNATURE_BYTES: Final = 96
+_MEASUREMENTS: Final = 4
+_DRIVER: Final = b"570.172.08\0"
+_VBIOS: Final = bytes.fromhex("00d0009603000000")
+
+
+@dataclass(frozen=True)
+class Nvidia:
+    """One hierarchy with its GPUs; another label is another one."""
+
+    label: str
+    gpus: int = 2
+
+    @cached_property
+    def root(self) -> Authority:
+        """What a client has to trust."""
+        return self._authority("root", "Test Device Identity CA", None)
+
+    def chain(self, number: int) -> tuple[Authority, ...]:
+        """The certificates of a GPU, its own first."""
+        return self._chains[number]
+
+    def evidence(self, number: int, nonce: bytes) -> bytes:
+        """What a GPU signs to answer a nonce: the request, and its answer."""
+        request = bytes.fromhex("11e001ff") + nonce + b"\0"
+        measured = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
+        record = b"".join(bytes([block, 1]) + _sized(value) for block, value in enumerate(measured, 1))
+        answer = bytes.fromhex("1160") + bytes(2) + bytes([_MEASUREMENTS]) + len(record).to_bytes(3, "little") + record
+        opaque = b"".join(_tag(kind) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS)))
+        signed = request + answer + hashlib.sha256(nonce).digest() + _sized(opaque)
+        return signed + self.chain(number)[0].sign(signed)
+
+    def item(self, number: int, nonce: bytes) -> dict[str, str]:
+        """The evidence of a GPU as it stands in a payload."""
+        chain, evidence = pem(*self.chain(number)).encode(), self.evidence(number, nonce)
+        return {"certificate": _text(chain), "evidence": _text(evidence), "arch": "HOPPER"}
+
+    def payload(self, nonce: bytes) -> dict[str, Any]:
+        """The evidence of all GPUs."""
+        items = [self.item(number, nonce) for number in range(self.gpus)]
+        return {"nonce": nonce.hex(), "arch": "HOPPER", "evidence_list": items}
+
+    @cached_property
+    def _chains(self) -> list[tuple[Authority, ...]]:
+        model = self._authority("model", "Test GH100 Identity", self.root)
+        provisioner = self._authority("provisioner", "Test GH100 Provisioner ICA 1", model)
+        return [self._device(number, provisioner) for number in range(self.gpus)]
+
+    def _device(self, number: int, provisioner: Authority) -> tuple[Authority, ...]:
+        model = provisioner.issuer
+        assert model is not None
+        device = self._authority(f"{number}/device", "GH100 A01 GSP BROM", provisioner)
+        leaf = self._authority(f"{number}/leaf", "GH100 A01 GSP FMC LF", device, ca=False)
+        return leaf, device, provisioner, model, self.root
+
+    def _authority(self, name: str, common: str, issuer: Authority | None, *, ca: bool = True) -> Authority:
+        return Authority(f"{self.label}/gpu/{name}", common, issuer, ec.SECP384R1(), ca)
+
+
+def _tag(kind: int) -> bytes:
+    return kind.to_bytes(2, "little")
+
+
+def _sized(data: bytes) -> bytes:
+    return len(data).to_bytes(2, "little") + data
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
