@@ -19,6 +19,7 @@ WHAT_IS_SAID = {
     "batch": ["What is a gondola? -> ", "What is acqua alta? -> "],
     "conversation": ["> And what is my name?\n"],
     "demo": ["The embedded Venice listens on http://127.0.0.1:", "3. ask, and stream", "5. usage", "Done in "],
+    "e2ee": ["level hardware, roots: custom", "what Venice saw: 04", "refused: ", "debug mode"],
     "errors": ["wrong request: temperature=7", "no such model: ", "broken off: ", "what had come: "],
     "hello": ["Why is Venice built on water?", "tokens)"],
     "models_and_cost": [

@@ -34,6 +34,12 @@ _SWITCHES: dict[str, Any] = {
 
 
 Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
+"""What is sent for a chunk."""
+
+
+def as_it_is(chunk: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """A chunk is sent as it was said."""
+    return (chunk,)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class ChatRequest:
 
     body: dict[str, Any]
     model: ModelResponse
-    leaving: Leaving = lambda chunk: (chunk,)
+    leaving: Leaving = as_it_is
     """What is sent for a chunk of a streamed answer: an enclave seals it."""
 
     @cached_property

@@ -1,0 +1,28 @@
+"""The pages: what they show is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+INCLUDE = re.compile(r'--8<-- "(examples/\w+\.py)"')
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_an_example_is_included_as_the_site_understands_it(page: Path) -> None:
+    includes = [line for line in page.read_text("utf-8").splitlines() if line.startswith("--8")]
+
+    for line in includes:
+        found = INCLUDE.fullmatch(line)
+        assert found, line
+        assert (ROOT / found[1]).is_file()
+
+
+def test_the_guide_shows_examples() -> None:
+    shown = {name for page in PAGES for name in INCLUDE.findall(page.read_text("utf-8"))}
+
+    assert len(shown) > 10
