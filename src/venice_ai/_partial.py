@@ -13,6 +13,7 @@ it goes, and any other value appears once the next one begins.
 from __future__ import annotations
 
 import collections.abc
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields as dataclass_fields
@@ -263,24 +264,24 @@ class _Union(_Shape):
         return data if has_texts and isinstance(data, str) else _ABSENT
 
 
-class _Parts(_Shape):
+class _Parts(_Shape, ABC):
     """What is made of parts: an object of its fields, a list of its items."""
 
+    @abstractmethod
     def takes(self, data: Any) -> bool:
         """Whether the data have such parts."""
-        raise NotImplementedError
 
     def fits(self, data: Any) -> bool:
         """Whether the data may become such a value, and not another member of a union."""
         return self.takes(data)
 
+    @abstractmethod
     def part(self, key: Any) -> _Shape:
         """The shape of a part."""
-        raise NotImplementedError
 
+    @abstractmethod
     def made(self, parts: dict[Any, Any]) -> Any:
         """The value of its parts, not validated; those that are absent are None, or left out."""
-        raise NotImplementedError
 
     def whole(self, data: Any) -> Any:
         value = super().whole(data)
