@@ -10,8 +10,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from pydantic import BaseModel
 
-from venice_ai import APIError, ChatCompletionResponse, ChatStream, SyncVeniceClient, UserMessage, VeniceClient
+from venice_ai import (
+    APIError,
+    ChatCompletionResponse,
+    ChatStream,
+    SyncVeniceClient,
+    UserMessage,
+    VeniceClient,
+    VeniceParameters,
+)
 from venice_ai.emulator import Emulator, echo, run_in_thread, serve, text, text_model
 from venice_ai.emulator.enclave import FAULTS, Enclave
 from venice_ai.exceptions import (
@@ -631,3 +640,54 @@ def test_collateral_is_given_of_its_own_platform_alone(enclave: Enclave) -> None
     assert enclave.get("90C06F000000", "platform", 1.8e9) is not None
     assert enclave.get("20A06F000000", "platform", 1.8e9) is None
     assert enclave.get("90C06F000000", "processor", 1.8e9) is None
+
+
+# -- objects -------------------------------------------------------------------------------------------------------------
+
+
+class Hiding(BaseModel):
+    """Where something is hidden."""
+
+    arch: int
+    secret_word: str
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        pytest.param({"e2ee": True}, id="argument"),
+        pytest.param({"venice_parameters": {"enable_e2ee": True}}, id="switch"),
+        pytest.param({"venice_parameters": VeniceParameters(enable_e2ee=True)}, id="switch, typed"),
+    ],
+)
+async def test_an_object_is_asked_for_with_a_sealed_schema(
+    emulator: Emulator, enclave: Enclave, client: VeniceClient, switch: dict[str, Any]
+) -> None:
+    emulator.script(text('{"arch": "third"}'), text('{"arch": 3, "secret_word": "leon"}'))
+
+    result = await client.chat.completions.parse(model=MODEL, messages=QUESTION, response_format=Hiding, max_reasks=1, **switch)
+
+    assert result.parsed == Hiding(arch=3, secret_word="leon")
+    assert len(result.attempts) == 2
+    assert [[message["role"] for message in chat.body["messages"]] for chat in chats(emulator)] == [
+        ["system", "user"],
+        ["system", "user", "assistant", "user"],
+    ]
+    for chat in chats(emulator):
+        assert "response_format" not in chat.body
+        assert all(is_envelope(message["content"]) for message in chat.body["messages"])
+        assert b"secret_word" not in chat.content
+    told = Opener(enclave.key.private).open(chats(emulator)[0].body["messages"][0]["content"])
+    assert b'"secret_word"' in told
+
+
+async def test_an_object_grows_out_of_a_sealed_answer(emulator: Emulator, client: VeniceClient) -> None:
+    emulator.script(text('{"arch": 3, "secret_word": "leon"}'))
+
+    stream = await client.chat.completions.stream_parse(model=MODEL, messages=QUESTION, response_format=Hiding, e2ee=True)
+    async with stream:
+        grown = [each async for each in stream]
+
+    assert grown[-1] == Hiding(arch=3, secret_word="leon")
+    assert len(grown) > 2
+    assert b"secret_word" not in chats(emulator)[0].content

@@ -89,7 +89,7 @@ _ALLOWED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "tool_choice": (lambda value: value == "none", _REFUSED["tools"]),
     "response_format": (
         lambda value: value["type"] == "text",
-        "a schema and its descriptions are not encrypted; describe the format in the prompt",
+        "a schema and its descriptions are not encrypted; describe the format in the prompt, as parse(...) does",
     ),
     "include": (lambda value: not any("logprobs" in each for each in value), _REFUSED["logprobs"]),
     "text": (

@@ -234,6 +234,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         JSON in one markdown fence, or after a `<think>` block, is taken out of it, and `result.unwrapped` says so.
 
+        With `e2ee` the schema is told in a message, sealed like the others, for `response_format` travels in clear; so the
+        server does not enforce it, and `max_reasks` is worth more.
+
         Args:
             model: id of a model; `resolve_chat(require_response_schema=True)` finds one that heeds a schema.
             messages: the conversation.
@@ -257,16 +260,16 @@ class ChatCompletions(APIResource["VeniceClient"]):
         """
         # They need pydantic, which a chat does not.
         from ..._schema import response_format as format_of
-        from .parsing import asked_for
+        from .parsing import asked_for, wanted
 
         if kwargs.pop("stream", False):
             raise InvalidRequestError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
-        wanted = format_of(response_format, name=schema_name, strict=strict)
+        told, shape = wanted(messages, format_of(response_format, name=schema_name, strict=strict), kwargs)
 
         async def ask(asked: Iterable[Message]) -> object:
-            return cast("object", await self.create(model=model, messages=asked, response_format=wanted, **kwargs))
+            return cast("object", await self.create(model=model, messages=asked, response_format=shape, **kwargs))
 
-        return await asked_for(response_format, messages, ask, max_reasks=max_reasks)
+        return await asked_for(response_format, told, ask, max_reasks=max_reasks)
 
     async def stream_parse(
         self,
@@ -303,14 +306,14 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
         from ..._schema import response_format as format_of
-        from .parsing import ParsedChatStream
+        from .parsing import ParsedChatStream, wanted
 
         if "max_reasks" in kwargs:
             raise InvalidRequestError(
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
-        wanted = format_of(response_format, name=schema_name, strict=strict)
-        stream = await self.stream(model=model, messages=messages, response_format=wanted, **kwargs)
+        told, shape = wanted(messages, format_of(response_format, name=schema_name, strict=strict), kwargs)
+        stream = await self.stream(model=model, messages=told, response_format=shape, **kwargs)
         return ParsedChatStream(stream, response_format)
 
     async def estimate_cost(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -11,6 +12,8 @@ from ..._partial import Growing
 from ..._wire import checked_messages
 from ...exceptions import APIError, InvalidRequestError, OutputError, StreamConsumedError
 from ...streaming import ChatStream
+from ...tee.guard import engaged
+from ...types._base import plain
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, content_text, summed_usage
 from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
@@ -18,6 +21,20 @@ T = TypeVar("T")
 
 _MOST_ERRORS = 10
 _LONGEST_ERROR = 200
+
+
+def wanted(
+    messages: Iterable[Message], schema: dict[str, Any], params: Mapping[str, Any]
+) -> tuple[Iterable[Message], dict[str, Any] | None]:
+    """How an object is asked for: the messages, and the `response_format`.
+
+    In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed.
+    """
+    if not engaged(params.get("e2ee"), {"venice_parameters": plain(params.get("venice_parameters"))}):
+        return messages, schema
+    told = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
+    words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{told}"
+    return [{"role": "system", "content": words}, *checked_messages(messages)], None
 
 
 async def asked_for(
