@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+from venice_ai import VeniceClient
+from venice_ai.cli._asking import Manner, Screen, ask
 from venice_ai.cli._input import join
-from venice_ai.emulator import Emulator, echo, error, text, tool_call, usual
+from venice_ai.emulator import Emulator, echo, error, run_in_thread, text, tool_call, usual
+from venice_ai.emulator.enclave import Enclave
 
 from .shell import Here
 
@@ -159,3 +163,51 @@ def test_no_secret_is_printed(emulator: Emulator, here: Here, monkeypatch: pytes
     for arguments in (["chat", "hi"], ["doctor"], ["doctor", "--json"], ["chat", "--json", "hi"]):
         outcome = here(*arguments)
         assert "secret-key-123" not in outcome.out + outcome.err
+
+
+# -- encrypted -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sealing(monkeypatch: pytest.MonkeyPatch) -> Generator[Emulator]:
+    """An emulator whose enclave is signed by nobody that the command trusts."""
+    emulator = Emulator(tee=Enclave(fault="no_quote"))
+    with run_in_thread(emulator) as server:
+        monkeypatch.setenv("VENICE_BASE_URL", server.url)
+        yield emulator
+
+
+@pytest.mark.filterwarnings("ignore:end-to-end encryption")
+@pytest.mark.parametrize("how", [["hi"], ["--no-stream", "hi"], ["--json", "hi"], ["-m", "e2ee-ponte-chiuso-p", "hi"]])
+def test_nothing_is_sent_to_an_enclave_that_proves_nothing(here: Here, sealing: Emulator, how: list[str]) -> None:
+    outcome = here("chat", "--e2ee", *how)
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "Nothing was sent." in outcome.err
+    assert [request for request in sealing.requests if request.method == "POST"] == []
+
+
+def test_a_model_without_encryption_is_refused(here: Here, sealing: Emulator) -> None:
+    outcome = here("chat", "--e2ee", "-m", "venice-1", "hi")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "e2ee-" in outcome.err
+    assert sealing.requests == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_encrypted_answer_is_shown_with_the_level_of_its_enclave(
+    capsys: pytest.CaptureFixture[str], *, stream: bool
+) -> None:
+    # The command trusts no test roots, so the part of it that asks gets a client that does.
+    enclave = Enclave()
+    emulator = Emulator(tee=enclave)
+    emulator.script(text("Behind the third arch."))
+    manner = Manner(model=None, params={}, sealed=True, stream=stream)
+    async with VeniceClient(api_key="any", transport=emulator.transport(), tee=enclave.options()) as client:
+        with pytest.warns(UserWarning, match="end-to-end encryption"):
+            await ask(client, manner, [{"role": "user", "content": "Where?"}], Screen(reasoning=False))
+
+    out, err = capsys.readouterr()
+    assert out == "Behind the third arch.\n"
+    assert "end-to-end encrypted; the enclave was verified at level hardware" in err

@@ -34,6 +34,8 @@ class Manner:
     as_json: bool = False
     usage: bool = False
     reasoning: bool = False
+    sealed: bool = False
+    """Whether the chat is end-to-end encrypted."""
 
     @property
     def streams(self) -> bool:
@@ -93,27 +95,37 @@ async def ask(client: VeniceClient, manner: Manner, messages: Sequence[Mapping[s
     Raises:
         VeniceError: there is no answer, or not all of it.
     """
-    model = manner.model
-    if model is None:
-        model = await client.models.resolve_chat(require_web_search=manner.searches)
+    model = await chosen_model(client, manner)
     if manner.streams:
         response = await _streamed(client, model, manner, messages, screen)
     else:
-        response = await client.chat.completions.create(model=model, messages=messages, stream=False, **manner.params)
+        response = await client.chat.completions.create(
+            model=model, messages=messages, stream=False, e2ee=manner.sealed, **manner.params
+        )
         if manner.as_json:
             _output.line(response.model_dump_json(indent=2))
         else:
             screen.show_whole(response)
     if not manner.as_json and (ending := _ENDINGS.get(response.finish_reason or "")):
         _output.note(ending)
+    if response.attestation is not None:
+        _output.note(f"end-to-end encrypted; the enclave was verified at level {response.attestation.level}")
     if manner.usage:
         _output.note(bill(response))
+
+
+async def chosen_model(client: VeniceClient, manner: Manner) -> str:
+    """The model that was named, or else one that can do what is asked for."""
+    if manner.model is not None:
+        return manner.model
+    return await client.models.resolve_chat(require_web_search=manner.searches, require_e2ee=manner.sealed)
 
 
 async def _streamed(
     client: VeniceClient, model: str, manner: Manner, messages: Sequence[Mapping[str, Any]], screen: Screen
 ) -> ChatCompletionResponse:
-    async with await client.chat.completions.stream(model=model, messages=messages, **manner.params) as stream:
+    stream = await client.chat.completions.stream(model=model, messages=messages, e2ee=manner.sealed, **manner.params)
+    async with stream:
         try:
             async for chunk in stream:
                 screen.show_chunk(chunk)

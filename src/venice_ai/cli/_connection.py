@@ -23,9 +23,29 @@ class Connection:
     base_url: str | None
     timeout: float | None
 
-    def client(self, *, max_retries: int = 2) -> VeniceClient:
-        """A client for it."""
-        return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries)
+    def client(self, *, max_retries: int = 2, sealed: bool = False) -> VeniceClient:
+        """A client for it; a `sealed` one sends nothing but to an enclave whose hardware was verified."""
+        if not sealed:
+            return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries)
+        from ..tee import TeeOptions
+
+        need_confidential()
+        tee = TeeOptions(verification="hardware")
+        return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries, tee=tee, min_privacy="e2ee")
+
+
+def need_confidential() -> None:
+    """Makes sure that confidential compute is installed.
+
+    Raises:
+        click.UsageError: it is not; the message says how to install it.
+    """
+    from ..tee.extra import require_extra
+
+    try:
+        require_extra()
+    except ImportError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callable[..., R]:

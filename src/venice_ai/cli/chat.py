@@ -21,6 +21,7 @@ _OPTIONS_OF_THEIR_OWN = {
     "stream_cls": "--no-stream",
     "max_tokens": "--max-tokens",
     "timeout": "--timeout",
+    "e2ee": "--e2ee",
 }
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
@@ -37,6 +38,7 @@ venice-chat chat --web-search on --usage What happened in Venice today?
 @click.option("--max-tokens", type=int, metavar="N", help="Most tokens of the answer, reasoning included.")
 @click.option("--seed", type=int, metavar="N", help="Above 0; the same seed makes the same answer likelier.")
 @click.option("--web-search", type=click.Choice(["auto", "on", "off"]), help="Let the model search the web.")
+@click.option("--e2ee", is_flag=True, help="Encrypt end to end, to an enclave whose hardware is verified (extra 'e2ee').")
 @click.option("--param", "params", multiple=True, metavar="KEY=JSON", help="Any other parameter; may be given often.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole response as JSON.")
 @click.option("--no-stream", is_flag=True, help="Print the answer when it is complete.")
@@ -52,6 +54,7 @@ def chat(
     max_tokens: int | None,
     seed: int | None,
     web_search: WebSearch | None,
+    e2ee: bool,
     params: tuple[str, ...],
     as_json: bool,
     no_stream: bool,
@@ -73,6 +76,7 @@ def chat(
         as_json=as_json,
         usage=usage,
         reasoning=reasoning,
+        sealed=e2ee,
     )
     text = prompt_from(prompt)
     if text is not None:
@@ -84,7 +88,7 @@ def chat(
 
 
 async def _answer(connection: Connection, manner: Manner, messages: list[dict[str, Any]]) -> None:
-    async with connection.client() as client:
+    async with connection.client(sealed=manner.sealed) as client:
         await ask(client, manner, messages, Screen(reasoning=manner.reasoning))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from .._client import VeniceClient
 from ..exceptions import AuthenticationError, VeniceError
 from . import _output
-from ._asking import Manner, Screen, ask
+from ._asking import Manner, Screen, ask, chosen_model
 from ._connection import Connection
 
 
@@ -53,11 +53,9 @@ def converse(connection: Connection, manner: Manner, system: str | None) -> None
         import_module("readline")  # gives `input` its line editing and history
     conversation = Conversation(system)
     with asyncio.Runner() as runner:
-        client = connection.client()
+        client = connection.client(sealed=manner.sealed)
         try:
-            model = manner.model
-            if model is None:
-                model = runner.run(client.models.resolve_chat(require_web_search=manner.searches))
+            model = runner.run(chosen_model(client, manner))
             _output.note(f"this is {model}; /quit or Ctrl-D ends, Ctrl-C stops an answer")
             while (text := _read()) is not None:
                 if text:

@@ -13,7 +13,7 @@ import click
 from .._config import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..exceptions import InvalidRequestError
 from . import _output
-from ._connection import debug_option
+from ._connection import debug_option, need_confidential
 
 if TYPE_CHECKING:
     from ..emulator import Backend, Emulator
@@ -86,9 +86,7 @@ def _backend(model: Path | None, threads: int | None, *, sealed: bool) -> Backen
 
 
 def _enclave(fault: str | None) -> Enclave:
-    from ..tee.extra import require_extra
-
-    require_extra()
+    need_confidential()
     from ..emulator.enclave import Enclave
 
     try:

@@ -1,0 +1,66 @@
+"""Without the extra `e2ee` everything that needs it says so, before anything is sent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from venice_ai import UserMessage, VeniceClient
+from venice_ai.cli.app import run
+from venice_ai.emulator import Emulator
+
+MODEL = "e2ee-ponte-chiuso-p"
+ASK: dict[str, Any] = {"model": MODEL, "messages": [UserMessage(content="hi")]}
+HINT = r"pip install 'venice-chat\[e2ee\]'"
+
+
+@pytest.fixture(autouse=True)
+def _not_installed(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda client: client.chat.completions.create(**ASK, e2ee=True), id="create"),
+        pytest.param(
+            lambda client: client.chat.completions.create(**ASK, venice_parameters={"enable_e2ee": True}), id="by the switch"
+        ),
+        pytest.param(lambda client: client.chat.completions.stream(**ASK, e2ee=True), id="stream"),
+        pytest.param(lambda client: client.tee.attest(MODEL), id="attest"),
+        pytest.param(lambda client: client.tee.open_session(model=MODEL), id="open_session"),
+    ],
+)
+async def test_a_call_names_the_extra_before_anything_is_sent(call: Callable[[VeniceClient], Awaitable[object]]) -> None:
+    emulator = Emulator()
+    async with VeniceClient(api_key="any", transport=emulator.transport()) as client:
+        with pytest.raises(ImportError, match=HINT):
+            await call(client)
+
+    assert emulator.requests == []
+
+
+def test_the_emulators_enclave_names_the_extra() -> None:
+    with pytest.raises(ImportError, match=HINT):
+        Emulator(tee=True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["chat", "--e2ee", "hi"], ["serve", "--tee"], ["attest", MODEL]], ids=lambda arguments: arguments[0]
+)
+def test_the_command_names_the_extra(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert run(arguments) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "pip install 'venice-chat[e2ee]'" in err
+
+
+def test_a_chat_in_clear_needs_none_of_it() -> None:
+    code = "import sys; sys.modules['cryptography'] = None; import venice_ai.tee.guard, venice_ai.resources.chat.completions"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
