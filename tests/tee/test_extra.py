@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from venice_ai.cli.app import run
 from venice_ai.emulator import Emulator
 
 MODEL = "e2ee-ponte-chiuso-p"
-ASK: dict[str, Any] = {"model": MODEL, "messages": [UserMessage(content="hi")]}
+HI = [UserMessage(content="hi")]
 HINT = r"pip install 'venice-chat\[e2ee\]'"
 
 
@@ -23,18 +22,27 @@ def _not_installed(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[
     monkeypatch.setitem(sys.modules, "cryptography", None)
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        pytest.param(lambda client: client.chat.completions.create(**ASK, e2ee=True), id="create"),
-        pytest.param(
-            lambda client: client.chat.completions.create(**ASK, venice_parameters={"enable_e2ee": True}), id="by the switch"
-        ),
-        pytest.param(lambda client: client.chat.completions.stream(**ASK, e2ee=True), id="stream"),
-        pytest.param(lambda client: client.tee.attest(MODEL), id="attest"),
-        pytest.param(lambda client: client.tee.open_session(model=MODEL), id="open_session"),
-    ],
-)
+async def create(client: VeniceClient) -> object:
+    return await client.chat.completions.create(model=MODEL, messages=HI, e2ee=True)
+
+
+async def create_by_the_switch(client: VeniceClient) -> object:
+    return await client.chat.completions.create(model=MODEL, messages=HI, venice_parameters={"enable_e2ee": True})
+
+
+async def stream(client: VeniceClient) -> object:
+    return await client.chat.completions.stream(model=MODEL, messages=HI, e2ee=True)
+
+
+async def attest(client: VeniceClient) -> object:
+    return await client.tee.attest(MODEL)
+
+
+async def open_session(client: VeniceClient) -> object:
+    return await client.tee.open_session(model=MODEL)
+
+
+@pytest.mark.parametrize("call", [create, create_by_the_switch, stream, attest, open_session])
 async def test_a_call_names_the_extra_before_anything_is_sent(call: Callable[[VeniceClient], Awaitable[object]]) -> None:
     emulator = Emulator()
     async with VeniceClient(api_key="any", transport=emulator.transport()) as client:
