@@ -103,7 +103,7 @@ SITUATIONS: list[Any] = [
 
 @pytest.mark.parametrize("how", ["create", "stream"])
 @pytest.mark.parametrize("change", SITUATIONS)
-async def test_nothing_shows(change: Callable[[Enclave], None], how: str, log: Log) -> None:
+async def test_row_56_nothing_shows(change: Callable[[Enclave], None], how: str, log: Log) -> None:
     secret = bytes(range(1, 33))
     enclave = Enclave(text=ANSWER)
     enclave.answer = whole
