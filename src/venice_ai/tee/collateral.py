@@ -16,7 +16,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any, Final, cast
 
@@ -42,6 +42,7 @@ _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if
 _NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and none is kept"
 
 
+@cache
 def installed() -> bool:
     """Whether the package dcap-qvl is there. It is compiled, and not built for every platform."""
     return find_spec("dcap_qvl") is not None

@@ -69,16 +69,24 @@ def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes |
 def _check_issuers(chain: Sequence[x509.Certificate]) -> None:
     for depth, certificate in enumerate(chain):
         issuer = chain[min(depth + 1, len(chain) - 1)]
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, ValueError, TypeError):
-            raise ValueError("a certificate of the quote was not issued by the next one") from None
+        if not _issued(certificate, issuer):
+            raise ValueError("a certificate of the quote was not issued by the next one")
         try:
             constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         except (x509.ExtensionNotFound, ValueError):
             raise ValueError("a certificate of the quote does not say whether it is a CA") from None
         if constraints.ca is not (depth > 0) or (constraints.path_length is not None and constraints.path_length < depth - 1):
             raise ValueError("a certificate of the quote is a CA and must not be, or must be one and is not")
+
+
+@lru_cache(maxsize=64)
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether one signed the other. That is so for good, and a chain comes back with every attestation of its machine."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
 
 
 def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) -> None:

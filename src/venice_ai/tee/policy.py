@@ -56,6 +56,7 @@ class Examination:
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
+        self._passed: set[str] = set()
 
     def run(self, name: str, rule: Callable[[], str], *needs: str) -> bool:
         """Runs one check. `rule` gives what it found, and raises ValueError if that is wrong, or `Doubt`."""
@@ -75,10 +76,12 @@ class Examination:
     def add(self, name: str, status: Status, detail: str) -> None:
         """Notes the outcome of a check."""
         self.checks.append(Check(name, status, detail, STOPS[name]))
+        if status in {"pass", "warn"}:
+            self._passed.add(name)
 
     def passed(self, name: str) -> bool:
         """Whether a check has run and did not fail."""
-        return any(check.id == name and check.status in {"pass", "warn"} for check in self.checks)
+        return name in self._passed
 
     def skip_quote(self) -> None:
         """Notes that there was no quote to check."""

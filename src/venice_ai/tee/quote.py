@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +20,6 @@ _QE_AUTH: Final = 1218
 _FIXED_PART: Final = 134  # of the signature data: signature, key, and the head of the certification data
 _PLACEHOLDER_BYTES: Final = 48
 _MAX_PADDING: Final = 4096
-_HEX = re.compile(r"(?:0x)?((?:[0-9a-fA-F]{2})+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +57,22 @@ def decode(text: object) -> bytes | None:
         return None
     if not isinstance(text, str):
         raise ValueError(f"intel_quote is no text, but {type(text).__name__}")  # noqa: TRY004  # evidence, not an argument
-    found = _HEX.fullmatch(text)
     try:
-        raw = bytes.fromhex(found[1]) if found else base64.b64decode(text, validate=True)
+        raw = _from_hex(text.removeprefix("0x")) or base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
         if len(text) < 2 * _PLACEHOLDER_BYTES:
             return None
         raise ValueError("intel_quote is neither hex nor base64") from None
     return raw if len(raw) >= _PLACEHOLDER_BYTES else None
+
+
+def _from_hex(text: str) -> bytes | None:
+    """The bytes written in hex without blanks; None if that is not so."""
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return raw if len(raw) * 2 == len(text) else None
 
 
 def parse(raw: bytes) -> Quote:
