@@ -191,6 +191,10 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 # -- the end -------------------------------------------------------------------------------------------------------------
 
 STREAM = streamed(*hello())
+AT_THE_VERY_END = (
+    *("a call at the very end", "a call and no thread at the very end"),
+    "a thread that calls after the main one",
+)
 ENDS: dict[str, tuple[str, list[list[Step]]]] = {
     "a client that nobody closes": ("print(ask())", [ANSWER]),
     "a client that is closed": ("with client: print(ask())", [ANSWER]),
@@ -228,6 +232,8 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("how", ENDS)
 async def test_a_program_ends_without_a_word(how: str) -> None:
+    if how in AT_THE_VERY_END and (3, 12, 0) <= sys.version_info[:3] < (3, 12, 2):
+        pytest.skip("this Python starts no threads once its main one has ended")
     program, replies = ENDS[how]
     async with serving(*replies) as server:
         assert set(await said(program, server)) == {"hello"}

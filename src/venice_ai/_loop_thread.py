@@ -59,11 +59,21 @@ class LoopThread:
         self.ended: bool = False
         """Whether nothing runs here any more: the interpreter ends, or this is the child of a fork."""
         self._thread = threading.Thread(target=self._main, name="venice-ai", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # at the very end of an interpreter
+            self._runner.close()
+            raise VeniceError(
+                f"the thread for the requests cannot be started ({error}); call before the program ends"
+            ) from error
 
     @classmethod
     def shared(cls) -> LoopThread:
-        """This process's thread; started if it is not there."""
+        """This process's thread; started if it is not there.
+
+        Raises:
+            VeniceError: it cannot be started.
+        """
         found = cls._shared
         if found is None or found.ended:
             with cls._starting:
