@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks import environments, machine, report
 from benchmarks.contenders import EVERYONE, OURS, Contender
-from benchmarks.measures import MEASURES, Growth, Measure
+from benchmarks.measures import MEASURES, Extra, Growth, Measure
 from benchmarks.pinning import allow_many_sockets, pin_to_first_core
 from benchmarks.processes import BrokenError, modules_loaded_by, start_server
 from benchmarks.rounds import Results, Round
@@ -66,7 +66,7 @@ def _options() -> argparse.Namespace:
 def _chosen(words: Sequence[str]) -> list[Measure]:
     """The measures with such a name, and those that a chosen growth compares."""
     chosen = [measure for measure in MEASURES if any(word in measure.name for word in words)]
-    compared = {name for each in chosen if isinstance(each, Growth) for name in (each.larger, each.smaller)}
+    compared = {name for each in chosen if isinstance(each, (Growth, Extra)) for name in (each.larger, each.smaller)}
     return [measure for measure in MEASURES if measure in chosen or measure.name in compared]
 
 

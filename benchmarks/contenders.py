@@ -17,7 +17,7 @@ class Contender:
 OURS = Contender(title="venice-chat", client="ours", environment="venice-chat")
 LINES = Contender(title="aiohttp, lines", client="aiohttp_lines", environment="aiohttp")
 READS = Contender(title="aiohttp, reads", client="aiohttp_reads", environment="aiohttp")
-BARE = Contender(title="bare socket", client="bare_socket", environment="bare")
+BARE = Contender(title="bare", client="bare", environment="bare")
 VENICE_PY = Contender(title="venice-py", client="venice_py", environment="venice-py")
 OPENAI = Contender(title="openai", client="openai_sdk", environment="openai", rest=3)
 

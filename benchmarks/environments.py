@@ -15,14 +15,25 @@ HOME = REPOSITORY / ".bench"
 OURS = "venice-chat"
 
 _REQUIREMENTS = {
-    "bare": (),
+    "bare": ("cryptography",),
     "aiohttp": ("aiohttp",),
     "venice-py": ("venice-py",),
     "openai": ("openai>=3",),
-    OURS: (str(REPOSITORY),),
+    OURS: (f"{REPOSITORY}[e2ee]",),
 }
 # What of an environment is worth naming in a report.
-_NAMED = ("venice-chat", "venice-py", "openai", "aiohttp", "httpx2", "httpx", "pydantic", "msgspec")
+_NAMED = (
+    "venice-chat",
+    "venice-py",
+    "openai",
+    "aiohttp",
+    "httpx2",
+    "httpx",
+    "pydantic",
+    "msgspec",
+    "cryptography",
+    "coincurve",
+)
 
 
 class InstallationError(Exception):
@@ -44,13 +55,15 @@ def one_run_at_a_time() -> Generator[None]:
 
 
 def prepare(environment: str) -> None:
-    """Make the environment if it is not there."""
+    """Make the environment if it is not there, or was made of something else."""
     complete = HOME / environment / "complete"
-    if not complete.exists():
+    wanted = "\n".join(_REQUIREMENTS[environment])
+    there = complete.exists() and complete.read_text() == wanted
+    if not there:
         venv.create(HOME / environment, with_pip=True, clear=True)
-    if environment == OURS or not complete.exists():
+    if environment == OURS or not there:
         _install(environment)
-        complete.touch()
+        complete.write_text(wanted)
 
 
 def _install(environment: str) -> None:

@@ -4,7 +4,21 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Work = Literal["create", "stream", "collect", "hold", "create_sync", "stream_sync"]
+Work = Literal[
+    "create",
+    "stream",
+    "collect",
+    "hold",
+    "create_sync",
+    "stream_sync",
+    "stream_parse",
+    "seal",
+    "open_reused",
+    "open_fresh",
+    "verify",
+    "create_plain",
+    "create_sealed",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

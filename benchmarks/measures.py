@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.contenders import BARE, LINES, OPENAI, OURS, READS, VENICE_PY, Contender
-from benchmarks.job import Job
+from benchmarks.job import Job, Work
 
 ALL = (OURS, LINES, READS, BARE, VENICE_PY, OPENAI)
 # The two ways to read a stream with aiohttp are one way to read a whole reply.
@@ -47,6 +47,14 @@ class Import(Measure):
     """CPU time of a new process that runs a statement, above that of one that runs none."""
 
     statements: Mapping[Contender, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra(Measure):
+    """What `larger` costs above `smaller`: the names of two measures above it."""
+
+    larger: str
+    smaller: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +139,42 @@ def sync_stream(kind: str, title: str, chunks: int, promises: Mapping[Contender,
     )
 
 
+def envelopes(work: Work, title: str, kind: str, promises: Mapping[Contender, float]) -> Calls:
+    job = Job(work=work, model=f"{kind}-50", warm_up=f"{kind}-50", calls=10)
+    return Calls(
+        name=f"{work}-{kind}",
+        title=f"{title}{', by OpenSSL' if kind == 'openssl' else ''}",
+        unit="us a text",
+        contenders=(OURS, BARE),
+        promises=promises,
+        job=job,
+        per=10 * 50,
+    )
+
+
+def verification(kind: str, title: str, calls: int, promises: Mapping[Contender, float]) -> Calls:
+    return Calls(
+        name=f"verify-{kind}",
+        title=f"verifying an attestation, {title}",
+        unit="ms",
+        contenders=(OURS,),
+        promises=promises,
+        job=Job(work="verify", model=f"verify-{kind}", warm_up="verify-ready", calls=calls),
+        per=calls,
+    )
+
+
+def with_enclave(work: Work, title: str) -> Calls:
+    return Calls(
+        name=work.replace("_", "-"),
+        title=title,
+        unit="ms",
+        contenders=(OURS,),
+        job=Job(work=work, model="e2ee-model", warm_up="e2ee-model", calls=100),
+        per=100,
+    )
+
+
 def growth(name: str, title: str, larger: str, smaller: str, contenders: tuple[Contender, ...], most: float) -> Growth:
     return Growth(
         name=name,
@@ -188,6 +232,35 @@ MEASURES: tuple[Measure, ...] = (
     long_stream("collect", 25_000),
     long_stream("collect", 50_000),
     growth("collect-growth", "50,000 chunks against 25,000, `collect()`", "collect-50000", "collect-25000", (OURS,), 2.2),
+    Calls(
+        name="parse-stream",
+        title="`stream_parse` of 20 kB in 5,000 chunks",
+        unit="ms",
+        contenders=(OURS,),
+        promises={OURS: 300},
+        job=Job(work="stream_parse", model="object-5000", warm_up="object-50"),
+        per=1,
+    ),
+    # OpenSSL's is the fair comparison; where coincurve is installed it does the same several times faster.
+    envelopes("seal", "sealing a text", "openssl", {BARE: 1.15}),
+    envelopes("seal", "sealing a text", "fastest", {BARE: 1.15}),
+    envelopes("open_reused", "opening 50 texts under one key", "openssl", {BARE: 1.15}),
+    envelopes("open_fresh", "opening texts under keys of their own", "openssl", {BARE: 1.15}),
+    envelopes("open_fresh", "opening texts under keys of their own", "fastest", {BARE: 1.15}),
+    with_enclave("create_plain", "`create` of two messages and 50 words, in clear"),
+    with_enclave("create_sealed", "the same end-to-end encrypted, the enclave verified before"),
+    Extra(
+        name="create-extra",
+        title="what encryption adds",
+        unit="ms",
+        contenders=(OURS,),
+        promises={OURS: 1.5},
+        larger="create-sealed",
+        smaller="create-plain",
+    ),
+    verification("first", "level `quote`, a machine not seen before", 20, {OURS: 3}),
+    verification("again", "level `quote`, a machine seen before", 50, {OURS: 3}),
+    verification("gpus", "the same with 8 GPUs", 10, {}),
     Calls(
         name="open-streams",
         title="900 open streams",

@@ -9,7 +9,8 @@ def pin_to_first_core() -> None:
 
 
 def pin_to_last_core() -> None:
-    _pin(max(os.sched_getaffinity(0)))
+    # Of all there are: who starts a server may have been pinned to the first.
+    _pin((os.cpu_count() or 1) - 1)
 
 
 def _pin(core: int) -> None:

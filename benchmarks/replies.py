@@ -6,16 +6,19 @@
     live-500       the same stream, one event a write and a millisecond between them
     event-8        a stream of one event whose text is 8 MB
     hold           a stream that sends one chunk and then stays open
+    object-5000    a stream of 5,000 chunks whose text is JSON of 20 kB, in writes of 16 KB
 
 The shapes are those of the service: a role first, then text, a finish reason, usage in a chunk without choices, `[DONE]`.
 Clients import nothing of this; the driver uses `text_length` to check what they read.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from benchmarks.envelopes import TEXT
 
 BLOCK = 16 * 1024
 MEGABYTE = 1024 * 1024
@@ -60,19 +63,28 @@ def reply(model: str) -> Reply | None:
 
 
 @cache
-def text_length(model: str) -> int:
+def text_length(model: str) -> int:  # noqa: PLR0911  # a line each
     """How many characters of text a client must have read in this model's whole reply."""
     kind, _, size = model.partition("-")
-    if kind == "plain":
-        return len(_ANSWER)
-    if kind == "event":
-        return len(_long_text(int(size)))
-    return sum(len(_word(number)) for number in range(1 if kind == "hold" else int(size)))
+    match kind:
+        case "plain":
+            return len(_ANSWER)
+        case "event":
+            return len(_long_text(int(size)))
+        case "object":
+            return len(_object_text(int(size)))
+        case "fastest" | "openssl":
+            return len(TEXT) * int(size)
+        case "e2ee":
+            return len("".join(short_pieces()))
+        case "verify" | "hold":
+            return 1 if kind == "verify" else len(_word(0))
+        case _:
+            return sum(len(_word(number)) for number in range(int(size)))
 
 
 def _plain(_: int) -> Reply:
-    body = _json(_completion())
-    return Reply((_HEADERS % b"application/json" + b"Content-Length: %d\r\n\r\n" % len(body) + body,))
+    return Reply((json_reply(_completion(_ANSWER)),))
 
 
 def _packets(chunks: int) -> Reply:
@@ -97,6 +109,12 @@ def _hold(_: int) -> Reply:
     return Reply((_STREAM_HEAD + _http_chunk(next(_events(1))),))
 
 
+def _object(chunks: int) -> Reply:
+    text = _object_text(chunks)
+    pieces = (text[start : start + _DELTA] for start in range(0, len(text), _DELTA))
+    return Reply((_STREAM_HEAD, *_cut(_sse_stream(pieces), BLOCK), _http_chunk(b"")))
+
+
 _KINDS: dict[str, Callable[[int], Reply]] = {
     "plain": _plain,
     "packets": _packets,
@@ -104,8 +122,46 @@ _KINDS: dict[str, Callable[[int], Reply]] = {
     "live": _live,
     "event": _event,
     "hold": _hold,
+    "object": _object,
 }
 _DONE = b"data: [DONE]\n\n"
+_DELTA = 4
+
+
+def stream_of(pieces: Iterable[str]) -> bytes:
+    """A whole streamed reply of these texts, as one write."""
+    return _STREAM_HEAD + _http_chunk(_sse_stream(pieces)) + _http_chunk(b"")
+
+
+def json_reply(content: dict[str, Any]) -> bytes:
+    """A whole reply of JSON, as one write."""
+    body = _json(content)
+    return _HEADERS % b"application/json" + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def short_pieces() -> list[str]:
+    """The chunks of a short answer."""
+    return [_word(number) for number in range(50)]
+
+
+def short_completion() -> dict[str, Any]:
+    """The same answer in one piece."""
+    return _completion("".join(short_pieces()))
+
+
+def _sse_stream(pieces: Iterable[str]) -> bytes:
+    texts = [_sse(_chunk({"content": piece})) for piece in pieces]
+    return b"".join([*texts, _sse(_finish()), _sse(_usage_chunk(len(texts))), _DONE])
+
+
+@cache
+def _object_text(chunks: int) -> str:
+    """JSON of a voyage, of so many pieces."""
+    stops: list[dict[str, Any]] = []
+    while len(text := json.dumps({"captain": "Marco", "stops": stops})) < chunks * _DELTA:
+        remarks = "a harbour with good water, and better wine"
+        stops.append({"place": f"port {len(stops)}", "days": len(stops), "ships": ["galley", "cog"], "remarks": remarks})
+    return text
 
 
 def _events(chunks: int) -> Iterator[bytes]:
@@ -114,7 +170,7 @@ def _events(chunks: int) -> Iterator[bytes]:
         role = {} if number else {"role": "assistant"}
         yield _sse(_chunk({**role, "content": _word(number), "reasoning_content": None, "tool_calls": None}))
     yield _sse(_finish())
-    yield _sse({**_chunk({}), "choices": [], "usage": _usage(chunks), "cost": {"usd": 0.0001, "diem": 0}})
+    yield _sse(_usage_chunk(chunks))
     yield _DONE
 
 
@@ -126,6 +182,10 @@ def _word(number: int) -> str:
 def _long_text(megabytes: int) -> str:
     line = "A line of plain words, as long as they come.\n"
     return (line * (megabytes * MEGABYTE // len(line) + 1))[: megabytes * MEGABYTE]
+
+
+def _usage_chunk(chunks: int) -> dict[str, Any]:
+    return {**_chunk({}), "choices": [], "usage": _usage(chunks), "cost": {"usd": 0.0001, "diem": 0}}
 
 
 def _finish() -> dict[str, Any]:
@@ -142,8 +202,8 @@ def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str,
     }
 
 
-def _completion() -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": _ANSWER, "reasoning_content": None, "tool_calls": []}
+def _completion(text: str) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": text, "reasoning_content": None, "tool_calls": []}
     return {
         "id": _ID,
         "object": "chat.completion",

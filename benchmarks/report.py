@@ -17,7 +17,8 @@ In "one event a packet" the server sends each event by a write of its own with N
 can. That is faster than most clients read, so they find several packets when they look. In "a chunk every millisecond"
 they find one; there the event loop and the system calls are most of the cost, the same for all. "16 KB writes" cut
 the same events where the 16 KB end. "aiohttp, lines" is what one writes by hand, with `json.loads`; "aiohttp, reads" takes
-whatever has arrived; the bare socket blocks, checks nothing, and is the floor. venice-py reads no event of more than 512 KB.
+whatever has arrived. "bare" is the floor: of calls a socket that blocks and checks nothing, of envelopes the package
+cryptography alone. venice-py reads no event of more than 512 KB.
 The synchronous clients block the thread that calls them; each SDK's own is measured, with all its threads.\
 """
 _LEGEND = """\

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.contenders import OURS, Contender
 from benchmarks.job import Finding
-from benchmarks.measures import Calls, ColdStart, Growth, Import, Measure
+from benchmarks.measures import Calls, ColdStart, Extra, Growth, Import, Measure
 from benchmarks.processes import BrokenError, Worker, cold_start, cpu_seconds_of
 from benchmarks.replies import text_length
 
@@ -24,11 +24,14 @@ class Results:
     failures: dict[tuple[str, Contender], str] = field(default_factory=dict[tuple[str, Contender], str])
 
     def figure(self, measure: Measure, contender: Contender) -> float | None:
-        """The median over the rounds; for a growth, the ratio of two medians."""
+        """The median over the rounds; of a growth, the ratio of two medians, and of what is extra, their difference."""
         if isinstance(measure, Growth):
             larger = self._median(measure.larger, contender)
             smaller = self._median(measure.smaller, contender)
             return larger / smaller if larger and smaller else None
+        if isinstance(measure, Extra):
+            larger, smaller = (self._median(name, contender) for name in (measure.larger, measure.smaller))
+            return larger - smaller if larger and smaller else None
         return self._median(measure.name, contender)
 
     def failed(self, measure: Measure, contender: Contender) -> bool:

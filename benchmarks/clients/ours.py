@@ -1,7 +1,10 @@
 """This package, as its README shows it."""
 
 from functools import cached_property
+from importlib import import_module
+from typing import Any
 
+from benchmarks.envelopes import count
 from venice_ai import SyncVeniceClient, VeniceClient
 
 _MESSAGES = [{"role": "user", "content": "hi"}]
@@ -51,7 +54,45 @@ class Ours:
                     text_length += len(choice.delta.content or "")
         return text_length
 
+    async def stream_parse(self, model: str) -> int:
+        from benchmarks.clients.our_objects import Voyage
+
+        stream = await self._client.chat.completions.stream_parse(model=model, messages=_MESSAGES, response_format=Voyage)
+        async with stream:
+            async for _ in stream:
+                pass
+            return len((await stream.collect()).response.text or "")
+
+    async def seal(self, model: str) -> int:
+        return int(self._envelopes.seal(model.partition("-")[0], count(model)))
+
+    async def open_reused(self, model: str) -> int:
+        return int(self._envelopes.open_reused(model.partition("-")[0], count(model)))
+
+    async def open_fresh(self, model: str) -> int:
+        return int(self._envelopes.open_fresh(model.partition("-")[0], count(model)))
+
+    async def verify(self, model: str) -> int:
+        return int(self._envelopes.verify(model.partition("-")[2]))
+
+    @cached_property
+    def _envelopes(self) -> Any:
+        # Whoever seals nothing does not load it; the same below.
+        return import_module("benchmarks.clients.our_envelopes")
+
+    async def create_plain(self, model: str) -> int:
+        return int(await self._sealing.create(model, sealed=False))
+
+    async def create_sealed(self, model: str) -> int:
+        return int(await self._sealing.create(model, sealed=True))
+
+    @cached_property
+    def _sealing(self) -> Any:
+        return import_module("benchmarks.clients.our_enclave").connect()
+
     async def aclose(self) -> None:
+        if "_sealing" in vars(self):
+            await self._sealing.aclose()
         if "_sync" in vars(self):
             self._sync.close()
         await self._client.close()

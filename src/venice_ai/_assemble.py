@@ -18,6 +18,7 @@ _OWN = frozenset({"function", "index"})
 _ENVELOPE = frozenset({"id", "object", "created", "model", "choices"})  # what every chunk repeats
 _JOINED = ("reasoning_content", "reasoning", "refusal")
 _new = object.__new__
+_UNSEEN = _new(ChatCompletionChunk)
 
 
 class Assembly:
@@ -27,7 +28,7 @@ class Assembly:
         expected: how many choices were asked for.
     """
 
-    __slots__ = ("_choices", "_expected", "_fields", "_texts", "chunks")
+    __slots__ = ("_choices", "_expected", "_fields", "_texts", "chunks", "unseen")
 
     def __init__(self, expected: int = 1) -> None:
         self._expected = expected
@@ -36,6 +37,8 @@ class Assembly:
         self._fields: dict[str, Any] = {}
         self.chunks: int = 0
         """How many chunks came."""
+        self.unseen: bool = False
+        """Whether nobody looks at the chunks, but at the answer that they make: then `common` makes no objects of them."""
 
     @property
     def finished(self) -> bool:
@@ -87,6 +90,8 @@ class Assembly:
             return None
         self.chunks += 1
         self._texts[index].append(text)
+        if self.unseen:
+            return _UNSEEN
         typed: Any = _new(ChatDelta)
         typed.__dict__ = delta
         choice["delta"] = typed

@@ -93,7 +93,8 @@ class Reading:
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
         decode = _wire.strict_decode if self.session is None else self._opened
-        common, progressed = self.assembly.common, self.reply.progressed
+        assembly = self.assembly
+        common, progressed = assembly.common, self.reply.progressed
         parser, pieces = EventParser(), aiter(self.reply.pieces())
         try:
             while not self._at_end:
@@ -107,7 +108,8 @@ class Reading:
                     if chunk is not None:
                         if watch_progress:
                             progressed()
-                        yield chunk
+                        if not assembly.unseen:
+                            yield chunk
                         continue
                     if event == b"[DONE]":
                         await self.reply.drain()
@@ -362,6 +364,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
             APIError: the server reported an error in the stream.
         """
         if not self._reading.ended:
+            self._reading.assembly.unseen = True
             async for _ in self._iterator:
                 pass
         if self._reading.error is not None:

@@ -68,7 +68,7 @@ class Sealer:
     def __init__(self, public_key: bytes, *, ephemeral: PrivateKey | None = None) -> None:
         own = Key() if ephemeral is None else ephemeral
         self._head = own.public_key
-        self._cipher = _cipher(own.shared_x(public_key))
+        self._cipher = _cipher(own.shared_x(public_key, single_use=ephemeral is None))
 
     def seal(self, text: bytes, *, nonce: bytes | None = None) -> str:
         """The envelope of a text. A nonce is only given where an answer is known; two texts must never share one."""

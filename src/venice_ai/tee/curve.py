@@ -24,8 +24,10 @@ class PrivateKey(Protocol):
     public_key: bytes
     """Its public key, 65 bytes: 04, X, Y."""
 
-    def shared_x(self, point: bytes) -> bytes:
+    def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:
         """The X coordinate (32 bytes) of the point that this key and the owner of `point` (65 bytes) share.
+
+        `single_use` promises that this key is used for nothing else, so that nobody can measure it twice.
 
         Raises:
             ValueError: `point` is not a point of the curve.
@@ -45,7 +47,7 @@ class OpenSslKey:
         )
         self.public_key: bytes = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
-    def shared_x(self, point: bytes) -> bytes:
+    def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:  # it is safe in any case
         """See `PrivateKey`."""
         other = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), _checked(point))
         return self._key.exchange(ec.ECDH(), other)
@@ -57,15 +59,18 @@ class CoincurveKey:
     __slots__ = ("_secret", "public_key")
 
     def __init__(self, secret: bytes | None = None) -> None:
-        key = _coincurve.PrivateKey(secret)
-        self._secret: bytes = key.secret
-        self.public_key: bytes = key.public_key.format(compressed=False)
+        # Not its PrivateKey, which computes two more forms of the public key.
+        self._secret: bytes = (secrets.randbelow(ORDER - 1) + 1).to_bytes(32, "big") if secret is None else secret
+        self.public_key: bytes = _coincurve.PublicKey.from_secret(self._secret).format(compressed=False)
 
-    def shared_x(self, point: bytes) -> bytes:
+    def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:
         """See `PrivateKey`."""
-        # The library multiplies a given point in a time that depends on the factor. The factor is split at random, so that
-        # no measurement, however often it is repeated, is of the key itself: k P = r P + (k - r) P.
+        # The library multiplies a given point in a time that depends on the factor. A factor that is used again is split at
+        # random, so that no measurement, however often it is repeated, is of the key itself: k P = r P + (k - r) P.
         other = _coincurve.PublicKey(_checked(point))
+        if single_use:
+            alone: bytes = other.multiply(self._secret).format(compressed=False)
+            return alone[1:33]
         part = secrets.randbelow(ORDER - 1) + 1
         rest = (int.from_bytes(self._secret, "big") - part) % ORDER
         if rest == 0:  # as likely as guessing the key

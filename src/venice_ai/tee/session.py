@@ -20,8 +20,8 @@ from .curve import PrivateKey
 from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 from .report import AttestationReport, SignatureReport
 
-_SEALED = ("content", "reasoning_content", "reasoning")
-_OPEN_IN_DELTAS = frozenset({"role", *_SEALED})
+_COMMON_FIELDS = 5  # id, object, created, model, choices
+_SEALED = frozenset({"content", "reasoning_content", "reasoning"})
 _TEXTS_OF_CHOICES = ("message", "text", "logprobs")
 _KNOWN_IN_CLEAR = frozenset({"tool_calls", "function_call", "refusal", "audio", "reasoning_details"})
 _DROPPED = ("prompt_cache_key", "prompt_cache_retention")
@@ -121,7 +121,8 @@ class TeeSession:
                 self._refuse("choices that are no list")
             for choice in choices:
                 self._open_choice(choice)
-        self._note(chunk)
+        if len(chunk) > _COMMON_FIELDS or chunk.get("id") != self.request_id:
+            self._note(chunk)
         return chunk
 
     def end(self, *, done: bool) -> str | None:
@@ -148,36 +149,30 @@ class TeeSession:
         """Forgets the private key; nothing can be opened any more."""
         self._opener = None
 
-    def _open_choice(self, choice: Any) -> None:
+    def _open_choice(self, choice: Any) -> None:  # noqa: C901  # the hot path, spelled out
         if choice.__class__ is not dict:
             self._refuse("a choice that is no object")
         for name in _TEXTS_OF_CHOICES:
             if choice.get(name):
                 self._refuse(f"{name!r}")
         delta = choice.get("delta")
-        brought = self._open_delta(delta) if delta else False
+        brought = False
+        if delta:
+            if delta.__class__ is not dict:
+                self._refuse("a delta that is no object")
+            for name, value in delta.items():
+                if value and name in _SEALED:
+                    delta[name] = self._opened(name, value)
+                    brought = True
+                # Numbers and nothing say nothing; the rest would be an answer in clear.
+                elif value and name != "role" and not isinstance(value, (bool, int, float)):
+                    self._refuse(repr(name) if name in _KNOWN_IN_CLEAR else "a field that is not known")
         index = choice.get("index")
         key = index if index.__class__ is int else None
         if choice.get("finish_reason") is not None:
             self._choices[key] = True
         elif brought:
             self._choices.setdefault(key, False)
-
-    def _open_delta(self, delta: Any) -> bool:
-        """Opens what is sealed in a delta. True if there was something."""
-        if delta.__class__ is not dict:
-            self._refuse("a delta that is no object")
-        brought = False
-        for name in _SEALED:
-            value = delta.get(name)
-            if value:
-                delta[name] = self._opened(name, value)
-                brought = True
-        for name, other in delta.items():
-            # Numbers and nothing say nothing; the rest would be an answer in clear.
-            if name not in _OPEN_IN_DELTAS and other and not isinstance(other, (bool, int, float)):
-                self._refuse(repr(name) if name in _KNOWN_IN_CLEAR else "a field that is not known")
-        return brought
 
     def _opened(self, name: str, value: Any) -> str:
         if value.__class__ is not str:
@@ -238,7 +233,7 @@ class _PrivateAssembly(Assembly):
 
     def common(self, data: dict[str, Any]) -> ChatCompletionChunk | None:
         chunk = super().common(data)
-        if chunk is not None:
+        if chunk is not None and not self.unseen:
             hush(chunk)
         return chunk
 

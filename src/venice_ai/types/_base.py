@@ -289,8 +289,10 @@ def hush(value: Any) -> None:
             hush(each)
     elif isinstance(value, Model):
         value._private = True  # noqa: SLF001  # the same module
+        held = value.__dict__
         for name in ("choices", "delta", "message"):
-            hush(value.__dict__.get(name))
+            if name in held:
+                hush(held[name])
 
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})

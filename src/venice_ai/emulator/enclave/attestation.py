@@ -24,6 +24,7 @@ class Draft:
     enclave: Enclave
     model: str
     nonce: bytes
+    nonce_source: str = "client"
     domain: Domain = field(default_factory=Domain)
     signed: bytearray = field(default_factory=bytearray)
     """Header and body of the quote."""
@@ -79,7 +80,7 @@ class Draft:
             "model": self.model,
             "nonce": self.nonce.hex(),
             "request_nonce": self.nonce.hex(),
-            "nonce_source": "client",
+            "nonce_source": self.nonce_source,
             "signing_address": key.address,
             "signing_public_key": key.public.hex(),
             "signing_algo": "ecdsa",

@@ -13,7 +13,7 @@ from venice_ai.tee.types import TeeOptions, TrustRoots
 from .. import refusals
 from ..loose import members
 from ..refusals import Issue
-from ..sending import Answer, Send, encode_json, json_answer
+from ..sending import JSON_TYPE, Answer, Send, encode_json, json_answer
 from . import channel
 from .attestation import Draft
 from .channel import Channel
@@ -24,6 +24,7 @@ from .nvidia import Nvidia
 
 _KEPT_ANSWERS: Final = 1_000
 _NONCE_DIGITS: Final = 64
+_HARMLESS: Final = Fault(about="nothing")
 
 
 class Enclave:
@@ -49,7 +50,7 @@ class Enclave:
         """The hierarchy that signs the GPUs' evidence."""
         self.key: EnclaveKey = EnclaveKey()
         """The key that clients seal to."""
-        self._fault: Fault | None = None
+        self._fault = _HARMLESS
         self._name: str | None = None
         self._channels: list[Channel] = []
         self.fault = fault
@@ -63,7 +64,7 @@ class Enclave:
     def fault(self, name: str | None) -> None:
         if name is not None and name not in FAULTS:
             raise InvalidRequestError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
-        self._name, self._fault = name, None if name is None else FAULTS[name]
+        self._name, self._fault = name, _HARMLESS if name is None else FAULTS[name]
 
     @property
     def trust(self) -> TrustRoots:
@@ -84,7 +85,7 @@ class Enclave:
         """The collateral of its platform: what `TeeOptions(collateral=...)` asks for."""
         if (fmspc, ca) != (self.intel.fmspc, "platform"):
             return None
-        published = None if self._fault is None else self._fault.published
+        published = self._fault.published
         return self.intel.collateral(now) if published is None else published(self.intel, now)
 
     def rotate(self) -> None:
@@ -95,25 +96,28 @@ class Enclave:
 
     def attest(self, model: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/attestation` about a model."""
-        given = query.get("nonce", "")
+        given = query.get("nonce")
         if given and not _is_nonce(given):
             return refusals.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
+        if self._fault.answered is not None:
+            return self._fault.answered
+        reply = self.attestation(model, bytes.fromhex(given) if given else None)
+        return Answer(200, {"content-type": JSON_TYPE}, (Send(reply),))
+
+    def attestation(self, model: str, nonce: bytes | None) -> bytes:
+        """The reply about a model that answers a nonce (32 bytes); without one, a nonce of the server's own."""
+        source = "server" if nonce is None else "client"
+        draft = Draft(self, model, secrets.token_bytes(32) if nonce is None else nonce, source)
         fault = self._fault
-        if fault is not None and fault.answered is not None:
-            return fault.answered
-        draft = Draft(self, model, bytes.fromhex(given or secrets.token_hex(32)))
-        if fault is not None and fault.booted is not None:
+        if fault.booted is not None:
             fault.booted(draft)
         draft.measure()
-        if fault is not None and fault.measured is not None:
+        if fault.measured is not None:
             fault.measured(draft)
         draft.answer()
-        if not given:
-            draft.reply["nonce_source"] = "server"
-        if fault is not None and fault.replied is not None:
+        if fault.replied is not None:
             fault.replied(draft)
-        raw = draft.written() if fault is None or fault.written is None else fault.written(draft)
-        return Answer(200, {"content-type": "application/json; charset=utf-8"}, (Send(raw),))
+        return draft.written() if fault.written is None else fault.written(draft)
 
     def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[dict[str, Any], Channel]:
         """A request as it is read in the enclave, and the way its answer takes.
@@ -126,12 +130,11 @@ class Enclave:
             return body, self._remembered(Channel(encode_json(body)))
         key = channel.client_key(headers, self.key.public)
         read = channel.opened(body, self.key.private)
-        fault = None if self._fault is None else self._fault.sealed
-        return read, self._remembered(Channel(encode_json(read), key, fault))
+        return read, self._remembered(Channel(encode_json(read), key, self._fault.sealed))
 
     def chat_answered(self) -> Answer | None:
         """What a chat gets instead of an answer, if the fault says so."""
-        return None if self._fault is None else self._fault.chat_answered
+        return self._fault.chat_answered
 
     def signature(self, model: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/signature`: what the key signed about a streamed answer."""
@@ -150,7 +153,7 @@ class Enclave:
             "tee_hardware": "intel-tdx",
             "upstream_model": f"emulator/{model}",
         }
-        if self._fault is not None and self._fault.attested is not None:
+        if self._fault.attested is not None:
             self._fault.attested(reply)
         return json_answer(200, reply)
 

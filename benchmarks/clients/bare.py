@@ -1,4 +1,4 @@
-"""The floor: blocking sockets, no HTTP library, nothing checked. No client can be this careless; none gets below it.
+"""The floor. Of calls: blocking sockets, no HTTP library, nothing checked. No client can be this careless; none gets below it.
 
 A call sends its request, lets the other calls in flight send theirs, and then reads its answer to the end.
 """
@@ -9,11 +9,16 @@ import json
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+from benchmarks.envelopes import count
 
 _LENGTH = b"Content-Length: "
 
 
-class BareSocket:
+class Bare:
     def __init__(self, base_url: str) -> None:
         self._host, _, port = base_url.removeprefix("http://").partition("/")[0].partition(":")
         self._port = int(port)
@@ -47,6 +52,20 @@ class BareSocket:
         _read_head(replies)
         _read_chunk(replies)
         return sock, replies
+
+    async def seal(self, model: str) -> int:
+        return int(self._cryptography.seal(count(model)))
+
+    async def open_reused(self, model: str) -> int:
+        return int(self._cryptography.open_reused(count(model)))
+
+    async def open_fresh(self, model: str) -> int:
+        return int(self._cryptography.open_fresh(count(model)))
+
+    @cached_property
+    def _cryptography(self) -> Any:
+        # Whoever seals nothing does not load it.
+        return import_module("benchmarks.clients.bare_cryptography")
 
     async def aclose(self) -> None:
         for sock, replies in self._idle:
@@ -85,5 +104,5 @@ def _read_chunk(replies: io.BufferedReader) -> bytes:
     return chunk
 
 
-async def connect(base_url: str) -> BareSocket:
-    return BareSocket(base_url)
+async def connect(base_url: str) -> Bare:
+    return Bare(base_url)
