@@ -17,7 +17,7 @@ OURS = "venice-chat"
 _REQUIREMENTS = {
     "bare": ("cryptography",),
     "aiohttp": ("aiohttp",),
-    "venice-py": ("venice-py",),
+    "venice-py": ("venice-py", "cryptography"),
     "openai": ("openai>=3",),
     OURS: (f"{REPOSITORY}[e2ee]",),
 }

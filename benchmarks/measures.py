@@ -145,7 +145,7 @@ def envelopes(work: Work, title: str, kind: str, promises: Mapping[Contender, fl
         name=f"{work}-{kind}",
         title=f"{title}{', by OpenSSL' if kind == 'openssl' else ''}",
         unit="us a text",
-        contenders=(OURS, BARE),
+        contenders=(OURS, BARE, VENICE_PY),
         promises=promises,
         job=job,
         per=10 * 50,

@@ -17,22 +17,22 @@ _POINT_BYTES, _HEAD_BYTES = 65, 77
 
 def seal(count: int) -> int:
     """Each text under a key of its own, as a client seals messages."""
-    to = _private(ENCLAVE_SECRET).public_key()
+    to = private(ENCLAVE_SECRET).public_key()
     return sum((len(_sealed(to, ec.generate_private_key(_CURVE))) - 186) // 2 for _ in range(count))
 
 
 def open_reused(count: int) -> int:
     """All under one key, as a server seals the chunks of an answer."""
-    return _opened(_envelopes(count, reused=True))
+    return _opened(envelopes(count, reused=True))
 
 
 def open_fresh(count: int) -> int:
     """Each under a key of its own."""
-    return _opened(_envelopes(count, reused=False))
+    return _opened(envelopes(count, reused=False))
 
 
 def _opened(envelopes: list[str]) -> int:
-    own, length = _private(CLIENT_SECRET), 0
+    own, length = private(CLIENT_SECRET), 0
     ciphers: dict[bytes, AESGCM] = {}
     for envelope in envelopes:
         raw = bytes.fromhex(envelope)
@@ -44,8 +44,9 @@ def _opened(envelopes: list[str]) -> int:
 
 
 @cache
-def _envelopes(count: int, *, reused: bool) -> list[str]:
-    to, one = _private(CLIENT_SECRET).public_key(), ec.generate_private_key(_CURVE)
+def envelopes(count: int, *, reused: bool) -> list[str]:
+    """What a server sent."""
+    to, one = private(CLIENT_SECRET).public_key(), ec.generate_private_key(_CURVE)
     return [_sealed(to, one if reused else ec.generate_private_key(_CURVE)) for _ in range(count)]
 
 
@@ -60,5 +61,6 @@ def _cipher(own: ec.EllipticCurvePrivateKey, other: ec.EllipticCurvePublicKey) -
 
 
 @cache
-def _private(secret: bytes) -> ec.EllipticCurvePrivateKey:
+def private(secret: bytes) -> ec.EllipticCurvePrivateKey:
+    """A key."""
     return ec.derive_private_key(int.from_bytes(secret, "big"), _CURVE)

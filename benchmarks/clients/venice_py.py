@@ -7,6 +7,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any
 
+from benchmarks.envelopes import CLIENT_SECRET, ENCLAVE_SECRET, TEXT, count
+
 _MESSAGES = [{"role": "user", "content": "hi"}]
 
 
@@ -47,6 +49,32 @@ class VenicePy:
             for choice in chunk.choices:
                 text_length += len(choice.delta.content or "")
         return text_length
+
+    async def seal(self, model: str) -> int:
+        text = TEXT.decode()
+        return sum((len(self._crypto.encrypt_message(self._enclave, text)) - 186) // 2 for _ in range(count(model)))
+
+    async def open_reused(self, model: str) -> int:
+        return self._opened(self._bare.envelopes(count(model), reused=True))
+
+    async def open_fresh(self, model: str) -> int:
+        return self._opened(self._bare.envelopes(count(model), reused=False))
+
+    def _opened(self, envelopes: list[str]) -> int:
+        own = self._bare.private(CLIENT_SECRET)
+        return sum(len(self._crypto.decrypt_chunk(own, envelope)) for envelope in envelopes)
+
+    @cached_property
+    def _enclave(self) -> str:
+        return str(self._crypto.uncompressed_hex(self._bare.private(ENCLAVE_SECRET).public_key()))
+
+    @cached_property
+    def _crypto(self) -> Any:
+        return import_module("venice_ai.tee._crypto")
+
+    @cached_property
+    def _bare(self) -> Any:
+        return import_module("benchmarks.clients.bare_cryptography")
 
     async def aclose(self) -> None:
         if "_sync" in vars(self):
