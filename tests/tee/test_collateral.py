@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from tests.shared import shared
+from venice_ai.emulator.enclave.certificates import pem
+from venice_ai.emulator.enclave.intel import DAY
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import attestation, collateral, policy
 from venice_ai.tee.report import AttestationReport, Check, Tcb
 from venice_ai.tee.types import TeeOptions
 
-from .hierarchy import DAY, NOW, Intel
+from .hierarchy import NOW, Intel
 
 INTEL = Intel()
 JUNE = 1780598249
@@ -287,12 +289,8 @@ def test_no_random_change_of_what_is_signed_is_accepted(field: str) -> None:
 def test_no_random_change_of_a_signers_certificate_is_accepted() -> None:
     import base64
 
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    from .hierarchy import pem
-
     chance = random.Random("certificates")
-    der, given = INTEL.signer.public_bytes(Encoding.DER), INTEL.collateral()
+    der, given = INTEL.signer.der, INTEL.collateral()
     for field in ("tcb_info_issuer_chain", "qe_identity_issuer_chain"):
         for _ in range(100):
             changed = bytearray(der)

@@ -17,13 +17,14 @@ from tests.fakes import KEY, RecordingClock, ScriptedReply
 from tests.shared import shared
 from venice_ai import VeniceClient
 from venice_ai._transport import Request
+from venice_ai.emulator.enclave.intel import DAY, FMSPC
 from venice_ai.exceptions import APIConnectionError, APITimeoutError, TeeAttestationError, TeeDowngradeWarning
 from venice_ai.resources._evidence import MAX_BODY_BYTES, Fetcher
 from venice_ai.tee import collateral
 from venice_ai.tee.report import AttestationReport
 from venice_ai.tee.types import CollateralProvider, TeeOptions
 
-from .hierarchy import DAY, FMSPC, NOW, Intel
+from .hierarchy import NOW, Intel
 
 INTEL = Intel()
 JUNE = 1780598249

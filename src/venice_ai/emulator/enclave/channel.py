@@ -39,9 +39,9 @@ class Channel:
         self.id: str | None = None
         """The id of the answer, once it has one."""
         self.client_key = client_key
-        self.contents = 0
+        self.contents: int = 0
         """How many texts were sealed so far."""
-        self.last = ""
+        self.last: str = ""
         """The text that was sealed last, as it was."""
         self._sealer = None if client_key is None else Sealer(client_key)
         self._fault = fault

@@ -21,7 +21,7 @@ EVALUATION: Final = 19
 QE_SIGNER: Final = bytes.fromhex("dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5")
 _SVN: Final = 5
 _PCE_SVN: Final = 13
-_QE_SVN: Final = 4
+QE_SVN: Final = 4
 _SGX: Final = "1.2.840.113741.1.13.1"
 
 
@@ -31,6 +31,8 @@ class Intel:
 
     label: str
     fmspc: str = FMSPC
+    qe_svn: int = QE_SVN
+    """The version of the quoting enclave."""
 
     @cached_property
     def root(self) -> Authority:
@@ -61,7 +63,7 @@ class Intel:
     def quote(self, signed: bytes) -> bytes:
         """The quote whose header and body (632 bytes) are these."""
         auth = bytes(range(32))
-        report = _quoting_enclave(self.attestation.raw_public, auth)
+        report = _quoting_enclave(self.attestation.raw_public, auth, self.qe_svn)
         chain = pem(self.platform, self.ca, self.root).encode()
         inner = report + self.platform.sign(report) + _sized(auth, 2) + _number(5, 2) + _sized(chain, 4)
         data = self.attestation.sign(signed) + self.attestation.raw_public + _number(6, 2) + _sized(inner, 4)
@@ -81,6 +83,10 @@ class _Changes:
     module_status: str = "UpToDate"
     qe_status: str = "UpToDate"
     evaluation: int = EVALUATION
+    qe_evaluation: int | None = None
+    """That of the quoting enclave's identity, if it is another one."""
+    level_svn: int = _SVN
+    """The versions that the level asks of a platform."""
     fmspc: str | None = None
     issued: float = -DAY
     expires: float = 29 * DAY
@@ -117,18 +123,16 @@ class Published:
         revoked = tuple(getattr(self._intel, name) for name in names if name in self._is.revoked)
         return issuer.revocations(revoked, self._now + self._is.crl_issued, self._now + self._is.crl_expires).hex()
 
-    def _times(self) -> dict[str, Any]:
+    def _head(self, evaluation: int | None = None) -> dict[str, Any]:
         dates = {"issueDate": self._now + self._is.issued, "nextUpdate": self._now + self._is.expires}
-        return {
-            **{name: _stamp(seconds) for name, seconds in dates.items()},
-            "tcbEvaluationDataNumber": self._is.evaluation,
-        }
+        number = self._is.evaluation if evaluation is None else evaluation
+        return {**{name: _stamp(seconds) for name, seconds in dates.items()}, "tcbEvaluationDataNumber": number}
 
     def _level(self, tcb: dict[str, Any], status: str) -> dict[str, Any]:
         return {"tcb": tcb, "tcbDate": _stamp(self._now - 200 * DAY), "tcbStatus": status}
 
     def _tcb_info(self) -> str:
-        components = {"sgxtcbcomponents": [{"svn": _SVN}] * 16, "pcesvn": _PCE_SVN}
+        components = {"sgxtcbcomponents": [{"svn": self._is.level_svn}] * 16, "pcesvn": _PCE_SVN}
         domain = [{"svn": 5}, {"svn": 1}, {"svn": 5}, *[{"svn": 0}] * 13]
         level = self._level({**components, "tdxtcbcomponents": domain}, self._is.status)
         if self._is.advisories:
@@ -139,7 +143,7 @@ class Published:
             {
                 "id": "TDX",
                 "version": 3,
-                **self._times(),
+                **self._head(),
                 "fmspc": self._is.fmspc or self._intel.fmspc,
                 "pceId": "0000",
                 "tcbType": 0,
@@ -154,14 +158,14 @@ class Published:
             {
                 "id": "TD_QE",
                 "version": 2,
-                **self._times(),
+                **self._head(self._is.qe_evaluation),
                 "miscselect": "00" * 4,
                 "miscselectMask": "FF" * 4,
                 "attributes": "11" + "00" * 15,
                 "attributesMask": "FBFFFFFFFFFFFFFF0000000000000000",
                 "mrsigner": QE_SIGNER.hex().upper(),
                 "isvprodid": 2,
-                "tcbLevels": [self._level({"isvsvn": _QE_SVN}, self._is.qe_status)],
+                "tcbLevels": [self._level({"isvsvn": QE_SVN}, self._is.qe_status)],
             }
         )
 
@@ -169,11 +173,11 @@ class Published:
 # -- bytes ---------------------------------------------------------------------------------------------------------------
 
 
-def _quoting_enclave(public: bytes, auth: bytes) -> bytes:
+def _quoting_enclave(public: bytes, auth: bytes, svn: int) -> bytes:
     """The report (384 bytes) of the enclave that made the attestation key."""
     attributes = b"\x11" + bytes(15)
     report = bytes([_SVN] * 16) + bytes(32) + attributes + b"\x55" * 32 + bytes(32) + QE_SIGNER + bytes(96)
-    report += _number(2, 2) + _number(_QE_SVN, 2) + bytes(60)
+    report += _number(2, 2) + _number(svn, 2) + bytes(60)
     return report + hashlib.sha256(public + auth).digest() + bytes(32)
 
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from venice_ai.tee.crypto import address
-from venice_ai.tee.curve import ORDER, Key
+from venice_ai.tee.curve import ORDER, Key, PrivateKey
 from venice_ai.tee.recovery import recover
 from venice_ai.tee.signature import digest
 
@@ -18,7 +18,7 @@ class EnclaveKey:
 
     def __init__(self) -> None:
         secret = (secrets.randbelow(ORDER - 1) + 1).to_bytes(32, "big")
-        self.private = Key(secret)
+        self.private: PrivateKey = Key(secret)
         """For opening what was sealed."""
         self._signing = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
 
