@@ -20,20 +20,23 @@ async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, 
     started. There is a task for each place, not for each item, so that many items cost no more than their results.
     """
     results: dict[int, R] = {}
-    waiting = iter(enumerate(items))
+    waiting, count = iter(enumerate(items)), len(items)
+    del items  # what shows the local variables of a traceback must not show what is in them
 
     async def work() -> None:
         for index, item in waiting:
-            results[index] = await call(item)
+            running = call(item)
+            del item
+            results[index] = await running
 
-    workers = [asyncio.ensure_future(work()) for _ in range(min(limit, len(items)))]
+    workers = [asyncio.ensure_future(work()) for _ in range(min(limit, count))]
     try:
         await asyncio.gather(*workers)
     finally:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    return [results[index] for index in range(len(items))]
+    return [results[index] for index in range(count)]
 
 
 async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> AsyncGenerator[R, None]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError, from_json, to_json
@@ -54,16 +54,30 @@ class _Mismatch(OutputError, ValidationError):
     def __str__(self) -> str:
         return self.said
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.said!r})" if self.private else ValidationError.__repr__(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # pydantic's own forgets what an object was given beside the errors.
-        return _restored, (type(self), self.title, self.errors(include_url=False), dict(vars(self)))
+        lines = [_HIDDEN] if self.private else self.errors(include_url=False)
+        return _restored, (type(self), self.title, lines, self.state_to_keep())
+
+
+_HIDDEN: Final = {
+    "type": "hidden",
+    "msg": "What does not fit came end-to-end encrypted and is not kept",
+    "loc": (),
+    "input": None,
+}
 
 
 class OutputInvalidError(_Mismatch):
     """The answer does not fit the class: it is not JSON, or other JSON. It is a `pydantic.ValidationError`."""
 
     def __str__(self) -> str:
-        return f"{self.said}\n{ValidationError.__str__(self)}"
+        # Not only the values, the names of fields and what validators say may be part of the answer, too.
+        lines = "" if self.private else f"\n{ValidationError.__str__(self)}"
+        return f"{self.said}{lines}"
 
 
 class OutputTruncatedError(_Mismatch):
@@ -128,10 +142,17 @@ def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0)
         ToolCallInsteadError: there is a tool call, and no such object.
         OutputInvalidError: there is no such choice, it has no text, or the text does not fit the class.
     """
+    found = _found(kind, response, choice_index)
+    if isinstance(found, OutputError):
+        raise found from None  # from here: what shows the local variables of a traceback would show the answer's text
+    return found
+
+
+def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int) -> Output[T] | OutputError:
     choices: Any = response.choices
     if not isinstance(choices, list) or not -len(cast("list[Any]", choices)) <= choice_index < len(cast("list[Any]", choices)):
         said = f"the response has no choice {choice_index}, so there is no {_name(kind)}"
-        raise _failed(OutputInvalidError, said, kind, response, None)
+        return _failed(OutputInvalidError, said, kind, response, None)
     choice: Any = cast("list[Any]", choices)[choice_index]
     message: Any = getattr(choice, "message", None)
     text: Any = getattr(message, "text", None)
@@ -144,7 +165,7 @@ def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0)
             return _said_so(_validated(kind, text))
         except ValidationError as error:
             cause = error
-    raise _reason(kind, response, text, cause, finish_reason, refusal, getattr(message, "tool_calls", None)) from None
+    return _reason(kind, response, text, cause, finish_reason, refusal, getattr(message, "tool_calls", None))
 
 
 def _reason(

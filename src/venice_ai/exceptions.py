@@ -258,6 +258,27 @@ class OutputError(VeniceError, ValueError):
         """The usage of `response`."""
         return self.response.usage
 
+    @property
+    def private(self) -> bool:
+        """Whether the answer came end-to-end encrypted. Then neither the text of this error nor its pickle shows it."""
+        return self.response.attestation is not None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, self.state_to_keep()
+
+    def state_to_keep(self) -> dict[str, Any]:
+        """What a pickle holds: what came end-to-end encrypted stays out of what workers and trackers write down."""
+        state = dict(vars(self))
+        if self.private:
+            hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
+            state |= hidden | {"attempts": tuple(map(_without_answer, self.attempts))}
+        return state
+
+
+def _without_answer(response: ChatCompletionResponse) -> ChatCompletionResponse:
+    told = {name: response.get(name) for name in ("id", "model", "usage", "cost")}
+    return type(response).model_validate(told).with_attestation(response.attestation)
+
 
 class OutputRefusedError(OutputError):
     """The model refused to answer, or a content filter stepped in.

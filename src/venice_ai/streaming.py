@@ -26,6 +26,7 @@ from .exceptions import (
     StreamConsumedError,
     StreamInterruptedError,
     StreamTimeoutError,
+    TeeEncryptionError,
     VeniceError,
 )
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
@@ -131,6 +132,7 @@ class Reading:
                 self.drop()
             raise
         finally:
+            event, found = b"", None  # a traceback may show what they hold
             self.ended = True
             self.reply.close()
             if self.session is not None:
@@ -142,7 +144,11 @@ class Reading:
             found = _wire.decode(event)
         except ValueError:
             return None
-        return cast("TeeSession", self.session).open(found)
+        try:
+            return cast("TeeSession", self.session).open(found)
+        except TeeEncryptionError as error:
+            del event, found  # part of it may be in clear, here and in the frames of what raised
+            raise error.with_traceback(None) from None
 
     def _any(self, event: bytes, found: Any) -> ChatCompletionChunk | None:
         """The chunk in an event of any kind; None for half of a last event after the answer was complete.
@@ -156,6 +162,7 @@ class Reading:
             if self._at_end and self.assembly.finished:
                 return None
             if self.session is not None:
+                del event  # a traceback may show what it holds
                 raise self.interrupted("an event is not JSON") from None
             raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
         if isinstance(chunk, dict):
@@ -388,6 +395,7 @@ async def _texts(chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[s
     async for chunk in chunks:
         for text in chunk_texts(chunk):
             yield text
+        text = ""  # a traceback may show what it holds
 
 
 def chunk_texts(chunk: ChatCompletionChunk) -> list[str]:

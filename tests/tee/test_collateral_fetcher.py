@@ -451,7 +451,7 @@ async def test_an_attestation_fetches_its_collateral_without_the_key() -> None:
 
 async def test_collateral_that_was_refused_is_not_kept() -> None:
     good = shared("tee/collateral_glm_5_1.json")
-    forged = "00" + good["tcb_info_signature"][2:]
+    forged = "".join(reversed(good["tcb_info_signature"]))
     venice = Venice({**good, "tcb_info_signature": forged})
     options = TeeOptions(nonce=venice.capture["_client_nonce"], clock=lambda: JUNE)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from venice_ai import ChatCompletionResponse, InvalidRequestError, NoMatchingModelError, VeniceClient
 from venice_ai.exceptions import TeeAttestationError
@@ -22,7 +24,7 @@ pytestmark = [
 IN_CLEAR = {"messages": [{"role": "user", "content": "my secret prompt"}]}
 
 
-async def question(client: VeniceClient, how: str, **params: Any) -> Any:
+async def question(client: VeniceClient, how: str, **params: Any) -> Any:  # noqa: PLR0911  # a line each
     """Asks in one of the ways there are, and gives the answer's text."""
     chats = client.chat.completions
     asked: dict[str, Any] = {**IN_CLEAR, **params}
@@ -37,6 +39,13 @@ async def question(client: VeniceClient, how: str, **params: Any) -> Any:
             return (await (await chats.create(**asked, stream=True)).collect()).text
         case "run_with_tools":
             return (await chats.run_with_tools(**asked, tools=[weather])).text
+        case "stream_with_tools":
+            async with await chats.stream_with_tools(**asked, tools=[weather]) as events:
+                return [event async for event in events]
+        case "parse":
+            return (await chats.parse(**asked, response_format=Said)).response.text
+        case "stream_parse":
+            return (await (await chats.stream_parse(**asked, response_format=Said)).collect()).response.text
         case "batch":
             (found,) = await chats.batch([asked], return_exceptions=False)
             assert isinstance(found, ChatCompletionResponse)
@@ -50,7 +59,14 @@ def weather(city: str) -> str:
     return f"fine in {city}"
 
 
-WAYS = ["create", "stream", "create(stream=True)", "batch", "run_with_tools"]
+class Said(BaseModel):
+    """What is asked for."""
+
+    words: str
+
+
+CHATS = ["create", "stream", "create(stream=True)", "batch"]
+WAYS = [*CHATS, "parse", "stream_parse", "run_with_tools", "stream_with_tools"]
 every_way = pytest.mark.parametrize("how", WAYS)
 
 
@@ -68,7 +84,7 @@ async def test_nothing_leaves_in_clear(model: str, how: str) -> None:
     assert enclave.requests == []
 
 
-@pytest.mark.parametrize("how", ["create", "stream", "create(stream=True)", "batch"])
+@pytest.mark.parametrize("how", CHATS)
 @pytest.mark.parametrize("floor", ["e2ee", "tee"])
 async def test_what_is_sealed_leaves(floor: Any, how: str) -> None:
     enclave = Enclave()
@@ -77,6 +93,34 @@ async def test_what_is_sealed_leaves(floor: Any, how: str) -> None:
 
     assert found.replace("\n", "") == "my secret answer"
     assert len(enclave.asked) == 1
+
+
+@pytest.mark.parametrize("how", CHATS)
+async def test_a_role_that_is_not_sealed_does_not_leave(how: str) -> None:
+    enclave = Enclave()
+    client = client_of(enclave, min_privacy="e2ee", tee=SERVER.replace(encrypt_roles=("system",)))
+
+    with pytest.raises(InvalidRequestError, match="the messages of user would leave in clear"):
+        await question(client, how, model=MODEL, e2ee=True)
+
+    assert enclave.requests == []
+
+
+async def test_without_a_floor_a_role_that_is_not_sealed_is_warned_of() -> None:
+    enclave = Enclave()
+    client = client_of(enclave, tee=SERVER.replace(encrypt_roles=("system",)))
+
+    with pytest.warns(UserWarning, match="what user says is not end-to-end encrypted"), pytest.raises(InvalidRequestError):
+        await created(client, **IN_CLEAR, e2ee=True)
+
+
+async def test_a_tool_loop_that_may_not_begin_holds_no_prompt() -> None:
+    client = client_of(Enclave(), min_privacy="e2ee")
+
+    with pytest.raises(InvalidRequestError) as caught:
+        await question(client, "run_with_tools", model="ordinary")
+
+    assert "my secret prompt" not in pickle.dumps(caught.value).decode("latin-1")
 
 
 async def test_encryption_switched_off_in_the_call_does_not_help() -> None:

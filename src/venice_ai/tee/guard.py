@@ -7,9 +7,10 @@ says something of the conversation, or what would have the conversation leave th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from ..exceptions import InvalidRequestError
+from ..types.api.chat import content_text
 from ..types.api.params import ChatParams, VeniceSwitches
 
 PREFIX: Final = "e2ee-"
@@ -65,6 +66,14 @@ def guard(body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> 
 def in_clear(body: Mapping[str, Any]) -> list[str]:
     """The parameters of an allowed request that may say something of the conversation, and are not encrypted."""
     return [name for name in _IN_CLEAR if body.get(name)]
+
+
+def unsealed_roles(body: Mapping[str, Any], sealed: Literal["all"] | tuple[str, ...]) -> list[str]:
+    """The roles whose messages would leave in clear, if only those of the roles `sealed` are encrypted."""
+    if sealed == "all":
+        return []
+    speaking = {message["role"] for message in body["messages"] if message.get("content") is not None}
+    return sorted(speaking.difference(sealed))
 
 
 def _switches(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -135,6 +144,10 @@ def _check_message(path: str, message: Mapping[str, Any]) -> None:
         kinds: list[Any] = [part["type"] for part in cast("list[dict[str, Any]]", content)]
         if other := [kind for kind in kinds if kind != "text"]:
             raise _refusal(f"{path}.content", f"a part of it is {other[0]!r}, and only text is encrypted")
+    try:
+        (content_text(cast("object", content)) or "").encode()
+    except UnicodeEncodeError:
+        raise _refusal(f"{path}.content", "it holds half of a surrogate pair, which is no character") from None
 
 
 def _says_something(value: Any) -> bool:

@@ -242,9 +242,8 @@ class _PrivateAssembly(Assembly):
         return super().add(chunk)
 
     def response(self) -> ChatCompletionResponse:
-        response = super().response()
+        response = super().response().with_attestation(self._session.attestation)
         hush(response)
-        response._attestation = self._session.attestation  # noqa: SLF001  # set where a response is made, read-only for users
         if self._session.signature is not None:
             response._signature = self._session.signature  # noqa: SLF001
         return response

@@ -117,7 +117,10 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
             return data
         if not isinstance(data, (Mapping, Model)):
             raise TypeError(f"{cls.__name__} is made from a mapping, not from {type(data).__name__}")
-        return cls._adopt(cast("dict[str, Any]", plain(data)))
+        made = cls._adopt(cast("dict[str, Any]", plain(data)))
+        if isinstance(data, Model) and _slot(data, "_private"):
+            hush(made)
+        return made
 
     @classmethod
     def model_validate_json(cls, text: str | bytes) -> Self:
@@ -252,6 +255,12 @@ class Response(Model):
     def attestation(self) -> AttestationReport | None:
         """What the enclave proved before the request was sealed to it; None if the call was not end-to-end encrypted."""
         return cast("AttestationReport | None", _slot(self, "_attestation"))
+
+    def with_attestation(self, report: AttestationReport | None) -> Self:
+        """The same object, said to have come from the enclave of an attestation."""
+        if report is not None:
+            self._attestation = report
+        return self
 
     @property
     def signature(self) -> SignatureReport | None:

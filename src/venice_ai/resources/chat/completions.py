@@ -145,6 +145,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         body = chat_body(model=model, messages=messages, stream=stream, params=params)
         chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
         if chat is not None:
+            del messages, body  # what shows the local variables of a traceback must not show the prompt
             source = await self._open_sealed(chat, params)
             if not stream:
                 return await ChatStream(source, client=self._client).collect()
@@ -201,18 +202,17 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
         params.pop("stream", None)
-        return cast(
-            "ChatStream",
-            await self.create(
-                model=model,
-                messages=messages,
-                stream=True,
-                e2ee=e2ee,
-                timeout=timeout,
-                extra_headers=extra_headers,
-                **params,
-            ),
+        opening = self.create(
+            model=model,
+            messages=messages,
+            stream=True,
+            e2ee=e2ee,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            **params,
         )
+        del messages  # as in `create`
+        return cast("ChatStream", await opening)
 
     async def parse(
         self,
@@ -265,6 +265,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         if kwargs.pop("stream", False):
             raise InvalidRequestError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
         told, shape = wanted(messages, format_of(response_format, name=schema_name, strict=strict), kwargs)
+        del messages  # as in `create`
 
         async def ask(asked: Iterable[Message]) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **kwargs))
@@ -313,6 +314,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
         told, shape = wanted(messages, format_of(response_format, name=schema_name, strict=strict), kwargs)
+        del messages  # as in `create`
         stream = await self.stream(model=model, messages=told, response_format=shape, **kwargs)
         return ParsedChatStream(stream, response_format)
 
@@ -360,7 +362,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             raise InvalidRequestError(f"max_concurrency={max_concurrency!r} must be a whole number from 1")
         call = self._tried if return_exceptions else self._one
-        return await bounded_map(call, requests, limit=max_concurrency)
+        answers = bounded_map(call, requests, limit=max_concurrency)
+        del requests  # as in `create`
+        return await answers
 
     async def run_with_tools(
         self,
@@ -517,11 +521,15 @@ class ChatCompletions(APIResource["VeniceClient"]):
             raise InvalidRequestError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
         if request.get("stream"):
             raise InvalidRequestError("a batch cannot stream; call stream(...) for this request")
-        return cast("ChatCompletionResponse", await self.create(**request))
+        call: Any = self.create(**request)
+        del request  # as in `create`
+        return cast("ChatCompletionResponse", await call)
 
     async def _tried(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
+        call = self._one(request)
+        del request  # as in `create`
         try:
-            return await self._one(request)
+            return await call
         except Exception as error:  # noqa: BLE001  # whatever it is, it is handed to the caller in its place
             return error
 

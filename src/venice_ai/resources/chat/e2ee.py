@@ -13,7 +13,7 @@ from ..._privacy import Privacy, refuse_below
 from ..._transport import Request
 from ..._wire import encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
-from ...tee.guard import PREFIX, engaged, guard, in_clear
+from ...tee.guard import PREFIX, engaged, guard, in_clear, unsealed_roles
 
 if TYPE_CHECKING:
     from ..._client import VeniceClient
@@ -63,7 +63,13 @@ class SealedChat:
         self.options: TeeOptions = self._tee.options(None if isinstance(e2ee, bool) or e2ee is None else e2ee)
         self.session: TeeSession
         """Opens the answer to the last request."""
-        if names := in_clear(body):
+        roles = unsealed_roles(body, self.options.encrypt_roles)
+        if roles and client.min_privacy == "e2ee":
+            raise InvalidRequestError(
+                f"the messages of {', '.join(roles)} would leave in clear: this client has min_privacy='e2ee', and "
+                f"encrypt_roles={self.options.encrypt_roles!r} does not seal them. Nothing was sent."
+            )
+        if names := [*in_clear(body), *(f"what {role} says" for role in roles)]:
             warnings.warn(f"{', '.join(names)} is not end-to-end encrypted: Venice can read it", stacklevel=4)
         self._tee.warn_of_limits(self.options)
 

@@ -23,24 +23,31 @@ _MOST_ERRORS = 10
 _LONGEST_ERROR = 200
 
 
+class Conversation(list[Any]):
+    """The messages of a call. What shows the local variables of a traceback does not show them."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} messages>"
+
+
 def wanted(
     messages: Iterable[Message], schema: dict[str, Any], params: Mapping[str, Any]
-) -> tuple[Iterable[Message], dict[str, Any] | None]:
+) -> tuple[Conversation, dict[str, Any] | None]:
     """How an object is asked for: the messages, and the `response_format`.
 
     In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed.
     """
     if not engaged(params.get("e2ee"), {"venice_parameters": plain(params.get("venice_parameters"))}):
-        return messages, schema
+        return Conversation(checked_messages(messages)), schema
     told = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
     words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{told}"
-    return [{"role": "system", "content": words}, *checked_messages(messages)], None
+    return Conversation([{"role": "system", "content": words}, *checked_messages(messages)]), None
 
 
 async def asked_for(
     kind: type[T],
-    messages: Iterable[Message],
-    ask: Callable[[Iterable[Message]], Awaitable[object]],
+    messages: Conversation,
+    ask: Callable[[Conversation], Awaitable[object]],
     *,
     max_reasks: int,
 ) -> ParsedChatCompletion[T]:
@@ -60,8 +67,7 @@ async def asked_for(
     """
     if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
         raise InvalidRequestError(f"max_reasks={max_reasks!r} must be a whole number from 0")
-    first = checked_messages(messages) if max_reasks else messages
-    asked, attempts = first, list[ChatCompletionResponse]()
+    asked, attempts = messages, list[ChatCompletionResponse]()
     while True:
         attempts.append(await _response(ask, asked, attempts))
         try:
@@ -70,11 +76,11 @@ async def asked_for(
             error.attempts, error.total_usage = tuple(attempts), summed_usage(attempts)
             if not isinstance(error, OutputInvalidError) or len(attempts) > max_reasks:
                 raise
-            asked = [*first, *correction(error)]
+            asked = Conversation([*messages, *correction(error)])
 
 
 async def _response(
-    ask: Callable[[Iterable[Message]], Awaitable[object]], messages: Iterable[Message], earlier: list[ChatCompletionResponse]
+    ask: Callable[[Conversation], Awaitable[object]], messages: Conversation, earlier: list[ChatCompletionResponse]
 ) -> ChatCompletionResponse:
     try:
         response = await ask(messages)
@@ -151,10 +157,14 @@ class ParsedChatStream(Generic[T]):
             raise StopAsyncIteration
         chunks = self._chunks = self._chunks or aiter(self._stream)
         async for chunk in chunks:
-            if (text := _first_text(chunk)) and (grown := self._growing.feed(text)) is not None:
+            if (grown := self._grown(chunk)) is not None:
                 return grown
         self._done = True
         return (await self.collect()).parsed
+
+    def _grown(self, chunk: ChatCompletionChunk) -> T | None:
+        text = _first_text(chunk)
+        return self._growing.feed(text) if text else None
 
     async def collect(self) -> ParsedChatCompletion[T]:
         """The validated object, with the whole answer, also after part of the stream, or all, was read.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from ..._concurrency import as_completed, in_thread
 from ..._parameters import is_async
+from ..._privacy import Privacy, refuse_below
 from ..._toolbox import (
     FunctionTool,
     ToolContext,
@@ -26,7 +27,9 @@ from ..._toolbox import (
 )
 from ...exceptions import APIError, InvalidRequestError, ToolLoopPausedError, ToolTimeoutError, UnknownToolError, VeniceError
 from ...streaming import ChatStream, Stream
+from ...tee.guard import engaged
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
+from ...types._base import plain
 from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 
 if TYPE_CHECKING:
@@ -289,7 +292,7 @@ class PlainAsking:
 
     def __init__(self, completions: ChatCompletions, params: Mapping[str, Any]) -> None:
         self._completions = completions
-        self._params = checked_params(params)
+        self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
 
     async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
         """The answer."""
@@ -309,7 +312,7 @@ class StreamedAsking:
 
     def __init__(self, completions: ChatCompletions, params: Mapping[str, Any]) -> None:
         self._completions = completions
-        self._params = checked_params(params)
+        self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
         self._opened: ChatStream | None = None
 
     async def open(self, loop: ToolLoop) -> None:
@@ -387,8 +390,8 @@ class ToolStream(Stream[ToolEvent]):
         await self._asking.close()
 
 
-def checked_params(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of every request of a loop.
+def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str, Any]:
+    """The parameters of every request of a loop. `floor` is the privacy that the client demands.
 
     Raises:
         InvalidRequestError: one of them would not fit a loop.
@@ -396,6 +399,10 @@ def checked_params(params: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("stream", "stream_cls"):
         if name in params:
             raise InvalidRequestError(f"{name} is not for run_with_tools; stream_with_tools streams")
+    if floor == "e2ee":
+        refuse_below(floor, None)  # before there is a loop, whose state would hold the prompt
+    if engaged(params.get("e2ee"), {"venice_parameters": plain(params.get("venice_parameters"))}):
+        raise InvalidRequestError("tools, and what they are called with, are not encrypted, so there are none with e2ee")
     if params.get("n") not in {None, 1}:
         raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
     return dict(params)

@@ -186,7 +186,7 @@ class AssistantMessage(Model):
         Raises:
             ValueError: the response has no such choice.
         """
-        return cls.model_validate(vars(choice_at(response, choice_index).message))
+        return cls.model_validate(choice_at(response, choice_index).message)
 
 
 class ToolMessage(Model):
@@ -494,6 +494,10 @@ class ParsedChatCompletion(Generic[T]):
     def finish_reason(self) -> str | None:
         """Why the answer ended; None where the server did not say."""
         return self.response.finish_reason
+
+    def __repr__(self) -> str:
+        parsed = repr(self.parsed) if self.response.attestation is None else "<end-to-end encrypted, not shown>"
+        return f"ParsedChatCompletion(parsed={parsed}, response={self.response!r}, unwrapped={self.unwrapped!r})"
 
 
 def summed_usage(responses: Iterable[ChatCompletionResponse]) -> ChatUsage | None:
