@@ -521,7 +521,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             raise InvalidRequestError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
         if request.get("stream"):
             raise InvalidRequestError("a batch cannot stream; call stream(...) for this request")
-        call: Any = self.create(**request)
+        call = cast("Any", self.create)(**request)
         del request  # as in `create`
         return cast("ChatCompletionResponse", await call)
 
