@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..._concurrency import bounded_map
 from ..._config import Timeout
+from ..._privacy import Privacy
 from ..._resource import APIResource
 from ..._transport import Request
 from ..._wire import chat_body, checked_messages, completion, encode, unusable
@@ -150,7 +151,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             if not stream:
                 return await ChatStream(source, client=self._client).collect()
         else:
-            request = await self._request(body, stream, timeout, extra_headers)
+            privacy = await attested(self._client, body) if self._client.min_privacy == "tee" else None
+            request = self._request(body, stream, timeout, extra_headers, privacy)
             if not stream:
                 answer = await self._client.caller.call(request)
                 return completion(answer.body, answer.meta)
@@ -533,8 +535,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
         except Exception as error:  # noqa: BLE001  # whatever it is, it is handed to the caller in its place
             return error
 
-    async def _request(
-        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, extra_headers: Mapping[str, str] | None
+    def _request(
+        self,
+        body: dict[str, Any],
+        stream: bool,
+        timeout: float | Timeout | None,
+        extra_headers: Mapping[str, str] | None,
+        privacy: Privacy | None,
     ) -> Request:
         """The request that sends a body in clear."""
         return self._client.request(
@@ -545,7 +552,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             timeout=timeout,
             extra_headers=extra_headers,
             needs_key=True,
-            privacy=await attested(self._client, body) if self._client.min_privacy == "tee" else None,
+            privacy=privacy,
         )
 
     async def _open_sealed(self, chat: SealedChat, params: Mapping[str, Any]) -> ChunkSource:
