@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,8 +14,15 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import ScriptedReply, ScriptedTransport
 from tests.shared import shared, shared_path
+from tests.tee.test_nras import KEYS, Answer
+from venice_ai.cli._kept import Kept
+from venice_ai.cli._witness import Witness
 from venice_ai.cli.attest import EXIT_CODES
+from venice_ai.exceptions import APIConnectionError
+from venice_ai.resources._evidence import ask_nras
+from venice_ai.tee.report import Check
 
 from .shell import Here, Outcome, spawn
 
@@ -168,6 +176,21 @@ def test_evidence_that_is_none_is_refused(here: Here, tmp_path: Path, reply: byt
     assert offline(here, "--now", "1780598249", "--nonce", "00" * 32, evidence=file).code == 1
 
 
+@pytest.mark.parametrize("epoch", ["NaN", "Infinity", "1e999", "-1", "true", '"today"', "1" + "0" * 400])
+@pytest.mark.parametrize("member", ["_capture_epoch", "_min_tcb_eval", "_nras"])
+def test_what_cannot_be_in_evidence_is_no_traceback(here: Here, tmp_path: Path, member: str, epoch: str) -> None:
+    found = captured()
+    about = {"_client_nonce": json.dumps(found["_client_nonce"]), "_capture_epoch": str(JUNE), member: epoch}
+    members = {"attestation": json.dumps(found["attestation"]), **about}
+    file = tmp_path / "evidence.json"
+    file.write_text("{" + ",".join(f'"{name}": {value}' for name, value in members.items()) + "}")
+
+    outcome = offline(here, evidence=file)
+
+    # Judged now, its collateral has expired; NVIDIA's word that is none is a check that failed.
+    assert outcome.code == (0 if member == "_min_tcb_eval" else 1)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -308,6 +331,93 @@ def test_what_was_kept_comes_to_the_same_verdict_offline(here: Here, tmp_path: P
     assert "--offline" in first.err
 
 
+def again(here: Here, first: Outcome) -> Outcome:
+    """Runs the command that was printed."""
+    return here(*shlex.split(first.err.rpartition("to verify it again: ")[2])[1:])
+
+
+def verdict_of(outcome: Outcome) -> tuple[int, list[str]]:
+    """The exit code, and the checks that failed."""
+    return outcome.code, [line.split()[1] for line in outcome.out.splitlines() if line.startswith("FAIL")]
+
+
+def test_pins_are_kept_too(here: Here, tmp_path: Path) -> None:
+    file = tmp_path / "pins.json"
+    offline(here, "--write-pin", str(file))
+    level = ["--level", "pinned", "--pin", str(file), "--save-evidence", str(tmp_path / "kept")]
+    with replaying(Replay(body())) as replay:
+        first = online(here, replay, *level)
+    file.unlink()
+
+    assert verdict_of(first) == verdict_of(again(here, first)) == (0, [])
+
+
+def test_pins_that_were_not_met_are_not_met_again(here: Here, tmp_path: Path) -> None:
+    file = tmp_path / "pins.json"
+    offline(here, "--write-pin", str(file), name="gemma_3_27b_p")
+    with replaying(Replay(body())) as replay:
+        first = online(here, replay, "--pin", str(file), "--save-evidence", str(tmp_path / "kept"))
+
+    assert verdict_of(first) == verdict_of(again(here, first)) == (1, ["pins"])
+
+
+def test_the_evaluation_that_was_asked_for_is_kept_too(here: Here, tmp_path: Path) -> None:
+    remembered = tmp_path / "cache" / "venice-chat" / "collateral-evaluation.json"
+    remembered.parent.mkdir(parents=True)
+    remembered.write_text("20")
+    with replaying(Replay(body())) as replay:
+        first = online(here, replay, "--save-evidence", str(tmp_path / "kept"))
+    remembered.unlink()
+
+    assert verdict_of(first) == verdict_of(again(here, first)) == (1, ["tcb_eval"])
+
+
+def test_that_nvidia_gave_no_answer_is_kept_too(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # so that nobody can be reached
+    with replaying(Replay(body())) as replay:
+        first = online(here, replay, "--nras", "--save-evidence", str(tmp_path / "kept"))
+
+    assert verdict_of(first) == verdict_of(again(here, first)) == (1, ["gpu_nras"])
+
+
+async def witnessed(*replies: ScriptedReply) -> tuple[Kept, tuple[Check, ...]]:
+    """The capture with what NVIDIA's service answered about it, and what that came to."""
+    kept = Kept(body(), captured()["_client_nonce"], JUNE, nras=dict.fromkeys(("answer", "keys")))
+    witness = Witness(ScriptedTransport(*replies), kept)
+    payload = captured()["attestation"]["nvidia_payload"]
+    return kept, await ask_nras(witness, payload, nonce=bytes.fromhex(kept.nonce or ""), now=JUNE)
+
+
+def nvidia(**claims: Any) -> ScriptedReply:
+    answer = Answer(8, nonce=captured()["_client_nonce"], now=JUNE)
+    answer.overall.update(claims)
+    return ScriptedReply(bytes(answer))
+
+
+@pytest.mark.parametrize(
+    ("answer", "keys"),
+    [
+        pytest.param(nvidia(), ScriptedReply(KEYS), id="attested"),
+        pytest.param(nvidia(exp=JUNE), ScriptedReply(KEYS), id="expired"),
+        pytest.param(nvidia(), ScriptedReply(b'{"keys": "\xff"}'), id="keys that are no text"),
+        pytest.param(nvidia(), ScriptedReply(KEYS, status=500), id="keys that were refused"),
+        pytest.param(nvidia(), ScriptedReply(KEYS, APIConnectionError("reset")), id="keys that broke off"),
+        pytest.param(nvidia(), ScriptedReply(KEYS, b" " * 2**20), id="too long"),
+    ],
+)
+async def test_what_nvidia_said_comes_to_the_same_again(
+    here: Here, tmp_path: Path, answer: ScriptedReply, keys: ScriptedReply
+) -> None:
+    kept, (said,) = await witnessed(answer, keys)
+    file = tmp_path / "evidence.json"
+    file.write_bytes(kept.evidence)
+
+    outcome = offline(here, evidence=file)
+
+    assert f"{said.status.upper()}  gpu_nras" in outcome.out
+    assert outcome.code == (0 if said.status == "pass" else 1)
+
+
 def test_a_refused_attestation_is_kept_too(here: Here, tmp_path: Path) -> None:
     forged = captured()["attestation"] | {"verified": False}
     with replaying(Replay(json.dumps(forged).encode())) as replay:
@@ -334,6 +444,38 @@ def test_nothing_to_verify(here: Here, status: int) -> None:
 
     assert (outcome.code, outcome.out) == (3, "")
     assert outcome.err.startswith("venice-chat: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--write-pin", "nowhere/x.json"], id="a file in a folder that is not there"),
+        pytest.param(["--write-pin", "."], id="a folder for a file"),
+        pytest.param(["--save-evidence", "/proc/x"], id="a folder that cannot be made"),
+        pytest.param(["--save-evidence", "a_file/x"], id="a folder in a file"),
+    ],
+)
+def test_what_cannot_be_kept_is_found_before_asking(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    (tmp_path / "a_file").touch()
+    monkeypatch.chdir(tmp_path)
+    with replaying(Replay(body())) as replay:
+        outcome = online(here, replay, *arguments)
+
+    assert (outcome.code, outcome.out, replay.asked) == (2, "", [])
+    assert arguments[0] in outcome.err
+
+
+@pytest.mark.parametrize(("now", "code"), [(JUNE, 2), (TODAY, 1)])
+def test_what_could_not_be_kept_in_the_end_is_told_after_the_report(here: Here, tmp_path: Path, now: object, code: int) -> None:
+    (tmp_path / "report.json").mkdir()
+
+    outcome = offline(here, "--now", str(now), "--save-evidence", str(tmp_path))
+
+    assert outcome.code == code
+    assert "verdict: " in outcome.out
+    assert "not everything was kept" in outcome.err
 
 
 def test_no_connection(here: Here) -> None:

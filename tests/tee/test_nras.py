@@ -37,13 +37,13 @@ def jwk(key: ec.EllipticCurvePrivateKey, kid: str) -> dict[str, Any]:
 class Answer:
     """An answer of the service about some GPUs, to be changed before it is signed."""
 
-    def __init__(self, gpus: int = 2) -> None:
-        times = {"iss": "https://nras.attestation.nvidia.com", "iat": NOW, "nbf": NOW - 120, "exp": NOW + 3600}
+    def __init__(self, gpus: int = 2, *, nonce: str = NONCE.hex(), now: int = NOW) -> None:
+        times = {"iss": "https://nras.attestation.nvidia.com", "iat": now, "nbf": now - 120, "exp": now + 3600}
         self.header: dict[str, Any] = {"alg": "ES384", "kid": "nv", "typ": "JWT"}
-        self.overall: dict[str, Any] = {**times, "eat_nonce": NONCE.hex(), "x-nvidia-overall-att-result": True}
+        self.overall: dict[str, Any] = {**times, "eat_nonce": nonce, "x-nvidia-overall-att-result": True}
         healthy = {"measres": "success", "secboot": True, "dbgstat": "disabled", "hwmodel": "GH100 A01 GSP BROM"}
         self.gpus: dict[str, dict[str, Any]] = {
-            f"GPU-{number}": {**times, "eat_nonce": NONCE.hex(), **healthy} for number in range(gpus)
+            f"GPU-{number}": {**times, "eat_nonce": nonce, **healthy} for number in range(gpus)
         }
         self.submods: dict[str, Any] = {}
         self.drop: list[str] = []

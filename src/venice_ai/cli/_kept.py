@@ -1,7 +1,8 @@
 """What an attestation was judged by, in files: so that anybody can judge it again, also years later.
 
-The evidence is the reply exactly as it came, with its nonce and its time around it:
-`{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>}`.
+The evidence is the reply exactly as it came, with what else the verdict hung on around it:
+`{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>}`, and with NVIDIA's
+word `"_nras": {"answer": "<text>", "keys": "<text>"}`. Collateral and pins are files of their own.
 """
 
 from __future__ import annotations
@@ -10,10 +11,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias, cast
 
 from ..tee.canonical import members_of, parse
 from ..tee.report import AttestationReport
+from ..tee.types import MeasurementPins
+
+END_OF_TIME: Final = 2**37
+"""The year 6325, in seconds since 1970; beyond it the calendars of some systems end."""
+NRAS_DOCUMENTS: Final = ("answer", "keys")
+NrasDocuments: TypeAlias = dict[str, bytes | None]
+"""What NVIDIA's service sent, byte by byte; None for what did not come."""
+# NVIDIA's documents are text, and what is not UTF-8 in them comes back as it was.
+_TEXT: Final = ("utf-8", "surrogateescape")
 
 
 @dataclass(slots=True)
@@ -24,7 +34,11 @@ class Kept:
     nonce: str | None = None
     now: float | None = None
     """Seconds since 1970."""
+    min_tcb_eval: int = 0
+    """The lowest evaluation number that was accepted."""
     collateral: Mapping[str, Any] | None = None
+    nras: NrasDocuments | None = None
+    """None: NVIDIA's service was not to be asked."""
 
     @property
     def whole(self) -> bool:
@@ -36,16 +50,18 @@ class Kept:
 
     @property
     def evidence(self) -> bytes:
-        """The reply with its nonce and its time around it; alone if it is no object."""
+        """The reply with what it was judged by around it; alone if it is no object."""
         reply = self.reply or b""
         if not self.whole:
             return reply
-        about = json.dumps({"_client_nonce": self.nonce, "_capture_epoch": self.now})
-        return b'{"attestation": ' + reply.strip() + b", " + about[1:].encode() + b"\n"
+        about: dict[str, Any] = {"_client_nonce": self.nonce, "_capture_epoch": self.now, "_min_tcb_eval": self.min_tcb_eval}
+        if self.nras is not None:
+            about["_nras"] = {name: None if text is None else text.decode(*_TEXT) for name, text in self.nras.items()}
+        return b'{"attestation": ' + reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
 
 
 def read(path: Path) -> Kept:
-    """The evidence in a file; what the file does not say of nonce and time is None.
+    """The evidence in a file. What the file does not say, or says in a way that cannot be, is as in a new `Kept`.
 
     Raises:
         OSError: it cannot be read.
@@ -57,17 +73,41 @@ def read(path: Path) -> Kept:
         return Kept(raw)  # whatever it is, it was the reply
     if "_client_nonce" not in members or "attestation" not in members:
         return Kept(raw)
-    nonce, taken = (parse(members.get(name, "null")) for name in ("_client_nonce", "_capture_epoch"))
-    number = isinstance(taken, (int, float)) and not isinstance(taken, bool)
+    nonce, taken, least, nras = (
+        _value(members.get(name)) for name in ("_client_nonce", "_capture_epoch", "_min_tcb_eval", "_nras")
+    )
     return Kept(
         members["attestation"].encode(),
         nonce=nonce if isinstance(nonce, str) else None,
-        now=float(taken) if number else None,
+        now=float(taken) if _is_number(taken, END_OF_TIME) else None,
+        min_tcb_eval=int(least) if _is_number(least, END_OF_TIME) else 0,
+        nras=_documents(nras) if "_nras" in members else None,
     )
 
 
-def save(folder: Path, kept: Kept, report: AttestationReport) -> list[str]:
-    """Writes evidence, collateral and report; gives the options with which the command judges them again."""
+def _value(text: str | None) -> Any:
+    """What a member says; None if it is not there, or is more than JSON allows."""
+    try:
+        return None if text is None else parse(text)
+    except ValueError:
+        return None
+
+
+def _is_number(value: object, end: int) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < end
+
+
+def _documents(found: object) -> NrasDocuments:
+    texts = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    return {name: text.encode(*_TEXT) if isinstance(text := texts.get(name), str) else None for name in NRAS_DOCUMENTS}
+
+
+def save(folder: Path, kept: Kept, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
+    """Writes evidence, collateral, pins and report; gives the options with which the command judges them again.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evidence.json").write_bytes(kept.evidence)
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
@@ -75,6 +115,12 @@ def save(folder: Path, kept: Kept, report: AttestationReport) -> list[str]:
     if not kept.whole:
         again += ["--nonce", kept.nonce or "", "--now", f"{kept.now:.0f}"]
     if kept.collateral is not None:
-        (folder / "collateral.json").write_text(json.dumps(dict(kept.collateral), indent=1) + "\n", encoding="utf-8")
-        again += ["--collateral", str(folder / "collateral.json")]
+        again += ["--collateral", _write(folder / "collateral.json", dict(kept.collateral))]
+    if pins is not None:
+        again += ["--pin", _write(folder / "pin.json", pins.to_dict())]
     return again
+
+
+def _write(path: Path, value: object) -> str:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    return str(path)

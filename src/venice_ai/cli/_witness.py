@@ -1,21 +1,28 @@
-"""Watches an attestation being made: the reply of Venice byte by byte, and the collateral that it was judged with."""
+"""Watches an attestation being made: the replies of Venice and NVIDIA byte by byte, and the collateral it was judged with."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from ._kept import Kept
+from ..tee.nras import ATTEST_URL, KEYS_URL
+from ._kept import NRAS_DOCUMENTS, Kept
 
 if TYPE_CHECKING:
     from .._meta import Headers
     from .._transport import Reply, Request, Transport
     from ..resources._evidence import Fetcher
 
+_NRAS: Final[dict[str, str]] = dict(zip((ATTEST_URL, KEYS_URL), NRAS_DOCUMENTS, strict=True))
+
 
 class Witness:
-    """Sends requests, and keeps the last attestation that came, byte by byte, with the nonce that it was asked with."""
+    """Sends requests, and keeps byte by byte what came of an attestation.
+
+    That is the last reply of Venice, with the nonce that it was asked with, and NVIDIA's documents if they are wanted.
+    """
 
     def __init__(self, inner: Transport, kept: Kept) -> None:
         self._inner = inner
@@ -24,33 +31,52 @@ class Witness:
     async def send(self, request: Request) -> Reply:
         parts = urlsplit(request.url)
         reply = await self._inner.send(request)
-        if not parts.path.endswith("/tee/attestation"):
-            return reply
-        self._kept.nonce = parse_qs(parts.query).get("nonce", [None])[0]
-        return _Witnessed(reply, self._kept)
+        if parts.path.endswith("/tee/attestation"):
+            self._kept.nonce = parse_qs(parts.query).get("nonce", [None])[0]
+            return _Witnessed(reply, self._attestation)
+        name = _NRAS.get(request.url)
+        # A refusal is no word of NVIDIA's, whatever it says.
+        if name is not None and reply.status == 200:
+            return _Witnessed(reply, partial(self._document, name))
+        return reply
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+    def _attestation(self, body: bytes, *, ended: bool) -> None:  # a reply that is too long is judged by its beginning
+        self._kept.reply = body
+
+    def _document(self, name: str, body: bytes, *, ended: bool) -> None:
+        if ended and self._kept.nras is not None:
+            self._kept.nras[name] = body
+
+
+class _Keep(Protocol):
+    def __call__(self, body: bytes, *, ended: bool) -> None: ...
 
 
 class _Witnessed:
     """A reply whose body is kept while it is read."""
 
-    def __init__(self, inner: Reply, kept: Kept) -> None:
+    def __init__(self, inner: Reply, keep: _Keep) -> None:
         self.status: int = inner.status
         self.headers: Headers = inner.headers
         self._inner = inner
-        self._kept = kept
-        kept.reply = b""
+        self._keep = keep
+        keep(b"", ended=False)
 
     async def read(self) -> bytes:
-        self._kept.reply = await self._inner.read()
-        return self._kept.reply
+        body = await self._inner.read()
+        self._keep(body, ended=True)
+        return body
 
     async def pieces(self) -> AsyncIterator[bytes]:
+        body = b""
         async for piece in self._inner.pieces():
-            self._kept.reply = (self._kept.reply or b"") + piece
+            body += piece
+            self._keep(body, ended=False)
             yield piece
+        self._keep(body, ended=True)
 
     async def drain(self) -> None:
         await self._inner.drain()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import time
 import warnings
@@ -17,15 +18,16 @@ from platformdirs import user_cache_path
 
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee.canonical import parse
+from ..tee.extra import require_extra
 from ..tee.types import TCB_STATUSES, Level, MeasurementPins, TeeOptions
 from . import _kept, _output
 from ._connection import Connection, with_connection
-from ._kept import Kept
+from ._kept import END_OF_TIME, NRAS_DOCUMENTS, Kept
 from ._witness import Source, Witness
 
 if TYPE_CHECKING:
     from ..resources._evidence import Fetcher
-    from ..tee.report import AttestationReport
+    from ..tee.report import AttestationReport, Check
 
 EXIT_CODES = {
     0: "the level was reached",
@@ -34,9 +36,9 @@ EXIT_CODES = {
     3: "no connection, or nothing to verify was there",
     4: "verified, but below the level that was asked for",
 }
-_END_OF_TIME = 2**37  # the year 6325; beyond it the calendars of some systems end
 _PINNED = ("mrtd", "rtmr1", "rtmr2")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _EPILOG = (
     "\b\nExit codes:\n"
     + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
@@ -73,7 +75,7 @@ class Wishes:
 @click.option("--collateral", type=_FILE, help="Intel's collateral.  [default: asks Intel]")
 @click.option("--now", type=float, metavar="EPOCH", help="The time to judge at.  [default: the evidence's, or now]")
 @click.option("--pin", type=_FILE, help="The software to accept, as --write-pin wrote it.")
-@click.option("--write-pin", type=click.Path(path_type=Path), metavar="FILE", help="Write down the software that was found.")
+@click.option("--write-pin", type=_NEW_FILE, metavar="FILE", help="Write down the software that was found.")
 @click.option("--nras", is_flag=True, help="Ask NVIDIA's service about the GPUs, too; it learns of that.")
 @click.option("--save-evidence", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep what was judged.")
 @click.option(
@@ -97,12 +99,16 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
     except (ImportError, TeeAttestationError, APIError) as error:
         _output.note(str(error))
         return _without_report(error)
-    if wishes.save_evidence is not None:
-        _save(wishes.save_evidence, model, wishes, kept, report)
     code = verdict(report, wishes.level)
     _tell(wishes, kept, report)
-    if wishes.write_pin is not None:
-        _write_pin(wishes.write_pin, report if code == 0 else None)
+    try:
+        if wishes.save_evidence is not None:
+            _save(wishes.save_evidence, model, wishes, options, kept, report)
+        if wishes.write_pin is not None:
+            _write_pin(wishes.write_pin, report if code == 0 else None)
+    except OSError as error:
+        _output.note(f"not everything was kept: {error}")
+        return code or 2
     return code
 
 
@@ -129,10 +135,24 @@ def _check(wishes: Wishes) -> None:
         raise click.UsageError("--evidence needs --offline")
     if wishes.offline and wishes.nras:
         raise click.UsageError("--nras asks NVIDIA's service, and --offline asks nobody")
-    if wishes.now is not None and not 0 <= wishes.now < _END_OF_TIME:
+    if wishes.now is not None and not 0 <= wishes.now < END_OF_TIME:
         raise click.UsageError(f"--now {wishes.now} is no time in seconds since 1970")
     if wishes.level == "pinned" and wishes.pin is None:
         raise click.UsageError("--level pinned needs --pin FILE; --write-pin FILE makes one")
+    _check_writable(wishes)
+
+
+def _check_writable(wishes: Wishes) -> None:
+    """Raises if what is wished for cannot be written: few attestations may be asked for, and none for nothing."""
+    if wishes.save_evidence is not None:
+        try:
+            wishes.save_evidence.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.UsageError(f"--save-evidence {wishes.save_evidence} cannot be made: {error.strerror}") from None
+    folders = {"--save-evidence": wishes.save_evidence, "--write-pin": wishes.write_pin and wishes.write_pin.parent}
+    for option, folder in folders.items():
+        if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise click.UsageError(f"{option}: {folder} is not a folder that can be written to")
 
 
 def _options(wishes: Wishes) -> TeeOptions:
@@ -164,26 +184,42 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _offline(model: str, wishes: Wishes, options: TeeOptions) -> tuple[Kept, AttestationReport]:
+    require_extra()
     from ..tee import attestation, collateral
 
     assert wishes.evidence is not None
     kept = _kept.read(wishes.evidence)
+    options = options.replace(min_tcb_eval=max(options.min_tcb_eval, kept.min_tcb_eval))
+    if kept.nras is not None:
+        options = options.replace(gpu="nras")
     kept.nonce = options.nonce or kept.nonce
     if wishes.now is not None or kept.now is None:
         kept.now = options.clock()
     kept.collateral = cast("Mapping[str, Any] | None", options.collateral)
     if kept.nonce is None:
         raise click.UsageError(f"{wishes.evidence} does not say which nonce it answers: pass --nonce HEX")
+    nonce = bytes.fromhex(options.replace(nonce=kept.nonce).nonce or "")
     report = attestation.verify(
         kept.reply or b"",
         model=model,
-        nonce=bytes.fromhex(options.replace(nonce=kept.nonce).nonce or ""),
+        nonce=nonce,
         now=kept.now,
         options=options,
         collateral=kept.collateral,
         dcap=collateral.installed(),
+        nras=None if kept.nras is None else _nras(kept.nras, nonce, kept.now),
     )
     return kept, report
+
+
+def _nras(documents: Mapping[str, bytes | None], nonce: bytes, now: float) -> tuple[Check, ...]:
+    """What NVIDIA's service said, judged again."""
+    from ..tee import nras
+
+    answer, keys = (documents[name] for name in NRAS_DOCUMENTS)
+    if answer is None or keys is None:
+        return (nras.unavailable("none was kept"),)
+    return tuple(nras.check(answer, keys, nonce=nonce, now=now))
 
 
 # -- online --------------------------------------------------------------------------------------------------------------
@@ -192,17 +228,17 @@ def _offline(model: str, wishes: Wishes, options: TeeOptions) -> tuple[Kept, Att
 async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[Kept, AttestationReport]:
     from ..resources._evidence import Fetcher
 
-    kept = Kept(now=options.clock())
+    kept = Kept(now=options.clock(), nras=dict.fromkeys(NRAS_DOCUMENTS) if options.gpu == "nras" else None)
     async with connection.client() as client:
         caller = client.caller
         fetcher = Fetcher(caller.transport, caller.clock, user_cache_path("venice-chat", appauthor=False))
         caller.transport = Witness(caller.transport, kept)
         source = Source(fetcher, kept, cast("Mapping[str, Any] | None", options.collateral))
-        minimum = max(options.min_tcb_eval, fetcher.highest_eval)
+        kept.min_tcb_eval = max(options.min_tcb_eval, fetcher.highest_eval)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TeeDowngradeWarning)  # the report says it
-                report = await client.tee.attest(model, options.replace(collateral=source, min_tcb_eval=minimum))
+                report = await client.tee.attest(model, options.replace(collateral=source, min_tcb_eval=kept.min_tcb_eval))
         except TeeAttestationError as error:
             if error.report is None:
                 raise
@@ -236,14 +272,20 @@ def _tell(wishes: Wishes, kept: Kept, report: AttestationReport) -> None:
 
 
 def _moment(seconds: float) -> str:
-    if not 0 <= seconds < _END_OF_TIME:
-        return f"{seconds} seconds since 1970"
     return f"{time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(seconds))} ({seconds:.0f})"
 
 
-def _save(folder: Path, model: str, wishes: Wishes, kept: Kept, report: AttestationReport) -> None:
+def _save(folder: Path, model: str, wishes: Wishes, options: TeeOptions, kept: Kept, report: AttestationReport) -> None:
     statuses = [part for status in wishes.allow_status for part in ("--allow-status", status)]
-    again = ["venice-chat", "attest", model, "--level", wishes.level, *_kept.save(folder, kept, report), *statuses]
+    again = [
+        "venice-chat",
+        "attest",
+        model,
+        "--level",
+        wishes.level,
+        *_kept.save(folder, kept, report, options.pins),
+        *statuses,
+    ]
     _output.note(f"kept in {folder}; to verify it again: {shlex.join(again)}")
 
 
