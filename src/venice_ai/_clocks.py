@@ -8,7 +8,8 @@ timer for all the calls of an event loop, because nearly every call ends long be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -189,6 +190,23 @@ class Watch:
             ),
             default=None,
         )
+
+
+@asynccontextmanager
+async def within(clock: str, seconds: float | None, *, left: float | None = None) -> AsyncGenerator[None, None]:
+    """Bounds what is awaited in it by a clock of so many seconds, of which `left` are left; None is no bound.
+
+    Raises:
+        APITimeoutError: the clock ran out.
+    """
+    limit = asyncio.timeout(seconds if left is None else left)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise timed_out(clock, seconds or 0) from None
 
 
 _WHAT = {

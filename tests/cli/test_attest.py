@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socket
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -482,6 +483,15 @@ def test_no_connection(here: Here) -> None:
     outcome = here("attest", GLM, "--base-url", "http://127.0.0.1:1/api/v1", "--timeout", "1")
 
     assert outcome.code == 3
+
+
+def test_no_answer_in_time(here: Here) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v1"
+        outcome = here("attest", GLM, "--base-url", url, "--timeout", "0.2")
+
+    assert outcome.code == 3
+    assert "within 0.2 s" in outcome.err
 
 
 def test_a_redirect_is_not_followed(here: Here) -> None:

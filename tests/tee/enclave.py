@@ -6,6 +6,7 @@ answer chunk by chunk. Whatever a test wants otherwise it overrides: a reply for
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Callable, Mapping
@@ -140,6 +141,20 @@ class Enclave:
     def nonces(self) -> list[str]:
         """What evidence was asked for with."""
         return [parse_qs(urlsplit(request.url).query)["nonce"][0] for request in self.attestations]
+
+
+class Silent(Enclave):
+    """Never answers what is asked of one address."""
+
+    def __init__(self, address: str = "/tee/attestation") -> None:
+        super().__init__()
+        self._silent = address
+
+    async def send(self, request: Request) -> ScriptedReply:
+        if self._silent in request.url:
+            self.requests.append(request)
+            await asyncio.Event().wait()
+        return await super().send(request)
 
 
 def entry(identity: str, **capabilities: bool) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Row numbers are those of the attack table.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import pickle
 import warnings
@@ -31,7 +30,22 @@ from venice_ai.tee import TeeOptions
 from venice_ai.tee.crypto import seal
 
 from ..fakes import DONE, HI, KEY, ScriptedReply, answer, chunk, completion, envelope, event, joined, stream
-from .enclave import ASK, CLIENT_KEY, MODEL, MODEL_KEY, Enclave, Sealed, case, client_of, created, refused, streamed, whole
+from .enclave import (
+    ASK,
+    CLIENT_KEY,
+    MODEL,
+    MODEL_KEY,
+    SERVER,
+    Enclave,
+    Sealed,
+    Silent,
+    case,
+    client_of,
+    created,
+    refused,
+    streamed,
+    whole,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
 
@@ -585,19 +599,33 @@ async def test_a_stream_is_not_sent_again_once_it_began() -> None:
 
 
 async def test_the_deadline_counts_the_attestation() -> None:
-    class Slow(Enclave):
-        async def send(self, request: Any) -> ScriptedReply:
-            if "/tee/" in request.url:
-                await asyncio.Event().wait()
-            return await Enclave.send(self, request)
-
-    enclave = Slow()
+    enclave = Silent()
 
     with pytest.raises(APITimeoutError) as caught:
         await created(client_of(enclave), e2ee=True, timeout=0.05)
 
     assert caught.value.clock == "deadline"
     assert enclave.chats == []
+
+
+async def test_what_is_waited_for_the_first_chunk_is_waited_for_the_attestation() -> None:
+    enclave = Silent()
+
+    with pytest.raises(APITimeoutError) as caught:
+        await streamed(client_of(enclave, timeout=0.05), e2ee=True)
+
+    assert caught.value.clock == "first_chunk"
+    assert enclave.chats == []
+
+
+async def test_the_deadline_counts_the_signature() -> None:
+    enclave = Silent("/tee/signature")
+    options = SERVER.replace(verify_signature="require")
+
+    with pytest.raises(APITimeoutError) as caught:
+        await created(client_of(enclave), e2ee=options, timeout=0.3)
+
+    assert caught.value.clock == "deadline"
 
 
 async def test_what_the_attestation_took_is_not_left_for_the_chat() -> None:

@@ -10,11 +10,11 @@ import pytest
 from pydantic import BaseModel
 
 from venice_ai import ChatCompletionResponse, InvalidRequestError, NoMatchingModelError, VeniceClient
-from venice_ai.exceptions import TeeAttestationError
+from venice_ai.exceptions import APITimeoutError, TeeAttestationError
 from venice_ai.tee import TeeOptions
 
 from ..fakes import HI, answer
-from .enclave import ASK, MODEL, SERVER, Enclave, client_of, created
+from .enclave import ASK, MODEL, SERVER, Enclave, Silent, client_of, created
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:end-to-end encryption"),
@@ -309,3 +309,14 @@ async def test_a_refusal_shows_no_prompt(caplog: pytest.LogCaptureFixture) -> No
         await question(client_of(Enclave(), min_privacy="e2ee"), "create", model="m")
 
     assert "secret" not in f"{caught.value!r} {caplog.text}"
+
+
+@pytest.mark.parametrize("how", ["create", "stream"])
+async def test_the_time_of_a_call_counts_the_attestation(how: str) -> None:
+    enclave = Silent()
+    call = getattr(client_of(enclave, min_privacy="tee", tee=SERVER).chat.completions, how)
+
+    with pytest.raises(APITimeoutError):
+        await call(model="tee-m", messages=ASK["messages"], timeout=0.05)
+
+    assert enclave.chats == []

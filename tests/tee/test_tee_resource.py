@@ -11,13 +11,22 @@ from typing import Any
 
 import pytest
 
-from venice_ai import APIConnectionError, APIError, InvalidRequestError, NotFoundError, RateLimitError, VeniceClient
+from venice_ai import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    InvalidRequestError,
+    NotFoundError,
+    RateLimitError,
+    Timeout,
+    VeniceClient,
+)
 from venice_ai.exceptions import TeeAttestationError, TeeDowngradeWarning, TeeEncryptionError
 from venice_ai.tee import TeeOptions, TeeSession
 from venice_ai.tee.keccak import keccak256
 
 from ..fakes import KEY, UNIX, RecordingClock, ScriptedReply, answer
-from .enclave import MODEL, SERVER, Enclave, client_of, created, streamed
+from .enclave import MODEL, SERVER, Enclave, Silent, client_of, created, streamed
 
 pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
 
@@ -162,6 +171,42 @@ async def test_row_37_a_redirect_is_an_error_and_is_not_followed(status: int, lo
 
     assert len(enclave.requests) == 1
     assert "Authorization" not in enclave.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda tee: tee.attest(MODEL), id="attest"),
+        pytest.param(lambda tee: tee.open_session(model=MODEL), id="open_session"),
+        pytest.param(lambda tee: tee.get_attestation(model=MODEL), id="get_attestation"),
+    ],
+)
+@pytest.mark.parametrize("timeout", [0.05, Timeout(deadline=0.05)])
+async def test_the_clients_deadline_holds_for_attestations(call: Any, timeout: Any) -> None:
+    with pytest.raises(APITimeoutError) as caught:
+        await call(client_of(Silent(), timeout=timeout).tee)
+
+    assert caught.value.clock == "deadline"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "clocks"),
+    [
+        pytest.param(None, (10, 60, 60, 60), id="none of its own"),
+        pytest.param(Timeout(connect=99, idle=99), (10, 60, 60, 60), id="longer"),
+        pytest.param(Timeout(connect=1, idle=5), (1, 5, 5, 5), id="shorter"),
+        pytest.param(Timeout(connect=None, idle=None), (10, 60, 60, 60), id="switched off"),
+    ],
+)
+async def test_evidence_is_waited_for_as_long_as_the_client_waits_and_no_longer_than_a_minute(
+    timeout: Timeout | None, clocks: tuple[float, ...]
+) -> None:
+    enclave = Enclave()
+
+    await client_of(enclave, timeout=timeout).tee.attest(MODEL)
+
+    limits = enclave.requests[0].timeout
+    assert (limits.connect, limits.first_chunk, limits.idle, limits.deadline) == clocks
 
 
 # -- trying again --------------------------------------------------------------------------------------------------------

@@ -13,10 +13,12 @@ import random
 import secrets
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
 from .._call import Caller
+from .._clocks import within
 from .._config import Timeout
 from .._resource import APIResource
 from .._retry import RetryPolicy
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Response)
 
 # The endpoint can be slow; it allows ten requests a minute.
-_TIMEOUT: Final = Timeout(connect=10, first_chunk=60, idle=60, deadline=60)
+_SECONDS: Final = 60.0
+_CONNECT_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 3
 _SIGNATURE_DELAYS: Final = (0.5, 1.0, 2.0)
 _LIMITATION: Final = (
@@ -85,7 +88,8 @@ class Tee(APIResource["VeniceClient"]):
             APIError: the attestation could not be had.
         """
         chosen = self.options(options)
-        report = await self._attested(_checked(model), chosen)
+        async with self._in_time():
+            report = await self._attested(_checked(model), chosen)
         self._keep(report, chosen)
         return report
 
@@ -123,7 +127,8 @@ class Tee(APIResource["VeniceClient"]):
             TeeAttestationError: the reply is not a JSON object.
             APIError: it could not be had.
         """
-        sent, body = await self._evidence(_checked(model), _raw(TeeOptions(nonce=nonce)))
+        async with self._in_time():
+            sent, body = await self._evidence(_checked(model), _raw(TeeOptions(nonce=nonce)))
         reply = _adopted(TeeAttestation, body)
         vars(reply)["sent_nonce"] = sent.hex()
         return reply
@@ -153,7 +158,9 @@ class Tee(APIResource["VeniceClient"]):
         given = {name: value for name, value in (("nonce", nonce), ("verifier", verifier)) if value is not None}
         wanted = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
         chosen = self.options(wanted)
-        return TeeSession(await self.verified(model, chosen), encrypt_roles=chosen.encrypt_roles)
+        async with self._in_time():
+            report = await self.verified(model, chosen)
+        return TeeSession(report, encrypt_roles=chosen.encrypt_roles)
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
         nonce, reply = await self._evidence(model, _raw(options))
@@ -310,6 +317,17 @@ class Tee(APIResource["VeniceClient"]):
 
     # -- the network -----------------------------------------------------------------------------------------------------
 
+    def _in_time(self) -> AbstractAsyncContextManager[None]:
+        """The client's deadline for all the requests of a call."""
+        return within("deadline", self._client.clocks(None, stream=False).deadline)
+
+    def _limits(self) -> Timeout:
+        """The clocks of one request: the client's own, where they are shorter."""
+        own = self._client.clocks(None, stream=False)
+        seconds = min(_SECONDS, own.plain or _SECONDS)
+        connect = min(_CONNECT_SECONDS, own.connect or _CONNECT_SECONDS)
+        return Timeout(connect=connect, first_chunk=seconds, idle=seconds, deadline=seconds)
+
     async def _evidence(self, model: str, nonce: bytes | None) -> tuple[bytes, bytes]:
         """A nonce, and the reply to it. Only a random one is tried again, and then it is another one."""
         attempt = 0
@@ -331,7 +349,7 @@ class Tee(APIResource["VeniceClient"]):
 
     async def _body(self, path: str, query: dict[str, str]) -> bytes:
         """The body of a reply, at most a byte more than is allowed."""
-        request = self._client.request("GET", f"{path}?{urlencode(query)}", timeout=_TIMEOUT, anonymous=True)
+        request = self._client.request("GET", f"{path}?{urlencode(query)}", timeout=self._limits(), anonymous=True)
         request.stream = True
         answer = await self._once.call(request)
         body = bytearray()

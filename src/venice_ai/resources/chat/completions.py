@@ -544,6 +544,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
         privacy: Privacy | None,
     ) -> Request:
         """The request that sends a body in clear."""
+        privacy = None
+        if self._client.min_privacy == "tee":
+            privacy = await attested(self._client, body, timeout, stream=stream)
         return self._client.request(
             "POST",
             PATH,

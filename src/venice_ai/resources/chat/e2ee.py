@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
-from ..._clocks import timed_out
+from ..._clocks import within
 from ..._config import Timeout
 from ..._privacy import Privacy, refuse_below
 from ..._transport import Request
@@ -106,7 +106,8 @@ class SealedChat:
         """
         session, wanted = self.session, self.options.verify_signature
         try:
-            session.signature = await self._tee.signed(session.attestation, session.request_id, self._sent)
+            async with self._deadline():
+                session.signature = await self._tee.signed(session.attestation, session.request_id, self._sent)
         except APIError:
             if wanted == "require":
                 raise
@@ -118,14 +119,11 @@ class SealedChat:
             )
 
     async def _attested(self) -> AttestationReport:
-        limit = asyncio.timeout(self._left())
-        try:
-            async with limit:
-                return await self._tee.verified(self._body["model"], self.options)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise timed_out("deadline", self._limits.deadline or 0) from None
+        async with within("first_chunk", self._limits.first_chunk), self._deadline():
+            return await self._tee.verified(self._body["model"], self.options)
+
+    def _deadline(self) -> AbstractAsyncContextManager[None]:
+        return within("deadline", self._limits.deadline, left=self._left())
 
     def _left(self) -> float | None:
         """Seconds left of the whole call's deadline."""
@@ -203,25 +201,34 @@ def _about_keys(failure: APIError) -> bool:
     return any(words in said for words in _KEY_ERRORS)
 
 
-async def attested(client: VeniceClient, body: Mapping[str, Any]) -> Privacy:
+async def attested(client: VeniceClient, body: Mapping[str, Any], timeout: float | Timeout | None, *, stream: bool) -> Privacy:
     """How private a chat in clear is with a model whose enclave was attested: `tee`.
 
     Raises:
+        ImportError: the extra is not installed.
         InvalidRequestError: the catalogue does not say that the model runs in an enclave, or another model may answer.
         TeeAttestationError: the enclave did not prove what it must.
         APIError: the catalogue or the attestation could not be had.
     """
     if body.get("fallbacks"):
         raise InvalidRequestError("fallbacks are not allowed with min_privacy='tee': a model without an enclave may answer")
-    entry = await client.models.find(body["model"])
-    if entry.id != body["model"].partition(":")[0]:
+    tee = client.tee  # first, so that nothing is asked in vain if the extra is missing
+    limits = _limits(client, timeout, stream=stream)
+    async with within("first_chunk", limits.first_chunk), within("deadline", limits.deadline):
+        await tee.verified(await _enclave(client, body["model"]), tee.options(None))
+    return "tee"
+
+
+async def _enclave(client: VeniceClient, model: str) -> str:
+    """The id of the model that a name stands for, if it runs in an enclave."""
+    entry = await client.models.find(model)
+    if entry.id != model.partition(":")[0]:
         raise InvalidRequestError(
-            f"model={body['model']!r} may be another model from one call to the next; with min_privacy='tee' name the model "
+            f"model={model!r} may be another model from one call to the next; with min_privacy='tee' name the model "
             f"itself: {entry.id!r}"
         )
     if getattr(entry.model_spec.capabilities, "supportsTeeAttestation", None) is not True:
         raise InvalidRequestError(
             f"model={entry.id!r} does not run in an enclave, by the catalogue; this client has min_privacy='tee'. Not sent."
         )
-    await client.tee.verified(entry.id, client.tee.options(None))
-    return "tee"
+    return entry.id
