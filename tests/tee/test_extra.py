@@ -58,7 +58,13 @@ def test_the_emulators_enclave_names_the_extra() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["chat", "--e2ee", "hi"], ["serve", "--tee"], ["attest", MODEL]], ids=lambda arguments: arguments[0]
+    "arguments",
+    [
+        pytest.param(["chat", "--e2ee", "hi"], id="chat"),
+        pytest.param(["serve", "--tee"], id="serve"),
+        pytest.param(["attest", MODEL], id="attest"),
+        pytest.param(["attest", MODEL, "--offline", "--evidence", __file__], id="attest offline"),
+    ],
 )
 def test_the_command_names_the_extra(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert run(arguments) == 2
@@ -66,6 +72,34 @@ def test_the_command_names_the_extra(capsys: pytest.CaptureFixture[str], argumen
     out, err = capsys.readouterr()
     assert out == ""
     assert "pip install 'venice-chat[e2ee]'" in err
+
+
+async def test_a_floor_that_needs_it_names_it_before_the_catalogue_is_asked() -> None:
+    emulator = Emulator()
+    async with VeniceClient(api_key="any", transport=emulator.transport(), min_privacy="tee") as client:
+        with pytest.raises(ImportError, match=HINT):
+            await client.chat.completions.create(model="any", messages=HI)
+
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        "from venice_ai.emulator.enclave import Enclave",
+        "from venice_ai.tee import TeeSession",
+        "from venice_ai.tee.session import TeeSession",
+        "from venice_ai.tee.attestation import verify",
+    ],
+)
+def test_an_import_names_the_extra(door: str) -> None:
+    code = f"import sys; sys.modules['cryptography'] = None; {door}"
+
+    outcome = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+
+    assert outcome.returncode == 1
+    assert "\nImportError: " in outcome.stderr
+    assert "pip install 'venice-chat[e2ee]'" in outcome.stderr
 
 
 def test_a_chat_in_clear_needs_none_of_it() -> None:

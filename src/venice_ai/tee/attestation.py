@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final, Literal, cast
 
 from . import aci, collateral, gpu
+from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .canonical import parse as parse_json
 from .crypto import address, public_key_bytes
 from .intel import certificates, check_chain, check_qe_report, check_signature

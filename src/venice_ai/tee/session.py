@@ -15,6 +15,7 @@ from ..exceptions import TeeEncryptionError
 from ..types._base import hush
 from ..types.api.chat import ChatCompletionResponse, content_text
 from ..types.api.streaming import ChatCompletionChunk
+from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import PrivateKey
 from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from venice_ai.tee import needs_extra as needs_extra
+
 from .channel import RefusedError
 from .enclave import Enclave
 from .faults import FAULTS, Fault
