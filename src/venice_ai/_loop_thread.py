@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 from weakref import finalize
 
+from ._warnings import WAITING_THREAD
 from .exceptions import VeniceError
 
 T = TypeVar("T")
@@ -174,11 +175,12 @@ if hasattr(os, "register_at_fork"):
 class _Call(Generic[T]):
     """A coroutine that runs on the loop for a thread that waits. All but `wait` and `outcome` happens on the loop."""
 
-    __slots__ = ("_done", "_error", "_result", "_task", "_thread", "_work")
+    __slots__ = ("_caller", "_done", "_error", "_result", "_task", "_thread", "_work")
 
     def __init__(self, work: Coroutine[Any, Any, T], thread: LoopThread) -> None:
         self._work = work
         self._thread = thread
+        self._caller = threading.get_ident()
         self._task: asyncio.Task[None] | None = None
         self._result: T | None = None
         self._error: BaseException | None = None
@@ -189,6 +191,7 @@ class _Call(Generic[T]):
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def _follow(self) -> None:
+        WAITING_THREAD.set(self._caller)
         try:
             self._result = await self._work
         except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits

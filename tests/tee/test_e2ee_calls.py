@@ -5,11 +5,12 @@ Row numbers are those of the attack table.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 
@@ -21,15 +22,16 @@ from venice_ai import (
     InvalidRequestError,
     RateLimitError,
     StreamInterruptedError,
+    SyncVeniceClient,
     UserMessage,
     VeniceClient,
     VeniceParameters,
 )
-from venice_ai.exceptions import APITimeoutError, TeeAttestationError, TeeEncryptionError, TeeError
+from venice_ai.exceptions import APITimeoutError, TeeAttestationError, TeeDowngradeWarning, TeeEncryptionError, TeeError
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.crypto import seal
 
-from ..fakes import DONE, HI, KEY, ScriptedReply, answer, chunk, completion, envelope, event, joined, stream
+from ..fakes import DONE, HI, KEY, RecordingClock, ScriptedReply, answer, chunk, completion, envelope, event, joined, stream
 from .enclave import (
     ASK,
     CLIENT_KEY,
@@ -658,6 +660,77 @@ async def test_the_limits_are_told_once_for_each_client() -> None:
     assert [str(warning.message)[:22] for warning in told] == ["end-to-end encryption."] * 2
     assert all("SECURITY LIMITATION" in str(warning.message) for warning in told)
     assert all(warning.filename == __file__ for warning in told)
+
+
+class Found(TypedDict):
+    """What `parse` is to find."""
+
+    a: int
+
+
+FOUND = '{"a": 42}'  # in two sealed chunks, with a line break between them
+
+
+def asked_for(clients: Callable[..., Any], **params: Any) -> tuple[Any, dict[str, Any]]:
+    """The chats of a client that may warn, and what to ask."""
+    client = clients(api_key=KEY, transport=Enclave(text=FOUND), clock=RecordingClock(), tee=TeeOptions())
+    return client.chat.completions, {**ASK, **params}
+
+
+def asked_asynchronously(**params: Any) -> None:
+    asyncio.run(asked_in_all_ways(**params))
+
+
+async def asked_in_all_ways(**params: Any) -> None:
+    chats, asked = asked_for(VeniceClient, **params)
+    await chats.create(**asked)
+    chats, asked = asked_for(VeniceClient, **params)
+    await (await chats.stream(**asked)).collect()
+    chats, asked = asked_for(VeniceClient, **params)
+    await chats.parse(**asked, response_format=Found)
+    chats, asked = asked_for(VeniceClient, **params)
+    await (await chats.stream_parse(**asked, response_format=Found)).collect()
+    chats, asked = asked_for(VeniceClient, **params)
+    await chats.batch([asked])
+
+
+def asked_synchronously(**params: Any) -> None:
+    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats.create(**asked)
+    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats.stream(**asked).collect()
+    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats.parse(**asked, response_format=Found)
+    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats.stream_parse(**asked, response_format=Found).collect()
+    chats, asked = asked_for(SyncVeniceClient, **params)
+    chats.batch([asked])
+
+
+@pytest.mark.filterwarnings("default:end-to-end encryption")
+@pytest.mark.parametrize("ask", [asked_asynchronously, asked_synchronously])
+def test_warnings_name_the_callers_line(ask: Callable[..., None]) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        ask(e2ee=True, user="u")
+
+    assert len(told) == 5 * 3
+    assert {warning.filename for warning in told} == {__file__}
+    # A task of a batch leads to where the event loop was started.
+    assert len({warning.lineno for warning in told}) == 5
+
+
+async def test_who_makes_an_error_of_a_lower_level_is_never_answered() -> None:
+    enclave = Enclave()
+    client = client_of(enclave, tee=TeeOptions())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TeeDowngradeWarning)
+        for _ in range(2):
+            with pytest.raises(TeeDowngradeWarning):
+                await created(client, e2ee=True)
+
+    assert enclave.chats == []
 
 
 @pytest.mark.filterwarnings("default:end-to-end encryption")

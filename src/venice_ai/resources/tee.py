@@ -11,7 +11,6 @@ import inspect
 import os
 import random
 import secrets
-import warnings
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -22,6 +21,7 @@ from .._clocks import within
 from .._config import Timeout
 from .._resource import APIResource
 from .._retry import RetryPolicy
+from .._warnings import warn
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee import attestation, collateral, policy, signature
 from ..tee.canonical import parse
@@ -91,18 +91,27 @@ class Tee(APIResource["VeniceClient"]):
         async with self._in_time():
             report = await self._attested(_checked(model), chosen)
         self._keep(report, chosen)
+        self._warn_of_downgrade(report, chosen)
         return report
 
     async def verified(self, model: str, options: TeeOptions) -> AttestationReport:
         """The same for options that are `effective`; from memory, if it was verified under such options a short while ago."""
         if options.nonce is not None or not options.attestation_ttl:
-            return await self._attested(_checked(model), options)
+            report = await self._attested(_checked(model), options)
+        else:
+            report = await self._shared(_checked(model), options)
+        # Here, and not where it is attested: that may be in a task of its own, which nobody's line leads to.
+        self._warn_of_downgrade(report, options)
+        return report
+
+    async def _shared(self, model: str, options: TeeOptions) -> AttestationReport:
+        """From memory, or asked for together with others who want the same."""
         report, _ = self._reports.get(_key(model, options), (None, None))
         if report is not None and report.fetched_at <= options.clock() < report.expires_at:
             return report
 
         async def attest() -> AttestationReport:
-            report = await self._attested(_checked(model), options)
+            report = await self._attested(model, options)
             self._keep(report, options)
             return report
 
@@ -189,7 +198,6 @@ class Tee(APIResource["VeniceClient"]):
             report = await self._judged(options.verifier, report, reply, nonce)
             policy.raise_for(report, options)
         self._remember(report)
-        self._warn_of_downgrade(report, options)
         return report
 
     async def _judged(
@@ -247,23 +255,22 @@ class Tee(APIResource["VeniceClient"]):
     def warn_of_limits(self, options: TeeOptions) -> None:
         """Says once, before the first request, what end-to-end encryption does not protect from."""
         if "limits" not in self._warned:
-            self._warned.add("limits")
             can_verify = options.verification != "server" and collateral.installed()
-            warnings.warn(_NOT_COVERED if can_verify else f"end-to-end encryption. {_LIMITATION}", UserWarning, stacklevel=5)
+            warn(_NOT_COVERED if can_verify else f"end-to-end encryption. {_LIMITATION}")
+            self._warned.add("limits")
 
     def _warn_of_downgrade(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.verification != "auto" or report.reaches("hardware"):
             return
         reason = "; ".join(dict.fromkeys(check.detail for check in report.skipped)) or "it brought no evidence"
         if (report.model, reason) not in self._warned:
-            self._warned.add((report.model, reason))
             limitation = f" {_LIMITATION}" if report.level == "server" else ""
-            warnings.warn(
+            warn(
                 f"{report.model!r} was verified at the level {report.level!r} only: {reason}.{limitation} "
                 "TeeOptions(verification='hardware') refuses that.",
                 TeeDowngradeWarning,
-                stacklevel=4,
             )
+            self._warned.add((report.model, reason))  # not before: whoever makes an error of it is never answered
 
     # -- signatures ------------------------------------------------------------------------------------------------------
 

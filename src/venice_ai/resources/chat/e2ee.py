@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from ..._clocks import within
 from ..._config import Timeout
 from ..._privacy import Privacy, refuse_below
 from ..._transport import Request
+from ..._warnings import warn
 from ..._wire import encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
 from ...tee.guard import PREFIX, engaged, guard, in_clear, unsealed_roles
@@ -70,7 +70,7 @@ class SealedChat:
                 f"encrypt_roles={self.options.encrypt_roles!r} does not seal them. Nothing was sent."
             )
         if names := [*in_clear(body), *(f"what {role} says" for role in roles)]:
-            warnings.warn(f"{', '.join(names)} is not end-to-end encrypted: Venice can read it", stacklevel=4)
+            warn(f"{', '.join(names)} is not end-to-end encrypted: Venice can read it")
         self._tee.warn_of_limits(self.options)
 
     async def request(self) -> Request:
@@ -165,9 +165,7 @@ def sealed(
     if client.min_privacy == "e2ee":
         refuse_below(client.min_privacy, None)
     if body["model"].startswith(PREFIX):
-        warnings.warn(
-            f"this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; pass e2ee=True", stacklevel=3
-        )
+        warn(f"this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; pass e2ee=True")
     return None
 
 

@@ -1,0 +1,36 @@
+"""Warnings that name the line of the caller's code, however deep they arise.
+
+A fixed `stacklevel` would be right for one way through the package only. A coroutine's frames lead to whoever awaits it; what a
+synchronous client runs on the loop's thread was asked for by a thread that waits, and its frames are looked at instead.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from contextvars import ContextVar
+from types import FrameType
+from typing import Final
+
+WAITING_THREAD: Final[ContextVar[int | None]] = ContextVar("WAITING_THREAD", default=None)
+"""The thread that waits for what the current task does, by its identity."""
+# Between a task of ours, such as those of a batch, and the caller there is the event loop.
+_BETWEEN: Final = ("venice_ai", "asyncio", "threading")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the line of the caller's code that led here."""
+    thread = WAITING_THREAD.get()
+    frame = _outside(sys._getframe(1) if thread is None else sys._current_frames().get(thread))  # noqa: SLF001  # documented
+    if frame is None:
+        warnings.warn(message, category, stacklevel=2)
+        return
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    module = frame.f_globals.get("__name__")
+    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, module=module, registry=registry)
+
+
+def _outside(frame: FrameType | None) -> FrameType | None:
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
+    return frame
