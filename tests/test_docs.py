@@ -22,6 +22,15 @@ def test_an_example_is_included_as_the_site_understands_it(page: Path) -> None:
         assert (ROOT / found[1]).is_file()
 
 
+def test_each_attacker_is_stopped_by_a_test_that_is_there() -> None:
+    table = (ROOT / "docs" / "confidential.md").read_text("utf-8").partition("| attacker |")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`(tests/\w+/\w+\.py)`", row) for row in table.splitlines()[2:]]
+
+    assert len(rows) == 9
+    assert all(rows)
+    assert all((ROOT / name).is_file() for row in rows for name in row)
+
+
 def test_the_guide_shows_examples() -> None:
     shown = {name for page in PAGES for name in INCLUDE.findall(page.read_text("utf-8"))}
 
