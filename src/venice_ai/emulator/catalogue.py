@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from venice_ai.types.api.models import ModelResponse
@@ -111,99 +112,93 @@ def other_model(id: str, type: str, name: str, **spec: Any) -> dict[str, Any]:  
 
 def default_models() -> list[dict[str, Any]]:
     """The invented catalogue."""
-    return [*_text_models(), *_other_models()]
+    return [*(text_model(**each) for each in deepcopy(_TEXT_MODELS)), *_other_models()]
 
 
-def _text_models() -> list[dict[str, Any]]:
-    efforts = {"reasoningEffortOptions": ["none", "low", "medium", "high"], "defaultReasoningEffort": "medium"}
-    thinking = (*_USUAL, "Reasoning", "ReasoningEffort")
-    return [
-        text_model(
-            "llama-3.3-70b",
-            "Llama 3.3 70B",
-            input=0.7,
-            output=2.8,
-            traits=["default", "function_calling_default"],
-        ),
-        text_model("venice-1", "Venice 1", input=0.15, output=0.6, longest=8_192, traits=["fastest"]),
-        text_model(
-            "zai-org-glm-5-1",
-            "GLM 5.1",
-            supports=thinking,
-            input=0.55,
-            output=2.2,
-            traits=["default_reasoning"],
-            prices={"cache_input": price(0.11)},
-            capabilities=efforts,
-        ),
-        text_model(
-            "kimi-k2-5",
-            "Kimi K2.5",
-            supports=(*thinking, "Vision", "MultipleImages"),
-            input=0.6,
-            output=3.0,
-            context=262_144,
-            traits=["most_intelligent"],
-            capabilities={**efforts, "maxImages": 10},
-        ),
-        text_model(
-            "rialto-vision",
-            "Rialto Vision",
-            supports=(*_USUAL, "Vision", "MultipleImages", "AudioInput", "VideoInput"),
-            traits=["default_vision"],
-            capabilities={"maxImages": 10, "maxVideos": 3},
-        ),
-        text_model("arsenale-coder", "Arsenale Coder", traits=["default_code"], capabilities={"optimizedForCode": True}),
-        text_model("gondola-free", "Gondola Free", input=0.0, output=0.0, context=32_768, longest=4_096),
-        text_model(
-            "serenissima-frontier",
-            "Serenissima Frontier",
-            supports=(*thinking, "Vision", "XSearch"),
-            input=6.25,
-            output=37.5,
-            context=1_000_000,
-            longest=65_536,
-            prices={
-                "cache_input": price(0.625),
-                "cache_write": price(7.8125),
-                "extended": {
-                    "context_token_threshold": 200_000,
-                    "input": price(12.5),
-                    "output": price(56.25),
-                    "cache_input": price(1.25),
-                },
+_EFFORTS: Final = {"reasoningEffortOptions": ["none", "low", "medium", "high"], "defaultReasoningEffort": "medium"}
+_THINKING: Final = (*_USUAL, "Reasoning", "ReasoningEffort")
+# The arguments of `text_model`.
+_TEXT_MODELS: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "id": "llama-3.3-70b",
+        "name": "Llama 3.3 70B",
+        "input": 0.7,
+        "output": 2.8,
+        "traits": ["default", "function_calling_default"],
+    },
+    {"id": "venice-1", "name": "Venice 1", "input": 0.15, "output": 0.6, "longest": 8_192, "traits": ["fastest"]},
+    {
+        "id": "zai-org-glm-5-1",
+        "name": "GLM 5.1",
+        "supports": _THINKING,
+        "input": 0.55,
+        "output": 2.2,
+        "traits": ["default_reasoning"],
+        "prices": {"cache_input": price(0.11)},
+        "capabilities": _EFFORTS,
+    },
+    {
+        "id": "kimi-k2-5",
+        "name": "Kimi K2.5",
+        "supports": (*_THINKING, "Vision", "MultipleImages"),
+        "input": 0.6,
+        "output": 3.0,
+        "context": 262_144,
+        "traits": ["most_intelligent"],
+        "capabilities": {**_EFFORTS, "maxImages": 10},
+    },
+    {
+        "id": "rialto-vision",
+        "name": "Rialto Vision",
+        "supports": (*_USUAL, "Vision", "MultipleImages", "AudioInput", "VideoInput"),
+        "traits": ["default_vision"],
+        "capabilities": {"maxImages": 10, "maxVideos": 3},
+    },
+    {"id": "arsenale-coder", "name": "Arsenale Coder", "traits": ["default_code"], "capabilities": {"optimizedForCode": True}},
+    {"id": "gondola-free", "name": "Gondola Free", "input": 0.0, "output": 0.0, "context": 32_768, "longest": 4_096},
+    {
+        "id": "serenissima-frontier",
+        "name": "Serenissima Frontier",
+        "supports": (*_THINKING, "Vision", "XSearch"),
+        "input": 6.25,
+        "output": 37.5,
+        "context": 1_000_000,
+        "longest": 65_536,
+        "prices": {
+            "cache_input": price(0.625),
+            "cache_write": price(7.8125),
+            "extended": {
+                "context_token_threshold": 200_000,
+                "input": price(12.5),
+                "output": price(56.25),
+                "cache_input": price(1.25),
             },
-            capabilities={**efforts, "quantization": "not-available"},
-            privacy="anonymized",
-        ),
-        text_model("acqua-alta", "Acqua Alta", offline=True),
-        text_model("carnevale-beta", "Carnevale Beta", betaModel=True, uncensored=True, traits=["most_uncensored"]),
-        text_model(
-            "campanile-1902",
-            "Campanile 1902",
-            deprecation={
-                "autoRemap": True,
-                "startsAt": "2026-01-01T00:00:00.000Z",
-                "date": "2099-07-14T00:00:00.000Z",
-                "removesAt": "2099-07-14T00:00:00.000Z",
-                "replacementModelId": "llama-3.3-70b",
-            },
-        ),
-        text_model(
-            "squero-plain",
-            "Squero Plain",
-            supports=(),
-            context=8_192,
-            longest=2_048,
-        ),
-        text_model(
-            "e2ee-ponte-chiuso-p",
-            "Ponte Chiuso (sealed)",
-            supports=("TeeAttestation", "E2EE", "LogProbs"),
-            context=32_768,
-            longest=4_096,
-        ),
-    ]
+        },
+        "capabilities": {**_EFFORTS, "quantization": "not-available"},
+        "privacy": "anonymized",
+    },
+    {"id": "acqua-alta", "name": "Acqua Alta", "offline": True},
+    {"id": "carnevale-beta", "name": "Carnevale Beta", "betaModel": True, "uncensored": True, "traits": ["most_uncensored"]},
+    {
+        "id": "campanile-1902",
+        "name": "Campanile 1902",
+        "deprecation": {
+            "autoRemap": True,
+            "startsAt": "2026-01-01T00:00:00.000Z",
+            "date": "2099-07-14T00:00:00.000Z",
+            "removesAt": "2099-07-14T00:00:00.000Z",
+            "replacementModelId": "llama-3.3-70b",
+        },
+    },
+    {"id": "squero-plain", "name": "Squero Plain", "supports": (), "context": 8_192, "longest": 2_048},
+    {
+        "id": "e2ee-ponte-chiuso-p",
+        "name": "Ponte Chiuso (sealed)",
+        "supports": ("TeeAttestation", "E2EE", "LogProbs"),
+        "context": 32_768,
+        "longest": 4_096,
+    },
+)
 
 
 def _other_models() -> list[dict[str, Any]]:
