@@ -332,6 +332,11 @@ class ToolTimeoutError(VeniceError, TimeoutError):
     """A tool did not answer in time. A tool error: by default the model is told."""
 
 
+def _by_keywords(error: VeniceError) -> tuple[Any, ...]:
+    """How an error is pickled that is made with keywords only."""
+    return partial(type(error), **vars(error)), error.args
+
+
 class MaxIterationsExceededError(VeniceError):
     """A tool loop reached its limit of round trips while the model still called tools. `state` lets it go on."""
 
@@ -361,7 +366,7 @@ class MaxIterationsExceededError(VeniceError):
         """The loop, to go on with: `run_with_tools(resume=error.state, max_iterations=...)`."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), **vars(self)), self.args
+        return _by_keywords(self)
 
 
 class ToolLoopPausedError(VeniceError):
@@ -378,7 +383,7 @@ class ToolLoopPausedError(VeniceError):
         return self.state.waiting_calls
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), **vars(self)), self.args
+        return _by_keywords(self)
 
 
 class TeeError(VeniceError):

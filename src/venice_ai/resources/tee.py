@@ -307,7 +307,7 @@ class Tee(APIResource["VeniceClient"]):
     async def signed(self, report: AttestationReport, request_id: str | None, sent: bytes | None = None) -> SignatureReport:
         """What the signature of an answer to what was `sent` comes to. The server may need a moment after the answer's end."""
         if report.model_public_key is None or not isinstance(request_id, str):
-            return SignatureReport(status="unavailable")
+            return signature.UNAVAILABLE
         for delay in (*_SIGNATURE_DELAYS, None):
             try:
                 reply = await self.get_signature(model=report.model, request_id=request_id)
@@ -315,7 +315,7 @@ class Tee(APIResource["VeniceClient"]):
                 if error.status_code not in {404, 502}:
                     raise
                 if delay is None:
-                    return SignatureReport(status="unavailable")
+                    return signature.UNAVAILABLE
                 await self._once.clock.sleep(delay)
             else:
                 key = public_key_bytes(report.model_public_key)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, Final, NamedTuple, cast
 
 from .canonical import Malformed, canonical, parse
-from .report import Check, Status
+from .checks import Checks, Doubt
+from .report import Check
 
 STOPS: Final = {
     "aci_keyset": "a key slipped into the set",
@@ -21,6 +22,7 @@ STOPS: Final = {
     "aci_endorsement": "a set of keys that the workload did not choose",
     "aci_custody": "keys that are not the application's own",
 }
+_check = Checks(STOPS)
 KMS_ROOT: Final = "0334c76e0c3f52ec64cbf9bbf5c910c272330166fd656c0a86bb330963e46910e1"
 """The root of the key management service behind the gateways that were seen."""
 POINT_BYTES: Final = 65
@@ -52,7 +54,7 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
     case = _Case(reply)
     if not case.keyset:
         return [_check(name, "warn", "the reply has no workload_keyset") for name in STOPS]
-    return [_run(name, case) for name in _RULES]
+    return [_check.run(name, partial(rule, case)) for name, rule in _RULES.items()]
 
 
 class _Case:
@@ -69,24 +71,11 @@ class _Case:
         return keyset_digest(self.keyset)
 
 
-class _Doubt(Exception):
-    """Nothing is wrong, and nothing is shown."""
-
-
-class _Absent(_Doubt):
+class _Absent(Doubt):
     """Something that a rule needs is not stated."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the reply has no {what}")
-
-
-def _run(name: str, case: _Case) -> Check:
-    try:
-        return _check(name, "pass", _RULES[name](case))
-    except _Doubt as doubt:
-        return _check(name, "warn", str(doubt))
-    except ValueError as error:
-        return _check(name, "fail", str(error))
 
 
 def _keyset(case: _Case) -> str:
@@ -135,7 +124,7 @@ def _custody(case: _Case) -> str:
     root = _issuer(links, app_id)
     if root != KMS_ROOT:
         # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
-        raise _Doubt(f"the application's key was issued by {root}, which is not the key management service that is known")
+        raise Doubt(f"the application's key was issued by {root}, which is not the key management service that is known")
     return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
 
 
@@ -247,7 +236,3 @@ def _hex(text: str, what: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError:
         raise ValueError(f"{what} is not hex") from None
-
-
-def _check(name: str, status: Status, detail: str) -> Check:
-    return Check(name, status, detail, STOPS[name])

@@ -18,10 +18,11 @@ from typing import Any, Final, Literal, cast
 from . import aci, collateral, gpu
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .canonical import parse as parse_json
+from .checks import NOT_REACHED, Doubt
 from .crypto import address, public_key_bytes
 from .intel import certificates, check_chain, check_qe_report, check_signature
 from .intel import platform as platform_of
-from .policy import QUOTE, Doubt, Examination, level_of
+from .policy import QUOTE, Examination, level_of
 from .quote import Quote, decode
 from .quote import parse as parse_quote
 from .report import AttestationReport, Check, Gpu, Tcb, Td, Workload
@@ -241,7 +242,7 @@ class _Case:
         quote = self._quote
         if quote is None:
             for name in list(QUOTE)[1:]:
-                self._examination.add(name, "skip", "not reached, because of the check that failed")
+                self._examination.add(name, "skip", NOT_REACHED)
             return
         run("intel_chain", partial(self._intel_chain, quote))
         run("qe_report", partial(self._qe_report, quote), "intel_chain")

@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from typing import Any, Final, cast
 
 from .canonical import Malformed, parse
+from .checks import NOT_REACHED, Checks
 from .report import Check, Status, Tcb
 from .types import TCB_STATUSES
 
@@ -30,6 +31,7 @@ STOPS: Final = {
     "tcb_status": "firmware with known holes",
     "tcb_eval": "an older word of Intel, from before a hole was known",
 }
+_check = Checks(STOPS)
 _TEXTS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_identity_issuer_chain", "qe_identity")
 _BINARIES = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
 FIELDS: Final = (*_TEXTS, *_BINARIES)
@@ -219,16 +221,11 @@ def _evaluation(tcb: Tcb, minimum: int) -> Check:
 
 
 def _instead(failed: str, detail: str) -> list[Check]:
-    others = "not reached, because of the check that failed"
-    return [_check(name, "fail", detail) if name == failed else _check(name, "skip", others) for name in STOPS]
+    return [_check(name, "fail", detail) if name == failed else _check(name, "skip", NOT_REACHED) for name in STOPS]
 
 
 def _all(status: Status, detail: str) -> list[Check]:
     return [_check(name, status, detail) for name in STOPS]
-
-
-def _check(name: str, status: Status, detail: str) -> Check:
-    return Check(name, status, detail, STOPS[name])
 
 
 # -- when it is valid ----------------------------------------------------------------------------------------------------

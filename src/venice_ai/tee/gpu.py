@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .canonical import Malformed, parse
+from .checks import Checks
 from .report import Check, Gpu
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 
@@ -35,6 +36,7 @@ STOPS: Final = {
     "gpu_unique": "one GPU that answers for several",
     "gpu_count": "a machine with other GPUs than it says",
 }
+_check = Checks(STOPS)
 _CHAIN_LENGTH = 5
 _MOST_GPUS = 64
 _REQUEST = bytes.fromhex("11e001ff")  # SPDM 1.1, GET_MEASUREMENTS, signed, all of them
@@ -318,7 +320,3 @@ def _text(value: bytes | None) -> str | None:
 def _vbios(value: bytes) -> str | None:
     """`00d0009603000000` is the version 96.00.D0.00.03."""
     return ".".join(f"{part:02X}" for part in (*reversed(value[:4]), value[4])) if len(value) == 8 else None
-
-
-def _check(name: str, status: Any, detail: str) -> Check:
-    return Check(name, status, detail, STOPS[name])

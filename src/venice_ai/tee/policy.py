@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from .checks import NOT_REACHED, Checks
 from .report import AttestationReport, Check, Status
 from .types import Level, TeeOptions
 
@@ -44,11 +45,8 @@ FURTHER: Final = {
 STOPS: Final = {**SERVER, **QUOTE, **FURTHER}
 HARDWARE: Final = ("collateral", "revocation", "tcb_status", "tcb_eval")
 
+_check = Checks(STOPS)
 _WITHOUT_QUOTE: Final = "the reply has no quote"
-
-
-class Doubt(Exception):  # it is no error
-    """Nothing is wrong, and something is not shown: a warning."""
 
 
 class Examination:
@@ -59,25 +57,19 @@ class Examination:
         self._passed: set[str] = set()
 
     def run(self, name: str, rule: Callable[[], str], *needs: str) -> bool:
-        """Runs one check. `rule` gives what it found, and raises ValueError if that is wrong, or `Doubt`."""
-        if not all(map(self.passed, needs)):
-            self.add(name, "skip", "not reached, because of the check that failed")
-            return False
-        try:
-            self.add(name, "pass", rule())
-        except Doubt as doubt:
-            self.add(name, "warn", str(doubt))
-        except ValueError as error:
-            self.add(name, "fail", str(error))
-        except Exception as error:  # noqa: BLE001  # whatever evidence does to a check, it has not passed it
-            self.add(name, "fail", f"it could not be examined ({type(error).__name__})")
+        """Runs one check; `rule` is as in `Checks.run`."""
+        reached = all(map(self.passed, needs))
+        self._note(_check.run(name, rule) if reached else _check(name, "skip", NOT_REACHED))
         return self.passed(name)
 
     def add(self, name: str, status: Status, detail: str) -> None:
         """Notes the outcome of a check."""
-        self.checks.append(Check(name, status, detail, STOPS[name]))
-        if status in {"pass", "warn"}:
-            self._passed.add(name)
+        self._note(_check(name, status, detail))
+
+    def _note(self, check: Check) -> None:
+        self.checks.append(check)
+        if check.status in {"pass", "warn"}:
+            self._passed.add(check.id)
 
     def passed(self, name: str) -> bool:
         """Whether a check has run and did not fail."""
@@ -115,8 +107,8 @@ def raise_for(report: AttestationReport, options: TeeOptions) -> None:
 def with_custom(report: AttestationReport, answer: object) -> AttestationReport:
     """The report with what the caller's own verifier said: True, and nothing else, accepts."""
     if answer is True:
-        accepted = Check("custom", "pass", "the verifier given in TeeOptions accepts it", STOPS["custom"])
+        accepted = _check("custom", "pass", "the verifier given in TeeOptions accepts it")
         return replace(report, checks=(*report.checks, accepted))
     said = f"raised {type(answer).__name__}" if isinstance(answer, Exception) else f"gave {type(answer).__name__}, not True"
-    refused = Check("custom", "fail", f"the verifier given in TeeOptions {said}", STOPS["custom"])
+    refused = _check("custom", "fail", f"the verifier given in TeeOptions {said}")
     return replace(report, checks=(*report.checks, refused), ok=False, level=None, model_public_key=None)

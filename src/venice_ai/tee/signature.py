@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from .aci import is_aci, keyset_digest
 from .canonical import Malformed, canonical
-from .report import Check, SignatureReport, Status
+from .checks import Checks, Doubt
+from .report import Check, SignatureReport
 
 STOPS: Final = {
     "signature": "an edited text",
@@ -24,6 +25,7 @@ STOPS: Final = {
     "signature_receipt_key": "a receipt that nobody signed",
     "signature_hashes": "an answer that is not the signed one",
 }
+_check = Checks(STOPS)
 UNAVAILABLE: Final = SignatureReport(status="unavailable")
 """What it came to when there is no signature."""
 _TEXT = re.compile(r"(?:(?P<model>.*):)?(?P<request>[0-9a-f]{64}):(?P<response>[0-9a-f]{64})", re.DOTALL)
@@ -74,14 +76,14 @@ def verify(
         received: the body of the answer, as it came.
     """
     checks = [
-        _run("signature", lambda: _signature(reply, public_key)),
-        _run("signature_signer", lambda: _signer(reply, public_key)),
-        _run("signature_request", lambda: _request(reply, request_id)),
+        _check.run("signature", lambda: _signature(reply, public_key)),
+        _check.run("signature_signer", lambda: _signer(reply, public_key)),
+        _check.run("signature_request", lambda: _request(reply, request_id)),
     ]
     receipt = _receipt_of(reply)
     if receipt is not None:
-        checks.append(_run("signature_receipt", lambda: _receipt(reply, receipt)))
-        checks.append(_run("signature_receipt_key", lambda: _receipt_key(receipt, keyset)))
+        checks.append(_check.run("signature_receipt", lambda: _receipt(reply, receipt)))
+        checks.append(_check.run("signature_receipt_key", lambda: _receipt_key(receipt, keyset)))
     text = reply.get("text")
     parts = hashes(text) if isinstance(text, str) else None
     matches = _match(parts and parts.request, sent), _match(parts and parts.response, received)
@@ -101,23 +103,6 @@ def verify(
         response_hash_match=matches[1] if valid else None,
         checks=tuple(checks),
     )
-
-
-class _Doubt(Exception):
-    """Nothing is wrong, and nothing is shown."""
-
-
-def _run(name: str, rule: Callable[[], str]) -> Check:
-    try:
-        return _check(name, "pass", rule())
-    except _Doubt as doubt:
-        return _check(name, "warn", str(doubt))
-    except ValueError as error:
-        return _check(name, "fail", str(error))
-
-
-def _check(name: str, status: Status, detail: str) -> Check:
-    return Check(name, status, detail, STOPS[name])
 
 
 def _signature(reply: Mapping[str, Any], public_key: bytes) -> str:
@@ -159,7 +144,7 @@ def _request(reply: Mapping[str, Any], request_id: str) -> str:
     if wrong := [each for each in named if each != request_id]:
         raise ValueError(f"it is about the answer {wrong[0]!r}, not {request_id!r}")
     if not named:
-        raise _Doubt("the reply does not say which answer it is about")
+        raise Doubt("the reply does not say which answer it is about")
     return f"{request_id} (Venice says so; the id is not in the signed text)"
 
 
@@ -199,7 +184,7 @@ def _body_hash(event: Any) -> str | None:
 def _receipt_key(receipt: Mapping[str, Any], keyset: Mapping[str, Any] | None) -> str:
     """A key of the set signed the receipt. The set itself is Venice's word."""
     if keyset is None:
-        raise _Doubt("the receipt's own signature was not looked at: no workload_keyset is at hand")
+        raise Doubt("the receipt's own signature was not looked at: no workload_keyset is at hand")
     signature = receipt.get("signature")
     if not isinstance(signature, Mapping):
         raise Malformed("the receipt has no signature")
@@ -210,12 +195,12 @@ def _receipt_key(receipt: Mapping[str, Any], keyset: Mapping[str, Any] | None) -
     message = canonical({**receipt, "signature": unsigned})
     if not _ed25519(_receipt_public_key(fields, keyset), fields.get("value"), message):
         raise ValueError("its key did not sign the receipt")
-    raise _Doubt("a key of the set signed the receipt; the set is Venice's word, for its quote does not bind it")
+    raise Doubt("a key of the set signed the receipt; the set is Venice's word, for its quote does not bind it")
 
 
 def _receipt_public_key(signature: Mapping[str, Any], keyset: Mapping[str, Any]) -> Any:
     if signature.get("algo") != "ed25519":
-        raise _Doubt(f"the receipt is signed with {signature.get('algo')!r}, which is not looked at")
+        raise Doubt(f"the receipt is signed with {signature.get('algo')!r}, which is not looked at")
     keys = keyset.get("receipt_signing_keys")
     for key in cast("list[Any]", keys) if isinstance(keys, list) else []:
         if isinstance(key, Mapping):

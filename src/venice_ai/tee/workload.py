@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from .canonical import parse
+from .checks import Doubt
 from .eventlog import PayloadError, Replay, ReplayError, replay
-from .policy import Doubt
 from .quote import Quote
 from .report import Workload
 from .types import MeasurementPins

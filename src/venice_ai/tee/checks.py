@@ -1,0 +1,37 @@
+"""How a check is made: a rule gives what it found, or raises ValueError for what is wrong and `Doubt` for what is not shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .report import Check, Status
+
+NOT_REACHED: Final = "not reached, because of the check that failed"
+
+
+class Doubt(Exception):  # it is no error
+    """Nothing is wrong, and something is not shown: a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Makes checks, each with the attack that it stops."""
+
+    stops: Mapping[str, str]
+
+    def __call__(self, name: str, status: Status, detail: str) -> Check:
+        """A check whose outcome is known."""
+        return Check(name, status, detail, self.stops[name])
+
+    def run(self, name: str, rule: Callable[[], str]) -> Check:
+        """The check that a rule makes."""
+        try:
+            return self(name, "pass", rule())
+        except Doubt as doubt:
+            return self(name, "warn", str(doubt))
+        except ValueError as error:
+            return self(name, "fail", str(error))
+        except Exception as error:  # noqa: BLE001  # whatever evidence does to a check, it has not passed it
+            return self(name, "fail", f"it could not be examined ({type(error).__name__})")
