@@ -12,8 +12,13 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache, partial
 from typing import Any, Final, NamedTuple, cast
 
+from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .canonical import Malformed, canonical, parse
 from .checks import Checks, Doubt
+from .crypto import public_key_bytes, signed_by
+from .curve import POINT_BYTES
+from .keccak import keccak256
+from .recovery import compressed, recover
 from .report import Check
 
 STOPS: Final = {
@@ -25,7 +30,6 @@ STOPS: Final = {
 _check = Checks(STOPS)
 KMS_ROOT: Final = "0334c76e0c3f52ec64cbf9bbf5c910c272330166fd656c0a86bb330963e46910e1"
 """The root of the key management service behind the gateways that were seen."""
-POINT_BYTES: Final = 65
 _CHAIN_LENGTH = 2
 
 
@@ -138,8 +142,6 @@ class _Link(NamedTuple):
 
 def _link(entry: Mapping[str, Any]) -> _Link | None:
     """The signatures of one key; None if it is not of secp256k1."""
-    from .recovery import compressed
-
     key = _hex(_text(entry, "public_key"), "a public key")
     if len(key) != POINT_BYTES:
         return None
@@ -156,10 +158,6 @@ def _link(entry: Mapping[str, Any]) -> _Link | None:
 @lru_cache(maxsize=32)
 def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
     """Who issued the application's key, which signed all of these keys."""
-    from .crypto import signed_by
-    from .keccak import keccak256
-    from .recovery import compressed, recover
-
     app_key = recover(keccak256(links[0].statement), links[0].signature)
     if app_key is None or not all(signed_by(app_key, keccak256(link.statement), link.signature) for link in links[1:]):
         raise ValueError("the keys were not all signed by one application's key")
@@ -173,8 +171,6 @@ def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
 
 @lru_cache(maxsize=32)
 def _endorsed(key: str, statement: bytes, signature: bytes) -> bool:
-    from .crypto import public_key_bytes, signed_by
-
     if len(signature) not in {64, 65}:
         return False
     return signed_by(public_key_bytes(key), hashlib.sha256(statement).digest(), signature[:64] + b"\0")

@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, Literal, cast
 
-from . import aci, collateral, gpu
-from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
+from . import aci, collateral, gpu  # `aci` first: it names the extra where that is missing
 from .canonical import parse as parse_json
 from .checks import NOT_REACHED, Doubt
 from .crypto import address, public_key_bytes

@@ -17,15 +17,26 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import (
+    BasicConstraints,
+    Certificate,
+    ExtensionNotFound,
+    InvalidVersion,
+    load_der_x509_certificate,
+    load_pem_x509_certificates,
+)
+from cryptography.x509.oid import NameOID
 
 from .canonical import Malformed, parse
 from .checks import Checks
 from .report import Check, Gpu
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
 
 STOPS: Final = {
     "gpu_evidence": "a machine whose GPUs prove nothing",
@@ -179,9 +190,6 @@ def _chain(pem: bytes, root_sha256: str) -> list[Certificate]:
     Raises:
         ValueError: that is not so.
     """
-    from cryptography.hazmat.primitives.serialization import Encoding
-    from cryptography.x509 import InvalidVersion, load_pem_x509_certificates
-
     try:
         chain = load_pem_x509_certificates(pem)
         ders = [certificate.public_bytes(Encoding.DER) for certificate in chain]
@@ -200,9 +208,6 @@ def _chain(pem: bytes, root_sha256: str) -> list[Certificate]:
 @lru_cache(maxsize=256)
 def _issued(subject: bytes, issuer: bytes) -> bool:
     """Whether a certificate (DER) was issued by another one, which is an authority."""
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-    from cryptography.x509 import BasicConstraints, ExtensionNotFound, load_der_x509_certificate
-
     authority = load_der_x509_certificate(issuer)
     try:
         if not authority.extensions.get_extension_for_class(BasicConstraints).value.ca:
@@ -214,10 +219,6 @@ def _issued(subject: bytes, issuer: bytes) -> bool:
 
 
 def _signed(leaf: Certificate, evidence: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec, utils
-    from cryptography.hazmat.primitives.hashes import SHA384
-
     signature = evidence[-_SIGNATURE_BYTES:]
     r, s = (int.from_bytes(half, "big") for half in (signature[:48], signature[48:]))
     try:
@@ -299,8 +300,6 @@ def _fields(opaque: bytes) -> dict[int, bytes]:
 
 
 def _gpu(chain: list[Certificate], opaque: dict[int, bytes]) -> Gpu:
-    from cryptography.x509.oid import NameOID
-
     try:
         names = chain[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError:

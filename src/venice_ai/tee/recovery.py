@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from .curve import ORDER
 
 _P: Final = 2**256 - 2**32 - 977
@@ -66,8 +68,6 @@ def _sum(one: _Point, other: _Point) -> _Point | None:
 
 
 def _base(factor: int) -> _Point:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     numbers = ec.derive_private_key(factor, ec.SECP256K1()).public_key().public_numbers()
     return numbers.x, numbers.y
 
@@ -84,7 +84,5 @@ def _times(factor: int, point: _Point) -> _Point:
 
 
 def _shared_x(factor: int, point: _Point) -> int:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     theirs = ec.EllipticCurvePublicNumbers(*point, ec.SECP256K1()).public_key()
     return int.from_bytes(ec.derive_private_key(factor, ec.SECP256K1()).exchange(ec.ECDH(), theirs), "big")

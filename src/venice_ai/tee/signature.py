@@ -12,9 +12,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from .aci import is_aci, keyset_digest
 from .canonical import Malformed, canonical
 from .checks import Checks, Doubt
+from .crypto import address, signed_by
+from .keccak import keccak256
 from .report import Check, SignatureReport
 
 STOPS: Final = {
@@ -49,8 +54,6 @@ def hashes(text: str) -> Hashes | None:
 
 def digest(text: str) -> bytes:
     """What is signed for a text: Keccak-256 of it behind the prefix of EIP-191."""
-    from .keccak import keccak256
-
     raw = text.encode()
     return keccak256(b"\x19Ethereum Signed Message:\n" + str(len(raw)).encode() + raw)
 
@@ -95,7 +98,7 @@ def verify(
     return SignatureReport(
         status="valid" if valid else "invalid",
         valid=valid,
-        signer=_address(public_key) if valid else None,
+        signer=address(public_key) if valid else None,
         bound=valid and named,
         text=text if isinstance(text, str) else None,
         receipt=_receipt_id(receipt),
@@ -106,8 +109,6 @@ def verify(
 
 
 def _signature(reply: Mapping[str, Any], public_key: bytes) -> str:
-    from .crypto import signed_by
-
     text = reply.get("text")
     if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_TEXT or hashes(text) is None:
         raise ValueError("the signed text is not two hashes, with or without a model's name before them")
@@ -130,7 +131,7 @@ def _raw(value: Any) -> bytes:
 
 
 def _signer(reply: Mapping[str, Any], public_key: bytes) -> str:
-    claimed, attested = reply.get("signing_address"), _address(public_key)
+    claimed, attested = reply.get("signing_address"), address(public_key)
     if not isinstance(claimed, str) or claimed.lower() != attested:
         raise ValueError(f"signing_address is {claimed!r}, and the attested key's is {attested}")
     if reply.get("signing_algo", "ecdsa") != "ecdsa":
@@ -211,9 +212,6 @@ def _receipt_public_key(signature: Mapping[str, Any], keyset: Mapping[str, Any])
 
 
 def _ed25519(public_key: Any, value: Any, message: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     if not isinstance(public_key, str) or not isinstance(value, str):
         return False
     try:
@@ -236,9 +234,3 @@ def _hashes_check(request: bool | None, response: bool | None) -> Check:
         return _check("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received")
     detail = "the hashes are not of the bytes that this client saw, as is usual: which answer was signed is Venice's word"
     return _check("signature_hashes", "warn", detail)
-
-
-def _address(public_key: bytes) -> str:
-    from .crypto import address
-
-    return address(public_key)
