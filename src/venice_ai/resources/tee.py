@@ -46,7 +46,7 @@ R = TypeVar("R", bound=Response)
 _SECONDS: Final = 60.0
 _CONNECT_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 3
-_SIGNATURE_DELAYS: Final = (0.5, 1.0, 2.0)
+_SIGNATURE_DELAYS: Final = (0.0, 0.5, 1.0, 2.0)
 _LIMITATION: Final = (
     "SECURITY LIMITATION: this trusts Venice's own statement that the enclave was verified; no TDX or NVIDIA quote is fully "
     "verified on this machine."
@@ -308,19 +308,23 @@ class Tee(APIResource["VeniceClient"]):
         """What the signature of an answer to what was `sent` comes to. The server may need a moment after the answer's end."""
         if report.model_public_key is None or not isinstance(request_id, str):
             return signature.UNAVAILABLE
-        for delay in (*_SIGNATURE_DELAYS, None):
+        reply = await self._signature(report.model, request_id)
+        if reply is None:
+            return signature.UNAVAILABLE
+        key = public_key_bytes(report.model_public_key)
+        return signature.verify(reply.model_dump(), public_key=key, request_id=request_id, sent=sent)
+
+    async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
+        """The signature of an answer; None if there is none, also after a while."""
+        for delay in _SIGNATURE_DELAYS:
+            if delay:
+                await self._once.clock.sleep(delay)
             try:
-                reply = await self.get_signature(model=report.model, request_id=request_id)
+                return await self.get_signature(model=model, request_id=request_id)
             except APIError as error:
                 if error.status_code not in {404, 502}:
                     raise
-                if delay is None:
-                    return signature.UNAVAILABLE
-                await self._once.clock.sleep(delay)
-            else:
-                key = public_key_bytes(report.model_public_key)
-                return signature.verify(reply.model_dump(), public_key=key, request_id=request_id, sent=sent)
-        raise AssertionError  # the loop ends in a return
+        return None
 
     # -- the network -----------------------------------------------------------------------------------------------------
 
