@@ -151,7 +151,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
             if not stream:
                 return await ChatStream(source, client=self._client).collect()
         else:
-            privacy = await attested(self._client, body) if self._client.min_privacy == "tee" else None
+            privacy = None
+            if self._client.min_privacy == "tee":
+                privacy = await attested(self._client, body, timeout, stream=stream)
             request = self._request(body, stream, timeout, extra_headers, privacy)
             if not stream:
                 answer = await self._client.caller.call(request)
@@ -544,9 +546,6 @@ class ChatCompletions(APIResource["VeniceClient"]):
         privacy: Privacy | None,
     ) -> Request:
         """The request that sends a body in clear."""
-        privacy = None
-        if self._client.min_privacy == "tee":
-            privacy = await attested(self._client, body, timeout, stream=stream)
         return self._client.request(
             "POST",
             PATH,
