@@ -98,6 +98,10 @@ WHOLE = [
     pytest.param([*hello()[:-1], b"data: [DONE]"], "stop", id="DONE without its line breaks"),
     pytest.param([*hello()[:-1], b"data:[DONE]\r\n\r\n"], "stop", id="DONE with CRLF"),
     pytest.param([event(chunk("hello", finish="length"))], "length", id="text and finish reason in one chunk"),
+    pytest.param([*hello()[:2], b"data: [DONE] \n\n"], None, id="DONE with a blank after it"),
+    pytest.param([*hello()[:3], b"data: {broken\n\n", USAGE_EVENT, DONE], "stop", id="a finish reason, then a broken event"),
+    pytest.param([*hello()[:1], b"data:\n\n", b"data: \n\n", *hello()[1:]], "stop", id="events without content between"),
+    pytest.param([event(chunk("hel", finish="")), event(chunk("lo", finish="stop")), DONE], "stop", id="empty finish reasons"),
     pytest.param([event(chunk("hello", finish="a reason of tomorrow")), DONE], "a reason of tomorrow", id="an unknown reason"),
 ]
 
@@ -132,6 +136,9 @@ INTERRUPTED = [
     pytest.param([event(chunk("hel")), b"data: DONE\n\n"], "hel", id="another word for DONE"),
     pytest.param([event(chunk("hel")), b'data: "text"\n\n', DONE], "hel", id="an event that is a text"),
     pytest.param([event(chunk("hel")), event(chunk("x", index=1, finish="stop"))], "hel", id="the end of one choice of two"),
+    pytest.param([event(chunk("hel", finish=""))], "hel", id="the end after an empty finish reason"),
+    pytest.param([event({"choices": [{"delta": {"content": "hel"}, "finish_reason": False}]})], "hel", id="and after false"),
+    pytest.param([event(chunk("hel")), NAMED + b"data:\n\n", *hello()], "hel", id="an event called error without content"),
 ]
 
 
@@ -217,6 +224,30 @@ async def test_an_error_in_the_stream_is_raised_with_what_came(
     assert (error.partial.text or "") == joined(texts) == ("hello" if before else "")
     assert error.meta is not None
     assert reply.closed
+
+
+async def test_a_text_beside_an_error_is_in_what_had_come() -> None:
+    read = await opened(event(chunk("hel")), event({**chunk("lo"), "error": {"message": "boo"}}), DONE)
+
+    _, error = await texts_and_error(read.text_deltas())
+
+    assert isinstance(error, APIError)
+    assert "boo" in str(error)
+    assert error.body == {**chunk("lo"), "error": {"message": "boo"}}
+    assert error.partial is not None
+    assert error.partial.text == "hello"
+    assert "error" not in error.partial
+
+
+@pytest.mark.parametrize("stray", [b"\xff", b"\xe2\x82", b"\xed\xa0\x80"], ids=repr)
+async def test_a_byte_that_is_no_text_takes_no_answer_away(stray: bytes) -> None:
+    pieces = [event(chunk("hel")), event(chunk("?")).replace(b"?", stray), event(chunk("lo")), FINISH, DONE]
+
+    texts, error = await texts_and_error((await opened(*pieces)).text_deltas())
+
+    assert error is None
+    assert joined(texts).replace("\ufffd", "") == "hello"
+    assert "\ufffd" in joined(texts)
 
 
 @pytest.mark.parametrize(
@@ -643,6 +674,28 @@ async def test_the_texts_of_all_choices_come_in_the_order_of_arrival() -> None:
     read = await opened(event(chunk("a")), event(chunk("b", index=1)), event(chunk("c")), DONE)
 
     assert [text async for text in read.text_deltas()] == ["a", "b", "c"]
+
+
+async def test_a_whole_message_beside_the_deltas_adds_only_what_none_brought() -> None:
+    beside = {"role": "assistant", "content": "", "reasoning_content": "because"}
+    read = await opened(event(envelope(choices=[{"delta": {"content": "real"}, "finish_reason": "stop", "message": beside}])))
+
+    texts, _ = await texts_and_error(read.text_deltas())
+    message = (await read.collect()).choices[0].message
+
+    assert joined(texts) == message.content == "real"
+    assert message.reasoning_content == "because"
+
+
+async def test_odd_details_of_the_reasoning_take_nothing_away() -> None:
+    read = await opened(
+        event(chunk("hel", reasoning_details={"a": 1})), event(chunk("lo", reasoning_details=[{"b": 2}])), FINISH, DONE
+    )
+
+    message = (await read.collect()).choices[0].message
+
+    assert message.content == "hello"
+    assert message.reasoning_details == [{"a": 1}, {"b": 2}]
 
 
 async def test_a_collected_message_can_be_sent_back() -> None:

@@ -129,6 +129,16 @@ FRAGMENTS = [
         id="whole calls without arguments, with neither",
     ),
     pytest.param(
+        [[fragment(name="f"), fragment(name="g")], [fragment(name="h")]],
+        [(None, "f", ""), (None, "g", ""), (None, "h", "")],
+        id="names alone, with neither",
+    ),
+    pytest.param(
+        [[fragment(name="f")], [fragment(name="f", arguments='{"a"')], [fragment(name="f", arguments=":1}")]],
+        [(None, "f", '{"a":1}')],
+        id="a name repeated, with neither",
+    ),
+    pytest.param(
         [[fragment(None, "c1", "f", "{}"), fragment(None, "c2", "g", "{}")]],
         [("c1", "f", "{}"), ("c2", "g", "{}")],
         id="a null index",

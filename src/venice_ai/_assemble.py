@@ -133,16 +133,22 @@ class Assembly:
         return ChatCompletionResponse._adopt({**fields, "object": "chat.completion", "choices": choices})  # noqa: SLF001
 
 
+def ends(finish_reason: object) -> bool:
+    """Whether a choice ends with this finish reason: some servers send an empty one, or false, while it goes on."""
+    return isinstance(finish_reason, str) and finish_reason != ""
+
+
 class _Choice:
     """What has come of one choice."""
 
-    __slots__ = ("calls", "finish_reason", "joined", "logprobs", "message", "rest", "text")
+    __slots__ = ("calls", "details", "finish_reason", "joined", "logprobs", "message", "rest", "text")
 
     def __init__(self) -> None:
         self.text: list[str] | None = None
         self.joined: dict[str, list[str]] = {}
         self.calls = _Calls()
         self.logprobs: dict[str, list[Any]] | None = None
+        self.details: list[Any] = []
         self.message: dict[str, Any] = {}
         self.rest: dict[str, Any] = {}
         self.finish_reason: Any = None
@@ -155,7 +161,8 @@ class _Choice:
             if key == "delta":
                 content = isinstance(value, Model) and self._delta(value.__dict__)
             elif key == "finish_reason":
-                self.finish_reason = value
+                if ends(value):
+                    self.finish_reason = value
             elif key == "logprobs":
                 self._logprobs(value)
             else:
@@ -175,8 +182,8 @@ class _Choice:
             elif key == "tool_calls" and isinstance(value, list):
                 self.calls.add(cast("list[Any]", value))
                 content |= len(cast("list[Any]", value)) > 0
-            elif key == "reasoning_details" and isinstance(value, list):
-                self.message.setdefault(key, []).extend(cast("list[Any]", value))
+            elif key == "reasoning_details":
+                self.details.extend(cast("list[Any]", value) if isinstance(value, list) else [value])
             else:
                 self.message[key] = value
         return content
@@ -201,9 +208,17 @@ class _Choice:
                 collected.setdefault(name, []).extend(cast("list[Any]", tokens))
 
     def json(self, index: int) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": None if self.text is None else "".join(self.text)}
+        message: dict[str, Any] = {"role": "assistant", "content": None}
+        # Iteration gives what deltas bring, so that is the answer; a whole message beside them adds what none brought.
+        rest = cast("dict[str, Any]", plain(self.rest))
+        whole = rest.pop("message", None)
+        message.update(cast("dict[str, Any]", whole) if isinstance(whole, dict) else {})
         message.update(plain(self.message))
+        if self.text is not None:
+            message["content"] = "".join(self.text)
         message.update({name: "".join(texts) for name, texts in self.joined.items()})
+        if self.details:
+            message["reasoning_details"] = plain(self.details)
         if self.calls.calls:
             message["tool_calls"] = [call.json() for call in self.calls.calls]
         return {
@@ -211,7 +226,7 @@ class _Choice:
             "message": message,
             "finish_reason": self.finish_reason,
             "logprobs": plain(self.logprobs),
-            **plain(self.rest),
+            **rest,
         }
 
 
@@ -278,7 +293,8 @@ class _Call:
     def ended_by(self, fragment: dict[str, Any], *, whole: bool) -> bool:
         """Whether a fragment that could go on with this call belongs to another.
 
-        Fragments without an index are `whole` calls: their arguments, if only an empty text, came with their name.
+        Fragments without an index are `whole` calls: their name came in one piece, so another name is another call's. With an
+        index, a name may come in pieces until arguments follow it.
         """
         identity = fragment.get("id")
         if identity:
@@ -286,7 +302,7 @@ class _Call:
         function = fragment.get("function")
         name = function.get("name") if isinstance(function, Model) else None
         # A name never follows arguments, unless a server repeats it on every fragment.
-        begun = bool(self.arguments) if whole else any(self.arguments)
+        begun = bool(self.name or self.arguments) if whole else any(self.arguments)
         return bool(name and begun) and (name != self.name or self._complete())
 
     def _complete(self) -> bool:

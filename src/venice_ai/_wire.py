@@ -24,7 +24,7 @@ from .types.api.params import ChatParams, Conversation, VeniceSwitches
 from .types.api.streaming import ChatCompletionChunk
 
 strict_decode = msgspec.json.Decoder().decode
-NOT_STRICT = (msgspec.DecodeError, RecursionError)
+NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `strict_decode` raises; `decode` may still read it."""
 _encode = msgspec.json.Encoder(enc_hook=plain).encode
 _KNOWN = frozenset(ChatParams.__annotations__)
@@ -266,7 +266,7 @@ def decode(data: bytes) -> Any:
     """
     try:
         return strict_decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_STRICT:
         try:
             return json.loads(data.decode("utf-8-sig", "replace"), strict=False)
         except RecursionError as error:

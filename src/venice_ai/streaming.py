@@ -112,13 +112,13 @@ class Reading:
                         if not assembly.unseen:
                             yield chunk
                         continue
-                    if event == b"[DONE]":
+                    if event.strip() == b"[DONE]":
                         await self.reply.drain()
                         await self._close(done=True)
                         return
                     chunk = self._any(event, found)
                     if chunk is None:
-                        break
+                        continue
                     if self.assembly.add(chunk) and watch_progress:
                         progressed()
                     if every_chunk or chunk.choices:
@@ -151,23 +151,28 @@ class Reading:
             raise error.with_traceback(None) from None
 
     def _any(self, event: bytes, found: Any) -> ChatCompletionChunk | None:
-        """The chunk in an event of any kind; None for half of a last event after the answer was complete.
+        """The chunk in an event of any kind; None for an empty one, and for what is no chunk once the answer is complete.
 
         Raises:
             APIError: the event reports one, or is not JSON.
         """
+        reports = isinstance(event, NamedEvent) and event.type == b"error"
+        if not reports and not event.strip():  # keeps the connection alive
+            return None
         try:
             chunk = _wire.chunk(_wire.decode(event) if found is None else found)
         except ValueError as error:
-            if self._at_end and self.assembly.finished:
+            if self.assembly.finished:
                 return None
             if self.session is not None:
                 del event  # a traceback may show what it holds
                 raise self.interrupted("an event is not JSON") from None
             raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
         if isinstance(chunk, dict):
+            if "choices" in chunk and self.session is None:  # what stands beside an error is not opened in a session
+                self.assembly.add(ChatCompletionChunk.model_validate({**chunk, "error": None}))
             raise self._reported(chunk)
-        if isinstance(event, NamedEvent) and event.type == b"error":
+        if reports:
             raise self._reported({"error": vars(chunk)})
         return chunk
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn, cast
 
-from .._assemble import Assembly
+from .._assemble import Assembly, ends
 from ..exceptions import TeeEncryptionError
 from ..types._base import hush
 from ..types.api.chat import ChatCompletionResponse, content_text
@@ -170,7 +170,8 @@ class TeeSession:
                     self._refuse(repr(name) if name in _KNOWN_IN_CLEAR else "a field that is not known")
         index = choice.get("index")
         key = index if index.__class__ is int else None
-        if choice.get("finish_reason") is not None:
+        reason = choice.get("finish_reason")
+        if reason is not None and ends(reason):
             self._choices[key] = True
         elif brought:
             self._choices.setdefault(key, False)
