@@ -54,6 +54,17 @@ async def test_a_connection_that_nobody_accepts_runs_out_of_connect() -> None:
     assert caught.value.clock == "connect"
 
 
+async def test_a_proxy_that_says_nothing_runs_out_of_connect() -> None:
+    async with serving([SILENCE]) as proxy:
+        limits = Timeout(connect=0.1, deadline=5)
+        client = proxy.client(base_url="https://venice.invalid", proxy=proxy.url.removesuffix("/api/v1"), timeout=limits)
+        with soon(), pytest.raises(APITimeoutError) as caught:
+            await client.chat.completions.create(model="m", messages=HI)
+        await client.close()
+
+    assert caught.value.clock == "connect"
+
+
 @contextmanager
 def crowded_port() -> Generator[int, None, None]:
     """A port whose queue of connections is full."""
@@ -99,6 +110,25 @@ async def test_a_plain_call_that_takes_too_long_names_its_clock(steps: list[Step
     assert isinstance(caught.value, TimeoutError)
     assert "Timeout(" in str(caught.value)
     assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("how", ["create", "stream"])
+async def test_a_deadline_tells_what_was_set_and_not_what_earlier_attempts_left_of_it(how: str) -> None:
+    busy = reply({"error": "busy"}, status="503 Busy", headers={"Retry-After": "0.2"})
+    async with serving(busy, [SILENCE]) as server, server.client(max_retries=1, timeout=Timeout(deadline=0.5)) as client:
+        with soon(), pytest.raises(APITimeoutError, match=r"within 0\.5 s"):
+            await getattr(client.chat.completions, how)(model="m", messages=HI)
+
+
+async def test_only_a_whole_answer_that_takes_too_long_is_better_streamed() -> None:
+    async with serving(streamed(HEL, SILENCE)) as server, server.client(timeout=Timeout(idle=0.05)) as client:
+        with pytest.raises(APITimeoutError, match=r"stream\(") as whole:
+            await client.chat.completions.create(model="m", messages=HI)
+        with pytest.raises(StreamTimeoutError) as piecemeal:
+            await (await client.chat.completions.stream(model="m", messages=HI)).collect()
+
+    assert whole.value.clock == piecemeal.value.clock == "idle"
+    assert "stream(" not in str(piecemeal.value)
 
 
 async def test_a_plain_call_knows_nothing_of_the_clocks_of_streams() -> None:

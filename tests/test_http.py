@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import gzip
 import importlib.util
 import json
@@ -14,8 +15,10 @@ import sys
 import threading
 import warnings
 import zlib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -29,6 +32,8 @@ from venice_ai import (
     VeniceClient,
     VeniceError,
 )
+from venice_ai.emulator import Emulator, text
+from venice_ai.emulator.server import run_in_thread
 
 from .fakes import DONE, HI, KEY, chunk, completion, event, hello
 from .sockets import ABORT, CLOSE, SILENCE, Step, head, reply, serving, streamed
@@ -184,6 +189,46 @@ async def test_closing_a_stream_wakes_who_reads_it_in_another_task() -> None:
         with pytest.raises(StreamInterruptedError):
             await asyncio.wait_for(reader, 2)
         await asyncio.wait_for(server.left.wait(), 2)
+
+
+async def test_closing_the_client_wakes_who_reads_a_stream_and_says_why() -> None:
+    async with serving(streamed(event(chunk("hel")), SILENCE)) as server, server.client() as client:
+        stream = await client.chat.completions.stream(model="m", messages=HI)
+        reader = asyncio.ensure_future(stream.collect())
+        await asyncio.sleep(0.05)
+
+        await client.close()
+
+        with pytest.raises(StreamInterruptedError, match="the client was closed") as caught:
+            await asyncio.wait_for(reader, 2)
+        await asyncio.wait_for(server.left.wait(), 2)
+
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "hel"
+
+
+async def test_a_stream_that_is_read_after_its_client_was_closed_says_why() -> None:
+    async with serving(streamed(event(chunk("hel")), SILENCE)) as server, server.client() as client:
+        stream = await client.chat.completions.stream(model="m", messages=HI)
+        await anext(stream)
+
+        await client.close()
+
+        with pytest.raises(StreamInterruptedError, match="the client was closed"):
+            await asyncio.wait_for(stream.collect(), 2)
+
+
+async def test_a_stream_goes_on_though_nobody_holds_its_client() -> None:
+    async with serving(streamed(event(chunk("hel")), 0.1, *hello()[1:])) as server:
+        texts = (await server.client().chat.completions.stream(model="m", messages=HI)).text_deltas()
+        said = await anext(texts)
+        gc.collect()
+        await asyncio.sleep(0.05)
+
+        async for text in texts:
+            said += text
+
+    assert said == "hello"
 
 
 async def test_a_cancelled_call_closes_its_connection_at_once() -> None:
@@ -343,7 +388,7 @@ async def test_no_redirect_is_followed(status: str) -> None:
             "ftp://api.venice.ai",
         ),
         *("file:///etc/passwd", "http://a b/", "http://host:port/", "http://host:99999/", "http://[::1", "http://host/?a=1"),
-        *("http://host/#a", "http://user:secret@host/"),
+        *("http://host/#a", "http://user:secret@host/", "http://user:secret@host:port/", "ftp://user:secret@host"),
     ],
     ids=repr,
 )
@@ -438,6 +483,22 @@ async def test_one_client_serves_several_event_loops_at_once() -> None:
     assert texts == ["hello"] * 21
 
 
+def test_a_loop_that_rested_while_the_client_was_closed_can_close_its_connections_later() -> None:
+    emulator = Emulator()
+    emulator.script(text("hello", deltas=["hel", "lo"], stall_after=2))
+    resting, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+    with run_in_thread(emulator) as server, closing(resting), closing(other):
+        client = VeniceClient(api_key=KEY, base_url=server.url)
+        stream = resting.run_until_complete(client.chat.completions.stream(model="m", messages=HI))
+
+        for loop in (other, resting):
+            loop.run_until_complete(client.close())
+
+        with pytest.raises(StreamInterruptedError, match="the client was closed"):
+            resting.run_until_complete(asyncio.wait_for(stream.collect(), 2))
+        resting.run_until_complete(resting.shutdown_asyncgens())
+
+
 async def test_many_calls_at_once_are_not_held_back() -> None:
     async with serving([0.1, *ANSWER]) as server, server.client() as client:
         texts = await asyncio.wait_for(asyncio.gather(*[asked(client) for _ in range(110)]), 5)
@@ -508,9 +569,12 @@ async def test_a_server_without_tls_is_told_apart() -> None:
     listening = await asyncio.start_server(refuse, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     async with VeniceClient(api_key=KEY, base_url=f"https://127.0.0.1:{port}", max_retries=0) as client:
-        with pytest.raises(APIConnectionError, match=rf"TLS.*127\.0\.0\.1:{port}"):
+        with pytest.raises(APIConnectionError, match=rf"TLS.*127\.0\.0\.1:{port}.*http://") as caught:
             await asked(client)
     listening.close()
+
+    assert "SSLContext" not in str(caught.value)
+    assert "ca_bundle" not in str(caught.value)
 
 
 async def test_a_file_that_holds_no_certificates_is_refused_by_name(tmp_path: Path) -> None:
@@ -540,12 +604,15 @@ ELSEWHERE = "http://venice.invalid/api/v1"
         pytest.param({"ALL_PROXY": "{}"}, id="ALL_PROXY"),
         pytest.param({"HTTP_PROXY": "{}", "NO_PROXY": "example.invalid,localhost"}, id="NO_PROXY of another host"),
         pytest.param({"HTTP_PROXY": "{}", "NO_PROXY": ""}, id="an empty NO_PROXY"),
+        pytest.param({"HTTP_PROXY": "{}", "NO_PROXY": "venice.invalid:81"}, id="NO_PROXY of another port"),
+        pytest.param({"HTTP_PROXY": "bob:pass-word@{address}"}, id="without a scheme"),
     ],
 )
 async def test_the_environment_s_proxy_is_used(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(ANSWER) as proxy:
+        url = proxy.url.removesuffix("/api/v1")
         for name, value in variables.items():
-            monkeypatch.setenv(name, value.format(proxy.url.removesuffix("/api/v1")))
+            monkeypatch.setenv(name, value.format(url, address=url.removeprefix("http://")))
         async with proxy.client(base_url=ELSEWHERE) as client:
             assert await asked(client) == "hello"
 
@@ -557,6 +624,7 @@ async def test_the_environment_s_proxy_is_used(variables: dict[str, str], monkey
     [
         pytest.param({"HTTP_PROXY": "http://127.0.0.1:9"}, {"trust_env": False}, id="the environment is not trusted"),
         pytest.param({"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}, {}, id="NO_PROXY"),
+        pytest.param({"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1:{}"}, {}, id="NO_PROXY with the port"),
         pytest.param({"HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": "*"}, {}, id="NO_PROXY for all"),
         pytest.param({"HTTPS_PROXY": "http://127.0.0.1:9"}, {}, id="a proxy for https alone"),
     ],
@@ -564,9 +632,9 @@ async def test_the_environment_s_proxy_is_used(variables: dict[str, str], monkey
 async def test_a_proxy_that_does_not_apply_is_passed_by(
     variables: dict[str, str], settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
     async with serving(ANSWER) as server, server.client(**settings) as client:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.format(urlsplit(server.url).port))
         assert await asked(client) == "hello"
 
     assert server.received[0].target == "/api/v1/chat/completions"
@@ -619,10 +687,49 @@ async def test_a_proxy_where_nobody_listens_is_named() -> None:
     assert "pass-word" not in str(caught.value)
 
 
-@pytest.mark.parametrize("proxy", ["proxy.invalid:8080", "socks5://proxy.invalid", "", 7], ids=repr)
+NO_PROXIES = [
+    *("socks5://bob:pass-word@proxy.invalid", "http://", "http://bob:pass-word@:99999", "http://bob:pass-word@", "::::"),
+    *("bob:pass-word@proxy.invalid:port", "http://bob:pass word@proxy.invalid", "http://bob:pass-word@[::1"),
+]
+
+
+@pytest.mark.parametrize("proxy", [*NO_PROXIES, "", 7], ids=repr)
 def test_a_proxy_that_cannot_be_one_is_refused(proxy: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="proxy"):
+    with pytest.raises(InvalidRequestError, match="proxy must be") as caught:
         VeniceClient(api_key=KEY, proxy=proxy)
+
+    assert "pass" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", NO_PROXIES, ids=repr)
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+async def test_a_proxy_of_the_environment_s_that_cannot_be_one_is_refused_by_its_name(
+    name: str, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, proxy)
+    async with VeniceClient(api_key=KEY, base_url=ELSEWHERE) as client:
+        with pytest.raises(InvalidRequestError, match=f"{name} must be") as caught:
+            await asked(client)
+
+    assert "pass" not in str(caught.value)
+
+
+async def test_a_proxy_that_does_not_exist_is_named_and_nothing_was_billed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "nonsense.invalid")
+    async with VeniceClient(api_key=KEY, base_url=ELSEWHERE, max_retries=0) as client:
+        with pytest.raises(APIConnectionError, match="proxy") as caught:
+            await asked(client)
+
+    assert "billed" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_only_a_chat_that_breaks_off_may_have_been_billed(method: str) -> None:
+    async with serving([CLOSE]) as server, server.client() as client:
+        with pytest.raises(APIConnectionError) as caught:
+            await (asked(client) if method == "POST" else client.models.list())
+
+    assert ("billed" in str(caught.value)) == (method == "POST")
 
 
 async def test_a_netrc_file_is_never_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

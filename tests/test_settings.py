@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import ssl
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,7 +87,7 @@ async def test_headers_of_the_call_win_over_those_of_the_client_and_over_ours() 
 @pytest.mark.parametrize(
     "headers",
     [
-        *({"X": value} for value in ("a\nb", "a\rb", "a\0b", 7, None)),
+        *({"X": value} for value in ("a\nb", "a\rb", "a\0b", "a\x01", "\x7f", 7, None)),
         *({name: "a"} for name in ("X\n", "", "X Y", "X:", "Ü", 7)),
     ],
     ids=repr,
@@ -122,6 +124,7 @@ def test_the_clocks_have_the_documented_defaults() -> None:
         pytest.param({}, 5, id="for the call"),
         pytest.param({"timeout": 5}, None, id="for the client"),
         pytest.param({"timeout": 7}, 5, id="for both"),
+        pytest.param({"timeout": Timeout(connect=10)}, 5, id="beside a Timeout"),
     ],
 )
 async def test_what_a_number_sets_and_what_it_leaves(settings: dict[str, Any], timeout: float | None) -> None:
@@ -146,6 +149,17 @@ async def test_a_plain_call_has_more_patience_than_a_stream_has_between_bytes() 
 
     plain, streamed = (request.timeout for request in transport.requests)
     assert (plain.plain, streamed.idle, streamed.first_chunk) == (300, 60, 300)
+
+
+async def test_a_number_leaves_the_other_clocks_of_the_client_alone() -> None:
+    own = Timeout(connect=1, first_chunk=700, idle=1000, progress=2, deadline=3000)
+    client, transport = client_of(answer(completion()), timeout=own)
+
+    await client.chat.completions.create(model="m", messages=HI, timeout=900)
+
+    limits = transport.requests[0].timeout
+    assert limits == Timeout(connect=1, first_chunk=700, idle=1000, progress=2, deadline=900)
+    assert limits.plain == 1000
 
 
 def test_clocks_are_values() -> None:
@@ -176,6 +190,8 @@ def test_a_number_of_retries_that_cannot_be_one_is_refused(retries: Any) -> None
         *(("headers", value) for value in ("X-A: b", 7, [("X-A", "b")])),
         *(("ca_bundle", value) for value in (7, ["ca.pem"])),
         *(("proxy", value) for value in (7, ["http://127.0.0.1"])),
+        *(("ssl_context", value) for value in ("x", False, True)),
+        *(("transport", value) for value in (5, "http")),
     ],
 )
 def test_a_setting_of_another_type_is_refused_by_name(name: str, value: Any) -> None:
@@ -183,6 +199,14 @@ def test_a_setting_of_another_type_is_refused_by_name(name: str, value: Any) -> 
 
     with pytest.raises((InvalidRequestError, AuthenticationError), match=name):
         VeniceClient(**settings)
+
+
+def test_a_context_and_a_bundle_cannot_both_be_given(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+
+    with pytest.raises(InvalidRequestError, match=r"ssl_context.*ca_bundle"):
+        VeniceClient(ssl_context=ssl.create_default_context(), ca_bundle=str(bundle))
 
 
 # -- lifetime ------------------------------------------------------------------------------------------------------------

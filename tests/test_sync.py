@@ -35,6 +35,7 @@ from venice_ai import (
 )
 from venice_ai._transport import Request
 from venice_ai.emulator import Emulator, echo, text, tool_call
+from venice_ai.emulator.server import run_in_thread
 from venice_ai.exceptions import TeeAttestationError
 
 from .fakes import (
@@ -580,6 +581,38 @@ def test_a_loop_that_is_left_closes_its_connection_and_warns() -> None:
 
     assert [warning.category for warning in told] == [ResourceWarning]
     assert reply.closed
+
+
+def test_a_client_that_nobody_holds_stays_open_while_its_stream_is_read() -> None:
+    client, transport = client_of(stream(*hello()))
+    texts = client.chat.completions.stream(model="m", messages=HI).text_deltas()
+    said = next(iter(texts))
+    del client
+    gc.collect()
+    ask(client_of(answer(completion()))[0])  # a trip to the loop and back
+
+    assert transport.closed == 0
+    assert said + joined(texts) == "hello"
+
+    del texts
+    gc.collect()
+    ask(client_of(answer(completion()))[0])
+    assert transport.closed == 1
+
+
+def test_closing_the_client_wakes_a_thread_that_reads_and_says_why() -> None:
+    emulator = Emulator()
+    emulator.script(text("hello", deltas=["hel", "lo"], stall_after=2))
+    with run_in_thread(emulator) as server, SyncVeniceClient(api_key="any", base_url=server.url) as client:
+        read = client.chat.completions.stream(model="m", messages=HI)
+        closing = threading.Timer(0.2, client.close)
+        closing.start()
+        texts, error = texts_and_error(read.text_deltas())
+        closing.join()
+
+    assert joined(texts) == "hel"
+    assert isinstance(error, StreamInterruptedError)
+    assert "the client was closed" in str(error)
 
 
 def test_a_stream_that_was_read_or_closed_is_dropped_without_a_word() -> None:

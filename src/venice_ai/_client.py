@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from ._config import DEFAULT_TIMEOUT, KEY_VARIABLE, Timeout, check_headers, resolve_base_url, resolve_key, timeout_for
+from ._config import (
+    DEFAULT_TIMEOUT,
+    KEY_VARIABLE,
+    Timeout,
+    check_headers,
+    check_proxy,
+    resolve_base_url,
+    resolve_key,
+    timeout_for,
+)
 from ._privacy import Privacy, check_privacy, refuse_below
 from ._transport import SECRET_HEADERS, Request
 from ._version import __version__
@@ -83,7 +92,12 @@ class VeniceClient:
         self._max_retries = max_retries
         self._retry_timeouts = retry_timeouts
         self._headers = check_headers(headers)
-        self._http = {"proxy": proxy, "trust_env": trust_env, "ssl_context": ssl_context, "ca_bundle": ca_bundle}
+        self._http = {
+            "proxy": None if proxy is None else check_proxy(proxy, "proxy"),
+            "trust_env": trust_env,
+            "ssl_context": ssl_context,
+            "ca_bundle": ca_bundle,
+        }
         self._transport = transport
         self._clock = clock
         self._closed = False
@@ -91,7 +105,9 @@ class VeniceClient:
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = check_privacy(min_privacy)
         """The least privacy a request must have to leave."""
-        _check_http(proxy, ca_bundle)
+        _check_tls(ssl_context, ca_bundle)
+        if transport is not None and not (hasattr(transport, "send") and hasattr(transport, "aclose")):
+            raise InvalidRequestError(f"transport={transport!r} must have the methods send and aclose")
         if tee is not None:
             _check_tee(tee)
 
@@ -235,9 +251,14 @@ def _check_tee(options: object) -> None:
         raise InvalidRequestError(f"tee={options!r} must be a TeeOptions")
 
 
-def _check_http(proxy: str | None, ca_bundle: str | None) -> None:
-    if proxy is not None and not (isinstance(proxy, str) and proxy.startswith(("http://", "https://"))):
-        raise InvalidRequestError("proxy must be an address such as 'http://proxy.example:8080'")
+def _check_tls(ssl_context: ssl.SSLContext | None, ca_bundle: str | None) -> None:
+    if ssl_context is not None:
+        from ssl import SSLContext
+
+        if not isinstance(ssl_context, SSLContext):
+            raise InvalidRequestError(f"ssl_context={ssl_context!r} must be an ssl.SSLContext")
+        if ca_bundle is not None:
+            raise InvalidRequestError("ssl_context and ca_bundle cannot both be given: load the bundle into the context")
     if ca_bundle is not None:
         import os
 

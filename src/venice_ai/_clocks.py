@@ -106,6 +106,7 @@ class Watch:
         "_loop",
         "_progress",
         "_reading",
+        "_request",
         "_sent",
         "_stop",
         "expired",
@@ -114,6 +115,7 @@ class Watch:
     def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         limits = request.timeout
+        self._request = request
         self._first_chunk = limits.first_chunk
         self._idle = limits.idle
         self._progress = limits.progress
@@ -171,7 +173,7 @@ class Watch:
         if at > now:
             self._handle = self._loop.call_at(at, self._check)
             return
-        self.expired = timed_out(clock, seconds)
+        self.expired = ran_out(clock, self._request)
         self._stop()
 
     def _due(self) -> tuple[float, str, float] | None:
@@ -219,12 +221,21 @@ _WHAT = {
 }
 
 
-def timed_out(clock: str, seconds: float, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
-    """The error for a clock that ran out."""
+def ran_out(clock: str, request: Request, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
+    """The error for a clock of a request that ran out. It tells what was set; earlier attempts may have used a part of it."""
+    seconds = getattr(request.timeout, clock) or request.deadline_seconds
+    return timed_out(clock, seconds or 0, kind, long_answer=not request.stream and clock != "connect")
+
+
+def timed_out(
+    clock: str, seconds: float, kind: type[APITimeoutError] = APITimeoutError, *, long_answer: bool = False
+) -> APITimeoutError:
+    """The error for a clock that ran out; `long_answer`: perhaps because a whole answer was waited for."""
     name = "idle" if clock == "plain" else clock
+    remedy = "; long answers do better with client.chat.completions.stream(...)" if long_answer else ""
     error = kind(
         f"{_WHAT[clock]} within {seconds:g} s (the {name!r} clock). Allow more with timeout=Timeout({name}=...), here or on "
-        "the client; long answers do better with client.chat.completions.stream(...)."
+        f"the client{remedy}."
     )
     error.clock = name
     return error

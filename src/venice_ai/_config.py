@@ -15,6 +15,7 @@ BASE_URL_VARIABLE: Final = "VENICE_BASE_URL"
 
 _STREAM_IDLE_SECONDS = 60.0
 _PLAIN_SECONDS = 300.0
+_CONTROLS = frozenset(map(chr, [*range(32), 127])) - {"\t"}
 
 
 def _seconds(name: str, value: float | None) -> float | None:
@@ -63,6 +64,14 @@ class Timeout:
         """Seconds from the request to the end of the answer of a plain call."""
         return self._plain
 
+    def with_deadline(self, seconds: float | None) -> Timeout:
+        """The same clocks, but for the deadline."""
+        made = Timeout(
+            connect=self.connect, first_chunk=self.first_chunk, idle=self.idle, progress=self.progress, deadline=seconds
+        )
+        made._plain = self._plain  # it may be a default, of which `idle` says nothing
+        return made
+
     def __repr__(self) -> str:
         clocks = ("connect", "first_chunk", "idle", "progress", "deadline")
         return f"Timeout({', '.join(f'{name}={getattr(self, name)!r}' for name in clocks)})"
@@ -96,7 +105,7 @@ def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool
             progress=default.progress,
             deadline=default.deadline,
         )
-    return Timeout(connect=default.connect, first_chunk=default.first_chunk, progress=default.progress, deadline=seconds)
+    return default.with_deadline(seconds)
 
 
 def resolve_key(argument: str | None) -> str | None:
@@ -135,12 +144,39 @@ def resolve_base_url(argument: str | None) -> str:
         parts = urlsplit(value)
         port_is_legal = parts.port is None or parts.port > 0
     except ValueError:
-        raise InvalidRequestError(f"base_url={value!r} is not an address; {hint}") from None
+        raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an address; {hint}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_legal or any(map(str.isspace, value)):
-        raise InvalidRequestError(f"base_url={value!r} is not an absolute http(s) address; {hint}")
+        raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an absolute http(s) address; {hint}")
     if parts.username is not None or parts.query or parts.fragment:
         raise InvalidRequestError(f"base_url must not hold a user name, a query or a fragment; {hint}")
     return value.rstrip("/")
+
+
+def _without_password(address: str) -> str:
+    """An address, perhaps a wrong one, to be shown."""
+    return "***@" + address.rpartition("@")[2] if "@" in address else address
+
+
+def check_proxy(value: object, setting: str) -> str:
+    """The address of an HTTP proxy, with the `http://` that may be left out.
+
+    Raises:
+        InvalidRequestError: it is none. The setting is named; the value may hold a password and is not shown.
+    """
+    from urllib.parse import urlsplit
+
+    given = value.strip() if isinstance(value, str) else ""
+    address = given if "://" in given else f"http://{given}"
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(map(str.isspace, address)):
+        raise InvalidRequestError(
+            f"{setting} must be the address of an HTTP proxy, such as 'http://proxy.example:8080' (SOCKS is not supported)"
+        )
+    return address
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
@@ -155,7 +191,9 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in (headers or {}).items():
         if not isinstance(name, str) or not name.isascii() or not name or set(name) & set(" \t\r\n:"):
             raise InvalidRequestError(f"{name!r} is not the name of an HTTP header")
-        if not isinstance(value, str) or set(value) & set("\r\n\0"):
-            raise InvalidRequestError(f"the value of the header {name!r} must be text without line breaks")
+        if not isinstance(value, str) or _CONTROLS.intersection(value):
+            raise InvalidRequestError(
+                f"the value of the header {name!r} must be text without line breaks or control characters"
+            )
         checked[name] = value
     return checked

@@ -12,13 +12,15 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from io import BytesIO
 from typing import Any, NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
 
-from ._clocks import Deadlines, Watch, timed_out
+from ._clocks import Deadlines, Watch, ran_out
+from ._config import check_proxy
 from ._meta import Headers
 from ._retry import ConnectFailure, ConnectTimeout
 from ._transport import Reply, Request
@@ -59,14 +61,14 @@ class AiohttpTransport:
             with session.deadlines.limit(seconds):
                 response = await self._open(session.client, request, route)
                 if request.stream and response.status < 300:
-                    return _StreamedReply(response, request, started)
+                    return _StreamedReply(response, request, session, started)
                 return _PlainReply(response, await response.read())
         except aiohttp.ConnectionTimeoutError:
-            raise timed_out("connect", request.timeout.connect or 0, ConnectTimeout) from None
+            raise ran_out("connect", request, ConnectTimeout) from None
         except TimeoutError:
-            raise timed_out(clock, seconds or 0) from None
+            raise ran_out(clock, request) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _connection_error(error, request.url, proxied=route.proxy is not None) from error
+            raise _connection_error(error, request, proxied=route.proxy is not None) from error
 
     def _open(self, session: aiohttp.ClientSession, request: Request, route: _Route) -> Awaitable[aiohttp.ClientResponse]:
         return session.request(
@@ -85,12 +87,14 @@ class AiohttpTransport:
         if found is None:
             if len(self._limits) > 100:
                 self._limits.clear()
-            found = self._limits[connect] = aiohttp.ClientTimeout(total=None, sock_connect=connect)
+            # All of it: the name's address, the socket, a proxy's CONNECT, TLS. A connection of the pool has no timer.
+            found = self._limits[connect] = aiohttp.ClientTimeout(total=None, connect=connect)
         return found
 
     async def aclose(self) -> None:
-        """Closes the pools of every loop that still runs; those of closed loops went with them."""
-        sessions, self._sessions = self._sessions, {}
+        """Closes the pools of every loop that runs. Those of closed loops went with them; a loop that rests closes its own."""
+        sessions = self._sessions
+        self._sessions = {loop: each for loop, each in sessions.items() if not (loop.is_running() or loop.is_closed())}
         for loop, session in sessions.items():
             if loop is asyncio.get_running_loop():
                 await session.aclose()
@@ -127,14 +131,23 @@ class AiohttpTransport:
         if found is None:
             parts = urlsplit(url)
             proxy = self._proxy
-            if proxy is None and self._trust_env and not proxy_bypass(parts.hostname or ""):
-                proxies = getproxies()
-                proxy = proxies.get(parts.scheme) or proxies.get("all")
+            if proxy is None and self._trust_env:
+                proxy = _environment_proxy(parts)
             if len(self._routes) > 100:
                 self._routes.clear()
             tls = self._tls() if parts.scheme == "https" else True
             found = self._routes[url] = _Route(URL(url), URL(proxy) if proxy else None, tls)
         return found
+
+
+def _environment_proxy(address: SplitResult) -> str | None:
+    """The proxy that the environment wants for an address."""
+    port = address.port or (443 if address.scheme == "https" else 80)
+    if proxy_bypass(f"{address.hostname}:{port}"):  # it compares with and without the port
+        return None
+    proxies = getproxies()
+    named = next((name for name in (address.scheme, "all") if proxies.get(name)), None)
+    return None if named is None else check_proxy(proxies[named], f"{named.upper()}_PROXY")
 
 
 def _context(ca_bundle: str) -> ssl.SSLContext:
@@ -156,6 +169,8 @@ class _Session:
     def __init__(self, client: aiohttp.ClientSession, owner: AsyncGenerator[aiohttp.ClientSession, None]) -> None:
         self.client = client
         self.deadlines: Deadlines = Deadlines()
+        self.streams: WeakSet[_StreamedReply] = WeakSet()
+        """What is still read from."""
         self._owner = owner
 
     @classmethod
@@ -175,6 +190,9 @@ class _Session:
             yield client
 
     async def aclose(self) -> None:
+        # aiohttp tells nobody who waits for bytes that the session was closed.
+        for stream in list(self.streams):
+            stream.abandon(APIConnectionError("the client was closed"))
         await self._owner.aclose()
 
 
@@ -207,14 +225,17 @@ class _PlainReply:
 class _StreamedReply:
     """A reply whose body is read as it arrives, under the clocks of its request."""
 
-    __slots__ = ("_response", "_url", "_watch", "headers", "status")
+    __slots__ = ("__weakref__", "_abandoned", "_request", "_response", "_session", "_watch", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, request: Request, started: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, request: Request, session: _Session, started: float) -> None:
         self.status = response.status
         self.headers = Headers(response.raw_headers)
         self._response = response
-        self._url = request.url
+        self._request = request
+        self._session = session  # a client that nobody holds any more stays open for the streams that are read
         self._watch = Watch(request, started, response.close)
+        self._abandoned: APIConnectionError | None = None
+        session.streams.add(self)
 
     async def read(self) -> bytes:
         return b"".join([piece async for piece in self])
@@ -231,10 +252,10 @@ class _StreamedReply:
         self._watch.resume()
         try:
             piece = await self._response.content.readany()
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            if self._watch.expired is not None:
-                raise self._watch.expired from None
-            raise _connection_error(error, self._url, proxied=False) from error
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: it was closed before
+            if why := self._abandoned or self._watch.expired:
+                raise why from None
+            raise _connection_error(error, self._request, proxied=False) from error
         if not piece:
             self._watch.close()
             raise StopAsyncIteration
@@ -252,6 +273,12 @@ class _StreamedReply:
 
     def progressed(self) -> None:
         self._watch.progressed()
+
+    def abandon(self, why: APIConnectionError) -> None:
+        """Drops the connection; whoever reads is told why."""
+        self._abandoned = why
+        self._watch.close()
+        self._response.close()
 
     def close(self) -> None:
         self._watch.close()
@@ -276,27 +303,33 @@ def _shortest(request: Request) -> tuple[str, float | None]:
     return name, limit
 
 
-def _connection_error(error: Exception, url: str, *, proxied: bool) -> APIConnectionError:
+def _connection_error(error: Exception, request: Request, *, proxied: bool) -> APIConnectionError:
     """What an error of aiohttp or of the operating system means to a caller."""
-    host = urlsplit(url).netloc.rpartition("@")[2]
+    host = urlsplit(request.url).netloc.rpartition("@")[2]
+    if getattr(getattr(error, "os_error", None), "reason", None) == "WRONG_VERSION_NUMBER":
+        setting = "base_url or proxy" if proxied else "base_url"
+        return ConnectFailure(
+            f"no TLS connection to {host}: it speaks plain http. If that is meant, set {setting} to http://..."
+        )
     if isinstance(
         error,
         aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | aiohttp.ServerFingerprintMismatch,
     ):
         return ConnectFailure(
-            f"no trusted TLS connection to {host}: {error}. If your network has a certificate authority of its own, add it to "
-            "the operating system's trust store or pass ca_bundle=..."
+            f"no trusted TLS connection to {host}: {_words(error)}. If your network has an authority of its own, add "
+            "it to the operating system's trust store or pass ca_bundle=..."
         )
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return ConnectFailure(f"the proxy did not connect to {host}, it answered {error.status}. {_PROXY_REMEDY}")
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
+    if isinstance(error, aiohttp.ClientConnectorError) and proxied:  # we connect to the proxy, and only it to the host
         return ConnectFailure(f"no connection to the proxy for {host}: {_words(error)}. {_PROXY_REMEDY}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return ConnectFailure(f"cannot connect to {host}: {_words(error)}. Is base_url right, and does the server run?")
     through = " through the proxy" if proxied else ""
-    return APIConnectionError(f"the connection to {host}{through} broke: {_words(error)}. The call may have been billed.")
+    billed = " The call may have been billed." if request.method == "POST" else ""
+    return APIConnectionError(f"the connection to {host}{through} broke: {_words(error)}.{billed}")
 
 
 def _words(error: Any) -> str:
-    reason = getattr(error, "os_error", None) or error
+    reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     return str(getattr(reason, "strerror", None) or reason) or type(error).__name__

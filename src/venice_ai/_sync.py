@@ -208,7 +208,7 @@ class Bridge:
         """The chunks of the stream that a coroutine opens."""
         from ._sync_streams import SyncChunkSource
 
-        return SyncChunkSource(self._thread(), opening)
+        return SyncChunkSource(self._thread(), opening, owner=self)
 
     def open_tools(self, opening: Coroutine[Any, Any, ToolStream], client: SyncVeniceClient) -> SyncToolStream:
         """The events of the tool loop that a coroutine opens."""

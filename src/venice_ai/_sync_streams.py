@@ -39,9 +39,11 @@ class SyncSource(Iterator[T]):
         thread: where the stream is opened and read.
         opening: opens it.
         ahead: how many items may be read before the first of them is taken.
+        owner: whose connections it is read on. It stays for as long as the stream does: they are closed when it is collected.
     """
 
-    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, ahead: int) -> None:
+    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, ahead: int, owner: object) -> None:
+        self._owner = owner
         self.ended: bool = True  # until it is open, there is nothing to drop
         self.left: bool = False
         self.feed: Feed[T] = Feed(thread, ahead=ahead)
@@ -110,8 +112,8 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
 
     stream: ChatStream
 
-    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, ChatStream]) -> None:
-        super().__init__(thread, opening, ahead=_CHUNKS_AHEAD)
+    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, ChatStream], *, owner: object) -> None:
+        super().__init__(thread, opening, ahead=_CHUNKS_AHEAD, owner=owner)
 
     def broken(self, why: str) -> StreamInterruptedError:
         """The error for a stream that was left before its end, with what had come."""
@@ -264,7 +266,7 @@ class SyncToolStream(SyncStream["ToolEvent"]):
     @classmethod
     def open(cls, thread: LoopThread, opening: Coroutine[Any, Any, ToolStream], client: SyncVeniceClient) -> SyncToolStream:
         """The stream that a coroutine opens."""
-        return cls(SyncSource(thread, opening, ahead=_EVENTS_AHEAD), client=client)
+        return cls(SyncSource(thread, opening, ahead=_EVENTS_AHEAD, owner=client), client=client)
 
     def __iter__(self) -> SyncToolStream:
         return self
