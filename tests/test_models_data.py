@@ -283,6 +283,9 @@ async def test_a_model_that_does_not_fit_is_not_taken(unfit: dict[str, Any], wis
         pytest.param(model("x", betaModel=True), {"exclude_beta": False}, id="beta, allowed"),
         pytest.param(model("e2ee-x"), {"preferred_models": ["e2ee-x"]}, id="needs encryption, asked for by name"),
         pytest.param(model("e2ee-x", capabilities={"supportsE2EE": True}), {"require_e2ee": True}, id="encryption wanted"),
+        pytest.param(
+            model("e2ee-x", capabilities={"supportsTeeAttestation": True}), {"require_tee": True}, id="an enclave wanted"
+        ),
         pytest.param(model("x", deprecation={"removesAt": FUTURE, "date": PAST}), {}, id="to be removed later"),
         pytest.param(model("x", deprecation={"startsAt": PAST}), {}, id="deprecated, no end told"),
         pytest.param(model("x", deprecation={"removesAt": "soon"}), {}, id="deprecated, a date nobody can read"),
@@ -342,6 +345,35 @@ async def test_one_name_in_place_of_a_list_is_that_name_or_refused(wish: str, na
         outcome = str(refusal)
 
     assert outcome == taken or wish in outcome
+
+
+@pytest.mark.parametrize("wish", ["preferred_models", "exclude_models", "min_context_tokens", "require_vision", "prefer"])
+async def test_none_is_no_wish(wish: str) -> None:
+    wishes: dict[str, Any] = {wish: None}
+
+    assert await client_with(model("a")).models.resolve_chat(**wishes) == "a"
+
+
+@pytest.mark.parametrize(
+    ("wish", "value"),
+    [
+        *(("min_context_tokens", value) for value in ("x", "8000", -1, True, 1.5)),
+        *((name, 5) for name in ("preferred_models", "exclude_models")),
+    ],
+)
+async def test_a_wish_that_cannot_be_one_is_refused_by_name(wish: str, value: Any) -> None:
+    client, transport = client_of()
+
+    with pytest.raises(InvalidRequestError, match=wish):
+        await client.models.resolve_chat(**{wish: value})
+
+    assert transport.requests == []
+
+
+async def test_names_may_come_in_any_series() -> None:
+    client = client_with(model("a"), model("b"), model("c"))
+
+    assert await client.models.resolve_chat(exclude_models=cast("Any", (name for name in "ab"))) == "c"
 
 
 async def test_the_cheapest_is_taken_where_price_matters() -> None:
@@ -528,6 +560,27 @@ async def test_types_are_kept_apart() -> None:
     texts, images, texts_again = [await client.models.list(type=kind) for kind in ("text", "image", "text")]
 
     assert [found.data[0].id for found in (texts, images, texts_again)] == ["a", "b", "a"]
+
+
+async def test_chat_is_another_word_for_text() -> None:
+    client, transport = client_of(answer({"data": [model("a")]}))
+
+    assert (await client.models.list(type="chat")).data == (await client.models.list(type="text")).data
+
+    assert len(transport.requests) == 1
+    assert "chat" not in transport.requests[0].url
+
+
+async def test_what_is_taken_out_of_a_catalogue_is_not_missed_by_others() -> None:
+    client, _ = client_of(answer(CATALOGUE), answer({"data": {"default": "a"}}))
+
+    for _ in range(2):
+        catalogue, traits = await client.models.list(), await client.models.traits()
+        assert len(catalogue.data) == 113
+        assert traits.data == {"default": "a"}
+        assert catalogue.meta.status_code == 200
+        catalogue.data.clear()
+        traits.data.clear()
 
 
 async def test_calls_that_ask_at_once_share_one_request() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from venice_ai.cli.models import table
 from venice_ai.emulator import Emulator, completion
+from venice_ai.resources.models import CAPABILITIES
 
 from .shell import Here
 
@@ -63,6 +64,12 @@ def test_json_is_the_catalogue(here: Here) -> None:
 )
 def test_resolve_prints_only_the_id(here: Here, arguments: list[str], model: str) -> None:
     assert here("models", "--resolve", *arguments).out == f"{model}\n"
+
+
+def test_every_capability_can_be_resolved(here: Here) -> None:
+    for name in CAPABILITIES:
+        outcome = here("models", "--resolve", "--capability", name.removeprefix("require_").replace("_", "-"))
+        assert outcome.code == 0 or "no chat model fits" in outcome.err
 
 
 def test_resolve_is_for_text_models(here: Here) -> None:

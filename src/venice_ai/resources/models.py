@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
@@ -13,12 +13,13 @@ from .._wire import json_object
 from ..exceptions import InvalidRequestError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
 from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse, ModelSpec
+from ._flights import Flights
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
 
 ModelType: TypeAlias = Literal[
-    "text", "code", "all", "asr", "embedding", "image", "inpaint", "music", "tts", "upscale", "video"
+    "text", "chat", "code", "all", "asr", "embedding", "image", "inpaint", "music", "tts", "upscale", "video"
 ]
 R = TypeVar("R", bound=Response)
 T = TypeVar("T")
@@ -82,7 +83,7 @@ class Models(APIResource["VeniceClient"]):
         """The models of one type; text models if none is given. Wraps `GET /models`.
 
         Args:
-            type: `text`, `code` (text models for code), `image`, ... or `all`.
+            type: `text` (also called `chat`), `code` (text models for code), `image`, ... or `all`.
             refresh: ask Venice even if the reply is still fresh.
 
         Raises:
@@ -158,11 +159,12 @@ class Models(APIResource["VeniceClient"]):
         require_video_input: bool = False,
         require_log_probs: bool = False,
         require_e2ee: bool = False,
+        require_tee: bool = False,
         require_prompt_caching: bool = False,
         require_private: bool = False,
         min_context_tokens: int | None = None,
-        preferred_models: Sequence[str] = (),
-        exclude_models: Sequence[str] = (),
+        preferred_models: Sequence[str] | None = None,
+        exclude_models: Sequence[str] | None = None,
         exclude_beta: bool = True,
         exclude_reasoning: bool = False,
         exclude_uncensored: bool = False,
@@ -171,8 +173,8 @@ class Models(APIResource["VeniceClient"]):
     ) -> str:
         """The id of a chat model that has all that is required.
 
-        Models that are offline or retired are never taken, `e2ee-*` models only with `require_e2ee` or if preferred. A client
-        with `min_privacy` takes only models that can be asked so.
+        Models that are offline or retired are never taken, `e2ee-*` models only with `require_e2ee` or `require_tee`, or if
+        preferred. A client with `min_privacy` takes only models that can be asked so.
         The first of `preferred_models` that fits wins; then the cheapest, if asked for; then the model with the trait
         `default` (`function_calling_default` if functions are required); then the first of the catalogue, models that do
         not reason before those that do.
@@ -190,6 +192,7 @@ class Models(APIResource["VeniceClient"]):
             require_video_input: it sees videos.
             require_log_probs: it gives log probabilities.
             require_e2ee: it runs in an enclave with end-to-end encryption.
+            require_tee: it runs in an enclave that can prove what it is.
             require_prompt_caching: it has a price for cached input.
             require_private: its privacy is `private`.
             min_context_tokens: the least context, in tokens.
@@ -203,14 +206,15 @@ class Models(APIResource["VeniceClient"]):
 
         Raises:
             NoMatchingModelError: no model has all that (a ValueError).
-            InvalidRequestError: `prefer` has another value.
+            InvalidRequestError: `prefer` has another value, or another argument is not allowed.
             APIError: the catalogue could not be had.
         """
         if prefer not in {None, "cheapest"}:
             raise InvalidRequestError(f"prefer={prefer!r} is not a preference; 'cheapest' is one")
-        for name, ids in (("preferred_models", preferred_models), ("exclude_models", exclude_models)):
-            if isinstance(ids, str):
-                raise InvalidRequestError(f"{name}={ids!r} must be a list of model ids: {name}=[{ids!r}]")
+        if not (min_context_tokens is None or _is_count(min_context_tokens)):
+            raise InvalidRequestError(f"min_context_tokens={min_context_tokens!r} must be a whole number from 0")
+        preferred_models = _ids("preferred_models", preferred_models)
+        exclude_models = _ids("exclude_models", exclude_models)
         wishes = {name: value for name, value in locals().items() if name in Wanted.__dataclass_fields__}
         if self._client.min_privacy is not None:
             wishes[f"require_{self._client.min_privacy}"] = True
@@ -220,7 +224,7 @@ class Models(APIResource["VeniceClient"]):
     async def _get(self, kind: type[R], path: str, model_type: str | None, *, refresh: bool) -> R:
         if model_type is not None and not (isinstance(model_type, str) and model_type.isalnum()):
             raise InvalidRequestError(f"type={model_type!r} is not a type of model; 'text', 'image', 'all', ...")
-        if model_type not in {None, "text"}:  # text is what the server takes if nothing is said; so they share an answer
+        if model_type not in {None, "text", "chat"}:  # text is what the server takes if nothing is said; they share an answer
             path = f"{path}?type={model_type}"
 
         async def fetch() -> R:
@@ -229,7 +233,7 @@ class Models(APIResource["VeniceClient"]):
             reply._meta = answer.meta  # noqa: SLF001  # set where a response is made, read-only for users
             return reply
 
-        return await self._cache.get(path, fetch, refresh=refresh)
+        return _handed_out(await self._cache.get(path, fetch, refresh=refresh))
 
 
 class Cache:
@@ -238,30 +242,42 @@ class Cache:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._values: dict[str, tuple[float, Any]] = {}
-        self._flights: dict[tuple[str, asyncio.AbstractEventLoop], asyncio.Task[Any]] = {}
+        self._flights: Flights[Any] = Flights()
 
     async def get(self, key: str, fetch: Callable[[], Awaitable[T]], *, refresh: bool = False) -> T:
         """The value for a key, from memory while it is fresh."""
         at, value = self._values.get(key, (0.0, None))
         if value is not None and not refresh and self._now() - at < CACHE_SECONDS:
             return cast("T", value)
-        flight = (key, asyncio.get_running_loop())
-        task = self._flights.get(flight)
-        if task is None:
-            task = self._flights[flight] = asyncio.ensure_future(self._fetch(key, fetch))
-            task.add_done_callback(lambda done: self._landed(flight, done))
-        # Whoever stops waiting must not take the request away from the others.
-        return await asyncio.shield(task)
+        return cast("T", await self._flights.share(key, lambda: self._fetch(key, fetch)))
 
     async def _fetch(self, key: str, fetch: Callable[[], Awaitable[T]]) -> T:
         value = await fetch()
         self._values[key] = (self._now(), value)
         return value
 
-    def _landed(self, flight: tuple[str, asyncio.AbstractEventLoop], task: asyncio.Task[Any]) -> None:
-        self._flights.pop(flight, None)
-        if not task.cancelled():
-            task.exception()  # marks it as seen, should everyone have stopped waiting
+
+def _handed_out(kept: R) -> R:
+    """Another reply around the same entries: what its holder takes out of it, or puts in, is not missed by others."""
+    given = copy(kept)
+    held = given.get("data")
+    if isinstance(held, (list, dict)):
+        vars(given)["data"] = cast("list[Any] | dict[str, Any]", held).copy()
+    return given
+
+
+def _ids(name: str, given: object) -> tuple[str, ...]:
+    """The ids of models in an argument."""
+    if given is None:
+        return ()
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        hint = f": {name}=[{given!r}]" if isinstance(given, str) else ""
+        raise InvalidRequestError(f"{name}={given!r} must be a list of model ids{hint}")
+    return tuple(cast("Iterable[str]", given))
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 
 
 def choose(models: object, wanted: Wanted, *, now: float) -> ModelResponse:
