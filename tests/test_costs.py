@@ -118,6 +118,11 @@ async def test_odd_extended_rates_leave_the_ordinary_ones(extended: Any) -> None
             6,
             id="texts of parts alone",
         ),
+        pytest.param(
+            [{"role": "user", "content": [{"type": "text", "text": "a b c"}, {"type": "text", "text": "d e"}]}],
+            6,
+            id="the words of each part",
+        ),
         pytest.param([{"role": "assistant", "content": None}, {"role": "user", "content": " \n\t "}], 0, id="no words"),
     ],
 )

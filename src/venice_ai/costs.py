@@ -13,7 +13,7 @@ from typing import Any
 
 from .exceptions import InvalidRequestError
 from .types._base import Model
-from .types.api.chat import Message, content_text
+from .types.api.chat import Message, content_texts
 from .types.api.models import ModelPricing, ModelResponse
 
 _MILLION = Decimal(1_000_000)
@@ -62,12 +62,12 @@ def estimate_chat_cost(
     pricing = entry.model_spec.pricing
     if entry.type != "text" or _rates(pricing, 0) is None:
         raise InvalidRequestError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
-    texts = list(_texts(messages))
-    prompt_tokens = sum(_words(text) for text in texts)
-    prompt_tokens = int(prompt_tokens * tokens_per_word)
+    given = list(messages)
+    texts = [text for message in given for text in _texts(message)]
+    prompt_tokens = int(sum(map(_words, texts)) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     least = int(size / _BYTES_PER_TOKEN_MOST)
-    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(texts) + _VENICE_PROMPT_TOKENS
+    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + _VENICE_PROMPT_TOKENS
     prompt, completion = _cost(pricing, prompt_tokens, expected_completion_tokens)
     return ChatCostEstimate(
         model=entry.id,
@@ -139,9 +139,8 @@ def _usd(price: object) -> Decimal | None:
     return Decimal(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _texts(messages: Iterable[Message]) -> Iterable[str]:
-    for message in messages:
-        yield content_text(message.get("content") if isinstance(message, (Mapping, Model)) else None) or ""
+def _texts(message: Message) -> Iterable[str]:
+    return content_texts(message.get("content") if isinstance(message, (Mapping, Model)) else None)
 
 
 def _words(text: str) -> int:

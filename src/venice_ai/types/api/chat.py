@@ -626,11 +626,14 @@ def content_text(content: object) -> str | None:
     """The text of a message's content: a string, or the text parts of a list joined; None if it holds no text."""
     if isinstance(content, str) or content is None:
         return content
-    texts = list(_part_texts(content))
+    texts = list(content_texts(content))
     return "".join(texts) if texts else None
 
 
-def _part_texts(content: object) -> Iterator[str]:
+def content_texts(content: object) -> Iterator[str]:
+    """The texts of a message's content: the string, or the text of each part that has one."""
+    if isinstance(content, str):
+        yield content
     for part in cast("list[Any]", content) if isinstance(content, (list, tuple)) else ():
         text: Any = cast("Mapping[str, Any]", part).get("text") if isinstance(part, (Mapping, Model)) else None
         if isinstance(text, str):
