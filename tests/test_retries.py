@@ -229,6 +229,16 @@ DIRECTED = [
         id="only the limit that was met",
     ),
     pytest.param(
+        {"Retry-After": "2", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "40"},
+        2.0,
+        id="Retry-After before a reset",
+    ),
+    pytest.param(
+        {"Retry-After": "soon", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "40"},
+        40.0,
+        id="a reset where Retry-After cannot be read",
+    ),
+    pytest.param(
         {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": str(int(UNIX) - 5)}, 0.0, id="a reset in the past"
     ),
 ]

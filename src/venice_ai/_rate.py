@@ -47,12 +47,12 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
 
 
 def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """How long an unsuccessful reply asks to wait, or None if it does not say."""
-    if status not in {429, 503, 529}:
-        return retry_after(headers.get("retry-after"), now)
+    """How long an unsuccessful reply asks to wait: `Retry-After`, else the reset of what is used up; None if neither says."""
+    asked = retry_after(headers.get("retry-after"), now)
+    if asked is not None or status not in {429, 503, 529}:
+        return asked
     limits = rate_limits(headers, now)
     waits = [
-        retry_after(headers.get("retry-after"), now),
         limits.reset_requests_seconds if limits.remaining_requests == 0 else None,
         limits.reset_tokens_seconds if limits.remaining_tokens == 0 else None,
         limits.reset_failures_seconds if limits.remaining_failures == 0 else None,
