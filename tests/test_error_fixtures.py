@@ -439,6 +439,28 @@ async def test_an_error_survives_pickling_and_holds_no_secret(case: dict[str, An
         assert KEY not in text
 
 
+@pytest.mark.parametrize("key", ["any", "e", "test"])
+async def test_a_key_that_is_no_secret_garbles_no_message(key: str) -> None:
+    words = "Too many failed attempts (> 20) resulting in a non-success status code, test again"
+    client, _ = client_of(answer({"error": words}, status=429), api_key=key, max_retries=0)
+
+    with pytest.raises(RateLimitError) as caught:
+        await client.chat.completions.create(model="m", messages=HI)
+
+    assert words in str(caught.value)
+    assert caught.value.kind == "failures"
+    assert caught.value.retry_after_seconds == 30
+
+
+async def test_a_key_that_the_server_repeats_is_nowhere_in_the_error() -> None:
+    body = {"error": {"message": f"bad {KEY}", "code": KEY}, KEY: [KEY], "request_id": KEY}
+    error = await refused(answer(body, status=401))
+
+    assert error.body == {"error": {"message": "bad ***", "code": "***"}, "***": ["***"], "request_id": "***"}
+    assert (error.code, error.request_id) == ("***", "***")
+    assert KEY not in repr(vars(error)) + str(error)
+
+
 async def test_a_key_that_the_server_repeats_is_not_in_the_message() -> None:
     error = await refused(answer({"error": f"Authentication failed for {KEY}"}, status=401))
 

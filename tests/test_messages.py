@@ -282,6 +282,46 @@ async def test_messages_are_any_series_of_messages(given: Any) -> None:
     assert (await sent(given()))["messages"] == HI
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        pytest.param(
+            {"role": "system", "content": [{"type": "image_url", "image_url": {"url": "u"}}]},
+            "messages.0.content.0.type is not allowed: invalid value 'image_url'; one of 'text'",
+            id="a part that this role does not take",
+        ),
+        pytest.param(
+            {"role": "user", "content": [{"type": "imag"}]},
+            "messages.0.content.0.type is not allowed: invalid value 'imag'; "
+            "one of 'text', 'image_url', 'input_audio', 'video_url', 'file'",
+            id="a part that no role takes",
+        ),
+        pytest.param(
+            {"role": "user", "content": [{"type": "text", "text": ""}]},
+            "messages.0.content.0.text is not allowed: expected str of length >= 1; allowed is 1 character or more",
+            id="an empty text",
+        ),
+        pytest.param(
+            {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "long"}}]},
+            "messages.0.content.0.cache_control.type is not allowed: invalid enum value 'long'; one of 'ephemeral'",
+            id="inside a part",
+        ),
+        pytest.param(
+            {"role": "user", "content": "a", "odd": [float("nan")]},
+            "messages.0.odd.0=nan is not allowed: JSON has no such number",
+            id="a number that is none",
+        ),
+        pytest.param(
+            {"role": "user", "content": "a", "odd": object()},
+            "the request cannot be written as JSON: messages.0.odd: 'object' is no type that JSON knows",
+            id="no JSON",
+        ),
+    ],
+)
+async def test_what_a_message_may_hold_is_told_for_its_role(message: dict[str, Any], told: str) -> None:
+    assert str(await refused([message])) == told
+
+
 async def test_a_message_that_holds_itself_is_refused() -> None:
     message: dict[str, Any] = {"role": "user", "content": "x"}
     message["self"] = message

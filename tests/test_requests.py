@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import types
+from decimal import Decimal
+from enum import Enum, IntEnum
 from typing import Any, cast
 
 import pytest
@@ -285,6 +287,75 @@ CIRCULAR.append(CIRCULAR)
 @pytest.mark.parametrize("value", [object(), float("nan"), float("inf"), {"x": float("nan")}, CIRCULAR, "\ud800"], ids=ascii)
 async def test_what_cannot_be_json_is_refused(value: Any) -> None:
     await refused(later=value)
+
+
+class Word(str):
+    """A text of another class, as templates and number libraries make them."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "something else"
+
+
+class Fraction(float):
+    """A number of another class, as numpy's are."""
+
+    def __repr__(self) -> str:
+        return "Fraction()"
+
+
+class Whole(int):
+    """A whole number of another class."""
+
+
+class Level(str, Enum):  # noqa: UP042  # as it was written before StrEnum
+    LOW = "low"
+
+
+class Three(IntEnum):
+    THREE = 3
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        pytest.param({"temperature": Fraction(0.5)}, {"temperature": 0.5}, id="a fraction"),
+        pytest.param({"seed": Whole(4)}, {"seed": 4}, id="a whole number"),
+        pytest.param({"seed": Three.THREE}, {"seed": 3}, id="an IntEnum"),
+        pytest.param(
+            {"user": Word("u"), "reasoning_effort": Word("low")}, {"user": "u", "reasoning_effort": "low"}, id="texts"
+        ),
+        pytest.param({"reasoning_effort": Level.LOW}, {"reasoning_effort": "low"}, id="an Enum of texts"),
+        pytest.param({"metadata": {Word("a"): [Fraction(1)]}}, {"metadata": {"a": [1.0]}}, id="keys, and inside"),
+        pytest.param(
+            {"temperature": Decimal("0.5"), "later": Decimal("1e-7")}, {"temperature": 0.5, "later": 1e-7}, id="decimals"
+        ),
+    ],
+)
+async def test_a_value_of_a_subclass_is_sent_as_what_it_is(params: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert await sent(**params) == {"model": "m", "messages": HI, **expected}
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        pytest.param(object(), r"later: 'object'", id="alone"),
+        pytest.param({"a": [1, {"b": object()}]}, r"later\.a\.1\.b: 'object'", id="inside"),
+        pytest.param({"a": {(1, 2): 3}}, r"later\.a: ", id="as a key"),
+        pytest.param([Decimal("NaN")], r"later\.0=Decimal\('NaN'\)", id="a decimal that is no number"),
+    ],
+)
+async def test_what_cannot_be_json_is_named_with_its_place(value: Any, named: str) -> None:
+    assert re.search(named, str(await refused(later=value)))
+
+
+async def test_a_key_that_is_no_text_is_named_with_its_place() -> None:
+    assert "metadata={1: 'a'} is not allowed: expected str, got int as a key" in str(await refused(metadata={1: "a"}))
+
+
+async def test_stream_none_is_the_same_as_not_given() -> None:
+    assert await sent(stream=None) == {"model": "m", "messages": HI}
 
 
 @pytest.mark.parametrize("value", [1024, None], ids=repr)

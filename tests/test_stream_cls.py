@@ -220,6 +220,19 @@ async def test_leaving_a_stream_of_the_caller_s_class_closes_the_connection(stre
     assert reply.closed
 
 
+async def test_a_stream_class_that_fails_leaves_no_connection_open() -> None:
+    def broken(iterator: Any, *, client: Any) -> Any:
+        raise ZeroDivisionError(iterator, client)
+
+    reply = stream(*hello())
+    client, _ = client_of(reply)
+
+    with pytest.raises(ZeroDivisionError):
+        await client.chat.completions.create(model="m", messages=HI, stream=True, stream_cls=broken)
+
+    assert reply.closed
+
+
 async def test_a_stream_of_the_caller_s_chunks_is_read_once() -> None:
     read, _ = await streamed_as(Keywords, *hello())
     async for _ in read:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import json
 import pickle
 import warnings
 from collections.abc import AsyncIterable
@@ -310,6 +311,34 @@ async def test_a_stream_is_read_whatever_it_calls_itself(content_type: str | Non
 async def test_a_json_error_that_calls_itself_a_stream_is_an_error(body: bytes) -> None:
     with pytest.raises(APIError):
         await (await opened(body)).collect()
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "text/event-stream"])
+async def test_the_server_s_words_are_told_whatever_the_reply_calls_itself(content_type: str) -> None:
+    body = b'{"error": {"message": "boo", "code": "model_overloaded"}}'
+    reply = ScriptedReply(body[:20], body[20:], headers={"content-type": content_type})
+
+    with pytest.raises(RateLimitError, match="boo"):
+        await (await opened_on(reply)).collect()
+
+
+async def test_a_whole_answer_that_calls_itself_text_is_not_lost_in_a_stream() -> None:
+    reply = ScriptedReply(json.dumps(completion("hello")).encode(), headers={"content-type": "text/plain"})
+
+    with pytest.raises(APIResponseProcessingError) as caught:
+        await (await opened_on(reply)).collect()
+
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "hello"
+
+
+async def test_cancelling_while_json_in_place_of_a_stream_is_read_closes_the_connection() -> None:
+    reply = ScriptedReply(b"{", HANG, headers={"content-type": "application/json"})
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(opened_on(reply), 0.05)
+
+    assert reply.closed
 
 
 async def test_the_request_is_sent_where_the_stream_is_asked_for() -> None:

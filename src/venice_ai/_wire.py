@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from inspect import isroutine
 from math import isfinite
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from warnings import warn
 
 import msgspec
@@ -26,8 +27,16 @@ from .types.api.streaming import ChatCompletionChunk
 strict_decode = msgspec.json.Decoder().decode
 NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `strict_decode` raises; `decode` may still read it."""
-_encode = msgspec.json.Encoder(enc_hook=plain).encode
 _KNOWN = frozenset(ChatParams.__annotations__)
+_ALL_TEXT = frozenset({str, type(None)})
+_LEAST_SECRET = 8  # characters; a shorter key is a word such as "any", and stands in many messages
+
+
+def _unknown(value: object) -> NoReturn:
+    raise TypeError(f"{type(value).__name__!r} is no type that JSON knows")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number").encode
 
 # -- out -----------------------------------------------------------------------------------------------------------------
 
@@ -63,8 +72,38 @@ def encode(body: Mapping[str, Any]) -> bytes:
     """
     try:
         return _encode(body)
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from error
+    except _UNWRITABLE as error:
+        raise InvalidRequestError(f"the request cannot be written as JSON: {_place(body)}{error}") from error
+
+
+_UNWRITABLE = (TypeError, ValueError, RecursionError, OverflowError)
+
+
+def _place(body: Any) -> str:
+    """Where in a body the first value is that cannot be JSON."""
+    steps: list[str] = []
+    found: Any = body
+    while len(steps) < 20:
+        step, found = next(((str(key), inner) for key, inner in _items(found) if not _writable(inner)), (None, None))
+        if step is None:
+            break
+        steps.append(step)
+    return f"{'.'.join(steps)}: " if steps else ""
+
+
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    """What a JSON object or list holds, by name or by place."""
+    if isinstance(value, dict):
+        return cast("dict[Any, Any]", value).items()
+    return enumerate(cast("list[Any]", value)) if isinstance(value, list) else ()
+
+
+def _writable(value: object) -> bool:
+    try:
+        _encode(value)
+    except _UNWRITABLE:
+        return False
+    return True
 
 
 def _model(model: object) -> str:
@@ -92,13 +131,16 @@ def checked_messages(messages: object) -> list[Any]:
     given = [_message(message) for message in cast("Iterable[Any]", messages)]
     if not given:
         raise InvalidRequestError('messages is empty; give at least one, as {"role": "user", "content": "..."}')
+    for index, message in enumerate(given):
+        if message.__class__ is dict and not _ALL_TEXT.issuperset(map(type, message.values())):
+            _refuse_endless(f"messages.{index}", message)
     try:
         msgspec.convert({"messages": given}, Conversation)
     except msgspec.ValidationError as error:
         reason, path = _split(error)
         # The value itself may be the prompt, which belongs in no error.
         raise InvalidRequestError(
-            f"{'.'.join(path) or 'messages'} is not allowed: {reason}{_allowed(Conversation, path)}"
+            f"{'.'.join(path) or 'messages'} is not allowed: {reason}{_allowed(Conversation, path, {'messages': given})}"
         ) from None
     return given
 
@@ -132,14 +174,12 @@ def _parameter(name: str, value: Any) -> Any:
 
 def _refuse_endless(name: str, value: Any) -> None:
     """JSON has no infinity and no not-a-number, and null would mean something else."""
-    if isinstance(value, float) and not isfinite(value):
+    if isinstance(value, (dict, list)):
+        for key, inner in _items(value):
+            if inner.__class__ is not str:
+                _refuse_endless(f"{name}.{key}", inner)
+    elif isinstance(value, (float, Decimal)) and not isfinite(value):
         raise InvalidRequestError(f"{name}={value!r} is not allowed: JSON has no such number")
-    if isinstance(value, dict):
-        for key, inner in cast("dict[str, Any]", value).items():
-            _refuse_endless(f"{name}.{key}", inner)
-    elif isinstance(value, list):
-        for index, inner in enumerate(cast("list[Any]", value)):
-            _refuse_endless(f"{name}.{index}", inner)
 
 
 def _check_params(params: dict[str, Any]) -> None:
@@ -149,7 +189,7 @@ def _check_params(params: dict[str, Any]) -> None:
         reason, path = _split(error)
         value = _at(params, path)
         raise InvalidRequestError(
-            f"{'.'.join(path)}={value!r:.100} is not allowed: {reason}{_allowed(ChatParams, path)}"
+            f"{'.'.join(path)}={value!r:.100} is not allowed: {reason}{_allowed(ChatParams, path, params)}"
         ) from None
     for index, tool in enumerate(params.get("tools") or ()):
         if "function" not in tool and tool.get("type") not in {"web_search", "x_search"}:
@@ -164,7 +204,7 @@ def _check_params(params: dict[str, Any]) -> None:
 
 def _split(error: msgspec.ValidationError) -> tuple[str, list[str]]:
     """The reason of a validation error, and the path it names: `$.stop[1]` is `["stop", "1"]`."""
-    reason, _, path = str(error).partition(" - at `$")
+    reason, _, path = str(error).replace(" - at `key` in `$", " as a key - at `$").partition(" - at `$")
     steps = path.rstrip("`").replace("[", ".").replace("]", "").split(".")
     return reason.replace("`", "").lower(), [step for step in steps if step]
 
@@ -178,28 +218,44 @@ def _at(value: Any, path: list[str]) -> Any:
     return cast("Any", value)
 
 
-def _allowed(kind: Any, path: list[str]) -> str:
-    """The values, or the range, that are allowed at a path; nothing where the reason says it all."""
+def _allowed(kind: Any, path: list[str], value: Any) -> str:
+    """The values, or the range, that are allowed at a path of a value; nothing where the reason says it all."""
     (schema,), definitions = msgspec.json.schema_components([kind])
     nodes = _alternatives(schema, definitions)
     for step in path:
-        nodes = [found for node in nodes for inner in _inside(node, step) for found in _alternatives(inner, definitions)]
-    if values := [value for node in nodes for value in node.get("enum", [])]:
+        meant = [node for node in nodes if _is_meant(node, value)] or nodes
+        nodes = [found for node in meant for inner in _inside(node, step) for found in _alternatives(inner, definitions)]
+        value = _at(value, [step])
+    if values := dict.fromkeys(value for node in nodes for value in node.get("enum", [])):
         return f"; one of {', '.join(map(repr, values))}"
-    bounds = [bound for node in nodes for bound in _bounds(node)]
+    bounds = dict.fromkeys(bound for node in nodes for bound in _bounds(node))
     return f"; allowed is {' or '.join(bounds)}" if bounds else ""
+
+
+def _is_meant(node: dict[str, Any], value: Any) -> bool:
+    """Whether a value is of the kind that a schema describes, going by the fields that have one value there: role, type."""
+    if not isinstance(value, dict):
+        return True
+    fields: dict[str, Any] = node.get("properties", {})
+    only = {name: field["enum"] for name, field in fields.items() if len(field.get("enum", ())) == 1}
+    given = cast("dict[str, Any]", value)
+    return node.get("type") == "object" and all(given.get(name) in enum for name, enum in only.items())
 
 
 def _bounds(node: dict[str, Any]) -> Iterator[str]:
     for least, most, unit in (
         ("minimum", "maximum", ""),
-        ("minItems", "maxItems", " items"),
-        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", "item"),
+        ("minLength", "maxLength", "character"),
     ):
         if least in node:
-            yield f"{node[least]:g} to {node[most]:g}{unit}" if most in node else f"{node[least]:g}{unit} or more"
+            yield f"{node[least]:g} to {_count(node[most], unit)}" if most in node else f"{_count(node[least], unit)} or more"
         elif most in node:
-            yield f"up to {node[most]:g}{unit}"
+            yield f"up to {_count(node[most], unit)}"
+
+
+def _count(number: float, unit: str) -> str:
+    return f"{number:g} {unit}{'' if number == 1 else 's'}" if unit else f"{number:g}"
 
 
 def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
@@ -288,8 +344,6 @@ def chunk(found: Any) -> ChatCompletionChunk | dict[str, Any]:
 def refusal(body: bytes, meta: ResponseMeta, *, secret: bytes = b"") -> APIError:
     """The error that an unsuccessful reply stands for. A server may repeat the key that it refuses; it is taken out."""
     status, headers = meta.status_code, meta.headers
-    if secret:
-        body = body.replace(secret, b"***")
     try:
         content = decode(body)
     except ValueError:
@@ -301,7 +355,20 @@ def refusal(body: bytes, meta: ResponseMeta, *, secret: bytes = b"") -> APIError
     if 300 <= status < 400:
         location = headers.get("location", "nowhere")
         error.args = (f"Venice answered {status}, a redirect to {location!r}; redirects are not followed. Set base_url.",)
+    if len(secret) >= _LEAST_SECRET:
+        key = secret.decode()
+        error.args = _without(list(error.args), key)
+        error.body, error.code, error.request_id = _without([error.body, error.code, error.request_id], key)
     return error
+
+
+def _without(value: Any, secret: str) -> Any:
+    """A JSON value in whose texts a secret is not shown."""
+    if isinstance(value, str):
+        return value.replace(secret, "***")
+    if isinstance(value, dict):
+        return {_without(key, secret): _without(inner, secret) for key, inner in _items(value)}
+    return [_without(inner, secret) for inner in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def stream_error(content: dict[str, Any], meta: ResponseMeta, partial: ChatCompletionResponse) -> APIError:
@@ -310,6 +377,17 @@ def stream_error(content: dict[str, Any], meta: ResponseMeta, partial: ChatCompl
     wait = cast("dict[str, Any]", details).get("retry_after") if isinstance(details, dict) else None
     seconds = float(wait) if isinstance(wait, (int, float)) and not isinstance(wait, bool) else None
     return error_for(meta.status_code, meta.headers, content, meta=meta, retry_after_seconds=seconds, partial=partial)
+
+
+def instead_of_stream(body: bytes, meta: ResponseMeta) -> APIError:
+    """The error for a whole completion where a stream was asked for; `partial` holds it.
+
+    Raises:
+        APIError: it is not even that, but an error, or no answer at all.
+    """
+    error = unusable(body, meta, "JSON")
+    error.partial = completion(body, meta)
+    return error
 
 
 def unusable(body: bytes, meta: ResponseMeta, what: str) -> APIResponseProcessingError:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_HEAD_BYTES = 2**20
+
 
 class Reading:
     """The state of one reply that is being read: what came, and whether and how it ended.
@@ -83,6 +85,7 @@ class Reading:
         self._now = now
         self._sent = sent
         self._settle = settle
+        self._head = b""  # what came before the first event
 
     def partial(self) -> ChatCompletionResponse:
         """What has come so far."""
@@ -185,7 +188,8 @@ class Reading:
     async def _next_events(self, pieces: AsyncIterator[bytes], parser: EventParser) -> list[bytes]:
         """The events of the next piece; at the end of the body, what its end completes."""
         try:
-            events = parser.feed(await anext(pieces))
+            piece = await anext(pieces)
+            events = parser.feed(piece)
         except StopAsyncIteration:
             self._at_end = True
             return parser.finish()
@@ -195,12 +199,16 @@ class Reading:
                 raise self.interrupted(error.message, error) from error
             self._at_end = True
             return parser.finish()
-        if events and self.meta.time_to_first_chunk is None:
-            self.meta.time_to_first_chunk = self._now() - self._sent
+        if self.meta.time_to_first_chunk is None:
+            if events:
+                self.meta.time_to_first_chunk = self._now() - self._sent
+            elif len(self._head) < _HEAD_BYTES:
+                self._head += piece
         return events
 
     async def _close(self, *, done: bool) -> None:
         if not (done or self.assembly.finished):
+            self._refuse_whole()
             raise self.interrupted("the connection was closed before the answer was complete")
         if self.session is not None:
             lacking = self.session.end(done=done)
@@ -209,6 +217,17 @@ class Reading:
         if self._settle is not None:
             await self._settle()
         self.complete = True
+
+    def _refuse_whole(self) -> None:
+        """Raises what a reply says that calls itself a stream and is JSON."""
+        if self.assembly.chunks or self.session is not None:
+            return
+        try:
+            found = _wire.decode(self._head)
+        except ValueError:
+            return
+        if isinstance(found, dict):
+            raise _wire.instead_of_stream(self._head, self.meta)
 
     def _reported(self, content: dict[str, Any]) -> APIError:
         return _wire.stream_error(content, self.meta, self.partial())

@@ -308,19 +308,36 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def plain(value: Any) -> Any:
-    """A copy of a JSON value in which every view, mapping and sequence is a plain dict or list."""
+    """A copy of a JSON value in which every view, mapping and sequence is a plain dict or list, every text and number itself.
+
+    Numbers and texts of other classes (an `IntEnum`, numpy's `float64`, a template's markup) become what they are.
+    """
     if type(value) in _SCALARS:  # most values by far
         return value
     if isinstance(value, (dict, Model)):
         items = cast("dict[Any, Any]", value if isinstance(value, dict) else value.__dict__).items()
-        return {key: item if type(item) in _SCALARS else plain(item) for key, item in items}
+        return {
+            key if key.__class__ is str else _name(key): item if type(item) in _SCALARS else plain(item) for key, item in items
+        }
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+        return {_name(key): plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, (set, frozenset)):
         return sorted(map(plain, cast("set[Any]", value)), key=repr)  # the same input is always the same bytes
-    return value
+    return next((itself(value) for kind, itself in _ITSELF if isinstance(value, kind)), value)
+
+
+# By these methods, because what a class has in their place may say something else.
+_ITSELF: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+)
+
+
+def _name(key: Any) -> Any:
+    return str.__str__(key) if isinstance(key, str) else key
 
 
 def _copied(value: Any) -> Any:

@@ -11,7 +11,7 @@ from ..._config import Timeout
 from ..._privacy import Privacy
 from ..._resource import APIResource
 from ..._transport import Request
-from ..._wire import chat_body, checked_messages, completion, encode, unusable
+from ..._wire import chat_body, checked_messages, completion, encode, instead_of_stream
 from ...costs import ChatCostEstimate, estimate_chat_cost
 from ...exceptions import InvalidRequestError
 from ...streaming import ChatStream, ChunkSource, ModelStream, Reading
@@ -140,6 +140,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         Source: https://docs.venice.ai/api-reference/endpoint/chat/completions
         """
+        stream = False if stream is None else stream
         if not isinstance(stream, bool):
             raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
@@ -159,9 +160,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 answer = await self._client.caller.call(request)
                 return completion(answer.body, answer.meta)
             source = await self._open(request, params)
-        if wrap is not None:
+        if wrap is None:
+            return ChatStream(source, client=self._client)
+        try:
             return wrap(source, self._client)
-        return ChatStream(source, client=self._client)
+        except BaseException:
+            await source.aclose()
+            raise
 
     @overload
     async def stream(
@@ -571,9 +576,11 @@ class ChatCompletions(APIResource["VeniceClient"]):
         content_type = answer.meta.headers.get("content-type", "text/event-stream").lower()
         if "json" in content_type or "html" in content_type:
             # An error, a page, or a whole completion in place of a stream: none of them is one.
-            body = await answer.reply.read()
-            error = unusable(body, answer.meta, "JSON")
-            error.partial = completion(body, answer.meta)
+            try:
+                body = await answer.reply.read()
+            finally:
+                answer.reply.close()
+            error = instead_of_stream(body, answer.meta)
             if chat is not None:
                 chat.session.refuse_reply()
             raise error
