@@ -347,11 +347,12 @@ async def test_one_name_in_place_of_a_list_is_that_name_or_refused(wish: str, na
     assert outcome == taken or wish in outcome
 
 
-@pytest.mark.parametrize("wish", ["preferred_models", "exclude_models", "min_context_tokens", "require_vision", "prefer"])
+@pytest.mark.parametrize("wish", ["preferred_models", "exclude_models", "min_context_tokens", "require_vision", "exclude_beta"])
 async def test_none_is_no_wish(wish: str) -> None:
     wishes: dict[str, Any] = {wish: None}
+    catalogue = [model("b", beta=True), model("a")]
 
-    assert await client_with(model("a")).models.resolve_chat(**wishes) == "a"
+    assert await client_with(*catalogue).models.resolve_chat(**wishes) == "a"
 
 
 @pytest.mark.parametrize(

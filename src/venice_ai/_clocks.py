@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from ._config import Timeout
 from ._transport import Request
 from .exceptions import APITimeoutError
 
@@ -103,10 +105,10 @@ class Watch:
         "_first_chunk",
         "_handle",
         "_idle",
+        "_late",
         "_loop",
         "_progress",
         "_reading",
-        "_request",
         "_sent",
         "_stop",
         "expired",
@@ -115,7 +117,8 @@ class Watch:
     def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         limits = request.timeout
-        self._request = request
+        # Not the request: it holds a body, which may be large, and nobody needs it any more.
+        self._late = partial(ran_out, limits, request.deadline_seconds, streamed=request.stream)
         self._first_chunk = limits.first_chunk
         self._idle = limits.idle
         self._progress = limits.progress
@@ -173,7 +176,10 @@ class Watch:
         if at > now:
             self._handle = self._loop.call_at(at, self._check)
             return
-        self.expired = ran_out(clock, self._request)
+        self._expire(clock)
+
+    def _expire(self, clock: str) -> None:
+        self.expired = self._late(clock)
         self._stop()
 
     def _due(self) -> tuple[float, str, float] | None:
@@ -221,10 +227,12 @@ _WHAT = {
 }
 
 
-def ran_out(clock: str, request: Request, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
-    """The error for a clock of a request that ran out. It tells what was set; earlier attempts may have used a part of it."""
-    seconds = getattr(request.timeout, clock) or request.deadline_seconds
-    return timed_out(clock, seconds or 0, kind, long_answer=not request.stream and clock != "connect")
+def ran_out(
+    limits: Timeout, left: float | None, clock: str, kind: type[APITimeoutError] = APITimeoutError, *, streamed: bool
+) -> APITimeoutError:
+    """The error for a clock that ran out. It tells what was set, and not what earlier attempts had `left` of a deadline."""
+    seconds: float | None = getattr(limits, clock)
+    return timed_out(clock, seconds or left or 0, kind, long_answer=not streamed and clock != "connect")
 
 
 def timed_out(

@@ -24,7 +24,7 @@ from ._config import check_proxy
 from ._meta import Headers
 from ._retry import ConnectFailure, ConnectTimeout
 from ._transport import Reply, Request
-from .exceptions import APIConnectionError, InvalidRequestError
+from .exceptions import APIConnectionError, APITimeoutError, InvalidRequestError
 
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
@@ -64,11 +64,11 @@ class AiohttpTransport:
                     return _StreamedReply(response, request, session, started)
                 return _PlainReply(response, await response.read())
         except aiohttp.ConnectionTimeoutError:
-            raise ran_out("connect", request, ConnectTimeout) from None
+            raise _late(request, "connect", ConnectTimeout) from None
         except TimeoutError:
-            raise ran_out(clock, request) from None
+            raise _late(request, clock) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _connection_error(error, request, proxied=route.proxy is not None) from error
+            raise _connection_error(error, request.method, request.url, proxied=route.proxy is not None) from error
 
     def _open(self, session: aiohttp.ClientSession, request: Request, route: _Route) -> Awaitable[aiohttp.ClientResponse]:
         return session.request(
@@ -225,13 +225,13 @@ class _PlainReply:
 class _StreamedReply:
     """A reply whose body is read as it arrives, under the clocks of its request."""
 
-    __slots__ = ("__weakref__", "_abandoned", "_request", "_response", "_session", "_watch", "headers", "status")
+    __slots__ = ("__weakref__", "_abandoned", "_method", "_response", "_session", "_url", "_watch", "headers", "status")
 
     def __init__(self, response: aiohttp.ClientResponse, request: Request, session: _Session, started: float) -> None:
         self.status = response.status
         self.headers = Headers(response.raw_headers)
         self._response = response
-        self._request = request
+        self._method, self._url = request.method, request.url
         self._session = session  # a client that nobody holds any more stays open for the streams that are read
         self._watch = Watch(request, started, response.close)
         self._abandoned: APIConnectionError | None = None
@@ -255,7 +255,7 @@ class _StreamedReply:
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: it was closed before
             if why := self._abandoned or self._watch.expired:
                 raise why from None
-            raise _connection_error(error, self._request, proxied=False) from error
+            raise _connection_error(error, self._method, self._url, proxied=False) from error
         if not piece:
             self._watch.close()
             raise StopAsyncIteration
@@ -303,9 +303,13 @@ def _shortest(request: Request) -> tuple[str, float | None]:
     return name, limit
 
 
-def _connection_error(error: Exception, request: Request, *, proxied: bool) -> APIConnectionError:
+def _late(request: Request, clock: str, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
+    return ran_out(request.timeout, request.deadline_seconds, clock, kind, streamed=request.stream)
+
+
+def _connection_error(error: Exception, method: str, url: str, *, proxied: bool) -> APIConnectionError:
     """What an error of aiohttp or of the operating system means to a caller."""
-    host = urlsplit(request.url).netloc.rpartition("@")[2]
+    host = urlsplit(url).netloc.rpartition("@")[2]
     if getattr(getattr(error, "os_error", None), "reason", None) == "WRONG_VERSION_NUMBER":
         setting = "base_url or proxy" if proxied else "base_url"
         return ConnectFailure(
@@ -326,7 +330,7 @@ def _connection_error(error: Exception, request: Request, *, proxied: bool) -> A
     if isinstance(error, aiohttp.ClientConnectorError):
         return ConnectFailure(f"cannot connect to {host}: {_words(error)}. Is base_url right, and does the server run?")
     through = " through the proxy" if proxied else ""
-    billed = " The call may have been billed." if request.method == "POST" else ""
+    billed = " The call may have been billed." if method == "POST" else ""
     return APIConnectionError(f"the connection to {host}{through} broke: {_words(error)}.{billed}")
 
 

@@ -202,6 +202,7 @@ class Reading:
         if self.meta.time_to_first_chunk is None:
             if events:
                 self.meta.time_to_first_chunk = self._now() - self._sent
+                self._head = b""
             elif len(self._head) < _HEAD_BYTES:
                 self._head += piece
         return events

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from venice_ai._clocks import Watch, ran_out
+from venice_ai._clocks import Watch
 from venice_ai._meta import Headers
 from venice_ai._retry import ConnectFailure
 from venice_ai._transport import Clock, Request
@@ -223,8 +223,7 @@ class _Watch(Watch):
         due = self._due()
         if due is not None and seconds >= due[0] - self._loop.time():
             _, clock, limit = due
-            self.expired = ran_out(clock, self._request)
-            self._stop()
+            self._expire(clock)
             # Told exactly: what really went by meanwhile is noise.
             return max(limit - (self._skipped - self._skipped_before.get(clock, 0.0)), 0.0)
         if seconds < math.inf:

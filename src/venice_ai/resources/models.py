@@ -215,7 +215,7 @@ class Models(APIResource["VeniceClient"]):
             raise InvalidRequestError(f"min_context_tokens={min_context_tokens!r} must be a whole number from 0")
         preferred_models = _ids("preferred_models", preferred_models)
         exclude_models = _ids("exclude_models", exclude_models)
-        wishes = {name: value for name, value in locals().items() if name in Wanted.__dataclass_fields__}
+        wishes = {name: wish for name, wish in locals().items() if name in Wanted.__dataclass_fields__ and wish is not None}
         if self._client.min_privacy is not None:
             wishes[f"require_{self._client.min_privacy}"] = True
         catalogue = await self.list(refresh=refresh)
