@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextvars
 import gc
@@ -22,6 +23,7 @@ from venice_ai import (
     AuthenticationError,
     ChatCompletionChunk,
     ChatCompletionResponse,
+    FunctionTool,
     InvalidRequestError,
     NoMatchingModelError,
     NotFoundError,
@@ -394,6 +396,39 @@ def interrupted_once(happened: threading.Event) -> Generator[None]:
         thread.join()
 
 
+def test_an_interruption_at_the_moment_of_the_answer_is_raised() -> None:
+    client = SyncVeniceClient(
+        api_key=KEY, transport=Calling(_thread.interrupt_main, answer(completion()), answer(completion()))
+    )
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(client)
+
+
+def test_an_interruption_before_the_loop_came_to_a_call_is_raised() -> None:
+    busy, free = threading.Event(), threading.Event()
+
+    def hold_up() -> None:
+        busy.set()
+        free.wait(10)
+
+    other = SyncVeniceClient(api_key=KEY, transport=Calling(hold_up, answer(completion())))
+    client, transport = client_of(answer(completion()))
+    thread = threading.Thread(target=ask, args=(other,))
+    thread.start()
+    busy.wait()
+    waiting = threading.Event()
+    threading.Timer(0.1, waiting.set).start()
+    threading.Timer(0.3, free.set).start()
+
+    with pytest.raises(KeyboardInterrupt), interrupted_once(waiting):
+        ask(client)
+
+    thread.join()
+    assert not transport.requests
+    assert ask(client) == "hello"
+
+
 @pytest.mark.parametrize("how", ["iteration", "next", "text_deltas", "collect"])
 def test_an_interruption_while_a_stream_is_read_closes_it(how: str) -> None:
     reply = stream(event(chunk("hel")), HANG)
@@ -723,6 +758,28 @@ def test_tools_are_run_and_may_call_the_client_themselves() -> None:
 
     assert result.response.text == "It is a boat."
     assert [message["content"] for message in result.messages if message["role"] == "tool"] == ["a boat"]
+
+
+@pytest.mark.parametrize("error", [SystemExit(2), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("kind", ["synchronous", "asynchronous"])
+def test_a_tool_that_ends_the_program_ends_the_call_and_not_the_loop_of_all_clients(kind: str, error: BaseException) -> None:
+    def leave() -> None:
+        raise error
+
+    async def leave_later() -> None:
+        raise error
+
+    emulator = Emulator()
+    emulator.script(tool_call("leave", {}), text("hello"))
+    client, other = emulated(emulator), client_of(answer(completion()))[0]
+    tool = leave if kind == "synchronous" else FunctionTool(leave_later, name="leave")
+
+    with pytest.raises(type(error)) as caught:
+        client.chat.completions.run_with_tools(model="default", messages=HI, tools=[tool])
+
+    assert caught.value is error
+    assert ask(other) == "hello"
+    assert client.chat.completions.create(model="default", messages=HI).text == "hello"
 
 
 @pytest.mark.parametrize("streamed", [False, True])

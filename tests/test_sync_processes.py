@@ -213,6 +213,15 @@ ENDS: dict[str, tuple[str, list[list[Step]]]] = {
         "ask(); threading.Thread(target=ask, daemon=True).start(); print('hello')",
         [ANSWER, [SILENCE]],
     ),
+    "a daemon thread that streams": (
+        """
+s = stream()
+threading.Thread(target=list, args=[s], daemon=True).start()
+threading.Event().wait(0.2)
+print("hello")
+""",
+        [HANGING],
+    ),
     "a thread that calls after the main one": ("threading.Thread(target=lambda: print(ask())).start()", [ANSWER]),
     "sys.exit": ("print(ask()); sys.exit()", [ANSWER]),
     # That a call holds up the loop of its thread is a complaint of the debug mode's, and true.
@@ -237,3 +246,22 @@ async def test_a_program_ends_without_a_word(how: str) -> None:
     program, replies = ENDS[how]
     async with serving(*replies) as server:
         assert set(await said(program, server)) == {"hello"}
+
+
+@pytest.mark.parametrize("used", [True, False])
+async def test_a_call_after_the_end_of_the_interpreter_is_an_error_that_says_so(used: bool) -> None:
+    program = """
+class Late:
+    def __del__(self):
+        try:
+            ask()
+        except VeniceError as error:
+            print(error)
+
+late = Late()
+late.itself = late  # collected when nothing can be imported any more
+"""
+    async with serving(ANSWER) as server:
+        lines = await said(program + ("ask()" if used else ""), server)
+    assert len(lines) == 1
+    assert "call before the program ends" in lines[0]

@@ -87,7 +87,12 @@ class LoopThread:
     def _main(self) -> None:
         # In the child of a fork this frame is never left, and nothing that it leads to is ever collected.
         with self._runner:
-            self._loop.run_forever()
+            while True:
+                try:
+                    return self._loop.run_forever()
+                except (SystemExit, KeyboardInterrupt):
+                    # asyncio lets these out of the loop beside telling whoever awaits the task; the loop is not theirs alone.
+                    continue
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What a coroutine returns or raises; it runs on the loop while the calling thread waits.
@@ -175,22 +180,25 @@ if hasattr(os, "register_at_fork"):
 class _Call(Generic[T]):
     """A coroutine that runs on the loop for a thread that waits. All but `wait` and `outcome` happens on the loop."""
 
-    __slots__ = ("_caller", "_done", "_error", "_result", "_task", "_thread", "_work")
+    __slots__ = ("_begun", "_caller", "_done", "_error", "_over", "_result", "_task", "_thread", "_work")
 
     def __init__(self, work: Coroutine[Any, Any, T], thread: LoopThread) -> None:
         self._work = work
         self._thread = thread
         self._caller = threading.get_ident()
         self._task: asyncio.Task[None] | None = None
+        self._begun = False
         self._result: T | None = None
         self._error: BaseException | None = None
+        self._over = False
         self._done = threading.Lock()
         self._done.acquire()
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._follow())
+        self._task = _task(self._follow())
 
     async def _follow(self) -> None:
+        self._begun = True
         WAITING_THREAD.set(self._caller)
         try:
             self._result = await self._work
@@ -198,18 +206,24 @@ class _Call(Generic[T]):
             self._error = error
         # At the end of the interpreter only daemon threads still wait, and go with it: an error would only be noise.
         if not self._thread.ended:
-            self._done.release()
+            self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._done.release()
 
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        else:  # what interrupted the thread came before it could start
+        if not self._begun:  # what interrupted the thread came before its first step, and a task that is cancelled takes none
             self._work.close()
-            self._done.release()
+            self._end()
 
     def wait(self) -> None:
-        while not self._done.acquire(timeout=_WAIT_SECONDS or -1):
-            pass
+        # The lock is taken once, and what interrupts the thread may come right after that: then the second wait has no lock to
+        # wait for.
+        while not self._over:
+            self._done.acquire(timeout=_WAIT_SECONDS or -1)
 
     def outcome(self) -> T:
         error, self._error = self._error, None
@@ -221,6 +235,17 @@ class _Call(Generic[T]):
         finally:
             del error  # its traceback refers to this frame
         return cast("T", self._result)
+
+
+if sys.version_info >= (3, 12):
+
+    def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that takes its first step at once, so that a call costs the loop one round less."""
+        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+else:
+
+    def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work)
 
 
 class Feed(Generic[T]):
@@ -329,7 +354,8 @@ class Feed(Generic[T]):
             self._error = error
         finally:
             self.ended = True
-            self._tell()
+            if not self.thread.ended:  # else only daemon threads still wait, as in a call
+                self._tell()
 
     async def _pause(self) -> None:
         """Waits until everything was taken."""

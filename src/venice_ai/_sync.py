@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, Unpack,
 
 from ._client import VeniceClient
 from ._resource import APIResource
+from .exceptions import VeniceError
 
 if TYPE_CHECKING:
     import ssl
@@ -194,8 +195,10 @@ class Bridge:
 
     @staticmethod
     def _thread() -> LoopThread:
-        from ._loop_thread import LoopThread
-
+        try:
+            from ._loop_thread import LoopThread
+        except ImportError as error:  # in a `__del__` after the end
+            raise VeniceError(f"the interpreter has ended ({error}); call before the program ends") from error
         thread = LoopThread.shared()
         thread.check()
         return thread
