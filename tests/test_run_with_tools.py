@@ -7,7 +7,9 @@ import contextvars
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+import types
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -255,6 +257,24 @@ def counted() -> Iterator[int]:
     yield from (1, 2)
 
 
+def rows() -> Iterator[int]:
+    return map(int, ["1", "2"])
+
+
+def nested() -> dict[str, Iterator[int]]:
+    return {"rows": rows()}
+
+
+async def nested_later() -> dict[str, Iterator[int]]:
+    return nested()
+
+
+@types.coroutine
+def of_old() -> Generator[Any, None, int]:
+    yield from asyncio.sleep(0).__await__()
+    return 1
+
+
 class Greeter:
     async def __call__(self, name: str = "you") -> str:
         return f"hello {name}"
@@ -274,6 +294,10 @@ async def hello(name: str = "you") -> str:
         pytest.param(FunctionTool(lambda: hello("Ada"), name="hello"), "hello Ada", id="returns an awaitable"),
         pytest.param(generated, "[1,2]", id="asynchronous generator"),
         pytest.param(counted, "[1,2]", id="generator"),
+        pytest.param(of_old, "1", id="types.coroutine"),
+        pytest.param(rows, "[1,2]", id="iterator"),
+        pytest.param(nested, '{"rows":[1,2]}', id="iterator inside"),
+        pytest.param(nested_later, '{"rows":[1,2]}', id="asynchronous, iterator inside"),
     ],
 )
 async def test_every_kind_of_tool_runs(emulator: Emulator, client: VeniceClient, tool: Any, content: str) -> None:
@@ -281,6 +305,30 @@ async def test_every_kind_of_tool_runs(emulator: Emulator, client: VeniceClient,
     emulator.script(tool_call(definition.definition["function"]["name"]), text("done"))
 
     assert told(await run(client, tool)) == [content]
+
+
+def cursed() -> str:
+    return "named \udcff"
+
+
+def cursed_error() -> None:
+    raise FileNotFoundError("named \udcff")
+
+
+@pytest.mark.parametrize("tool", [cursed, cursed_error])
+async def test_half_a_surrogate_pair_does_not_end_the_loop(
+    emulator: Emulator, client: VeniceClient, tool: Callable[[], Any]
+) -> None:
+    emulator.script(tool_call(tool.__name__), text("done"))
+    assert told(await run(client, tool))[0].endswith("named ?")
+
+
+async def test_what_an_iterator_raises_is_told_as_the_tools_error(emulator: Emulator, client: VeniceClient) -> None:
+    def broken() -> Iterator[int]:
+        return map(int, ["1", "x", "3"])
+
+    emulator.script(tool_call("broken"), text("sorry"))
+    assert "ValueError: invalid literal" in told(await run(client, broken))[0]
 
 
 # -- hooks ---------------------------------------------------------------------------------------------------------------
@@ -310,6 +358,41 @@ async def test_an_asynchronous_hook_is_awaited(emulator: Emulator, client: Venic
     await run(client, add, on_tool_call=observe)
 
     assert seen == [2]
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_a_plain_hook_that_blocks_holds_up_nobody_else(emulator: Emulator, client: VeniceClient, failing: bool) -> None:
+    release, seen, in_time = threading.Event(), list[str](), list[bool]()
+
+    def ask(*_: Any) -> str:
+        in_time.append(release.wait(1))  # as input() would
+        seen.append(WHO.get())
+        return "as you like"
+
+    WHO.set("ada")
+    emulator.script(tool_call("fail" if failing else "add", {"a": 1}), text("done"))
+    running = asyncio.create_task(run(client, fail, add, on_tool_call=ask, on_tool_error=ask))
+    await asyncio.sleep(0.05)
+    release.set()
+
+    assert told(await running) == ["as you like" if failing else "2"]
+    assert (seen, in_time) == (["ada"], [True])
+
+
+async def test_plain_hooks_of_calls_at_the_same_time_follow_each_other(emulator: Emulator, client: VeniceClient) -> None:
+    within: list[int] = []
+    together: list[int] = []
+
+    def observe(*_: Any) -> None:
+        within.append(1)
+        time.sleep(0.01)
+        together.append(len(within))
+        within.pop()
+
+    emulator.script(tool_calls(*[("add", {"a": number}) for number in range(5)]), text("done"))
+    await run(client, add, on_tool_call=observe, parallel=True)
+
+    assert together == [1] * 5
 
 
 async def test_what_an_observer_raises_ends_the_loop(emulator: Emulator, client: VeniceClient) -> None:
@@ -482,6 +565,21 @@ async def test_what_is_no_exception_of_a_tool_is_not_caught(emulator: Emulator, 
         emulator.script(tool_call(tool.__name__))
         with pytest.raises(Away):
             await run(client, tool)
+
+
+async def test_a_tool_that_waits_for_what_is_cancelled_is_an_error_like_others(
+    emulator: Emulator, client: VeniceClient
+) -> None:
+    async def await_cancelled() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(9))
+        task.cancel()
+        await task
+
+    emulator.script(tool_call("await_cancelled"), text("sorry"))
+
+    assert told(await run(client, await_cancelled)) == [
+        "Error calling await_cancelled: VeniceError: what the tool waited for was cancelled"
+    ]
 
 
 async def test_a_tool_that_stops_an_iteration_is_an_error_like_others(emulator: Emulator, client: VeniceClient) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,19 @@ async def test_edited_arguments_are_checked_as_the_models_are(emulator: Emulator
 
     assert "ToolArgumentsError: amount: Input should be a valid integer" in told(result)[0]
     assert bank.done == []
+
+
+async def test_edited_arguments_may_be_objects(emulator: Emulator, client: VeniceClient) -> None:
+    days: list[date] = []
+
+    def book(day: date) -> None:
+        days.append(day)
+
+    emulator.script(tool_call("book", {"day": "2026-01-01"}), text("done"))
+    edited = Approval.edit({"day": date(2026, 1, 2)})
+    await client.chat.completions.run_with_tools(model="default", messages=HI, tools=[book], approve=always(edited))
+
+    assert days == [date(2026, 1, 2)]
 
 
 async def test_nobody_is_asked_about_calls_that_cannot_be_made(emulator: Emulator, client: VeniceClient, bank: Bank) -> None:

@@ -794,6 +794,12 @@ def test_a_time_limit_is_above_zero(timeout: Any) -> None:
         FunctionTool(later, timeout=timeout)
 
 
+def test_a_tool_whose_making_failed_can_be_shown() -> None:
+    made = FunctionTool.__new__(FunctionTool)
+    assert repr(made) == "FunctionTool(None)"
+    assert repr(FunctionTool(lambda: 1, name="one")) == "FunctionTool('one')"
+
+
 # -- strict --------------------------------------------------------------------------------------------------------------
 
 

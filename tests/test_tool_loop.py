@@ -399,6 +399,13 @@ class Struct(msgspec.Struct):
         pytest.param((1, "a"), '[1,"a"]', id="tuple"),
         pytest.param(b"abc", '"abc"', id="bytes"),
         pytest.param([b"\xff"], '["_w=="]', id="bytes that are no text"),
+        pytest.param({"a": [b"\xff", float("nan")]}, '{"a":["_w==","NaN"]}', id="bytes that are no text inside"),
+        pytest.param(map(int, ["1", "2"]), "[1,2]", id="iterator"),
+        pytest.param(iter([b"a", b"\xff", b"c"]), '["YQ==","_w==","Yw=="]', id="iterator of bytes that are no text"),
+        pytest.param({"a": (1, map(int, ["1"]))}, '{"a":[1,[1]]}', id="iterator inside"),
+        pytest.param({"a": iter([b"\xff"]), "b": 1}, '{"a":["_w=="],"b":1}', id="iterator of bytes inside"),
+        pytest.param("a\udcffb", "a?b", id="text with half a surrogate pair"),
+        pytest.param(["Zü\udcffb"], '["Zü?b"]', id="half a surrogate pair inside"),
         pytest.param("Zürich", "Zürich", id="text beyond ASCII"),
         pytest.param({"a": "Zürich"}, '{"a":"Zürich"}', id="JSON beyond ASCII"),
         pytest.param(UserMessage(content="a"), '{"role":"user","content":"a"}', id="a view of this package"),
@@ -415,6 +422,13 @@ def test_results_reach_the_model_as_json(value: Any, text: str) -> None:
 def test_a_result_that_cannot_be_json_is_an_error(value: Any) -> None:
     with pytest.raises(TypeError, match="cannot be written as JSON"):
         result_text(value)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_an_iterator_raises_is_raised_as_it_is(inside: bool) -> None:
+    rows = map(int, ["1", "x", "3"])
+    with pytest.raises(ValueError, match="invalid literal"):
+        result_text({"rows": rows} if inside else rows)
 
 
 def test_a_result_that_holds_itself_is_an_error() -> None:

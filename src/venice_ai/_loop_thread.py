@@ -128,7 +128,7 @@ class LoopThread:
         if threading.get_ident() == self._thread.ident:
             raise VeniceError(
                 "a synchronous client was called on the thread that runs its requests, where waiting would never end: async "
-                "tools and hooks use VeniceClient and await; synchronous tools run on other threads"
+                "tools and hooks use VeniceClient and await; synchronous ones run on other threads"
             )
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

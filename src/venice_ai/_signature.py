@@ -75,6 +75,7 @@ class Signature:
 
     def _validated(self, arguments: Mapping[str, Any]) -> BaseModel:
         from pydantic import ValidationError
+        from pydantic_core import to_jsonable_python
 
         given = dict(arguments)
         if any(argument.role == "keyword rest" for argument in self._arguments):
@@ -82,8 +83,8 @@ class Signature:
             rest = {key: given.pop(key) for key in arguments if key not in known}
             given[REST] = rest
         try:
-            # As JSON: a strict datetime may then be a text, as it must be.
-            return self._model.model_validate_json(json.dumps(given))
+            # As JSON: a strict datetime may then be a text, as it must be. Objects are there if somebody edited the arguments.
+            return self._model.model_validate_json(json.dumps(given, default=to_jsonable_python))
         except ValidationError as error:
             raise ToolArgumentsError(_reasons(error)) from error
 

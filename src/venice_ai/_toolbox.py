@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_not
 from typing import Any, Generic, TypeVar, cast
 
 from ._parameters import is_async, named
@@ -94,7 +95,8 @@ class FunctionTool:
         return self._signature.bind(self._signature.without_nulls(arguments) if self._strict else arguments, context)
 
     def __repr__(self) -> str:
-        return f"FunctionTool({tool_name(self.definition)!r})"
+        made = getattr(self, "definition", None)  # not if its constructor failed, and a traceback is shown with its variables
+        return f"FunctionTool({None if made is None else tool_name(made)!r})"
 
 
 def definition(name: str, description: str | None, parameters: dict[str, Any], *, strict: bool) -> Tool:
@@ -237,22 +239,55 @@ def call_arguments(call: ToolCall) -> dict[str, Any]:
 def result_text(value: Any) -> str:
     """What a model is told of a tool's result: a text as it is, anything else as JSON.
 
-    Nothing is `null`; where bytes are not all text, they are base64.
+    Nothing is `null`; where bytes are not all text, they are base64. What no request can hold, half of a surrogate pair as in
+    the name of a file that is no UTF-8, is a question mark.
 
     Raises:
         TypeError: it cannot be JSON.
     """
     if isinstance(value, str):
-        return str.__str__(value)  # of a member of an Enum, its value
-    from pydantic_core import PydanticSerializationError, to_json
+        return _sendable(str.__str__(value))  # of a member of an Enum, its value
+    from pydantic_core import PydanticSerializationError
 
     try:
-        try:
-            return to_json(value, inf_nan_mode="strings", fallback=_json_of).decode()
-        except (PydanticSerializationError, UnicodeDecodeError):
-            return to_json(value, inf_nan_mode="strings", bytes_mode="base64", fallback=_json_of).decode()
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        return _json_text(whole(value))
+    except (PydanticSerializationError, UnicodeError, RecursionError) as error:
         raise TypeError(f"a tool returned {type(value).__name__}, which cannot be written as JSON: {error}") from error
+
+
+def whole(value: Any) -> Any:
+    """A result with the iterators in it, generators and the like, read to their ends; itself if there are none.
+
+    They can be read only once, and a result is looked at more often: it is written, perhaps twice, and shown to hooks.
+    """
+    if isinstance(value, Iterator):
+        return [whole(item) for item in cast("Iterator[Any]", value)]
+    if isinstance(value, dict):
+        given = cast("dict[Any, Any]", value)
+        read = {key: whole(item) for key, item in given.items()}
+        return read if any(map(is_not, read.values(), given.values())) else given
+    if isinstance(value, (list, tuple)):
+        items = cast("Sequence[Any]", value)
+        got = [whole(item) for item in items]
+        return got if any(map(is_not, got, items)) else items
+    return value
+
+
+def _json_text(value: Any) -> str:
+    from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
+
+    try:
+        return to_json(value, inf_nan_mode="strings", fallback=_json_of).decode()
+    except PydanticSerializationError as error:
+        if "utf-8" not in str(error):  # neither of bytes nor of half a pair of surrogates
+            raise
+    plainly = to_jsonable_python(value, bytes_mode="base64", fallback=_json_of)
+    mended = from_json(_sendable(json.dumps(plainly, ensure_ascii=False)))
+    return to_json(mended, inf_nan_mode="strings").decode()
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def _json_of(value: Any) -> Any:

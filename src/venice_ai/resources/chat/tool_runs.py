@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
@@ -24,6 +24,7 @@ from ..._toolbox import (
     checked_timeout,
     default_on_tool_error,
     result_text,
+    whole,
 )
 from ...exceptions import APIError, InvalidRequestError, ToolLoopPausedError, ToolTimeoutError, UnknownToolError, VeniceError
 from ...streaming import ChatStream, Stream
@@ -104,6 +105,7 @@ class ToolRun:
         self._ask = ask
         self._rules = rules
         self._decisions = dict(rules.decisions)
+        self._hooks = asyncio.Lock()
 
     async def events(self) -> AsyncGenerator[ToolEvent, None]:
         """What happens, until the result."""
@@ -177,7 +179,7 @@ class ToolRun:
             self._loop.hold(call)
             return None
         if approval.verdict == "deny":
-            return ToolCallFinished(call, approval.told, self._loop.iterations, denied=True)
+            return ToolCallFinished(call, result_text(approval.told), self._loop.iterations, denied=True)
         return ready if approval.arguments is None else self._prepared(call, dict(approval.arguments))
 
     def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Unfit:
@@ -218,9 +220,7 @@ class ToolRun:
         if content is None:
             return self._reported(call, self._loop.tools.without_handler(call))
         if item.make is not None and self._rules.on_tool_call is not None:
-            seen = self._rules.on_tool_call(call, value)
-            if inspect.isawaitable(seen):
-                await seen
+            await self._hooked(self._rules.on_tool_call, call, value)
         return ToolCallFinished(call, content, self._loop.iterations)
 
     def _reported(self, call: ToolCall, error: UnknownToolError) -> ToolCallFinished:
@@ -245,6 +245,11 @@ class ToolRun:
             if not limit.expired():
                 raise  # the tool's own
             raise ToolTimeoutError(f"no result within {seconds:g} s") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise VeniceError("what the tool waited for was cancelled") from error
 
     async def _dispatched(self, ready: _Ready) -> Any:
         """What `on_tool_call` gives for a tool that has no function."""
@@ -254,12 +259,18 @@ class ToolRun:
         return _NOT_HANDLED if value is None else value
 
     async def _failed(self, call: ToolCall, error: Exception) -> ToolCallFinished:
-        told = (self._rules.on_tool_error or default_on_tool_error)(call, error)
-        if inspect.isawaitable(told):
-            told = await told
+        hook = self._rules.on_tool_error
+        told = default_on_tool_error(call, error) if hook is None else await self._hooked(hook, call, error)
         if not isinstance(told, str):
             raise TypeError(f"on_tool_error must return what the model is told, a text, not {told!r:.100}")
-        return ToolCallFinished(call, told, self._loop.iterations, error)
+        return ToolCallFinished(call, result_text(told), self._loop.iterations, error)
+
+    async def _hooked(self, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
+        """What a hook gives. One that may block runs in a thread; such hooks follow each other, for they need no locks."""
+        if is_async(hook):
+            return await _called(hook, call, seen)
+        async with self._hooks:
+            return await _called(hook, call, seen)
 
 
 async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -269,7 +280,7 @@ async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
 
     def call() -> Any:
         value = function(*arguments)
-        return list(cast("Iterable[Any]", value)) if inspect.isgenerator(value) else value
+        return value if inspect.isawaitable(value) else whole(value)  # what is read on the way may block
 
     return await _awaited(await in_thread(call))
 
@@ -277,10 +288,10 @@ async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
 async def _awaited(value: Any) -> Any:
     """The value itself; of an awaitable what it gives, of an asynchronous generator all of its items."""
     if inspect.isawaitable(value):
-        value = await value
+        value = whole(await value)
     if inspect.isasyncgen(value):
         async with aclosing(value) as items:
-            return [item async for item in items]
+            return [whole(item) async for item in items]
     return value
 
 
