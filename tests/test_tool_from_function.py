@@ -5,16 +5,31 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import typing
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, TypedDict, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    Optional,
+    Self,
+    TypedDict,
+    TypeVar,
+    Union,
+)
 from uuid import UUID
 
 import pytest
+import typing_extensions
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import Unpack
@@ -210,6 +225,31 @@ def test_what_does_not_fit_is_an_error_that_names_the_argument(annotation: Any, 
     with pytest.raises(ToolArgumentsError, match=r"^value") as caught:
         tool.call({"value": sent}, CONTEXT)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "received"),
+    [
+        pytest.param(Iterable[int], [1, 2], id="Iterable"),
+        pytest.param(typing.Iterable[int], [1, 2], id="typing.Iterable"),
+        pytest.param(Iterable[int] | None, [1, 2], id="optional"),
+        pytest.param(Annotated[Iterable[int], Field(min_length=1)], [1, 2], id="annotated"),
+        pytest.param(Iterable, ["1", 2], id="bare"),
+    ],
+)
+def test_an_iterable_is_a_list_that_was_checked(annotation: Any, received: Any) -> None:
+    tool = FunctionTool(taking(dict[str, annotation]), name="taking")
+
+    assert call(taking(annotation), {"value": [1, 2]}) == [1, 2]
+    assert tool.call({"value": {"a": ["1", 2]}}, CONTEXT)() == {"a": received}
+
+
+def test_a_generator_is_an_iterator_of_what_was_checked() -> None:
+    tool = FunctionTool(taking(Generator[int, None, None]), name="taking")
+
+    assert list(tool.call({"value": ["1", 2]}, CONTEXT)()) == [1, 2]
+    with pytest.raises(ToolArgumentsError, match=r"value\.1"):
+        tool.call({"value": [1, "x"]}, CONTEXT)
 
 
 def test_numbers_in_texts_are_numbers() -> None:
@@ -434,6 +474,34 @@ def test_a_default_that_json_has_not_is_not_told() -> None:
     assert call(given, {}) is nothing
 
 
+@pytest.mark.parametrize("default", [float("inf"), float("nan"), [float("-inf")]], ids=repr)
+def test_a_number_without_end_as_default_is_not_told(default: Any) -> None:
+    def given(value: Any = default) -> Any:
+        return value
+
+    assert "default" not in parameters(tool_from_function(given))["properties"]["value"]
+    assert call(given, {}) is default
+
+
+def test_a_default_in_an_annotation_is_passed_on() -> None:
+    def find(
+        limit: Annotated[int, Field(default=3)], *, words: Annotated[list[str], Field(default_factory=list)], near: str
+    ) -> Any:
+        return limit, words, near
+
+    assert parameters(tool_from_function(find))["required"] == ["near"]
+    assert call(find, {"near": "a"}) == (3, [], "a")
+    assert call(find, {"near": "a", "limit": 4, "words": ["b"]}) == (4, ["b"], "a")
+
+
+def test_a_default_of_the_function_s_own_wins_over_that_in_an_annotation() -> None:
+    def find(limit: Annotated[int, Field(default=3)] = 7) -> Any:
+        return limit
+
+    assert parameters(tool_from_function(find))["properties"]["limit"]["default"] == 7
+    assert call(find, {}) == 7
+
+
 def test_a_field_as_default_and_an_alias() -> None:
     def find(
         words: str = Field("all", description="What", min_length=2),
@@ -503,10 +571,16 @@ def test_unannotated_further_arguments_take_anything() -> None:
     assert parameters(tool_from_function(f))["additionalProperties"] is True  # pyright: ignore[reportUnknownArgumentType]
 
 
-def test_keywords_unpacked_from_a_typed_dict() -> None:
-    def f(a: int, **options: Unpack[Options]) -> Any:
-        return a, options
+def unpacked(a: int, **options: typing.Unpack[Options]) -> Any:
+    return a, options
 
+
+def unpacked_by_extension(a: int, **options: typing_extensions.Unpack[Options]) -> Any:
+    return a, options
+
+
+@pytest.mark.parametrize("f", [unpacked, unpacked_by_extension])
+def test_keywords_unpacked_from_a_typed_dict(f: Callable[..., Any]) -> None:
     schema = parameters(tool_from_function(f))
 
     assert schema["required"] == ["a", "depth"]
@@ -749,7 +823,8 @@ def test_a_return_annotation_need_not_be_readable() -> None:
 
 
 class Connection:
-    pass
+    def of_itself(self, connection: Self) -> None: ...
+    def of_several_of_itself(self, connection: list[Self] | None = None) -> None: ...
 
 
 def of_a_class(a: int, connection: Connection) -> None: ...
@@ -760,6 +835,11 @@ def in_a_union(connection: int | Connection) -> None: ...
 def in_a_union_with_a_callable(connection: int | Callable[[], None]) -> None: ...
 def of_an_unknown_name(connection: OnlyForCheckers) -> None: ...  # pyright: ignore[reportUnknownParameterType]
 def of_a_wrong_text(connection: "not an annotation") -> None: ...  # type: ignore[valid-type] # noqa: F722  # pyright: ignore[reportInvalidTypeForm, reportUndefinedVariable, reportUnknownParameterType]
+def of_many_contexts(*connection: ToolContext[None]) -> None: ...
+def of_contexts_by_name(**connection: ToolContext[None]) -> None: ...
+def of_what_cannot_be_in_a_set(connection: set[Person]) -> None: ...
+def of_lists_in_a_set(connection: list[frozenset[list[int]]]) -> None: ...
+def of_what_cannot_be_a_key(connection: Mapping[Point, int] | None = None) -> None: ...
 def of_unpacked_positions(*connection: Unpack[tuple[int, str]]) -> None: ...  # noqa: UP044
 def twice(connection: Annotated[int, Field(alias="a")], a: int) -> None: ...
 
@@ -767,6 +847,8 @@ def twice(connection: Annotated[int, Field(alias="a")], a: int) -> None: ...
 INEXPRESSIBLE: list[Any] = [
     *(of_a_class, of_a_class_with_default, of_a_callable, in_a_list, in_a_union, in_a_union_with_a_callable),
     *(of_an_unknown_name, of_a_wrong_text, of_unpacked_positions, twice),
+    *(of_many_contexts, of_contexts_by_name, of_what_cannot_be_in_a_set, of_lists_in_a_set, of_what_cannot_be_a_key),
+    *(Connection().of_itself, Connection().of_several_of_itself),
 ]
 
 

@@ -10,7 +10,8 @@ import functools
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping, MutableSet
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from inspect import Parameter
 from types import FrameType, UnionType
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import typing_extensions
 
-from ._typed_dicts import modern
+from ._typed_dicts import changed_inside, modern
 from .exceptions import InvalidRequestError, ToolSignatureError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def sorted_parameters(
     """The parameters of a callable. `names` are those that its annotations may use beside its module's.
 
     Raises:
-        ToolSignatureError: an annotation cannot be read, or two arguments have one name.
+        ToolSignatureError: an annotation cannot be read, or no value fits it, or two arguments have one name.
     """
     found = Parameters()
     bound = _bound_keywords(function)
@@ -124,6 +125,8 @@ def sorted_parameters(
         if parameter.name in bound:
             continue  # what the caller bound is the caller's: the model neither sees nor changes it
         annotation = _annotation(parameter, function, names, context)
+        if reason := _never(parameter, annotation, context):
+            raise ToolSignatureError(f"{own_name(function)}'s parameter {parameter.name!r} can never be given: {reason}")
         if _mentions(annotation, context):
             found.contexts.append(parameter.name)
         else:
@@ -141,12 +144,13 @@ def _bound_keywords(function: object) -> frozenset[str]:
 
 def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any]) -> Iterator[Argument]:
     name, kind = parameter.name, parameter.kind
-    if kind is Parameter.VAR_KEYWORD and typing_extensions.get_origin(annotation) is typing_extensions.Unpack:
+    unpacked = typing_extensions.get_origin(annotation) in _UNPACK
+    if kind is Parameter.VAR_KEYWORD and unpacked:
         yield from _unpacked(name, typing_extensions.get_args(annotation)[0], names)
     elif kind is Parameter.VAR_KEYWORD:
         yield Argument(REST, name, dict[str, annotation], {}, "keyword rest")
     elif kind is Parameter.VAR_POSITIONAL:
-        if typing_extensions.get_origin(annotation) is typing_extensions.Unpack:
+        if unpacked:
             raise ToolSignatureError(f"the parameter *{name}: {annotation!r} cannot be a tool's: name each of its values")
         yield Argument(name, name, list[annotation], [], "positional rest")
     else:
@@ -174,6 +178,8 @@ def _unpacked(name: str, fields: Any, names: dict[str, Any]) -> Iterator[Argumen
         yield Argument(key, name, hint, Parameter.empty if required else None, "keyword")
 
 
+# Two classes before Python 3.12.
+_UNPACK = {typing.Unpack, typing_extensions.Unpack}
 _QUALIFIERS: dict[Any, Any] = {
     typing.Required: True,
     typing.NotRequired: False,
@@ -202,7 +208,7 @@ def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[
             f"the annotation {given!r} of {own_name(function)}'s parameter {parameter.name!r} cannot be read: {error}. "
             "Define what it names at the top of a module"
         ) from error
-    return modern(hints[parameter.name], names)
+    return _read_at_once(modern(hints[parameter.name], names))
 
 
 def _guessed(parameter: Parameter) -> Any:
@@ -217,6 +223,44 @@ def _guessed(parameter: Parameter) -> Any:
 
     told = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}
     return Annotated[Any, WithJsonSchema(cast("Any", told))]
+
+
+def _read_at_once(annotation: Any) -> Any:
+    """`Iterable[X]` as a list, and `Generator[X]` as the iterator of one.
+
+    pydantic checks such values only as they are read, inside the function, and lets them be read once.
+    """
+    origin, args = typing_extensions.get_origin(annotation) or annotation, typing_extensions.get_args(annotation)
+    if origin is not Iterable and origin is not Generator:
+        return changed_inside(annotation, _read_at_once)
+    item = _read_at_once(args[0]) if args else Any
+    items: Any = list[item]
+    if origin is Iterable:
+        return items
+    from pydantic import AfterValidator
+
+    return Annotated[items, AfterValidator(iter)]
+
+
+def _never(parameter: Parameter, annotation: Any, context: type) -> str | None:
+    """Why no call can give a parameter its value, where its annotation lets that be seen."""
+    if parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD} and _mentions(annotation, context):
+        return "there is one context; take it without stars"
+    if annotation is _SELF:
+        return "a function has no Self; name the class"
+    origin, args = typing_extensions.get_origin(annotation), typing_extensions.get_args(annotation)
+    if args and origin in _HASHING and _unhashable(args[0]):
+        return f"{args[0]!r} cannot be in a set, nor a key; take a list"
+    return next(filter(None, (_never(parameter, inner, context) for inner in args)), None) if origin is not Literal else None
+
+
+_SELF: Any = typing.Self
+_HASHING = {set, frozenset, AbstractSet, MutableSet, dict, Mapping, MutableMapping}
+
+
+def _unhashable(annotation: Any) -> bool:
+    kind = typing_extensions.get_origin(annotation) or annotation
+    return isinstance(kind, type) and kind.__hash__ is None
 
 
 def _mentions(annotation: Any, context: type) -> bool:

@@ -63,7 +63,9 @@ class Signature:
         for name in self._contexts:
             bound.arguments[name] = context
         for index, argument in enumerate(self._arguments):
-            if f"p{index}" in values.model_fields_set or is_field(argument.default):
+            # A default of a `Field`'s is known to pydantic only, and not to the function.
+            own = argument.default is not Parameter.empty and not is_field(argument.default)
+            if f"p{index}" in values.model_fields_set or not own:
                 _put(bound, argument, getattr(values, f"p{index}"))
         bound.apply_defaults()
         return functools.partial(self._function, *bound.args, **bound.kwargs)
@@ -208,6 +210,7 @@ def _first_line(error: Exception) -> str:
 def _generator() -> type[Any]:
     from pydantic import PydanticInvalidForJsonSchema
     from pydantic.json_schema import GenerateJsonSchema
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
 
     class Generator(GenerateJsonSchema):
         """Schemas without titles that only repeat names. What pydantic would leave out with a warning is refused."""
@@ -216,6 +219,14 @@ def _generator() -> type[Any]:
 
         def field_title_should_be_set(self, schema: Any) -> bool:
             return False
+
+        def encode_default(self, dft: Any) -> Any:
+            told = super().encode_default(dft)
+            try:
+                json.dumps(to_jsonable_python(dft, inf_nan_mode="constants"), allow_nan=False)
+            except ValueError as error:
+                raise PydanticSerializationError(str(error)) from None  # it is left out
+            return told
 
         def emit_warning(self, kind: Any, detail: str) -> None:
             if kind not in self.ignored_warning_kinds:

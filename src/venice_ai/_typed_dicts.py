@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import typing
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, cast
 
 import typing_extensions
@@ -28,6 +29,19 @@ def modern(annotation: Any, names: dict[str, Any]) -> Any:
     return annotation if sys.version_info >= (3, 12) else _Remaking(names).of(annotation)
 
 
+def changed_inside(annotation: Any, change: Callable[[Any], Any]) -> Any:
+    """The annotation with each of its arguments changed; itself if none was."""
+    origin, args = typing_extensions.get_origin(annotation), typing_extensions.get_args(annotation)
+    if not args or origin is Literal:
+        return annotation
+    if origin is Annotated:
+        return Annotated[(change(args[0]), *args[1:])]
+    new = tuple(change(argument) for argument in args)
+    if all(one is other for one, other in zip(new, args, strict=True)):
+        return annotation
+    return _rebuilt(origin, new)
+
+
 class _Remaking:
     """One annotation's classes, each remade once."""
 
@@ -36,17 +50,7 @@ class _Remaking:
         self._made: dict[Any, Any] = {}
 
     def of(self, annotation: Any) -> Any:
-        if _is_old(annotation):
-            return self._remade(annotation)
-        origin, args = typing_extensions.get_origin(annotation), typing_extensions.get_args(annotation)
-        if not args or origin is Literal:
-            return annotation
-        if origin is Annotated:
-            return Annotated[(self.of(args[0]), *args[1:])]
-        new = tuple(self.of(argument) for argument in args)
-        if all(one is other for one, other in zip(new, args, strict=True)):
-            return annotation
-        return _rebuilt(origin, new)
+        return self._remade(annotation) if _is_old(annotation) else changed_inside(annotation, self.of)
 
     def _remade(self, old: Any) -> Any:
         if old not in self._made:
