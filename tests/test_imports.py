@@ -36,7 +36,7 @@ LAYERS = {
             "_wire",
             "_paths",
             "costs",
-            *("tools", "_tool_loop", "_toolbox", "_signature", "_parameters", "_typed_dicts"),
+            *("tools", "_tool_loop", "_toolbox", "_signature", "_parameters", "_omissions", "_typed_dicts"),
             "journal",
             "helpers",
         ),

@@ -898,6 +898,67 @@ def test_a_strict_tool_asks_for_every_argument_and_takes_null_for_what_has_a_def
     assert tool.call({"words": "a", "limit": 3, "near": "b"}, CONTEXT)() == ("a", 3, "b")
 
 
+class Cat(BaseModel):
+    kind: Literal["cat"] = "cat"
+    lives: int = 9
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"] = "dog"
+    name: str | None = "Rex"
+    friends: list[Dog] = []
+
+
+def test_in_a_strict_tool_what_has_a_default_and_takes_no_null_may_be_null() -> None:
+    def keep(dog: Dog, count: int = 3, word: str | None = "d") -> None: ...
+
+    schema = parameters(tool_from_function(keep, strict=True))
+
+    assert schema["properties"] == {
+        "dog": {"$ref": "#/$defs/Dog"},
+        "count": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        "word": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    }
+    assert schema["required"] == ["dog", "count", "word"]
+    assert schema["$defs"]["Dog"]["properties"] == {
+        "kind": {"type": "string", "const": "dog"},
+        "name": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "friends": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/Dog"}}, {"type": "null"}]},
+    }
+
+
+def test_a_strict_tool_takes_null_for_a_default_unless_null_is_a_value() -> None:
+    class Nest(BaseModel):
+        pets: list[Annotated[Cat | Dog, Field(discriminator="kind")]]
+        home: tuple[Cat, int] = (Cat(), 1)
+
+    def keep(nest: Nest, word: str | None = "d", *more: int, **options: typing.Unpack[Options]) -> Any:
+        return nest, word, more, options
+
+    tool = FunctionTool(keep, strict=True)
+    friend = {"kind": "dog", "name": "Bo", "friends": None}
+    arguments: dict[str, Any] = {
+        "nest": {
+            "pets": [{"kind": "cat", "lives": None}, {"kind": "dog", "name": None, "friends": [friend]}],
+            "home": [{"kind": "cat", "lives": None}, 2],
+        },
+        "word": None,
+        "more": None,
+        "depth": 2,
+        "fast": None,
+    }
+    Draft202012Validator(parameters(tool.definition)).validate(arguments)  # pyright: ignore[reportUnknownMemberType]
+
+    assert tool.call(arguments, CONTEXT)() == (
+        Nest(pets=[Cat(), Dog(name=None, friends=[Dog(name="Bo")])], home=(Cat(), 2)),
+        None,
+        (),
+        {"depth": 2},
+    )
+    with pytest.raises(ToolArgumentsError, match="depth"):
+        tool.call({**arguments, "depth": None}, CONTEXT)
+
+
 def test_strict_cannot_express_further_keywords() -> None:
     def find(**rest: int) -> None: ...
 

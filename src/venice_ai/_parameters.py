@@ -233,8 +233,7 @@ def _read_at_once(annotation: Any) -> Any:
     origin, args = typing_extensions.get_origin(annotation) or annotation, typing_extensions.get_args(annotation)
     if origin is not Iterable and origin is not Generator:
         return changed_inside(annotation, _read_at_once)
-    item = _read_at_once(args[0]) if args else Any
-    items: Any = list[item]
+    items = _LIST[_read_at_once(args[0]) if args else Any]
     if origin is Iterable:
         return items
     from pydantic import AfterValidator
@@ -254,6 +253,8 @@ def _never(parameter: Parameter, annotation: Any, context: type) -> str | None:
     return next(filter(None, (_never(parameter, inner, context) for inner in args)), None) if origin is not Literal else None
 
 
+# Type checkers take these for annotations.
+_LIST: Any = list
 _SELF: Any = typing.Self
 _HASHING = {set, frozenset, AbstractSet, MutableSet, dict, Mapping, MutableMapping}
 

@@ -70,11 +70,6 @@ class Signature:
         bound.apply_defaults()
         return functools.partial(self._function, *bound.args, **bound.kwargs)
 
-    def without_nulls(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments without the nulls that strict mode makes a model write where it would leave out an argument."""
-        optional = {a.key for a in self._arguments if a.default not in (Parameter.empty, None)}
-        return {key: value for key, value in arguments.items() if value is not None or key not in optional}
-
     def _validated(self, arguments: Mapping[str, Any]) -> BaseModel:
         from pydantic import ValidationError
         from pydantic_core import to_jsonable_python

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from operator import is_not
 from typing import Any, Generic, TypeVar, cast
 
+from ._omissions import Omissions
 from ._parameters import is_async, named
 from ._schema import strict_schema
 from ._signature import Signature
@@ -56,7 +57,8 @@ class FunctionTool:
         name: 1 to 64 letters, digits, `_` or `-`; else the function's.
         description: for the model; else what the docstring says.
         timeout: seconds that a call may take; else the loop's.
-        strict: make the model keep exactly to the schema. Every argument is required then, optional ones may be null.
+        strict: make the model keep exactly to the schema. Every argument is required then, also inside classes; a null for
+            one that has a default and takes no null means the default.
 
     Raises:
         ToolSignatureError: JSON cannot express the signature. It is an InvalidRequestError and a TypeError.
@@ -74,15 +76,16 @@ class FunctionTool:
         strict: bool = False,
     ) -> None:
         self._signature = Signature(function, context=ToolContext)
-        self._strict = strict
+        self._omissions = Omissions(self._signature.parameters) if strict else None
         self.function: Callable[..., Any] = function
         """What is called."""
         self.timeout: float | None = checked_timeout(timeout)
         """Seconds that a call may take; None for the loop's limit."""
         self.is_async: bool = is_async(function)
         """Whether it runs on the event loop; otherwise it runs in a thread."""
+        parameters = self._signature.parameters if self._omissions is None else self._omissions.told()
         self.definition: Tool = definition(
-            named(name, function), description or self._signature.description, self._signature.parameters, strict=strict
+            named(name, function), description or self._signature.description, parameters, strict=strict
         )
         """What the model is told."""
 
@@ -92,7 +95,8 @@ class FunctionTool:
         Raises:
             ToolArgumentsError: the arguments do not fit the signature.
         """
-        return self._signature.bind(self._signature.without_nulls(arguments) if self._strict else arguments, context)
+        given = arguments if self._omissions is None else self._omissions.taken_out(arguments)
+        return self._signature.bind(given, context)
 
     def __repr__(self) -> str:
         made = getattr(self, "definition", None)  # not if its constructor failed, and a traceback is shown with its variables

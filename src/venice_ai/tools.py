@@ -58,7 +58,8 @@ def tool_from_function(
         function: any function, method, partial or callable object.
         name: 1 to 64 letters, digits, `_` or `-`; else the function's.
         description: for the model; else what the docstring says.
-        strict: make the model keep exactly to the schema.
+        strict: make the model keep exactly to the schema. Every argument is required then; a null stands for one that is
+            left out.
 
     Raises:
         ToolSignatureError: JSON cannot express the signature.
