@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._privacy import Privacy
     from ._sync_parsing import SyncParsedChatStream
     from ._sync_streams import SyncChatStream, SyncChunkSource, SyncToolStream
+    from ._toolbox import PlainFunction
     from ._transport import Clock, Transport
     from .costs import ChatCostEstimate
     from .resources.chat import ChatCompletions
@@ -312,7 +313,27 @@ class SyncChatCompletions(_Facade):
         **params: Unpack[ChatParams],
     ) -> ChatCompletionResponse | SyncChatStream: ...
     @overload
-    def create(self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: bool = ..., **params: Any) -> Any: ...
+    def create(
+        self: OnlyForMypy,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        stream: Literal[True],
+        stream_cls: Callable[..., Any],
+        **params: Any,
+    ) -> Any: ...
+    @overload
+    def create(
+        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[False] = False, **params: Any
+    ) -> ChatCompletionResponse: ...
+    @overload
+    def create(
+        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[True], **params: Any
+    ) -> SyncChatStream: ...
+    @overload
+    def create(
+        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: bool, **params: Any
+    ) -> ChatCompletionResponse | SyncChatStream: ...
     def create(
         self,
         *,
@@ -497,7 +518,7 @@ class SyncChatCompletions(_Facade):
         *,
         model: str,
         messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | FunctionTool | Tool | Mapping[str, Any]],
+        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
         on_tool_call: OnToolCall | None = None,
         on_tool_error: OnToolError | None = None,
         parallel: bool = False,
@@ -546,7 +567,7 @@ class SyncChatCompletions(_Facade):
         *,
         model: str,
         messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | FunctionTool | Tool | Mapping[str, Any]],
+        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
         on_tool_call: OnToolCall | None = None,
         on_tool_error: OnToolError | None = None,
         parallel: bool = False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
-from ._toolbox import FunctionTool, Toolbox, call_name, result_text
+from ._toolbox import FunctionTool, PlainFunction, Toolbox, call_name, result_text
 from ._wire import checked_messages
 from .exceptions import InvalidRequestError, MaxIterationsExceededError, NoChoicesError
 from .types._base import Model, plain
@@ -64,7 +64,7 @@ class ToolLoop:
     def __init__(
         self,
         messages: Iterable[Message] | None,
-        tools: Iterable[Callable[..., Any] | FunctionTool | Tool | Mapping[str, Any]],
+        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
         *,
         max_iterations: int = 10,
         on_limit: OnLimit = "raise",

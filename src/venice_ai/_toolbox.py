@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_not
-from typing import Any, Generic, TypeVar, cast
+from types import CodeType
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ._omissions import Omissions
 from ._parameters import is_async, named
@@ -124,6 +125,13 @@ def checked_timeout(seconds: float | None, name: str = "timeout") -> float | Non
     if seconds is None or (isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0):
         return seconds
     raise InvalidRequestError(f"{name}={seconds!r} is not allowed: expected seconds above 0, or None for no limit")
+
+
+class PlainFunction(Protocol):
+    """A function of which a type checker knows nothing else: to mypy `[f, g]` of unlike functions is a list of such."""
+
+    @property
+    def __code__(self) -> CodeType: ...
 
 
 # -- the tools of a loop --------- ----------------------------------------------------------------------------------------

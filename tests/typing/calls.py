@@ -83,6 +83,16 @@ async def parameters_of_today_and_tomorrow() -> None:
     )
 
 
+async def a_keyword_of_tomorrow_leaves_the_answer_its_type(late: bool) -> None:
+    create, messages = client.chat.completions.create, [UserMessage(content="hi")]
+    reveal_type(await create(model="m", messages=messages, tomorrow=1))  # ChatCompletionResponse
+    reveal_type(await create(model="m", messages=messages, tomorrow=1, stream=False))  # ChatCompletionResponse
+    reveal_type(await create(model="m", messages=messages, tomorrow=1, stream=True))  # ChatStream
+    reveal_type(await create(model="m", messages=messages, tomorrow=1, stream=late))  # ChatCompletionResponse | ChatStream
+    reveal_type(await create(model="m", messages=messages, tomorrow=1, stream=True, stream_cls=dict))  # Any
+    reveal_type(await client.chat.completions.stream(model="m", messages=messages, tomorrow=1))  # ChatStream
+
+
 async def the_catalogue_and_costs() -> None:
     reveal_type(await client.models.list())  # ModelsListResponse
     reveal_type(await client.models.retrieve("m"))  # ModelResponse

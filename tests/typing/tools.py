@@ -20,6 +20,15 @@ async def fetch(url: str) -> dict[str, str]:
     return {"url": url}
 
 
+def double(text: str) -> str:
+    """Says it twice."""
+    return text * 2
+
+
+async def wait(seconds: float) -> None:
+    """Waits."""
+
+
 by_hand = Tool(function=ToolFunction(name="look_up"))
 
 
@@ -38,6 +47,12 @@ async def a_loop() -> None:
     reveal_type(result)  # ToolLoopResult
     reveal_type(result.response)  # ChatCompletionResponse
     reveal_type(result.iterations)  # int
+
+    of_one_kind, mixed, asynchronous = [add, double], [add, fetch], [fetch, wait]
+    await client.chat.completions.run_with_tools(model="m", messages=[UserMessage(content="hi")], tools=of_one_kind)
+    await client.chat.completions.run_with_tools(model="m", messages=[UserMessage(content="hi")], tools=mixed)
+    await client.chat.completions.stream_with_tools(model="m", messages=[UserMessage(content="hi")], tools=asynchronous)
+    sync.chat.completions.run_with_tools(model="m", messages=[UserMessage(content="hi")], tools=of_one_kind)
 
     events = await client.chat.completions.stream_with_tools(model="m", messages=[UserMessage(content="hi")], tools=[add])
     async with events:

@@ -21,7 +21,12 @@ def each_kind_of_stream(late: bool) -> None:
         either = client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=late)
         reveal_type(either)  # ChatCompletionResponse | SyncChatStream
 
-        client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], a_keyword_of_tomorrow=1)
+        create, messages = client.chat.completions.create, [UserMessage(content="hi")]
+        reveal_type(create(model="m", messages=messages, tomorrow=1))  # ChatCompletionResponse
+        reveal_type(create(model="m", messages=messages, tomorrow=1, stream=True))  # SyncChatStream
+        reveal_type(create(model="m", messages=messages, tomorrow=1, stream=late))  # ChatCompletionResponse | SyncChatStream
+        reveal_type(create(model="m", messages=messages, tomorrow=1, stream=True, stream_cls=dict))  # Any
+        reveal_type(client.chat.completions.stream(model="m", messages=messages, tomorrow=1))  # SyncChatStream
 
 
 def streams() -> None:

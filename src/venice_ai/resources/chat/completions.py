@@ -21,6 +21,7 @@ from .e2ee import PATH, SealedChat, attested, sealed
 
 if TYPE_CHECKING:
     from ..._client import VeniceClient
+    from ..._toolbox import PlainFunction
     from ...tee.types import TeeOptions
     from ...tools import Approval, FunctionTool, OnLimit, OnUnknownTool
     from ...types.api.params import OnlyForMypy
@@ -85,8 +86,26 @@ class ChatCompletions(APIResource["VeniceClient"]):
     ) -> ChatCompletionResponse | ChatStream: ...
     @overload
     async def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: bool = ..., **params: Any
+        self: OnlyForMypy,
+        *,
+        model: str,
+        messages: Iterable[Message],
+        stream: Literal[True],
+        stream_cls: Callable[..., Any],
+        **params: Any,
     ) -> Any: ...
+    @overload
+    async def create(
+        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[False] = False, **params: Any
+    ) -> ChatCompletionResponse: ...
+    @overload
+    async def create(
+        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[True], **params: Any
+    ) -> ChatStream: ...
+    @overload
+    async def create(
+        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: bool, **params: Any
+    ) -> ChatCompletionResponse | ChatStream: ...
     async def create(
         self,
         *,
@@ -380,7 +399,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         *,
         model: str,
         messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | FunctionTool | Tool | Mapping[str, Any]],
+        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
         on_tool_call: OnToolCall | None = None,
         on_tool_error: OnToolError | None = None,
         parallel: bool = False,
@@ -456,7 +475,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         *,
         model: str,
         messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | FunctionTool | Tool | Mapping[str, Any]],
+        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
         on_tool_call: OnToolCall | None = None,
         on_tool_error: OnToolError | None = None,
         parallel: bool = False,
