@@ -262,9 +262,17 @@ def result_text(value: Any) -> str:
     from pydantic_core import PydanticSerializationError
 
     try:
-        return _json_text(whole(value))
-    except (PydanticSerializationError, UnicodeError, RecursionError) as error:
-        raise TypeError(f"a tool returned {type(value).__name__}, which cannot be written as JSON: {error}") from error
+        read = whole(value)  # what an iterator raises is the tool's own error
+    except RecursionError as error:
+        raise _unwritable(value, error) from error
+    try:
+        return _json_text(read)
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        raise _unwritable(value, error) from error
+
+
+def _unwritable(value: object, error: Exception) -> TypeError:
+    return TypeError(f"a tool returned {type(value).__name__}, which cannot be written as JSON: {error}")
 
 
 def whole(value: Any) -> Any:

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from ..._concurrency import as_completed, in_thread
@@ -213,7 +214,7 @@ class ToolRun:
         if isinstance(item, _Unfit):
             return await self._failed(call, item.error)
         try:
-            value = await self._value(item)
+            value = whole(await self._value(item))  # it is written, and a hook may look at it
             content = None if value is _NOT_HANDLED else result_text(value)
         except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
             return await self._failed(call, error)
@@ -234,7 +235,7 @@ class ToolRun:
         elif ready.function is not None and ready.function.is_async:
             work = _awaited(ready.make())
         else:
-            work = _called(ready.make)
+            work = _called(_reading(ready.make))
         own = None if ready.function is None else ready.function.timeout
         seconds = self._rules.tool_timeout if own is None else own
         limit = asyncio.timeout(seconds)
@@ -255,7 +256,7 @@ class ToolRun:
         """What `on_tool_call` gives for a tool that has no function."""
         if self._rules.on_tool_call is None:
             return _NOT_HANDLED
-        value = await _called(self._rules.on_tool_call, ready.call, ready.arguments)
+        value = await _called(_reading(self._rules.on_tool_call), ready.call, ready.arguments)
         return _NOT_HANDLED if value is None else value
 
     async def _failed(self, call: ToolCall, error: Exception) -> ToolCallFinished:
@@ -277,21 +278,28 @@ async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a caller's function gives: one that may block runs in a thread, and what it returns is awaited if it can be."""
     if is_async(function):
         return await _awaited(function(*arguments))
+    return await _awaited(await in_thread(partial(function, *arguments)))
 
-    def call() -> Any:
+
+def _reading(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that reads the iterators in what it gives to their ends, in its own thread, for that may block as well."""
+    if is_async(function):
+        return function
+
+    def read(*arguments: Any) -> Any:
         value = function(*arguments)
-        return value if inspect.isawaitable(value) else whole(value)  # what is read on the way may block
+        return value if inspect.isawaitable(value) else whole(value)
 
-    return await _awaited(await in_thread(call))
+    return read
 
 
 async def _awaited(value: Any) -> Any:
     """The value itself; of an awaitable what it gives, of an asynchronous generator all of its items."""
     if inspect.isawaitable(value):
-        value = whole(await value)
+        value = await value
     if inspect.isasyncgen(value):
         async with aclosing(value) as items:
-            return [whole(item) async for item in items]
+            return [item async for item in items]
     return value
 
 
