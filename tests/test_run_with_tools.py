@@ -29,6 +29,7 @@ from venice_ai import (
     ServiceUnavailableError,
     ToolArgumentsError,
     ToolCall,
+    ToolCallFunction,
     ToolContext,
     ToolLoopResult,
     ToolSignatureError,
@@ -40,6 +41,7 @@ from venice_ai import (
 )
 from venice_ai._concurrency import as_completed, in_thread
 from venice_ai.emulator import Emulator, completion, error, text, tool_call, tool_calls
+from venice_ai.resources.chat import completions, tool_runs
 from venice_ai.tools import prepared
 
 HI = [{"role": "user", "content": "hi"}]
@@ -514,6 +516,16 @@ async def test_an_error_is_logged_and_told_to_the_model(
     assert record.exc_info is not None
     assert record.exc_info[0] is Broken
     assert "in fail" in caplog.text
+
+
+def test_what_is_told_by_default_is_found_where_it_is_promised() -> None:
+    module: Any = completions  # whose lazy names a checker does not know
+    call = ToolCall(id="1", function=ToolCallFunction(name="add", arguments="{}"))
+
+    assert module._default_on_tool_error is tool_runs._default_on_tool_error
+    assert module._default_on_tool_error(call, Broken("in add")) == "Error calling add: Broken: in add"
+    with pytest.raises(AttributeError, match="no_such_name"):
+        module.no_such_name  # noqa: B018  # it is the look-up that fails
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["synchronous", "asynchronous"])

@@ -6,7 +6,6 @@ The parts that `tools.py` offers to users are documented there.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_not
@@ -22,8 +21,6 @@ from .types._base import Model, plain
 from .types.api.chat import ChatUsage, Message, Tool, ToolCall, ToolCallFunction, ToolFunction
 
 Deps = TypeVar("Deps")
-
-_log = logging.getLogger("venice_ai.tools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,9 +314,3 @@ def _json_of(value: Any) -> Any:
     import msgspec
 
     return msgspec.to_builtins(value)
-
-
-def default_on_tool_error(call: ToolCall, error: Exception) -> str:
-    """What the model is told of a tool that failed. The failure is logged with its traceback to `venice_ai.tools`."""
-    _log.error("the tool %s failed", call_name(call), exc_info=error)
-    return f"Error calling {call_name(call)}: {type(error).__name__}: {error}"

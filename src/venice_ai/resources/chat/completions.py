@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from ...types.api.params import OnlyForMypy
     from .parsing import ParsedChatStream
     from .tool_runs import Approve, OnToolCall, OnToolError, ToolStream
+else:
+
+    def __getattr__(name: str) -> object:
+        # It is promised to be found here, and needs pydantic, which a chat does not.
+        if name != "_default_on_tool_error":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import tool_runs
+
+        return getattr(tool_runs, name)
+
 
 T = TypeVar("T")
 
@@ -426,8 +436,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             on_tool_call: called as `(call, result)` after each tool; what it returns then is ignored. For a `Tool` without a
                 function it is called as `(call, arguments)` instead, and what it returns, if not None, is the result.
             on_tool_error: called as `(call, error)`; what it returns is told to the model, and what it raises ends the loop. By
-                default the error is logged to `venice_ai.tools` and told. Plain hooks are called in threads, one at a
-                time.
+                default (`_default_on_tool_error`) the error is logged to `venice_ai.tools` and told. Plain hooks are called in
+                threads, one at a time.
             parallel: run the calls of a turn at the same time instead of one after the other.
             max_iterations: how often the model may be asked, from 1.
             on_limit: when that is used up and the model still calls tools, `"raise"`, leaving those calls pending; or

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -23,7 +24,6 @@ from ..._toolbox import (
     call_arguments,
     call_name,
     checked_timeout,
-    default_on_tool_error,
     result_text,
     whole,
 )
@@ -45,6 +45,8 @@ Approve: TypeAlias = Callable[[ToolCall, dict[str, Any]], Any]
 """Whether a call may be made: an `Approval`, True or False, or an awaitable one."""
 
 _NOT_HANDLED = object()
+
+_log = logging.getLogger("venice_ai.tools")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +263,7 @@ class ToolRun:
 
     async def _failed(self, call: ToolCall, error: Exception) -> ToolCallFinished:
         hook = self._rules.on_tool_error
-        told = default_on_tool_error(call, error) if hook is None else await self._hooked(hook, call, error)
+        told = _default_on_tool_error(call, error) if hook is None else await self._hooked(hook, call, error)
         if not isinstance(told, str):
             raise TypeError(f"on_tool_error must return what the model is told, a text, not {told!r:.100}")
         return ToolCallFinished(call, result_text(told), self._loop.iterations, error)
@@ -272,6 +274,15 @@ class ToolRun:
             return await _called(hook, call, seen)
         async with self._hooks:
             return await _called(hook, call, seen)
+
+
+def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
+    """What the model is told of a tool that failed, so that it can recover: the kind of error, and its message.
+
+    The failure is logged with its traceback to `venice_ai.tools`. This is what `on_tool_error` is if it is not given.
+    """
+    _log.error("the tool %s failed", call_name(call), exc_info=error)
+    return f"Error calling {call_name(call)}: {type(error).__name__}: {error}"
 
 
 async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
