@@ -7,10 +7,12 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
+from traceback import clear_frames
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+E = TypeVar("E", bound=BaseException)
 
 
 async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, limit: int) -> list[R]:
@@ -37,6 +39,19 @@ async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, 
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
     return [results[index] for index in range(count)]
+
+
+def without_locals(error: E) -> E:
+    """The same error, and those that led to it. The frames of their tracebacks, where nothing runs any more, hold no values."""
+    chain: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while chain:
+        each = chain.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            clear_frames(each.__traceback__)
+            chain += [each.__cause__, each.__context__]
+    return error
 
 
 async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> AsyncGenerator[R, None]:

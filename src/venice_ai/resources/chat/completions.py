@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
-from ..._concurrency import bounded_map
+from ..._concurrency import bounded_map, without_locals
 from ..._config import Timeout
 from ..._privacy import Privacy
 from ..._resource import APIResource
@@ -390,11 +391,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
         Args:
             requests: the keywords of `create`, a mapping for each call. Streams are not for batches.
             max_concurrency: how many calls may be under way at once, from 1.
-            return_exceptions: put a failed call's exception in its place. Without it the first one is raised, what is under
+            return_exceptions: put a failed call's exception in its place; what the functions in its traceback held is let go,
+                so that many failures cost little. Without it the first one is raised, what is under
                 way is cancelled, and nothing more is sent.
 
         Raises:
             ValueError: `max_concurrency` is below 1.
+            TypeError: with `return_exceptions=False`, `create`, which may be overridden, gave something else than a response.
             APIError: with `return_exceptions=False`, the first call that failed; a ValueError if it wanted a stream.
         """
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
@@ -562,7 +565,10 @@ class ChatCompletions(APIResource["VeniceClient"]):
             raise InvalidRequestError("a batch cannot stream; call stream(...) for this request")
         call = cast("Any", self.create)(**request)
         del request  # as in `create`
-        return cast("ChatCompletionResponse", await call)
+        response: object = await call
+        if not isinstance(response, ChatCompletionResponse):
+            raise TypeError(f"create gave {type(response).__name__}, not a ChatCompletionResponse")
+        return response
 
     async def _tried(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
         call = self._one(request)
@@ -570,7 +576,11 @@ class ChatCompletions(APIResource["VeniceClient"]):
         try:
             return await call
         except Exception as error:  # noqa: BLE001  # whatever it is, it is handed to the caller in its place
-            return error
+            return without_locals(error)
+        except asyncio.CancelledError as error:
+            if cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
+                raise
+            return without_locals(error)  # not the batch was cancelled, but something within this call
 
     def _request(
         self,
