@@ -23,7 +23,18 @@ PACKAGE = "venice_ai"
 
 # From the lowest to the highest. A module imports modules of its own layer and of lower ones.
 LAYERS = {
-    "vocabulary": ["_version", "exceptions", "_config", "_privacy", "_output", "_typed_dicts", "types", "types.*"],
+    "vocabulary": [
+        "_version",
+        "exceptions",
+        "_config",
+        "_privacy",
+        "_letters",
+        "_output",
+        "_schema",
+        "_typed_dicts",
+        "types",
+        "types.*",
+    ],
     "rules": [
         *(
             "_meta",
@@ -31,7 +42,6 @@ LAYERS = {
             "_retry",
             "_sse",
             "_assemble",
-            "_schema",
             "_partial",
             "_wire",
             "_paths",

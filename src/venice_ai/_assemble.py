@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from ._letters import joined
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
@@ -215,8 +216,8 @@ class _Choice:
         message.update(cast("dict[str, Any]", whole) if isinstance(whole, dict) else {})
         message.update(plain(self.message))
         if self.text is not None:
-            message["content"] = "".join(self.text)
-        message.update({name: "".join(texts) for name, texts in self.joined.items()})
+            message["content"] = joined(self.text)
+        message.update({name: joined(texts) for name, texts in self.joined.items()})
         if self.details:
             message["reasoning_details"] = plain(self.details)
         if self.calls.calls:
@@ -314,4 +315,4 @@ class _Call:
 
     def json(self) -> dict[str, Any]:
         call = {"type": "function", **cast("dict[str, Any]", plain(self.fields))}
-        return {**call, "function": {"name": self.name, "arguments": "".join(self.arguments)}}
+        return {**call, "function": {"name": self.name, "arguments": joined(self.arguments)}}

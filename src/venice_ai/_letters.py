@@ -1,0 +1,38 @@
+"""Letters that come in two halves.
+
+JSON may write a letter beyond U+FFFF as two escapes, a surrogate pair, and a server that cuts its deltas anywhere cuts between
+them. A half is no letter: what holds one cannot be printed, sent, or read as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def joined(texts: Iterable[str]) -> str:
+    """The texts in one, and halves that met as the letter they are."""
+    return paired("".join(texts))
+
+
+def paired(text: str) -> str:
+    """The text with its pairs as letters. A half that has no other stays as it is."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return text
+
+
+def before_half(text: str) -> str:
+    """The text as far as it goes without a half."""
+    text = paired(text)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return text[: error.start]
+    return text
+
+
+def sendable(text: str) -> str:
+    """The text with a mark in place of every half."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
