@@ -103,9 +103,11 @@ class APIError(VeniceError):
         """What had arrived of the answer when a stream failed."""
         self.tool_loop: ToolLoopState | None = None
         """The tool loop whose call failed, as it was before: `run_with_tools(resume=error.tool_loop)` runs no tool twice."""
+        self.attempts: tuple[ChatCompletionResponse, ...] = ()
+        """The answers that did not fit, oldest first, when `parse` asked again and that call failed. They were paid for."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = dict(vars(self))
+        state = dict(vars(self)) | {"attempts": _kept_attempts(self.attempts)}
         if getattr(self.partial, "_private", False):
             # What came end-to-end encrypted stays out of what workers and trackers write down.
             state["partial"] = None
@@ -247,7 +249,8 @@ class OutputError(VeniceError, ValueError):
     raw_text: str | None = None
     """The text of the choice, as the model wrote it; None if there is none."""
     partial: Any = None
-    """The JSON in that text as far as it goes: dicts and lists, not validated; None if there is none."""
+    """The JSON in that text as far as it goes: dicts and lists, not validated, without a number that may have been cut; None if
+    there is none."""
     attempts: tuple[ChatCompletionResponse, ...] = ()
     """Every answer of the call, oldest first; more than one if the model was asked again."""
     total_usage: ChatUsage | None = None
@@ -271,8 +274,13 @@ class OutputError(VeniceError, ValueError):
         state = dict(vars(self))
         if self.private:
             hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
-            state |= hidden | {"attempts": tuple(map(_without_answer, self.attempts))}
+            state |= hidden | {"attempts": _kept_attempts(self.attempts)}
         return state
+
+
+def _kept_attempts(attempts: tuple[ChatCompletionResponse, ...]) -> tuple[ChatCompletionResponse, ...]:
+    """Answers as a pickle holds them."""
+    return tuple(each if each.attestation is None else _without_answer(each) for each in attempts)
 
 
 def _without_answer(response: ChatCompletionResponse) -> ChatCompletionResponse:
@@ -393,6 +401,11 @@ class TeeError(VeniceError):
         super().__init__(message)
         self.report = report
         """What was checked and how it ended; None if it did not come to that."""
+        self.attempts: tuple[ChatCompletionResponse, ...] = ()
+        """The answers that did not fit, oldest first, when `parse` asked again and that call failed. They were paid for."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, dict(vars(self)) | {"attempts": _kept_attempts(self.attempts)}
 
 
 class TeeAttestationError(TeeError):

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from ..._letters import sendable
 from ..._output import Output, OutputInvalidError, read
 from ..._partial import Growing
 from ..._wire import checked_messages
-from ...exceptions import APIError, InvalidRequestError, OutputError, StreamConsumedError
+from ...exceptions import APIError, InvalidRequestError, OutputError, StreamConsumedError, TeeError
 from ...streaming import ChatStream
 from ...tee.guard import engaged
 from ...types._base import plain
@@ -63,7 +64,8 @@ async def asked_for(
     Raises:
         OutputError: no answer fits; it has every attempt.
         TypeError: `ask` gave no response.
-        APIError: asking failed; `partial` has the last answer, if there was one.
+        APIError: asking failed; `partial` has the last answer, if there was one, and `attempts` all of them.
+        TeeError: so has this one.
     """
     if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
         raise InvalidRequestError(f"max_reasks={max_reasks!r} must be a whole number from 0")
@@ -84,9 +86,11 @@ async def _response(
 ) -> ChatCompletionResponse:
     try:
         response = await ask(messages)
-    except APIError as error:
-        if earlier and error.partial is None:
-            error.partial = earlier[-1]  # it was paid for
+    except (APIError, TeeError) as error:
+        if earlier:
+            error.attempts = tuple(earlier)  # they were paid for
+            if isinstance(error, APIError) and error.partial is None:
+                error.partial = earlier[-1]
         raise
     if not isinstance(response, ChatCompletionResponse):
         raise TypeError(f"create gave {type(response).__name__}, not a ChatCompletionResponse; there is nothing to parse")
