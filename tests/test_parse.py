@@ -8,13 +8,13 @@ import logging
 import pickle
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeAlias, assert_type, cast
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, assert_type, cast
 
 import pydantic
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator
 from pydantic_core import PydanticCustomError
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 import venice_ai
 from venice_ai import (
@@ -59,6 +59,31 @@ class Names(RootModel[list[str]]):
     pass
 
 
+class Open(RootModel[dict[str, Any]]):
+    pass
+
+
+class Inner(BaseModel):
+    value: int
+
+
+class Outer(BaseModel):
+    """Looks like what stands for a class that is no object."""
+
+    value: Inner
+
+
+class Numbered(TypedDict):
+    title: str
+    number: NotRequired[int]
+
+
+class Shelf(BaseModel):
+    films: list[Numbered]
+
+
+Answer = TypeAliasType("Answer", Outer)
+OUTER = '{"value": {"value": 1}}'
 MARIE = '{"name": "Marie", "age": 66}'
 
 
@@ -155,15 +180,23 @@ async def test_the_name_and_the_strictness_may_be_chosen_and_everything_else_is_
         pytest.param(Literal["yes", "no"], '{"value": "no"}', "no", id="literal"),
         pytest.param(Decimal, '{"value": "0.10"}', Decimal("0.10"), id="decimal"),
         pytest.param(Person | Point, f'{{"value": {MARIE}}}', Person(name="Marie", age=66), id="union"),
+        pytest.param(Answer, OUTER, Outer(value=Inner(value=1)), id="alias of a class with that key"),
+        pytest.param(Annotated[Outer, "doc"], OUTER, Outer(value=Inner(value=1)), id="annotated class with that key"),
+        pytest.param(
+            RootModel[Outer], OUTER, RootModel[Outer](Outer(value=Inner(value=1))), id="RootModel of a class with that key"
+        ),
         pytest.param(dict[str, int], '{"a": 1}', {"a": 1}, id="dict"),
         pytest.param(dict[str, int], '{"value": 1}', {"value": 1}, id="dict with the key of a wrapped one"),
+        pytest.param(dict[str, Any], '{"value": {"value": 1}}', {"value": {"value": 1}}, id="dict of anything with that key"),
+        pytest.param(Open, '{"value": {"a": 1}}', Open({"value": {"a": 1}}), id="RootModel of a dict with that key"),
     ],
 )
 async def test_other_classes_than_models(kind: Any, answer: str, value: Any) -> None:
-    result = await parsed(text(answer), kind, strict=kind != dict[str, int])
+    result = await parsed(text(answer), kind, strict=kind not in (dict[str, int], dict[str, Any], Open))
 
     assert result.parsed == value
-    assert type(result.parsed) is type(value)
+    assert isinstance(result.parsed, type(value))
+    assert result.response.parse_as(kind) == value
 
 
 @pytest.mark.parametrize(
@@ -176,6 +209,10 @@ async def test_other_classes_than_models(kind: Any, answer: str, value: Any) -> 
         pytest.param(f"Here she is:\n\n```json\n{MARIE}\n```\nAnything else?", ("fence",), id="fence with words around"),
         pytest.param(f"<think>\nA {{scientist}}.\n</think>\n{MARIE}", ("think",), id="thoughts"),
         pytest.param(f"<think>Hm ```</think>```json\n{MARIE}\n```", ("think", "fence"), id="thoughts and a fence"),
+        pytest.param(f"````json\n{MARIE}\n````", ("fence",), id="fence of four"),
+        pytest.param(f"```json\n{MARIE}\n`````", ("fence",), id="fence with a longer end"),
+        pytest.param(f"~~~ json\n{MARIE}\n~~~", ("fence",), id="fence of tildes"),
+        pytest.param(f"Here:\n~~~~\n{MARIE}\n~~~~\nYes.", ("fence",), id="fence of tildes with words around"),
         pytest.param(f"\n {MARIE} \n", (), id="space"),
         pytest.param(f"\ufeff{MARIE}", (), id="byte order mark"),
         pytest.param('{"name": "```json\\n{}\\n```", "age": 1}', (), id="a fence within a text of it"),
@@ -199,6 +236,8 @@ async def test_json_in_one_fence_is_taken_out_and_said_so(
     [
         pytest.param(f"```json\n{MARIE}\n```\nor\n```json\n{MARIE}\n```", id="two fences"),
         pytest.param(f"She is {MARIE}.", id="JSON among words"),
+        pytest.param(f"Here:\n~~~\n{MARIE}\n```", id="a fence that another one ends"),
+        pytest.param(f"Here:\n````\n{MARIE}\n```", id="a fence with a shorter end"),
         pytest.param("```json\nnothing\n```", id="a fence without JSON"),
     ],
 )
@@ -213,6 +252,27 @@ async def test_what_fits_is_taken_whatever_the_finish_reason() -> None:
     assert (await parsed(text(MARIE, finish_reason="length"))).finish_reason == "length"
     assert (await parsed(tool_calls(("look", {}), content=MARIE))).parsed.age == 66
     assert (await parsed(said([{"type": "text", "text": MARIE[:9]}, {"type": "text", "text": MARIE[9:]}]))).parsed.age == 66
+
+
+async def test_a_number_that_may_have_been_cut_in_two_is_none() -> None:
+    assert (await parsed(text("12"), int)).parsed == 12
+    assert (await parsed(text('{"value": 12}', finish_reason="length"), int)).parsed == 12
+
+    for answer in ("12", "<think>two</think> 12"):
+        error = await failed(text(answer, finish_reason="length"), int)
+
+        assert isinstance(error, OutputTruncatedError)
+        assert error.raw_text == answer
+
+
+async def test_a_null_in_place_of_a_key_that_need_not_be_there_is_as_good_as_none() -> None:
+    films = '[{"title": "M", "number": null}, {"number": 3, "title": "N"}]'
+
+    assert (await parsed(text(f'{{"films": {films}}}'), Shelf)).parsed.films == [{"title": "M"}, {"title": "N", "number": 3}]
+    assert (await parsed(text(f'{{"value": {films}}}'), list[Numbered])).parsed == [{"title": "M"}, {"title": "N", "number": 3}]
+    error = await failed(text('{"title": null, "number": null}'), Numbered)
+    assert isinstance(error, OutputInvalidError)
+    assert [line["loc"] for line in error.errors()] == [("title",)]
 
 
 async def test_what_the_emulator_makes_up_fits() -> None:
@@ -360,6 +420,93 @@ class Strange(BaseModel):
         raise PydanticCustomError("my_own", "{what} {} odd", {"what": "too"})
 
 
+HALVES = ['{"name": "M \ud83d', '\ude00", "age": 1}']
+
+
+@pytest.mark.parametrize("content", ["".join(HALVES), [{"type": "text", "text": half} for half in HALVES]])
+def test_the_halves_of_a_letter_are_read_as_the_letter(content: Any) -> None:
+    assert response(content).parse_as(Person) == Person(name="M 😀", age=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "partial"),
+    [('{"name": "M \ud83d", "age": 1}', {"name": "M "}), ("\ude00", None), ('{"name": "M", "age": 1} \ud83d', None)],
+    ids=["in the middle", "alone", "after"],
+)
+def test_half_a_letter_is_an_error_with_the_answer(content: str, partial: Any) -> None:
+    errors: list[Any] = []
+    for kind, finish_reason in ((Person, "stop"), (Person, "length"), (list[Person], "stop")):
+        with pytest.raises((OutputInvalidError, OutputTruncatedError)) as caught:
+            response(content, finish_reason=finish_reason).parse_as(kind)
+        errors.append(caught.value)
+
+    assert [type(error) for error in errors] == [OutputInvalidError, OutputTruncatedError, OutputInvalidError]
+    for each in errors:
+        assert each.response.text == each.raw_text == content
+        assert str(each).encode()
+        assert pickle.loads(pickle.dumps(each)).raw_text == content  # our own
+    assert partial is None or errors[0].partial == partial
+
+
+class Lookup(BaseModel):
+    """Its validator raises what pydantic does not catch."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def known(cls, name: str) -> str:
+        return {"Marie": "M"}[name]
+
+
+async def test_whatever_a_validator_raises_is_an_error_with_the_answer() -> None:
+    assert (await parsed(text('{"name": "Marie"}'), Lookup)).parsed.name == "M"
+
+    for kind, answer in ((Lookup, '{"name": "Pierre"}'), (list[Lookup], '{"value": [{"name": "Pierre"}]}')):
+        error = await failed(text(answer), kind)
+
+        assert isinstance(error, OutputInvalidError)
+        assert isinstance(error.__cause__, KeyError)
+        assert error.raw_text == answer
+        (line,) = error.errors(include_url=False)
+        assert (line["type"], line["msg"], line["loc"]) == ("validator_failed", "KeyError: 'Pierre'", ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "place"),
+    [
+        pytest.param(list[Person], f'{{"value": [{MARIE}, {{"name": "P", "age": "old"}}]}}', ("value", 1, "age"), id="list"),
+        pytest.param(Person | None, '{"value": {"name": "a"}}', ("value", "age"), id="optional"),
+        pytest.param(Literal["x", "y"], '{"value": "z"}', ("value",), id="literal"),
+        pytest.param(Names, '{"value": ["a", 1]}', ("value", 1), id="RootModel"),
+        pytest.param(Person | Point, '{"value": {"name": 3}}', ("value", "Person", "name"), id="union"),
+    ],
+)
+async def test_the_errors_of_a_wrapped_answer_are_within_it(kind: Any, answer: str, place: tuple[Any, ...]) -> None:
+    error = await failed(text(answer), kind)
+
+    assert isinstance(error, OutputInvalidError)
+    assert place in [line["loc"] for line in error.errors()]
+    assert all(line["loc"][0] == "value" for line in error.errors())
+
+
+@pytest.mark.parametrize(
+    ("came", "partial"),
+    [
+        pytest.param('{"name": "M", "age": 1', {"name": "M"}, id="number"),
+        pytest.param('{"name": "M", "age": -1.5e3', {"name": "M"}, id="number with an exponent"),
+        pytest.param('{"rows": [1, 2', {"rows": [1]}, id="number in a list"),
+        pytest.param('{"rows": [1, 2]', {"rows": [1, 2]}, id="list that is whole"),
+        pytest.param('{"name": "M", "age": 1,', {"name": "M", "age": 1}, id="number that is whole"),
+        pytest.param('{"age": 1, "name": "M12', {"age": 1, "name": "M12"}, id="text"),
+        pytest.param('{"age": 1, "b2', {"age": 1}, id="key"),
+        pytest.param('{"age": 1, "b": -', {"age": 1}, id="sign"),
+    ],
+)
+async def test_a_number_that_was_cut_is_not_shown_as_whole(came: str, partial: Any) -> None:
+    assert (await failed(text(came, finish_reason="length"))).partial == partial
+
+
 async def test_an_invalid_answer_has_the_very_errors_of_pydantic() -> None:
     answer = {"age": "x", "value": 1, "asserted": 1, "custom": 1, "pinned": "b", "many": [1, 2]}
     with pytest.raises(pydantic.ValidationError) as plain:
@@ -494,14 +641,14 @@ async def test_create_takes_any_class_and_parse_as_reads_it(kind: Any) -> None:
     reply.parse_as(kind)
 
 
-def response(*contents: str) -> ChatCompletionResponse:
+def response(*contents: Any, finish_reason: str = "stop") -> ChatCompletionResponse:
     return ChatCompletionResponse.model_validate(
         {
             "id": "x",
             "created": 1,
             "model": "m",
             "choices": [
-                {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+                {"index": i, "finish_reason": finish_reason, "message": {"role": "assistant", "content": content}}
                 for i, content in enumerate(contents)
             ],
         }
@@ -527,6 +674,21 @@ def test_parse_as_of_a_response_made_by_hand_is_an_error_with_it() -> None:
 
     assert caught.value.response == response("{}")
     assert [line["loc"] for line in caught.value.errors()] == [("name",), ("age",)]
+
+
+class Plain:
+    pass
+
+
+def test_parse_as_refuses_what_parse_refuses() -> None:
+    reply = response(MARIE)
+
+    for no_class in ({"type": "object"}, "x", None):
+        with pytest.raises(TypeError, match="is not a class"):
+            reply.parse_as(cast("Any", no_class))
+    with pytest.raises(SchemaNotStrictError, match="Plain cannot become a JSON schema"):
+        reply.parse_as(Plain)
+    assert reply.parse_as(dict[str, Any]) == json.loads(MARIE)
 
 
 def test_a_field_of_that_name_does_not_hide_the_method() -> None:

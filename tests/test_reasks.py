@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import pickle
+from typing import Annotated, Any, cast
 
 import pytest
 from pydantic import BaseModel, Field
 
 from venice_ai import (
     APIError,
+    ChatCompletionResponse,
     InvalidRequestError,
     Message,
     OutputInvalidError,
@@ -19,6 +21,9 @@ from venice_ai import (
     VeniceClient,
 )
 from venice_ai.emulator import Emulator, Step, completion, error, text, tool_call
+from venice_ai.exceptions import TeeEncryptionError
+from venice_ai.resources.chat import ChatCompletions
+from venice_ai.resources.chat.parsing import Conversation, asked_for
 
 
 class Person(BaseModel):
@@ -140,6 +145,51 @@ async def test_when_asking_again_fails_the_paid_answer_is_in_the_error() -> None
     assert caught.value.status_code == 402
     assert caught.value.partial is not None
     assert caught.value.partial.text == OLD
+
+
+async def test_when_a_later_call_fails_all_paid_answers_are_in_the_error() -> None:
+    client, _ = asking(text(OLD), text(YOUNG), error(402))
+    with pytest.raises(APIError) as caught:
+        await parse(client, max_reasks=5)
+
+    again = pickle.loads(pickle.dumps(caught.value))  # our own
+    assert [answer.text for answer in caught.value.attempts] == [OLD, YOUNG]
+    assert again.attempts == caught.value.attempts
+
+
+async def test_so_are_they_when_the_enclave_fails() -> None:
+    class Failing(ChatCompletions):
+        async def create(self, **kwargs: Any) -> Any:
+            if len(kwargs["messages"]) > len(HI):
+                raise TeeEncryptionError("sealed with another key")
+            return cast("Any", await super().create(**kwargs))
+
+    client, _ = asking(text(OLD))
+    with pytest.raises(TeeEncryptionError) as caught:
+        await Failing(client).parse(model="default", messages=HI, response_format=Person, max_reasks=1)
+
+    assert [answer.text for answer in caught.value.attempts] == [OLD]
+
+
+async def test_what_does_not_fit_is_told_as_it_stands_in_the_schema() -> None:
+    client, emulator = asking(text(f'{{"value": [{OLD}]}}'), text(f'{{"value": [{MARIE}]}}'))
+
+    await client.chat.completions.parse(model="default", messages=HI, response_format=list[Person], max_reasks=1)
+
+    assert "\n- value.0.age: Input should be a valid integer" in messages_of(emulator)[1][-1]["content"]
+
+
+async def test_an_answer_with_half_a_letter_can_be_sent_back() -> None:
+    asked: list[Any] = []
+
+    async def ask(messages: Any) -> object:
+        asked.append(messages)
+        said = {"role": "assistant", "content": '{"name": "\ud83d", "age": 1}' if len(asked) == 1 else MARIE}
+        return ChatCompletionResponse.model_validate({"id": "x", "created": 1, "model": "m", "choices": [{"message": said}]})
+
+    await asked_for(Person, Conversation(HI), ask, wrapped=False, max_reasks=1)
+
+    assert asked[1][-2]["content"] == '{"name": "\N{REPLACEMENT CHARACTER}", "age": 1}'
 
 
 async def test_an_answer_without_text_is_asked_for_once_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import typing
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -12,7 +13,7 @@ from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Optional, Required, TypeVar
 from uuid import UUID
 
 import jsonschema  # type: ignore[import-untyped]  # it has no types
@@ -39,7 +40,8 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypeAliasType, TypedDict
 
 from venice_ai import SchemaNotStrictError, VeniceError
-from venice_ai._schema import response_format, strict_schema
+from venice_ai._output import validate
+from venice_ai._schema import is_wrapped, response_format, strict_schema
 from venice_ai.emulator.instance import instance
 
 T = TypeVar("T")
@@ -131,6 +133,40 @@ class Forbidding(BaseModel):
     x: int
 
 
+class Guessed(Enum):
+    FIRST = date(2020, 1, 1)
+
+    @classmethod
+    def _missing_(cls, value: object) -> Guessed | None:
+        return cls.FIRST if value else None
+
+
+class Weights(float, Enum):
+    HALF = 0.5
+
+
+class Unrequired(TypedDict, total=False):
+    plain: int
+    maybe: int | None
+    must: Required[int]
+
+
+@dataclass
+class Counted:
+    a: int
+    total: int = field(init=False, default=9)
+
+
+class OldMovie(typing.TypedDict):
+    title: str
+    notes: NotRequired[list[str]]
+
+
+class OldBox(typing.TypedDict, Generic[T]):
+    content: T
+    more: NotRequired[list[T]]
+
+
 class Named(BaseModel):
     model_config = ConfigDict(title="A thing", json_schema_extra={"examples": [{"x": 1}]})
     x: int
@@ -154,6 +190,7 @@ NULL = {"type": "null"}
 INT = {"type": "integer"}
 STR = {"type": "string"}
 NUMBER = {"type": "number"}
+MAYBE_INT = {"anyOf": [INT, NULL]}
 INNER = {"Inner": closed("Inner", x=INT)}
 PETS = {
     "Cat": closed("Cat", kind={"const": "cat", "type": "string"}, lives=INT),
@@ -284,7 +321,7 @@ CONSTRUCTS = [
         id="generic of a model",
     ),
     pytest.param(Names, ref("Names"), {"Names": {"title": "Names", "type": "array", "items": STR}}, id="RootModel"),
-    pytest.param(Movie, ref("Movie"), {"Movie": closed("Movie", title=STR, year=INT)}, id="TypedDict"),
+    pytest.param(Movie, ref("Movie"), {"Movie": closed("Movie", title=STR, year=MAYBE_INT)}, id="TypedDict"),
     pytest.param(
         Point,
         ref("Point"),
@@ -384,6 +421,49 @@ def test_fields_may_be_called_like_keywords() -> None:
     jsonschema.validate(instance(schema), schema)
 
 
+def test_a_key_that_need_not_be_there_is_a_union_with_null() -> None:
+    assert schema_of(Unrequired) == closed("Unrequired", plain=MAYBE_INT, maybe=MAYBE_INT, must=INT)
+
+
+def test_a_field_that_nobody_may_give_is_not_asked_for() -> None:
+    assert schema_of(Counted) == closed("Counted", a=INT)
+
+
+@pytest.mark.parametrize("kind", [Guessed, Weights, Level, Only, Literal[Only.IT, Level.LOW]])
+def test_values_that_json_has_or_that_the_class_makes_sense_of_may_be_asked_for(kind: Any) -> None:
+    answer = json.dumps(instance(schema_of(kind)))
+
+    validate(kind, answer, wrapped=is_wrapped(kind))
+
+
+def test_an_object_that_may_be_null_stays_so() -> None:
+    own = {"type": ["object", "null"], "properties": {"x": INT}}
+
+    held = schema_of(holder(Annotated[Any, WithJsonSchema(own)]))["properties"]["held"]
+
+    assert held == {**closed(x=INT), "type": ["object", "null"]}
+
+
+@dataclass
+class Filed(Generic[T]):
+    movie: OldMovie
+    content: T
+    others: list[OldMovie] = field(default_factory=list[OldMovie])
+    number: int = field(init=False, default=9)
+
+
+def test_the_other_typed_dict_is_taken_wherever_it_stands() -> None:
+    answer = '{"movie": {"title": "M", "notes": null}, "content": "c", "others": [{"title": "N", "notes": ["a"]}]}'
+
+    filed = validate(Filed[str], answer, wrapped=False)
+
+    assert filed == Filed({"title": "M"}, "c", [{"title": "N", "notes": ["a"]}])
+    assert (type(filed), filed.number) == (Filed, 9)
+    assert schema_of(Filed[str])["required"] == ["movie", "content", "others"]
+    assert schema_of(OldBox[int])["properties"] == {"content": INT, "more": {"anyOf": [{"type": "array", "items": INT}, NULL]}}
+    assert validate(OldBox[int], '{"content": "1", "more": null}', wrapped=False) == {"content": 1}
+
+
 # -- roots ---------------------------------------------------------------------------------------------------------------
 
 
@@ -398,7 +478,7 @@ def wrapped(node: dict[str, Any], **more: Any) -> dict[str, Any]:
         pytest.param(Node, {**NODE, "$defs": {"Node": NODE}}, "Node", id="a recursive model is written out"),
         pytest.param(RootModel[Inner], {**INNER["Inner"], "title": "RootModel[Inner]"}, "RootModel_Inner", id="model as root"),
         pytest.param(Point, closed("Point", x=NUMBER, y=NUMBER, tags={"type": "array", "items": STR}), "Point", id="dataclass"),
-        pytest.param(Movie, closed("Movie", title=STR, year=INT), "Movie", id="TypedDict"),
+        pytest.param(Movie, closed("Movie", title=STR, year=MAYBE_INT), "Movie", id="TypedDict"),
         pytest.param(Box[int], closed("Box[int]", content=INT), "Box_int", id="generic model"),
         pytest.param(
             list[Inner], wrapped({"type": "array", "items": ref("Inner")}, **{"$defs": INNER}), "list_Inner", id="list"
@@ -457,6 +537,47 @@ class Shapes(Enum):
     SQUARE = (1, 1)
 
 
+class Days(Enum):
+    FIRST = date(2020, 1, 1)
+
+
+class Amounts(Enum):
+    HALF = Decimal("0.5")
+
+
+class Ids(Enum):
+    NONE = UUID(int=0)
+
+
+class Codes(Enum):
+    X = b"x"
+
+
+@pydantic_dataclass
+class PathedPoint:
+    a: int = Field(validation_alias=AliasPath("a", "b"))
+
+
+class PathedDict(TypedDict):
+    a: Annotated[int, Field(validation_alias=AliasPath("q", "b"))]
+
+
+class Odd:
+    pass
+
+
+@dataclass
+class OddPoint:
+    x: int
+    next: OddPoint | None
+    rows: list[Odd]
+
+
+class OddDict(TypedDict):
+    fine: NotRequired[int]
+    point: OddPoint
+
+
 def holder(annotation: Any) -> Any:
     return create_model("Holder", held=(annotation, ...))
 
@@ -481,8 +602,16 @@ def holder(annotation: Any) -> Any:
         pytest.param(holder(int | Callable[[], int]), "$.held", "nothing that JSON has", id="callable in a union"),
         pytest.param(holder(type[int]), "$.held", "values of any kind", id="class"),
         pytest.param(holder(Shapes), "$.held", "lists or objects", id="enum of tuples"),
-        pytest.param(Pathed, "$", "AliasPath", id="alias path"),
-        pytest.param(holder(list[Pathed]), "$.held[]", "AliasPath", id="alias path, further in"),
+        pytest.param(holder(Days), "$.held", "JSON does not have", id="enum of dates"),
+        pytest.param(holder(Amounts), "$.held", "JSON does not have", id="enum of decimals"),
+        pytest.param(holder(Ids), "$.held", "JSON does not have", id="enum of UUIDs"),
+        pytest.param(holder(Codes), "$.held", "JSON does not have", id="enum of bytes"),
+        pytest.param(holder(list[Literal[b"x", "y"]]), "$.held[]", "JSON does not have", id="literal bytes"),
+        pytest.param(holder(Literal[Days.FIRST]), "$.held", "JSON does not have", id="literal member"),
+        pytest.param(PathedPoint, "$.a", "AliasPath", id="alias path in a dataclass"),
+        pytest.param(PathedDict, "$.a", "AliasPath", id="alias path in a TypedDict"),
+        pytest.param(Pathed, "$.x", "AliasPath", id="alias path"),
+        pytest.param(holder(list[Pathed]), "$.held[].x", "AliasPath", id="alias path, further in"),
         pytest.param(dict[str, int], "$", "keys that are not named", id="dict as root"),
         pytest.param(
             holder(Annotated[Any, WithJsonSchema({"type": "string", "not": {"const": "a"}})]), "$.held", "excludes", id="not"
@@ -509,6 +638,20 @@ def test_what_strict_mode_cannot_express_is_refused_with_the_path(kind: Any, pat
     assert f"{path} " in caught.value.message
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, VeniceError)
+
+
+@pytest.mark.parametrize(("kind", "path"), [(OddPoint, "$.rows"), (OddDict, "$.point.rows"), (holder, None)])
+def test_the_field_that_pydantic_cannot_read_is_named(kind: Any, path: str | None) -> None:
+    with pytest.raises(SchemaNotStrictError, match="cannot become a JSON schema") as caught:
+        response_format(type("Plain", (), {}) if path is None else kind)
+
+    assert caught.value.path == path
+    assert path is None or caught.value.message.startswith(f"{path} of ")
+
+
+def test_a_definition_that_is_nowhere_is_refused() -> None:
+    with pytest.raises(SchemaNotStrictError, match="no definition"):
+        response_format(holder(Annotated[Any, WithJsonSchema({"$ref": "#/$defs/q", "$defs": {"q": {"type": "integer"}}})]))
 
 
 @pytest.mark.parametrize("kind", [Open, Deep, Node, Names, Movie, dict[str, int]])

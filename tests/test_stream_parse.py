@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, Literal, assert_type, cast
+from typing import Annotated, Any, Generic, Literal, NotRequired, TypeVar, assert_type, cast
 
 import pydantic
 import pytest
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, RootModel, model_validator
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypeAliasType, TypedDict
 
@@ -31,9 +31,12 @@ from venice_ai import (
     VeniceClient,
 )
 from venice_ai._partial import Growing
+from venice_ai._schema import is_wrapped
 from venice_ai.emulator import Emulator, Step, error, text, tool_call
 
 from .fakes import DONE, FINISH, HI, chunk, client_of, event, stream
+
+T = TypeVar("T")
 
 
 class Colour(StrEnum):
@@ -246,7 +249,7 @@ async def test_an_error_of_the_server_is_raised_at_once() -> None:
 def grown(kind: Any, answer: str | dict[str, Any], *, pieces: Iterable[str] | None = None) -> list[Any]:
     """What is seen of an answer that comes letter by letter."""
     whole = answer if isinstance(answer, str) else json.dumps(answer)
-    growing: Growing[Any] = Growing(kind)
+    growing: Growing[Any] = Growing(kind, wrapped=is_wrapped(kind))
     return [seen for piece in pieces or whole if (seen := growing.feed(piece)) is not None]
 
 
@@ -343,6 +346,37 @@ class Holder(BaseModel):
     alias: Texts
 
 
+@dataclass
+class Shown(Generic[T]):
+    content: T
+    more: list[T]
+    boxed: Shown[int] | None = None
+
+
+class ShownDict(TypedDict, Generic[T]):
+    content: T
+    more: NotRequired[list[T]]
+    boxed: ShownDict[int] | None
+
+
+class Hidden(BaseModel):
+    name: str
+    _count: int = 3
+    _names: list[str] = PrivateAttr(default_factory=list[str])
+
+
+class Odd(BaseModel):
+    name: str
+    colour: Annotated[str, AfterValidator(lambda name: {"red": 1}[name])] | None
+    size: int
+
+
+LIST: Any = list  # that a type checker does not take what is in brackets for a type
+HALVES = [
+    b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m",'
+    b'"choices":[{"index":0,"delta":{"content":"' + delta + b'"},"finish_reason":null}]}\n\n'
+    for delta in (rb"{\"size\": 1, \"maker\": \"M ", rb"\ud83d", rb"\ude00", rb"\"}")
+]
 Texts = TypeAliasType("Texts", list[str])
 
 
@@ -357,6 +391,50 @@ def test_a_dataclass_grows() -> None:
 def test_keys_are_those_of_the_json() -> None:
     assert [vars(seen) for seen in grown(Aliased, {"First": "a", "2nd": "b"})][-1] == {"first": "a", "second": "b"}
     assert grown(Movie, {"title": "N", "Year": 1922, "points": []})[-1] == {"title": "N", "year": 1922, "points": []}
+
+
+def test_parametrised_generic_classes_grow_too() -> None:
+    for kind, made in ((Shown[str], Shown), (ShownDict[str], dict)):
+        answer = {"content": "ab", "more": ["c"], "boxed": {"content": 1}}
+        seen = grown(kind, answer)
+        listed = grown(LIST[kind], {"value": [answer]})
+
+        assert all(type(each) is made for each in seen)
+        assert [field_of(each, "content") for each in seen[:4]] == [None, "", "a", "ab"]
+        assert [field_of(each, "more") for each in seen][-4:] == [[], [""], ["c"], ["c"]]
+        assert field_of(field_of(seen[-1], "boxed"), "content") in (None, 1)
+        assert listed[-1] == [seen[-1]]
+
+
+def field_of(value: Any, name: str) -> Any:
+    return cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else getattr(value, name)
+
+
+def test_private_attributes_of_an_unfinished_object_have_their_defaults() -> None:
+    seen = grown(Hidden, '{"name": "ab"}')
+
+    assert [(each.name, each._count, each._names) for each in seen][-1] == ("ab", 3, [])  # the very thing
+
+
+def test_a_validator_that_fails_oddly_hides_its_part_alone() -> None:
+    seen = grown(Odd, '{"name": "a", "colour": "blue", "size": 1}')
+
+    assert (seen[-1].name, seen[-1].colour) == ("a", None)
+
+
+@pytest.mark.parametrize("answer", ['{"name": "a\ud83d', '{"name": "a\ud83d", "colour": "red"'])
+def test_half_a_letter_does_not_show(answer: str) -> None:
+    assert grown(Car, answer)[-1].name == "a"
+
+
+async def test_the_halves_of_a_letter_in_two_deltas_are_one() -> None:
+    client, _ = client_of(stream(*HALVES, FINISH, DONE))
+    async with await client.chat.completions.stream_parse(model="m", messages=HI, response_format=Wheel) as wheels:
+        seen = [wheel async for wheel in wheels]
+        result = await wheels.collect()
+
+    assert [wheel.maker for wheel in seen if wheel.maker][-3:] == ["M", "M 😀", "M 😀"] or seen[-1].maker == "M 😀"
+    assert result.response.text == '{"size": 1, "maker": "M 😀"}'
 
 
 def test_in_a_typed_dict_what_has_not_come_is_absent() -> None:
@@ -424,7 +502,7 @@ def test_however_the_text_is_cut_the_last_object_is_the_same() -> None:
     (once,) = grown(Car, whole, pieces=[whole])
 
     for at in range(1, len(whole)):
-        growing = Growing(Car)
+        growing = Growing(Car, wrapped=False)
         growing.feed(whole[:at])
         growing.feed(whole[at:])
         growing.look()
@@ -433,7 +511,7 @@ def test_however_the_text_is_cut_the_last_object_is_the_same() -> None:
 
 def test_the_work_grows_with_the_length_of_the_answer_alone() -> None:
     answer = json.dumps({**CAR, "wheels": [{"size": 15, "maker": "words and words"}] * 500})
-    growing = Growing(Car)
+    growing = Growing(Car, wrapped=False)
 
     for letter in answer:
         growing.feed(letter)
@@ -446,7 +524,7 @@ def test_the_work_grows_with_the_length_of_the_answer_alone() -> None:
 
 
 def test_what_is_whole_is_made_once() -> None:
-    growing: Growing[Any] = Growing(Car)
+    growing: Growing[Any] = Growing(Car, wrapped=False)
     growing.feed('{"name": "x", "wheels": [{"size": 1, "maker": "a"}, {')
     first = cast("Any", growing.current).wheels[0]
     growing.feed('"size": 2, "maker": "b')

@@ -1,23 +1,25 @@
 """The text of an answer becomes an object of a class, or an error that keeps everything that came.
 
-What validates is the answer, whatever its finish reason. JSON in one markdown fence, after a `<think>` block, or in the
-`{"value": ...}` that stands for a class that is no object, is taken out of it. pydantic is imported here, at the top, so this
-module is imported where it is first needed.
+What validates is the answer, whatever its finish reason (but not a number that may have been cut in two). JSON in one markdown
+fence, after a `<think>` block, or in the `{"value": ...}` that was asked for, is taken out of it. A null in place of a key that
+a TypedDict may do without is as good as none, for strict mode has every key in the answer. pydantic is imported here, at the
+top, so this module is imported where it is first needed.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
 
-from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError, from_json, to_json
-from typing_extensions import is_typeddict
+from typing_extensions import TypedDict
 
+from ._letters import before_half, paired
 from ._typed_dicts import modern
 from .exceptions import OutputError, OutputRefusedError, ToolCallInsteadError
 
@@ -25,15 +27,20 @@ if TYPE_CHECKING:
     from .types.api.chat import ChatCompletionResponse
 
 T = TypeVar("T")
+R = TypeVar("R")
 Wrapping: TypeAlias = Literal["think", "fence"]
 
 WRAPPED = "value"
 """The key under which an answer stands whose class is no object."""
 _CUT_OFF = frozenset({"length", "max_tokens"})
 _THOUGHT = re.compile(r"\s*<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL)
-_ONLY_A_FENCE = re.compile(r"\s*```[ \t]*(?:[\w+-]+(?=\s))?(.*?)```\s*", re.DOTALL)
-_FENCE_LINE = re.compile(r"^[ \t]*```[^`\n]*$\n?", re.MULTILINE)
-_BEGIN = re.compile(r"(?:[^{\[]*?```[ \t]*[\w+-]*)?\s*(?=[{\[])")
+# https://spec.commonmark.org/0.31.2/#fenced-code-blocks
+_ONLY_A_FENCE = re.compile(r"\s*(?P<open>`{3,}|~{3,})[ \t]*(?:[\w+-]+(?=\s))?(?P<inner>.*?)(?P=open)[`~]*\s*", re.DOTALL)
+_FENCE_LINE = re.compile(r"^[ \t]*(?P<open>`{3,}|~{3,})[^`\n]*$\n?", re.MULTILINE)
+_BEGIN = re.compile(r"(?:[^{\[]*?(?:`{3,}|~{3,})[ \t]*[\w+-]*)?\s*(?=[{\[])")
+
+_OPEN_NUMBER = re.compile(r"[\[:,]\s*-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$")
+_new_class: Any = TypedDict  # called with values it is a class that type checkers cannot know
 
 _log = logging.getLogger("venice_ai.output")
 
@@ -72,7 +79,11 @@ _HIDDEN: Final = {
 
 
 class OutputInvalidError(_Mismatch):
-    """The answer does not fit the class: it is not JSON, or other JSON. It is a `pydantic.ValidationError`."""
+    """The answer does not fit the class: it is not JSON, or other JSON. It is a `pydantic.ValidationError`.
+
+    The places in `errors()` are those of the JSON that was asked for: in a class that is no object, they begin with `value`. If
+    a validator of the class raised what pydantic does not catch, that is the `__cause__`.
+    """
 
     def __str__(self) -> str:
         # Not only the values, the names of fields and what validators say may be part of the answer, too.
@@ -106,6 +117,13 @@ def _mismatch(cls: type[_Mismatch], title: str, lines: list[Any], *, hide_input:
     return cls.from_exception_data(title, [_line(line) for line in lines], "json", hide_input)
 
 
+def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
+    """A validation error about a text as a whole."""
+    return ValidationError.from_exception_data(
+        _name(kind), [InitErrorDetails(type=PydanticCustomError(cast("Any", problem), cast("Any", said)), loc=(), input=text)]
+    )
+
+
 def _line(error: Any) -> InitErrorDetails:
     """A line of a validation error as pydantic takes it back."""
     kind, context = error["type"], error.get("ctx")
@@ -133,8 +151,14 @@ class Output(Generic[T]):
     """What stood around the JSON, from the outside in."""
 
 
-def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0) -> Output[T]:
+def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> Output[T]:
     """The object in a choice of a response.
+
+    Args:
+        kind: its class.
+        response: the answer.
+        choice_index: which choice.
+        wrapped: whether the class was asked for within `{"value": ...}`.
 
     Raises:
         OutputRefusedError: the model, or a filter, refused.
@@ -142,13 +166,14 @@ def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0)
         ToolCallInsteadError: there is a tool call, and no such object.
         OutputInvalidError: there is no such choice, it has no text, or the text does not fit the class.
     """
-    found = _found(kind, response, choice_index)
+    found = _found(kind, response, choice_index, wrapped)
     if isinstance(found, OutputError):
-        raise found from None  # from here: what shows the local variables of a traceback would show the answer's text
+        # From here: what shows the local variables of a traceback would show the answer's text.
+        raise found from None if found.private else found.__cause__
     return found
 
 
-def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int) -> Output[T] | OutputError:
+def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int, wrapped: bool) -> Output[T] | OutputError:
     choices: Any = response.choices
     if not isinstance(choices, list) or not -len(cast("list[Any]", choices)) <= choice_index < len(cast("list[Any]", choices)):
         said = f"the response has no choice {choice_index}, so there is no {_name(kind)}"
@@ -156,13 +181,14 @@ def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int) -
     choice: Any = cast("list[Any]", choices)[choice_index]
     message: Any = getattr(choice, "message", None)
     text: Any = getattr(message, "text", None)
+    text = paired(text) if text else text
     finish_reason: Any = getattr(choice, "finish_reason", None)
     refusal: Any = getattr(message, "refusal", None)
     refused = finish_reason == "content_filter" or bool(refusal)
     cause = None
     if text and text.strip() and not refused:
         try:
-            return _said_so(_validated(kind, text))
+            return _said_so(_validated(kind, text, wrapped, cut_off=finish_reason in _CUT_OFF))
         except ValidationError as error:
             cause = error
     return _reason(kind, response, text, cause, finish_reason, refusal, getattr(message, "tool_calls", None))
@@ -218,6 +244,7 @@ def _failed(
     error.partial = partial_data(text) if text else None
     error.attempts = (response,)
     error.total_usage = response.usage
+    error.__cause__ = None if cause is None else cause.__cause__  # what a validator of the class raised
     return error
 
 
@@ -238,7 +265,7 @@ def _said_so(output: Output[T]) -> Output[T]:
     return output
 
 
-def _validated(kind: type[T], text: str) -> Output[T]:
+def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> Output[T]:
     """The object in a text.
 
     Raises:
@@ -247,11 +274,15 @@ def _validated(kind: type[T], text: str) -> Output[T]:
     first: ValidationError | None = None
     for inner, unwrapped in _readings(text):
         try:
-            return Output(validate(kind, inner), unwrapped)
+            parsed = validate(kind, inner, wrapped=wrapped)
         except ValidationError as error:
             if not is_json_missing(error):
                 raise
             first = first or error
+        else:
+            if cut_off and "fence" not in unwrapped and inner[-1:].isdigit():
+                raise _error(kind, "unfinished", "The number may go on", inner)  # 12 of 123
+            return Output(parsed, unwrapped)
     assert first is not None  # there is always the text itself
     raise first
 
@@ -271,57 +302,122 @@ def _readings(text: str) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
     if thought:
         yield answer, around
     if only := _ONLY_A_FENCE.fullmatch(answer):
-        yield only[1], (*around, "fence")
+        yield only["inner"], (*around, "fence")
     fences = list(_FENCE_LINE.finditer(answer))
-    if len(fences) == 2:
+    if len(fences) == 2 and fences[1]["open"].startswith(fences[0]["open"]):
         yield answer[fences[0].end() : fences[1].start()], (*around, "fence")
 
 
-def validate(kind: type[T], text: str) -> T:
-    """The object that JSON text stands for.
+def validate(kind: type[T], text: str, *, wrapped: bool) -> T:
+    """The object that JSON text stands for, within `{"value": ...}` if it is wrapped, or else plain.
 
     Raises:
-        ValidationError: it is not JSON, or does not fit.
+        ValidationError: it is not JSON, does not fit, or a validator of the class raised something else, which is its cause.
     """
-    validator = adapter(kind)
-    inner = wrapped_value(kind, text)
-    if inner is not None:
-        # What was asked for comes first: an object whose fields have defaults would take `{"value": null}` for itself.
-        try:
-            return validator.validate_json(inner)
-        except ValidationError:
-            pass
-    return validator.validate_json(text)
-
-
-def wrapped_value(kind: Any, text: str) -> bytes | None:
-    """The JSON within `{"value": ...}`, for a class that may be no object; None if it is not such a text."""
-    if is_object_class(kind):
-        return None
     try:
-        data = from_json(text)
-    except ValueError:
+        return cast("T", _fitted(kind, text) if wrapped and _is_wrapper(text) else _taken(adapter(kind), text))
+    except ValidationError:
+        raise
+    except Exception as error:  # what a user's validator raises; the answer was paid for, and goes along
+        raise _error(kind, "validator_failed", f"{type(error).__name__}: {error}", text) from error
+
+
+def _fitted(kind: Any, text: str) -> Any:
+    """The object within `{"value": ...}`, or the one that has this very key."""
+    # What was asked for comes first: an object whose fields have defaults would take `{"value": null}` for itself.
+    try:
+        return _taken(_wrapper(kind), text)[WRAPPED]
+    except ValidationError as error:
+        try:
+            return _taken(adapter(kind), text)
+        except ValidationError:
+            raise error from None
+
+
+def _is_wrapper(text: str) -> bool:
+    data = _json(text)
+    return isinstance(data, dict) and list(cast("dict[str, Any]", data)) == [WRAPPED]
+
+
+def _json(text: str, *, partial: bool = False) -> Any:
+    """The JSON of a text; None if it is not JSON."""
+    try:
+        return from_json(before_half(text) if partial else text, allow_partial="trailing-strings" if partial else False)
+    except (ValueError, TypeError):  # a TypeError if there is a half of a letter in it
         return None
-    return to_json(data[WRAPPED]) if isinstance(data, dict) and list(cast("dict[str, Any]", data)) == [WRAPPED] else None
 
 
-def is_object_class(kind: object) -> bool:
-    """Whether the JSON of a class is an object that is asked for as it is."""
-    bases: tuple[object, ...] = getattr(kind, "__mro__", ())
-    if BaseModel in bases:
-        return RootModel not in bases
-    return is_dataclass(kind) or is_typeddict(kind)
+def _taken(validator: TypeAdapter[T], text: str) -> T:
+    """The object that JSON text stands for, where nulls are as good as absent keys."""
+    try:
+        return validator.validate_json(text)
+    except ValidationError as error:
+        without = _without_nulls(validator, text, error)
+        if without is None:
+            raise
+    return validator.validate_json(without)
+
+
+def _without_nulls(validator: TypeAdapter[Any], text: str, error: ValidationError) -> bytes | None:
+    """The JSON without the nulls that do not fit keys that need not be there; None if there are none."""
+    refused = [line["loc"] for line in error.errors(include_url=False) if line["input"] is None and line["loc"]]
+    optional = _optional_keys(validator.core_schema) if refused else set[str]()
+    refused = [loc for loc in refused if loc[-1] in optional]
+    if not refused:
+        return None
+    data = _json(text)
+    for *way, key in refused:
+        holder = data
+        for step in way:  # some steps are no keys: they name the member of a union
+            if (isinstance(holder, dict) and step in holder) or (isinstance(holder, list) and isinstance(step, int)):
+                holder = cast("Any", holder)[step]
+        if isinstance(holder, dict):
+            cast("dict[Any, Any]", holder).pop(key, None)
+    return to_json(data)
+
+
+def _optional_keys(schema: Any) -> set[str]:
+    """The keys that some TypedDict of a core schema may do without."""
+    found: set[str] = set()
+    inner: list[Any] = list(schema) if isinstance(schema, (list, tuple)) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
+    if isinstance(schema, dict):
+        node = cast("dict[str, Any]", schema)
+        inner = [value for key, value in node.items() if key not in {"metadata", "default"}]
+        if node.get("type") == "typed-dict":
+            for name, field in node["fields"].items():
+                if not field.get("required", node.get("total", True)):
+                    found |= {name, *_aliases(field.get("validation_alias"))}
+    return found.union(*map(_optional_keys, inner))
+
+
+def _aliases(alias: Any) -> Iterator[str]:
+    """The keys at the top of an object that an alias of a core schema names."""
+    for choice in [alias] if isinstance(alias, str) else cast("list[Any]", alias or []):
+        if isinstance(choice, str):
+            yield choice
+        elif len(choice) == 1:
+            yield choice[0]
 
 
 def partial_data(text: str) -> Any:
-    """The JSON in a text, as far as it goes: dicts, lists and unfinished texts; None if there is none."""
+    """The JSON in a text, as far as it goes: dicts, lists and unfinished texts, no unfinished number; None if there is none."""
     start = json_start(text)
     if start is None:
         return None
-    try:
-        return from_json(text[start:], allow_partial="trailing-strings")
-    except ValueError:
-        return None
+    data = _json(text[start:], partial=True)
+    return _without_last_number(data) if _OPEN_NUMBER.search(text) else data
+
+
+def _without_last_number(data: Any) -> Any:
+    """JSON whose text ends in what may be the middle of a number, without that number."""
+    parts = data
+    while parts and isinstance(parts, (dict, list)):
+        held = cast("Any", parts)
+        key = list(held)[-1] if isinstance(parts, dict) else -1
+        parts = held[key]
+        if isinstance(parts, (int, float)) and not isinstance(parts, bool):
+            del held[key]
+    return data
 
 
 def json_start(text: str) -> int | None:
@@ -331,18 +427,40 @@ def json_start(text: str) -> int | None:
     return begin.end() if begin else None
 
 
-def adapter(kind: type[T]) -> TypeAdapter[T]:
-    """What validates a class."""
-    return _cached_adapter(cast("Hashable", kind)) if isinstance(kind, type) else new_adapter(kind)
+def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
+    """The same function of a type, which makes what it gives once for each.
+
+    It is bounded, so that classes made on the fly do not stay for ever.
+    """
+
+    # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
+    @lru_cache(maxsize=256)
+    def made(kind: Any, _: str) -> R:
+        return make(kind)
+
+    def once(kind: Any) -> R:
+        try:
+            hash(kind)
+        except TypeError:  # something in an Annotated
+            return make(kind)
+        return made(kind, "" if isinstance(kind, type) else repr(kind))
+
+    return once
 
 
 def new_adapter(annotation: Any) -> TypeAdapter[Any]:
-    """What validates any type."""
+    """What validates any type, made anew."""
     return TypeAdapter(modern(annotation, {}))
 
 
-# Bounded, so that classes made on the fly do not stay for ever.
-_cached_adapter = lru_cache(maxsize=256)(new_adapter)
+def _new_wrapper(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(_new_class("Wrapper", {WRAPPED: modern(kind, {})}))
+
+
+adapter = remembered(new_adapter)
+"""What validates a type."""
+_wrapper = remembered(_new_wrapper)
+"""What validates a type within `{"value": ...}`."""
 
 
 def _name(kind: Any) -> str:

@@ -27,8 +27,6 @@ from typing import (
     Final,
     Generic,
     Literal,
-    NotRequired,
-    Required,
     TypeVar,
     Union,
     cast,
@@ -36,12 +34,14 @@ from typing import (
     get_origin,
 )
 
-from pydantic import AliasChoices, BaseModel, PydanticUserError, RootModel, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BaseModel, PydanticUserError, RootModel, TypeAdapter
 from pydantic.fields import FieldInfo
-from pydantic_core import from_json, to_json
-from typing_extensions import ReadOnly, get_type_hints, is_typeddict
+from pydantic_core import PydanticUndefined, from_json, to_json
+from typing_extensions import get_type_hints, is_typeddict
 
-from ._output import WRAPPED, is_object_class, json_start, new_adapter
+from ._letters import before_half
+from ._output import WRAPPED, json_start, new_adapter
+from ._typed_dicts import QUALIFIERS, arguments_of, filled, unqualified
 
 T = TypeVar("T")
 
@@ -61,7 +61,6 @@ _LISTS: dict[Any, Callable[[Iterable[Any]], Any]] = {
     collections.abc.MutableSet: set,
 }
 _DICTS = {dict, collections.abc.Mapping, collections.abc.MutableMapping}
-_QUALIFIERS = {Required, NotRequired, ReadOnly}
 
 
 class Growing(Generic[T]):
@@ -69,11 +68,12 @@ class Growing(Generic[T]):
 
     Args:
         kind: the class.
+        wrapped: whether it was asked for within `{"value": ...}`.
     """
 
-    def __init__(self, kind: type[T]) -> None:
+    def __init__(self, kind: type[T], *, wrapped: bool) -> None:
         self._shape = _shape(kind)
-        self._wrapped = not is_object_class(kind)
+        self._wrapped = wrapped
         self._frame = _Frame()
         self._pieces: list[str] = []
         self._length = 0
@@ -113,7 +113,7 @@ class Growing(Generic[T]):
         if start is None:
             return _ABSENT
         try:
-            data: Any = from_json(text[start:], allow_partial="trailing-strings")
+            data: Any = from_json(before_half(text[start:]), allow_partial="trailing-strings")
         except ValueError:
             return _ABSENT  # not JSON: the end of the answer tells
         return _unwrapped(data) if self._wrapped else data
@@ -214,7 +214,7 @@ class _Shape:
             return _ABSENT
         try:
             return self._adapter.validate_json(to_json(data))
-        except ValidationError:
+        except Exception:  # noqa: BLE001  # a validator of the class may raise anything; the end of the answer tells
             return _ABSENT
 
     def unfinished(self, data: Any) -> Any:
@@ -333,11 +333,13 @@ class _Object(_Parts):
 
     @cached_property
     def _kind(self) -> Any:
-        return _bare(self.annotation)
+        bare = _bare(self.annotation)
+        return get_origin(bare) or bare
 
     @cached_property
     def _fields(self) -> dict[str, tuple[str, _Shape]]:
-        found = [(name, annotation, keys) for name, annotation, keys in _fields(self._kind)]
+        given = arguments_of(_bare(self.annotation))
+        found = [(name, filled(annotation, given), keys) for name, annotation, keys in _fields(self._kind)]
         return {key: (name, _shape(annotation)) for name, annotation, keys in found for key in keys}
 
     @cached_property
@@ -433,10 +435,18 @@ def _constructed(kind: type[BaseModel], values: dict[str, Any], given: set[str])
         ("__dict__", values),
         ("__pydantic_fields_set__", given),
         ("__pydantic_extra__", None),
-        ("__pydantic_private__", None),
+        ("__pydantic_private__", _private(kind)),
     ):
         object.__setattr__(value, name, slot)
     return value
+
+
+def _private(kind: type[BaseModel]) -> dict[str, Any] | None:
+    """The private attributes of a new object, which do not come with an answer."""
+    defaults = {
+        name: attribute.get_default(call_default_factory=True) for name, attribute in kind.__private_attributes__.items()
+    }
+    return {name: value for name, value in defaults.items() if value is not PydanticUndefined} if defaults else None
 
 
 def _shape(annotation: Any) -> _Shape:
@@ -447,14 +457,14 @@ def _shape(annotation: Any) -> _Shape:
 def _new_shape(annotation: Any) -> _Shape:
     bare = _bare(annotation)
     origin = get_origin(bare) or bare
-    kind: type[Any] = bare if isinstance(bare, type) else type(None)
+    kind: type[Any] = origin if isinstance(origin, type) else type(None)
     kinds: list[tuple[type[_Shape], bool]] = [
         (_Text, bare is str),
         (_Anything, bare is Any or bare is object),
         (_Union, origin is Union or origin is UnionType),
         (_Items, origin in _LISTS),
         (_Mapping, origin in _DICTS),
-        (_TypedDict, is_typeddict(bare)),
+        (_TypedDict, is_typeddict(origin)),
         (_Root, issubclass(kind, RootModel)),
         (_Model, issubclass(kind, BaseModel)),
         (_Object, is_dataclass(kind)),
@@ -471,7 +481,7 @@ def _bare(annotation: Any) -> Any:
     while True:
         if get_origin(annotation) is Annotated:
             annotation = annotation.__origin__
-        elif get_origin(annotation) in _QUALIFIERS:
+        elif get_origin(annotation) in QUALIFIERS:
             (annotation,) = get_args(annotation)
         elif hasattr(annotation, "__value__"):
             annotation = annotation.__value__  # `type Names = list[str]`
@@ -490,14 +500,8 @@ def _fields(kind: Any) -> Iterable[tuple[str, Any, list[str]]]:
         return [(name, info.rebuild_annotation(), _keys(name, info)) for name, info in infos.items()]
     hints = get_type_hints(kind, include_extras=True)
     names = hints if is_typeddict(kind) else [field.name for field in dataclass_fields(kind)]
-    said = {name: FieldInfo.from_annotation(_unqualified(hints[name])) for name in names}
+    said = {name: FieldInfo.from_annotation(unqualified(hints[name])) for name in names}
     return [(name, info.rebuild_annotation(), _keys(name, info)) for name, info in said.items()]
-
-
-def _unqualified(annotation: Any) -> Any:
-    while get_origin(annotation) in _QUALIFIERS:
-        (annotation,) = get_args(annotation)
-    return annotation
 
 
 def _keys(name: str, info: FieldInfo) -> list[str]:

@@ -4,7 +4,10 @@ Strict mode wants every object closed (`additionalProperties: false`) and every 
 union with null (https://docs.venice.ai/guides/structured-responses). pydantic writes the schema of what it would accept
 (by alias, without computed fields), and this module makes it strict:
 
-- Defaults go, for every property is answered. A field with a default, or a `NotRequired` key, is asked for like any other.
+- Defaults go, for every property is answered. A field with a default is asked for like any other. A key of a TypedDict that
+  need not be there is a union with null, and when the answer is read its null is as good as absent; so what such a dict
+  dumps without the key does not fit the schema, where every property is required. A dataclass's `field(init=False)`, which
+  nobody may give, is not asked for.
 - `oneOf` becomes `anyOf`, and `discriminator` goes: the tags, which are constants, tell the members of a union apart.
 - A `$ref` with words beside it is put in an `anyOf` of its own, because a reference stands alone. References stay, so that
   recursion does; a root that is a reference is written out, because the root is an object.
@@ -20,15 +23,19 @@ Objects with keys that are not named, values of any kind, and what JSON does not
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from enum import Enum
+from functools import partial
 from types import UnionType
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
 
 from pydantic import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import get_type_hints, is_typeddict
 
-from ._output import WRAPPED, adapter
+from ._output import WRAPPED, adapter, new_adapter, remembered
+from ._typed_dicts import unqualified
 from .exceptions import SchemaNotStrictError, ToolSignatureError
 
 _IMPOSSIBLE = "\0impossible"  # what pydantic cannot write, left in its place until the path is known
@@ -44,13 +51,15 @@ _REFUSED = {
     "contains": "has a rule for some of its items",
 }
 _SAYING = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"})
+_NO_JSON_VALUES = "has values that JSON does not have, so that no answer would fit"
 _DEFINITIONS = "#/$defs/"
 _DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 
 
 def is_class(value: object) -> bool:
     """Whether a `response_format` is a class, or a type such as `list[Person]`, and not the JSON of a format."""
-    return isinstance(value, type) or get_origin(value) is not None or hasattr(value, "__value__")  # `type Names = ...`
+    named = hasattr(value, "__value__") or hasattr(value, "__supertype__")  # `type Names = ...`, and NewType
+    return isinstance(value, type) or get_origin(value) is not None or named
 
 
 def response_format(kind: Any, *, name: str | None = None, strict: bool = True) -> dict[str, Any]:
@@ -65,50 +74,126 @@ def response_format(kind: Any, *, name: str | None = None, strict: bool = True) 
         SchemaNotStrictError: strict mode cannot express the class; it names the path.
         TypeError: it is no class.
     """
+    return asking(kind, name=name, strict=strict).response_format
+
+
+class Asking(NamedTuple):
+    """How a class is asked for."""
+
+    response_format: dict[str, Any]
+    wrapped: bool
+    """Whether it is asked for within `{"value": ...}`."""
+
+
+def asking(kind: Any, *, name: str | None = None, strict: bool = True) -> Asking:
+    """The `response_format` that asks for JSON of a class, and whether that JSON is to be wrapped; see `response_format`."""
+    _check(kind)
+    schema, wrapped = _SCHEMAS[bool(strict)](kind)
+    json_schema = {"name": name or _name(kind), "strict": strict, "schema": schema}
+    return Asking({"type": "json_schema", "json_schema": json_schema}, wrapped)
+
+
+def is_wrapped(kind: Any) -> bool:
+    """Whether a class, given to `create`, is asked for within `{"value": ...}`.
+
+    Raises:
+        SchemaNotStrictError: pydantic cannot read it.
+        TypeError: it is no class.
+    """
+    _check(kind)
+    return _is_wrapped(kind)
+
+
+def _check(kind: object) -> None:
     if not is_class(kind):
         raise TypeError(
             f"response_format={kind!r:.100} is not a class; give a pydantic model, a dataclass or a TypedDict, or call create"
         )
-    make = _cached_schema if isinstance(kind, type) else _schema
-    schema = make(kind, strict)
-    return {"type": "json_schema", "json_schema": {"name": name or _name(kind), "strict": strict, "schema": schema}}
 
 
-def strict_schema(schema: Mapping[str, Any], *, wrap: bool = False) -> dict[str, Any]:
+@remembered
+def _is_wrapped(kind: Any) -> bool:
+    try:
+        return _SCHEMAS[True](kind)[1]
+    except SchemaNotStrictError as error:
+        if error.__cause__ is not None:
+            raise
+        return False  # `create` refuses it, so its JSON was asked for in another way
+
+
+def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The same schema for strict mode; what was given is not changed.
 
     Args:
-        schema: a JSON schema with its definitions in `$defs`.
-        wrap: put a root that is no object into one; without it such a root is refused.
+        schema: a JSON schema with its definitions in `$defs`, whose root is an object.
 
     Raises:
         SchemaNotStrictError: strict mode cannot express it.
     """
+    strict, wrapped = _made_strict(schema)
+    if wrapped:
+        raise _cannot("$", "is no object")
+    return strict
+
+
+def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The schema for strict mode, and whether its root had to be put into an object."""
     strict = _Strict(schema.get("$defs", {}))
     root = strict.root(schema)
-    if root.get("type") != "object":
-        if not wrap:
-            raise _cannot("$", "is no object")
+    wrapped = root.get("type") != "object"
+    if wrapped:
         root = _closed({WRAPPED: root})
-    return {**root, "$defs": strict.used(schema.get("$defs", {}))} if strict.made else root
+    return {**root, "$defs": strict.used(schema.get("$defs", {}))} if strict.made else root, wrapped
 
 
 # -- what pydantic writes ------------------------------------------------------------------------------------------------
 
 
-def _schema(kind: Any, strict: bool) -> dict[str, Any]:
+def _schema(kind: Any, strict: bool) -> tuple[dict[str, Any], bool]:
+    """The schema of a class, and whether it is that of `{"value": ...}`."""
     try:
         written = adapter(kind)
         if not strict:
-            return written.json_schema()
-        return strict_schema(written.json_schema(schema_generator=_Generator), wrap=True)
+            return written.json_schema(), False
+        return _made_strict(written.json_schema(schema_generator=_Generator))
     except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError) as error:
+        path = _unreadable(kind, "$")
+        which = _name(kind) if path is None else f"{path} of {_name(kind)}"
         reason = str(error).partition("\n\n")[0]
-        raise SchemaNotStrictError(f"{_name(kind)} cannot become a JSON schema: {reason}") from error
+        raise SchemaNotStrictError(f"{which} cannot become a JSON schema: {reason}", path=path) from error
+    except KeyError as error:  # pydantic looks a reference up that only a schema of the class's own defines
+        raise SchemaNotStrictError(f"{_name(kind)} cannot become a JSON schema: it has no definition of {error}") from error
 
 
-# Bounded, so that classes made on the fly do not stay for ever.
-_cached_schema = lru_cache(maxsize=256)(_schema)
+_SCHEMAS = {strict: remembered(partial(_schema, strict=strict)) for strict in (True, False)}
+
+
+def _unreadable(kind: Any, path: str) -> str | None:
+    """Where the field of a dataclass or a TypedDict is that pydantic cannot read; None if it is not known."""
+    for name, annotation in _hints(kind).items():
+        if kind not in _held(annotation) and not _is_readable(annotation):
+            return _unreadable(annotation, f"{path}.{name}") or f"{path}.{name}"
+    return None
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(kind, include_extras=True) if is_dataclass(kind) or is_typeddict(kind) else {}
+    except NameError:
+        return {}
+
+
+def _held(annotation: Any) -> list[Any]:
+    """A type, and those in its brackets."""
+    return [annotation, *(inner for argument in get_args(annotation) for inner in _held(argument))]
+
+
+def _is_readable(annotation: Any) -> bool:
+    try:
+        new_adapter(unqualified(annotation))
+    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError):
+        return False
+    return True
 
 
 class _Generator(GenerateJsonSchema):
@@ -127,23 +212,52 @@ class _Generator(GenerateJsonSchema):
         number, _ = super().decimal_schema(schema)["anyOf"]
         return {"anyOf": [number, {"type": "string", "pattern": _DECIMAL}]}
 
-    def model_schema(self, schema: Any) -> dict[str, Any]:
-        config = schema["cls"].model_config
+    def model_field_schema(self, schema: Any) -> dict[str, Any]:
+        return self._unless_lost(schema, super().model_field_schema)
+
+    def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
+        return self._unless_lost(schema, super().dataclass_field_schema)
+
+    def typed_dict_field_schema(self, schema: Any) -> dict[str, Any]:
+        node = self._unless_lost(schema, super().typed_dict_field_schema)
+        return node if schema.get("required", True) else _optional(node)
+
+    def _unless_lost(self, field: Any, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        config = self._config.config_dict
         by_name = config.get("validate_by_name") or config.get("populate_by_name")
-        fields = [] if by_name else _fields(schema["schema"])
-        lost = [name for name, field in fields if _is_only_a_path(field.get("validation_alias"))]
-        if lost:
-            return {_IMPOSSIBLE: f"takes {lost[0]!r} from an AliasPath only"}
-        return super().model_schema(schema)
+        if not by_name and _is_only_a_path(field.get("validation_alias")):
+            return {_IMPOSSIBLE: "is taken from an AliasPath only"}
+        return write(field)
+
+    def field_is_present(self, field: Any) -> bool:
+        return field.get("init", True) and super().field_is_present(field)
+
+    def enum_schema(self, schema: Any) -> dict[str, Any]:
+        if not _guesses(schema["cls"]) and not all(_is_json(member.value) for member in schema["members"]):
+            return {_IMPOSSIBLE: _NO_JSON_VALUES}
+        return super().enum_schema(schema)
+
+    def literal_schema(self, schema: Any) -> dict[str, Any]:
+        if not all(map(_is_json, schema["expected"])):
+            return {_IMPOSSIBLE: _NO_JSON_VALUES}
+        return super().literal_schema(schema)
 
 
-def _fields(schema: Any) -> list[tuple[str, Any]]:
-    """The fields in the core schema of a model, below its validators."""
-    while schema["type"] != "model-fields":
-        if "schema" not in schema:
-            return []
-        schema = schema["schema"]
-    return list(schema["fields"].items())
+def _optional(node: dict[str, Any]) -> dict[str, Any]:
+    """What fits a node, or null."""
+    null = {"type": "null"}
+    members = node.get("anyOf")
+    return node if node == null or (isinstance(members, list) and null in members) else {"anyOf": [node, null]}
+
+
+def _guesses(kind: type[Enum]) -> bool:
+    """Whether an Enum makes sense of values that are not its own."""
+    return getattr(kind._missing_, "__func__", None) is not Enum.__dict__["_missing_"].__func__
+
+
+def _is_json(value: object) -> bool:
+    """Whether pydantic finds a value of an Enum or a Literal in JSON. Lists are told apart later."""
+    return value is None or isinstance(value, (str, int, float, list, tuple, dict))
 
 
 def _is_only_a_path(alias: Any) -> bool:
@@ -211,9 +325,8 @@ class _Strict:
         if "properties" in strict or _is(kinds, "object"):
             strict |= self._object(strict, path)
         if "prefixItems" in strict or _is(kinds, "array"):
-            strict |= self._array(strict, path)
-            if not strict.get("prefixItems", True):
-                del strict["prefixItems"]
+            items = self._array(strict, path)
+            strict = {key: value for key, value in strict.items() if key != "prefixItems"} | items
         return strict
 
     def _reference(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
@@ -241,7 +354,8 @@ class _Strict:
     def _object(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
         if strict.get("additionalProperties", False) is not False or "properties" not in strict:
             raise _cannot(path, "takes keys that are not named")
-        return _closed({name: self.node(inner, f"{path}.{name}") for name, inner in strict["properties"].items()})
+        closed = _closed({name: self.node(inner, f"{path}.{name}") for name, inner in strict["properties"].items()})
+        return {**closed, "type": strict.get("type", "object")}  # which may be null, too
 
     def _array(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
         """The items of an array, and of a tuple: each in its place, and what all of them fit."""
@@ -253,7 +367,7 @@ class _Strict:
         if not heads:
             return {"items": {"type": "null"}}  # the empty tuple
         if len(kinds) == 1:
-            return {"prefixItems": [], "items": kinds[0]}
+            return {"items": kinds[0]}
         return {"prefixItems": heads, "items": {"anyOf": kinds}}
 
 

@@ -477,9 +477,11 @@ class SyncChatCompletions(_Facade):
             **kwargs,
         )
         stream = self._stream(self._bridge.open(_raw(opening)))
-        from ._sync_parsing import SyncParsedChatStream  # needs pydantic, which the request has loaded
+        # They need pydantic, which the request has loaded.
+        from ._schema import asking
+        from ._sync_parsing import SyncParsedChatStream
 
-        return SyncParsedChatStream(stream, response_format)
+        return SyncParsedChatStream(stream, response_format, wrapped=asking(response_format, strict=strict).wrapped)
 
     def estimate_cost(
         self,

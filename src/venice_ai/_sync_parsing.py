@@ -25,9 +25,9 @@ class SyncParsedChatStream(Generic[T]):
     See `ParsedChatStream`, also for what an unfinished object is.
     """
 
-    def __init__(self, stream: SyncChatStream, kind: type[T]) -> None:
+    def __init__(self, stream: SyncChatStream, kind: type[T], *, wrapped: bool) -> None:
         self._stream = stream
-        self._parsed: ParsedChatStream[T] = ParsedChatStream(cast("ChatStream", _NeverWaiting(stream)), kind)
+        self._parsed: ParsedChatStream[T] = ParsedChatStream(cast("ChatStream", _NeverWaiting(stream)), kind, wrapped=wrapped)
 
     def __iter__(self) -> Self:
         """Iterates, or goes on from where an earlier loop was left.

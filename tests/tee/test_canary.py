@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
-from venice_ai import APIConnectionError, AssistantMessage, VeniceClient
+from venice_ai import APIConnectionError, AssistantMessage, OutputInvalidError, VeniceClient
 from venice_ai._transport import Request
+from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee.curve import KINDS
 
 from ..fakes import DONE, KEY, ScriptedReply, answer, chunk, envelope
@@ -252,6 +253,38 @@ async def test_an_error_of_an_encrypted_call_is_pickled_without_the_answer() -> 
     assert (kept.raw_text, kept.partial, kept.response.text) == (None, None, None)
     assert (kept.total_usage, kept.response.id) == (error.total_usage, error.response.id)
     assert str(kept) == str(error)
+
+
+class Picky(BaseModel):
+    word: str
+
+    @field_validator("word")
+    @classmethod
+    def known(cls, word: str) -> str:
+        return {"no": "answer"}[word]
+
+
+async def test_what_a_validator_raises_about_an_encrypted_answer_does_not_show_it() -> None:
+    enclave = Enclave(text=f'{{"word": "{ANSWER}"}}')
+
+    with pytest.raises(ValidationError) as caught:
+        await client_of(enclave).chat.completions.parse(model=MODEL, **ASKING, response_format=Picky)
+
+    assert caught.value.__cause__ is None
+    shown = [*locals_of_ours(caught.value), "".join(traceback.format_exception(caught.value)), *seen(caught.value)]
+    assert not any(ANSWER in text for text in shown)
+
+
+async def test_a_call_that_fails_after_an_encrypted_answer_is_pickled_without_it() -> None:
+    enclave = Enclave(text=f'{{"word": "{ANSWER}"}}')
+    with pytest.raises(OutputInvalidError) as caught:
+        await client_of(enclave).chat.completions.parse(model=MODEL, **ASKING, response_format=Told)
+
+    for error in (APIConnectionError("gone"), TeeEncryptionError("odd")):
+        error.attempts = caught.value.attempts
+        kept = pickle.loads(pickle.dumps(error))
+        assert [each.id for each in kept.attempts] == [each.id for each in error.attempts]
+        assert ANSWER.encode() not in pickle.dumps(error)
 
 
 async def test_a_pickled_answer_holds_no_key() -> None:

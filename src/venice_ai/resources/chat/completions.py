@@ -295,21 +295,22 @@ class ChatCompletions(APIResource["VeniceClient"]):
             ToolCallInsteadError: the model wants a tool called. A ValueError.
             InvalidRequestError: `stream=True`, or another parameter that is not allowed. A ValueError.
             TypeError: `response_format` is no class; or `create`, which may be overridden, gave no response.
-            APIError: as in `create`.
+            APIError: as in `create`; if the model was asked again, `attempts` has the answers that did not fit.
         """
         # They need pydantic, which a chat does not.
-        from ..._schema import response_format as format_of
+        from ..._schema import asking
         from .parsing import asked_for, wanted
 
         if kwargs.pop("stream", False):
             raise InvalidRequestError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
-        told, shape = wanted(messages, format_of(response_format, name=schema_name, strict=strict), kwargs)
+        schema, wrapped = asking(response_format, name=schema_name, strict=strict)
+        told, shape = wanted(messages, schema, kwargs)
         del messages  # as in `create`
 
         async def ask(asked: Iterable[Message]) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **kwargs))
 
-        return await asked_for(response_format, told, ask, max_reasks=max_reasks)
+        return await asked_for(response_format, told, ask, wrapped=wrapped, max_reasks=max_reasks)
 
     async def stream_parse(
         self,
@@ -345,17 +346,18 @@ class ChatCompletions(APIResource["VeniceClient"]):
             TypeError: `response_format` is no class.
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
-        from ..._schema import response_format as format_of
+        from ..._schema import asking
         from .parsing import ParsedChatStream, wanted
 
         if "max_reasks" in kwargs:
             raise InvalidRequestError(
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
-        told, shape = wanted(messages, format_of(response_format, name=schema_name, strict=strict), kwargs)
+        schema, wrapped = asking(response_format, name=schema_name, strict=strict)
+        told, shape = wanted(messages, schema, kwargs)
         del messages  # as in `create`
         stream = await self.stream(model=model, messages=told, response_format=shape, **kwargs)
-        return ParsedChatStream(stream, response_format)
+        return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
     async def estimate_cost(
         self,

@@ -50,6 +50,7 @@ async def asked_for(
     messages: Conversation,
     ask: Callable[[Conversation], Awaitable[object]],
     *,
+    wrapped: bool,
     max_reasks: int,
 ) -> ParsedChatCompletion[T]:
     """The object that a model answers with.
@@ -58,6 +59,7 @@ async def asked_for(
         kind: its class.
         messages: the conversation.
         ask: sends messages and gives the response.
+        wrapped: whether it is asked for within `{"value": ...}`.
         max_reasks: how often to ask again, from 0, when the answer does not fit. What is sent then is the conversation, the
             last answer, and what is wrong with it.
 
@@ -73,7 +75,7 @@ async def asked_for(
     while True:
         attempts.append(await _response(ask, asked, attempts))
         try:
-            return _completed(read(kind, attempts[-1]), attempts)
+            return _completed(read(kind, attempts[-1], wrapped=wrapped), attempts)
         except OutputError as error:
             error.attempts, error.total_usage = tuple(attempts), summed_usage(attempts)
             if not isinstance(error, OutputInvalidError) or len(attempts) > max_reasks:
@@ -108,7 +110,7 @@ def correction(error: OutputInvalidError) -> list[dict[str, Any]]:
         lines[_MOST_ERRORS:] = [f"- and {len(lines) - _MOST_ERRORS} more"]
     what = "That answer does not fit the schema" if error.raw_text else "There was no answer"
     request = "\n".join([f"{what}:", *lines, "Answer again with the whole JSON, corrected, and nothing else."])
-    answer = [{"role": "assistant", "content": error.raw_text}] if error.raw_text else []
+    answer = [{"role": "assistant", "content": sendable(error.raw_text)}] if error.raw_text else []
     return [*answer, {"role": "user", "content": request}]
 
 
@@ -137,10 +139,11 @@ class ParsedChatStream(Generic[T]):
     the first choice is read.
     """
 
-    def __init__(self, stream: ChatStream, kind: type[T]) -> None:
+    def __init__(self, stream: ChatStream, kind: type[T], *, wrapped: bool) -> None:
         self._stream = stream
         self._kind = kind
-        self._growing = Growing(kind)
+        self._wrapped = wrapped
+        self._growing = Growing(kind, wrapped=wrapped)
         self._chunks: AsyncIterator[ChatCompletionChunk] | None = None
         self._done = False
         self._result: ParsedChatCompletion[T] | None = None
@@ -181,7 +184,7 @@ class ParsedChatStream(Generic[T]):
         if self._result is None:
             response = await self._stream.collect()
             self._done = True
-            self._result = _completed(read(self._kind, response), [response])
+            self._result = _completed(read(self._kind, response, wrapped=self._wrapped), [response])
         return self._result
 
     @property

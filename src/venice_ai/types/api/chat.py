@@ -444,9 +444,12 @@ class ChatCompletionResponse(Response):
     def parse_as(self, kind: type[T], choice_index: int = 0) -> T:
         """The object of a class in a choice's text: a pydantic model, a dataclass, a TypedDict, or a type such as `list[int]`.
 
-        JSON in one markdown fence, or after a `<think>` block, is taken out of it.
+        JSON in one markdown fence, or after a `<think>` block, is taken out of it; so is that in the `{"value": ...}` in which
+        `create` asks for a class that is no JSON object.
 
         Raises:
+            SchemaNotStrictError: pydantic cannot read the class.
+            TypeError: it is no class.
             OutputRefusedError: the model, or a filter, refused.
             OutputTruncatedError: the answer was cut off.
             ToolCallInsteadError: the choice asks for a tool call, and has no such object.
@@ -454,8 +457,9 @@ class ChatCompletionResponse(Response):
                 `OutputTruncatedError`; all of them are a `ValueError`.
         """
         from ..._output import read
+        from ..._schema import is_wrapped
 
-        return read(kind, self, choice_index).parsed
+        return read(kind, self, choice_index, wrapped=is_wrapped(kind)).parsed
 
     @property
     def web_search_citations(self) -> list[WebSearchCitation]:
