@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from contextlib import aclosing
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
 
 from venice_ai.emulator.local import LocalModel, LocalModelError, UnsupportedInput, open_local_model
+
+from ..cli.shell import ended, running
 
 pytestmark = pytest.mark.local
 
@@ -314,3 +317,14 @@ def test_the_engine_says_nothing(gguf: Path, capfd: pytest.CaptureFixture[str]) 
         open_local_model(gguf)
 
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("extra")
+@pytest.mark.parametrize("seconds", [0.5, 0.7, 0.9])
+def test_ctrl_c_while_the_model_loads_ends_the_command(seconds: float) -> None:
+    with running("serve", "--local", "--port", "0") as process:
+        sleep(seconds)
+        outcome = ended(process, signal.SIGINT)
+
+    assert outcome.code == (0 if outcome.out else 130)  # a fast machine serves by then
+    assert "Traceback" not in outcome.err

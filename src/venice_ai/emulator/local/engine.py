@@ -47,7 +47,10 @@ def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engin
     """
     xllamacpp = _module()
     try:
-        engine: Engine = xllamacpp.Server(_params(xllamacpp, weights, threads or spare_cores(), context_tokens))
+        params = _params(xllamacpp, weights, threads or spare_cores(), context_tokens)
+        # Ctrl-C within the engine's constructor never comes back, and it lands in the main thread only.
+        with ThreadPoolExecutor(1, thread_name_prefix="venice-local-load") as aside:
+            engine: Engine = aside.submit(xllamacpp.Server, params).result()
     except AttributeError as error:
         raise LocalModelError(
             f"The installed engine is of another version ({error}); pip install 'venice-chat[local]'"
