@@ -7,18 +7,20 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from venice_ai.emulator.fitting import Judge
 from venice_ai.emulator.instance import Hints, Unsatisfiable, instance
 from venice_ai.emulator.pattern import match
 
 Schemas = st.SearchStrategy[dict[str, Any]]
 
 
-def fits(schema: Any, value: Any) -> bool:
-    validator: Any = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+def fits(schema: Any, value: Any, *, formats: bool = True) -> bool:
+    checker = Draft202012Validator.FORMAT_CHECKER if formats else None
+    validator: Any = Draft202012Validator(schema, format_checker=checker)
     return validator.is_valid(value)  # type: ignore[no-any-return]  # jsonschema says bool, but not to type checkers
 
 
@@ -48,6 +50,13 @@ CONSTANTS = st.one_of(
 )
 LEAVES: Schemas = st.one_of(STRINGS, FORMATS, PATTERNS, INTEGERS, MULTIPLES, NUMBERS, OPEN_NUMBERS, CONSTANTS)
 NAMES = st.sampled_from(["name", "city", "a", "b", "c/d", "e~f"])
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-60, 60), st.sampled_from([0.5, 1.0, -1.5, 0.3]), st.text(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
+    max_leaves=6,
+)
 
 
 def objects(inner: Schemas) -> Schemas:
@@ -162,7 +171,62 @@ TREE = {
         pytest.param({"type": "number", "multipleOf": 0.01, "minimum": 1, "maximum": 2}, id="cents"),
         pytest.param({"type": "string", "pattern": "^[a-z]+$", "minLength": 12}, id="a long match"),
         pytest.param({"type": ["integer", "string"], "enum": ["a", None, 3.5]}, id="an enum of several types"),
+        pytest.param(
+            {
+                "allOf": [{"additionalProperties": {"maximum": 9}}, {"additionalProperties": {"minimum": 9}}],
+                "type": "object",
+                "minProperties": 1,
+            },
+            id="two mappings",
+        ),
         pytest.param({"minimum": 3}, id="no type"),
+        pytest.param({"enum": [1, 5, 9], "minimum": 4, "maximum": 6}, id="an enum with bounds"),
+        pytest.param({"enum": ["a", "abc"], "minLength": 2}, id="an enum with a length"),
+        pytest.param({"enum": [1, True, "1"], "not": {"const": 1}}, id="an enum without one"),
+        pytest.param({"type": "integer", "multipleOf": 1.5, "minimum": 1}, id="whole multiples of a fraction"),
+        pytest.param({"type": "number", "multipleOf": 0.1, "minimum": 0.25, "maximum": 1}, id="tenths"),
+        pytest.param({"type": "integer", "allOf": [{"multipleOf": 4}, {"multipleOf": 6}]}, id="two multiples"),
+        pytest.param({"type": "number", "allOf": [{"multipleOf": 0.5}, {"multipleOf": 0.75}]}, id="two fractions"),
+        pytest.param({"allOf": [{"type": "number"}, {"type": "integer"}], "multipleOf": 0.5}, id="an integer is a number"),
+        pytest.param(
+            {"oneOf": [{"type": "integer", "multipleOf": 3}, {"type": "integer", "multipleOf": 5}], "minimum": 1},
+            id="one of two, not both",
+        ),
+        pytest.param({"type": "string", "format": "date", "pattern": "-0[1-6]-"}, id="a format and a pattern"),
+        pytest.param({"type": "string", "format": "hostname", "minLength": 18}, id="a format and a length"),
+        pytest.param({"type": "array", "contains": {"type": "integer"}}, id="contains"),
+        pytest.param(
+            {"type": "array", "items": {"type": "integer"}, "contains": {"minimum": 500}, "minContains": 2, "minItems": 4},
+            id="contains beside items",
+        ),
+        pytest.param(
+            {"type": "object", "patternProperties": {"^n": {"type": "integer"}}, "required": ["n", "m"]}, id="patternProperties"
+        ),
+        pytest.param(
+            {"properties": {"n": {"type": "integer"}}, "patternProperties": {"^n": {"minimum": 700}}}, id="both say something"
+        ),
+        pytest.param(
+            {"type": "object", "minProperties": 2, "propertyNames": {"pattern": "^k"}, "additionalProperties": True},
+            id="propertyNames",
+        ),
+        pytest.param({"properties": {"a": {}, "b": {}}, "dependentRequired": {"a": ["c"]}}, id="dependentRequired"),
+        pytest.param(
+            {
+                "properties": {"a": {}, "b": {"type": "string"}},
+                "dependentSchemas": {"a": {"properties": {"b": {"type": "null"}}}},
+            },
+            id="dependentSchemas",
+        ),
+        pytest.param(
+            {
+                "type": "object",
+                "properties": {"country": {"enum": ["US", "IT"]}, "zip": {"type": "string"}},
+                "required": ["country", "zip"],
+                "if": {"properties": {"country": {"const": "US"}}},
+                "then": {"properties": {"zip": {"pattern": "^[0-9]{5}$"}}},
+            },
+            id="if and then",
+        ),
         pytest.param(True, id="anything"),
     ],
 )
@@ -193,6 +257,22 @@ def test_schemas_worth_a_name(schema: Any, salt: int) -> None:
         ),
         pytest.param({"type": "array", "minItems": 10**9}, id="too many items"),
         pytest.param({"type": "string", "minLength": 10**9}, id="too long"),
+        pytest.param({"enum": [1, 2], "minimum": 3}, id="an enum that its bounds empty"),
+        pytest.param({"const": 1, "maximum": 0}, id="a constant out of bounds"),
+        pytest.param({"type": "string", "allOf": [{"pattern": "^a+$"}, {"pattern": "^b+$"}]}, id="two patterns"),
+        pytest.param({"oneOf": [{"type": "string"}, {"minLength": 1}]}, id="always both of two"),
+        pytest.param({"type": "integer", "not": {"minimum": -10_000}}, id="bounds that are refused"),
+        pytest.param({"type": "string", "format": "date", "minLength": 11}, id="a format that is never so long"),
+        pytest.param({"type": "string", "format": "date", "pattern": "^x"}, id="a format that never matches"),
+        pytest.param(
+            {"type": "array", "contains": {"type": "integer"}, "items": {"type": "string"}}, id="contains what cannot be"
+        ),
+        pytest.param({"type": "object", "properties": {"a": {}}, "unevaluatedProperties": False}, id="unevaluatedProperties"),
+        pytest.param({"type": "array", "unevaluatedItems": {"type": "string"}}, id="unevaluatedItems"),
+        pytest.param({"type": "object", "required": ["longer"], "propertyNames": {"maxLength": 2}}, id="names too long"),
+        pytest.param({"$dynamicRef": "#node"}, id="a dynamic reference"),
+        pytest.param({"$ref": "#node", "$defs": {"n": {"$anchor": "node"}}}, id="an anchor"),
+        pytest.param({"type": "string", "pattern": "a", "not": {"pattern": "("}}, id="a pattern that is none"),
         pytest.param(None, id="null"),
         pytest.param([1], id="a list"),
     ],
@@ -200,6 +280,43 @@ def test_schemas_worth_a_name(schema: Any, salt: int) -> None:
 def test_what_has_no_instance(schema: Any) -> None:
     with pytest.raises(Unsatisfiable):
         instance(schema)
+
+
+# Everything that the schemas above say of themselves is met; of these it is enough that a value fits or there is none.
+HARD: Schemas = st.fixed_dictionaries(
+    {"allOf": st.lists(ANY, min_size=1, max_size=2)},
+    optional={
+        "oneOf": st.lists(ANY, min_size=1, max_size=3),
+        "not": ANY,
+        "if": ANY,
+        "then": ANY,
+        "else": ANY,
+        "enum": st.lists(st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.text(max_size=3)), min_size=1),
+        "multipleOf": st.sampled_from([0.01, 0.1, 0.5, 1.5, 2, 7]),
+        "minLength": st.integers(0, 20),
+        "pattern": st.sampled_from(["^a+$", "[0-9]", "^$"]),
+        "contains": ANY,
+        "uniqueItems": st.booleans(),
+        "patternProperties": st.dictionaries(st.sampled_from(["a", "^n", "y$"]), ANY, max_size=2),
+        "propertyNames": st.sampled_from([{"maxLength": 4}, {"pattern": "a"}]),
+        "dependentRequired": st.dictionaries(NAMES, st.lists(NAMES, max_size=2), max_size=2),
+        "dependentSchemas": st.dictionaries(NAMES, ANY, max_size=2),
+    },
+)
+
+
+@given(schema=HARD)
+@settings(max_examples=300)
+def test_an_instance_fits_or_there_is_none(schema: dict[str, Any]) -> None:
+    with suppress(Unsatisfiable):
+        value = instance(schema)
+        assert fits(schema, value, formats=False), value  # a listed text need not be of the format that is beside it
+
+
+@given(schema=HARD, value=JSON)
+@settings(max_examples=300)
+def test_the_judge_is_of_one_mind_with_jsonschema(schema: dict[str, Any], value: Any) -> None:
+    assert Judge(schema).fits(value, schema) == fits(schema, value, formats=False)
 
 
 KEYWORDS = st.sampled_from(

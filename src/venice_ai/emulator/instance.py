@@ -2,7 +2,8 @@
 
 Understood are `type`, `const`, `enum`, `$ref` within the document (recursion too), `anyOf`, `oneOf`, `allOf`, the bounds of
 numbers, strings, arrays and objects, `multipleOf`, `pattern` where it is simple, the common `format`s, `properties`,
-`required`, `additionalProperties`, `items`, `prefixItems`, `uniqueItems`. Other keywords are passed over.
+`required`, `additionalProperties`, `patternProperties`, `items`, `prefixItems`, `contains`, `uniqueItems`. For other
+keywords a few variants are tried; what comes out is judged (`fitting.py`), and an instance that does not fit is none.
 
 Near the root every property is filled in; deeper down only what is required, and of a union the member that ends soonest,
 so that recursive schemas come to an end. Names and numbers from the conversation are used where they fit (`Hints`).
@@ -14,11 +15,15 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any, cast
 
 from . import chance
-from .loose import items, members
+from .fitting import Judge, Unsatisfiable, fraction, is_number, limits, property_schemas, resolved, same
+from .loose import members
 from .pattern import match
+
+__all__ = ["Hints", "Unsatisfiable", "instance"]
 
 Schema = Mapping[str, Any]
 
@@ -26,10 +31,7 @@ _DEEP = 4
 _DEEPEST = 40
 _MOST = 20_000
 _LARGEST = 10_000
-
-
-class Unsatisfiable(ValueError):
-    """Nothing fits the schema, or nothing that is found in reasonable time."""
+_VARIANTS = 12
 
 
 class Hints:
@@ -65,7 +67,7 @@ def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> A
         Unsatisfiable: there is none, or it is not found.
     """
     try:
-        return _Maker(schema, salt, hints or Hints()).make(schema, "$", 0)
+        return _instance(schema, salt, hints or Hints())
     except Unsatisfiable:
         raise
     except (RecursionError, TypeError, AttributeError, ArithmeticError, LookupError, ValueError) as error:
@@ -73,9 +75,20 @@ def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> A
         raise Unsatisfiable(f"the schema cannot be read: {error}") from error
 
 
+def _instance(schema: Any, salt: object, hints: Hints) -> Any:
+    judge = Judge(schema)
+    for variant in range(_VARIANTS):
+        # Every second one has only what is required: a property that is not there breaks no condition.
+        made = _Maker(schema, (salt, variant) if variant else salt, hints).make(schema, "$", _DEEP * (variant % 2))
+        if judge.fits(made, schema):
+            return made
+    raise Unsatisfiable("no answer was found that fits the whole schema")
+
+
 class _Maker:
     def __init__(self, root: Any, salt: object, hints: Hints) -> None:
         self._root = root
+        self._judge = Judge(root)
         self._salt = salt
         self._hints = hints
         self._made = 0
@@ -91,10 +104,8 @@ class _Maker:
         if not isinstance(schema, dict):
             raise Unsatisfiable(f"{path}: this is no schema")
         plain = self._flat(cast("Schema", schema), path)
-        if "const" in plain:
-            return plain["const"]
-        if "enum" in plain:
-            return chance.pick([value for value in plain["enum"] if _is_type(value, plain.get("type"))], self._salt, path)
+        if "const" in plain or "enum" in plain:
+            return self._listed(plain, path)
         for union in ("anyOf", "oneOf"):
             if union in plain:
                 return self._one_of(plain, union, path, depth)
@@ -102,27 +113,26 @@ class _Maker:
 
     # -- choosing ------------------------------------------------------------------------------------------------------
 
+    def _listed(self, schema: dict[str, Any], path: str) -> Any:
+        """One of the values that are listed."""
+        listed = [schema["const"]] if "const" in schema else schema["enum"]
+        fitting = [value for value in listed if self._judge.fits(value, schema)]
+        if not fitting:
+            raise Unsatisfiable(f"{path}: none of the values fits the rest of the schema")
+        return chance.pick(fitting, self._salt, path)
+
     def _flat(self, schema: Schema, path: str) -> dict[str, Any]:
         """The schema with its reference and its `allOf` folded in."""
         flat = dict(schema)
         for _ in range(_DEEPEST):
             if "$ref" in flat:
-                flat = _merged(members(self._resolve(flat.pop("$ref"), path)), flat)
+                flat = _merged(members(resolved(self._root, flat.pop("$ref"))), flat)
             elif "allOf" in flat:
                 for part in flat.pop("allOf"):
                     flat = _merged(flat, self._flat(members(part), path))
             else:
                 return flat
         raise Unsatisfiable(f"{path}: the reference leads in a circle")
-
-    def _resolve(self, reference: str, path: str) -> Any:
-        if not reference.startswith("#"):
-            raise Unsatisfiable(f"{path}: {reference!r} is not within the schema")
-        node: Any = self._root
-        for step in reference[1:].split("/")[1:]:
-            key = step.replace("~1", "/").replace("~0", "~")
-            node = items(cast("object", node))[int(key)] if isinstance(node, list) else members(node)[key]
-        return node
 
     def _one_of(self, schema: dict[str, Any], union: str, path: str, depth: int) -> Any:
         rest = {key: value for key, value in schema.items() if key != union}
@@ -132,7 +142,10 @@ class _Maker:
         reason = Unsatisfiable(f"{path}: {union} is empty")
         for option in options:
             try:
-                return self.make(_merged(rest, {} if option is True else self._flat(option, path)), path, depth + 1)
+                made = self.make(_merged(rest, {} if option is True else self._flat(option, path)), path, depth + 1)
+                if self._judge.fits(made, schema):
+                    return made
+                reason = Unsatisfiable(f"{path}: no answer was found that fits the whole {union}")
             except Unsatisfiable as error:
                 reason = error
         raise reason
@@ -153,10 +166,13 @@ class _Maker:
             "boolean": lambda _schema, at, _depth: chance.number(self._salt, at) % 2 == 0,
             "null": lambda _schema, _at, _depth: None,
         }
-        for name in names:
-            if name in makers:
+        reason = Unsatisfiable(f"{path}: there is no type {kinds!r}")
+        for name in filter(makers.__contains__, names):
+            try:
                 return makers[name]({**schema, "type": name}, path, depth)
-        raise Unsatisfiable(f"{path}: there is no type {kinds!r}")
+            except Unsatisfiable as error:
+                reason = error
+        raise reason
 
     # -- making --------------------------------------------------------------------------------------------------------
 
@@ -167,14 +183,16 @@ class _Maker:
         most = schema.get("maxProperties", _LARGEST)
         names = sorted(names, key=lambda name: name not in required)[:most]
         names = [name for name in properties if name in names]
-        made = {name: self.make(properties[name], f"{path}.{name}", depth + 1) for name in names}
-        other = schema.get("additionalProperties", True)
+        made = {name: self._property(schema, name, path, depth) for name in names}
         for name in required:
             if name not in made:
-                made[name] = self.make(other, f"{path}.{name}", depth + 1)
+                made[name] = self._property(schema, name, path, depth)
         for name in self._further(schema, made):
-            made[name] = self.make(properties.get(name, other), f"{path}.{name}", depth + 1)
+            made[name] = self._property(schema, name, path, depth)
         return made
+
+    def _property(self, schema: dict[str, Any], name: str, path: str, depth: int) -> Any:
+        return self.make(_all_of(property_schemas(schema, name)), f"{path}.{name}", depth + 1)
 
     def _further(self, schema: dict[str, Any], made: dict[str, Any]) -> list[str]:
         """Names to add until there are as many properties as there must be."""
@@ -189,12 +207,15 @@ class _Maker:
         least = schema.get("minItems", 0)
         most = schema.get("maxItems", _LARGEST)
         length = max(least, len(heads) + (rest is not False and depth < _DEEP) if depth < _DEEP else 0)
-        length = min(length, most if rest is not False else min(most, len(heads)))
+        wanted = schema.get("minContains", 1) if "contains" in schema else 0
+        length = min(max(length, wanted), most if rest is not False else min(most, len(heads)))
         if length < least or least > _LARGEST:
             raise Unsatisfiable(f"{path}: no array can be so long")
         items: list[Any] = []
         for index in range(length):
             inner = heads[index] if index < len(heads) else rest
+            if length - index <= wanted:
+                inner = _all_of([inner, schema["contains"]])
             items.append(self._item(inner, f"{path}[{index}]", depth, items if schema.get("uniqueItems") else []))
         return items
 
@@ -209,32 +230,40 @@ class _Maker:
 
     def _number(self, schema: dict[str, Any], path: str, _depth: int) -> int | float:
         whole = schema["type"] == "integer"
-        step = schema.get("multipleOf") or (1 if whole else None)
-        if step is not None and whole:
-            step = step if float(step).is_integer() else 1
-        low, high = _bounds(schema)
-        hint = self._hints.number(lambda number: _fits_number(number, schema, step))
+        step = _step(schema.get("multipleOf"), whole=whole)
+        alone = {key: schema[key] for key in _OF_NUMBERS & schema.keys()}
+        hint = self._hints.number(lambda number: self._judge.fits(number, alone))
         if hint is not None:
             return int(hint) if hint.is_integer() and (whole or step is None) else hint
-        return _spread(low, high, step, chance.number(self._salt, path), path, schema)
+        for candidate in _candidates(*_bounds(schema), step, chance.number(self._salt, path)):
+            if self._judge.fits(candidate, alone):
+                return candidate
+        raise Unsatisfiable(f"{path}: there is no such number")
 
     def _string(self, schema: dict[str, Any], path: str, _depth: int) -> str:
         shortest = schema.get("minLength", 0)
         longest = schema.get("maxLength")
         if shortest > 1_000_000 or (longest is not None and shortest > longest):
             raise Unsatisfiable(f"{path}: no text can be so long")
+        if (form := _FORMATS.get(schema.get("format", ""))) is not None:
+            return self._formatted(form, {key: value for key, value in schema.items() if key in _OF_TEXTS}, path)
         if "pattern" in schema:
             text = match(schema["pattern"], shortest=int(shortest), longest=longest)
             if text is None:
                 raise Unsatisfiable(f"{path}: the pattern {schema['pattern']!r} is beyond this emulator")
             return text
-        if (form := _FORMATS.get(schema.get("format", ""))) is not None:
-            return form(chance.number(self._salt, path))
         hint = self._hints.text(lambda text: shortest <= len(text) <= (len(text) if longest is None else longest))
         if hint is not None:
             return hint
         name = re.sub(r"\W.*", "", path.rsplit(".", 1)[-1].lower())
         return _sized(_KNOWN.get(name) or chance.pick(_WORDS, self._salt, path), int(shortest), longest)
+
+    def _formatted(self, form: Callable[[int], str], schema: dict[str, Any], path: str) -> str:
+        texts = (form(chance.number(self._salt, f"{path}{'+' * attempt}")) for attempt in range(100))
+        text = next((text for text in texts if self._judge.fits(text, schema)), None)
+        if text is None:
+            raise Unsatisfiable(f"{path}: no text of the format {schema.get('format')!r} was found that fits")
+        return text
 
 
 # -- rules ---------------------------------------------------------------------------------------------------------------
@@ -282,22 +311,8 @@ _FORMATS: dict[str, Callable[[int], str]] = {
     "binary": lambda _salt: "QQ==",
     "byte": lambda _salt: "QQ==",
 }
-_TYPES: dict[str, Callable[[Any], bool]] = {
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: isinstance(value, bool),
-    "null": lambda value: value is None,
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
-}
-_LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
-_UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-
-
-def _is_type(value: Any, kinds: Any) -> bool:
-    names = cast("list[str]", kinds) if isinstance(kinds, list) else [kinds]
-    return kinds is None or any(name in _TYPES and _TYPES[name](value) for name in names)
+_OF_NUMBERS = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
+_OF_TEXTS = frozenset({"type", "minLength", "maxLength", "pattern", "format"})
 
 
 def _is_null(schema: Any) -> bool:
@@ -319,69 +334,69 @@ def _merged(first: Schema, second: Schema) -> dict[str, Any]:
     """A schema that is both: what fits it fits each of them (for the keywords where that is simple)."""
     merged = dict(first)
     for key, value in second.items():
-        if key not in merged:
-            merged[key] = value
-        elif key == "properties":
-            both = merged[key].keys() & value.keys()
-            merged[key] = {**merged[key], **value, **{name: {"allOf": [merged[key][name], value[name]]} for name in both}}
-        elif key == "required":
-            merged[key] = list(dict.fromkeys([*merged[key], *value]))
-        elif key in _LOWER:
-            merged[key] = max(merged[key], value)
-        elif key in _UPPER:
-            merged[key] = min(merged[key], value)
-        elif key == "enum":
-            merged[key] = [item for item in merged[key] if item in value]
-        elif key == "additionalProperties":
-            merged[key] = merged[key] and value
-        else:
-            merged[key] = value
+        merged[key] = _MERGES.get(key, _latter)(merged[key], value) if key in merged else value
     return merged
 
 
-def _limits(schema: Schema) -> tuple[Any, Any, Any, Any]:
-    """The bounds of a number: from, above, to, below. OpenAPI 3.0 has true and false for the open ones."""
-    low, high = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    return (
-        None if above is True else low,
-        low if above is True else None if above is False else above,
-        None if below is True else high,
-        high if below is True else None if below is False else below,
-    )
+def _latter(_first: Any, second: Any) -> Any:
+    """Where both cannot be said at once. If the value fits this one only, that comes out when it is judged."""
+    return second
+
+
+def _merged_properties(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    return {**first, **second, **{name: _all_of([first[name], second[name]]) for name in first.keys() & second.keys()}}
+
+
+def _all_of(schemas: list[Any]) -> Any:
+    return schemas[0] if len(schemas) == 1 else {"allOf": schemas}
+
+
+def _common(first: Any, second: Any) -> list[str]:
+    """The types that both allow; whole numbers are numbers."""
+    one, other = ([kinds] if isinstance(kinds, str) else kinds for kinds in (first, second))
+    whole = {"integer"} if {"integer", "number"} & set(one) and {"integer", "number"} & set(other) else set[str]()
+    both = set(one) & set(other)
+    return [kind for kind in dict.fromkeys([*one, *other]) if kind in both or (kind in whole and "number" not in both)]
+
+
+def _common_multiple(first: float, second: float) -> int | float:
+    one, other = fraction(first), fraction(second)
+    denominator = one.denominator * other.denominator
+    common = Fraction(math.lcm(one.numerator * other.denominator, other.numerator * one.denominator), denominator)
+    return int(common) if common.denominator == 1 else float(common)
+
+
+_MERGES: dict[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
+    "properties": _merged_properties,
+    "required": lambda first, second: list(dict.fromkeys([*first, *second])),
+    "enum": lambda first, second: [value for value in first if any(same(value, other) for other in second)],
+    "additionalProperties": lambda first, second: False if False in (first, second) else _all_of([first, second]),
+    "type": _common,
+    "multipleOf": _common_multiple,
+}
 
 
 def _bounds(schema: Schema) -> tuple[float | None, float | None]:
-    low, above, high, below = _limits(schema)
+    low, above, high, below = limits(schema)
     return max(_numbers(low, above), default=None), min(_numbers(high, below), default=None)
 
 
 def _numbers(*values: Any) -> list[float]:
-    return [value for value in values if _TYPES["number"](value)]
+    return [value for value in values if is_number(value)]
 
 
-def _fits_number(number: float, schema: Schema, step: float | None) -> bool:
-    low, above, high, below = _limits(schema)
-    return (
-        (low is None or number >= low)
-        and (above is None or number > above)
-        and (high is None or number <= high)
-        and (below is None or number < below)
-        and (step is None or (number / step).is_integer())
-    )
+def _step(given: float | None, *, whole: bool) -> Fraction | None:
+    """What a number is a multiple of. The whole multiples of 3/2 are those of 3."""
+    if given is None:
+        return Fraction(1) if whole else None
+    step = fraction(given)
+    return Fraction(step.numerator) if whole else step
 
 
-def _spread(
-    low: float | None, high: float | None, step: float | None, salt: int, path: str, schema: dict[str, Any]
-) -> int | float:
-    """A number between the bounds, at a multiple of the step."""
-    for candidate in _candidates(low, high, step, salt):
-        if _fits_number(candidate, schema, step):
-            return candidate
-    raise Unsatisfiable(f"{path}: there is no such number")
-
-
-def _candidates(low: float | None, high: float | None, step: float | None, salt: int) -> Iterator[int | float]:
+def _candidates(low: float | None, high: float | None, step: Fraction | None, salt: int) -> Iterator[int | float]:
+    """Numbers between the bounds, at multiples of the step."""
     if step is None:
         base = low if low is not None else (high - 100 if high is not None else 0)
         span = (high if high is not None else base + 100) - base
@@ -390,11 +405,12 @@ def _candidates(low: float | None, high: float | None, step: float | None, salt:
         yield base
         yield base + span / 2
         return
-    base_index = math.ceil(low / step) if low is not None else (math.floor(high / step) - 99 if high is not None else 1)
-    last = math.floor(high / step) if high is not None else base_index + 99
-    width = min(max(last - base_index, 0), 99) + 1
+    last = None if high is None else math.floor(fraction(high) / step)
+    first = math.ceil(fraction(low) / step) if low is not None else 1 if last is None else last - 99
+    width = 100 if last is None else min(max(last - first, 0), 99) + 1
     for offset in range(width + 2):
-        yield (base_index + (salt + offset) % (width + 2)) * step
+        multiple = (first + (salt + offset) % (width + 2)) * step
+        yield int(multiple) if multiple.denominator == 1 else float(multiple)
 
 
 def _sized(text: str, shortest: int, longest: int | None) -> str:
