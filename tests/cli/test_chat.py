@@ -93,6 +93,7 @@ def test_the_options_are_parameters(emulator: Emulator, here: Here) -> None:
         pytest.param("max_tokens=5", id="an option's own name"),
         pytest.param('model="m"', id="the model"),
         pytest.param("top_p=7", id="out of range"),
+        pytest.param("self=1", id="a name that is Python's own"),
     ],
 )
 def test_a_wrong_param_is_refused_before_it_is_sent(emulator: Emulator, here: Here, given: str) -> None:
@@ -155,6 +156,13 @@ def test_what_came_before_the_break_is_printed(emulator: Emulator, here: Here) -
     assert outcome.out.strip()
     assert outcome.out.endswith("\n")
     assert "overloaded" in outcome.err
+
+
+def test_an_answer_that_came_as_json_instead_is_printed(emulator: Emulator, here: Here) -> None:
+    emulator.script(text("Paid for.", json_instead=True))
+    outcome = here("chat", "hi")
+    assert (outcome.code, outcome.out) == (1, "Paid for.\n")
+    assert "JSON instead" in outcome.err
 
 
 def test_no_secret_is_printed(emulator: Emulator, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def test_a_base_url_that_leads_nowhere(here: Here, url: str, said: str) -> None:
     assert outcome.code == 1
     assert said in outcome.out
     assert "hidden" not in outcome.out
+
+
+def test_an_address_without_a_catalogue_is_named(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = os.environ["VENICE_BASE_URL"].removesuffix("/api/v1")
+    monkeypatch.setenv("VENICE_BASE_URL", root)
+    outcome = here("doctor")
+    assert outcome.code == 1
+    assert f"{root} answers 404" in outcome.out
 
 
 def test_plain_http_to_another_machine_is_a_problem(here: Here) -> None:

@@ -78,6 +78,30 @@ def test_no_key(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "VENICE_API_KEY" in outcome.err
 
 
+def test_without_a_key_nothing_is_asked_for(emulator: Emulator, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_API_KEY")
+    assert here("chat", "hi").code == 3
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        pytest.param(error(404), "venice-chat models shows the models there are; --base-url should end", id="no model"),
+        pytest.param(error(410), "venice-chat models --resolve finds one", id="a retired model"),
+        pytest.param(error(504), "without --no-stream and --json", id="a gateway that ran out of time"),
+        pytest.param(usual(cut_at=400), "What had come was printed.", id="a stream that broke off"),
+        pytest.param(usual(delay=30), "Allow more with --timeout;", id="no answer in time"),
+        pytest.param(error(401), "set VENICE_API_KEY", id="a refused key"),
+    ],
+)
+def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, said: str) -> None:
+    emulator.always(step)
+    err = here("chat", "--model", "venice-1", "--timeout", "0.5", "hi").err
+    assert said in err
+    assert not [python for python in ("client.", "api_key=", "base_url", "Timeout(", "`partial`") if python in err]
+
+
 def test_no_connection(here: Here) -> None:
     outcome = here("models", "--base-url", "http://127.0.0.1:1/api/v1", "--timeout", "0.2")
     assert outcome.code == 6

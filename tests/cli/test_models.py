@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+from typing import Any
 
 import pytest
 
-from venice_ai.cli.models import table
+from venice_ai.cli.models import _FLAGS, table
 from venice_ai.emulator import Emulator, completion
 from venice_ai.resources.models import CAPABILITIES
 
@@ -82,6 +84,46 @@ def test_an_odd_entry_does_not_hide_the_rest(emulator: Emulator, here: Here) -> 
     outcome = here("models")
     assert outcome.code == 0
     assert [line.split()[0] for line in outcome.out.splitlines()] == ["MODEL", "bare", "odd"]
+
+
+@pytest.mark.parametrize("how", [[], ["--cheapest"], ["--json"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        5,
+        [],
+        {"traits": 5},
+        {"traits": [5, None]},
+        {"traits": {"a": 1}},
+        {"availableContextTokens": True},
+        {"pricing": {"input": {"usd": True}, "output": {"usd": 10**400}}},
+        {"deprecation": "soon"},
+    ],
+    ids=lambda spec: str(spec)[:40],
+)
+def test_an_odd_specification_does_not_hide_the_rest(emulator: Emulator, here: Here, spec: Any, how: list[str]) -> None:
+    plain = {"id": "plain", "type": "text", "model_spec": {"traits": ["default"]}}
+    odd = {"id": "odd", "type": "text", "model_spec": spec}
+    emulator.script(completion({"object": "list", "data": [odd, plain]}), path="/models")
+    outcome = here("models", *how)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "plain" in outcome.out
+
+
+# `tee` joins them when resolve_chat knows require_tee.
+@pytest.mark.parametrize("capability", sorted(_FLAGS.keys() - {"tee"}))
+def test_every_capability_is_resolved_or_no_model_has_it(here: Here, capability: str) -> None:
+    assert here("models", "--resolve", "--capability", capability).code in {0, 4}
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["models", "--resolve"], ["cost", "hi"], ["chat", "hi"]], ids=" ".join)
+def test_an_address_without_a_catalogue_is_named(here: Here, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    root = os.environ["VENICE_BASE_URL"].removesuffix("/api/v1")
+    monkeypatch.setenv("VENICE_BASE_URL", root)
+    outcome = here(*arguments)
+    assert outcome.code == 2
+    assert f"{root} answers 404" in outcome.err
+    assert "check --base-url" in outcome.err
 
 
 def test_a_table_aligns_numbers_to_the_right() -> None:

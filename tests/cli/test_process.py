@@ -15,7 +15,7 @@ import pytest
 from venice_ai import __version__
 from venice_ai.emulator import Emulator, error, text, usual
 
-from .shell import COMMAND, PATIENCE_SECONDS, ended, running, spawn
+from .shell import COMMAND, PATIENCE_SECONDS, Outcome, ended, running, spawn
 
 pytestmark = pytest.mark.usefixtures("emulator")
 
@@ -116,6 +116,45 @@ def test_a_full_disk_is_told_in_one_line() -> None:
     assert (told.returncode, told.stderr) == (1, "venice-chat: [Errno 28] No space left on device\n")
 
 
+@pytest.mark.parametrize("arguments", ["--help", "--version", "chat --help", "models --help"])
+def test_help_for_a_reader_that_left_is_no_error_and_on_a_full_disk_one_line(arguments: str) -> None:
+    command = shlex.join([*COMMAND, *arguments.split()])
+    piped = _in_bash(f"{command} | true; exit ${{PIPESTATUS[0]}}")
+    assert (piped.code, piped.err) == (0, "")
+    if Path("/dev/full").exists():
+        told = _in_bash(f"{command} > /dev/full")
+        assert (told.code, told.err) == (1, "venice-chat: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("arguments", ["chat hi", "models", "doctor", "--help"])
+def test_a_stream_that_was_closed_takes_nothing_and_breaks_nothing(arguments: str, closed: str) -> None:
+    outcome = _in_bash(f"{shlex.join([*COMMAND, *arguments.split()])} {closed}")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_serve_runs_without_stdout() -> None:
+    outcome = _in_bash(f"timeout -s INT 2 {shlex.join(COMMAND)} serve --port 0 >&-; true")
+    assert outcome.err.startswith("point clients at it")
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        pytest.param(["chat", b"\xff"], "the prompt", id="the prompt"),
+        pytest.param(["cost", b"\xff"], "the prompt", id="the prompt of cost"),
+        pytest.param(["chat", "-s", b"\xff", "hi"], "--system", id="instructions"),
+    ],
+)
+def test_an_argument_that_is_no_text_is_named(arguments: list[str | bytes], what: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, timeout=PATIENCE_SECONDS, check=False, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith(f"venice-chat: {what} is not UTF-8 text")
+
+
 def test_files_of_another_package_in_place_of_ours_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "venice_py-2.9.0.dist-info"
     folder.mkdir()
@@ -131,6 +170,11 @@ def test_without_click_the_remedy_is_one_line() -> None:
     outcome = spawn("chat", "hi", command=(sys.executable, "-c", program))
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == "venice-chat: the command needs its extra: pip install 'venice-chat[cli]'\n"
+
+
+def _in_bash(line: str) -> Outcome:
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 def _until(true: Callable[[], bool]) -> None:

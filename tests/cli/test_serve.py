@@ -37,7 +37,7 @@ def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         outcome = spawn("serve", "--port", str(taken.getsockname()[1]))
     assert (outcome.code, outcome.out) == (1, "")
-    assert "in use" in outcome.err
+    assert "in use; choose another, or --port 0 for a free one" in outcome.err
     assert "Traceback" not in outcome.err
 
 

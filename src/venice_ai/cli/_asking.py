@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..exceptions import APIError
 from . import _output
+from ._connection import asking_for_models
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
@@ -97,7 +99,12 @@ async def ask(client: VeniceClient, manner: Manner, messages: Sequence[Mapping[s
     """
     model = await chosen_model(client, manner)
     if manner.streams:
-        response = await _streamed(client, model, manner, messages, screen)
+        try:
+            response = await _streamed(client, model, manner, messages, screen)
+        except APIError as error:
+            if error.partial is not None and not screen.text:  # it came as JSON instead, and is paid for
+                screen.show_whole(error.partial)
+            raise
     else:
         response = await client.chat.completions.create(
             model=model, messages=messages, stream=False, e2ee=manner.sealed, **manner.params
@@ -118,7 +125,8 @@ async def chosen_model(client: VeniceClient, manner: Manner) -> str:
     """The model that was named, or else one that can do what is asked for."""
     if manner.model is not None:
         return manner.model
-    return await client.models.resolve_chat(require_web_search=manner.searches, require_e2ee=manner.sealed)
+    with asking_for_models(client):
+        return await client.models.resolve_chat(require_web_search=manner.searches, require_e2ee=manner.sealed)
 
 
 async def _streamed(

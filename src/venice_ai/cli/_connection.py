@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
 from .._client import VeniceClient
-from .._config import BASE_URL_VARIABLE
+from .._config import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_key
+from ..exceptions import AuthenticationError, NotFoundError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +34,34 @@ class Connection:
         need_confidential()
         tee = TeeOptions(verification="hardware")
         return VeniceClient(base_url=self.base_url, timeout=self.timeout, max_retries=max_retries, tee=tee, min_privacy="e2ee")
+
+
+def need_key() -> None:
+    """Makes sure that there is a key, where a chat would first ask for the catalogue, which needs none.
+
+    Raises:
+        AuthenticationError: there is none, or it cannot be sent.
+    """
+    if resolve_key(None) is None:
+        raise AuthenticationError(f"no API key: set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)")
+
+
+@contextmanager
+def asking_for_models(client: VeniceClient) -> Generator[None]:
+    """While the catalogue is asked for: an address that has none is no address of Venice.
+
+    Raises:
+        click.UsageError: the message names the address.
+    """
+    try:
+        yield
+    except NotFoundError as error:
+        if error.status_code is None:  # there is a catalogue, without this model
+            raise
+        raise click.UsageError(
+            f"{client.base_url} answers {error.status_code} when it is asked for its models; check --base-url, which should "
+            "end in /api/v1"
+        ) from error
 
 
 def need_confidential() -> None:

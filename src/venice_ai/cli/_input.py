@@ -15,7 +15,7 @@ def prompt_from(words: Sequence[str]) -> str | None:
     when stdin is not a terminal.
 
     Raises:
-        click.UsageError: the prompt is empty, or stdin is not UTF-8.
+        click.UsageError: the prompt is empty, or not UTF-8.
     """
     if not words and sys.stdin is not None and sys.stdin.isatty():
         return None
@@ -23,7 +23,20 @@ def prompt_from(words: Sequence[str]) -> str | None:
     prompt = join(words or ["-"], stdin)
     if not prompt:
         raise click.UsageError("the prompt is empty; give it as arguments or on stdin")
+    require_text("the prompt", prompt)
     return prompt
+
+
+def require_text(what: str, given: str) -> None:
+    """Makes sure that an argument is text.
+
+    Raises:
+        click.UsageError: its bytes were not UTF-8.
+    """
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise click.UsageError(f"{what} is not UTF-8 text") from None
 
 
 def join(words: Sequence[str], stdin: str) -> str:

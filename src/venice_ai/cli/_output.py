@@ -21,11 +21,20 @@ _CONTROLS = {
 
 
 def prepare() -> None:
-    """Makes stdout and stderr take any text: UTF-8 where no terminal says otherwise, and no errors in either."""
+    """Makes stdout and stderr take any text: UTF-8 where no terminal says otherwise, and no errors in either.
+
+    One that whoever started the command has closed (`>&-`) takes all there is, and keeps nothing.
+    """
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             told = stream.isatty() or "PYTHONIOENCODING" in os.environ
             stream.reconfigure(encoding=None if told else "utf-8", errors="replace")
+
+
+def _nowhere() -> TextIO:
+    # Its number is most often that of the closed one, so that no socket gets it, and with it what others write there.
+    return open(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False)
 
 
 def answer(text: str) -> None:

@@ -6,6 +6,8 @@ import logging
 import sys
 import traceback
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +15,7 @@ import click
 
 from .._version import __version__
 from ..exceptions import VeniceError
-from . import _output
+from . import _output, _remedies
 from ._connection import debug_option
 from ._exits import EXIT_CODES, exit_code
 
@@ -32,21 +34,32 @@ class _Command(click.Group):
         command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
         return command
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _told({}):  # --help and --version print here
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _told(ctx.meta):
             return super().invoke(ctx)
-        except BrokenPipeError:  # `| head -1`: the reader has what it wanted
+
+
+@contextmanager
+def _told(meta: dict[str, Any]) -> Generator[None]:
+    """Errors become their message and their exit code."""
+    try:
+        yield
+    except BrokenPipeError:  # `| head -1`: the reader has what it wanted
+        _output.abandon_stdout()
+        raise click.exceptions.Exit(0) from None
+    except (VeniceError, OSError) as error:
+        if "debug" in meta:
+            traceback.print_exc()
+        if not isinstance(error, VeniceError):  # a full disk, most likely
             _output.abandon_stdout()
-            raise click.exceptions.Exit(0) from None
-        except (VeniceError, OSError) as error:
-            if "debug" in ctx.meta:
-                traceback.print_exc()
-            if not isinstance(error, VeniceError):  # a full disk, most likely
-                _output.abandon_stdout()
-            _output.note(str(error))
-            raise click.exceptions.Exit(exit_code(error)) from None
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(130) from None
+        _output.note(_remedies.message(error))
+        raise click.exceptions.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
 
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())

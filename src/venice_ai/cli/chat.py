@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from ._asking import Manner, Screen, WebSearch, ask
-from ._connection import Connection, with_connection
-from ._input import prompt_from
+from ._connection import Connection, need_key, with_connection
+from ._input import prompt_from, require_text
 from .conversation import converse, opening
 
 _OPTIONS_OF_THEIR_OWN = {
@@ -78,7 +78,11 @@ def chat(
         reasoning=reasoning,
         sealed=e2ee,
     )
+    if system is not None:
+        require_text("--system", system)
     text = prompt_from(prompt)
+    if model is None and "extra_headers" not in given:  # headers may hold the proof of a wallet instead
+        need_key()
     if text is not None:
         asyncio.run(_answer(connection, manner, [*opening(system), {"role": "user", "content": text}]))
     elif as_json:
@@ -101,6 +105,8 @@ def parameter(given: str) -> tuple[str, Any]:
     name, equals, value = given.partition("=")
     if not (name.isidentifier() and equals):
         raise click.UsageError(f"--param {given!r} is not KEY=JSON, such as --param top_p=0.9")
+    if name == "self":  # what Python itself gives the call
+        raise click.UsageError("--param self: Venice has no such parameter")
     if name in _OPTIONS_OF_THEIR_OWN:
         raise click.UsageError(f"--param {name}: use {_OPTIONS_OF_THEIR_OWN[name]}")
     try:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .._client import VeniceClient
 from ..exceptions import AuthenticationError, VeniceError
-from . import _output
+from . import _output, _remedies
 from ._asking import Manner, Screen, ask, chosen_model
 from ._connection import Connection
 
@@ -74,7 +74,7 @@ def _turn(runner: asyncio.Runner, client: VeniceClient, manner: Manner, conversa
     except AuthenticationError:
         raise
     except VeniceError as error:
-        _output.note(str(error))
+        _output.note(_remedies.message(error))
     conversation.settle(screen.text)
 
 

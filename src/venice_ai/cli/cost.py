@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import _output
-from ._connection import Connection, with_connection
+from ._connection import Connection, asking_for_models, with_connection
 from ._input import prompt_from
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, exp
 
 async def _estimate(connection: Connection, prompt: str, model: str | None, expected: int) -> ChatCostEstimate:
     async with connection.client() as client:
-        return await client.chat.completions.estimate_cost(
-            model=await client.models.resolve_chat() if model is None else model,
-            messages=[{"role": "user", "content": prompt}],
-            expected_completion_tokens=expected,
-        )
+        with asking_for_models(client):
+            return await client.chat.completions.estimate_cost(
+                model=await client.models.resolve_chat() if model is None else model,
+                messages=[{"role": "user", "content": prompt}],
+                expected_completion_tokens=expected,
+            )
 
 
 def in_words(estimate: ChatCostEstimate) -> str:

@@ -18,8 +18,8 @@ import click
 from .._config import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
 from .._version import __version__
 from ..exceptions import VeniceError
-from . import _output, _packages
-from ._connection import Connection, with_connection
+from . import _output, _packages, _remedies
+from ._connection import Connection, asking_for_models, with_connection
 
 _DEFAULT_SECONDS = 10.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -105,7 +105,7 @@ def _key() -> Finding:
     try:
         key = resolve_key(None)
     except VeniceError as error:
-        return Finding(f"{KEY_VARIABLE} cannot be used", str(error))
+        return Finding(f"{KEY_VARIABLE} cannot be used", _remedies.message(error))
     if key:
         return Finding(f"{KEY_VARIABLE} is set")
     return Finding(f"{KEY_VARIABLE} is not set", "make a key at https://venice.ai/settings/api and export it")
@@ -118,7 +118,7 @@ def _base_url(connection: Connection) -> Finding:
     try:
         return Finding(f"{resolve_base_url(connection.base_url)} ({source})")
     except VeniceError as error:
-        return Finding(f"{source} cannot be used", str(error))
+        return Finding(f"{source} cannot be used", _remedies.message(error))
 
 
 def _tls(connection: Connection) -> Finding:
@@ -134,8 +134,9 @@ async def _reach(connection: Connection) -> Finding:
     began = monotonic()
     try:
         async with Connection(connection.base_url, connection.timeout or _DEFAULT_SECONDS).client(max_retries=0) as client:
-            models = (await client.models.list(type="all")).data
-    except VeniceError as error:
-        return Finding("no catalogue of models", str(error))
+            with asking_for_models(client):
+                models = (await client.models.list(type="all")).data
+    except (VeniceError, click.UsageError) as error:
+        return Finding("no catalogue of models", _remedies.message(error))
     kinds = [getattr(model, "type", None) for model in models]
     return Finding(f"reached in {monotonic() - began:.2f} s; {len(kinds)} models, {kinds.count('text')} of them for text")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import click
 
 from ..resources.models import CAPABILITIES, ModelType
 from ..types.api.models import ModelResponse
 from . import _output
-from ._connection import Connection, with_connection
+from ._connection import Connection, asking_for_models, with_connection
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
@@ -58,7 +59,9 @@ def models(
 async def _resolve(connection: Connection, capabilities: Sequence[str], cheapest: bool) -> None:
     async with connection.client() as client:
         wishes: dict[str, Any] = {f"require_{name.replace('-', '_')}": True for name in capabilities}
-        _output.line(await client.models.resolve_chat(prefer="cheapest" if cheapest else None, **wishes))
+        with asking_for_models(client):
+            model = await client.models.resolve_chat(prefer="cheapest" if cheapest else None, **wishes)
+    _output.line(model)
 
 
 async def _list(
@@ -81,7 +84,9 @@ async def _list(
 
 async def _entries(client: VeniceClient, kind: ModelType | None) -> list[ModelResponse]:
     # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
-    return [entry for entry in (await client.models.list(type=kind)).data if isinstance(entry, ModelResponse)]
+    with asking_for_models(client):
+        listed = (await client.models.list(type=kind)).data
+    return [entry for entry in listed if isinstance(entry, ModelResponse)]
 
 
 def abilities(model: ModelResponse) -> list[str]:
@@ -112,7 +117,8 @@ def _row(model: ModelResponse) -> list[str]:
 
 
 def _notes(spec: Any) -> Iterable[str]:
-    yield from getattr(spec, "traits", None) or ()
+    traits = getattr(spec, "traits", None)
+    yield from map(str, cast("list[Any]", traits) if isinstance(traits, list) else ())
     if getattr(spec, "offline", None) is True:
         yield "offline"
     if getattr(spec, "betaModel", None) is True or getattr(spec, "beta", None) is True:
@@ -124,7 +130,11 @@ def _notes(spec: Any) -> Iterable[str]:
 
 def _usd(model: ModelResponse, side: str) -> float | None:
     price = getattr(getattr(getattr(model.model_spec, "pricing", None), side, None), "usd", None)
-    return float(price) if isinstance(price, (int, float)) else None
+    if not isinstance(price, (int, float)) or isinstance(price, bool):
+        return None
+    with suppress(OverflowError):
+        return float(price)
+    return None
 
 
 def _dollars(price: float | None) -> str:
