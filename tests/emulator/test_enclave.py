@@ -229,7 +229,8 @@ async def test_one_root_alone_is_not_enough(emulator: Emulator, enclave: Enclave
 REFUSED_BY: dict[str, str] = {
     "swapped_key": "key_address",
     "swapped_key_and_address": "report_data_address",
-    **dict.fromkeys(("two_keys", "key_off_curve", "key_compressed", "no_key"), "model_key"),
+    **dict.fromkeys(("two_keys", "key_off_curve", "key_compressed", "key_infinity", "no_key"), "model_key"),
+    "keyset_of_others": "model_key",
     **dict.fromkeys(("stale_nonce", "server_nonce"), "nonce_echo"),
     "replayed_quote": "report_data_nonce",
     **dict.fromkeys(("not_verified", "verified_as_text", "verified_missing"), "server_verified"),
@@ -240,6 +241,7 @@ REFUSED_BY: dict[str, str] = {
     **dict.fromkeys(("trailing_garbage", "truncated_quote", "sgx_quote", "quote_v5"), "quote_parse"),
     **dict.fromkeys(("other_domain", "right_aligned_address", "swapped_halves", "bound_to_tls"), "report_data_address"),
     "other_intel": "intel_chain",
+    "quote_flipped": "quote_signature",
     "report_data_padding": "report_data_padding",
     **dict.fromkeys(("hashed_nonce", "zero_nonce"), "report_data_nonce"),
     **dict.fromkeys(("debug", "no_sept_ve_disable", "migratable", "pks", "perfmon", "seam_signer"), "td_attributes"),
@@ -277,7 +279,7 @@ IN_A_SIGNATURE = (
     *("signature_signer", "signature_text", "signature_request"),
     *("signature_zero_r", "signature_zero_s", "signature_large_r", "signature_large_s"),
 )
-HARMLESS = ("no_claims", "upper_case")
+HARMLESS = ("no_claims", "upper_case", "other_spelling")
 
 
 def test_every_fault_has_its_test() -> None:
@@ -617,13 +619,22 @@ async def test_the_admin_gives_the_roots_and_switches_faults() -> None:
     async with in_process(emulator) as ask:
         told = (await ask(method="GET", path="/_emulator/tee")).json
         switched = await ask({"fault": None, "rotate": True}, path="/_emulator/tee")
-        wrong = [await ask(body, path="/_emulator/tee") for body in ({"fault": "debgu"}, {}, {"fualt": None}, b"{")]
+        orders: tuple[Any, ...] = (
+            {"fault": "debgu"},
+            {"fault": ["debug"]},
+            {"rotate": "no"},
+            {"rotate": False},
+            {},
+            {"fualt": None},
+            b"{",
+        )
+        wrong = [await ask(body, path="/_emulator/tee") for body in orders]
         assert (await ask(method="DELETE", path="/_emulator/tee")).status == 405
 
     assert told["fault"] == "debug"
     assert (switched.json["fault"], emulator.enclave.fault) == (None, None)
     assert emulator.enclave.key.public != key
-    assert [got.status for got in wrong] == [400] * 4
+    assert [got.status for got in wrong] == [400] * len(orders)
     trust = TrustRoots(bytes.fromhex(told["trust"]["intel_root_der"]), told["trust"]["nvidia_root_sha256"])
     collateral = told["collateral"]  # of the emulator's time
     tee = TeeOptions(trust=trust, collateral=collateral, verification="hardware", clock=emulator.clock.time)

@@ -76,9 +76,9 @@ def _tee(incoming: Incoming, enclave: Enclave, now: float) -> Answer:
 
 
 def _play(order: dict[str, Any], enclave: Enclave) -> None:
-    if not order or order.keys() - {"fault", "rotate"}:
+    if not order or order.keys() - {"fault", "rotate"} or order.get("rotate", True) is not True:
         raise InvalidRequestError('expected {"fault": "debug"}, {"fault": null} or {"rotate": true}')
     if "fault" in order:
         enclave.fault = order["fault"]
-    if order.get("rotate"):
+    if "rotate" in order:
         enclave.rotate()

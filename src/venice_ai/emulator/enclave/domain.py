@@ -13,7 +13,6 @@ SIGNED_BYTES: Final = 632
 """Header and body of a quote."""
 ATTRIBUTES_AT: Final = 168
 REPORT_DATA_AT: Final = 568
-CONFIG_ID_AT: Final = 232
 SEPT_VE_DISABLE: Final = 1 << 28
 IMAGE: Final = "dstack-nvidia-0.5.5"
 GPU_COUNT: Final = 2

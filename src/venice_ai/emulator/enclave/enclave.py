@@ -62,7 +62,7 @@ class Enclave:
 
     @fault.setter
     def fault(self, name: str | None) -> None:
-        if name is not None and name not in FAULTS:
+        if name is not None and not (isinstance(name, str) and name in FAULTS):
             raise InvalidRequestError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
         self._name, self._fault = name, _HARMLESS if name is None else FAULTS[name]
 

@@ -22,6 +22,7 @@ from .keys import EnclaveKey
 from .nvidia import Nvidia
 
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
+_MRTD_AT = 184
 _OLD_NONCE: Final = hashlib.sha256(b"an old nonce").digest()
 _ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
@@ -89,6 +90,22 @@ def _compressed(draft: Draft) -> None:
     draft.reply["signing_public_key"] = (bytes([2 + (key[-1] & 1)]) + key[1:33]).hex()
 
 
+def _keys_of_others(draft: Draft) -> None:
+    """The shape aci/1, in which the key is one of a set; none in this set has the address."""
+    reply = draft.reply
+    shown = {name: reply.pop(name) for name in ("event_log", "vm_config")}
+    for name in ("signing_public_key", "request_nonce", "quote", "info"):
+        del reply[name]
+    key = {"key_id": "e2ee-1", "algo": "ecdsa", "public_key": EnclaveKey().public.hex()}
+    reply["api_version"] = "aci/1"
+    reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [key]}, "evidence": shown}
+
+
+def _other_spelling(draft: Draft) -> None:
+    draft.reply["signing_address"] = "0x" + draft.reply["signing_address"][2:].upper()
+    draft.reply["intel_quote"] = draft.reply["quote"] = base64.b64encode(draft.quote).decode()
+
+
 def _replayed_quote(draft: Draft) -> None:
     """A quote and GPU evidence of another time, with the echo that is wanted."""
     old = Draft(draft.enclave, draft.model, _OLD_NONCE)
@@ -138,6 +155,11 @@ def _no_quote(draft: Draft) -> None:
 
 def _quote(change: Callable[[bytes], bytes]) -> Callable[[Draft], None]:
     return lambda draft: draft.show_quote(change(draft.quote))
+
+
+def _flipped_byte(quote: bytes) -> bytes:
+    """The quote with another measurement of the domain than was signed."""
+    return quote[:_MRTD_AT] + bytes([quote[_MRTD_AT] ^ 1]) + quote[_MRTD_AT + 1 :]
 
 
 def _other_intel(draft: Draft) -> None:
@@ -350,6 +372,8 @@ _CLAIMS = {
     "two_keys": Fault(about="the reply has two keys that differ", replied=_two_keys),
     "key_off_curve": Fault(about="the key is no point of the curve", replied=_off_curve),
     "key_compressed": Fault(about="the key is in the form that is not taken", replied=_compressed),
+    "key_infinity": Fault(about="the key is the point at infinity", replied=_says(signing_public_key="04" + "00" * 64)),
+    "keyset_of_others": Fault(about="none of a gateway's keys has the address", replied=_keys_of_others),
     "no_key": Fault(about="the reply has no key", replied=_says(signing_public_key=None)),
     "stale_nonce": Fault(about="an old nonce is echoed", replied=_says(nonce=_OLD_NONCE.hex())),
     "replayed_quote": Fault(about="an old quote comes with a forged echo", replied=_replayed_quote),
@@ -365,11 +389,13 @@ _CLAIMS = {
     "claims_other_data": Fault(about="Venice reports other data than the quote has", replied=_claims_other_data),
     "no_claims": Fault(about="harmless: Venice says nothing of its own verification", replied=_says(server_verification=None)),
     "duplicate_members": Fault(about="the reply says verified twice", written=_duplicate_members),
+    "other_spelling": Fault(about="harmless: the quote in base64, the address in capitals", replied=_other_spelling),
     "redirect": Fault(about="the attestation is somewhere else", answered=Answer(302, {"location": ELSEWHERE})),
 }
 
 _QUOTES = {
     "no_quote": Fault(about="there is no quote", replied=_no_quote),
+    "quote_flipped": Fault(about="a byte of the quote is another one than was signed", replied=_quote(_flipped_byte)),
     "trailing_garbage": Fault(about="something follows the quote", replied=_quote(lambda raw: raw + b"garbage")),
     "truncated_quote": Fault(about="the quote is cut off", replied=_quote(lambda raw: raw[:-100])),
     "other_domain": Fault(about="the quote is of another trust domain", measured=_other_domain),

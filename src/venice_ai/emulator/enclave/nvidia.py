@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from .certificates import Authority, pem
 
-SIGNATURE_BYTES: Final = 96
 _MEASUREMENTS: Final = 4
 _DRIVER: Final = b"570.172.08\0"
 _VBIOS: Final = bytes.fromhex("00d0009603000000")
