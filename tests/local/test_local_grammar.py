@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from venice_ai.emulator.local import UnsupportedInput
-from venice_ai.emulator.local.grammar import ANY_OBJECT, bounded, call_schema, json_grammar
+from venice_ai.emulator.local.grammar import ANY_OBJECT, OBJECT_SIZE, bounded, call_schema, json_grammar
 
 NUMBERS = {"minimum": -1_000_000, "maximum": 1_000_000}
 
@@ -146,3 +146,45 @@ def test_references_of_parameters_lead_where_they_led() -> None:
     assert moved["properties"]["city"] == {"$ref": "#/$defs/arguments1/$defs/City"}
     assert moved["properties"]["again"] == {"$ref": "#/$defs/arguments1"}
     assert parameters["properties"]["city"] == {"$ref": "#/$defs/City"}
+
+
+A: Any = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+B: Any = {"properties": {"b": {"type": "integer"}}, "required": ["b"]}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"allOf": [A, B]}, id="side by side"),
+        pytest.param({"$defs": {"A": A, "B": B}, "allOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}]}, id="by reference"),
+        pytest.param({**A, "allOf": [B]}, id="beside its own"),
+    ],
+)
+def test_objects_that_hold_together_are_closed_as_one(schema: Any) -> None:
+    told = sent(schema)
+
+    assert told["properties"].keys() == {"a", "b"}
+    assert told["additionalProperties"] is False
+    assert "allOf" not in told
+
+
+def test_a_reference_with_a_description_stays_one() -> None:
+    told = sent(
+        {"$defs": {"A": {**A, "properties": {"a": {"allOf": [{"$ref": "#/$defs/A"}], "title": "again"}}}}, "$ref": "#/$defs/A"}
+    )
+
+    assert told["$defs"]["A"]["properties"]["a"]["allOf"] == [{"$ref": "#/$defs/A"}]
+
+
+def test_keys_by_pattern_have_an_end() -> None:
+    assert sent({**A, "patternProperties": {"^n": {"type": "integer"}}})["maxProperties"] == OBJECT_SIZE
+
+
+def test_more_than_one_free_key_cannot_be_promised() -> None:
+    with pytest.raises(UnsupportedInput, match="'minProperties' at \\$"):
+        json_grammar({"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 2})
+
+
+def sent(schema: Any) -> Any:
+    """The schema that the engine gets."""
+    return json.loads(json_grammar(schema).partition("%json ")[2])

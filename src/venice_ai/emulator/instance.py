@@ -14,18 +14,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, cast
 
 from . import chance
-from .fitting import Judge, Unsatisfiable, fraction, is_number, limits, property_schemas, resolved, same
-from .loose import members
+from .fitting import Judge, Schema, Unsatisfiable, fraction, is_number, limits, property_schemas
+from .merging import all_of, flat, merged
 from .pattern import match
 
 __all__ = ["Hints", "Unsatisfiable", "instance"]
-
-Schema = Mapping[str, Any]
 
 _DEEP = 4
 _DEEPEST = 40
@@ -103,7 +101,7 @@ class _Maker:
             return {}
         if not isinstance(schema, dict):
             raise Unsatisfiable(f"{path}: this is no schema")
-        plain = self._flat(cast("Schema", schema), path)
+        plain = flat(cast("Schema", schema), self._root, path)
         if "const" in plain or "enum" in plain:
             return self._listed(plain, path)
         for union in ("anyOf", "oneOf"):
@@ -121,19 +119,6 @@ class _Maker:
             raise Unsatisfiable(f"{path}: none of the values fits the rest of the schema")
         return chance.pick(fitting, self._salt, path)
 
-    def _flat(self, schema: Schema, path: str) -> dict[str, Any]:
-        """The schema with its reference and its `allOf` folded in."""
-        flat = dict(schema)
-        for _ in range(_DEEPEST):
-            if "$ref" in flat:
-                flat = _merged(members(resolved(self._root, flat.pop("$ref"))), flat)
-            elif "allOf" in flat:
-                for part in flat.pop("allOf"):
-                    flat = _merged(flat, self._flat(members(part), path))
-            else:
-                return flat
-        raise Unsatisfiable(f"{path}: the reference leads in a circle")
-
     def _one_of(self, schema: dict[str, Any], union: str, path: str, depth: int) -> Any:
         rest = {key: value for key, value in schema.items() if key != union}
         options: list[Any] = [option for option in schema[union] if option is not False]
@@ -142,7 +127,7 @@ class _Maker:
         reason = Unsatisfiable(f"{path}: {union} is empty")
         for option in options:
             try:
-                made = self.make(_merged(rest, {} if option is True else self._flat(option, path)), path, depth + 1)
+                made = self.make(merged(rest, {} if option is True else flat(option, self._root, path)), path, depth + 1)
                 if self._judge.fits(made, schema):
                     return made
                 reason = Unsatisfiable(f"{path}: no answer was found that fits the whole {union}")
@@ -192,7 +177,7 @@ class _Maker:
         return made
 
     def _property(self, schema: dict[str, Any], name: str, path: str, depth: int) -> Any:
-        return self.make(_all_of(property_schemas(schema, name)), f"{path}.{name}", depth + 1)
+        return self.make(all_of(property_schemas(schema, name)), f"{path}.{name}", depth + 1)
 
     def _further(self, schema: dict[str, Any], made: dict[str, Any]) -> list[str]:
         """Names to add until there are as many properties as there must be."""
@@ -215,7 +200,7 @@ class _Maker:
         for index in range(length):
             inner = heads[index] if index < len(heads) else rest
             if length - index <= wanted:
-                inner = _all_of([inner, schema["contains"]])
+                inner = all_of([inner, schema["contains"]])
             items.append(self._item(inner, f"{path}[{index}]", depth, items if schema.get("uniqueItems") else []))
         return items
 
@@ -328,54 +313,6 @@ def _implied(schema: dict[str, Any]) -> str:
     if schema.keys() & {"minLength", "maxLength", "pattern", "format"}:
         return "string"
     return "object"
-
-
-def _merged(first: Schema, second: Schema) -> dict[str, Any]:
-    """A schema that is both: what fits it fits each of them (for the keywords where that is simple)."""
-    merged = dict(first)
-    for key, value in second.items():
-        merged[key] = _MERGES.get(key, _latter)(merged[key], value) if key in merged else value
-    return merged
-
-
-def _latter(_first: Any, second: Any) -> Any:
-    """Where both cannot be said at once. If the value fits this one only, that comes out when it is judged."""
-    return second
-
-
-def _merged_properties(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    return {**first, **second, **{name: _all_of([first[name], second[name]]) for name in first.keys() & second.keys()}}
-
-
-def _all_of(schemas: list[Any]) -> Any:
-    return schemas[0] if len(schemas) == 1 else {"allOf": schemas}
-
-
-def _common(first: Any, second: Any) -> list[str]:
-    """The types that both allow; whole numbers are numbers."""
-    one, other = ([kinds] if isinstance(kinds, str) else kinds for kinds in (first, second))
-    whole = {"integer"} if {"integer", "number"} & set(one) and {"integer", "number"} & set(other) else set[str]()
-    both = set(one) & set(other)
-    return [kind for kind in dict.fromkeys([*one, *other]) if kind in both or (kind in whole and "number" not in both)]
-
-
-def _common_multiple(first: float, second: float) -> int | float:
-    one, other = fraction(first), fraction(second)
-    denominator = one.denominator * other.denominator
-    common = Fraction(math.lcm(one.numerator * other.denominator, other.numerator * one.denominator), denominator)
-    return int(common) if common.denominator == 1 else float(common)
-
-
-_MERGES: dict[str, Callable[[Any, Any], Any]] = {
-    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
-    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
-    "properties": _merged_properties,
-    "required": lambda first, second: list(dict.fromkeys([*first, *second])),
-    "enum": lambda first, second: [value for value in first if any(same(value, other) for other in second)],
-    "additionalProperties": lambda first, second: False if False in (first, second) else _all_of([first, second]),
-    "type": _common,
-    "multipleOf": _common_multiple,
-}
 
 
 def _bounds(schema: Schema) -> tuple[float | None, float | None]:

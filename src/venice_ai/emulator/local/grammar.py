@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from venice_ai.emulator.backend import UnsupportedInput
+from venice_ai.emulator.fitting import Unsatisfiable
+from venice_ai.emulator.merging import flat
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -77,6 +79,7 @@ _TYPE_OF = {
     "exclusiveMaximum": "number",
     "multipleOf": "number",
 }
+_REMARKS = frozenset({"$comment", "$defs", "$id", "$schema", "default", "definitions", "description", "examples", "title"})
 _CHOICES = ("$ref", "enum", "const", "anyOf", "oneOf", "allOf")
 _SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions")
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -106,7 +109,33 @@ def json_grammar(schema: Schema) -> str:
         UnsupportedInput: the engine cannot enforce a keyword of the schema; the message names it and its path.
     """
     options = {"whitespace_flexible": False, "coerce_one_of": True}
-    return "%llguidance {}\nstart: %json " + json.dumps({**bounded(schema), "x-guidance": options})
+    return "%llguidance {}\nstart: %json " + json.dumps({**bounded(_joined(schema)), "x-guidance": options})
+
+
+def _joined(schema: Schema) -> Schema:
+    """With the objects that an `allOf` names as one: apart, none of them could be closed against endless keys."""
+    try:
+        return cast("Schema", _join(schema, schema, "$"))
+    except (Unsatisfiable, RecursionError, TypeError, AttributeError, LookupError, ValueError):
+        raise _unenforceable("allOf", "$") from None
+
+
+def _join(node: Any, root: Schema, path: str) -> Any:
+    if isinstance(node, list):
+        return [_join(item, root, path) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    known = cast("Schema", node)
+    if isinstance(parts := known.get("allOf"), list) and _says_more(known, cast("list[Any]", parts)):
+        whole = flat(known, root, path)
+        known = whole if "properties" in whole else known
+    return {key: _join(value, root, f"{path}.{key}") for key, value in known.items()}
+
+
+def _says_more(schema: Schema, parts: list[Any]) -> bool:
+    """Whether an `allOf` holds more than one thing: a lone reference beside a description stays one."""
+    telling = [part for part in [*parts, {**schema, "allOf": None}] if part.keys() - _REMARKS - {"allOf"}]
+    return len(telling) > 1
 
 
 def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
@@ -160,10 +189,18 @@ def bounded(schema: Schema, path: str = "$") -> Schema:
 def _refuse(schema: Schema, path: str) -> None:
     for keyword in sorted(schema.keys() & _BEYOND):
         if schema[keyword] is not False:
-            raise UnsupportedInput(
-                f"The local model's engine cannot enforce {keyword!r} at {path} of the JSON schema; leave it out, "
-                "and check it in the answer."
-            )
+            raise _unenforceable(keyword, path)
+    free = schema.get("additionalProperties", True) is not False or "patternProperties" in schema
+    if free and schema.get("minProperties", 0) > max(1, len(schema.get("required", ()))) and "properties" not in schema:
+        # It counts a key that is there twice for two.
+        raise _unenforceable("minProperties", path)
+
+
+def _unenforceable(keyword: str, path: str) -> UnsupportedInput:
+    return UnsupportedInput(
+        f"The local model's engine cannot enforce {keyword!r} at {path} of the JSON schema; leave it out, "
+        "and check it in the answer."
+    )
 
 
 def _types(schema: Schema) -> list[str] | None:
@@ -228,7 +265,7 @@ def _object(schema: Schema) -> Schema:
     rest = schema.get("additionalProperties", named is None)
     if named and named.keys() >= set(schema.get("required", ())):
         rest = False
-    if rest is False:
+    if rest is False and "patternProperties" not in schema:
         return {**schema, "additionalProperties": False}
     size = max(OBJECT_SIZE, schema.get("minProperties", 0), len(named or ()))
     return {"maxProperties": size, **schema, "additionalProperties": _SCALAR if rest is True else rest}
