@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
@@ -69,6 +70,39 @@ def test_a_step_survives_json(step: Step) -> None:
 def test_json_that_is_no_script(steps: Any) -> None:
     with pytest.raises(InvalidRequestError, match="no list of steps"):
         steps_from_json(steps)
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        pytest.param(lambda: usual(cut_at=cast("Any", "a")), "how.cut_at", id="a place that is none"),
+        pytest.param(lambda: usual(delay=cast("Any", "soon")), "how.delay", id="a time that is none"),
+        pytest.param(lambda: usual(call_index=cast("Any", "odd")), "how.call_index", id="no such choice"),
+        pytest.param(lambda: text(cast("Any", 5)), "text", id="a text that is none"),
+        pytest.param(lambda: error(cast("Any", "x")), "status", id="a status that is none"),
+        pytest.param(lambda: error(99_999), "status", id="a status beyond HTTP"),
+        pytest.param(lambda: raw(42), "status", id="a status below HTTP"),
+        pytest.param(lambda: text("hello", deltas=["he", "llo!"]), "do not join", id="deltas of another text"),
+        pytest.param(lambda: tool_call("f", cast("Any", "{}"), id=cast("Any", 5)), "id", id="an id that is none"),
+    ],
+)
+def test_a_step_that_cannot_be_sent_is_refused_when_it_is_scripted(make: Callable[[], Step], what: str) -> None:
+    with pytest.raises((InvalidRequestError, ValueError), match=what):
+        make()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"answer": "usual", "how": {"cut_at": "a"}},
+        {"answer": "error", "status": 99_999},
+        {"answer": "text", "text": "hello", "deltas": ["hell"]},
+    ],
+    ids=str,
+)
+def test_the_same_holds_for_steps_from_outside(step: Any) -> None:
+    with pytest.raises(InvalidRequestError):
+        steps_from_json([step])
 
 
 async def test_a_script_from_outside() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import urllib.request
 from collections.abc import AsyncGenerator
@@ -12,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from venice_ai.emulator import Emulator, refused, run_in_thread, serve, text
+from venice_ai.emulator import Emulator, Step, refused, run_in_thread, serve, text
 from venice_ai.exceptions import InvalidRequestError, VeniceError
 
 from .asking import HELLO, KEY, hello
@@ -82,7 +83,7 @@ async def test_a_refused_connection_is_dropped() -> None:
     emulator = Emulator()
     emulator.script(refused())
     async with serve(emulator) as server, aiohttp.ClientSession() as session:
-        with pytest.raises(aiohttp.ServerDisconnectedError):
+        with pytest.raises(aiohttp.ClientOSError):
             await session.post(f"{server.url}/chat/completions", json=HELLO, headers=KEY)
 
 
@@ -206,3 +207,28 @@ def _has_ipv6() -> bool:
             return True
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(
+    "step", [text("hi", reset_at=0), text("hi", reset_at=40), refused()], ids=["at once", "within", "refused"]
+)
+async def test_a_connection_that_breaks_off_does_not_look_like_an_orderly_end(step: Step) -> None:
+    emulator = Emulator()
+    emulator.script(step)
+    content = json.dumps(hello(stream=True)).encode()
+    head = (
+        "POST /api/v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer any\r\nContent-Type: application/json\r\n"
+    )
+    async with serve(emulator) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+async def test_a_port_that_is_none(port: int) -> None:
+    with pytest.raises(InvalidRequestError, match="is no port"):
+        async with serve(Emulator(), port=port):
+            pass

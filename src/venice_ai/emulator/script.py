@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 import msgspec
 from typing_extensions import Unpack
@@ -22,6 +22,7 @@ from venice_ai.exceptions import InvalidRequestError
 from .delivery import Delivery
 
 CHAT = "/chat/completions"
+Status: TypeAlias = Annotated[int, msgspec.Meta(ge=200, le=599)]
 
 
 class _Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", forbid_unknown_fields=True, omit_defaults=True):
@@ -43,6 +44,10 @@ class Text(_Step, tag="text", frozen=True):
     reasoning: str | None = None
     finish_reason: str = "stop"
     deltas: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.deltas is not None and "".join(self.deltas) != self.text:
+            raise ValueError("the deltas do not join to the text")
 
 
 class PlannedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,14 +74,14 @@ class Whole(_Step, tag="completion", frozen=True):
 class Failure(_Step, tag="error", frozen=True):
     """This status; without a body, Venice's own for it."""
 
-    status: int
+    status: Status
     body: Any = None
 
 
 class Raw(_Step, tag="raw", frozen=True):
     """These bytes, and no headers but those of the delivery."""
 
-    status: int
+    status: Status
     body: bytes = b""
 
 
@@ -97,16 +102,17 @@ class Refused(_Step, tag="refused", frozen=True):
 
 
 Step: TypeAlias = Usual | Echo | Text | Calls | Whole | Failure | Raw | Chunks | Pieces | Refused
+AnyStep = TypeVar("AnyStep", bound=_Step)
 
 
 def usual(**how: Unpack[Delivery]) -> Usual:
     """What the model would have said anyway: for faults in an otherwise ordinary answer (but not in a backend's)."""
-    return Usual(how=_checked(how))
+    return _valid(Usual(how=_checked(how)))
 
 
 def echo(**how: Unpack[Delivery]) -> Echo:
     """The text of the user's last message."""
-    return Echo(how=_checked(how))
+    return _valid(Echo(how=_checked(how)))
 
 
 def text(
@@ -119,7 +125,7 @@ def text(
 ) -> Text:
     """This text. `deltas` are the pieces in which a stream brings it, if not token by token; joined they are the text."""
     pieces = None if deltas is None else list(deltas)
-    return Text(text=content, reasoning=reasoning, finish_reason=finish_reason, deltas=pieces, how=_checked(how))
+    return _valid(Text(text=content, reasoning=reasoning, finish_reason=finish_reason, deltas=pieces, how=_checked(how)))
 
 
 def tool_call(
@@ -130,22 +136,22 @@ def tool_call(
     **how: Unpack[Delivery],
 ) -> Calls:
     """One tool call. `arguments` that are text are sent as they are, also if they are not JSON."""
-    return Calls(calls=[_planned(name, arguments, id)], how=_checked(how))
+    return _valid(Calls(calls=[_planned(name, arguments, id)], how=_checked(how)))
 
 
 def tool_calls(*calls: tuple[str, Mapping[str, Any] | str], content: str = "", **how: Unpack[Delivery]) -> Calls:
     """Several tool calls at once: pairs of a name and arguments; `content` is said beside them."""
-    return Calls(calls=[_planned(name, arguments, None) for name, arguments in calls], text=content, how=_checked(how))
+    return _valid(Calls(calls=[_planned(name, arguments, None) for name, arguments in calls], text=content, how=_checked(how)))
 
 
 def completion(body: Mapping[str, Any], **how: Unpack[Delivery]) -> Whole:
     """This JSON as the body, status 200, streamed or not."""
-    return Whole(body=dict(body), how=_checked(how))
+    return _valid(Whole(body=dict(body), how=_checked(how)))
 
 
 def error(status: int, body: Any = None, **how: Unpack[Delivery]) -> Failure:
     """This status, with this JSON as the body; a text becomes `{"error": text}`, None what Venice says with the status."""
-    return Failure(status=status, body={"error": body} if isinstance(body, str) else body, how=_checked(how))
+    return _valid(Failure(status=status, body={"error": body} if isinstance(body, str) else body, how=_checked(how)))
 
 
 def busy(retry_after: float | str | None = None, **how: Unpack[Delivery]) -> Failure:
@@ -155,38 +161,38 @@ def busy(retry_after: float | str | None = None, **how: Unpack[Delivery]) -> Fai
         if retry_after is None
         else {"retry-after": f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after}
     )
-    return Failure(status=429, how=_with_headers(_checked(how), directive))
+    return _valid(Failure(status=429, how=_with_headers(_checked(how), directive)))
 
 
 def overloaded(**how: Unpack[Delivery]) -> Failure:
     """503, the model is at capacity, without a word on how long to wait."""
-    return Failure(status=503, how=_checked(how))
+    return _valid(Failure(status=503, how=_checked(how)))
 
 
 def rate_limited(reset: float, *, of: str = "requests", **how: Unpack[Delivery]) -> Failure:
     """429, a limit is used up; `reset` is the value of the limit's reset header, `of` is `requests` or `tokens`."""
     headers = {f"x-ratelimit-remaining-{of}": "0", f"x-ratelimit-reset-{of}": f"{reset:.16g}"}
-    return Failure(status=429, body={"error": "Rate limit exceeded"}, how=_with_headers(_checked(how), headers))
+    return _valid(Failure(status=429, body={"error": "Rate limit exceeded"}, how=_with_headers(_checked(how), headers)))
 
 
 def raw(status: int, body: bytes = b"", **how: Unpack[Delivery]) -> Raw:
-    """These bytes under this status, with no headers but the `headers` given."""
-    return Raw(status=status, body=body, how=_checked(how))
+    """These bytes under this status, with no headers but the `headers` given; a socket adds what HTTP wants, as the date."""
+    return _valid(Raw(status=status, body=body, how=_checked(how)))
 
 
 def events(*chunks: Any, **how: Unpack[Delivery]) -> Chunks:
     """A stream of these JSON values, then `[DONE]`."""
-    return Chunks(chunks=list(chunks), how=_checked(how))
+    return _valid(Chunks(chunks=list(chunks), how=_checked(how)))
 
 
 def pieces(*packets: bytes, **how: Unpack[Delivery]) -> Pieces:
     """A stream of exactly these bytes, a packet each."""
-    return Pieces(pieces=list(packets), how=_checked(how))
+    return _valid(Pieces(pieces=list(packets), how=_checked(how)))
 
 
 def refused(**how: Unpack[Delivery]) -> Refused:
     """No connection: it is refused in process; on a socket it is dropped without an answer."""
-    return Refused(how=_checked(how))
+    return _valid(Refused(how=_checked(how)))
 
 
 class Script:
@@ -238,8 +244,8 @@ def steps_to_json(steps: Iterable[Step]) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", msgspec.to_builtins(list(steps)))
 
 
-def _planned(name: str, arguments: Mapping[str, Any] | str, id_: str | None) -> PlannedCall:
-    return PlannedCall(name, arguments if isinstance(arguments, str) else dict(arguments), id_)
+def _planned(name: str, arguments: Mapping[str, Any] | str, id_: str | None) -> Any:
+    return {"name": name, "arguments": arguments if isinstance(arguments, str) else dict(arguments), "id": id_}
 
 
 def _checked(how: Delivery) -> Delivery:
@@ -247,6 +253,14 @@ def _checked(how: Delivery) -> Delivery:
         known = ", ".join(Delivery.__annotations__)
         raise TypeError(f"{', '.join(sorted(unknown))} is no part of a delivery; known are {known}")
     return how
+
+
+def _valid(step: AnyStep) -> AnyStep:
+    """The step, if its parts are what they must be: what is wrong is told where it is scripted, not where it is sent."""
+    try:
+        return msgspec.convert(msgspec.structs.asdict(step), type(step))
+    except msgspec.ValidationError as reason:
+        raise InvalidRequestError(f"this is no step: {reason}") from None
 
 
 def _with_headers(how: Delivery, headers: dict[str, str]) -> Delivery:

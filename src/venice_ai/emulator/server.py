@@ -6,6 +6,8 @@ import asyncio
 import errno
 import ipaddress
 import logging
+import socket
+import struct
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from .app import Emulator
 
 _COMPRESSIBLE_BYTES = 1_024
+_LARGEST_PORT = 65_535
 _logger = logging.getLogger(__name__)
 
 
@@ -57,7 +60,8 @@ async def serve(
             can use it.
 
     Raises:
-        InvalidRequestError: the address can be reached from other machines, and `allow_remote` is not given.
+        InvalidRequestError: the address can be reached from other machines, and `allow_remote` is not given; or the port is
+            none.
         VeniceError: the port cannot be had.
     """
     from aiohttp import web  # the server half of aiohttp is not needed by clients
@@ -66,6 +70,8 @@ async def serve(
         raise InvalidRequestError(
             f"host={host!r} can be reached from other machines; pass allow_remote=True if that is meant, or host='127.0.0.1'"
         )
+    if not 0 <= port <= _LARGEST_PORT:
+        raise InvalidRequestError(f"port={port!r} is no port; 0 takes a free one, others end at {_LARGEST_PORT}")
     handler = _Handler(emulator)
     runner = web.ServerRunner(web.Server(handler.handle, handler_cancellation=True, access_log=None), shutdown_timeout=0.1)
     await runner.setup()
@@ -201,8 +207,12 @@ def _compress(request: web.BaseRequest, response: web.StreamResponse, length: in
 
 
 def _abort(request: web.BaseRequest) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+    """Breaks the connection off, so that the other side is told: without the option it looks like an orderly end."""
+    if request.transport is None:
+        return
+    if (connection := request.transport.get_extra_info("socket")) is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.transport.abort()
 
 
 def _is_loopback(host: str) -> bool:
