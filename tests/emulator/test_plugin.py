@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import venice_ai
+from venice_ai.emulator import Emulator
+from venice_ai.emulator.enclave import Enclave
+
+from .asking import in_process
 
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(venice_ai.__file__).parents[1])}
 TEST = """
@@ -18,21 +23,43 @@ def test_it(emulator):
 """
 
 
+GUIDE = (Path(__file__).parents[2] / "docs" / "guide" / "testing.md").read_text("utf-8")
+
+
+def pytest_in(folder: Path, *options: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder, env=_ENVIRONMENT, check=False)
+    return done.stdout + done.stderr
+
+
 def test_the_fixture_is_there_for_users(tmp_path: Path) -> None:
     (tmp_path / "test_user.py").write_text(TEST, encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "venice_ai.emulator.pytest_plugin",
-        "-p",
-        "no:cacheprovider",
-        str(tmp_path),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=_ENVIRONMENT, check=False)
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    said = pytest_in(tmp_path, "-p", "venice_ai.emulator.pytest_plugin")
+    assert "1 passed" in said, said
+
+
+def test_the_guides_test_passes(tmp_path: Path) -> None:
+    files = re.findall(r'```python title="(\w+\.py)"\n(.*?)```', GUIDE, re.DOTALL)
+    assert [name for name, _ in files] == ["conftest.py", "test_greeting.py"]
+    for name, content in files:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    said = pytest_in(tmp_path)
+    assert "1 passed" in said, said
+
+
+async def test_the_guides_orders_are_obeyed() -> None:
+    orders = re.findall(r"^curl \S+(/_emulator/\w+) -d '(.*)'$", GUIDE, re.MULTILINE)
+    assert orders
+    async with in_process(Emulator(admin=True, tee=Enclave())) as ask:
+        for path, order in orders:
+            assert (await ask(order.encode(), path=path)).status == 200
+        told = re.findall(r"^\| `(/_emulator/\w+)` \| ([A-Z, ]+) \| (.*) \|$", GUIDE, re.MULTILINE)
+        assert len(told) == 5
+        for path, methods, what in told:
+            for method in methods.split(", "):
+                bodies = re.findall(r"`(\{.*?\})`", what) or ['{"steps": []}' if method == "POST" else ""]
+                for body in bodies:
+                    assert (await ask(body.encode(), method=method, path=path)).status == 200
 
 
 def test_importing_the_emulator_imports_neither_pytest_nor_the_client() -> None:
