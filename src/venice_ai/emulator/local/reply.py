@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 
 from venice_ai.emulator.backend import UnsupportedInput
 
+from .distinct import DistinctKeys
 from .errors import LocalModelError
 from .request import Form
 
@@ -55,15 +56,18 @@ class _Json:
 
     def __init__(self) -> None:
         self._checked = False
+        self._distinct = DistinctKeys()
 
     def feed(self, text: str) -> dict[str, Any]:
         if text and not self._checked:
             _require_json(text)
             self._checked = True
+        text = self._distinct.feed(text)
         return {"content": text} if text else {}
 
     def end(self, finish_reason: str) -> tuple[dict[str, Any], str]:
-        return {}, finish_reason
+        held = self._distinct.held
+        return ({"content": held} if held else {}), finish_reason
 
 
 class _Call:
@@ -77,6 +81,7 @@ class _Call:
         self._envelope = ""
         self._named = False
         self._held = ""
+        self._distinct = DistinctKeys()
 
     def feed(self, text: str) -> dict[str, Any]:
         if self._named:
@@ -90,17 +95,18 @@ class _Call:
         self._named = True
         name = json.loads(start.rstrip(",") + "}")["name"]
         ready, self._held = rest[:-1], rest[-1:]
-        function = {"name": name, "arguments": ready}
+        function = {"name": name, "arguments": self._distinct.feed(ready)}
         return {"tool_calls": [{"index": 0, "id": self._id, "type": "function", "function": function}]}
 
     def end(self, finish_reason: str) -> tuple[dict[str, Any], str]:
         if finish_reason == "stop":
             return {}, "tool_calls"
-        return (_fragment(self._held) if self._held else {}), finish_reason
+        held = self._distinct.feed(self._held) + self._distinct.held
+        return (_fragment(held) if held else {}), finish_reason
 
     def _arguments(self, text: str) -> dict[str, Any]:
         text = self._held + text
-        ready, self._held = text[:-1], text[-1:]
+        ready, self._held = self._distinct.feed(text[:-1]), text[-1:]
         return _fragment(ready) if ready else {}
 
 
