@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ._asking import Manner, Screen, WebSearch, ask
-from ._connection import Connection, need_key, with_connection
+from ._connection import Connection, need_confidential, need_key, with_connection
 from ._input import prompt_from, require_text
 from .conversation import converse, opening
 
@@ -81,6 +81,8 @@ def chat(
     if system is not None:
         require_text("--system", system)
     text = prompt_from(prompt)
+    if e2ee:
+        need_confidential()
     if model is None and "extra_headers" not in given:  # headers may hold the proof of a wallet instead
         need_key()
     if text is not None:
