@@ -91,7 +91,7 @@ def test_without_a_key_nothing_is_asked_for(emulator: Emulator, here: Here, monk
         pytest.param(error(410), "venice-chat models --resolve finds one", id="a retired model"),
         pytest.param(error(504), "without --no-stream and --json", id="a gateway that ran out of time"),
         pytest.param(usual(cut_at=400), "What had come was printed.", id="a stream that broke off"),
-        pytest.param(usual(delay=30), "Allow more with --timeout;", id="no answer in time"),
+        pytest.param(usual(delay=30), "Allow more with --timeout.", id="no answer in time"),
         pytest.param(error(401), "set VENICE_API_KEY", id="a refused key"),
     ],
 )

@@ -111,7 +111,7 @@ def test_an_odd_specification_does_not_hide_the_rest(emulator: Emulator, here: H
 
 
 # `tee` joins them when resolve_chat knows require_tee.
-@pytest.mark.parametrize("capability", sorted(_FLAGS.keys() - {"tee"}))
+@pytest.mark.parametrize("capability", sorted(_FLAGS.keys()))
 def test_every_capability_is_resolved_or_no_model_has_it(here: Here, capability: str) -> None:
     assert here("models", "--resolve", "--capability", capability).code in {0, 4}
 
