@@ -381,6 +381,20 @@ async def test_a_status_can_be_accepted_by_name(emulator: Emulator, enclave: Enc
         assert (await asked(client)).text == SAID
 
 
+async def test_an_evaluation_that_was_seen_is_not_gone_back_from(emulator: Emulator, enclave: Enclave) -> None:
+    async with (
+        client_of(emulator, min_tcb_eval=0, attestation_ttl=0) as client,
+        client_of(emulator, min_tcb_eval=0) as newcomer,
+    ):
+        await asked(client)
+        enclave.fault = "rolled_back"
+
+        with pytest.raises(TeeAttestationError) as caught:
+            await asked(client)
+        assert failures(caught.value) == {"tcb_eval"}
+        assert (await asked(newcomer)).text == SAID
+
+
 # -- attacks on the answer -----------------------------------------------------------------------------------------------
 
 

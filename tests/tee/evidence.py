@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.shared import shared
+from venice_ai.emulator.enclave.certificates import Authority
+from venice_ai.emulator.enclave.domain import Domain
 from venice_ai.tee import TeeOptions, TrustRoots
 from venice_ai.tee.attestation import verify
 from venice_ai.tee.report import AttestationReport
 
 from .hierarchy import Intel
 
+Change: TypeAlias = tuple[int, bytes]
+"""Bytes, and where they are put."""
+Log: TypeAlias = list[dict[str, Any]]
 CAPTURES = ("gemma_3_27b_p", "glm_5_1", "live_evidence")
 TODAY = 1_795_375_060.0
 
@@ -77,17 +84,57 @@ def synthetic() -> Case:
     return Case(held["attestation"], held["model"], nonce, held["now"], held["collateral"], TeeOptions(trust=trust))
 
 
-def resigned(*changes: tuple[int, bytes], intel: Intel | None = None, trusted: Intel | None = None) -> Case:
+def written(raw: bytes, *changes: Change) -> bytes:
+    """Some bytes with others in their place."""
+    found = bytearray(raw)
+    for offset, value in changes:
+        found[offset : offset + len(value)] = value
+    return bytes(found)
+
+
+def resigned(*changes: Change, intel: Intel | None = None, trusted: Intel | None = None) -> Case:
     """The synthetic capture with bytes of its quote changed, and correctly signed under a root that is trusted."""
     case = synthetic()
-    signed = bytearray(case.quote[:632])
-    for offset, value in changes:
-        signed[offset : offset + len(value)] = value
-    signer = replace(intel or Intel(), body=bytes(signed[48:]))
+    signer = replace(intel or Intel(), body=written(case.quote[:632], *changes)[48:])
     trust = TrustRoots((trusted or signer).root_der, case.options.trust.nvidia_root_sha256)
     case = case.quoted(signer.quote)
     case.reply.pop("server_verification", None)
     return replace(case, collateral=signer.collateral(), options=TeeOptions(trust=trust))
+
+
+def logged(change: Callable[[Log], object], *changes: Change) -> Case:
+    """The synthetic capture whose log was another one when it was measured: it is shown, and its registers are signed."""
+    domain = Domain()
+    domain.log = synthetic().reply["info"]["tcb_info"]["event_log"]
+    change(domain.log)
+    registers = domain.registers()
+    case = resigned((376, b"".join(registers)), *changes)
+    shown = {f"rtmr{number}": register.hex() for number, register in enumerate(registers)}
+    case.reply["info"]["tcb_info"].update(shown, event_log=domain.log)
+    case.reply["event_log"] = json.dumps(domain.log)
+    return case
+
+
+def managed(*changes: Change, intel: Intel | None = None, bent: Callable[[bytes], bytes] = bytes) -> Case:
+    """The synthetic capture with a manager of containers. Its quote is changed before it is signed, or bent after that."""
+    case, actions = resigned(), [{"action": "start", "container": "model"}]
+    said = json.dumps(actions, separators=(",", ":")).encode()
+    signed = written(case.quote[:632], (568, hashlib.sha256(said).digest() + case.nonce), *changes)
+    quote = bent(replace(intel or Intel(), body=signed[48:]).quote)
+    return case.bent(compose_manager_attestation={"actions": actions, "quote": quote.hex()})
+
+
+def by_another_key(quote: bytes) -> bytes:
+    """A quote that an attacker's attestation key signed, below the quoting enclave's report about the genuine one."""
+    attacker = Authority("tests/tee/attacker", "attestation key")
+    return written(quote, (636, attacker.sign(quote[:632]) + attacker.raw_public))
+
+
+def with_enclave(*changes: Change) -> bytes:
+    """The quote of a quoting enclave whose report has other bytes, signed by its platform all the same."""
+    intel = Intel()
+    report = written(intel.quote[770:1154], *changes)
+    return written(intel.quote, (770, report + intel.platform.sign(report)))
 
 
 def failed(report: AttestationReport) -> set[str]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, Final
 
 from venice_ai.emulator.enclave import intel
@@ -19,6 +19,12 @@ _TIMES = ("issued", "expires", "crl_issued", "crl_expires")
 _NAMES = {"pck": "platform"}
 
 
+@cache
+def _made(label: str, fmspc: str, qe_isvsvn: int) -> intel.Intel:
+    """A hierarchy has one root, however many quotes: a certificate that is made anew has another signature."""
+    return intel.Intel(f"tests/tee/{label}", fmspc, qe_isvsvn)
+
+
 @dataclass(frozen=True)
 class Intel:
     """One hierarchy; another label is another one."""
@@ -29,13 +35,21 @@ class Intel:
     body: bytes = field(default=b"", repr=False)
     """The 584 bytes of the trust domain's report; empty for one that is all right."""
 
-    @cached_property
+    @property
     def _own(self) -> intel.Intel:
-        return intel.Intel(f"tests/tee/{self.label}", self.fmspc, self.qe_isvsvn)
+        return _made(self.label, self.fmspc, self.qe_isvsvn)
 
     @property
     def root(self) -> Authority:
         return self._own.root
+
+    @property
+    def ca(self) -> Authority:
+        return self._own.ca
+
+    @property
+    def platform(self) -> Authority:
+        return self._own.platform
 
     @property
     def signer(self) -> Authority:

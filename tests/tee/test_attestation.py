@@ -11,7 +11,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -22,10 +22,23 @@ from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import MeasurementPins, TeeOptions
 from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, platform
 from venice_ai.tee.crypto import address, public_key_bytes
+from venice_ai.tee.eventlog import RUNTIME_EVENT
 from venice_ai.tee.policy import QUOTE, raise_for, with_custom
 from venice_ai.tee.types import INTEL_AND_NVIDIA
 
-from .evidence import CAPTURES, Case, capture, failed, resigned, synthetic
+from .evidence import (
+    CAPTURES,
+    Case,
+    Log,
+    by_another_key,
+    capture,
+    failed,
+    logged,
+    managed,
+    resigned,
+    synthetic,
+    written,
+)
 from .hierarchy import Intel
 
 OTHER_KEY = (
@@ -104,6 +117,14 @@ def test_the_key_is_not_used_past_what_the_server_says() -> None:
     assert LIVE.judged().expires_at == LIVE.now + 300
 
 
+def test_the_key_is_not_used_past_the_collateral_that_it_was_judged_by() -> None:
+    found = GEMMA.judged().tcb
+    assert found is not None
+    assert found.collateral_expires is not None
+    late = replace(GEMMA, now=found.collateral_expires - 10).judged()
+    assert (late.level, late.expires_at) == ("hardware", found.collateral_expires)
+
+
 # -- attacks on real captures --------------------------------------------------------------------------------------------
 
 OFFSETS = [0, 2, 4, 48, 64, 112, 168, 171, 176, 184, 232, 376, 424, 472, 520, 568, 590, 600, 632, 636, 700, 770, 1160, 1500]
@@ -164,6 +185,7 @@ ATTACKS: list[Any] = [
     pytest.param(GEMMA.bent(signing_public_key=COMPRESSED), "model_key", id="6 compressed"),
     pytest.param(GEMMA.bent(signing_public_key="00"), "model_key", id="6 infinity"),
     pytest.param(GEMMA.bent(nonce=OTHER_NONCE), "nonce_echo", id="7 stale nonce"),
+    pytest.param(GEMMA.bent(request_nonce=OTHER_NONCE), "nonce_echo", id="7 stale nonce of the request"),
     pytest.param(
         replace(_nonce_everywhere(GEMMA, OTHER_NONCE), nonce=bytes.fromhex(OTHER_NONCE)),
         "report_data_nonce",
@@ -183,6 +205,9 @@ ATTACKS: list[Any] = [
         GEMMA.bent(server_verification={"tdx": {"measurements": {"mrtd": "00" * 48}}}), "server_claims", id="28 other mrtd"
     ),
     pytest.param(GEMMA.bent(info={**GEMMA.reply["info"], "os_image_hash": "00" * 32}), "info_match", id="27 forged image"),
+    pytest.param(
+        GEMMA.bent(info={**GEMMA.reply["info"], "key_provider_info": "{}"}), "info_match", id="27 forged provider of keys"
+    ),
     pytest.param(replace(GEMMA, now=GEMMA.now - 10 * 365 * 86_400), "intel_chain", id="61 ten years back"),
     pytest.param(replace(GEMMA, now=GEMMA.now + 10 * 365 * 86_400), "intel_chain", id="61 ten years ahead"),
 ]
@@ -191,6 +216,23 @@ ATTACKS: list[Any] = [
 @pytest.mark.parametrize(("case", "check"), ATTACKS)
 def test_an_attack_is_refused_by_its_check(case: Case, check: str) -> None:
     assert check in failed(case.judged())
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_4_an_attackers_attestation_key_below_a_genuine_platform_is_refused(name: str) -> None:
+    case = capture(name, today=True)
+    quote = by_another_key(written(case.quote, (568, bytes.fromhex(ADDRESS[2:]))))
+    forged = case.quoted(quote).bent(
+        signing_public_key=OTHER_KEY, signing_key=None, signing_address=ADDRESS, server_verification=None
+    )
+    assert failed(forged.judged()) == {"qe_report"}
+
+
+def test_an_address_that_is_not_said_is_refused_where_there_is_a_quote() -> None:
+    case = GEMMA.bent(signing_address=None)
+    assert failed(case.judged()) == {"key_address"}
+    baseline = replace(case, options=TeeOptions(verification="server")).judged()
+    assert (baseline.level, "does not say" in " ".join(baseline.warnings)) == ("server", True)
 
 
 def test_9_a_nonce_is_used_once() -> None:
@@ -219,7 +261,6 @@ def _compose_hash(log: list[dict[str, Any]]) -> dict[str, Any]:
     return next(event for event in log if event["event"] == "compose-hash")
 
 
-Log: TypeAlias = list[dict[str, Any]]
 EDITS: dict[str, Callable[[Log], object]] = {
     "removed": lambda log: log.pop(-3),
     "reordered": lambda log: log.insert(-2, log.pop()),
@@ -240,6 +281,22 @@ def test_25_logs_that_differ_are_refused() -> None:
     case = GEMMA.bent()
     case.reply["info"]["tcb_info"]["event_log"].pop()
     assert "rtmr_replay" in failed(case.judged())
+
+
+def test_25_logs_that_name_other_events_for_the_same_digests_are_refused() -> None:
+    case = GEMMA.bent()
+    log = json.loads(case.reply["event_log"])
+    event = next(event for event in log if event["event"] == "key-provider")
+    head, _, tail = bytes.fromhex(event["event_payload"]).partition(b":")
+    event.update(event=f"key-provider:{head.decode()}", event_payload=tail.hex())
+    case.reply["event_log"] = json.dumps(log)
+    assert failed(case.judged()) == {"event_payload"}
+
+
+def test_25_without_an_event_log_nothing_is_known_of_what_was_booted() -> None:
+    case = GEMMA.bent(event_log=None)
+    del case.reply["info"]["tcb_info"]["event_log"]
+    assert failed(case.judged()) == {"rtmr_replay"}
 
 
 def test_26_a_compose_file_edited_by_a_space_is_refused() -> None:
@@ -308,6 +365,12 @@ def test_what_is_no_reply_is_refused(reply: bytes) -> None:
     assert "transport" in failed(GEMMA.judged(reply=reply))
 
 
+def test_a_reply_is_good_up_to_its_greatest_length() -> None:
+    text = json.dumps(GEMMA.reply).encode().ljust(MAX_REPLY_BYTES)
+    assert GEMMA.judged(reply=text).level == "hardware"
+    assert "transport" in failed(GEMMA.judged(reply=text + b" "))
+
+
 # -- attacks that are signed correctly -----------------------------------------------------------------------------------
 
 SHIFTED = "00" * 12 + "99683fd838937397c66f9e60a5f30fc7bdd26ae3"
@@ -324,6 +387,7 @@ SIGNED: list[Any] = [
     pytest.param(((112, b"\1"),), "td_attributes", id="18 another module's signer"),
     pytest.param(((160, b"\1"),), "td_attributes", id="18 module attributes"),
     pytest.param(((233, b"\7" * 32),), "mr_config_id", id="26 another compose file"),
+    pytest.param(((265, b"\1"),), "mr_config_id", id="26 something after the compose file"),
     pytest.param(((376, b"\7" * 48),), "rtmr_replay", id="25 another register"),
 ]
 
@@ -331,6 +395,44 @@ SIGNED: list[Any] = [
 @pytest.mark.parametrize(("changes", "check"), SIGNED)
 def test_what_is_signed_and_wrong_is_refused(changes: tuple[tuple[int, bytes], ...], check: str) -> None:
     assert check in failed(resigned(*changes).judged())
+
+
+def test_16_a_debug_domain_is_called_one() -> None:
+    found = resigned((168, b"\1")).judged().check("td_attributes")
+    assert found is not None
+    assert "debug" in found.detail
+
+
+def _other_kind(log: Log) -> None:
+    """A boot's event, which nobody recomputes, in the register of the rest."""
+    log.append({**log[0], "imr": 3})
+
+
+def _other_register(log: Log) -> None:
+    """A runtime event in a register of the boot."""
+    (found,) = (event for event in log if event["event"] == "storage-fs")
+    assert found["event_type"] == RUNTIME_EVENT
+    found["imr"] = 0
+
+
+def test_what_we_log_ourselves_is_good() -> None:
+    assert logged(lambda log: log.pop()).judged().level == "hardware"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [pytest.param(_other_kind, id="25 of another kind"), pytest.param(_other_register, id="25 in another register")],
+)
+def test_25_an_event_where_none_of_its_kind_may_be_is_refused(change: Callable[[Log], object]) -> None:
+    assert failed(logged(change).judged()) == {"event_payload"}
+
+
+def test_26_a_domain_whose_compose_file_was_never_measured_is_refused() -> None:
+    case = logged(lambda log: log.remove(_compose_hash(log)), (232, bytes(48)))
+    for holder in (case.reply["info"], case.reply["info"]["tcb_info"]):
+        holder.pop("compose_hash", None)
+        holder.pop("app_compose", None)
+    assert failed(case.judged()) == {"compose_hash"}
 
 
 def test_17_attributes_can_be_allowed_but_not_debug() -> None:
@@ -345,6 +447,54 @@ def test_18_another_kind_of_quote_is_refused(offset: int, value: bytes) -> None:
     raw = bytearray(case.quote)
     raw[offset : offset + len(value)] = value
     assert failed(case.quoted(bytes(raw)).judged()) == {"quote_parse"}
+
+
+CHAIN_AT = 1218 + 2 + 32
+STRUCTURE = {
+    "the type of its attestation key": (2, 2, 1),
+    "the type of its certification data": (764, 2, -1),
+    "the type of its certificates": (CHAIN_AT, 2, 1),
+    "one byte more of signature data": (632, 4, 1),
+    "one byte less of signature data": (632, 4, -1),
+    "one byte more of certification data": (766, 4, 1),
+    "one byte less of certification data": (766, 4, -1),
+    "one byte more of authentication data": (1218, 2, 1),
+    "one byte less of authentication data": (1218, 2, -1),
+    "one byte more of certificates": (CHAIN_AT + 2, 4, 1),
+    "one byte less of certificates": (CHAIN_AT + 2, 4, -1),
+}
+"""Where a number stands, how wide it is, and what is added to it. But for the first, nobody signs them."""
+
+
+@pytest.mark.parametrize("name", STRUCTURE)
+def test_18_a_quote_of_another_structure_is_refused(name: str) -> None:
+    offset, size, more = STRUCTURE[name]
+    for case in (GEMMA, GLM, LIVE):
+        number = int.from_bytes(case.quote[offset : offset + size], "little") + more
+        bent = written(case.quote, (offset, number.to_bytes(size, "little")))
+        assert failed(case.quoted(bent).judged()) == {"quote_parse"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(GEMMA.bent(quote=GLM.quote.hex()), id="of another machine"),
+        pytest.param(GEMMA.bent(quote=written(GEMMA.quote, (5005, b"\1")).hex()), id="its padding"),
+        pytest.param(LIVE.bent(quote=GLM.quote.hex()), id="of a gateway"),
+        pytest.param(LIVE.bent(intel_quote=GLM.quote.hex()), id="of a gateway's evidence"),
+    ],
+)
+def test_two_quotes_that_differ_are_refused(case: Case) -> None:
+    assert failed(case.judged()) == {"quote_parse"}
+
+
+def test_a_quote_may_end_in_zeros_and_in_nothing_else() -> None:
+    assert GEMMA.quoted(GEMMA.quote + bytes(100)).judged().level == "hardware"
+    assert GEMMA.quoted(GEMMA.quote[:4936]).judged().level == "hardware"
+    for at in (4936, -1):
+        padded = bytearray(GEMMA.quote)
+        padded[at] = 1
+        assert failed(GEMMA.quoted(bytes(padded)).judged()) == {"quote_parse"}
 
 
 def test_19_an_attackers_own_hierarchy_is_refused() -> None:
@@ -410,6 +560,30 @@ def test_a_manager_of_containers_is_verified_and_named() -> None:
     bent = GLM.bent()
     bent.reply["compose_manager_attestation"]["actions"].pop()
     assert failed(bent.judged()) == {"compose_manager"}
+
+
+def test_a_manager_that_signs_its_log_is_good() -> None:
+    report = managed().judged()
+    found = report.check("compose_manager")
+    assert found is not None
+    assert (report.level, found.status) == ("hardware", "pass")
+
+
+MANAGERS = {
+    "another domain's first measurement": managed((184, b"\7" * 48)),
+    "another domain's start": managed((520, b"\7" * 48)),
+    "another log of actions": managed((568, b"\7" * 32)),
+    "another nonce": managed((600, b"\7" * 32)),
+    "another hierarchy": managed(intel=Intel("attacker")),
+    "another attestation key": managed(bent=by_another_key),
+    "another signature": managed(bent=lambda quote: written(quote, (636, b"\7" * 64))),
+    "no signature": managed(bent=lambda quote: quote[:632]),
+}
+
+
+@pytest.mark.parametrize("name", MANAGERS)
+def test_a_manager_whose_quote_is_not_the_domains_own_is_refused(name: str) -> None:
+    assert failed(MANAGERS[name].judged()) == {"compose_manager"}
 
 
 @pytest.mark.parametrize("answer", [None, 1, False, "yes", RuntimeError("no")], ids=repr)

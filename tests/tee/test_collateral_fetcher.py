@@ -195,6 +195,16 @@ async def test_a_bad_answer_means_that_there_is_no_collateral(name: str) -> None
         assert bad.given * 65536 <= MAX_BODY_BYTES + 65536
 
 
+@pytest.mark.parametrize("status", [201, 206, 302, 404])
+async def test_39_collateral_under_another_status_is_none(status: int) -> None:
+    given, path = INTEL.collateral(), "/tdx/certification/v4/tcb"
+    servers = Servers(given, None)
+    body, headers = documents(given)[path]
+    servers.instead[path] = ScriptedReply(body, status=status, headers=headers)
+
+    assert await fetcher(servers).get(FMSPC, "platform", NOW) is None
+
+
 @pytest.mark.parametrize("path", ["/sgx/certification/v4/pckcrl", "/IntelSGXRootCA.der"])
 @pytest.mark.parametrize("body", [b"", b"zz", b"\xff\xfe", b"\x30\x03\x02\x01\x00", b"-----BEGIN X509 CRL-----\n!\n-----END"])
 async def test_a_bad_revocation_list_means_that_there_is_no_collateral(path: str, body: bytes) -> None:

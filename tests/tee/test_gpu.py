@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import json
 import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 
 from tests.shared import shared
+from venice_ai.emulator.enclave.certificates import Authority, pem
+from venice_ai.emulator.enclave.nvidia import Nvidia
 from venice_ai.tee import attestation, gpu
 from venice_ai.tee.report import AttestationReport, Check, Gpu
 from venice_ai.tee.types import TeeOptions
@@ -253,6 +257,23 @@ def test_30_the_evidence_of_another_nonce_is_refused() -> None:
 
 def test_30_a_root_that_is_not_pinned_is_refused() -> None:
     assert failed(judged(eight(), root_sha256="00" * 32)) == ["gpu_chain"]
+
+
+def _without_authority(place: int | None) -> tuple[dict[str, Any], str]:
+    """The evidence of a GPU whose issuer in one place of its chain is no authority, and the root that it ends in."""
+    maker, chain = Nvidia("tests/tee", gpus=1), list[Authority]()
+    for number, each in reversed(list(enumerate(maker.chain(0)))):
+        chain.insert(0, replace(each, issuer=chain[0] if chain else None, ca=each.ca and number != place))
+    payload = maker.payload(NONCE)
+    put(payload, "certificate", pem(*chain).encode())
+    return payload, hashlib.sha256(chain[-1].der).hexdigest()
+
+
+@pytest.mark.parametrize("place", [1, 2, 3, 4])
+def test_30_an_issuer_that_is_no_authority_is_refused(place: int) -> None:
+    for without, names in ((None, []), (place, ["gpu_chain"])):
+        payload, root = _without_authority(without)
+        assert failed(judged(payload, root_sha256=root)) == names
 
 
 @pytest.mark.parametrize(

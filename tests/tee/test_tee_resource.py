@@ -309,6 +309,30 @@ async def test_a_nonce_of_the_callers_is_asked_with_once_and_nothing_is_kept() -
     assert len(enclave.nonces) == 2
 
 
+async def test_a_nonce_of_the_callers_is_asked_with_though_a_key_is_kept() -> None:
+    enclave = Enclave()
+    client = client_of(enclave)
+    await ask(client)
+
+    response = await created(client, e2ee=SERVER.replace(nonce="ab" * 32))
+
+    assert response.attestation is not None
+    assert response.attestation.nonce == "ab" * 32
+    assert len(enclave.nonces) == 2
+
+
+async def test_an_attestation_with_a_nonce_of_the_callers_serves_no_other_request() -> None:
+    enclave = Enclave()
+    client = client_of(enclave)
+
+    report = await client.tee.attest(MODEL, SERVER.replace(nonce="ab" * 32))
+    response = await created(client, e2ee=True)
+
+    assert response.attestation is not None
+    assert (report.nonce, response.attestation.nonce) == tuple(enclave.nonces)
+    assert len(set(enclave.nonces)) == 2
+
+
 async def test_row_09_a_nonce_is_not_used_twice() -> None:
     enclave = Enclave()
     client = client_of(enclave)

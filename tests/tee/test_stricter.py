@@ -1,0 +1,138 @@
+"""Options of a call and of its client: whichever demands more holds, field by field, and nothing demands less."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from venice_ai import InvalidRequestError
+from venice_ai.tee import MeasurementPins, TeeOptions, TrustRoots
+from venice_ai.tee.stricter import stricter
+
+PINS = MeasurementPins(mrtd=frozenset({"00" * 48}))
+OTHER_PINS = MeasurementPins(mrtd=frozenset({"00" * 48, "11" * 48}))
+OTHER_ROOTS = TrustRoots(nvidia_root_sha256="00" * 32)
+
+
+class Says:
+    """A verifier with an answer."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def verify(self, attestation: Any) -> Any:
+        assert attestation == "evidence"
+        return self.answer
+
+
+class SaysLater(Says):
+    """The same, in its own time."""
+
+    async def verify(self, attestation: Any) -> Any:
+        return Says.verify(self, attestation)
+
+
+def merged(call: dict[str, Any], client: dict[str, Any]) -> TeeOptions:
+    return stricter(TeeOptions(**call), TeeOptions(**client))
+
+
+ONE_OF_TWO: list[Any] = [
+    pytest.param("verification", "server", "auto", id="server, auto"),
+    pytest.param("verification", "auto", "quote", id="auto, quote"),
+    pytest.param("verification", "quote", "hardware", id="quote, hardware"),
+    pytest.param("gpu", "off", "verify-if-present", id="no GPUs, GPUs"),
+    pytest.param("gpu", "verify-if-present", "require", id="GPUs, required"),
+    pytest.param("gpu", "require", "nras", id="required, NVIDIA's word"),
+    pytest.param("verify_signature", "off", "try", id="no signature, tried"),
+    pytest.param("verify_signature", "try", "require", id="tried, required"),
+    pytest.param("tcb_statuses", frozenset({"UpToDate", "OutOfDate"}), frozenset({"UpToDate"}), id="a status more"),
+    pytest.param("min_tcb_eval", 19, 20, id="evaluation"),
+    pytest.param("allowed_td_attributes_mask", 1 << 30, 0, id="an attribute more"),
+    pytest.param("allow_dev_image", True, False, id="development"),
+    pytest.param("attestation_ttl", 300.0, 10.0, id="time"),
+    pytest.param("attestation_ttl", 300.0, 0.0, id="no time"),
+    pytest.param("pins", None, PINS, id="pins"),
+    pytest.param("verifier", None, Says(True), id="verifier"),
+    pytest.param("encrypt_roles", ("user",), "all", id="roles"),
+]
+
+
+@pytest.mark.parametrize(("field", "less", "more"), ONE_OF_TWO)
+def test_whoever_demands_more_is_heard(field: str, less: Any, more: Any) -> None:
+    for call, client in ((less, more), (more, less), (more, more)):
+        assert getattr(merged({field: call}, {field: client}), field) == more
+    assert getattr(merged({field: less}, {field: less}), field) == less
+
+
+@pytest.mark.parametrize(
+    ("field", "call", "client", "both"),
+    [
+        pytest.param(
+            "tcb_statuses",
+            {"UpToDate", "OutOfDate"},
+            {"UpToDate", "SWHardeningNeeded"},
+            frozenset({"UpToDate"}),
+            id="the statuses that both accept",
+        ),
+        pytest.param("allowed_td_attributes_mask", 1 << 30 | 1 << 63, 1 << 30 | 1 << 31, 1 << 30, id="the attributes of both"),
+        pytest.param("encrypt_roles", ("user",), ("system", "user"), ("user", "system"), id="the roles of either"),
+    ],
+)
+def test_each_keeps_what_it_demands_of_the_same(field: str, call: Any, client: Any, both: Any) -> None:
+    assert getattr(merged({field: call}, {field: client}), field) == both
+
+
+@pytest.mark.parametrize("kind", [Says, SaysLater])
+@pytest.mark.parametrize(
+    ("call", "client", "accepted"),
+    [
+        (True, True, True),
+        (True, False, False),
+        (False, True, False),
+        (True, 1, False),
+        (1, True, False),
+        (None, True, False),
+    ],
+)
+async def test_both_verifiers_must_say_true(kind: type[Says], call: Any, client: Any, accepted: bool) -> None:
+    verifier = merged({"verifier": kind(call)}, {"verifier": Says(client)}).verifier
+    assert verifier is not None
+
+    answer: Any = verifier.verify("evidence")  # type: ignore[arg-type]  # no verifier here looks into it
+
+    assert await answer is accepted
+
+
+async def test_the_same_verifier_is_asked_once() -> None:
+    verifier = Says(True)
+
+    assert merged({"verifier": verifier}, {"verifier": verifier}).verifier is verifier
+
+
+@pytest.mark.parametrize(
+    ("call", "client"),
+    [
+        pytest.param({"trust": OTHER_ROOTS}, {}, id="other roots than the pinned ones"),
+        pytest.param({"trust": OTHER_ROOTS}, {"trust": TrustRoots(b"root")}, id="other roots than the client's"),
+        pytest.param({"pins": PINS}, {"pins": OTHER_PINS}, id="fewer pins"),
+        pytest.param({"pins": OTHER_PINS}, {"pins": PINS}, id="more pins"),
+        pytest.param({"tcb_statuses": {"OutOfDate"}}, {}, id="no status in common"),
+    ],
+)
+def test_what_contradicts_the_client_is_refused(call: dict[str, Any], client: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError):
+        merged(call, client)
+
+
+def test_the_roots_of_a_client_hold_for_a_call_that_names_none() -> None:
+    for trust in (TrustRoots(), OTHER_ROOTS):
+        assert merged({}, {"trust": trust}).trust == trust
+        assert merged({"trust": trust}, {"trust": trust}).trust == trust
+
+
+def test_every_option_that_demands_something_is_compared() -> None:
+    compared = {each.values[0] for each in ONE_OF_TWO} | {"trust"}
+    # What a call is asked with, and where the time and Intel's word come from, demands nothing.
+    assert {each.name for each in fields(TeeOptions)} - compared == {"nonce", "collateral", "clock"}
