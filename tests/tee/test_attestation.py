@@ -6,14 +6,18 @@ The numbers in the ids are the rows of the table of attacks in the protocol's de
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import json
 import random
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +28,9 @@ from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, platform
 from venice_ai.tee.crypto import address, public_key_bytes
 from venice_ai.tee.eventlog import RUNTIME_EVENT
 from venice_ai.tee.policy import QUOTE, raise_for, with_custom
+from venice_ai.tee.report import AttestationReport
 from venice_ai.tee.types import INTEL_AND_NVIDIA
+from venice_ai.tee.workload import compose_warnings
 
 from .evidence import (
     CAPTURES,
@@ -123,6 +129,14 @@ def test_the_key_is_not_used_past_the_collateral_that_it_was_judged_by() -> None
     assert found.collateral_expires is not None
     late = replace(GEMMA, now=found.collateral_expires - 10).judged()
     assert (late.level, late.expires_at) == ("hardware", found.collateral_expires)
+
+
+@pytest.mark.parametrize("stale", ["1" + "0" * 400, "-1" + "0" * 400, "1e999", "-1e999"])
+def test_a_time_that_no_clock_shows_is_only_a_limit(stale: str) -> None:
+    path = ("attestation", "freshness", "stale_after")
+    report = LIVE.judged(reply=_written(_marked(LIVE.reply, path), stale).encode())
+    _told(report)
+    assert report.expires_at == (0 if stale.startswith("-") else LIVE.now + 300)
 
 
 # -- attacks on real captures --------------------------------------------------------------------------------------------
@@ -255,6 +269,10 @@ def _edit_payload(log: list[dict[str, Any]]) -> None:
 
 def _forge(log: list[dict[str, Any]]) -> None:
     _compose_hash(log).update(event_payload="00" * 32, digest="")
+
+
+def _events(log: Any) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", json.loads(log) if isinstance(log, str) else log)
 
 
 def _compose_hash(log: list[dict[str, Any]]) -> dict[str, Any]:
@@ -639,7 +657,98 @@ def test_whatever_a_field_holds_there_is_a_report(data: st.DataObject, wrong: An
     for step in path[:-1]:
         holder = holder[step]
     holder[path[-1]] = wrong
-    report = replace(case, reply=reply, options=TeeOptions(gpu="off")).judged(now=case.now)
+    _told(replace(case, reply=reply, options=TeeOptions(gpu="off")).judged(now=case.now))
+
+
+def _told(report: AttestationReport) -> None:
+    """Whatever there is to a report can be had and written down."""
     failed(report)
-    report.to_json()
-    report.summary()
+    json.loads(report.to_json().encode(), parse_constant=pytest.fail)
+    report.summary().encode()
+
+
+MARK = "@here@"
+ODD = {
+    "nothing": "null",
+    "true": "true",
+    "a number": "-1.5",
+    "a huge number": "1" + "0" * 400,
+    "a huge negative number": "-1" + "0" * 400,
+    "more digits than Python reads": "1" * 5000,
+    "infinity": "1e999",
+    "minus infinity": "-1e999",
+    "NaN": "NaN",
+    "half a character": '"\\ud800"',
+    "a key of half a character": '{"\\udfff": 1}',
+    "a text": '"text"',
+    "hex": '"%s"' % ("00" * 700),
+    "a list": "[[], {}, 1]",
+    "an object": '{"a": {"value": "x"}}',
+    "deep lists": "[" * 20_000 + "]" * 20_000,
+    "deep objects": '{"a":' * 900 + "1" + "}" * 900,
+}
+
+
+def _marked(value: Any, path: tuple[Any, ...]) -> Any:
+    """The value with a mark at a path, which may lead through a text that holds JSON."""
+    if not path:
+        return MARK
+    if isinstance(value, str):
+        return json.dumps(_marked(json.loads(value), path))
+    bent = copy.copy(value)
+    bent[path[0]] = _marked(value[path[0]], path[1:])
+    return bent
+
+
+def _inner_paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every path into a reply, also into the texts that hold JSON; of lists the first and the last element."""
+    if path:
+        yield path
+    if isinstance(value, str) and value[:1] in {"{", "["}:
+        with contextlib.suppress(ValueError):
+            yield from (found for found in _inner_paths(json.loads(value), path) if found != path)
+    elif isinstance(value, dict):
+        for key, each in cast("dict[str, Any]", value).items():
+            yield from _inner_paths(each, (*path, key))
+    elif isinstance(value, list):
+        for number in sorted({0, len(cast("list[Any]", value)) - 1} - {-1}):
+            yield from _inner_paths(value[number], (*path, number))
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_whatever_stands_anywhere_in_a_real_reply_there_is_a_report(name: str) -> None:
+    case, chance = capture(name), random.Random(name)
+    places = [(path, odd) for path in _inner_paths(case.reply) for odd in ODD.values()]
+    quick = replace(case, options=TeeOptions(gpu="off"))
+    for path, odd in chance.sample(places, 250):
+        chosen = case if path[0] == "nvidia_payload" else quick
+        _told(chosen.judged(reply=_written(_marked(case.reply, path), odd).encode()))
+
+
+def _written(value: Any, odd: str) -> str:
+    """The JSON of a value, with another JSON text where the mark is, also in a text that holds JSON."""
+    text, mark = json.dumps(value), f'"{MARK}"'
+    while mark not in text:
+        mark, odd = json.dumps(mark)[1:-1], json.dumps(odd)[1:-1]
+    return text.replace(mark, odd)
+
+
+def test_an_event_of_half_a_character_is_refused() -> None:
+    for log in (GEMMA.reply["info"]["tcb_info"]["event_log"], LIVE.reply["attestation"]["evidence"]["event_log"]):
+        case = GEMMA.bent(event_log=json.dumps([{**_compose_hash(_events(log)), "event": "\ud800"}]))
+        assert failed(case.judged()) >= {"rtmr_replay"}
+
+
+def test_a_compose_file_nested_too_deeply_is_told() -> None:
+    assert "could not be read" in next(compose_warnings("[" * 20_000 + "]" * 20_000))
+
+
+def test_a_platform_is_not_read_from_certificates_that_are_none() -> None:
+    raw = GEMMA.quote
+    der = x509.load_pem_x509_certificate(raw[raw.index(b"-----BEGIN") :]).public_bytes(Encoding.DER)
+    other = der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", 1)  # version 8
+    pem = "-----BEGIN CERTIFICATE-----\n" + "\n".join(textwrap.wrap(base64.b64encode(other).decode(), 64))
+    at = raw.index(b"-----BEGIN")
+    bent = raw[:at] + pem.encode() + raw[at + len(pem) :]
+    assert platform(json.dumps(GEMMA.quoted(bent).reply).encode()) is None
+    assert "intel_chain" in failed(GEMMA.quoted(bent).judged())

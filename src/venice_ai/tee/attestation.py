@@ -91,7 +91,7 @@ def platform(reply: bytes) -> tuple[str, str] | None:
     try:
         raw = decode(_object(reply).get("intel_quote"))
         return None if raw is None else platform_of(certificates(parse_quote(raw).chain))
-    except ValueError:
+    except Exception:  # noqa: BLE001  # whatever a certificate does to its reader; the checks say what is wrong with it
         return None
 
 
@@ -388,13 +388,13 @@ class _Case:
 
     def _expires(self) -> float:
         """Until when the key may be used: not past what the server, or Intel's collateral, says."""
-        limits = [self._now + self._options.attestation_ttl]
+        limits: list[float] = [self._now + self._options.attestation_ttl]
         stale: Any = member(member(self._reply, "attestation"), "freshness").get("stale_after")
         if isinstance(stale, (int, float)) and not isinstance(stale, bool):
-            limits.append(float(stale))
+            limits.append(stale)  # as it is: not every whole number is a float
         if self._tcb is not None and self._tcb.collateral_expires is not None:
             limits.append(self._tcb.collateral_expires)
-        return min(limits)
+        return float(max(0, min(limits)))
 
 
 def _unless(wrong: bool, otherwise: str, words: str) -> str:

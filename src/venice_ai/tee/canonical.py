@@ -1,4 +1,4 @@
-"""JSON that means one thing: read without duplicate keys, written as RFC 8785 (JCS) has it for hashing and signing.
+"""JSON that means one thing: read without duplicate keys and half characters, written as RFC 8785 (JCS) has it for hashing.
 
 Only what occurs in signed documents is written: objects, lists, strings, whole numbers that every reader keeps exact, booleans
 and null. A fraction is refused, so that the rules of JavaScript for printing floats need not be repeated here.
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
 _LARGEST = 2**53 - 1
+_MAY_BE_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # a pair of them is a character
 
 
 class Malformed(ValueError):
@@ -22,12 +23,17 @@ def parse(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, it is nested too deeply, it holds NaN or Infinity, or an object has a key twice.
+        ValueError: it is not JSON, it is nested too deeply, it holds NaN or Infinity, half of a surrogate pair (which no text
+            can be written with), or an object has a key twice.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        text = text if isinstance(text, str) else text.decode("utf-8-sig")
+        found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        if _MAY_BE_HALF.search(text) is not None:
+            json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+    return found
 
 
 def members_of(text: str) -> dict[str, str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from .canonical import parse
 from .checks import Doubt
-from .eventlog import PayloadError, Replay, ReplayError, replay
+from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
 from .report import Workload
 from .types import MeasurementPins
@@ -45,13 +44,13 @@ class Logs:
         self._trouble: ValueError | None = None
         try:
             self._replays = [replay(log) for log in _logs(reply)]
-        except (ReplayError, PayloadError) as error:
+        except ValueError as error:
             self._trouble = error
         self.payloads: dict[str, bytes] = self._replays[0].payloads if self._replays else {}
 
     def check_registers(self, quote: Quote) -> str:
         """That every log leads to the registers of the quote."""
-        if isinstance(self._trouble, ReplayError):
+        if self._trouble is not None and not isinstance(self._trouble, PayloadError):
             raise self._trouble
         if not self._replays and self._trouble is None:
             raise ValueError("the reply has no event log")
@@ -206,9 +205,9 @@ def check_image(workload: Workload, *, allowed: bool) -> str:
 def compose_warnings(text: str | None) -> Iterator[str]:
     """What a reader should know of a compose file that was measured."""
     try:
-        compose: object = json.loads(text or "{}")
+        compose: object = parse(text or "{}")
     except ValueError:
-        yield "the compose file is not JSON, so that it could not be read"
+        yield "the compose file is not JSON that means one thing, so that it could not be read"
         return
     if not isinstance(compose, dict):
         return
@@ -248,7 +247,7 @@ def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:
 
 def _kms_root(workload: Workload) -> str | None:
     try:
-        named: object = json.loads(workload.key_provider or "null")
+        named: object = parse(workload.key_provider or "null")
     except ValueError:
         return None
     root: object = cast("dict[str, object]", named).get("id") if isinstance(named, dict) else None
