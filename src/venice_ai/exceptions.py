@@ -68,6 +68,15 @@ class VeniceError(Exception):
         """What happened and what to do."""
         return str(self.args[0]) if self.args else ""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = dict(vars(self))
+        if getattr(state.get("partial"), "_private", False):
+            # What came end-to-end encrypted stays out of what workers and trackers write down.
+            state["partial"] = None
+        if attempts := state.get("attempts"):
+            state["attempts"] = _kept_attempts(attempts)
+        return type(self), self.args, state
+
 
 class APIError(VeniceError):
     """A call failed. The subclasses say how."""
@@ -105,13 +114,6 @@ class APIError(VeniceError):
         """The tool loop whose call failed, as it was before: `run_with_tools(resume=error.tool_loop)` runs no tool twice."""
         self.attempts: tuple[ChatCompletionResponse, ...] = ()
         """The answers that did not fit, oldest first, when `parse` asked again and that call failed. They were paid for."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        state = dict(vars(self)) | {"attempts": _kept_attempts(self.attempts)}
-        if getattr(self.partial, "_private", False):
-            # What came end-to-end encrypted stays out of what workers and trackers write down.
-            state["partial"] = None
-        return type(self), self.args, state
 
 
 class InvalidRequestError(APIError, ValueError):
@@ -404,16 +406,16 @@ class TeeError(VeniceError):
         self.attempts: tuple[ChatCompletionResponse, ...] = ()
         """The answers that did not fit, oldest first, when `parse` asked again and that call failed. They were paid for."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.args, dict(vars(self)) | {"attempts": _kept_attempts(self.attempts)}
-
 
 class TeeAttestationError(TeeError):
     """The enclave did not prove what it must. No prompt was sent."""
 
 
 class TeeEncryptionError(TeeError):
-    """Part of an answer that should be sealed is not, or cannot be opened. It was not delivered."""
+    """Part of an answer that should be sealed is not, or cannot be opened: it was not delivered. Or a signature is missing."""
+
+    partial: ChatCompletionResponse | None = None
+    """The whole answer, opened, if all that it lacks is the signature that `verify_signature="require"` asks for."""
 
 
 class TeeDowngradeWarning(UserWarning):

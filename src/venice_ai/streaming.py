@@ -216,7 +216,11 @@ class Reading:
             if lacking is not None:
                 raise self.interrupted(lacking)
         if self._settle is not None:
-            await self._settle()
+            try:
+                await self._settle()
+            except TeeEncryptionError as error:
+                error.partial = self.partial()  # it was paid for
+                raise
         self.complete = True
 
     def _refuse_whole(self) -> None:

@@ -624,10 +624,12 @@ async def test_the_deadline_counts_the_signature() -> None:
     enclave = Silent("/tee/signature")
     options = SERVER.replace(verify_signature="require")
 
-    with pytest.raises(APITimeoutError) as caught:
+    with pytest.raises(TeeEncryptionError) as caught:
         await created(client_of(enclave), e2ee=options, timeout=0.3)
 
-    assert caught.value.clock == "deadline"
+    assert isinstance(caught.value.__cause__, APITimeoutError)
+    assert caught.value.__cause__.clock == "deadline"
+    assert caught.value.partial is not None  # it was paid for
 
 
 async def test_what_the_attestation_took_is_not_left_for_the_chat() -> None:

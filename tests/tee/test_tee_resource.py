@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 import re
 import warnings
 from collections.abc import Callable
@@ -21,7 +22,12 @@ from venice_ai import (
     Timeout,
     VeniceClient,
 )
-from venice_ai.exceptions import TeeAttestationError, TeeDowngradeWarning, TeeEncryptionError
+from venice_ai.exceptions import (
+    APIResponseProcessingError,
+    TeeAttestationError,
+    TeeDowngradeWarning,
+    TeeEncryptionError,
+)
 from venice_ai.tee import TeeOptions, TeeSession
 from venice_ai.tee.keccak import keccak256
 
@@ -755,6 +761,75 @@ async def test_a_signature_that_is_tried_may_be_missing() -> None:
     assert response.signature is not None
     assert response.signature.status == "unavailable"
     assert len(clock_of(client).slept) == 3
+
+
+UNREADABLE = [
+    pytest.param(lambda _: ScriptedReply(b"<html>", headers={"content-type": "text/html"}), id="a page"),
+    pytest.param(lambda _: ScriptedReply(b"[]"), id="a list"),
+    pytest.param(lambda _: answer({"error": "broken"}, status=500), id="a failure"),
+    pytest.param(lambda _: ScriptedReply(b'{"receipt":' + b'{"a":' * 900 + b"1" + b"}" * 901), id="deep nesting"),
+]
+
+
+@pytest.mark.parametrize("as_stream", [True, False])
+@pytest.mark.parametrize("signature", UNREADABLE)
+async def test_an_answer_is_given_though_its_signature_cannot_be_read(signature: Any, as_stream: bool) -> None:
+    enclave = Enclave()
+    enclave.signature = signature
+    client = client_of(enclave, tee=SERVER.replace(verify_signature="try"))
+
+    response = await (await streamed(client, e2ee=True)).collect() if as_stream else await created(client, e2ee=True)
+
+    assert (response.text or "").replace("\n", "") == "my secret answer"
+    assert response.signature is not None
+    assert not response.signature.valid
+
+
+@pytest.mark.parametrize("as_stream", [True, False])
+@pytest.mark.parametrize("signature", UNREADABLE)
+async def test_an_answer_without_the_signature_it_must_have_is_not_lost(signature: Any, as_stream: bool) -> None:
+    enclave = Enclave()
+    enclave.signature = signature
+    client = client_of(enclave, tee=SERVER.replace(verify_signature="require"))
+
+    with pytest.raises(TeeEncryptionError) as caught:
+        await (await streamed(client, e2ee=True)).collect() if as_stream else await ask(client)
+
+    error = caught.value
+    assert error.report is not None
+    assert error.partial is not None
+    assert (error.partial.text or "").replace("\n", "") == "my secret answer"
+    assert "secret" not in f"{error!r} {error} {vars(error)!r}"
+    assert b"secret" not in pickle.dumps(error)
+    assert pickle.loads(pickle.dumps(error)).partial is None
+
+
+async def test_a_signature_that_is_no_object_is_an_error_of_its_own() -> None:
+    enclave = Enclave()
+    enclave.signature = lambda _: ScriptedReply(b"<html>")
+
+    with pytest.raises(APIResponseProcessingError, match="signature"):
+        await client_of(enclave).tee.get_signature(model=MODEL, request_id="chatcmpl-1")
+
+
+@pytest.mark.parametrize("policy", ["try", "require"])
+async def test_the_calls_deadline_counts_the_signature(policy: Any) -> None:
+    class Slow(Enclave):
+        async def send(self, request: Any) -> ScriptedReply:
+            if "/tee/signature" in request.url:
+                await asyncio.Event().wait()
+            return await Enclave.send(self, request)
+
+    client = client_of(Slow(), tee=SERVER.replace(verify_signature=policy))
+
+    if policy == "try":
+        response = await created(client, e2ee=True, timeout=0.2)
+        assert response.signature is not None
+        assert response.signature.status == "unavailable"
+    else:
+        with pytest.raises(TeeEncryptionError, match="unavailable") as caught:
+            await created(client, e2ee=True, timeout=0.2)
+        assert isinstance(caught.value.__cause__, APITimeoutError)
 
 
 async def test_an_answer_in_clear_has_no_signature() -> None:

@@ -22,9 +22,9 @@ from .._config import Timeout
 from .._resource import APIResource
 from .._retry import RetryPolicy
 from .._warnings import warn
-from ..exceptions import APIError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
+from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee import attestation, collateral, policy, signature
-from ..tee.canonical import parse
+from ..tee.canonical import Malformed, parse
 from ..tee.crypto import public_key_bytes
 from ..tee.report import AttestationReport, Check, SignatureReport
 from ..tee.session import TeeSession
@@ -138,7 +138,10 @@ class Tee(APIResource["VeniceClient"]):
         """
         async with self._in_time():
             sent, body = await self._evidence(_checked(model), _raw(TeeOptions(nonce=nonce)))
-        reply = _adopted(TeeAttestation, body)
+        try:
+            reply = _adopted(TeeAttestation, body)
+        except ValueError as error:
+            raise TeeAttestationError(f"the reply is no attestation: {error}") from None
         vars(reply)["sent_nonce"] = sent.hex()
         return reply
 
@@ -283,12 +286,17 @@ class Tee(APIResource["VeniceClient"]):
 
         Raises:
             NotFoundError: there is none.
+            APIResponseProcessingError: the reply is not a JSON object.
             APIError: it could not be had.
         """
         if not isinstance(request_id, str) or not request_id:
             raise InvalidRequestError(f"request_id={request_id!r} must be the id of an answer, such as response.id")
         query = {"model": _checked(model), "request_id": request_id, "signing_algo": "ecdsa"}
-        return _adopted(TeeSignature, await self._body("/tee/signature", query))
+        body = await self._body("/tee/signature", query)
+        try:
+            return _adopted(TeeSignature, body)
+        except ValueError as error:
+            raise APIResponseProcessingError(f"the reply of /tee/signature is no signature: {error}", status_code=200) from None
 
     async def verify_signature(self, answer: ChatCompletionResponse | ChatStream) -> SignatureReport:
         """Whether the attested key signed an end-to-end encrypted answer: one that `create` gave, or a stream that has ended.
@@ -312,7 +320,7 @@ class Tee(APIResource["VeniceClient"]):
         if reply is None:
             return signature.UNAVAILABLE
         key = public_key_bytes(report.model_public_key)
-        return signature.verify(reply.model_dump(), public_key=key, request_id=request_id, sent=sent)
+        return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent)
 
     async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
         """The signature of an answer; None if there is none, also after a while."""
@@ -397,12 +405,14 @@ def _checked(model: str) -> str:
 
 
 def _adopted(kind: type[R], body: bytes) -> R:
-    try:
-        found = parse(body)
-    except ValueError as error:
-        raise TeeAttestationError(f"the reply is not JSON: {error}") from None
+    """The object in a body.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = parse(body)
     if not isinstance(found, dict):
-        raise TeeAttestationError("the reply is not a JSON object")
+        raise Malformed("it is not a JSON object")
     return kind._adopt(cast("dict[str, Any]", found))  # noqa: SLF001  # the JSON is ours to give away
 
 

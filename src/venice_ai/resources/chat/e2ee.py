@@ -104,19 +104,21 @@ class SealedChat:
         Raises:
             TeeEncryptionError: the signature is required, and there is none that is valid.
         """
-        session, wanted = self.session, self.options.verify_signature
+        from ...tee.signature import UNAVAILABLE  # what a chat in clear does not need, it does not load
+
+        session, failure = self.session, None
         try:
             async with self._deadline():
-                session.signature = await self._tee.signed(session.attestation, session.request_id, self._sent)
-        except APIError:
-            if wanted == "require":
-                raise
-            return
-        if wanted == "require" and not (session.signature.valid and session.signature.bound):
+                found = await self._tee.signed(session.attestation, session.request_id, self._sent)
+        except APIError as error:
+            found, failure = UNAVAILABLE, error
+        session.signature = found
+        if self.options.verify_signature == "require" and not (found.valid and found.bound):
             raise TeeEncryptionError(
-                f"the signature of the answer is {session.signature.status}, and TeeOptions(verify_signature='require')",
+                f"the signature of the answer is {found.status}, and TeeOptions(verify_signature='require'); `partial` has "
+                "the answer",
                 report=session.attestation,
-            )
+            ) from failure
 
     async def _attested(self) -> AttestationReport:
         async with within("first_chunk", self._limits.first_chunk), self._deadline():
