@@ -15,6 +15,7 @@ import sys
 import threading
 import warnings
 import zlib
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from venice_ai import (
     APIError,
     ChatCompletionResponse,
     InvalidRequestError,
+    NotFoundError,
     StreamInterruptedError,
     VeniceClient,
     VeniceError,
@@ -151,6 +153,21 @@ async def test_one_connection_serves_on_after_a_refusal() -> None:
         assert await asked(client) == "hello"
 
     assert server.connections == 1
+
+
+async def listed(client: VeniceClient) -> object:
+    return await client.models.list()
+
+
+@pytest.mark.parametrize("ask", [asked, streamed_text, listed])
+async def test_no_more_is_read_of_a_refusal_than_an_honest_one_has(ask: Callable[[VeniceClient], Awaitable[object]]) -> None:
+    endless = [head("404 Not Found", {"Transfer-Encoding": "chunked"}), *[b"%x\r\n%b\r\n" % (2**20, b"x" * 2**20)] * 300]
+    async with serving([*endless, SILENCE]) as server, server.client() as client:
+        with pytest.raises(NotFoundError) as caught:
+            await ask(client)
+        await server.left.wait()
+
+    assert len(caught.value.body) == 4 * 2**20
 
 
 async def test_a_stream_ends_with_done_though_the_connection_stays_open() -> None:

@@ -30,6 +30,7 @@ from .exceptions import APIConnectionError, APITimeoutError, InvalidRequestError
 _DRAIN_SECONDS = 0.1
 _HEADER_BYTES = 65_536
 _LARGE_BYTES = 2**20
+_REFUSAL_BYTES = 4 * 2**20
 _PROXY_REMEDY = "Check proxy=... or the *_PROXY variables."
 
 
@@ -60,7 +61,9 @@ class AiohttpTransport:
         try:
             with session.deadlines.limit(seconds):
                 response = await self._open(session.client, request, route)
-                if request.stream and response.status < 300:
+                if response.status >= 300:
+                    return _PlainReply(response, await _beginning(response))
+                if request.stream:
                     return _StreamedReply(response, request, session, started)
                 return _PlainReply(response, await response.read())
         except aiohttp.ConnectionTimeoutError:
@@ -283,6 +286,16 @@ class _StreamedReply:
     def close(self) -> None:
         self._watch.close()
         self._response.release()
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """What is read of a refusal: no honest one is longer. The connection of a longer one is dropped."""
+    body = bytearray()
+    while len(body) < _REFUSAL_BYTES and (piece := await response.content.readany()):
+        body += piece
+    if len(body) >= _REFUSAL_BYTES:
+        response.close()
+    return bytes(body[:_REFUSAL_BYTES])
 
 
 def _payload(body: bytes | None) -> aiohttp.BytesPayload | BytesIO | None:
