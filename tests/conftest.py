@@ -1,10 +1,11 @@
-"""What every test here can rely on: no settings from outside, and no test that hangs."""
+"""What every test here can rely on: no settings and no cache from outside, and no test that hangs."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ _OWN = Path(__file__).parent
 _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PATIENCE_SECONDS = 60
+_CACHES = count()
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
 settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True, database=None)
@@ -28,6 +30,15 @@ def _no_settings_from_outside(request: pytest.FixtureRequest, monkeypatch: pytes
     for name in os.environ:
         if name in _SETTINGS or name.lower() in _PROXIES:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_cache_from_outside(  # pyright: ignore[reportUnusedFunction]
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Nothing is read from or written to the user's cache, but the weights of the real model, which nobody fetches twice."""
+    if request.path.parent != _OWN / "local":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{next(_CACHES)}"))
 
 
 @pytest.fixture(autouse=True)

@@ -213,8 +213,10 @@ class VeniceClient:
         return AiohttpTransport(**settings)
 
     async def close(self) -> None:
-        """Closes every connection. May be called often."""
+        """Closes every connection, and forgets which enclaves were verified. May be called often."""
         self._closed = True
+        if "tee" in self.__dict__:
+            self.tee.forget_all()
         if "caller" in self.__dict__:
             await self.caller.transport.aclose()
 

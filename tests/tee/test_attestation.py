@@ -566,6 +566,20 @@ def test_pins_without_a_quote_are_refused() -> None:
     assert "pins" in failed(replace(BASELINE, options=TeeOptions(pins=pins)).judged())
 
 
+def test_an_image_is_not_refused_by_leaving_out_what_names_it() -> None:
+    assert failed(replace(BASELINE, options=TeeOptions(allow_dev_image=False)).judged()) == {"dev_image"}
+
+
+def test_a_configuration_of_an_unknown_form_does_not_reach_the_level_it_is_part_of() -> None:
+    case = resigned((232, b"\2"))
+    report = case.judged()
+    found = report.check("mr_config_id")
+    assert found is not None
+    assert (found.status, report.ok, report.level) == ("skip", True, "server")
+    assert _raises(case, verification="quote")
+    assert _raises(case, verification="hardware")
+
+
 def test_an_image_for_development_can_be_refused() -> None:
     assert any("development" in warning for warning in GEMMA.judged().warnings)
     assert failed(replace(GEMMA, options=TeeOptions(allow_dev_image=False)).judged()) == {"dev_image"}

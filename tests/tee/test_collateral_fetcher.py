@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+from platformdirs import user_cache_path
 
 from tests.fakes import KEY, RecordingClock, ScriptedReply
 from tests.shared import shared
@@ -22,7 +23,7 @@ from venice_ai.exceptions import APIConnectionError, APITimeoutError, TeeAttesta
 from venice_ai.resources._evidence import MAX_BODY_BYTES, Fetcher
 from venice_ai.tee import collateral
 from venice_ai.tee.report import AttestationReport
-from venice_ai.tee.types import CollateralProvider, TeeOptions
+from venice_ai.tee.types import CollateralProvider, TeeOptions, TrustRoots
 
 from .hierarchy import NOW, Intel
 
@@ -471,6 +472,58 @@ async def test_collateral_that_was_refused_is_not_kept() -> None:
                 await client.tee.attest("e2ee-glm-5-1", options)
 
     assert len(venice.requests) == 8
+
+
+async def test_collateral_is_kept_beyond_a_client_where_the_command_keeps_it() -> None:
+    venice = Venice(shared("tee/collateral_glm_5_1.json"))
+
+    for _ in range(2):
+        assert (await venice.attested(verification="hardware")).level == "hardware"
+
+    assert len(venice.requests) == 4
+    assert {path.name for path in user_cache_path("venice-chat", appauthor=False).iterdir()} == {
+        "collateral-90C06F000000-platform.json",
+        "collateral-evaluation.json",
+    }
+
+
+async def test_what_tests_trust_is_not_kept_beyond_a_client() -> None:
+    venice = Venice(shared("tee/collateral_glm_5_1.json"))
+
+    with pytest.raises(TeeAttestationError):
+        await venice.attested(trust=TrustRoots(INTEL.root_der))
+
+    assert not user_cache_path("venice-chat", appauthor=False).exists()
+
+
+async def test_a_folder_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    assert (await Venice(shared("tee/collateral_glm_5_1.json")).attested()).level == "hardware"
+
+
+class Provider:
+    """A provider that gives what it was told to, or raises it."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+
+    def get(self, _fmspc: str, _ca: str, _now: float, /) -> Any:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "why"), [(OSError("disk on fire"), "disk on fire"), (KeyError("x"), "KeyError"), ([], "list"), ("text", "str")]
+)
+async def test_a_provider_that_fails_leaves_the_level_to_decide(found: Any, why: str) -> None:
+    with pytest.warns(TeeDowngradeWarning, match=why):
+        report = await Venice().attested(collateral=Provider(found))
+    assert report.level == "quote"
+    with pytest.raises(TeeAttestationError, match=why):
+        await Venice().attested(collateral=Provider(found), verification="hardware")
 
 
 @pytest.mark.parametrize("name", [name for name in BAD_ANSWERS if name.startswith("39-")])

@@ -28,7 +28,7 @@ from venice_ai.exceptions import (
     TeeDowngradeWarning,
     TeeEncryptionError,
 )
-from venice_ai.tee import TeeOptions, TeeSession
+from venice_ai.tee import MeasurementPins, TeeOptions, TeeSession
 from venice_ai.tee.keccak import keccak256
 
 from ..fakes import KEY, UNIX, RecordingClock, ScriptedReply, answer
@@ -51,6 +51,13 @@ class Now:
 
     def __call__(self) -> float:
         return self.at
+
+
+def failures(error: TeeAttestationError) -> set[str]:
+    """The checks that failed, by the report of an error."""
+    assert error.report is not None
+    assert (error.report.ok, error.report.model, len(error.report.nonce)) == (False, MODEL, 64)
+    return {check.id for check in error.report.failures}
 
 
 async def ask(client: VeniceClient, **params: Any) -> None:
@@ -172,9 +179,10 @@ async def test_row_37_a_redirect_is_an_error_and_is_not_followed(status: int, lo
     enclave = Enclave()
     enclave.attestation = lambda _: ScriptedReply(b"", status=status, headers={"location": location})
 
-    with pytest.raises(TeeAttestationError, match="redirect"):
+    with pytest.raises(TeeAttestationError, match="redirect") as caught:
         await ask(client_of(enclave))
 
+    assert failures(caught.value) == {"transport"}
     assert len(enclave.requests) == 1
     assert "Authorization" not in enclave.requests[0].headers
 
@@ -284,10 +292,62 @@ async def test_a_refusal_that_says_the_enclave_is_bad_is_about_the_enclave(statu
     enclave = Enclave()
     enclave.attestation = lambda reply: answer({**reply, "verified": False}, status=status)
 
-    with pytest.raises(TeeAttestationError):
+    with pytest.raises(TeeAttestationError) as caught:
         await ask(client_of(enclave))
 
+    assert failures(caught.value) == {"server_verified"}
     assert enclave.chats == []
+
+
+@pytest.mark.parametrize("status", [201, 203, 206])
+async def test_an_attestation_has_the_status_200(status: int) -> None:
+    enclave = Enclave()
+    enclave.attestation = lambda reply: answer(reply, status=status)
+
+    with pytest.raises(TeeAttestationError, match=str(status)) as caught:
+        await ask(client_of(enclave))
+
+    assert failures(caught.value) == {"transport"}
+    assert len(enclave.requests) == 1
+
+
+@pytest.mark.parametrize("gpu", ["verify-if-present", "nras"])
+async def test_what_is_no_attestation_has_a_report_however_it_was_asked_for(gpu: Any) -> None:
+    enclave = Enclave()
+    enclave.attestation = lambda _: ScriptedReply(b"<html>")
+    client = client_of(enclave, tee=TeeOptions(gpu=gpu))
+
+    with pytest.raises(TeeAttestationError) as attested:
+        await client.tee.attest(MODEL)
+    with pytest.raises(TeeAttestationError) as raw:
+        await client.tee.get_attestation(model=MODEL)
+
+    assert "transport" in failures(attested.value)
+    assert failures(raw.value) == {"transport"}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "good"),
+    [
+        ("https://proxy.invalid/api/v1", True),
+        ("http://proxy.invalid/api/v1", False),
+        ("http://192.0.2.1/api/v1", False),
+        ("http://127.0.0.1:8000/api/v1", True),
+        ("http://[::1]:8000/api/v1", True),
+        ("http://localhost:8000/api/v1", True),
+    ],
+)
+async def test_evidence_comes_over_tls_or_from_this_machine(base_url: str, good: bool) -> None:
+    client = client_of(Enclave(), base_url=base_url, tee=TeeOptions())
+
+    if good:
+        with pytest.warns(TeeDowngradeWarning):
+            assert (await client.tee.attest(MODEL)).ok
+    else:
+        with pytest.raises(TeeAttestationError, match="TLS") as caught:
+            await client.tee.attest(MODEL)
+        assert failures(caught.value) == {"transport"}
+        assert (await client_of(Enclave(), base_url=base_url).tee.attest(MODEL)).level == "server"
 
 
 async def test_another_refusal_is_raised_as_it_is() -> None:
@@ -348,6 +408,21 @@ async def test_row_09_a_nonce_is_not_used_twice() -> None:
         await ask(client, e2ee=SERVER.replace(nonce="ab" * 32))
 
     assert len(enclave.chats) == 1
+
+
+async def test_row_09_a_nonce_that_was_sent_was_used_whatever_came_of_it() -> None:
+    enclave = Enclave()
+    enclave.attestation = failing(answer({}, status=502))
+    client = client_of(enclave)
+    with pytest.raises(APIError):
+        await ask(client, e2ee=SERVER.replace(nonce="ab" * 32))
+    await client.tee.get_attestation(model=MODEL, nonce="cd" * 32)
+
+    for nonce in ("ab" * 32, "cd" * 32):
+        with pytest.raises(TeeAttestationError, match="nonce_unique"):
+            await ask(client, e2ee=SERVER.replace(nonce=nonce))
+
+    assert enclave.chats == []
 
 
 async def test_a_nonce_of_the_callers_is_not_tried_again() -> None:
@@ -455,6 +530,52 @@ async def test_other_models_clients_and_demands_have_their_own() -> None:
     await ask(client, e2ee=SERVER.replace(verifier=Verdict(True)))
 
     assert len(enclave.attestations) == 5
+
+
+async def test_verifiers_of_a_client_and_of_a_call_keep_what_they_accepted() -> None:
+    enclave, one, other = Enclave(), Verdict(True), Verdict(True)
+    client = client_of(enclave, tee=SERVER.replace(verifier=one))
+
+    for _ in range(3):
+        await ask(client, e2ee=SERVER.replace(verifier=other))
+
+    assert (len(enclave.attestations), len(one.seen), len(other.seen)) == (1, 1, 1)
+
+
+async def test_what_has_expired_is_not_kept_nor_more_than_is_of_use() -> None:
+    enclave, now = Enclave(), Now()
+    client = client_of(enclave)
+
+    for _ in range(300):
+        await client.tee.attest(MODEL, SERVER.replace(verifier=Verdict(True), clock=now))
+    most = len(client.tee._reports)
+    now.at += 300
+    await client.tee.attest(MODEL, SERVER.replace(clock=now))
+
+    assert most <= 256
+    assert len(client.tee._reports) == 1
+
+
+async def test_a_client_that_was_closed_knows_no_enclave_any_more() -> None:
+    enclave = Enclave()
+    client = client_of(enclave)
+    await ask(client)
+
+    await client.close()
+    async with client:
+        await ask(client)
+
+    assert len(enclave.attestations) == 2
+
+
+async def test_a_clock_that_is_none_is_refused_before_anything_is_sent() -> None:
+    enclave = Enclave()
+
+    for wrong in (float("nan"), float("inf"), "now"):
+        with pytest.raises(InvalidRequestError, match="clock"):
+            await ask(client_of(enclave), e2ee=SERVER.replace(clock=lambda wrong=wrong: wrong))
+
+    assert enclave.requests == []
 
 
 async def test_what_does_not_concern_the_evidence_shares_it() -> None:
@@ -588,6 +709,21 @@ async def test_the_environment_holds_a_level(monkeypatch: pytest.MonkeyPatch) ->
         await ask(client_of(enclave))
 
     assert enclave.requests == []
+
+
+async def test_a_level_of_the_environment_that_needs_pins_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_TEE_MIN_LEVEL", "pinned")
+
+    with pytest.raises(InvalidRequestError, match="VENICE_TEE_MIN_LEVEL"):
+        await ask(client_of(Enclave(), tee=TeeOptions()))
+
+
+@pytest.mark.parametrize(
+    "demand", [{"pins": MeasurementPins(mrtd=frozenset({"00" * 48}))}, {"gpu": "require"}, {"gpu": "nras"}], ids=repr
+)
+def test_what_the_level_server_does_not_look_at_cannot_be_demanded_of_it(demand: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="verification='server'"):
+        TeeOptions(verification="server", **demand)
 
 
 async def test_a_lower_level_than_can_be_had_is_told_once_for_each_model_and_reason() -> None:
@@ -763,19 +899,19 @@ async def test_a_signature_that_is_tried_may_be_missing() -> None:
     assert len(clock_of(client).slept) == 3
 
 
-UNREADABLE = [
-    pytest.param(lambda _: ScriptedReply(b"<html>", headers={"content-type": "text/html"}), id="a page"),
-    pytest.param(lambda _: ScriptedReply(b"[]"), id="a list"),
-    pytest.param(lambda _: answer({"error": "broken"}, status=500), id="a failure"),
-    pytest.param(lambda _: ScriptedReply(b'{"receipt":' + b'{"a":' * 900 + b"1" + b"}" * 901), id="deep nesting"),
-]
+UNREADABLE = {
+    "a page": ScriptedReply(b"<html>", headers={"content-type": "text/html"}),
+    "a list": ScriptedReply(b"[]"),
+    "a failure": answer({"error": "broken"}, status=500),
+    "deep nesting": ScriptedReply(b'{"receipt":' + b'{"a":' * 900 + b"1" + b"}" * 901),
+}
 
 
 @pytest.mark.parametrize("as_stream", [True, False])
-@pytest.mark.parametrize("signature", UNREADABLE)
-async def test_an_answer_is_given_though_its_signature_cannot_be_read(signature: Any, as_stream: bool) -> None:
+@pytest.mark.parametrize("signature", UNREADABLE.values(), ids=UNREADABLE)
+async def test_an_answer_is_given_though_its_signature_cannot_be_read(signature: ScriptedReply, as_stream: bool) -> None:
     enclave = Enclave()
-    enclave.signature = signature
+    enclave.signature = lambda _: ScriptedReply(*signature.script, status=signature.status, headers=signature.headers)
     client = client_of(enclave, tee=SERVER.replace(verify_signature="try"))
 
     response = await (await streamed(client, e2ee=True)).collect() if as_stream else await created(client, e2ee=True)
@@ -786,10 +922,10 @@ async def test_an_answer_is_given_though_its_signature_cannot_be_read(signature:
 
 
 @pytest.mark.parametrize("as_stream", [True, False])
-@pytest.mark.parametrize("signature", UNREADABLE)
-async def test_an_answer_without_the_signature_it_must_have_is_not_lost(signature: Any, as_stream: bool) -> None:
+@pytest.mark.parametrize("signature", UNREADABLE.values(), ids=UNREADABLE)
+async def test_an_answer_without_the_signature_it_must_have_is_not_lost(signature: ScriptedReply, as_stream: bool) -> None:
     enclave = Enclave()
-    enclave.signature = signature
+    enclave.signature = lambda _: ScriptedReply(*signature.script, status=signature.status, headers=signature.headers)
     client = client_of(enclave, tee=SERVER.replace(verify_signature="require"))
 
     with pytest.raises(TeeEncryptionError) as caught:

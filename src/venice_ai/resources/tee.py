@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import os
 import random
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
-from urllib.parse import urlencode
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from urllib.parse import urlencode, urlsplit
 
 from .._call import Caller
 from .._clocks import within
@@ -22,18 +24,19 @@ from .._config import Timeout
 from .._resource import APIResource
 from .._retry import RetryPolicy
 from .._warnings import warn
+from .._wire import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee import attestation, collateral, policy, signature
 from ..tee.canonical import Malformed, parse
 from ..tee.crypto import public_key_bytes
 from ..tee.report import AttestationReport, Check, SignatureReport
 from ..tee.session import TeeSession
-from ..tee.stricter import effective
-from ..tee.types import LEVELS, Level, QuoteVerifier, TeeOptions
+from ..tee.stricter import effective, identity
+from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOptions
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
-from ._evidence import Fetcher, ask_nras
+from ._evidence import Fetcher, ask_nras, cache_folder
 from ._flights import Flights
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ R = TypeVar("R", bound=Response)
 _SECONDS: Final = 60.0
 _CONNECT_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 3
+_MOST_REPORTS: Final = 256
 _SIGNATURE_DELAYS: Final = (0.0, 0.5, 1.0, 2.0)
 _LIMITATION: Final = (
     "SECURITY LIMITATION: this trusts Venice's own statement that the enclave was verified; no TDX or NVIDIA quote is fully "
@@ -71,7 +75,7 @@ class Tee(APIResource["VeniceClient"]):
         self._nonces: set[bytes] = set()
         self._reached: dict[str, Level] = {}
         self._warned: set[Any] = set()
-        self._fetcher = Fetcher(caller.transport, caller.clock)
+        self._fetchers: dict[str, Fetcher] = {}
 
     # -- attestations ----------------------------------------------------------------------------------------------------
 
@@ -125,6 +129,10 @@ class Tee(APIResource["VeniceClient"]):
         """Takes nothing from memory any more that this report is about."""
         self._reports = {key: kept for key, kept in self._reports.items() if kept[0] is not report}
 
+    def forget_all(self) -> None:
+        """Takes no verified key from memory any more."""
+        self._reports.clear()
+
     async def get_attestation(self, *, model: str, nonce: str | None = None) -> TeeAttestation:
         """The reply of `GET /tee/attestation` as it came. Nothing in it is verified; `attest` does that.
 
@@ -137,12 +145,12 @@ class Tee(APIResource["VeniceClient"]):
             APIError: it could not be had.
         """
         async with self._in_time():
-            sent, body = await self._evidence(_checked(model), _raw(TeeOptions(nonce=nonce)))
+            asked = await self._evidence(_checked(model), TeeOptions(nonce=nonce))
         try:
-            reply = _adopted(TeeAttestation, body)
+            reply = _adopted(TeeAttestation, asked.body)
         except ValueError as error:
-            raise TeeAttestationError(f"the reply is no attestation: {error}") from None
-        vars(reply)["sent_nonce"] = sent.hex()
+            raise asked.refusal("transport", f"the reply is no attestation: {error}") from None
+        vars(reply)["sent_nonce"] = asked.nonce.hex()
         return reply
 
     async def open_session(
@@ -175,10 +183,10 @@ class Tee(APIResource["VeniceClient"]):
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles)
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
-        nonce, reply = await self._evidence(model, _raw(options))
-        used = nonce in self._nonces
-        self._nonces.add(nonce)
-        now = options.clock()
+        _now(options)  # a clock that is none is wrong before the network is touched
+        asked = await self._evidence(model, options)
+        nonce, reply, now = asked.nonce, asked.body, _now(options)
+        fetcher = self._fetcher(options)
         found = None if options.verification == "server" else await self._intel(reply, options, now)
         # In a thread: the evidence of eight GPUs takes a tenth of a second.
         report = await asyncio.to_thread(
@@ -190,17 +198,18 @@ class Tee(APIResource["VeniceClient"]):
             options=options,
             collateral=found,
             dcap=collateral.installed(),
-            used_nonce=used,
+            used_nonce=asked.again,
+            private=_is_private(self._client.base_url),
             reached_before=self._reached.get(model),
-            seen_tcb_eval=self._fetcher.highest_eval,
+            seen_tcb_eval=fetcher.highest_eval,
             nras=await self._nvidia(reply, nonce, now) if options.gpu == "nras" else None,
         )
-        self._drop_refused(report, reply)
+        _drop_refused(fetcher, report, reply)
         policy.raise_for(report, options)
         if options.verifier is not None:
             report = await self._judged(options.verifier, report, reply, nonce)
             policy.raise_for(report, options)
-        self._remember(report)
+        self._remember(report, fetcher)
         return report
 
     async def _judged(
@@ -219,39 +228,49 @@ class Tee(APIResource["VeniceClient"]):
             ) from error
         return policy.with_custom(report, answer)
 
-    async def _intel(self, reply: bytes, options: TeeOptions, now: float) -> Mapping[str, Any] | None:
-        """Intel's collateral for the platform of a reply; None if it cannot be had."""
+    async def _intel(self, reply: bytes, options: TeeOptions, now: float) -> Mapping[str, Any] | str | None:
+        """Intel's collateral for the platform of a reply; None, or why, if it cannot be had."""
         platform = attestation.platform(reply)
         given = options.collateral
         if isinstance(given, Mapping):
             return given
         if platform is None or not collateral.installed():
             return None
-        found = (self._fetcher if given is None else given).get(*platform, now)
-        return await found if inspect.isawaitable(found) else found
+        if given is None:
+            return await self._fetcher(options).get(*platform, now)
+        return await _provided(given, platform, now)
 
-    def _drop_refused(self, report: AttestationReport, reply: bytes) -> None:
-        """Collateral that did not verify is not kept: another server may have better."""
-        found, platform = report.check("collateral"), attestation.platform(reply)
-        if found is not None and found.status == "fail" and platform is not None:
-            self._fetcher.forget(*platform)
+    def _fetcher(self, options: TeeOptions) -> Fetcher:
+        """Where Intel's collateral comes from. What tests trust is neither mixed with Intel's nor kept beyond the process."""
+        root = options.trust.name
+        if root not in self._fetchers:
+            transport, clock = self._once.transport, self._once.clock
+            self._fetchers[root] = Fetcher(transport, clock, cache_folder() if root == "intel" else None)
+        return self._fetchers[root]
 
     async def _nvidia(self, reply: bytes, nonce: bytes, now: float) -> tuple[Check, ...]:
         """What NVIDIA's service says about the GPUs of a reply."""
-        payload = vars(_adopted(TeeAttestation, reply)).get("nvidia_payload")
+        try:
+            payload = vars(_adopted(TeeAttestation, reply)).get("nvidia_payload")
+        except ValueError:
+            return ()  # there are no GPUs in it; `transport` says what is wrong
         return await ask_nras(self._once.transport, payload, nonce=nonce, now=now)
 
     def _keep(self, report: AttestationReport, options: TeeOptions) -> None:
-        if options.nonce is None and options.attestation_ttl:
-            self._reports[_key(report.model, options)] = report, options
+        if options.nonce is not None or not options.attestation_ttl:
+            return
+        self._reports = {key: kept for key, kept in self._reports.items() if kept[1].clock() < kept[0].expires_at}
+        while len(self._reports) >= _MOST_REPORTS:
+            del self._reports[next(iter(self._reports))]
+        self._reports[_key(report.model, options)] = report, options
 
-    def _remember(self, report: AttestationReport) -> None:
+    def _remember(self, report: AttestationReport, fetcher: Fetcher) -> None:
         """What was once proved is expected from then on."""
         before = self._reached.get(report.model)
         if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
             self._reached[report.model] = report.level
         if report.tcb is not None and report.tcb.eval_number is not None:
-            self._fetcher.remember(report.tcb.eval_number)
+            fetcher.remember(report.tcb.eval_number)
 
     # -- warnings --------------------------------------------------------------------------------------------------------
 
@@ -347,19 +366,23 @@ class Tee(APIResource["VeniceClient"]):
         connect = min(_CONNECT_SECONDS, own.connect or _CONNECT_SECONDS)
         return Timeout(connect=connect, first_chunk=seconds, idle=seconds, deadline=seconds)
 
-    async def _evidence(self, model: str, nonce: bytes | None) -> tuple[bytes, bytes]:
+    async def _evidence(self, model: str, options: TeeOptions) -> _Asked:
         """A nonce, and the reply to it. Only a random one is tried again, and then it is another one."""
-        attempt = 0
+        nonce, attempt = _raw(options), 0
         while True:
             attempt += 1
             sent = nonce or secrets.token_bytes(32)
+            asked = _Asked(model, options, sent, again=sent in self._nonces)
+            self._nonces.add(sent)  # whatever becomes of it: somebody has seen it
             try:
-                return sent, await self._body("/tee/attestation", {"model": model, "nonce": sent.hex()})
+                asked.body = await self._body("/tee/attestation", {"model": model, "nonce": sent.hex()})
             except APIError as failure:
                 delay = None if nonce else self._delay(attempt, failure)
                 if delay is None:
-                    raise _judged_refusal(failure) from failure
+                    raise asked.judged(failure) from failure
                 await self._once.clock.sleep(delay)
+            else:
+                return asked
 
     def _delay(self, attempt: int, failure: APIError) -> float | None:
         if attempt >= _ATTEMPTS:
@@ -373,6 +396,8 @@ class Tee(APIResource["VeniceClient"]):
         answer = await self._once.call(request)
         body = bytearray()
         try:
+            if answer.meta.status_code != 200:
+                raise unusable(b"", answer.meta, "an empty body")
             async for piece in answer.reply.pieces():
                 body += piece
                 if len(body) > attestation.MAX_REPLY_BYTES:
@@ -382,15 +407,73 @@ class Tee(APIResource["VeniceClient"]):
         return bytes(body[: attestation.MAX_REPLY_BYTES + 1])
 
 
-def _judged_refusal(failure: APIError) -> Exception:
-    """A refusal as it is, unless it is an answer about the evidence."""
-    status = failure.status_code or 0
-    if 300 <= status < 400:
-        return TeeAttestationError(f"the attestation was redirected ({status}), which is not followed; nothing was sent")
-    body: Any = failure.body
-    if isinstance(body, dict) and cast("dict[str, Any]", body).get("verified") is False:
-        return TeeAttestationError(f"Venice says itself that the enclave did not verify ({status}); nothing was sent")
-    return failure
+class _Asked:
+    """One question for evidence: its nonce, whether that was used before, and the body of the reply."""
+
+    def __init__(self, model: str, options: TeeOptions, nonce: bytes, *, again: bool) -> None:
+        self.model, self.options, self.nonce, self.again = model, options, nonce, again
+        self.body = b""
+
+    def judged(self, failure: APIError) -> Exception:
+        """A refusal as it is, unless it is an answer about the evidence."""
+        status = failure.status_code or 0
+        if 200 <= status < 300:
+            return self.refusal("transport", f"the attestation came with the status {status}, not 200")
+        if 300 <= status < 400:
+            return self.refusal("transport", f"the attestation was redirected ({status}), which is not followed")
+        body: Any = failure.body
+        if isinstance(body, dict) and cast("dict[str, Any]", body).get("verified") is False:
+            return self.refusal("server_verified", f"Venice says itself that the enclave did not verify ({status})")
+        return failure
+
+    def refusal(self, check: Literal["transport", "server_verified"], why: str) -> TeeAttestationError:
+        """The error for a reply without evidence."""
+        report = attestation.refused(check, why, model=self.model, nonce=self.nonce, now=self.options.clock())
+        return TeeAttestationError(f"{why}; nothing was sent", report=report)
+
+
+async def _provided(provider: CollateralProvider, platform: tuple[str, str], now: float) -> Mapping[str, Any] | str | None:
+    """What a caller's provider has for a platform; why, if it has nothing because it failed."""
+    try:
+        found: object = provider.get(*platform, now)
+        if inspect.isawaitable(found):
+            found = await found
+    except Exception as error:  # noqa: BLE001  # whatever a caller's code raises, there is no collateral
+        return f"the provider given in TeeOptions raised {type(error).__name__}: {error}"
+    if found is None or isinstance(found, Mapping):
+        return found
+    return f"the provider given in TeeOptions gave {type(found).__name__}, which is no mapping"
+
+
+def _drop_refused(fetcher: Fetcher, report: AttestationReport, reply: bytes) -> None:
+    """Collateral that did not verify is not kept: another server may have better."""
+    found, platform = report.check("collateral"), attestation.platform(reply)
+    if found is not None and found.status == "fail" and platform is not None:
+        fetcher.forget(*platform)
+
+
+def _now(options: TeeOptions) -> float:
+    """The time by the caller's clock.
+
+    Raises:
+        InvalidRequestError: it gives none.
+    """
+    now: object = options.clock()
+    if isinstance(now, bool) or not isinstance(now, (int, float)) or not math.isfinite(now):
+        raise InvalidRequestError(f"the clock given in TeeOptions gives {now!r}, which is no time in seconds")
+    return now
+
+
+def _is_private(base_url: str) -> bool:
+    """Whether nobody on the way can change what comes from there: TLS, or this machine itself."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _raw(options: TeeOptions) -> bytes | None:
@@ -422,6 +505,6 @@ def _key(model: str, options: TeeOptions) -> tuple[Any, ...]:
         *(options.verification, options.gpu, options.pins, options.tcb_statuses, options.min_tcb_eval, options.trust),
         *(options.allowed_td_attributes_mask, options.allow_dev_image, options.attestation_ttl),
         # By identity; the options are kept with the report, so that no other object takes the place of these.
-        *(id(options.verifier), id(options.collateral), id(options.clock)),
+        *(identity(options.verifier), id(options.collateral), id(options.clock)),
     )
     return (os.getpid(), model, kept)

@@ -52,9 +52,10 @@ def verify(
     nonce: bytes,
     now: float,
     options: TeeOptions | None = None,
-    collateral: Mapping[str, Any] | None = None,
+    collateral: Mapping[str, Any] | str | None = None,
     dcap: bool = True,
     used_nonce: bool = False,
+    private: bool = True,
     reached_before: Level | None = None,
     seen_tcb_eval: int = 0,
     nras: tuple[Check, ...] | None = None,
@@ -62,22 +63,32 @@ def verify(
     """The report on a reply of `/tee/attestation` that was asked for with this model and nonce (32 bytes).
 
     It never raises for bad evidence: the report has failed checks then; `policy.raise_for(report, options)` turns it into
-    the error. `collateral` is None when there is none (skip S3), `dcap` False when dcap-qvl is not installed (skip S2).
-    `used_nonce`: this client used the nonce before. `reached_before`: the highest level this model reached in this client
-    (the ratchet). `seen_tcb_eval`: the highest evaluation number of collateral seen. `nras`: the checks of NVIDIA's
-    service, where `options.gpu` is `nras` and it was asked.
+    the error. `collateral` is None, or says why, when there is none (skip S3), `dcap` False when dcap-qvl is not installed
+    (skip S2). `used_nonce`: this client used the nonce before. `private`: the reply came over TLS, or from this machine.
+    `reached_before`: the highest level this model reached in this client (the ratchet). `seen_tcb_eval`: the highest
+    evaluation number of collateral seen. `nras`: the checks of NVIDIA's service, where `options.gpu` is `nras` and it was
+    asked.
 
     Raises:
         ImportError: the extra `e2ee` is not installed.
     """
     chosen = options or TeeOptions()
-    case = _Case(reply, model, nonce, now, chosen)
+    case = _Case(reply, model, nonce, now, chosen, private=private)
     case.check_claims(used_nonce=used_nonce, reached_before=reached_before)
     if chosen.verification != "server":
         case.check_quote()
         case.check_platform(collateral, dcap=dcap, min_eval=max(chosen.min_tcb_eval, seen_tcb_eval))
         case.check_workload()
         case.check_gpus(nras)
+    return case.report()
+
+
+def refused(
+    check: Literal["transport", "server_verified"], why: str, *, model: str, nonce: bytes, now: float
+) -> AttestationReport:
+    """The report on a reply that holds no evidence at all: the check that failed, and why."""
+    case = _Case(b"", model, nonce, now, TeeOptions())
+    case.refuse(check, why)
     return case.report()
 
 
@@ -107,8 +118,11 @@ def _object(reply: bytes) -> dict[str, Any]:
 class _Case:
     """One reply under examination."""
 
-    def __init__(self, reply: bytes, model: str, nonce: bytes, now: float, options: TeeOptions) -> None:
+    def __init__(
+        self, reply: bytes, model: str, nonce: bytes, now: float, options: TeeOptions, *, private: bool = True
+    ) -> None:
         self._bytes, self._model, self._nonce, self._now, self._options = reply, model, nonce, now, options
+        self._private = private
         self._examination = Examination()
         self._reply: dict[str, Any] = {}
         self._raw: bytes | None = None
@@ -122,6 +136,9 @@ class _Case:
         self._warnings: list[str] = []
 
     # -- what Venice says ------------------------------------------------------------------------------------------------
+
+    def refuse(self, check: str, why: str) -> None:
+        self._examination.add(check, "fail", why)
 
     def check_claims(self, *, used_nonce: bool, reached_before: Level | None) -> None:
         run = self._examination.run
@@ -137,6 +154,8 @@ class _Case:
         run("server_claims", self._claims, "transport")
 
     def _transport(self) -> str:
+        if not self._private and self._options.verification != "server":
+            raise ValueError("the reply came without TLS; use an https:// base_url, or a server on this machine")
         self._reply = _object(self._bytes)
         return f"a JSON object of {len(self._bytes)} bytes"
 
@@ -290,7 +309,7 @@ class _Case:
 
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
-    def check_platform(self, found: Mapping[str, Any] | None, *, dcap: bool, min_eval: int) -> None:
+    def check_platform(self, found: Mapping[str, Any] | str | None, *, dcap: bool, min_eval: int) -> None:
         if self._quote is None or self._raw is None:
             return
         checks, self._tcb = collateral.check(
@@ -308,7 +327,9 @@ class _Case:
         run, options, quote = self._examination.run, self._options, self._quote
         if quote is None or self._logs is None:
             if options.pins is not None:
-                run("pins", partial(_unless, True, "there is no quote to compare with what is pinned", ""))  # noqa: FBT003
+                self.refuse("pins", "there is no quote to compare with what is pinned")
+            if not options.allow_dev_image:
+                self.refuse("dev_image", "there is no quote that says which operating system image runs")
             return
         workload = self._workload = describe(self._logs.payloads, self._reply)
         run("dev_image", partial(check_image, workload, allowed=options.allow_dev_image), "event_payload")

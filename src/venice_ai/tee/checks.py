@@ -1,4 +1,7 @@
-"""How a check is made: a rule gives what it found, or raises ValueError for what is wrong and `Doubt` for what is not shown."""
+"""How a check is made: a rule gives what it found, or raises.
+
+ValueError is for what is wrong, `Doubt` for what is not shown, `Unchecked` for what has a form that is not known here.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ NOT_REACHED: Final = "not reached, because of the check that failed"
 
 class Doubt(Exception):  # it is no error
     """Nothing is wrong, and something is not shown: a warning."""
+
+
+class Unchecked(Exception):  # it is no error
+    """It has a form that is not known here: the check is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,8 @@ class Checks:
             return self(name, "pass", rule())
         except Doubt as doubt:
             return self(name, "warn", str(doubt))
+        except Unchecked as unchecked:
+            return self(name, "skip", str(unchecked))
         except ValueError as error:
             return self(name, "fail", str(error))
         except Exception as error:  # noqa: BLE001  # whatever evidence does to a check, it has not passed it

@@ -52,7 +52,7 @@ def installed() -> bool:
 
 def check(
     quote: bytes,
-    collateral: Mapping[str, Any] | None,
+    collateral: Mapping[str, Any] | str | None,
     *,
     now: float,
     root_der: bytes | None = None,
@@ -62,13 +62,14 @@ def check(
 ) -> tuple[list[Check], Tcb | None]:
     """The checks `collateral`, `revocation`, `tcb_status` and `tcb_eval` of a quote, and what Intel says of its platform.
 
-    Without collateral, or without dcap-qvl (`dcap` False, or it cannot be imported), they are skipped. `root_der` is the
+    Without collateral (None, or why there is none), or without dcap-qvl (`dcap` False, or it cannot be imported), they are
+    skipped. `root_der` is the
     trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation number. Never raises.
     """
     if not dcap or not installed():
         return _all("skip", _NOT_INSTALLED), None
-    if collateral is None:
-        return _all("skip", _NOT_THERE), None
+    if collateral is None or isinstance(collateral, str):
+        return _all("skip", _NOT_THERE if collateral is None else f"there is no collateral: {collateral}"), None
     try:
         claims = _claims(quote, collateral, now, root_der)
     except _Refused as refused:

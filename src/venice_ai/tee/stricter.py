@@ -32,6 +32,8 @@ def effective(call: TeeOptions | None, client: TeeOptions | None, environment: M
         return options
     if least not in LEVELS:
         raise InvalidRequestError(f"{MIN_LEVEL_VARIABLE}={least!r} must be one of {', '.join(map(repr, LEVELS))}")
+    if least == "pinned" and options.pins is None:
+        raise InvalidRequestError(f"{MIN_LEVEL_VARIABLE}='pinned' needs TeeOptions(pins=...): what may run in the enclave")
     return options.replace(verification=_most(_LEVELS, least, options.verification))
 
 
@@ -89,6 +91,13 @@ class _Both:
 
     def __hash__(self) -> int:
         return hash((self.first, self.second))
+
+
+def identity(verifier: QuoteVerifier | None) -> tuple[int, ...]:
+    """Which verifiers must accept, by identity."""
+    if isinstance(verifier, _Both):
+        return (*identity(verifier.first), *identity(verifier.second))
+    return (id(verifier),)
 
 
 def _both(one: QuoteVerifier | None, other: QuoteVerifier | None) -> QuoteVerifier | None:

@@ -210,8 +210,14 @@ class TeeOptions:
         object.__setattr__(self, "encrypt_roles", _roles(self.encrypt_roles))
         self._check_objects()
         self._check_numbers()
+        self._check_level()
+
+    def _check_level(self) -> None:
         if self.verification == "pinned" and self.pins is None:
             raise InvalidRequestError("verification='pinned' needs pins=MeasurementPins(...): what may run in the enclave")
+        if self.verification == "server" and (self.pins is not None or self.gpu in {"require", "nras"}):
+            wanted = f"gpu={self.gpu!r}" if self.pins is None else "pins"
+            raise InvalidRequestError(f"verification='server' looks at no evidence, so {wanted} could not be heeded")
 
     def _check_objects(self) -> None:
         _kind("pins", self.pins, MeasurementPins, "a MeasurementPins")

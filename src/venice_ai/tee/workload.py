@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from .canonical import parse
-from .checks import Doubt
+from .checks import Doubt, Unchecked
 from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
 from .report import Workload
@@ -83,7 +83,7 @@ def check_config_id(quote: Quote, payloads: Mapping[str, bytes]) -> str:
     """That the application measured at the start is the one in the log."""
     version, rest = quote.mr_config_id[0], quote.mr_config_id[1:]
     if version != 1:
-        raise Doubt(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
+        raise Unchecked(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
     if rest[:32] != payloads.get("compose-hash") or any(rest[32:]):
         raise ValueError("MRCONFIGID names another compose file than the event log")
     return "MRCONFIGID and the event log name the same compose file"
