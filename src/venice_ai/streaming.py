@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -96,7 +97,7 @@ class Reading:
     async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901, PLR0912  # the hot path, spelled out
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
-        decode = _wire.strict_decode if self.session is None else self._opened
+        decode = _wire.strict_decode if self.session is None else partial(self._opened, self.session)
         assembly = self.assembly
         common, progressed = assembly.common, self.reply.progressed
         parser, pieces = EventParser(), aiter(self.reply.pieces())
@@ -141,17 +142,20 @@ class Reading:
             if self.session is not None:
                 self.session.close()
 
-    def _opened(self, event: bytes) -> Any:
+    def _opened(self, session: TeeSession, event: bytes) -> Any:
         """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON."""
+        found: Any = None
         try:
-            found = _wire.decode(event)
-        except ValueError:
-            return None
-        try:
-            return cast("TeeSession", self.session).open(found)
+            try:
+                found = _wire.strict_decode(event)
+            except (*_wire.NOT_STRICT, UnicodeDecodeError):
+                found = _wire.decode(event)
+            return session.open(found)
         except TeeEncryptionError as error:
             del event, found  # part of it may be in clear, here and in the frames of what raised
             raise error.with_traceback(None) from None
+        except ValueError:
+            return None
 
     def _any(self, event: bytes, found: Any) -> ChatCompletionChunk | None:
         """The chunk in an event of any kind; None for an empty one, and for what is no chunk once the answer is complete.
@@ -163,7 +167,8 @@ class Reading:
         if not reports and not event.strip():  # keeps the connection alive
             return None
         try:
-            chunk = _wire.chunk(_wire.decode(event) if found is None else found)
+            # What a session did not open is never read past it.
+            chunk = _wire.chunk(_wire.decode(event) if found is None and self.session is None else found)
         except ValueError as error:
             if self.assembly.finished:
                 return None

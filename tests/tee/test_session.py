@@ -402,7 +402,8 @@ def test_row_45_a_chunk_that_comes_again_is_an_error() -> None:
         opened.open(event)
 
 
-IN_CLEAR = [
+NO_TEXTS: list[Any] = [0, False, [], {}]
+IN_CLEAR: list[Any] = [
     pytest.param({"delta": {"tool_calls": [{"index": 0}]}}, id="row 47: tool calls"),
     pytest.param({"delta": {"function_call": {"name": "f"}}}, id="row 47: a function call"),
     pytest.param({"delta": {"refusal": "no"}}, id="row 47: a refusal"),
@@ -414,7 +415,62 @@ IN_CLEAR = [
     pytest.param({"text": "text"}, id="text in place of a delta"),
     pytest.param({"delta": "text"}, id="a delta that is text"),
     pytest.param({"delta": ["text"]}, id="a delta that is a list"),
+    *(
+        pytest.param({"delta": {field: value}}, id=f"{field} of {value!r}")
+        for field in ("content", "reasoning_content")
+        for value in NO_TEXTS
+    ),
+    *(
+        pytest.param({"delta": {"role": role}}, id=f"the role {role!r}")
+        for role in ("an answer in clear", {"text": "text"}, ["text"], 5)
+    ),
+    pytest.param({"delta": {}, "content": "text"}, id="content beside the delta"),
+    pytest.param({"delta": {}, "notes": [{"deep": "text"}]}, id="a text deep in a field of tomorrow"),
+    pytest.param({"delta": {}, "notes": {"an answer in a key": 1}}, id="a text that is a key"),
+    pytest.param({"delta": {}, "stop_reason": "an answer in clear"}, id="a stop reason that is a sentence"),
+    pytest.param({"delta": {}, "finish_reason": {"text": "text"}}, id="a finish reason that is an object"),
+    pytest.param({"delta": {}, "finish_reason": "an answer in clear"}, id="a finish reason that is a sentence"),
+    pytest.param({"delta": {}, "finish_reason": 5}, id="a finish reason that is a number"),
+    pytest.param({"delta": {}, "index": "text"}, id="an index that is text"),
 ]
+
+
+BESIDE: list[dict[str, Any]] = [
+    {"content": "text"},
+    {"text": "text"},
+    {"output": [{"deep": ["text"]}]},
+    {"citations": [{"url": "https://x.invalid"}]},
+    {"usage": "an answer in clear"},
+    {"usage": {"completion_tokens": 1, "note": "an answer in clear"}},
+    {"system_fingerprint": "an answer in clear"},
+    {"venice_parameters": {"web_search_citations": [{"url": "https://x.invalid"}]}},
+    {"venice_parameters": {"enable_e2ee": True, "note": "an answer in clear"}},
+    {"venice_parameters": '{"enable_e2ee": false}'},
+]
+
+
+@pytest.mark.parametrize("fields", BESIDE, ids=repr)
+def test_a_text_in_clear_beside_the_choices_is_an_error(fields: dict[str, Any]) -> None:
+    with pytest.raises(TeeEncryptionError) as caught:
+        session().open(envelope(choices=[], **fields))
+
+    assert "an answer" not in str(caught.value)
+
+
+EXTRAS: list[dict[str, Any]] = [
+    {"usage": None, "cost": {"usd": 0.1, "diem": 0.1}, "service_tier": "default", "system_fingerprint": "fp_44709d6fcb"},
+    {"prompt_token_ids": [1, 2], "kv_transfer_params": {"remote_host": "10.0.0.1:5"}, "timings": {"prompt_ms": 1.5}},
+    {"usage": {"completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 0}}, "error": None, "text": None},
+    {"venice_parameters": {"enable_e2ee": True, "enable_web_search": "off", "web_search_citations": []}},
+]
+
+
+@pytest.mark.parametrize("fields", EXTRAS, ids=repr)
+def test_what_providers_add_passes(fields: dict[str, Any]) -> None:
+    choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "token_ids": [1], "stop_reason": "stop"}
+    event = envelope(choices=[{**choice, "finish_reason": "content_filter", "logprobs": None}], **fields)
+
+    assert session().open(copy.deepcopy(event)) == event
 
 
 @pytest.mark.parametrize("choice", IN_CLEAR)
@@ -444,6 +500,14 @@ def test_what_says_nothing_passes(delta: Any) -> None:
 def test_row_48_encryption_switched_off_in_the_answer_is_an_error(value: Any) -> None:
     with pytest.raises(TeeEncryptionError, match="enable_e2ee"):
         session().open(envelope(choices=[], venice_parameters={"enable_e2ee": value}))
+
+
+def test_row_48_it_is_an_error_in_a_chunk_of_few_fields_too() -> None:
+    opened = session()
+    opened.open(chunk(to(opened, "fine")))
+
+    with pytest.raises(TeeEncryptionError, match="enable_e2ee"):
+        opened.open({"id": "chatcmpl-1", "choices": [], "venice_parameters": {"enable_e2ee": False}})
 
 
 def test_encryption_switched_on_in_the_answer_is_fine() -> None:
@@ -511,6 +575,26 @@ def test_tokens_without_anything_encrypted_are_an_error() -> None:
     opened.open(usage(7))
 
     with pytest.raises(TeeEncryptionError, match="7 tokens"):
+        opened.end(done=True)
+
+
+COUNTED: dict[str, list[Any]] = {
+    "in a chunk of few fields": [{"id": "chatcmpl-1", "choices": [], "usage": {"completion_tokens": 7}}],
+    "without an id": [{"choices": [], "usage": {"completion_tokens": 7}}],
+    "and a later count of nothing": [usage(7), usage(0)],
+    "as a fraction": [envelope(choices=[], usage={"completion_tokens": 7.0})],
+}
+
+
+@pytest.mark.parametrize("counted", COUNTED.values(), ids=COUNTED)
+def test_tokens_are_counted_wherever_they_stand(counted: list[Any]) -> None:
+    opened = session()
+    opened.open(chunk(finish="stop"))
+
+    for event in counted:
+        opened.open(event)
+
+    with pytest.raises(TeeEncryptionError, match="7"):
         opened.end(done=True)
 
 

@@ -7,6 +7,7 @@ ciphertext belongs, ciphertext that cannot be opened or came before, an end that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn, cast
 
@@ -20,11 +21,19 @@ from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import PrivateKey
 from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 from .report import AttestationReport, SignatureReport
+from .types import ROLES
 
-_COMMON_FIELDS = 5  # id, object, created, model, choices
+# What nearly every chunk and choice has, and nothing else.
+_OF_A_CHUNK = frozenset({"id", "object", "created", "model", "choices"})
+_OF_A_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _SEALED = frozenset({"content", "reasoning_content", "reasoning"})
-_TEXTS_OF_CHOICES = ("message", "text", "logprobs")
-_KNOWN_IN_CLEAR = frozenset({"tool_calls", "function_call", "refusal", "audio", "reasoning_details"})
+# What is an answer in clear, or part of one, whatever it holds.
+_IN_CLEAR = frozenset({"tool_calls", "function_call", "refusal", "audio", "reasoning_details", "message", "text", "logprobs"})
+# What providers add: names and numbers, never sentences.
+_NAMES = frozenset({"usage", "cost", "service_tier", "system_fingerprint", "kv_transfer_params", "stop_reason"})
+# What is looked at where it is used.
+_USED = frozenset({"index", "delta", "finish_reason", "venice_parameters", *_OF_A_CHUNK})
+_NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
 _DROPPED = ("prompt_cache_key", "prompt_cache_retention")
 
 
@@ -65,7 +74,7 @@ class TeeSession:
         self._ids: set[str] = set()
         self._choices: dict[int | None, bool] = {}  # those that brought something, and whether they have a finish reason
         self._envelopes = 0
-        self._completion_tokens = 0
+        self._completion_tokens: float = 0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -111,19 +120,19 @@ class TeeSession:
         Raises:
             TeeEncryptionError: something in it is in clear, or cannot be opened.
         """
-        if not isinstance(event, dict):
+        if event.__class__ is not dict:
             return event
         chunk = cast("dict[str, Any]", event)
-        if chunk.get("error"):
-            return chunk
+        if not _OF_A_CHUNK.issuperset(chunk) or chunk.get("id") != self.request_id:
+            if chunk.get("error"):
+                return chunk
+            self._note(chunk)
         choices = chunk.get("choices")
         if choices:
             if choices.__class__ is not list:
                 self._refuse("choices that are no list")
             for choice in choices:
                 self._open_choice(choice)
-        if len(chunk) > _COMMON_FIELDS or chunk.get("id") != self.request_id:
-            self._note(chunk)
         return chunk
 
     def end(self, *, done: bool) -> str | None:
@@ -150,31 +159,64 @@ class TeeSession:
         """Forgets the private key; nothing can be opened any more."""
         self._opener = None
 
-    def _open_choice(self, choice: Any) -> None:  # noqa: C901  # the hot path, spelled out
+    def _open_choice(self, choice: Any) -> None:
         if choice.__class__ is not dict:
             self._refuse("a choice that is no object")
-        for name in _TEXTS_OF_CHOICES:
-            if choice.get(name):
-                self._refuse(f"{name!r}")
+        if not _OF_A_CHOICE.issuperset(choice) or choice.get("logprobs"):
+            self._look_at(choice)
         delta = choice.get("delta")
+        brought = self._open_delta(delta) if delta else False
+        index, finish = choice.get("index"), choice.get("finish_reason")
+        if finish is not None or index.__class__ is not int:
+            self._note_choice(index, finish, brought=brought)
+        elif brought and index not in self._choices:
+            self._choices[index] = False
+
+    def _open_delta(self, delta: Any) -> bool:
+        """Whether a delta brought something sealed, which is opened in place."""
+        if delta.__class__ is not dict:
+            self._refuse("a delta that is no object")
         brought = False
-        if delta:
-            if delta.__class__ is not dict:
-                self._refuse("a delta that is no object")
-            for name, value in delta.items():
-                if value and name in _SEALED:
+        for name, value in delta.items():
+            if name in _SEALED:
+                if value:
                     delta[name] = self._opened(name, value)
                     brought = True
-                # Numbers and nothing say nothing; the rest would be an answer in clear.
-                elif value and name != "role" and not isinstance(value, (bool, int, float)):
-                    self._refuse(repr(name) if name in _KNOWN_IN_CLEAR else "a field that is not known")
-        index = choice.get("index")
+                elif value is not None and value.__class__ is not str:
+                    self._refuse(f"{name!r} that is not text")
+            elif value:
+                self._look_at_delta(name, value)
+        return brought
+
+    def _note_choice(self, index: Any, finish: Any, *, brought: bool) -> None:
         key = index if index.__class__ is int else None
-        reason = choice.get("finish_reason")
-        if reason is not None and ends(reason):
+        if key is None and _text_in(index) is not None:
+            self._refuse("an index that is no number")
+        if ends(finish):
+            if _NAME.fullmatch(finish) is None:
+                self._refuse("a finish reason that is none")
             self._choices[key] = True
+        elif finish:
+            self._refuse("a finish reason that is no text")
         elif brought:
             self._choices.setdefault(key, False)
+
+    def _look_at_delta(self, name: str, value: Any) -> None:
+        if name == "role":
+            if value not in ROLES:
+                self._refuse("a role that is none")
+        else:
+            self._look_at({name: value})
+
+    def _look_at(self, holder: Mapping[str, Any]) -> None:
+        """Refuses what would be an answer in clear: numbers and nothing say nothing, and names say little."""
+        for name in holder.keys() - _USED:
+            value = holder[name]
+            if name in _IN_CLEAR:
+                if value:
+                    self._refuse(repr(name))
+            elif _text_in(value, names=name in _NAMES) is not None:
+                self._refuse("a field that is not known" if name not in _NAMES else f"a text in {name!r}")
 
     def _opened(self, name: str, value: Any) -> str:
         if value.__class__ is not str:
@@ -195,6 +237,7 @@ class TeeSession:
         return text
 
     def _note(self, chunk: dict[str, Any]) -> None:
+        """What a chunk says beside its choices."""
         identity: Any = chunk.get("id")
         if identity.__class__ is str and identity not in self._ids:
             self._ids.add(identity)
@@ -202,10 +245,17 @@ class TeeSession:
         usage: Any = chunk.get("usage")
         if usage.__class__ is dict:
             tokens = usage.get("completion_tokens")
-            self._completion_tokens = tokens if isinstance(tokens, int) else 0
-        switches: Any = chunk.get("venice_parameters")
-        if switches.__class__ is dict and switches.get("enable_e2ee", True) not in (True, None):
+            if isinstance(tokens, (int, float)):
+                self._completion_tokens = max(self._completion_tokens, tokens)
+        self._look_at(chunk)
+        if switches := chunk.get("venice_parameters"):
+            self._look_at_switches(switches)
+
+    def _look_at_switches(self, switches: Any) -> None:
+        if switches.__class__ is not dict or switches.get("enable_e2ee", True) not in (True, None):
             self._refuse("enable_e2ee switched off in the answer")
+        if switches.get("web_search_citations") or _text_in(switches, names=True) is not None:
+            self._refuse("'venice_parameters' with more than switches")
 
     def _refuse(self, what: str) -> NoReturn:
         self._fail(f"plaintext in an encrypted stream: {what}")
@@ -222,6 +272,24 @@ class TeeSession:
 
     def __repr__(self) -> str:
         return f"<TeeSession with {self.attestation.model!r}>"
+
+
+def _text_in(value: Any, *, names: bool = False) -> str | None:
+    """A text in a value, at whatever depth, or a key that is no name; None if there is none. `names` does not count names."""
+    left: list[Any] = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            if each and not (names and _NAME.fullmatch(each)):
+                return each
+        elif isinstance(each, dict):
+            found = cast("dict[str, Any]", each)
+            left += found.values()
+            if odd := next((name for name in found if not _NAME.fullmatch(name)), None):
+                return odd
+        elif isinstance(each, list):
+            left += cast("list[Any]", each)
+    return None
 
 
 class _PrivateAssembly(Assembly):
