@@ -222,6 +222,12 @@ ATTACKS: list[Any] = [
     pytest.param(
         GEMMA.bent(info={**GEMMA.reply["info"], "key_provider_info": "{}"}), "info_match", id="27 forged provider of keys"
     ),
+    *(
+        pytest.param(
+            case.bent(info={**case.reply["info"], "mr_aggregated": "00" * 32}), "info_match", id=f"27 forged sum of {name}"
+        )
+        for name, case in (("gemma", GEMMA), ("glm", GLM))
+    ),
     pytest.param(replace(GEMMA, now=GEMMA.now - 10 * 365 * 86_400), "intel_chain", id="61 ten years back"),
     pytest.param(replace(GEMMA, now=GEMMA.now + 10 * 365 * 86_400), "intel_chain", id="61 ten years ahead"),
 ]

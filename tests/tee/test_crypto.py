@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import pickle
 from typing import Any
 
 import pytest
@@ -255,6 +257,14 @@ def test_a_key_shows_nothing(kind: Any) -> None:
 
     assert VECTORS["model_private"] not in repr(private)
     assert str(int(VECTORS["model_private"], 16)) not in repr(private)
+
+
+@every_library
+def test_a_private_key_is_neither_pickled_nor_copied(kind: Any) -> None:
+    for holder in (kind(), Opener(kind())):
+        for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="private key"):
+                copied(holder)
 
 
 def test_an_address_is_the_end_of_the_keys_hash() -> None:

@@ -90,6 +90,10 @@ REFUSED = [
     pytest.param({"logprobs": True}, id="logprobs"),
     pytest.param({"top_logprobs": 2}, id="top_logprobs"),
     pytest.param({"include": ["message.output_text.logprobs"]}, id="logprobs by include"),
+    pytest.param({"include": ["my secret"]}, id="a text in include"),
+    pytest.param({"reasoning": {"effort": "low", "note": "my secret"}}, id="a text in reasoning"),
+    pytest.param({"stream_options": {"note": ["my secret"]}}, id="a text in stream_options"),
+    pytest.param({"response_format": {"type": "text", "note": "my secret"}}, id="a text in the format text"),
     pytest.param({"fallbacks": [{"model": "m"}]}, id="fallbacks"),
     *(pytest.param({"response_format": {"type": each}}, id=f"the format {each}") for each in ("json_object", "json_schema")),
     pytest.param({"text": {"format": {"type": "json_schema"}}}, id="a format in text"),
@@ -170,7 +174,8 @@ ALLOWED: list[dict[str, Any]] = [
     {"venice_parameters": {"enable_e2ee": True, "disable_thinking": True, "a_new_switch": True}},
     {"response_format": {"type": "text"}, "text": {"verbosity": "low"}, "verbosity": "low"},
     {"reasoning_effort": "low", "reasoning": {"effort": "low"}, "prompt_cache_key": "k", "a_new_number": 0.1},
-    {"stream": True, "stream_options": {"include_usage": False}},
+    {"stream": True, "stream_options": {"include_usage": False, "a_new_number": 1}, "include": []},
+    {"reasoning": {"effort": "low", "summary": "auto", "enabled": True, "a_new_number": 1}},
 ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from typing import NoReturn
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -133,6 +134,9 @@ class Opener:
             del self._ciphers[next(iter(self._ciphers))]
         self._ciphers[sender] = cipher
         return cipher
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("it holds a private key and cannot be pickled")
 
 
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 """How many points the curve has; private keys are below it."""
 POINT_BYTES = 65
+_NEVER_PICKLED = "a private key cannot be pickled or copied"
 
 
 class PrivateKey(Protocol):
@@ -52,6 +53,9 @@ class OpenSslKey:
         other = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), _checked(point))
         return self._key.exchange(ec.ECDH(), other)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(_NEVER_PICKLED)
+
 
 class CoincurveKey:
     """A key of the package `coincurve`."""
@@ -78,6 +82,9 @@ class CoincurveKey:
         shared = other.multiply(part.to_bytes(32, "big")).combine([other.multiply(rest.to_bytes(32, "big"))])
         shared_x: bytes = shared.format(compressed=False)[1:33]
         return shared_x
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(_NEVER_PICKLED)
 
 
 def check_point(point: bytes) -> bytes:

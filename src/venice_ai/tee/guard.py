@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, cast
 
 from ..exceptions import InvalidRequestError
 from ..types.api.chat import content_text
-from ..types.api.params import ChatParams, VeniceSwitches
+from ..types.api.params import ChatParams, Reasoning, StreamSwitches, VeniceSwitches
 
 PREFIX: Final = "e2ee-"
 """What the ids of models with end-to-end encryption begin with."""
@@ -94,13 +94,21 @@ def _check_model(model: str) -> None:
         )
 
 
+def _knows(value: Mapping[str, Any], known: type) -> bool:
+    """Whether what an object says is said in fields that are known, whose values are few."""
+    return not any(_says_something(each) for name, each in value.items() if name not in known.__annotations__)
+
+
+_UNKNOWN = "part of it is not known here, and would travel in clear"
 _ALLOWED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "tool_choice": (lambda value: value == "none", _REFUSED["tools"]),
     "response_format": (
-        lambda value: value["type"] == "text",
+        lambda value: value == {"type": "text"},
         "a schema and its descriptions are not encrypted; describe the format in the prompt, as parse(...) does",
     ),
-    "include": (lambda value: not any("logprobs" in each for each in value), _REFUSED["logprobs"]),
+    "include": (lambda value: not value, "what it names is not known here, and would travel, or come back, in clear"),
+    "reasoning": (lambda value: _knows(value, Reasoning), _UNKNOWN),
+    "stream_options": (lambda value: _knows(value, StreamSwitches), _UNKNOWN),
     "text": (
         lambda value: not value.keys() - {"verbosity"},
         "all but its verbosity says something of the conversation, and is not encrypted",

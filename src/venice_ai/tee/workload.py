@@ -116,7 +116,11 @@ def app_compose(reply: Mapping[str, Any]) -> str | None:
 def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, bytes]) -> str:
     """That whatever the reply displays is what was measured."""
     info = member(reply, "info")
-    measured = {**_measured(quote), **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads}}
+    measured = {
+        **_measured(quote),
+        **_aggregated(quote),
+        **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads},
+    }
     compared = 0
     for where, holder in (("info", info), ("info.tcb_info", _tcb_info(reply))):
         for name, value in measured.items():
@@ -133,6 +137,14 @@ def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, by
 def _measured(quote: Quote) -> dict[str, str]:
     registers = {f"rtmr{number}": register.hex() for number, register in enumerate(quote.rtmrs)}
     return {"mrtd": quote.mrtd.hex(), **registers}
+
+
+def _aggregated(quote: Quote) -> dict[str, str]:
+    """The hash of all measurements; none where nothing was configured, for guests differ in what they hash then."""
+    configured = quote.mr_config_id + quote.mr_owner + quote.mr_owner_config
+    if not any(configured):
+        return {}
+    return {"mr_aggregated": hashlib.sha256(quote.mrtd + b"".join(quote.rtmrs) + configured).hexdigest()}
 
 
 def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
