@@ -55,7 +55,7 @@ class Reading:
         now: the clock.
         sent: when the request was sent, by that clock.
         session: opens what is end-to-end encrypted, and says whether the answer is whole.
-        settle: called when a whole answer of a session is over.
+        settle: called with all bytes that came, when a whole answer of a session is over.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Reading:
         now: Callable[[], float],
         sent: float,
         session: TeeSession | None = None,
-        settle: Callable[[], Awaitable[None]] | None = None,
+        settle: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> None:
         self.reply = reply
         self.meta = meta
@@ -87,6 +87,7 @@ class Reading:
         self._sent = sent
         self._settle = settle
         self._head = b""  # what came before the first event
+        self._received = bytearray()
 
     def partial(self) -> ChatCompletionResponse:
         """What has come so far."""
@@ -100,7 +101,8 @@ class Reading:
         decode = _wire.strict_decode if self.session is None else partial(self._opened, self.session)
         assembly = self.assembly
         common, progressed = assembly.common, self.reply.progressed
-        parser, pieces = EventParser(), aiter(self.reply.pieces())
+        parser = EventParser() if self._settle is None else _KeepingParser(self._received)
+        pieces = aiter(self.reply.pieces())
         try:
             while not self._at_end:
                 for event in await self._next_events(pieces, parser):
@@ -222,7 +224,7 @@ class Reading:
                 raise self.interrupted(lacking)
         if self._settle is not None:
             try:
-                await self._settle()
+                await self._settle(bytes(self._received))
             except TeeEncryptionError as error:
                 error.partial = self.partial()  # it was paid for
                 raise
@@ -256,6 +258,20 @@ class Reading:
         if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):
             error.clock = cause.clock
         return error
+
+
+class _KeepingParser(EventParser):
+    """Keeps what it is fed, for a signature may be about it."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, kept: bytearray) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        self._kept += piece
+        return super().feed(piece)
 
 
 class ChunkSource(AsyncIterator[ChatCompletionChunk]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import pickle
 import re
 import warnings
@@ -791,9 +792,9 @@ async def test_a_session_is_refused_as_a_call_is() -> None:
 # -- signatures ----------------------------------------------------------------------------------------------------------
 
 
-def signature_of(enclave: Enclave, **bent: Any) -> Callable[[str], ScriptedReply]:
+def signature_of(enclave: Enclave, *, signed: str = "00" * 32 + ":" + "11" * 32, **bent: Any) -> Callable[[str], ScriptedReply]:
     """A reply of `/tee/signature`, signed as an enclave does."""
-    text = "00" * 32 + ":" + "11" * 32
+    text = signed
     digest = keccak256(b"\x19Ethereum Signed Message:\n%d" % len(text) + text.encode())
     return lambda identity: answer(
         {
@@ -897,6 +898,30 @@ async def test_a_signature_that_is_tried_may_be_missing() -> None:
     assert response.signature is not None
     assert response.signature.status == "unavailable"
     assert len(clock_of(client).slept) == 3
+
+
+@pytest.mark.parametrize("as_stream", [True, False])
+async def test_a_signature_of_the_very_bytes_says_so(as_stream: bool) -> None:
+    enclave = Enclave()
+    replies: list[bytes] = []
+
+    class Watched(Enclave):
+        async def send(self, request: Any) -> ScriptedReply:
+            reply = await enclave.send(request)
+            replies.append(b"".join(piece for piece in reply.script if isinstance(piece, bytes)))
+            return reply
+
+    def signed(identity: str) -> ScriptedReply:
+        of = [hashlib.sha256(body).hexdigest() for body in (enclave.chats[0].body or b"", replies[-1])]
+        return signature_of(enclave, signed=":".join(of))(identity)
+
+    enclave.signature = signed
+    client = client_of(Watched(), tee=SERVER.replace(verify_signature="require"))
+
+    response = await (await streamed(client, e2ee=True)).collect() if as_stream else await created(client, e2ee=True)
+
+    assert response.signature is not None
+    assert (response.signature.request_hash_match, response.signature.response_hash_match) == (True, True)
 
 
 UNREADABLE = {

@@ -331,15 +331,24 @@ class Tee(APIResource["VeniceClient"]):
             raise InvalidRequestError("this answer has no attestation: it did not come end-to-end encrypted")
         return await self.signed(response.attestation, response.id)
 
-    async def signed(self, report: AttestationReport, request_id: str | None, sent: bytes | None = None) -> SignatureReport:
-        """What the signature of an answer to what was `sent` comes to. The server may need a moment after the answer's end."""
+    async def signed(
+        self,
+        report: AttestationReport,
+        request_id: str | None,
+        sent: bytes | None = None,
+        received: bytes | None = None,
+    ) -> SignatureReport:
+        """What the signature of an answer comes to, by the bytes of the request and of the answer where they are known.
+
+        The server may need a moment after the answer's end.
+        """
         if report.model_public_key is None or not isinstance(request_id, str):
             return signature.UNAVAILABLE
         reply = await self._signature(report.model, request_id)
         if reply is None:
             return signature.UNAVAILABLE
         key = public_key_bytes(report.model_public_key)
-        return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent)
+        return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent, received=received)
 
     async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
         """The signature of an answer; None if there is none, also after a while."""

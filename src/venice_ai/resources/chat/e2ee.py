@@ -98,8 +98,8 @@ class SealedChat:
         self._tee.forget(self.session.attestation)
         return await self.request()
 
-    async def settle(self) -> None:
-        """Fetches and verifies the signature of the answer, once it is over.
+    async def settle(self, received: bytes) -> None:
+        """Fetches and verifies the signature of the answer, once it is over and these bytes came.
 
         Raises:
             TeeEncryptionError: the signature is required, and there is none that is valid.
@@ -109,7 +109,7 @@ class SealedChat:
         session, failure = self.session, None
         try:
             async with self._deadline():
-                found = await self._tee.signed(session.attestation, session.request_id, self._sent)
+                found = await self._tee.signed(session.attestation, session.request_id, self._sent, received)
         except APIError as error:
             found, failure = UNAVAILABLE, error
         session.signature = found
