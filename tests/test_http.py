@@ -248,8 +248,12 @@ async def test_a_stream_goes_on_though_nobody_holds_its_client() -> None:
     assert said == "hello"
 
 
-async def test_a_cancelled_call_closes_its_connection_at_once() -> None:
-    async with serving([SILENCE]) as server, server.client() as client:
+HALF_A_REFUSAL = head("503 Service Unavailable", {"Content-Length": "100"}) + b"half"
+
+
+@pytest.mark.parametrize("steps", [[SILENCE], [HALF_A_REFUSAL, SILENCE]], ids=["nothing yet", "half a refusal"])
+async def test_a_cancelled_call_closes_its_connection_at_once(steps: list[Step]) -> None:
+    async with serving(steps) as server, server.client() as client:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asked(client), 0.1)
         await asyncio.wait_for(server.left.wait(), 2)

@@ -30,7 +30,7 @@ PAIRS: list[tuple[type, type]] = [
 # What the parts of the package say to each other, and no caller of a synchronous client could await.
 INNER = {
     VeniceClient: {"caller", "request", "clocks"},
-    Tee: {"verified", "options", "forget", "signed", "warn_of_limits"},
+    Tee: {"verified", "options", "forget", "forget_all", "signed", "warn_of_limits"},
 }
 # Who makes them differs; what they have in common is how they are used.
 MADE_INSIDE = {"Chat", "ChatCompletions", "Models", "Tee", "ModelStream", "ToolStream", "ParsedChatStream"}

@@ -289,12 +289,15 @@ class _StreamedReply:
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """What is read of a refusal: no honest one is longer. The connection of a longer one is dropped."""
-    body = bytearray()
-    while len(body) < _REFUSAL_BYTES and (piece := await response.content.readany()):
-        body += piece
-    if len(body) >= _REFUSAL_BYTES:
-        response.close()
+    """What is read of a refusal: no honest one is longer. The connection is dropped if there is more, or nobody waits."""
+    body, whole = bytearray(), False
+    try:
+        while len(body) < _REFUSAL_BYTES and (piece := await response.content.readany()):
+            body += piece
+        whole = len(body) < _REFUSAL_BYTES
+    finally:
+        if not whole:
+            response.close()
     return bytes(body[:_REFUSAL_BYTES])
 
 
