@@ -610,6 +610,12 @@ def test_a_manager_that_signs_its_log_is_good() -> None:
 MANAGERS = {
     "another domain's first measurement": managed((184, b"\7" * 48)),
     "another domain's start": managed((520, b"\7" * 48)),
+    "a debug domain": managed((168, b"\1")),
+    "a domain that can be moved": managed((171, b"\x30")),
+    "another module": managed((64, b"\7" * 48)),
+    "another signer of the module": managed((112, b"\1")),
+    "another app": managed((232, b"\7" * 48)),
+    "another register": managed((472, b"\7" * 48)),
     "another log of actions": managed((568, b"\7" * 32)),
     "another nonce": managed((600, b"\7" * 32)),
     "another hierarchy": managed(intel=Intel("attacker")),

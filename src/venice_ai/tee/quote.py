@@ -14,6 +14,8 @@ from typing import Final
 
 SIGNED_BYTES: Final = 632
 """Header and body, which the quote's signature covers."""
+_BODY: Final = 48
+_REPORT_DATA: Final = 568
 _SIGNATURE_DATA: Final = 636
 _QE_REPORT: Final = 770
 _QE_AUTH: Final = 1218
@@ -45,6 +47,11 @@ class Quote:
     qe_auth: bytes
     chain: bytes
     """The certificates of the platform, PEM."""
+
+    @property
+    def domain(self) -> bytes:
+        """The platform's module and the trust domain: all that the quote is about but the report data."""
+        return self.signed[_BODY:_REPORT_DATA]
 
 
 def decode(text: object) -> bytes | None:
