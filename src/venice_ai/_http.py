@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from io import BytesIO
 from typing import Any, NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
@@ -30,6 +30,8 @@ from .exceptions import APIConnectionError, APITimeoutError, InvalidRequestError
 _DRAIN_SECONDS = 0.1
 _HEADER_BYTES = 65_536
 _LARGE_BYTES = 2**20
+_USUAL_HEADERS = 4
+_FEW_HEADERS = 5
 _REFUSAL_BYTES = 4 * 2**20
 _PROXY_REMEDY = "Check proxy=... or the *_PROXY variables."
 
@@ -55,17 +57,22 @@ class AiohttpTransport:
 
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
-        session, route = await self._session(), self._route(request.url)
+        loop = asyncio.get_running_loop()
+        session, route = self._sessions.get(loop), self._route(request.url)
+        if session is None or session.closed:
+            session = await self._new_session(loop)
         clock, seconds = _shortest(request)
-        started = asyncio.get_running_loop().time()
+        started = loop.time()
         try:
             with session.deadlines.limit(seconds):
-                response = await self._open(session.client, request, route)
+                response = await self._open(session, request, route)
                 if response.status >= 300:
                     return _PlainReply(response, await _beginning(response))
                 if request.stream:
                     return _StreamedReply(response, request, session, started)
-                return _PlainReply(response, await response.read())
+                # A small answer comes with its headers; then there is nothing to wait for.
+                content = response.content
+                return _PlainReply(response, content.read_nowait() if content.is_eof() else await response.read())
         except aiohttp.ConnectionTimeoutError:
             raise _late(request, "connect", ConnectTimeout) from None
         except TimeoutError:
@@ -73,12 +80,13 @@ class AiohttpTransport:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _connection_error(error, request.method, request.url, proxied=route.proxy is not None) from error
 
-    def _open(self, session: aiohttp.ClientSession, request: Request, route: _Route) -> Awaitable[aiohttp.ClientResponse]:
-        return session.request(
+    def _open(self, session: _Session, request: Request, route: _Route) -> Awaitable[aiohttp.ClientResponse]:
+        client, headers = session.sender(request.headers)
+        return client.request(
             request.method,
             route.url,
             data=_payload(request.body),
-            headers=request.headers,
+            headers=headers,
             proxy=route.proxy,
             ssl=route.tls,
             allow_redirects=False,
@@ -104,13 +112,10 @@ class AiohttpTransport:
             elif loop.is_running():
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(session.aclose(), loop))
 
-    async def _session(self) -> _Session:
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None or session.client.closed:
-            for closed in [other for other in self._sessions if other.is_closed()]:
-                del self._sessions[closed]
-            session = self._sessions[loop] = await _Session.open()
+    async def _new_session(self, loop: asyncio.AbstractEventLoop) -> _Session:
+        for closed in [other for other in self._sessions if other.is_closed()]:
+            del self._sessions[closed]
+        session = self._sessions[loop] = await _Session.open()
         return session
 
     def _tls(self) -> ssl.SSLContext:
@@ -166,15 +171,39 @@ class _Route(NamedTuple):
     tls: ssl.SSLContext | bool
 
 
-class _Session:
-    """An aiohttp session, owned by an async generator that the event loop closes with itself."""
+class _Pool(NamedTuple):
+    connector: aiohttp.TCPConnector
+    any: aiohttp.ClientSession
+    usual: dict[tuple[tuple[str, str], ...], aiohttp.ClientSession]
 
-    def __init__(self, client: aiohttp.ClientSession, owner: AsyncGenerator[aiohttp.ClientSession, None]) -> None:
-        self.client = client
+
+class _Session:
+    """aiohttp's sessions on one pool, which is owned by an async generator that the event loop closes with itself."""
+
+    def __init__(self, pool: _Pool, owner: AsyncGenerator[_Pool, None]) -> None:
+        self._pool = pool
         self.deadlines: Deadlines = Deadlines()
         self.streams: WeakSet[_StreamedReply] = WeakSet()
         """What is still read from."""
         self._owner = owner
+
+    @property
+    def closed(self) -> bool:
+        return self._pool.connector.closed
+
+    def sender(self, headers: dict[str, str]) -> tuple[aiohttp.ClientSession, dict[str, str] | None]:
+        """What sends a request with these headers, and those of them that it must be given.
+
+        The calls of a client nearly all have the same headers: those for a plain call, a stream, the catalogue. aiohttp merges
+        what it is given name by name, and copies a session's own at once, so each of these has a session, on the same pool.
+        """
+        key = tuple(headers.items())
+        found = self._pool.usual.get(key)
+        if found is None:
+            if len(self._pool.usual) >= _USUAL_HEADERS or len(key) > _FEW_HEADERS:
+                return self._pool.any, headers
+            found = self._pool.usual[key] = _client(self._pool.connector, headers)
+        return found, None
 
     @classmethod
     async def open(cls) -> _Session:
@@ -182,21 +211,49 @@ class _Session:
         return cls(await anext(owner), owner)
 
     @staticmethod
-    async def _own() -> AsyncGenerator[aiohttp.ClientSession, None]:
+    async def _own() -> AsyncGenerator[_Pool, None]:
         connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
-        ) as client:
-            yield client
+        async with connector:
+            # Held here until the connector is closed: a session that is collected before that says that it is unclosed.
+            pool = _Pool(connector, _client(connector), {})
+            yield pool
 
     async def aclose(self) -> None:
         # aiohttp tells nobody who waits for bytes that the session was closed.
         for stream in list(self.streams):
             stream.abandon(APIConnectionError("the client was closed"))
         await self._owner.aclose()
+
+
+def _client(connector: aiohttp.BaseConnector, headers: dict[str, str] | None = None) -> aiohttp.ClientSession:
+    """A session on the connections of a connector; it has nothing else that would have to be closed."""
+    return aiohttp.ClientSession(
+        connector=connector,
+        connector_owner=False,
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
+    )
+
+
+class _ReplyHeaders(Headers):
+    """The headers of a reply as aiohttp has them, where a look-up is one call."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        super().__init__()
+        self._found = response.headers
+
+    def _values(self, name: str) -> list[str]:
+        return self._found.getall(name, [])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(map(str.lower, self._found)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Headers, (list(self._found.items()),)
 
 
 class _PlainReply:
@@ -206,7 +263,7 @@ class _PlainReply:
 
     def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
         self.status = response.status
-        self.headers = Headers(response.raw_headers)
+        self.headers: Headers = _ReplyHeaders(response)
         self._body = body
 
     async def read(self) -> bytes:
@@ -232,7 +289,7 @@ class _StreamedReply:
 
     def __init__(self, response: aiohttp.ClientResponse, request: Request, session: _Session, started: float) -> None:
         self.status = response.status
-        self.headers = Headers(response.raw_headers)
+        self.headers: Headers = _ReplyHeaders(response)
         self._response = response
         self._method, self._url = request.method, request.url
         self._session = session  # a client that nobody holds any more stays open for the streams that are read

@@ -78,7 +78,7 @@ def unsealed_roles(body: Mapping[str, Any], sealed: Literal["all"] | tuple[str, 
 
 def _switches(body: Mapping[str, Any]) -> Mapping[str, Any]:
     switches = body.get("venice_parameters")
-    return cast("Mapping[str, Any]", switches) if isinstance(switches, Mapping) else {}
+    return cast("Mapping[str, Any]", switches) if switches and isinstance(switches, Mapping) else {}
 
 
 def _check_model(model: str) -> None:

@@ -355,7 +355,11 @@ def _adopted(kind: type[Model], data: dict[str, Any]) -> Model:
         value: Any = data.get(name)
         if value is not None:
             if value.__class__ is dict:
-                data[name] = _adopted(inner, value)
+                if inner._inner:  # noqa: SLF001
+                    data[name] = _adopted(inner, value)
+                else:  # what holds no other objects is made here: a call would cost as much again
+                    data[name] = leaf = _new(inner)
+                    leaf.__dict__ = value
             elif value.__class__ is list:
                 data[name] = [_adopted(inner, item) if item.__class__ is dict else item for item in value]
     self = _new(kind)
