@@ -235,6 +235,22 @@ def ran_out(
     return timed_out(clock, seconds or left or 0, kind, long_answer=not streamed and clock != "connect")
 
 
+def shortest(request: Request) -> tuple[str, float | None]:
+    """The clock that limits the wait for a plain answer, or for a stream's headers, and its seconds."""
+    limits = request.timeout
+    limit = limits.first_chunk if request.stream else limits.plain
+    name = "first_chunk" if request.stream else "plain"
+    left = request.deadline_seconds
+    if left is not None and (limit is None or left < limit):
+        return "deadline", left
+    return name, limit
+
+
+def late(request: Request, clock: str, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
+    """The error for a clock of a request that ran out."""
+    return ran_out(request.timeout, request.deadline_seconds, clock, kind, streamed=request.stream)
+
+
 def timed_out(
     clock: str, seconds: float, kind: type[APITimeoutError] = APITimeoutError, *, long_answer: bool = False
 ) -> APITimeoutError:

@@ -9,22 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from io import BytesIO
-from typing import Any, NamedTuple, Self
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import NamedTuple, Self
 from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
 
-from ._clocks import Deadlines, Watch, ran_out
-from ._config import check_proxy
+from ._clocks import Deadlines, Watch, late, shortest
+from ._connections import (
+    KEPT_SECONDS,
+    REFUSAL_BYTES,
+    ReplyHeaders,
+    Routes,
+    WholeReply,
+    broken,
+    host_of,
+    unreachable,
+    untrusted,
+    without_proxy,
+)
 from ._meta import Headers
-from ._retry import ConnectFailure, ConnectTimeout
+from ._retry import ConnectTimeout
 from ._transport import Reply, Request
-from .exceptions import APIConnectionError, APITimeoutError, InvalidRequestError
+from .exceptions import APIConnectionError
 
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
@@ -32,8 +41,6 @@ _HEADER_BYTES = 65_536
 _LARGE_BYTES = 2**20
 _USUAL_HEADERS = 4
 _FEW_HEADERS = 5
-_REFUSAL_BYTES = 4 * 2**20
-_PROXY_REMEDY = "Check proxy=... or the *_PROXY variables."
 
 
 class AiohttpTransport:
@@ -47,10 +54,7 @@ class AiohttpTransport:
         ssl_context: ssl.SSLContext | None = None,
         ca_bundle: str | None = None,
     ) -> None:
-        self._proxy = proxy
-        self._trust_env = trust_env
-        self._ssl = ssl_context
-        self._ca_bundle = ca_bundle
+        self._known = Routes(proxy=proxy, trust_env=trust_env, ssl_context=ssl_context, ca_bundle=ca_bundle)
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         self._routes: dict[str, _Route] = {}
         self._limits: dict[float | None, aiohttp.ClientTimeout] = {}
@@ -61,22 +65,23 @@ class AiohttpTransport:
         session, route = self._sessions.get(loop), self._route(request.url)
         if session is None or session.closed:
             session = await self._new_session(loop)
-        clock, seconds = _shortest(request)
+        clock, seconds = shortest(request)
         started = loop.time()
         try:
             with session.deadlines.limit(seconds):
                 response = await self._open(session, request, route)
                 if response.status >= 300:
-                    return _PlainReply(response, await _beginning(response))
+                    return WholeReply(response.status, _headers(response), await _beginning(response))
                 if request.stream:
                     return _StreamedReply(response, request, session, started)
                 # A small answer comes with its headers; then there is nothing to wait for.
                 content = response.content
-                return _PlainReply(response, content.read_nowait() if content.is_eof() else await response.read())
+                body = content.read_nowait() if content.is_eof() else await response.read()
+                return WholeReply(response.status, _headers(response), body)
         except aiohttp.ConnectionTimeoutError:
-            raise _late(request, "connect", ConnectTimeout) from None
+            raise late(request, "connect", ConnectTimeout) from None
         except TimeoutError:
-            raise _late(request, clock) from None
+            raise late(request, clock) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _connection_error(error, request.method, request.url, proxied=route.proxy is not None) from error
 
@@ -118,51 +123,15 @@ class AiohttpTransport:
         session = self._sessions[loop] = await _Session.open()
         return session
 
-    def _tls(self) -> ssl.SSLContext:
-        """The caller's context; else one that trusts a bundle, or what the operating system trusts."""
-        if self._ssl is None:
-            if self._ca_bundle is not None:
-                self._ssl = _context(self._ca_bundle)
-            else:
-                import truststore
-
-                self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return self._ssl
-
     def _route(self, url: str) -> _Route:
-        """An address parsed, its proxy (the caller's, else the environment's), and what its certificate is judged by.
-
-        Few addresses, many calls: each is looked at once. aiohttp's own `trust_env` would read the environment on every call,
-        and send passwords from ~/.netrc.
-        """
+        # As aiohttp wants it, whose own `trust_env` would read the environment on every call, and send passwords from ~/.netrc.
         found = self._routes.get(url)
         if found is None:
-            parts = urlsplit(url)
-            proxy = self._proxy
-            if proxy is None and self._trust_env:
-                proxy = _environment_proxy(parts)
+            known = self._known.find(url)
             if len(self._routes) > 100:
                 self._routes.clear()
-            tls = self._tls() if parts.scheme == "https" else True
-            found = self._routes[url] = _Route(URL(url), URL(proxy) if proxy else None, tls)
+            found = self._routes[url] = _Route(URL(url), URL(known.proxy) if known.proxy else None, known.tls or True)
         return found
-
-
-def _environment_proxy(address: SplitResult) -> str | None:
-    """The proxy that the environment wants for an address."""
-    port = address.port or (443 if address.scheme == "https" else 80)
-    if proxy_bypass(f"{address.hostname}:{port}"):  # it compares with and without the port
-        return None
-    proxies = getproxies()
-    named = next((name for name in (address.scheme, "all") if proxies.get(name)), None)
-    return None if named is None else check_proxy(proxies[named], f"{named.upper()}_PROXY")
-
-
-def _context(ca_bundle: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_bundle)
-    except (ssl.SSLError, OSError) as error:
-        raise InvalidRequestError(f"ca_bundle={ca_bundle!r} holds no certificates that can be read: {_words(error)}") from None
 
 
 class _Route(NamedTuple):
@@ -212,7 +181,7 @@ class _Session:
 
     @staticmethod
     async def _own() -> AsyncGenerator[_Pool, None]:
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
         async with connector:
             # Held here until the connector is closed: a session that is collected before that says that it is unclosed.
             pool = _Pool(connector, _client(connector), {})
@@ -237,49 +206,8 @@ def _client(connector: aiohttp.BaseConnector, headers: dict[str, str] | None = N
     )
 
 
-class _ReplyHeaders(Headers):
-    """The headers of a reply as aiohttp has them, where a look-up is one call."""
-
-    __slots__ = ("_found",)
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        super().__init__()
-        self._found = response.headers
-
-    def _values(self, name: str) -> list[str]:
-        return self._found.getall(name, [])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(map(str.lower, self._found)))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Headers, (list(self._found.items()),)
-
-
-class _PlainReply:
-    """A reply whose body is here."""
-
-    __slots__ = ("_body", "headers", "status")
-
-    def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
-        self.status = response.status
-        self.headers: Headers = _ReplyHeaders(response)
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-    async def drain(self) -> None:
-        pass
-
-    def progressed(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+def _headers(response: aiohttp.ClientResponse) -> Headers:
+    return ReplyHeaders(response.headers.getall, response.headers.items)
 
 
 class _StreamedReply:
@@ -289,7 +217,7 @@ class _StreamedReply:
 
     def __init__(self, response: aiohttp.ClientResponse, request: Request, session: _Session, started: float) -> None:
         self.status = response.status
-        self.headers: Headers = _ReplyHeaders(response)
+        self.headers: Headers = _headers(response)
         self._response = response
         self._method, self._url = request.method, request.url
         self._session = session  # a client that nobody holds any more stays open for the streams that are read
@@ -349,13 +277,13 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     """What is read of a refusal: no honest one is longer. The connection is dropped if there is more, or nobody waits."""
     body, whole = bytearray(), False
     try:
-        while len(body) < _REFUSAL_BYTES and (piece := await response.content.readany()):
+        while len(body) < REFUSAL_BYTES and (piece := await response.content.readany()):
             body += piece
-        whole = len(body) < _REFUSAL_BYTES
+        whole = len(body) < REFUSAL_BYTES
     finally:
         if not whole:
             response.close()
-    return bytes(body[:_REFUSAL_BYTES])
+    return bytes(body[:REFUSAL_BYTES])
 
 
 def _payload(body: bytes | None) -> aiohttp.BytesPayload | BytesIO | None:
@@ -365,48 +293,16 @@ def _payload(body: bytes | None) -> aiohttp.BytesPayload | BytesIO | None:
     return aiohttp.BytesPayload(body) if len(body) < _LARGE_BYTES else BytesIO(body)
 
 
-def _shortest(request: Request) -> tuple[str, float | None]:
-    """The clock that limits the wait for a plain answer, or for a stream's headers, and its seconds."""
-    limits = request.timeout
-    limit = limits.first_chunk if request.stream else limits.plain
-    name = "first_chunk" if request.stream else "plain"
-    left = request.deadline_seconds
-    if left is not None and (limit is None or left < limit):
-        return "deadline", left
-    return name, limit
-
-
-def _late(request: Request, clock: str, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
-    return ran_out(request.timeout, request.deadline_seconds, clock, kind, streamed=request.stream)
-
-
 def _connection_error(error: Exception, method: str, url: str, *, proxied: bool) -> APIConnectionError:
     """What an error of aiohttp or of the operating system means to a caller."""
-    host = urlsplit(url).netloc.rpartition("@")[2]
-    if getattr(getattr(error, "os_error", None), "reason", None) == "WRONG_VERSION_NUMBER":
-        setting = "base_url or proxy" if proxied else "base_url"
-        return ConnectFailure(
-            f"no TLS connection to {host}: it speaks plain http. If that is meant, set {setting} to http://..."
-        )
+    host = host_of(url)
     if isinstance(
         error,
         aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | aiohttp.ServerFingerprintMismatch,
     ):
-        return ConnectFailure(
-            f"no trusted TLS connection to {host}: {_words(error)}. If your network has an authority of its own, add "
-            "it to the operating system's trust store or pass ca_bundle=..."
-        )
+        return untrusted(host, error, "base_url or proxy" if proxied else "base_url")
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return ConnectFailure(f"the proxy did not connect to {host}, it answered {error.status}. {_PROXY_REMEDY}")
-    if isinstance(error, aiohttp.ClientConnectorError) and proxied:  # we connect to the proxy, and only it to the host
-        return ConnectFailure(f"no connection to the proxy for {host}: {_words(error)}. {_PROXY_REMEDY}")
+        return without_proxy(host, error, error.status)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return ConnectFailure(f"cannot connect to {host}: {_words(error)}. Is base_url right, and does the server run?")
-    through = " through the proxy" if proxied else ""
-    billed = " The call may have been billed." if method == "POST" else ""
-    return APIConnectionError(f"the connection to {host}{through} broke: {_words(error)}.{billed}")
-
-
-def _words(error: Any) -> str:
-    reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    return str(getattr(reason, "strerror", None) or reason) or type(error).__name__
+        return without_proxy(host, error) if proxied else unreachable(host, error)  # through a proxy, we connect to that
+    return broken(host, method, error, proxied=proxied)

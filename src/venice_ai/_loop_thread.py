@@ -84,6 +84,11 @@ class LoopThread:
                     atexit.register(found.stop)
         return found
 
+    @classmethod
+    def running(cls) -> LoopThread | None:
+        """This process's thread; None if there is none."""
+        return None if cls._shared is None or cls._shared.ended else cls._shared
+
     def _main(self) -> None:
         # In the child of a fork this frame is never left, and nothing that it leads to is ever collected.
         with self._runner:

@@ -1,15 +1,16 @@
 """`SyncVeniceClient`: the same client for code that does not await.
 
-Every method hands the method of the same name of the asynchronous client to one event loop thread, and waits. So there is
-nothing to decide here; what the arguments mean, and which errors there are, stands with the asynchronous methods. A test
-compares the signatures.
+Every method runs the method of the same name of the asynchronous client: one request after the other in the thread that calls
+(`_blocking.py`), everything else on one event loop thread, on which it waits. What the arguments mean, and which errors there
+are, stands with the asynchronous methods. A test compares the signatures.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, Unpack, cast, overload
 
 from ._client import VeniceClient
 from ._resource import APIResource
@@ -55,9 +56,10 @@ class SyncVeniceClient:
             for text in client.chat.completions.stream(model=model, messages=messages).text_deltas():
                 print(text, end="")
 
-    Requests run on one event loop, on a daemon thread that all synchronous clients of the process share. Calls may be made
-    from any thread, also while an event loop runs there, and go on after a fork. An exception that ends the waiting, such as
-    Ctrl-C, cancels the request.
+    `create` and `parse` send their requests from the thread that calls. Streams, batches, tools, the catalogue, end-to-end
+    encryption, and whatever goes through a proxy or a transport of the caller's run on one event loop, on a daemon thread that
+    all synchronous clients of the process share. Calls may be made from any thread, also while an event loop runs there, and go
+    on after a fork. An exception that ends the waiting, such as Ctrl-C, cancels the request.
 
     Args:
         api_key: see `VeniceClient`, also for everything else.
@@ -177,6 +179,36 @@ class Bridge:
             "base_url": self._pattern.base_url,
         }
         self._clients: dict[LoopThread, VeniceClient] = {}
+        self._blocking: VeniceClient | None = None
+        self.drive: Callable[[Coroutine[Any, Any, Any]], Any]
+        """What runs a coroutine of the client that `here` gives."""
+        # The caller's own ports may suspend, and so may an attestation.
+        self._needs_loop = any(settings[name] is not None for name in ("transport", "clock", "min_privacy"))
+
+    def here(self, params: Mapping[str, Any]) -> VeniceClient | None:
+        """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
+        if self._needs_loop or params.get("e2ee") or (params.get("venice_parameters") and _is_sealed(params)):
+            return None
+        if self._blocking is None:
+            self._make_blocking()
+        _refuse_own_thread()
+        return self._blocking
+
+    def _make_blocking(self) -> None:
+        try:
+            from ._blocking import BlockingClock, BlockingTransport, drive
+            from ._connections import Routes
+        except ImportError as error:
+            raise _ended(error) from error
+        names = ("proxy", "trust_env", "ssl_context", "ca_bundle")
+        transport = BlockingTransport(Routes(**{name: self.settings[name] for name in names}))
+        if transport.reaches(self._pattern.base_url):
+            ports: dict[str, Any] = {"transport": transport, "clock": BlockingClock()}
+            client = VeniceClient(**{**self.settings, **ports})
+            client._closed = self._pattern._closed  # noqa: SLF001
+            self.drive, self._blocking = drive, client
+        else:
+            self._needs_loop = True
 
     @property
     def client(self) -> VeniceClient:
@@ -198,8 +230,8 @@ class Bridge:
     def _thread() -> LoopThread:
         try:
             from ._loop_thread import LoopThread
-        except ImportError as error:  # in a `__del__` after the end
-            raise VeniceError(f"the interpreter has ended ({error}); call before the program ends") from error
+        except ImportError as error:
+            raise _ended(error) from error
         thread = LoopThread.shared()
         thread.check()
         return thread
@@ -223,6 +255,8 @@ class Bridge:
     def close(self) -> None:
         """Closes the client of every loop that still runs."""
         self._pattern._closed = True  # noqa: SLF001
+        if self._blocking is not None:
+            self.drive(self._blocking.close())
         for thread, client in list(self._clients.items()):
             if not thread.ended:
                 thread.run(client.close())
@@ -230,12 +264,34 @@ class Bridge:
     def reopen(self) -> None:
         """Makes a closed client usable again."""
         self._pattern._closed = False  # noqa: SLF001
+        if self._blocking is not None:
+            self._blocking._closed = False  # noqa: SLF001
         for thread, client in list(self._clients.items()):
             if not thread.ended:
                 thread.run(client.__aenter__())
 
     def __repr__(self) -> str:
         return repr(self._pattern)
+
+
+def _ended(error: ImportError) -> VeniceError:
+    """The error for a call in a `__del__` after the end."""
+    return VeniceError(f"the interpreter has ended ({error}); call before the program ends")
+
+
+def _is_sealed(params: Mapping[str, Any]) -> bool:
+    from .tee.guard import engaged
+    from .types._base import plain
+
+    return engaged(params.get("e2ee"), {"venice_parameters": plain(params["venice_parameters"])})
+
+
+def _refuse_own_thread() -> None:
+    """Raises on the thread of the event loop, where waiting would stop everybody."""
+    loop_thread = sys.modules.get(f"{__package__}._loop_thread")
+    shared = loop_thread and loop_thread.LoopThread.running()
+    if shared:
+        shared.check()
 
 
 class _Facade(APIResource[SyncVeniceClient]):
@@ -355,18 +411,24 @@ class SyncChatCompletions(_Facade):
             APIError: as there, and everything else.
         """
         wrap = None if stream_cls is None else _wrapper(stream_cls, self._client)
-        opening = self._async.create(
-            model=model,
-            messages=messages,
-            stream=stream,
-            e2ee=e2ee,
-            timeout=timeout,
-            extra_headers=extra_headers,
+        asked: dict[str, Any] = {
             **params,
-        )
+            "model": model,
+            "messages": messages,
+            "stream": stream,
+            "e2ee": e2ee,
+            "timeout": timeout,
+            "extra_headers": extra_headers,
+        }
         if stream is not True:
-            return self._run(opening)
+            return self._answered(lambda chats: chats.create(**asked), asked)
+        opening: Any = cast("Any", self._async.create)(**asked)
         return (wrap or self._stream)(self._bridge.open(opening))
+
+    def _answered(self, call: Callable[[Any], Coroutine[Any, Any, T]], params: Mapping[str, Any]) -> T:
+        """What a call gives that is one request after the other: here if that can be, else on the event loop."""
+        here = self._bridge.here(params)
+        return self._run(call(self._async)) if here is None else self._bridge.drive(call(here.chat.completions))
 
     def _stream(self, source: SyncChunkSource) -> SyncChatStream:
         from ._sync_streams import SyncChatStream
@@ -434,17 +496,16 @@ class SyncChatCompletions(_Facade):
             OutputError: no answer fits the class.
             APIError: as there, and everything else.
         """
-        return self._run(
-            self._async.parse(
-                model=model,
-                messages=messages,
-                response_format=response_format,
-                schema_name=schema_name,
-                strict=strict,
-                max_reasks=max_reasks,
-                **kwargs,
-            )
-        )
+        asked: dict[str, Any] = {
+            **kwargs,
+            "model": model,
+            "messages": messages,
+            "response_format": response_format,
+            "schema_name": schema_name,
+            "strict": strict,
+            "max_reasks": max_reasks,
+        }
+        return self._answered(lambda chats: chats.parse(**asked), asked)
 
     def stream_parse(
         self,

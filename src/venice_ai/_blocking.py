@@ -1,0 +1,283 @@
+"""The two ports for code that does not await: HTTP by the standard library, and the sleep of the thread that calls.
+
+Nothing behind these ports ever suspends. So the same `async def` that an event loop runs for others, `drive` runs to its end
+in the thread that calls, and no other thread has to be woken. Only what is one request after the other can be run so:
+whatever reads ahead, runs side by side or is shared between callers needs an event loop.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import socket
+import ssl
+import time
+import zlib
+from collections import deque
+from collections.abc import Coroutine
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any, NamedTuple, TypeVar, cast
+from weakref import finalize
+
+from ._clocks import late, shortest
+from ._connections import (
+    KEPT_SECONDS,
+    REFUSAL_BYTES,
+    ReplyHeaders,
+    Route,
+    Routes,
+    WholeReply,
+    broken,
+    host_of,
+    unreachable,
+    untrusted,
+)
+from ._retry import ConnectTimeout
+from ._transport import Reply, Request
+
+T = TypeVar("T")
+
+_BUFFER_BYTES = 16_384
+_LARGE_BYTES = 65_536
+
+
+def drive(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns or raises that never suspends.
+
+    Raises:
+        RuntimeError: it does.
+    """
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    work.close()
+    raise RuntimeError("this awaits something that only an event loop can give")
+
+
+class BlockingClock:
+    """The machine's clock and the thread's sleep."""
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes forward."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Unix time in seconds."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Blocks the thread."""
+        time.sleep(seconds)  # noqa: ASYNC251  # no event loop runs this
+
+
+class BlockingTransport:
+    """Sends requests with `http.client`, each thread on a connection of its own while it waits.
+
+    It reads whole bodies and knows no proxies; see `reaches`.
+    """
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self._idle: deque[_Kept] = deque()  # its ends are taken and given back by many threads without a lock
+        self._process = os.getpid()
+        self._closing = finalize(self, _close_all, self._idle)
+
+    def reaches(self, url: str) -> bool:
+        """Whether an address is reached without a proxy."""
+        return self._routes.find(url).proxy is None
+
+    async def send(self, request: Request) -> Reply:
+        """The reply with its whole body."""
+        route = self._routes.find(request.url)
+        clock, seconds = shortest(request)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        connection = self._taken(route) or _connected(route, request)
+        try:
+            response = _asked(connection, route, request, deadline)
+            body = response.read(None if response.status < 300 else REFUSAL_BYTES)
+            headers = ReplyHeaders(response.headers.get_all, response.headers.items)
+            reply = WholeReply(response.status, headers, _unpacked(body, headers.get("content-encoding")))
+            whole = response.isclosed() and not response.will_close
+        except TimeoutError:
+            connection.close()
+            raise late(request, clock) from None
+        except (OSError, HTTPException, zlib.error, ValueError) as error:
+            connection.close()
+            raise broken(host_of(request.url), request.method, error) from error
+        except BaseException:  # Ctrl-C
+            connection.close()
+            raise
+        if whole and self._closing.alive:  # not at the end of the interpreter, where nobody would close it
+            self._idle.append(_Kept(_place(route), time.monotonic(), connection))
+        else:
+            connection.close()
+        return reply
+
+    async def aclose(self) -> None:
+        """Closes the connections that nobody uses."""
+        _close_all(self._idle)
+
+    def _taken(self, route: Route) -> HTTPConnection | None:
+        """A connection that is kept, still open, and leads there."""
+        if self._process != os.getpid():  # a fork: what is kept is the parent's, who does not notice that it is closed here
+            self._process = os.getpid()
+            _close_all(self._idle)
+        place, oldest = _place(route), time.monotonic() - KEPT_SECONDS
+        for _ in range(len(self._idle)):
+            try:
+                kept = self._idle.pop()
+            except IndexError:  # another thread was faster
+                return None
+            if kept.since < oldest or not _is_quiet(kept.connection):
+                kept.connection.close()
+            elif kept.place == place:
+                return kept.connection
+            else:
+                self._idle.appendleft(kept)
+        return None
+
+
+class _Kept(NamedTuple):
+    place: str
+    since: float
+    connection: HTTPConnection
+
+
+class _Socket:
+    """A socket whose time is limited for all that is done with it together; `http.client` takes it for one."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.deadline: float | None = None
+        self.ended: bool = False
+        """Whether the other end said that nothing more comes."""
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reading(self), _BUFFER_BYTES)
+
+    def sendall(self, data: bytes) -> None:
+        self._in_time().sendall(data)
+
+    def receive(self, buffer: Any) -> int:
+        size = self._in_time().recv_into(buffer)
+        self.ended = not size
+        return size
+
+    def _in_time(self) -> socket.socket:
+        left = None if self.deadline is None else self.deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        return self._sock
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+class _Reading(io.RawIOBase):
+    """The reading end of a socket, for one response: closing it leaves the socket open for the next."""
+
+    def __init__(self, sock: _Socket) -> None:
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        return self._sock.receive(buffer)
+
+
+def _close_all(idle: deque[_Kept]) -> None:
+    while idle:
+        idle.pop().connection.close()
+
+
+def _place(route: Route) -> str:
+    return f"{route.address.scheme}://{route.address.netloc}"
+
+
+def _connected(route: Route, request: Request) -> HTTPConnection:
+    """A new connection.
+
+    Raises:
+        ConnectFailure: there is none (`ConnectTimeout`: not in time).
+    """
+    host, port = route.address.hostname or "", route.address.port
+    wait = request.timeout.connect
+    if route.tls is None:
+        connection = HTTPConnection(host, port, timeout=wait)
+    else:
+        connection = HTTPSConnection(host, port, timeout=wait, context=route.tls)
+    try:
+        connection.connect()
+    except TimeoutError:
+        connection.close()
+        raise late(request, "connect", ConnectTimeout) from None
+    except OSError as error:
+        connection.close()
+        raise (untrusted if isinstance(error, ssl.SSLError) else unreachable)(host_of(request.url), error) from error
+    except BaseException:
+        connection.close()
+        raise
+    connection.sock = cast("Any", _Socket(connection.sock))
+    return connection
+
+
+def _asked(connection: HTTPConnection, route: Route, request: Request, deadline: float | None) -> HTTPResponse:
+    """The response to a request, whose head and body leave together."""
+    sock: Any = connection.sock
+    sock.deadline = deadline
+    head, body = _head(route, request), request.body or b""
+    if len(body) < _LARGE_BYTES:
+        sock.sendall(head + body)
+    else:
+        sock.sendall(head)
+        sock.sendall(body)
+    response = HTTPResponse(sock, method=request.method)
+    response.begin()
+    if sock.ended:  # it was read on for the end of the head, which `http.client` takes for one
+        raise ConnectionError("the head of the answer broke off")
+    return response
+
+
+def _head(route: Route, request: Request) -> bytes:
+    """The head of a request (RFC 9112, section 3); names and values were checked when the client was given them."""
+    target = f"{route.address.path or '/'}?{route.address.query}".removesuffix("?")
+    headers = {"Host": host_of(request.url), "Accept-Encoding": "gzip, deflate", **request.headers}
+    if request.body is not None:
+        headers["Content-Length"] = str(len(request.body))
+    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+
+
+def _is_quiet(connection: HTTPConnection) -> bool:
+    """Whether nothing can be read from a connection that nothing was asked on: it was not closed at the other end."""
+    if connection.sock is None:
+        return False
+    if not hasattr(select, "poll"):
+        return not select.select([connection.sock], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return not poll.poll(0)
+
+
+def _unpacked(body: bytes, encoding: str | None) -> bytes:
+    """The body as it was before the server compressed it.
+
+    Raises:
+        zlib.error: it is not what it says.
+        ValueError: nobody asked for that.
+    """
+    if not body or encoding in {None, "", "identity"}:
+        return body
+    if encoding in {"gzip", "x-gzip"}:
+        return zlib.decompress(body, wbits=zlib.MAX_WBITS | 16)
+    if encoding == "deflate":
+        zipped = body[0] & 0x0F == zlib.DEFLATED  # some send it without the head that RFC 1950 gives it
+        return zlib.decompress(body, wbits=zlib.MAX_WBITS if zipped else -zlib.MAX_WBITS)
+    raise ValueError(f"it is compressed by {encoding!r}, which was not asked for")

@@ -1,0 +1,199 @@
+"""Where a request goes: its proxy, and what its server's certificate is judged by; and what it means when it does not arrive.
+
+Both ways of sending requests look here: `_http.py` for code that awaits, `_blocking.py` for code that does not.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple, cast
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from ._config import check_proxy
+from ._meta import Headers
+from ._retry import ConnectFailure
+from .exceptions import APIConnectionError, InvalidRequestError
+
+REFUSAL_BYTES: Final = 4 * 2**20
+"""What is read of a refusal: no honest one is longer."""
+KEPT_SECONDS: Final = 15.0
+"""How long a connection that nobody uses is kept: servers close theirs after a while."""
+_MOST_ROUTES: Final = 100
+_PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
+
+
+class Route(NamedTuple):
+    """How an address is reached."""
+
+    address: SplitResult
+    proxy: str | None
+    tls: ssl.SSLContext | None
+
+
+class Routes:
+    """The routes of addresses. Few addresses, many calls: each is looked at once."""
+
+    def __init__(
+        self,
+        *,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+        ca_bundle: str | None = None,
+    ) -> None:
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._ssl = ssl_context
+        self._ca_bundle = ca_bundle
+        self._known: dict[str, Route] = {}
+
+    def find(self, url: str) -> Route:
+        """An address parsed, its proxy (the caller's, else the environment's), and its TLS context, if it needs one.
+
+        Raises:
+            InvalidRequestError: the environment's proxy, or the bundle of certificates, is none.
+        """
+        found = self._known.get(url)
+        if found is None:
+            parts = urlsplit(url)
+            proxy = self._proxy
+            if proxy is None and self._trust_env:
+                proxy = _environment_proxy(parts)
+            if len(self._known) > _MOST_ROUTES:
+                self._known.clear()
+            found = self._known[url] = Route(parts, proxy, self._tls() if parts.scheme == "https" else None)
+        return found
+
+    def _tls(self) -> ssl.SSLContext:
+        """The caller's context; else one that trusts a bundle, or what the operating system trusts."""
+        if self._ssl is None:
+            if self._ca_bundle is not None:
+                self._ssl = _context(self._ca_bundle)
+            else:
+                import truststore
+
+                self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return self._ssl
+
+
+class ReplyHeaders(Headers):
+    """The headers of a reply as the HTTP library has them, where a look-up is one call.
+
+    Args:
+        values: gives all values of a header, or what is given beside its name if there is none.
+        pairs: gives all names with their values.
+    """
+
+    __slots__ = ("_find", "_items")
+
+    def __init__(self, values: Callable[[str, Any], Any], pairs: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        super().__init__()
+        self._find = values
+        self._items = pairs
+
+    def _values(self, name: str) -> list[str]:
+        return cast("list[str]", self._find(name, _NO_VALUES))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.lower() for name, _ in self._items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Headers, (list(self._items()),)
+
+
+_NO_VALUES: Final[list[str]] = []
+
+
+class WholeReply:
+    """A reply whose body is here."""
+
+    __slots__ = ("_body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status: int = status
+        self.headers: Headers = headers
+        self._body = body
+
+    async def read(self) -> bytes:
+        """The body."""
+        return self._body
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body, in one piece."""
+        yield self._body
+
+    async def drain(self) -> None:
+        """Nothing more comes."""
+
+    def progressed(self) -> None:
+        """No clock runs any more."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _environment_proxy(address: SplitResult) -> str | None:
+    """The proxy that the environment wants for an address."""
+    port = address.port or (443 if address.scheme == "https" else 80)
+    if proxy_bypass(f"{address.hostname}:{port}"):  # it compares with and without the port
+        return None
+    proxies = getproxies()
+    named = next((name for name in (address.scheme, "all") if proxies.get(name)), None)
+    return None if named is None else check_proxy(proxies[named], f"{named.upper()}_PROXY")
+
+
+def _context(ca_bundle: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_bundle)
+    except (ssl.SSLError, OSError) as error:
+        raise InvalidRequestError(f"ca_bundle={ca_bundle!r} holds no certificates that can be read: {words(error)}") from None
+
+
+# -- what went wrong -----------------------------------------------------------------------------------------------------
+
+
+def host_of(url: str) -> str:
+    """The host of an address with its port, without a user."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def unreachable(host: str, error: Any) -> ConnectFailure:
+    """The error for a host that there is no connection to."""
+    return ConnectFailure(f"cannot connect to {host}: {words(error)}. Is base_url right, and does the server run?")
+
+
+def untrusted(host: str, error: Any, setting: str = "base_url") -> ConnectFailure:
+    """The error for a TLS connection that did not come about. `setting` is where the address comes from."""
+    if getattr(getattr(error, "os_error", error), "reason", None) == "WRONG_VERSION_NUMBER":
+        return ConnectFailure(
+            f"no TLS connection to {host}: it speaks plain http. If that is meant, set {setting} to http://..."
+        )
+    return ConnectFailure(
+        f"no trusted TLS connection to {host}: {words(error)}. If your network has an authority of its own, add "
+        "it to the operating system's trust store or pass ca_bundle=..."
+    )
+
+
+def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFailure:
+    """The error for a proxy that there is no connection to, or that answered with another status."""
+    if status is not None:
+        return ConnectFailure(f"the proxy did not connect to {host}, it answered {status}. {_PROXY_REMEDY}")
+    return ConnectFailure(f"no connection to the proxy for {host}: {words(error)}. {_PROXY_REMEDY}")
+
+
+def broken(host: str, method: str, error: Any, *, proxied: bool = False) -> APIConnectionError:
+    """The error for a connection that broke after the request was sent."""
+    through = " through the proxy" if proxied else ""
+    billed = " The call may have been billed." if method == "POST" else ""
+    return APIConnectionError(f"the connection to {host}{through} broke: {words(error)}.{billed}")
+
+
+def words(error: Any) -> str:
+    """What an error says, without the numbers and objects around it."""
+    reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    said = str(getattr(reason, "strerror", None) or reason) or type(error).__name__
+    # asyncio puts its own words, and an address, in place of the system's.
+    return os.strerror(reason.errno) if said.startswith("Connect call failed") else said

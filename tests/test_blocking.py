@@ -1,0 +1,372 @@
+"""A plain call of the synchronous client is made in the thread that calls, by the standard library's HTTP.
+
+To its user that is no difference: what a server does comes to the same answer, or the same error, as with the other client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import json
+import ssl
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trustme
+
+from venice_ai import APIError, ChatCompletionResponse, InvalidRequestError, SyncVeniceClient, VeniceError
+from venice_ai._blocking import drive
+
+from .fakes import HI, KEY, completion
+from .sockets import ABORT, CLOSE, SILENCE, Server, Step, head, reply, serving
+from .test_http import ANSWER, MODELS, context_of
+from .test_sync_processes import said
+
+RAW = json.dumps(completion()).encode()
+LENGTH = {"Content-Type": "application/json", "Content-Length": str(len(RAW))}
+
+
+def sync_client(server: Server, **settings: Any) -> SyncVeniceClient:
+    chosen: dict[str, Any] = {"api_key": KEY, "base_url": server.url, "max_retries": 0, **settings}
+    return SyncVeniceClient(**chosen)
+
+
+def ask(client: SyncVeniceClient, **params: Any) -> ChatCompletionResponse:
+    asked: dict[str, Any] = {"model": "m", "messages": HI, **params}
+    return cast("ChatCompletionResponse", client.chat.completions.create(**asked))
+
+
+async def in_thread(server: Server, **settings: Any) -> ChatCompletionResponse:
+    """The answer to one call, in a thread that has no event loop."""
+
+    def call() -> ChatCompletionResponse:
+        with sync_client(server, **settings) as client:
+            return ask(client)
+
+    return await asyncio.to_thread(call)
+
+
+def outcome(error: BaseException | None, answer: ChatCompletionResponse | None) -> Any:
+    if answer is not None:
+        return answer, answer.meta.status_code, dict(answer.meta.headers)
+    assert isinstance(error, VeniceError)
+    return type(error), error.message, getattr(error, "status_code", None), getattr(error, "body", None)
+
+
+# -- the same as the other client ----------------------------------------------------------------------------------------
+
+CHUNKED = head("200 OK", {"Content-Type": "application/json", "Transfer-Encoding": "chunked"})
+SITUATIONS: dict[str, list[Step]] = {
+    "an answer": ANSWER,
+    "byte by byte": [bytes([each]) for each in head("200 OK", LENGTH) + RAW],
+    "in chunks": [CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(RAW), RAW)],
+    "until the connection ends": [head("200 OK", {"Content-Type": "application/json"}) + RAW, CLOSE],
+    "gzip": reply(gzip.compress(RAW), headers={"Content-Encoding": "gzip"}),
+    "deflate": reply(zlib.compress(RAW), headers={"Content-Encoding": "deflate"}),
+    "a header twice": reply(completion(), headers={"X-One": "1", "x-one": "2"}),
+    "a header of 20 kB": reply(completion(), headers={"X-Long": "a" * 20_000}),
+    "a warning": reply(completion(), headers={"x-venice-model-deprecation-warning": "soon"}),
+    "a refusal": reply({"error": "no such model"}, status="404 Not Found"),
+    "a refusal with a wait": reply({"error": "slow"}, status="429 Too Many", headers={"Retry-After": "7"}),
+    "a refusal in HTML": reply(b"<html>", status="502 Bad Gateway", headers={"Content-Type": "text/html"}),
+    "a redirect": reply(b"", status="307 Temporary Redirect", headers={"Location": "http://elsewhere.example/"}),
+    "HTML": reply(b"<html>", headers={"Content-Type": "text/html"}),
+    "nothing": reply(b""),
+    "an error with 200": reply({"error": "boo"}),
+    "another status": reply(completion(), status="201 Created"),
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+async def test_what_a_server_says_comes_to_the_same(name: str) -> None:
+    found: list[Any] = []
+    async with serving(SITUATIONS[name]) as server:
+        for call in (in_thread, awaited):
+            try:
+                found.append(outcome(None, await call(server)))
+            except VeniceError as error:
+                found.append(outcome(error, None))
+
+    blocking, asynchronous = found
+    assert blocking == asynchronous
+    assert [each.body for each in server.received] == [server.received[0].body] * 2
+    names = [{*each.headers} for each in server.received]
+    assert names[0] == names[1]
+
+
+async def awaited(server: Server, **settings: Any) -> ChatCompletionResponse:
+    async with server.client(**settings) as client:
+        return await client.chat.completions.create(model="m", messages=HI)
+
+
+BREAKS: dict[str, list[Step]] = {
+    "before a word": [CLOSE],
+    "a reset": [ABORT],
+    "half a head": [b"HTTP/1.1 200 OK\r\nContent-", CLOSE],
+    "half a body": [head("200 OK", LENGTH) + RAW[:20], CLOSE],
+    "half a chunk": [CHUNKED + b"50\r\n{", CLOSE],
+    "no HTTP": [b"hello\r\n\r\n", CLOSE],
+    "no gzip": reply(b"no gzip", headers={"Content-Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+async def test_what_breaks_is_the_same_error(name: str) -> None:
+    async with serving(BREAKS[name]) as server:
+        with pytest.raises(APIError) as blocking:
+            await in_thread(server)
+        with pytest.raises(APIError) as asynchronous:
+            await awaited(server)
+
+    assert type(blocking.value) is type(asynchronous.value)
+    for caught in (blocking, asynchronous):
+        assert "broke" in caught.value.message
+        assert caught.value.message.endswith("The call may have been billed.")
+
+
+async def test_a_compression_that_nobody_asked_for_is_an_error() -> None:
+    async with serving(reply(RAW, headers={"Content-Encoding": "br"})) as server:
+        with pytest.raises(APIError, match="'br', which was not asked for"):
+            await in_thread(server)
+
+
+async def test_deflate_without_its_head_is_read() -> None:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    bare = packer.compress(RAW) + packer.flush()
+    async with serving(reply(bare, headers={"Content-Encoding": "deflate"})) as server:
+        assert (await in_thread(server)).text == "hello"
+
+
+async def test_where_nobody_listens_is_the_same_error() -> None:
+    async with serving(ANSWER) as server:
+        pass
+    with pytest.raises(APIError) as blocking:
+        await in_thread(server)
+    with pytest.raises(APIError) as asynchronous:
+        await awaited(server)
+    assert outcome(blocking.value, None) == outcome(asynchronous.value, None)
+
+
+# -- time ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param([SILENCE], id="nothing"),
+        pytest.param([head("200 OK", LENGTH), SILENCE], id="no body"),
+        pytest.param([step for each in head("200 OK", LENGTH) + RAW for step in (bytes([each]), 0.02)], id="a trickle"),
+    ],
+)
+async def test_a_clock_counts_the_whole_wait_and_says_the_same(steps: list[Step]) -> None:
+    async with serving(steps) as server:
+        began = time.monotonic()
+        with pytest.raises(APIError) as blocking:
+            await in_thread(server, timeout=0.3)
+        assert 0.25 < time.monotonic() - began < 2
+        with pytest.raises(APIError) as asynchronous:
+            await awaited(server, timeout=0.3)
+
+    assert outcome(blocking.value, None) == outcome(asynchronous.value, None)
+    assert blocking.value.message.startswith("the call did not finish within 0.3 s (the 'deadline' clock)")
+
+
+async def test_it_is_tried_again_after_a_wait() -> None:
+    busy = reply({"error": "busy"}, status="503 Busy", headers={"Retry-After": "0.05"})
+    async with serving(busy, ANSWER) as server:
+        found = await in_thread(server, max_retries=1)
+    assert (found.text, found.meta.attempts) == ("hello", 2)
+
+
+# -- connections ---------------------------------------------------------------------------------------------------------
+
+
+async def calls(server: Server, work: Callable[[SyncVeniceClient], Any]) -> Any:
+    def call() -> Any:
+        with sync_client(server) as client:
+            return work(client)
+
+    return await asyncio.to_thread(call)
+
+
+async def test_one_connection_serves_calls_that_follow_each_other() -> None:
+    async with serving(ANSWER) as server:
+        await calls(server, lambda client: [ask(client) for _ in range(3)])
+        await asyncio.wait_for(server.left.wait(), 2)
+    assert (server.connections, len(server.received)) == (1, 3)
+
+
+async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew() -> None:
+    async with serving([*ANSWER, CLOSE]) as server:
+
+        def twice(client: SyncVeniceClient) -> list[Any]:
+            first = ask(client).text
+            time.sleep(0.1)
+            return [first, ask(client).text]
+
+        assert await calls(server, twice) == ["hello", "hello"]
+    assert server.connections == 2
+
+
+async def test_a_longer_refusal_is_not_read_and_its_connection_is_dropped() -> None:
+    endless: list[Step] = [head("404 Not Found", {"Content-Length": str(2**30)}), *[b" " * 65_536] * 80, SILENCE]
+    async with serving(endless) as server:
+        with pytest.raises(APIError):
+            await calls(server, ask)
+        await asyncio.wait_for(server.left.wait(), 2)
+
+
+async def test_threads_wait_side_by_side() -> None:
+    async with serving([0.2, *ANSWER]) as server:
+
+        def many(client: SyncVeniceClient) -> list[str | None]:
+            texts: list[str | None] = []
+            threads = [threading.Thread(target=lambda: texts.append(ask(client).text)) for _ in range(8)]
+            for each in threads:
+                each.start()
+            for each in threads:
+                each.join()
+            return texts
+
+        began = time.monotonic()
+        assert await calls(server, many) == ["hello"] * 8
+    assert time.monotonic() - began < 1
+    assert server.connections == 8
+
+
+async def test_a_client_that_is_collected_closes_its_connections() -> None:
+    async with serving(ANSWER) as server:
+
+        def forget() -> None:
+            ask(sync_client(server))
+            gc.collect()
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            await asyncio.to_thread(forget)
+        await asyncio.wait_for(server.left.wait(), 2)
+
+
+async def test_a_closed_client_refuses_and_an_entered_one_goes_on() -> None:
+    async with serving(ANSWER) as server:
+
+        def work(client: SyncVeniceClient) -> str | None:
+            ask(client)
+            client.close()
+            with pytest.raises(VeniceError, match="was closed"):
+                ask(client)
+            with client:
+                return ask(client).text
+
+        assert await calls(server, work) == "hello"
+
+
+# -- TLS -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_tls_is_as_with_the_other_client(tmp_path: Path) -> None:
+    authority, file = trustme.CA(), tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    async with serving(ANSWER, context=context_of(authority)) as server:
+        assert (await in_thread(server, ca_bundle=str(file))).text == "hello"
+
+        found = [await refused(call, server) for call in (in_thread, awaited)]
+        assert found[0] is found[1]
+
+        trusting = ssl.create_default_context()
+        cast("Any", authority).configure_trust(trusting)
+        assert (await in_thread(server, ssl_context=trusting)).text == "hello"
+
+
+async def refused(call: Any, server: Server) -> type[BaseException]:
+    with pytest.raises(APIError, match=r"no trusted TLS connection .* or pass ca_bundle") as caught:
+        await call(server)
+    return type(caught.value)
+
+
+async def test_a_server_without_tls_is_told_apart() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    server = Server(f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+    with pytest.raises(APIError) as blocking:
+        await in_thread(server)
+    with pytest.raises(APIError) as asynchronous:
+        await awaited(server)
+    listening.close()
+
+    assert outcome(blocking.value, None) == outcome(asynchronous.value, None)
+    assert "it speaks plain http" in blocking.value.message
+
+
+# -- which calls ---------------------------------------------------------------------------------------------------------
+
+
+PROXIED = """
+venice, proxy = "http://venice.example/api/v1", sys.argv[1].removesuffix("/api/v1")
+ask(SyncVeniceClient(api_key="k", base_url=venice, proxy=proxy))
+"""
+PARSED = """
+from pydantic import BaseModel
+class Said(BaseModel):
+    choices: list[object]
+try:
+    client.chat.completions.parse(model="m", messages=messages, response_format=Said, strict=False)
+except ValueError:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "replied", "threads"),
+    [
+        pytest.param("ask()", ANSWER, ["MainThread"], id="a plain call"),
+        pytest.param(PARSED, ANSWER, ["MainThread"], id="parse"),
+        pytest.param("client.models.list()", MODELS, ["MainThread", "venice-ai"], id="what is shared"),
+        pytest.param(PROXIED, ANSWER, ["MainThread", "venice-ai"], id="through a proxy"),
+    ],
+)
+async def test_the_thread_that_calls_is_enough_for_one_request_after_the_other(
+    program: str, replied: list[Step], threads: list[str]
+) -> None:
+    async with serving(replied) as server:
+        lines = await said(f"{program}\nprint(*(thread.name for thread in threading.enumerate()))", server)
+    assert lines == [" ".join(threads)]
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"e2ee": True}, {"venice_parameters": {"enable_e2ee": True}}],
+    ids=["e2ee", "venice_parameters"],
+)
+async def test_an_encrypted_call_is_not_made_here(params: dict[str, Any]) -> None:
+    async with serving(ANSWER) as server:
+        with pytest.raises(InvalidRequestError, match="has no end-to-end encryption"):
+            await calls(server, lambda client: ask(client, **params))
+    assert server.received == []
+
+
+async def test_bad_input_is_refused_before_the_network() -> None:
+    async with serving(ANSWER) as server:
+        with pytest.raises(InvalidRequestError, match="temperature"):
+            await calls(server, lambda client: ask(client, temperature=3))
+    assert server.connections == 0
+
+
+def test_what_suspends_cannot_be_driven() -> None:
+    async def suspends() -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="only an event loop can give"):
+        drive(suspends())
