@@ -232,7 +232,7 @@ class Reading:
 
     def _refuse_whole(self) -> None:
         """Raises what a reply says that calls itself a stream and is JSON."""
-        if self.assembly.chunks or self.session is not None:
+        if self.assembly.chunks or self.session is not None or self._head[:64].lstrip()[:1] != b"{":
             return
         try:
             found = _wire.decode(self._head)
