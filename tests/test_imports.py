@@ -42,6 +42,7 @@ LAYERS = {
             "_retry",
             "_sse",
             "_assemble",
+            "_repeats",
             "_partial",
             "_wire",
             "costs",

@@ -11,6 +11,7 @@ import json
 from typing import Any, cast
 
 from ._letters import joined
+from ._repeats import Repeats
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
@@ -29,13 +30,14 @@ class Assembly:
         expected: how many choices were asked for.
     """
 
-    __slots__ = ("_choices", "_expected", "_fields", "_texts", "chunks", "unseen")
+    __slots__ = ("_choices", "_expected", "_fields", "_repeats", "_texts", "chunks", "unseen")
 
     def __init__(self, expected: int = 1) -> None:
         self._expected = expected
         self._choices: dict[int, _Choice] = {}
         self._texts: dict[Any, list[str]] = {}  # of the choices whose text has begun
         self._fields: dict[str, Any] = {}
+        self._repeats = Repeats()
         self.chunks: int = 0
         """How many chunks came."""
         self.unseen: bool = False
@@ -52,7 +54,22 @@ class Assembly:
         """The usage, once it came."""
         return self._fields.get("usage")
 
-    def common(self, data: dict[str, Any]) -> ChatCompletionChunk | None:
+    def repeated(self, event: bytes) -> ChatCompletionChunk | None:
+        """Takes in an event that says what the last common one said with another text, and gives its chunk; else None."""
+        repeats = self._repeats
+        text = repeats.text(event)
+        if not text:
+            return None
+        self.chunks += 1
+        self._texts[repeats.index].append(text)
+        if self.unseen:
+            return _UNSEEN
+        data, choice, delta = repeats.data.copy(), repeats.choice.copy(), repeats.delta.copy()
+        delta["content"] = text
+        data["choices"] = [choice]
+        return _typed(data, choice, delta)
+
+    def common(self, data: dict[str, Any], event: bytes) -> ChatCompletionChunk | None:
         """Takes in the JSON of the common chunk, and gives it typed; None for every other one, which is left as it is.
 
         It brings one text for a choice that has begun, and nothing else that is new or not null. This runs for every chunk of
@@ -89,19 +106,10 @@ class Assembly:
             and (len(delta) == 1 or list(delta.values()).count(None) == len(delta) - 1)
         ):
             return None
+        self._repeats.learn(event, data, index)
         self.chunks += 1
         self._texts[index].append(text)
-        if self.unseen:
-            return _UNSEEN
-        typed: Any = _new(ChatDelta)
-        typed.__dict__ = delta
-        choice["delta"] = typed
-        typed = _new(ChatChunkChoice)
-        typed.__dict__ = choice
-        choices[0] = typed
-        chunk = _new(ChatCompletionChunk)
-        chunk.__dict__ = data
-        return chunk
+        return _UNSEEN if self.unseen else _typed(data, choice, delta)
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
         """Takes a chunk in. True if it brought content: text, reasoning, a refusal or a tool call."""
@@ -137,6 +145,19 @@ class Assembly:
 def ends(finish_reason: object) -> bool:
     """Whether a choice ends with this finish reason: some servers send an empty one, or false, while it goes on."""
     return isinstance(finish_reason, str) and finish_reason != ""
+
+
+def _typed(data: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any]) -> ChatCompletionChunk:
+    """The chunk with one choice, whose objects are these very dicts."""
+    typed: Any = _new(ChatDelta)
+    typed.__dict__ = delta
+    choice["delta"] = typed
+    typed = _new(ChatChunkChoice)
+    typed.__dict__ = choice
+    data["choices"][0] = typed
+    chunk = _new(ChatCompletionChunk)
+    chunk.__dict__ = data
+    return chunk
 
 
 class _Choice:

@@ -100,18 +100,21 @@ class Reading:
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
         decode = _wire.strict_decode if self.session is None else partial(self._opened, self.session)
         assembly = self.assembly
-        common, progressed = assembly.common, self.reply.progressed
+        repeated, common, progressed = assembly.repeated, assembly.common, self.reply.progressed
         parser = EventParser() if self._settle is None else _KeepingParser(self._received)
         pieces = aiter(self.reply.pieces())
         try:
             while not self._at_end:
                 for event in await self._next_events(pieces, parser):
-                    found: Any
-                    try:
-                        found = decode(event)
-                    except _wire.NOT_STRICT:
-                        found = None
-                    chunk = common(found) if found.__class__ is dict and event.__class__ is bytes else None
+                    found: Any = None
+                    usual = event.__class__ is bytes  # it has no type
+                    chunk = repeated(event) if usual else None
+                    if chunk is None:
+                        try:
+                            found = decode(event)
+                        except _wire.NOT_STRICT:
+                            found = None
+                        chunk = common(found, event) if usual and found.__class__ is dict else None
                     if chunk is not None:
                         if watch_progress:
                             progressed()

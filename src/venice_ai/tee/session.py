@@ -301,8 +301,11 @@ class _PrivateAssembly(Assembly):
         super().__init__(expected)
         self._session = session
 
-    def common(self, data: dict[str, Any]) -> ChatCompletionChunk | None:
-        chunk = super().common(data)
+    def repeated(self, event: bytes) -> None:
+        """None: no two sealed events are alike."""
+
+    def common(self, data: dict[str, Any], event: bytes) -> ChatCompletionChunk | None:
+        chunk = super().common(data, event)
         if chunk is not None and not self.unseen:
             hush(chunk)
         return chunk

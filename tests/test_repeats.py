@@ -1,0 +1,153 @@
+"""Chunks that repeat the one before them with another text are read by their text alone, and nobody can tell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venice_ai import ChatCompletionChunk
+from venice_ai._assemble import Assembly
+from venice_ai._repeats import Repeats
+from venice_ai._wire import NOT_STRICT, chunk, decode, strict_decode
+
+from .fakes import chunk as fake
+
+
+def made(text: str, *, index: int = 0) -> dict[str, Any]:
+    """A chunk as Venice writes it."""
+    found = fake(text, index=index)
+    found["choices"][0]["logprobs"] = None
+    return found
+
+
+def read(assembly: Assembly, event: bytes) -> tuple[ChatCompletionChunk, str]:
+    """The chunk in an event, and the way on which it was read; the ways of `streaming.Reading.chunks`."""
+    if (found := assembly.repeated(event)) is not None:
+        return found, "repeated"
+    try:
+        data = strict_decode(event)
+    except NOT_STRICT:
+        data = decode(event)
+    if (found := assembly.common(data, event)) is not None:
+        return found, "common"
+    typed = chunk(data)
+    assert isinstance(typed, ChatCompletionChunk)
+    assembly.add(typed)
+    return typed, "any"
+
+
+def events_of(texts: list[str]) -> list[bytes]:
+    """A stream of these texts."""
+    return [json.dumps(made(text), separators=(",", ":")).encode() for text in texts]
+
+
+def ways(events: list[bytes]) -> list[str]:
+    assembly = Assembly()
+    return [read(assembly, event)[1] for event in events]
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(['"', "\\", '\\"', '","', '"content":"', "\ud83d"])
+VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+
+
+@given(
+    texts=st.lists(TEXTS, min_size=1, max_size=12),
+    deltas=st.dictionaries(st.sampled_from(["reasoning_content", "tool_calls", "role"]), VALUES, max_size=2),
+    extra=st.dictionaries(st.sampled_from(["system_fingerprint", "usage", "x"]), VALUES, max_size=2),
+    ascii_only=st.booleans(),
+    spaces=st.booleans(),
+    indices=st.lists(st.sampled_from([0, 0, 0, 1]), min_size=12, max_size=12),
+)
+def test_every_chunk_is_what_its_event_says(
+    texts: list[str],
+    deltas: dict[str, Any],
+    extra: dict[str, Any],
+    ascii_only: bool,
+    spaces: bool,
+    indices: list[int],
+) -> None:
+    assembly = Assembly()
+    said: dict[int, list[str]] = {}
+    for text, index in zip(texts, indices, strict=False):
+        event = made(text, index=index) | extra
+        event["choices"][0]["delta"] |= deltas
+        written = json.dumps(event, ensure_ascii=ascii_only, separators=None if spaces else (",", ":"))
+        found, _ = read(assembly, written.encode("utf-8", "surrogatepass"))
+        expected = decode(written.encode("utf-8", "surrogatepass"))
+
+        assert found == ChatCompletionChunk.model_validate(expected)
+        assert json.dumps(found.model_dump()) == json.dumps(expected)  # in the same order
+        said.setdefault(index, []).append(expected["choices"][0]["delta"]["content"])
+    contents = {choice.index: choice.message.content for choice in assembly.response().choices}
+    for index, parts in said.items():
+        assert (contents[index] or "").encode("utf-16", "surrogatepass") == "".join(parts).encode("utf-16", "surrogatepass")
+
+
+def test_what_differs_in_its_text_alone_is_repeated() -> None:
+    assert ways(events_of(["a", "b", "c", "d"])) == ["any", "common", "repeated", "repeated"]
+
+
+USUAL = events_of(["a", "b"])
+BEFORE, AFTER = (part for part in USUAL[1].split(b'"b"'))
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        b'"c","role":"user"',
+        b'"c"},"delta":{"content":"d"',
+        b'"c" ',
+        b"null",
+        b'""',
+        b'"c","content":"d"',
+        b'["c"]',
+        b'"\\ud83d"',
+        b'"\xff"',
+        b'"a\nb"',
+    ],
+)
+def test_what_stands_between_the_same_bytes_and_is_no_text_is_read_whole(middle: bytes) -> None:
+    assembly = Assembly()
+    for event in USUAL:
+        read(assembly, event)
+    event = BEFORE + middle + AFTER
+
+    found, way = read(assembly, event)
+
+    assert way != "repeated" or middle == b'"c" '  # blanks around a text are JSON's
+    assert found == ChatCompletionChunk.model_validate(decode(event))
+
+
+def test_a_chunk_that_is_changed_changes_no_other() -> None:
+    assembly = Assembly()
+    first, second, third = (read(assembly, event)[0] for event in events_of(["a", "b", "c"]))
+    for each in (first, second, third):
+        vars(each)["id"] = vars(each.choices[0])["index"] = vars(each.choices[0].delta)["content"] = "mine"
+        each.choices.append("mine")  # type: ignore[arg-type]
+
+    assert read(assembly, events_of(["d"])[0])[0] == ChatCompletionChunk.model_validate(made("d"))
+
+
+def test_values_that_can_be_changed_are_not_shared() -> None:
+    events = [json.dumps(made(text) | {"x": []}).encode() for text in "abcd"]
+    assert "repeated" not in ways(events)
+
+
+def test_a_stream_whose_every_event_differs_is_not_compared_for_long() -> None:
+    repeats = Repeats()
+    for number in range(5):
+        data = made("a") | {"created": number}
+        event = json.dumps(data).encode()
+        assert repeats.text(event) is None
+        repeats.learn(event, data, 0)
+
+    assert repeats.text(json.dumps(made("b") | {"created": 4}).encode()) is None
+
+
+def test_what_differs_from_time_to_time_is_learnt_anew() -> None:
+    events = [json.dumps(made(text) | {"created": second}).encode() for second in range(6) for text in "abc"]
+    assert ways(events) == ["any", "common", "repeated"] + ["common", "repeated", "repeated"] * 5
