@@ -305,7 +305,7 @@ class _PrivateAssembly(Assembly):
         """None: no two sealed events are alike."""
 
     def common(self, data: dict[str, Any], event: bytes) -> ChatCompletionChunk | None:
-        chunk = super().common(data, event)
+        chunk = super().common(data, b"")
         if chunk is not None and not self.unseen:
             hush(chunk)
         return chunk
