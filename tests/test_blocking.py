@@ -14,6 +14,7 @@ import threading
 import time
 import warnings
 import zlib
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +22,18 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from venice_ai import APIError, ChatCompletionResponse, InvalidRequestError, SyncVeniceClient, VeniceError
-from venice_ai._blocking import drive
+from venice_ai import (
+    APIError,
+    APITimeoutError,
+    ChatCompletionResponse,
+    InvalidRequestError,
+    SyncVeniceClient,
+    Timeout,
+    VeniceClient,
+    VeniceError,
+)
+from venice_ai._blocking import BlockingTransport, drive
+from venice_ai._connections import Routes
 
 from .fakes import HI, KEY, completion
 from .sockets import ABORT, CLOSE, SILENCE, Server, Step, head, reply, serving
@@ -178,6 +189,24 @@ async def test_a_clock_counts_the_whole_wait_and_says_the_same(steps: list[Step]
     assert blocking.value.message.startswith("the call did not finish within 0.3 s (the 'deadline' clock)")
 
 
+@pytest.mark.parametrize(
+    ("clocks", "clock"),
+    [
+        pytest.param(Timeout(connect=0.3), "connect", id="connect"),
+        pytest.param(Timeout(deadline=0.3), "deadline", id="deadline"),
+    ],
+)
+async def test_a_connection_that_does_not_come_about_is_given_up_in_time(clocks: Timeout, clock: str) -> None:
+    # Nobody answers the greeting of TLS.
+    async with serving([SILENCE]) as server:
+        server.url = server.url.replace("http:", "https:")
+        began = time.monotonic()
+        with pytest.raises(APITimeoutError) as caught:
+            await in_thread(server, timeout=clocks)
+    assert caught.value.clock == clock
+    assert time.monotonic() - began < 2
+
+
 async def test_it_is_tried_again_after_a_wait() -> None:
     busy = reply({"error": "busy"}, status="503 Busy", headers={"Retry-After": "0.05"})
     async with serving(busy, ANSWER) as server:
@@ -239,6 +268,22 @@ async def test_threads_wait_side_by_side() -> None:
         assert await calls(server, many) == ["hello"] * 8
     assert time.monotonic() - began < 1
     assert server.connections == 8
+
+
+async def test_connections_that_nobody_needed_for_long_are_closed() -> None:
+    async with serving([0.1, *ANSWER]) as server:
+        transport = BlockingTransport(Routes())
+        request = VeniceClient(api_key=KEY, base_url=server.url).request("POST", "/chat/completions", body=b"{}")
+        await asyncio.gather(*(asyncio.to_thread(drive, transport.send(request)) for _ in range(4)))
+        assert (server.connections, len(transport._idle)) == (4, 4)
+        fresh = transport._idle.pop()
+        transport._idle = deque([*(kept._replace(since=kept.since - 60) for kept in transport._idle), fresh])
+
+        await asyncio.to_thread(drive, transport.send(request))
+
+        assert list(transport._idle) == [fresh._replace(since=transport._idle[0].since)]
+        drive(transport.aclose())
+    assert server.connections == 4
 
 
 async def test_a_client_that_is_collected_closes_its_connections() -> None:

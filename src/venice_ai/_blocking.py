@@ -16,6 +16,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Coroutine
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any, NamedTuple, TypeVar, cast
 from weakref import finalize
@@ -93,7 +94,7 @@ class BlockingTransport:
         route = self._routes.find(request.url)
         clock, seconds = shortest(request)
         deadline = None if seconds is None else time.monotonic() + seconds
-        connection = self._taken(route) or _connected(route, request)
+        connection = self._taken(route) or _connected(route, request, clock, seconds)
         try:
             response = _asked(connection, route, request, deadline)
             body = response.read(None if response.status < 300 else REFUSAL_BYTES)
@@ -125,18 +126,17 @@ class BlockingTransport:
             self._process = os.getpid()
             _close_all(self._idle)
         place, oldest = _place(route), time.monotonic() - KEPT_SECONDS
-        for _ in range(len(self._idle)):
-            try:
+        found: HTTPConnection | None = None
+        with suppress(IndexError):  # another thread was faster
+            while self._idle and self._idle[0].since < oldest:  # what nobody has needed since more calls were made at once
+                self._idle.popleft().connection.close()
+            while self._idle and found is None:
                 kept = self._idle.pop()
-            except IndexError:  # another thread was faster
-                return None
-            if kept.since < oldest or not _is_quiet(kept.connection):
-                kept.connection.close()
-            elif kept.place == place:
-                return kept.connection
-            else:
-                self._idle.appendleft(kept)
-        return None
+                if kept.place == place and kept.since >= oldest and _is_quiet(kept.connection):
+                    found = kept.connection
+                else:
+                    kept.connection.close()
+        return found
 
 
 class _Kept(NamedTuple):
@@ -201,14 +201,18 @@ def _place(route: Route) -> str:
     return f"{route.address.scheme}://{route.address.netloc}"
 
 
-def _connected(route: Route, request: Request) -> HTTPConnection:
-    """A new connection.
+def _connected(route: Route, request: Request, clock: str, seconds: float | None) -> HTTPConnection:
+    """A new connection; `clock` and its seconds limit the whole call.
 
     Raises:
         ConnectFailure: there is none (`ConnectTimeout`: not in time).
     """
     host, port = route.address.hostname or "", route.address.port
     wait = request.timeout.connect
+    if seconds is not None and (wait is None or seconds < wait):
+        wait = seconds
+    else:
+        clock = "connect"
     if route.tls is None:
         connection = HTTPConnection(host, port, timeout=wait)
     else:
@@ -217,7 +221,7 @@ def _connected(route: Route, request: Request) -> HTTPConnection:
         connection.connect()
     except TimeoutError:
         connection.close()
-        raise late(request, "connect", ConnectTimeout) from None
+        raise late(request, clock, ConnectTimeout) from None
     except OSError as error:
         connection.close()
         raise (untrusted if isinstance(error, ssl.SSLError) else unreachable)(host_of(request.url), error) from error

@@ -188,7 +188,7 @@ class VeniceClient:
             )
         if anonymous:
             headers = {name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS}
-        limits = self.clocks(timeout, stream=stream)
+        limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
         return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
 
     def clocks(self, timeout: float | Timeout | None, *, stream: bool) -> Timeout:

@@ -28,7 +28,7 @@ strict_decode = msgspec.json.Decoder().decode
 NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `strict_decode` raises; `decode` may still read it."""
 _KNOWN = frozenset(ChatParams.__annotations__)
-_ALL_TEXT = frozenset({str, type(None)})
+_TEXTS = frozenset({str})
 _LEAST_SECRET = 8  # characters; a shorter key is a word such as "any", and stands in many messages
 
 
@@ -128,12 +128,10 @@ def checked_messages(messages: object) -> list[Any]:
             f"messages must be a list of messages, not {_kind(cast('object', messages))}; "
             'for one question: messages=[{"role": "user", "content": "..."}]'
         )
-    given = [_message(message) for message in cast("Iterable[Any]", messages)]
+    asked: Any = messages
+    given = [_message(message, index) for index, message in enumerate(asked)]
     if not given:
         raise InvalidRequestError('messages is empty; give at least one, as {"role": "user", "content": "..."}')
-    for index, message in enumerate(given):
-        if message.__class__ is dict and not _ALL_TEXT.issuperset(map(type, message.values())):
-            _refuse_endless(f"messages.{index}", message)
     try:
         msgspec.convert({"messages": given}, Conversation)
     except msgspec.ValidationError as error:
@@ -145,14 +143,17 @@ def checked_messages(messages: object) -> list[Any]:
     return given
 
 
-def _message(message: object) -> Any:
+def _message(message: Any, index: int) -> Any:
+    if message.__class__ is dict and _TEXTS.issuperset(map(type, message)) and _TEXTS.issuperset(map(type, message.values())):
+        return message.copy()  # most messages by far: there is nothing else to look at
     if not isinstance(message, (dict, Model, Mapping)) and hasattr(message, "model_dump"):
-        message = cast("Any", message).model_dump(exclude_none=True)  # a pydantic model of the caller's
+        message = message.model_dump(exclude_none=True)  # a pydantic model of the caller's
     copy: Any = plain(message)
     if isinstance(copy, dict) and "reasoning_details" in copy and copy["reasoning_details"] is None:
         # A reply may hold null where a request must not.
         del copy["reasoning_details"]
-    return cast("Any", copy)
+    _refuse_endless(f"messages.{index}", copy)
+    return copy
 
 
 def _kind(value: Any) -> str:
@@ -308,7 +309,7 @@ def json_object(body: bytes, meta: ResponseMeta) -> dict[str, Any]:
         raise unusable(body, meta, "not JSON") from None
     if not isinstance(data, dict):
         raise unusable(body, meta, "JSON, but not an object")
-    found = cast("dict[str, Any]", data)
+    found: dict[str, Any] = data
     if found.get("error") and not found.get("choices"):
         raise error_for(meta.status_code, meta.headers, found, meta=meta)
     return found
