@@ -207,10 +207,11 @@ class VeniceClient:
         return _merged(headers, self._headers)
 
     def _http_transport(self) -> Transport:
+        from ._connections import Routes
         from ._http import AiohttpTransport
 
         settings: dict[str, Any] = self._http
-        return AiohttpTransport(**settings)
+        return AiohttpTransport(Routes(**settings))
 
     async def close(self) -> None:
         """Closes every connection, and forgets which enclaves were verified. May be called often."""

@@ -46,15 +46,8 @@ _FEW_HEADERS = 5
 class AiohttpTransport:
     """Sends requests with aiohttp, on one connection pool for each event loop."""
 
-    def __init__(
-        self,
-        *,
-        proxy: str | None = None,
-        trust_env: bool = True,
-        ssl_context: ssl.SSLContext | None = None,
-        ca_bundle: str | None = None,
-    ) -> None:
-        self._known = Routes(proxy=proxy, trust_env=trust_env, ssl_context=ssl_context, ca_bundle=ca_bundle)
+    def __init__(self, routes: Routes) -> None:
+        self._known = routes
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
         self._routes: dict[str, _Route] = {}
         self._limits: dict[float | None, aiohttp.ClientTimeout] = {}
