@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,37 +25,32 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._limits: set[Limit] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self.limits: set[Limit] = set()
+        """Those of the calls that are under way, which put themselves in and take themselves out."""
+        self.due: float = inf
+        """When the timer looks at them. It is not set back when a call ends: it will see what is left."""
 
     def limit(self, seconds: float | None) -> Limit:
         """The limit of one call, from now on; None for no limit."""
         return Limit(self, None if seconds is None else self._loop.time() + seconds)
 
-    def add(self, limit: Limit, due: float) -> None:
-        """Watches a limit."""
-        self._limits.add(limit)
-        if self._timer is None or due < self._timer.when():
-            self._set(due)
-
-    def remove(self, limit: Limit) -> None:
-        """Stops watching a limit. The timer stays: it will see what is left."""
-        self._limits.discard(limit)
-
-    def _set(self, due: float) -> None:
+    def look_at(self, due: float) -> None:
+        """Sets the timer to look at that time, which is earlier than it would have."""
         if self._timer is not None:
             self._timer.cancel()
+        self.due = due
         self._timer = self._loop.call_at(due, self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        self._timer, self.due = None, inf
         now = self._loop.time()
-        waiting = {limit: limit.due for limit in self._limits if limit.due is not None}
+        waiting = {limit: limit.due for limit in self.limits if limit.due is not None}
         for limit, due in waiting.items():
             if due <= now:
                 limit.expire()
         if left := [due for due in waiting.values() if due > now]:
-            self._set(min(left))
+            self.look_at(min(left))
 
 
 class Limit:
@@ -80,11 +76,13 @@ class Limit:
             self._task = asyncio.current_task()
             if self._task is not None:
                 self._cancels = self._task.cancelling()
-            self._deadlines.add(self, self.due)
+            self._deadlines.limits.add(self)
+            if self.due < self._deadlines.due:
+                self._deadlines.look_at(self.due)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._deadlines.remove(self)
+        self._deadlines.limits.discard(self)
         # Somebody else may have cancelled the task as well; then it is cancelled, not late.
         if (
             self._expired
