@@ -10,6 +10,7 @@ import gc
 import gzip
 import json
 import ssl
+import sys
 import threading
 import time
 import warnings
@@ -39,6 +40,8 @@ from .fakes import HI, KEY, completion
 from .sockets import ABORT, CLOSE, SILENCE, Server, Step, head, reply, serving
 from .test_http import ANSWER, MODELS, context_of
 from .test_sync_processes import said
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there every call takes the event loop")
 
 RAW = json.dumps(completion()).encode()
 LENGTH = {"Content-Type": "application/json", "Content-Length": str(len(RAW))}

@@ -182,8 +182,10 @@ class Bridge:
         self._blocking: VeniceClient | None = None
         self.drive: Callable[[Coroutine[Any, Any, Any]], Any]
         """What runs a coroutine of the client that `here` gives."""
-        # The caller's own ports may suspend, and so may an attestation.
-        self._needs_loop = any(settings[name] is not None for name in ("transport", "clock", "min_privacy"))
+        # The caller's own ports may suspend, and so may an attestation; and on Windows Ctrl-C interrupts no read of a socket.
+        self._needs_loop = sys.platform == "win32" or any(
+            settings[name] is not None for name in ("transport", "clock", "min_privacy")
+        )
 
     def here(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
