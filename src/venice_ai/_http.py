@@ -136,7 +136,7 @@ class _Route(NamedTuple):
 class _Pool(NamedTuple):
     connector: aiohttp.TCPConnector
     any: aiohttp.ClientSession
-    usual: dict[tuple[tuple[str, str], ...], aiohttp.ClientSession]
+    usual: list[tuple[dict[str, str], aiohttp.ClientSession]]
 
 
 class _Session:
@@ -159,13 +159,14 @@ class _Session:
         The calls of a client nearly all have the same headers: those for a plain call, a stream, the catalogue. aiohttp merges
         what it is given name by name, and copies a session's own at once, so each of these has a session, on the same pool.
         """
-        key = tuple(headers.items())
-        found = self._pool.usual.get(key)
-        if found is None:
-            if len(self._pool.usual) >= _USUAL_HEADERS or len(key) > _FEW_HEADERS:
-                return self._pool.any, headers
-            found = self._pool.usual[key] = _client(self._pool.connector, headers)
-        return found, None
+        for usual, client in self._pool.usual:
+            if usual == headers:
+                return client, None
+        if len(self._pool.usual) >= _USUAL_HEADERS or len(headers) > _FEW_HEADERS:
+            return self._pool.any, headers
+        client = _client(self._pool.connector, headers)
+        self._pool.usual.append((headers.copy(), client))
+        return client, None
 
     @classmethod
     async def open(cls) -> _Session:
@@ -177,7 +178,7 @@ class _Session:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
         async with connector:
             # Held here until the connector is closed: a session that is collected before that says that it is unclosed.
-            pool = _Pool(connector, _client(connector), {})
+            pool = _Pool(connector, _client(connector), [])
             yield pool
 
     async def aclose(self) -> None:
