@@ -35,7 +35,7 @@ from ._connections import (
     untrusted,
 )
 from ._retry import ConnectTimeout
-from ._transport import Reply, Request
+from ._transport import Reply, Request, SystemClock
 
 T = TypeVar("T")
 
@@ -57,16 +57,8 @@ def drive(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("this awaits something that only an event loop can give")
 
 
-class BlockingClock:
+class BlockingClock(SystemClock):
     """The machine's clock and the thread's sleep."""
-
-    def now(self) -> float:
-        """Seconds on a clock that only goes forward."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """Unix time in seconds."""
-        return time.time()
 
     async def sleep(self, seconds: float) -> None:
         """Blocks the thread."""

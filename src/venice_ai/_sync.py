@@ -282,10 +282,9 @@ def _ended(error: ImportError) -> VeniceError:
 
 
 def _is_sealed(params: Mapping[str, Any]) -> bool:
-    from .tee.guard import engaged
-    from .types._base import plain
+    from .tee.guard import engaged_by
 
-    return engaged(params.get("e2ee"), {"venice_parameters": plain(params["venice_parameters"])})
+    return engaged_by(params)
 
 
 def _refuse_own_thread() -> None:

@@ -12,6 +12,7 @@ from operator import is_not
 from types import CodeType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from ._letters import sendable
 from ._omissions import Omissions
 from ._parameters import is_async, named
 from ._schema import strict_schema
@@ -249,13 +250,13 @@ def result_text(value: Any) -> str:
     """What a model is told of a tool's result: a text as it is, anything else as JSON.
 
     Nothing is `null`; where bytes are not all text, they are base64. What no request can hold, half of a surrogate pair as in
-    the name of a file that is no UTF-8, is a question mark.
+    the name of a file that is no UTF-8, is a mark in its place.
 
     Raises:
         TypeError: it cannot be JSON.
     """
     if isinstance(value, str):
-        return _sendable(str.__str__(value))  # of a member of an Enum, its value
+        return sendable(str.__str__(value))  # of a member of an Enum, its value
     from pydantic_core import PydanticSerializationError
 
     try:
@@ -299,12 +300,8 @@ def _json_text(value: Any) -> str:
         if "utf-8" not in str(error):  # neither of bytes nor of half a pair of surrogates
             raise
     plainly = to_jsonable_python(value, bytes_mode="base64", fallback=_json_of)
-    mended = from_json(_sendable(json.dumps(plainly, ensure_ascii=False)))
+    mended = from_json(sendable(json.dumps(plainly, ensure_ascii=False)))
     return to_json(mended, inf_nan_mode="strings").decode()
-
-
-def _sendable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
 
 
 def _json_of(value: Any) -> Any:

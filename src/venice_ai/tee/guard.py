@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
 
 from ..exceptions import InvalidRequestError
+from ..types._base import plain
 from ..types.api.chat import content_text
 from ..types.api.params import ChatParams, Reasoning, StreamSwitches, VeniceSwitches
 
@@ -43,6 +44,11 @@ _REFUSED_SWITCHES = {
 def engaged(e2ee: object, body: Mapping[str, Any]) -> bool:
     """Whether a call is to be end-to-end encrypted: by its argument, or by `venice_parameters.enable_e2ee`."""
     return bool(e2ee) or _switches(body).get("enable_e2ee") is True
+
+
+def engaged_by(params: Mapping[str, Any]) -> bool:
+    """The same by the keywords of a call, of which no body was made yet."""
+    return engaged(params.get("e2ee"), {"venice_parameters": plain(params.get("venice_parameters"))})
 
 
 def guard(body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:

@@ -13,8 +13,7 @@ from ..._partial import Growing
 from ..._wire import checked_messages
 from ...exceptions import APIError, InvalidRequestError, OutputError, StreamConsumedError, TeeError
 from ...streaming import ChatStream
-from ...tee.guard import engaged
-from ...types._base import plain
+from ...tee.guard import engaged_by
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, content_text, summed_usage
 from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
@@ -38,7 +37,7 @@ def wanted(
 
     In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed.
     """
-    if not engaged(params.get("e2ee"), {"venice_parameters": plain(params.get("venice_parameters"))}):
+    if not engaged_by(params):
         return Conversation(checked_messages(messages)), schema
     told = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
     words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{told}"

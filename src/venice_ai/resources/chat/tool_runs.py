@@ -29,9 +29,8 @@ from ..._toolbox import (
 )
 from ...exceptions import APIError, InvalidRequestError, ToolLoopPausedError, ToolTimeoutError, UnknownToolError, VeniceError
 from ...streaming import ChatStream, Stream
-from ...tee.guard import engaged
+from ...tee.guard import engaged_by
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
-from ...types._base import plain
 from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 
 if TYPE_CHECKING:
@@ -431,7 +430,7 @@ def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str
             raise InvalidRequestError(f"{name} is not for run_with_tools; stream_with_tools streams")
     if floor == "e2ee":
         refuse_below(floor, None)  # before there is a loop, whose state would hold the prompt
-    if engaged(params.get("e2ee"), {"venice_parameters": plain(params.get("venice_parameters"))}):
+    if engaged_by(params):
         raise InvalidRequestError("tools, and what they are called with, are not encrypted, so there are none with e2ee")
     if params.get("n") not in {None, 1}:
         raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
