@@ -1,9 +1,10 @@
 """The loopback server: bytes made beforehand, sent by one thread that sleeps only when nobody wants anything.
 
 It must never be what a client waits for, so it is a bare epoll loop. A reply is a tuple of writes; each turn of the
-loop sends the next write of every reply that is under way, then looks for news. Nagle's algorithm is off, so each write
-leaves as a packet of its own. A client slower than the server finds several of them in its socket's buffer when it reads:
-that is TCP, and the same for all clients.
+loop sends some writes of every reply that is under way, fewer of each the more replies there are, then looks for news.
+Nagle's algorithm is off, so each write leaves as a packet of its own. A client slower than the server finds several of
+them in its socket's buffer when it reads: that is TCP, and the same for all clients. (A client that is faster than the
+server looks in vain, so what is measured of it is the server's pace.)
 
 Run as a process of its own: `python -m benchmarks.server`. It prints its port, and stops when its input ends.
 """
@@ -20,6 +21,7 @@ from benchmarks.replies import Reply, reply
 
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"]*)"')
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
+_WRITES_A_TURN = 32
 _NOT_FOUND = Reply((b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",))
 
 
@@ -64,18 +66,21 @@ class Connection:
         del self._asked[:end]
         return (model and reply(model[1].decode())) or _NOT_FOUND
 
-    def send_next(self, now: float) -> bool:
-        """Send one write; False when the client has gone."""
-        write = self._writes.popleft()
-        try:
-            sent = self.sock.send(write)
-        except BlockingIOError:
-            sent = 0
-        except ConnectionError:
-            return False
-        if sent < len(write):
-            self._writes.appendleft(memoryview(write)[sent:])
-            self.blocked = True
+    def send(self, most: int, now: float) -> bool:
+        """Send writes, at most so many, and only one if some time is to pass between them; False when the client has gone."""
+        writes, send = self._writes, self.sock.send
+        for _ in range(1 if self._seconds_between else min(most, len(writes))):
+            write = writes.popleft()
+            try:
+                sent = send(write)
+            except BlockingIOError:
+                sent = 0
+            except ConnectionError:
+                return False
+            if sent < len(write):
+                writes.appendleft(memoryview(write)[sent:])
+                self.blocked = True
+                break
         self.due = now + self._seconds_between
         return True
 
@@ -98,7 +103,7 @@ class Server:
                 if descriptor == stop:
                     return
                 self._notice(descriptor, event)
-            self._send_one_write_each()
+            self._send_some()
 
     def _patience(self) -> float:
         """How long nothing needs to be sent, in seconds; -1 for as long as no client asks."""
@@ -126,12 +131,13 @@ class Server:
         self._connections[sock.fileno()] = Connection(sock)
         self._poll.register(sock, select.EPOLLIN)
 
-    def _send_one_write_each(self) -> None:
+    def _send_some(self) -> None:
         now = time.monotonic()
+        most = max(1, _WRITES_A_TURN // max(1, len(self._sending)))
         for descriptor, connection in list(self._sending.items()):
             if connection.due > now:
                 continue
-            if not connection.send_next(now):
+            if not connection.send(most, now):
                 self._forget(descriptor)
                 continue
             if connection.blocked:

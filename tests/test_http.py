@@ -295,6 +295,28 @@ async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew()
     assert server.connections == 2
 
 
+async def test_what_only_reads_is_asked_again_when_the_server_drops_a_kept_connection() -> None:
+    async with serving(MODELS, [CLOSE], MODELS, [CLOSE]) as server, server.client() as client:
+        await client.models.list()
+        await client.models.list(refresh=True)
+        assert [request.method for request in server.received] == ["GET", "GET", "GET"]
+        assert server.connections == 2
+
+        with pytest.raises(APIConnectionError):
+            await client.models.list(refresh=True)  # once again, not for ever
+
+    assert len(server.received) == 5
+
+
+async def test_a_chat_is_not_asked_again_by_itself_when_the_server_drops_a_kept_connection() -> None:
+    async with serving(ANSWER, [CLOSE]) as server, server.client() as client:
+        await asked(client)
+        with pytest.raises(APIConnectionError):
+            await asked(client)
+
+    assert len(server.received) == 2
+
+
 async def test_a_limit_without_end_is_no_limit_or_refused() -> None:
     async with serving(ANSWER, streamed(*hello())) as server, server.client() as client:
         for ask in (client.chat.completions.create, client.chat.completions.stream):

@@ -127,6 +127,18 @@ def test_what_stands_between_the_same_bytes_and_is_no_text_is_read_whole(middle:
     assert found == ChatCompletionChunk.model_validate(decode(event))
 
 
+def test_what_is_too_short_to_hold_a_text_is_not_repeated() -> None:
+    assembly = Assembly()
+    for event in USUAL:
+        read(assembly, event)
+    before = BEFORE + b'"'
+
+    assert assembly.repeated(before + b'"' + AFTER) is None  # a text of no letters brings no content
+    assert assembly.repeated(before + AFTER) is None
+    assert assembly.repeated(before + AFTER[1:]) is None
+    assert assembly.repeated(before + b'c"' + AFTER) is not None
+
+
 def test_a_chunk_that_is_changed_changes_no_other() -> None:
     assembly = Assembly()
     first, second, third = (read(assembly, event)[0] for event in events_of(["a", "b", "c"]))
@@ -148,7 +160,7 @@ def test_a_stream_whose_every_event_differs_is_not_compared_for_long() -> None:
         data = made("a") | {"created": number}
         event = json.dumps(data).encode()
         assert repeats.text(event) is None
-        repeats.learn(event, data, 0)
+        repeats.learn(event, data, [])
 
     assert repeats.text(json.dumps(made("b") | {"created": 4}).encode()) is None
 

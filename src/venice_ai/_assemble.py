@@ -61,13 +61,20 @@ class Assembly:
         if not text:
             return None
         self.chunks += 1
-        self._texts[repeats.index].append(text)
+        repeats.texts.append(text)
         if self.unseen:
             return _UNSEEN
-        data, choice, delta = repeats.data.copy(), repeats.choice.copy(), repeats.delta.copy()
-        delta["content"] = text
-        data["choices"] = [choice]
-        return _typed(data, choice, delta)
+        # `_typed`, spelled out: it runs for nearly every chunk of every stream.
+        delta: Any = _new(ChatDelta)
+        delta.__dict__ = fields = repeats.delta.copy()
+        fields["content"] = text
+        choice: Any = _new(ChatChunkChoice)
+        choice.__dict__ = fields = repeats.choice.copy()
+        fields["delta"] = delta
+        chunk = _new(ChatCompletionChunk)
+        chunk.__dict__ = fields = repeats.data.copy()
+        fields["choices"] = [choice]
+        return chunk
 
     def common(self, data: dict[str, Any], event: bytes) -> ChatCompletionChunk | None:
         """Takes in the JSON of the common chunk, and gives it typed; None for every other one, which is left as it is.
@@ -106,7 +113,7 @@ class Assembly:
             and (len(delta) == 1 or list(delta.values()).count(None) == len(delta) - 1)
         ):
             return None
-        self._repeats.learn(event, data, index)
+        self._repeats.learn(event, data, self._texts[index])
         self.chunks += 1
         self._texts[index].append(text)
         return _UNSEEN if self.unseen else _typed(data, choice, delta)

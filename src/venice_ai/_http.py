@@ -1,17 +1,21 @@
 """aiohttp behind the transport port: pools, TLS, proxies, the clocks.
 
-A session belongs to the event loop it was made on, so there is one for each running loop. It is owned by an async
+A pool of connections belongs to the event loop it was made on, so there is one for each running loop. It is owned by an async
 generator that is left open: event loops close those when they shut down (`loop.shutdown_asyncgens`, which `asyncio.run`
 calls), and so a client that outlives its loop leaves nothing unclosed behind.
+
+A request goes over aiohttp's connector by aiohttp's own request and response. The session above them is left out:
+cookies, redirects, credentials from files, middleware and total limits are all things that this client must not have or has
+itself, and asking for none of them is a sixth of a call.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator
 from io import BytesIO
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -35,12 +39,14 @@ from ._retry import ConnectTimeout
 from ._transport import Reply, Request
 from .exceptions import APIConnectionError
 
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
 _HEADER_BYTES = 65_536
 _LARGE_BYTES = 2**20
-_USUAL_HEADERS = 4
-_FEW_HEADERS = 5
 
 
 class AiohttpTransport:
@@ -48,48 +54,59 @@ class AiohttpTransport:
 
     def __init__(self, routes: Routes) -> None:
         self._known = routes
-        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         self._routes: dict[str, _Route] = {}
         self._limits: dict[float | None, aiohttp.ClientTimeout] = {}
 
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
         loop = asyncio.get_running_loop()
-        session, route = self._sessions.get(loop), self._route(request.url)
-        if session is None or session.closed:
-            session = await self._new_session(loop)
+        pool, route = self._pools.get(loop), self._route(request.url)
+        if pool is None or pool.connector.closed:
+            pool = await self._new_pool(loop)
         clock, seconds = shortest(request)
         started = loop.time()
         try:
-            with session.deadlines.limit(seconds):
-                response = await self._open(session, request, route)
+            with pool.deadlines.limit(seconds):
+                response = await self._open(pool.connector, request, route)
                 if response.status >= 300:
                     return WholeReply(response.status, _headers(response), await _beginning(response))
                 if request.stream:
-                    return _StreamedReply(response, request, session, started)
+                    return _StreamedReply(response, request, pool, started)
                 # A small answer comes with its headers; then there is nothing to wait for.
                 content = response.content
                 body = content.read_nowait() if content.is_eof() else await response.read()
                 return WholeReply(response.status, _headers(response), body)
-        except aiohttp.ConnectionTimeoutError:
-            raise late(request, "connect", ConnectTimeout) from None
+        except ConnectTimeout:
+            raise
         except TimeoutError:
             raise late(request, clock) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _connection_error(error, request.method, request.url, proxied=route.proxy is not None) from error
 
-    def _open(self, session: _Session, request: Request, route: _Route) -> Awaitable[aiohttp.ClientResponse]:
-        client, headers = session.sender(request.headers)
-        return client.request(
-            request.method,
-            route.url,
-            data=_payload(request.body),
-            headers=headers,
-            proxy=route.proxy,
-            ssl=route.tls,
-            allow_redirects=False,
-            timeout=self._limit(request.timeout.connect),
+    async def _open(
+        self, connector: aiohttp.BaseConnector, request: Request, route: _Route, *, again: bool = False
+    ) -> aiohttp.ClientResponse:
+        """The beginning of the reply: its status and headers."""
+        body = _payload(request.body)
+        sent = aiohttp.ClientRequest(
+            request.method, route.url, data=body, headers=request.headers, proxy=route.proxy, ssl=route.tls
         )
+        try:
+            connection = await connector.connect(sent, traces=[], timeout=self._limit(request.timeout.connect))
+        except TimeoutError:
+            raise late(request, "connect", ConnectTimeout) from None
+        try:
+            return await _exchange(sent, connection)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            connection.close()
+            # A server may close a kept connection just then (RFC 9112, 9.3.1). A chat may have been billed all the same.
+            if again or request.method != "GET":
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        return await self._open(connector, request, route, again=True)
 
     def _limit(self, connect: float | None) -> aiohttp.ClientTimeout:
         found = self._limits.get(connect)
@@ -102,19 +119,19 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         """Closes the pools of every loop that runs. Those of closed loops went with them; a loop that rests closes its own."""
-        sessions = self._sessions
-        self._sessions = {loop: each for loop, each in sessions.items() if not (loop.is_running() or loop.is_closed())}
-        for loop, session in sessions.items():
+        pools = self._pools
+        self._pools = {loop: each for loop, each in pools.items() if not (loop.is_running() or loop.is_closed())}
+        for loop, pool in pools.items():
             if loop is asyncio.get_running_loop():
-                await session.aclose()
+                await pool.aclose()
             elif loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(session.aclose(), loop))
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(pool.aclose(), loop))
 
-    async def _new_session(self, loop: asyncio.AbstractEventLoop) -> _Session:
-        for closed in [other for other in self._sessions if other.is_closed()]:
-            del self._sessions[closed]
-        session = self._sessions[loop] = await _Session.open()
-        return session
+    async def _new_pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
+        for closed in [other for other in self._pools if other.is_closed()]:
+            del self._pools[closed]
+        pool = self._pools[loop] = await _Pool.open()
+        return pool
 
     def _route(self, url: str) -> _Route:
         # As aiohttp wants it, whose own `trust_env` would read the environment on every call, and send passwords from ~/.netrc.
@@ -133,71 +150,43 @@ class _Route(NamedTuple):
     tls: ssl.SSLContext | bool
 
 
-class _Pool(NamedTuple):
-    connector: aiohttp.TCPConnector
-    any: aiohttp.ClientSession
-    usual: list[tuple[dict[str, str], aiohttp.ClientSession]]
+class _Pool:
+    """The connections of one event loop, owned by an async generator that the loop closes with itself."""
 
-
-class _Session:
-    """aiohttp's sessions on one pool, which is owned by an async generator that the event loop closes with itself."""
-
-    def __init__(self, pool: _Pool, owner: AsyncGenerator[_Pool, None]) -> None:
-        self._pool = pool
+    def __init__(self, connector: aiohttp.BaseConnector, owner: AsyncGenerator[aiohttp.BaseConnector, None]) -> None:
+        self.connector = connector
         self.deadlines: Deadlines = Deadlines()
         self.streams: WeakSet[_StreamedReply] = WeakSet()
         """What is still read from."""
         self._owner = owner
 
-    @property
-    def closed(self) -> bool:
-        return self._pool.connector.closed
-
-    def sender(self, headers: dict[str, str]) -> tuple[aiohttp.ClientSession, dict[str, str] | None]:
-        """What sends a request with these headers, and those of them that it must be given.
-
-        The calls of a client nearly all have the same headers: those for a plain call, a stream, the catalogue. aiohttp merges
-        what it is given name by name, and copies a session's own at once, so each of these has a session, on the same pool.
-        """
-        for usual, client in self._pool.usual:
-            if usual == headers:
-                return client, None
-        if len(self._pool.usual) >= _USUAL_HEADERS or len(headers) > _FEW_HEADERS:
-            return self._pool.any, headers
-        client = _client(self._pool.connector, headers)
-        self._pool.usual.append((headers.copy(), client))
-        return client, None
-
     @classmethod
-    async def open(cls) -> _Session:
+    async def open(cls) -> _Pool:
         owner = cls._own()
         return cls(await anext(owner), owner)
 
     @staticmethod
-    async def _own() -> AsyncGenerator[_Pool, None]:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
-        async with connector:
-            # Held here until the connector is closed: a session that is collected before that says that it is unclosed.
-            pool = _Pool(connector, _client(connector), [])
-            yield pool
+    async def _own() -> AsyncGenerator[aiohttp.BaseConnector, None]:
+        async with aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS) as connector:
+            yield connector
 
     async def aclose(self) -> None:
-        # aiohttp tells nobody who waits for bytes that the session was closed.
+        # aiohttp tells nobody who waits for bytes that the connector was closed.
         for stream in list(self.streams):
             stream.abandon(APIConnectionError("the client was closed"))
         await self._owner.aclose()
 
 
-def _client(connector: aiohttp.BaseConnector, headers: dict[str, str] | None = None) -> aiohttp.ClientSession:
-    """A session on the connections of a connector; it has nothing else that would have to be closed."""
-    return aiohttp.ClientSession(
-        connector=connector,
-        connector_owner=False,
-        headers=headers,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        max_line_size=_HEADER_BYTES,
-        max_field_size=_HEADER_BYTES,
-    )
+async def _exchange(request: aiohttp.ClientRequest, connection: Connection) -> aiohttp.ClientResponse:
+    """Sends a request over a connection, and reads the beginning of its reply."""
+    protocol = cast("ResponseHandler", connection.protocol)  # None once it is closed
+    protocol.set_response_params(read_until_eof=True, max_line_size=_HEADER_BYTES, max_field_size=_HEADER_BYTES)
+    response = await request.send(connection)
+    try:
+        return await response.start(connection)
+    except BaseException:
+        response.close()
+        raise
 
 
 def _headers(response: aiohttp.ClientResponse) -> Headers:
@@ -207,17 +196,17 @@ def _headers(response: aiohttp.ClientResponse) -> Headers:
 class _StreamedReply:
     """A reply whose body is read as it arrives, under the clocks of its request."""
 
-    __slots__ = ("__weakref__", "_abandoned", "_method", "_response", "_session", "_url", "_watch", "headers", "status")
+    __slots__ = ("__weakref__", "_abandoned", "_method", "_pool", "_response", "_url", "_watch", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, request: Request, session: _Session, started: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, request: Request, pool: _Pool, started: float) -> None:
         self.status = response.status
         self.headers: Headers = _headers(response)
         self._response = response
         self._method, self._url = request.method, request.url
-        self._session = session  # a client that nobody holds any more stays open for the streams that are read
+        self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
         self._watch = Watch(request, started, response.close)
         self._abandoned: APIConnectionError | None = None
-        session.streams.add(self)
+        pool.streams.add(self)
 
     async def read(self) -> bytes:
         return b"".join([piece async for piece in self])

@@ -20,15 +20,15 @@ _FRUITLESS_LESSONS: Final = 3  # a server whose every event differs in more than
 class Repeats:
     """What the last event was like, and the texts of those that are like it."""
 
-    __slots__ = ("_after", "_before", "_fruitless", "_least", "choice", "data", "delta", "index")
+    __slots__ = ("_after", "_before", "_fruitless", "_text", "choice", "data", "delta", "texts")
 
     def __init__(self) -> None:
         self._before: bytes | None = None
         self._after = b""
-        self._least = 0
+        self._text = slice(0)  # where the text stands, in its quotation marks
         self._fruitless = 0
-        self.index: int = 0
-        """Which choice the texts belong to."""
+        self.texts: list[str] = []
+        """What the choice that the texts belong to has said so far."""
         self.data: dict[str, Any] = {}
         self.choice: dict[str, Any] = {}
         self.delta: dict[str, Any] = {}
@@ -36,16 +36,16 @@ class Repeats:
     def text(self, event: bytes) -> str | None:
         """The text of an event that is like the last one; None for every other event."""
         before, after = self._before, self._after
-        if before is None or not event.startswith(before) or not event.endswith(after) or len(event) < self._least:
+        if before is None or not event.startswith(before) or not event.endswith(after):
             return None
         try:
-            text = _decode_text(event[len(before) - 1 : len(event) - len(after) + 1])
+            text = _decode_text(event[self._text])  # where the two overlap, nothing is left that could be a text
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         self._fruitless = 0
         return text
 
-    def learn(self, event: bytes, data: dict[str, Any], index: int) -> None:
+    def learn(self, event: bytes, data: dict[str, Any], texts: list[str]) -> None:
         """Takes an event for what others may be like; `data` is its JSON, with one choice whose delta has a text."""
         if self._fruitless >= _FRUITLESS_LESSONS:
             return
@@ -58,8 +58,8 @@ class Repeats:
         start = event.index(b'"', event.index(_NAME) + len(_NAME)) + 1
         before, after = event[:start], event[_end_of_text(event, start) :]
         if _decode(before + after) == {**data, "choices": [{**choice, "delta": {**delta, "content": ""}}]}:
-            self._before, self._after, self._least = before, after, len(before) + len(after)
-            self.index, self.data, self.choice, self.delta = index, data.copy(), choice.copy(), delta.copy()
+            self._before, self._after, self._text = before, after, slice(start - 1, 1 - len(after))
+            self.texts, self.data, self.choice, self.delta = texts, data.copy(), choice.copy(), delta.copy()
 
 
 def _is_plain(holder: dict[str, Any], but: str | None = None) -> bool:
