@@ -156,7 +156,7 @@ async def test_one_connection_serves_on_after_a_refusal() -> None:
 
 
 async def listed(client: VeniceClient) -> object:
-    return await client.models.list()
+    return await client.models.list(refresh=True)
 
 
 @pytest.mark.parametrize("ask", [asked, streamed_text, listed])
@@ -295,26 +295,20 @@ async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew()
     assert server.connections == 2
 
 
-async def test_what_only_reads_is_asked_again_when_the_server_drops_a_kept_connection() -> None:
-    async with serving(MODELS, [CLOSE], MODELS, [CLOSE]) as server, server.client() as client:
-        await client.models.list()
-        await client.models.list(refresh=True)
-        assert [request.method for request in server.received] == ["GET", "GET", "GET"]
-        assert server.connections == 2
+@pytest.mark.parametrize(("ask", "retries", "sent"), [(listed, 0, 2), (listed, 1, 3), (asked, 0, 2), (asked, 1, 2)])
+async def test_only_the_retry_rules_ask_again_when_the_server_drops_a_kept_connection(
+    ask: Callable[[VeniceClient], Awaitable[object]], retries: int, sent: int
+) -> None:
+    answer = MODELS if ask is listed else ANSWER
+    async with serving(answer, [CLOSE], answer) as server, server.client(max_retries=retries) as client:
+        await ask(client)
+        if sent == 3:
+            await ask(client)
+        else:
+            with pytest.raises(APIConnectionError):
+                await ask(client)
 
-        with pytest.raises(APIConnectionError):
-            await client.models.list(refresh=True)  # once again, not for ever
-
-    assert len(server.received) == 5
-
-
-async def test_a_chat_is_not_asked_again_by_itself_when_the_server_drops_a_kept_connection() -> None:
-    async with serving(ANSWER, [CLOSE]) as server, server.client() as client:
-        await asked(client)
-        with pytest.raises(APIConnectionError):
-            await asked(client)
-
-    assert len(server.received) == 2
+    assert len(server.received) == sent
 
 
 async def test_a_limit_without_end_is_no_limit_or_refused() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import types
+from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Any, cast
@@ -17,11 +19,14 @@ from venice_ai import (
     JSONSchemaFormat,
     ReasoningConfig,
     StreamOptions,
+    SyncVeniceClient,
     Tool,
     ToolChoice,
     ToolFunction,
+    VeniceClient,
     VeniceParameters,
 )
+from venice_ai.emulator import Emulator
 from venice_ai.types.api import (
     JSONObjectFormat,
     SpecificToolChoice,
@@ -481,3 +486,21 @@ async def test_a_model_for_encryption_can_be_asked_in_clear(params: dict[str, An
 
     assert body["messages"] == HI
     assert "e2ee" not in body
+
+
+@pytest.mark.parametrize("kind", ["create", "batch", "create of a synchronous client", "batch of a synchronous client"])
+def test_a_slip_of_the_pen_in_a_switch_is_told_at_the_callers_line(kind: str) -> None:
+    asked: dict[str, Any] = {"model": "default", "messages": HI, "venice_parameters": {"enable_websearch": "on"}}
+    settings: dict[str, Any] = {"api_key": KEY, "transport": Emulator().transport()}
+    chats, at_once = VeniceClient(**settings).chat.completions, SyncVeniceClient(**settings).chat.completions
+    ways: dict[str, Callable[[], Any]] = {
+        "create": lambda: asyncio.run(chats.create(**asked)),
+        "batch": lambda: asyncio.run(chats.batch([asked])),
+        "create of a synchronous client": lambda: at_once.create(**asked),
+        "batch of a synchronous client": lambda: at_once.batch([asked]),
+    }
+
+    with pytest.warns(UserWarning, match="did you mean 'enable_web_search'") as told:
+        ways[kind]()
+
+    assert [warning.filename for warning in told] == [__file__]

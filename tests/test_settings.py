@@ -171,6 +171,22 @@ def test_clocks_are_values() -> None:
     assert "idle=5" in repr(one)
 
 
+@pytest.mark.parametrize(
+    "given", [{}, {"idle": 60.0}, {"idle": None}, {"idle": 300.0, "deadline": 5.0}, {"connect": None}], ids=repr
+)
+def test_the_repr_of_time_limits_makes_the_same(given: dict[str, Any]) -> None:
+    limits = Timeout(**given)
+    made = eval(repr(limits))
+
+    assert made == limits
+    assert (made.idle, made.plain, made.connect, made.deadline) == (limits.idle, limits.plain, limits.connect, limits.deadline)
+    assert limits.with_deadline(9) == Timeout(**{**given, "deadline": 9})
+
+
+def test_a_default_is_not_the_same_as_its_number() -> None:
+    assert Timeout() != Timeout(idle=60)  # which holds for plain calls too
+
+
 @pytest.mark.parametrize("timeout", [5, 0.5, Timeout(deadline=5), None], ids=repr)
 async def test_a_timeout_is_the_client_s_business_and_never_in_the_body(timeout: Any) -> None:
     assert await sent(timeout=timeout) == {"model": "m", "messages": HI}

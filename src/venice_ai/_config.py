@@ -66,18 +66,18 @@ class Timeout:
 
     def with_deadline(self, seconds: float | None) -> Timeout:
         """The same clocks, but for the deadline."""
-        made = Timeout(
-            connect=self.connect, first_chunk=self.first_chunk, idle=self.idle, progress=self.progress, deadline=seconds
-        )
-        made._plain = self._plain  # it may be a default, of which `idle` says nothing
-        return made
+        return Timeout(**{**self._given(), "deadline": seconds})
+
+    def _given(self) -> dict[str, float | None]:
+        """The arguments that make the same; `idle` is one of them only if it was given."""
+        clocks = {name: getattr(self, name) for name in ("connect", "first_chunk", "progress", "deadline")}
+        return clocks if self.idle != self._plain else {**clocks, "idle": self.idle}
 
     def __repr__(self) -> str:
-        clocks = ("connect", "first_chunk", "idle", "progress", "deadline")
-        return f"Timeout({', '.join(f'{name}={getattr(self, name)!r}' for name in clocks)})"
+        return f"Timeout({', '.join(f'{name}={seconds!r}' for name, seconds in self._given().items())})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Timeout) and (repr(self), self.plain) == (repr(other), other.plain)
+        return isinstance(other, Timeout) and self._given() == other._given()
 
     def __hash__(self) -> int:
         return hash(repr(self))

@@ -84,9 +84,7 @@ class AiohttpTransport:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _connection_error(error, request.method, request.url, proxied=route.proxy is not None) from error
 
-    async def _open(
-        self, connector: aiohttp.BaseConnector, request: Request, route: _Route, *, again: bool = False
-    ) -> aiohttp.ClientResponse:
+    async def _open(self, connector: aiohttp.BaseConnector, request: Request, route: _Route) -> aiohttp.ClientResponse:
         """The beginning of the reply: its status and headers."""
         body = _payload(request.body)
         sent = aiohttp.ClientRequest(
@@ -98,15 +96,9 @@ class AiohttpTransport:
             raise late(request, "connect", ConnectTimeout) from None
         try:
             return await _exchange(sent, connection)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            connection.close()
-            # A server may close a kept connection just then (RFC 9112, 9.3.1). A chat may have been billed all the same.
-            if again or request.method != "GET":
-                raise
         except BaseException:
             connection.close()
             raise
-        return await self._open(connector, request, route, again=True)
 
     def _limit(self, connect: float | None) -> aiohttp.ClientTimeout:
         found = self._limits.get(connect)
@@ -134,7 +126,7 @@ class AiohttpTransport:
         return pool
 
     def _route(self, url: str) -> _Route:
-        # As aiohttp wants it, whose own `trust_env` would read the environment on every call, and send passwords from ~/.netrc.
+        # As aiohttp wants it.
         found = self._routes.get(url)
         if found is None:
             known = self._known.find(url)

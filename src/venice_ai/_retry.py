@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from .exceptions import APIConnectionError, APIError, APITimeoutError, RateLimitError
 
+_SAID_NO = frozenset({502, 503, 529})  # 529: overloaded, as some model providers say
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -23,7 +25,7 @@ class RetryPolicy:
     max_wait: float = 60.0
     """A longer wait, in seconds, that the server asks for is not waited: the error is raised at once."""
     retry_timeouts: bool = False
-    """Also try POSTs again that ran out of time or lost their connection, and may have been billed."""
+    """Also try POSTs again that may have been billed: out of time, here or at a gateway (504), or the connection was lost."""
 
     def delay(self, attempt: int, failure: APIError, *, idempotent: bool, random: float) -> float | None:
         """Seconds to wait before the next attempt, or None to give up.
@@ -34,7 +36,7 @@ class RetryPolicy:
             idempotent: whether sending it twice does no harm (a GET).
             random: a number in [0, 1) that spreads the waits.
         """
-        if attempt > self._retries(failure, idempotent=idempotent or self.retry_timeouts):
+        if attempt > self._retries(failure, idempotent=idempotent):
             return None
         backoff = min(self.first_delay * 2.0 ** (attempt - 1), self.max_delay) * (1 - 0.25 * random)
         wait = failure.retry_after_seconds
@@ -44,19 +46,12 @@ class RetryPolicy:
 
     def _retries(self, failure: APIError, *, idempotent: bool) -> int:
         """How many further attempts this kind of failure is worth."""
-        if isinstance(failure, APIConnectionError):
-            unsent = isinstance(failure, ConnectFailure) or idempotent
-            return self.retries if unsent else 0
-        if isinstance(failure, RateLimitError) or failure.status_code in {
-            502,
-            503,
-            529,
-        }:  # 529: overloaded, as some model providers say
+        if isinstance(failure, APIConnectionError) or failure.status_code == 504:
+            return self.retries if idempotent or self.retry_timeouts or isinstance(failure, ConnectFailure) else 0
+        if isinstance(failure, RateLimitError) or failure.status_code in _SAID_NO:
             return self.retries
         if failure.status_code == 500:
             return self.retries if idempotent else min(self.retries, 1)
-        if failure.status_code == 504:
-            return self.retries if idempotent else 0
         return 0
 
 

@@ -12,12 +12,12 @@ from difflib import get_close_matches
 from inspect import isroutine
 from math import isfinite
 from typing import Any, NoReturn, cast
-from warnings import warn
 
 import msgspec
 
 from ._meta import ResponseMeta
 from ._rate import FAILURE_BLOCK_SECONDS, wait_seconds
+from ._warnings import warn
 from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, RateLimitError, error_for
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, Message
@@ -199,7 +199,7 @@ def _check_params(params: dict[str, Any]) -> None:
     for name in params.get("venice_parameters", {}).keys() - VeniceSwitches.__annotations__.keys():
         # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
         if close := get_close_matches(str(name), VeniceSwitches.__annotations__, n=1, cutoff=0.8):
-            warn(f"venice_parameters has no {name!r}; did you mean {close[0]!r}?", stacklevel=5)
+            warn(f"venice_parameters has no {name!r}; did you mean {close[0]!r}?")
 
 
 def _split(error: msgspec.ValidationError) -> tuple[str, list[str]]:
