@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def describe() -> str:
-    system = f"{platform.system()} {platform.release()}"
+    system = f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}"
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{_processor()}, {os.cpu_count()} cores, {system}, {python}"
 

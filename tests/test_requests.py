@@ -492,7 +492,8 @@ async def test_a_model_for_encryption_can_be_asked_in_clear(params: dict[str, An
 def test_a_slip_of_the_pen_in_a_switch_is_told_at_the_callers_line(kind: str) -> None:
     asked: dict[str, Any] = {"model": "default", "messages": HI, "venice_parameters": {"enable_websearch": "on"}}
     settings: dict[str, Any] = {"api_key": KEY, "transport": Emulator().transport()}
-    chats, at_once = VeniceClient(**settings).chat.completions, SyncVeniceClient(**settings).chat.completions
+    chats: Any = VeniceClient(**settings).chat.completions
+    at_once: Any = SyncVeniceClient(**settings).chat.completions
     ways: dict[str, Callable[[], Any]] = {
         "create": lambda: asyncio.run(chats.create(**asked)),
         "batch": lambda: asyncio.run(chats.batch([asked])),

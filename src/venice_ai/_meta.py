@@ -51,7 +51,7 @@ class ResponseMeta:
     status_code: int
     headers: Headers
     received_at: float
-    """Unix time at which the reply's headers came."""
+    """Unix time at which the reply's headers came; for plain calls, its end."""
     latency: float
     """From sending the request (its last attempt) to the reply's headers; for plain calls, to its end."""
     time_to_first_chunk: float | None = None
@@ -59,6 +59,7 @@ class ResponseMeta:
     attempts: int = 1
     """How often the request was sent."""
     body_id: str | None = None
+    """The completion's own id."""
 
     @property
     def request_id(self) -> str | None:

@@ -43,7 +43,8 @@
         +-- TeeEncryptionError               an answer that should be sealed is not, or cannot be opened
 
 Every `APIError` carries `status_code`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`, each None
-where there is none. No message holds a key or a prompt.
+where there is none. We put no prompt into a message, and no key: where Venice's own words repeat a key of eight letters or
+more, it is taken out.
 """
 
 from __future__ import annotations

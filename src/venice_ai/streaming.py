@@ -2,7 +2,7 @@
 
 Every stream ends in exactly one way: a finish reason or `[DONE]` was seen; or `StreamInterruptedError` with what had come;
 or the error that the server reported inside the stream, with what had come; or the caller left. The rule lives in
-`ChunkSource`, the iterator below every stream, so that iteration, `text_deltas()`, `collect()` and a `stream_cls` of the
+`Reading`, which is below every stream, so that iteration, `text_deltas()`, `collect()` and a `stream_cls` of the
 caller's all obey it. What was read is assembled on the way and nothing is asked for twice.
 """
 
