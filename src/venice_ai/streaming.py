@@ -151,10 +151,7 @@ class Reading:
         """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON."""
         found: Any = None
         try:
-            try:
-                found = _wire.strict_decode(event)
-            except (*_wire.NOT_STRICT, UnicodeDecodeError):
-                found = _wire.decode(event)
+            found = _wire.decode(event)
             return session.open(found)
         except TeeEncryptionError as error:
             del event, found  # part of it may be in clear, here and in the frames of what raised
