@@ -88,7 +88,7 @@ async def test_headers_of_the_call_win_over_those_of_the_client_and_over_ours() 
     "headers",
     [
         *({"X": value} for value in ("a\nb", "a\rb", "a\0b", "a\x01", "\x7f", 7, None)),
-        *({name: "a"} for name in ("X\n", "", "X Y", "X:", "Ü", 7)),
+        *({name: "a"} for name in ("X\n", "", "X Y", "X:", "X(", "X@", "Ü", 7, "Content-Length", "transfer-encoding")),
     ],
     ids=repr,
 )
@@ -192,6 +192,15 @@ async def test_a_timeout_is_the_client_s_business_and_never_in_the_body(timeout:
     assert await sent(timeout=timeout) == {"model": "m", "messages": HI}
 
 
+@pytest.mark.parametrize("blank", ["", "  ", "\n"], ids=repr)
+def test_a_blank_variable_is_no_setting(blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_BASE_URL", blank)
+    monkeypatch.setenv("VENICE_API_KEY", blank)
+
+    assert VeniceClient().base_url == "https://api.venice.ai/api/v1"
+    assert "without a key" in repr(VeniceClient())
+
+
 @pytest.mark.parametrize("retries", [-1, 1.5, "2", True, None], ids=repr)
 def test_a_number_of_retries_that_cannot_be_one_is_refused(retries: Any) -> None:
     with pytest.raises(InvalidRequestError, match="max_retries"):
@@ -208,6 +217,9 @@ def test_a_number_of_retries_that_cannot_be_one_is_refused(retries: Any) -> None
         *(("proxy", value) for value in (7, ["http://127.0.0.1"])),
         *(("ssl_context", value) for value in ("x", False, True)),
         *(("transport", value) for value in (5, "http")),
+        *(("clock", value) for value in (5, object())),
+        *(("trust_env", value) for value in ("no", 0, None)),
+        *(("retry_timeouts", value) for value in ("no", 1, None)),
     ],
 )
 def test_a_setting_of_another_type_is_refused_by_name(name: str, value: Any) -> None:

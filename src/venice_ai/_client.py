@@ -107,8 +107,11 @@ class VeniceClient:
         self.min_privacy: Privacy | None = check_privacy(min_privacy)
         """The least privacy a request must have to leave."""
         _check_tls(ssl_context, ca_bundle)
-        if transport is not None and not (hasattr(transport, "send") and hasattr(transport, "aclose")):
-            raise InvalidRequestError(f"transport={transport!r} must have the methods send and aclose")
+        _check_methods("transport", transport, "send", "aclose")
+        _check_methods("clock", clock, "now", "time", "sleep")
+        for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env)):
+            if not isinstance(switch, bool):
+                raise InvalidRequestError(f"{name}={switch!r} must be True or False")
         if tee is not None:
             _check_tee(tee)
 
@@ -253,6 +256,11 @@ def _check_tee(options: object) -> None:
 
     if not isinstance(options, TeeOptions):
         raise InvalidRequestError(f"tee={options!r} must be a TeeOptions")
+
+
+def _check_methods(name: str, port: object, *methods: str) -> None:
+    if port is not None and not all(hasattr(port, method) for method in methods):
+        raise InvalidRequestError(f"{name}={port!r} must have the methods {', '.join(methods)}")
 
 
 def _check_tls(ssl_context: ssl.SSLContext | None, ca_bundle: str | None) -> None:

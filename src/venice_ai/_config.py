@@ -16,6 +16,10 @@ BASE_URL_VARIABLE: Final = "VENICE_BASE_URL"
 _STREAM_IDLE_SECONDS = 60.0
 _PLAIN_SECONDS = 300.0
 _CONTROLS = frozenset(map(chr, [*range(32), 127])) - {"\t"}
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_HOST_LETTERS = _LETTERS | set("-._")
+_TOKEN_LETTERS = _LETTERS | set("!#$%&'*+-.^_`|~")  # RFC 9110, 5.6.2
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 def _seconds(name: str, value: float | None) -> float | None:
@@ -135,7 +139,7 @@ def resolve_base_url(argument: str | None) -> str:
     """
     from urllib.parse import urlsplit
 
-    given = argument if argument is not None else os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+    given = argument if argument is not None else os.environ.get(BASE_URL_VARIABLE, "").strip() or DEFAULT_BASE_URL
     if not isinstance(given, str):
         raise InvalidRequestError(f"base_url must be text, not {type(given).__name__}")
     value = given.strip()
@@ -145,11 +149,37 @@ def resolve_base_url(argument: str | None) -> str:
         port_is_legal = parts.port is None or parts.port > 0
     except ValueError:
         raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an address; {hint}") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_legal or any(map(str.isspace, value)):
+    if (
+        parts.scheme not in {"http", "https"}
+        or not _is_host(parts.hostname)
+        or not port_is_legal
+        or any(map(str.isspace, value))
+    ):
         raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an absolute http(s) address; {hint}")
     if parts.username is not None or parts.query or parts.fragment:
         raise InvalidRequestError(f"base_url must not hold a user name, a query or a fragment; {hint}")
     return value.rstrip("/")
+
+
+def _is_host(host: str | None) -> bool:
+    """Whether it can be the name of a host, with labels of 1 to 63 letters (RFC 1035, 2.3.4), or is an IP address."""
+    if not host or not host.isprintable():
+        return False
+    if ":" in host:  # an IPv6 address; whoever split it from its brackets has looked at it
+        return True
+    try:
+        name = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return False
+    labels = name.removesuffix(".").split(".")
+    if not (_HOST_LETTERS.issuperset(name) and all(0 < len(label) < 64 for label in labels)):
+        return False
+    # Numbers alone are no name, and short forms of addresses are read by some resolvers only.
+    return not labels[-1].isdigit() or (len(labels) == 4 and all(map(_is_byte, labels)))
+
+
+def _is_byte(digits: str) -> bool:
+    return digits.isdigit() and int(digits) < 256 and str(int(digits)) == digits
 
 
 def _without_password(address: str) -> str:
@@ -169,7 +199,7 @@ def check_proxy(value: object, setting: str) -> str:
     address = given if "://" in given else f"http://{given}"
     try:
         parts = urlsplit(address)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in {"http", "https"} and _is_host(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable or any(map(str.isspace, address)):
@@ -189,8 +219,10 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         raise InvalidRequestError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
     checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not name.isascii() or not name or set(name) & set(" \t\r\n:"):
+        if not isinstance(name, str) or not name or not _TOKEN_LETTERS.issuperset(name):
             raise InvalidRequestError(f"{name!r} is not the name of an HTTP header")
+        if name.lower() in _FRAMING:
+            raise InvalidRequestError(f"the header {name!r} follows from the request's body, and cannot be set")
         if not isinstance(value, str) or _CONTROLS.intersection(value):
             raise InvalidRequestError(
                 f"the value of the header {name!r} must be text without line breaks or control characters"
