@@ -890,3 +890,82 @@ def test_a_chunk_can_be_kept() -> None:
     assert copy.deepcopy(piece) == piece
     assert piece.model_dump() == chunk("x")
     assert piece["choices"][0]["delta"]["content"] == piece.choices[0].delta.content == piece.text == "x"
+
+
+# -- iteration, text_deltas() and collect() agree --------------------------------------------------------------------------
+
+HIGH, LOW = "\ud83d", "\ude00"
+
+
+def escaped(data: Any) -> bytes:
+    """An event in which letters beyond ASCII are escapes, as servers write halves of them."""
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+async def read_in_three_ways(*pieces: Piece) -> tuple[str, str, str]:
+    """The text that the chunks bring, that `text_deltas()` gives, and that `collect()` makes."""
+    chunks = [each async for each in await opened(*pieces)]
+    deltas = [text async for text in (await opened(*pieces)).text_deltas()]
+    whole = await (await opened(*pieces)).collect()
+    return "".join(each.text for each in chunks), "".join(deltas), whole.text or ""
+
+
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        pytest.param([chunk("ok " + HIGH), chunk(LOW + "!"), chunk("b", finish="stop")], "ok 😀!b", id="in two deltas"),
+        pytest.param([chunk(HIGH), chunk(None), chunk(""), chunk(LOW), chunk(finish="stop")], "😀", id="far apart"),
+        pytest.param([chunk("a" + HIGH), chunk("b"), chunk(finish="stop")], "a" + HIGH + "b", id="never completed"),
+        pytest.param([chunk("a" + HIGH), chunk(finish="stop")], "a" + HIGH, id="at the end"),
+        pytest.param([chunk("a" + HIGH), chunk(LOW + HIGH, finish="stop")], "a😀" + HIGH, id="in the last delta"),
+        pytest.param([chunk(LOW + "a"), chunk(LOW, finish="stop")], LOW + "a" + LOW, id="second halves alone"),
+        pytest.param(
+            [chunk("a"), chunk("b"), chunk("c"), chunk(HIGH), chunk(LOW), chunk("d", finish="stop")], "abc😀d", id="late"
+        ),
+        pytest.param(
+            [envelope(choices=[{"index": 0, "message": {"role": "assistant", "content": "full"}, "finish_reason": "stop"}])],
+            "full",
+            id="a message in place of a delta",
+        ),
+        pytest.param(
+            [
+                chunk("", role="assistant"),
+                envelope(choices=[{"index": 0, "message": {"content": "full"}, "finish_reason": "stop"}]),
+            ],
+            "full",
+            id="a message after an empty delta",
+        ),
+        pytest.param(
+            [chunk("fu"), envelope(choices=[{"index": 0, "message": {"content": "full"}, "finish_reason": "stop"}])],
+            "fu",
+            id="a message that repeats what deltas brought",
+        ),
+    ],
+)
+async def test_every_way_to_read_a_stream_gives_the_same_text(events: list[dict[str, Any]], text: str) -> None:
+    assert await read_in_three_ways(*map(escaped, events), DONE) == (text, text, text)
+
+
+async def test_the_halves_of_two_choices_are_kept_apart() -> None:
+    texts = [chunk("a" + HIGH), chunk("b" + HIGH, index=1), chunk(LOW, index=1), chunk(LOW)]
+    ends = [chunk(finish="stop"), chunk(finish="stop", index=1)]
+    reply = await (await opened(*map(escaped, [*texts, *ends]), DONE, n=2)).collect()
+
+    assert [choice.message.content for choice in reply.choices] == ["a😀", "b😀"]
+
+
+async def test_the_halves_of_reasoning_meet_in_the_chunk_that_completes_them() -> None:
+    events = [chunk(reasoning_content="a" + HIGH), chunk("x", reasoning_content=LOW), chunk(finish="stop")]
+    chunks = [each async for each in await opened(*map(escaped, events), DONE)]
+
+    assert [each.choices[0].delta.reasoning_content for each in chunks[:2]] == ["a", "😀"]
+    assert chunks[1].text == "x"
+
+
+async def test_a_stream_that_breaks_off_within_a_letter_keeps_what_came_before_it() -> None:
+    texts, error = await texts_and_error((await opened(escaped(chunk("ok " + HIGH)), RESET)).text_deltas())
+
+    assert texts == ["ok "]
+    assert isinstance(error, StreamInterruptedError)
+    assert error.partial is not None
+    assert error.partial.text == "ok "

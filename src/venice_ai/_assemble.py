@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from ._letters import joined
+from ._letters import joined, without_half
 from ._repeats import Repeats
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, content_text
@@ -30,7 +30,7 @@ class Assembly:
         expected: how many choices were asked for.
     """
 
-    __slots__ = ("_choices", "_expected", "_fields", "_repeats", "_texts", "chunks", "unseen")
+    __slots__ = ("_choices", "_expected", "_fields", "_repeats", "_texts", "chunks", "halved", "unseen")
 
     def __init__(self, expected: int = 1) -> None:
         self._expected = expected
@@ -40,6 +40,8 @@ class Assembly:
         self._repeats = Repeats()
         self.chunks: int = 0
         """How many chunks came."""
+        self.halved: bool = False
+        """Whether the first half of a letter came, and is kept for the chunk that brings the other: give that one to `add`."""
         self.unseen: bool = False
         """Whether nobody looks at the chunks, but at the answer that they make: then `common` makes no objects of them."""
 
@@ -119,7 +121,11 @@ class Assembly:
         return _UNSEEN if self.unseen else _typed(data, choice, delta)
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
-        """Takes a chunk in. True if it brought content: text, reasoning, a refusal or a tool call."""
+        """Takes a chunk in. True if it brought content: text, reasoning, a refusal or a tool call.
+
+        Whoever reads the chunks one by one is to read what their assembly says. So letters that came in halves stand in the
+        chunk that completed them, and a whole message in place of a delta is the delta.
+        """
         self.chunks += 1
         fields = chunk.__dict__
         choices: Any = fields.get("choices")
@@ -136,6 +142,7 @@ class Assembly:
                     content = True
                 if found.text is not None:
                     self._texts[key] = found.text
+        self.halved = any(choice.halves for choice in self._choices.values())
         return content
 
     def _opened(self, key: int) -> _Choice:
@@ -170,7 +177,7 @@ def _typed(data: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any]) 
 class _Choice:
     """What has come of one choice."""
 
-    __slots__ = ("calls", "details", "finish_reason", "joined", "logprobs", "message", "rest", "text")
+    __slots__ = ("calls", "details", "finish_reason", "halves", "joined", "logprobs", "message", "rest", "text")
 
     def __init__(self) -> None:
         self.text: list[str] | None = None
@@ -181,9 +188,12 @@ class _Choice:
         self.message: dict[str, Any] = {}
         self.rest: dict[str, Any] = {}
         self.finish_reason: Any = None
+        self.halves: dict[str, str] = {}  # of letters whose other half has not come, by the field of the delta
 
     def add(self, choice: dict[str, Any]) -> bool:
         content = False
+        if choice.get("delta") is None and isinstance(choice.get("message"), dict) and not self.begun:
+            choice["delta"] = ChatDelta.model_validate(choice["message"])
         for key, value in choice.items():
             if value is None or key == "index":
                 continue
@@ -196,7 +206,30 @@ class _Choice:
                 self._logprobs(value)
             else:
                 self.rest[key] = value
+        if self.halves and self.finish_reason is not None:
+            self._give_up(choice)
         return content
+
+    @property
+    def begun(self) -> bool:
+        """Whether any delta brought something to read."""
+        return any(self.text or ()) or any(map(any, self.joined.values())) or bool(self.calls.calls)
+
+    def _give_up(self, choice: dict[str, Any]) -> None:
+        """Lets the last chunk bring the halves that nothing completed."""
+        delta = choice["delta"] = choice.get("delta") or ChatDelta()
+        for key, half in self.halves.items():
+            vars(delta)[key] = (vars(delta).get(key) or "") + half
+            self.joined.get(key, self.text or []).append(half)
+        self.halves = {}
+
+    def _letters(self, delta: dict[str, Any], key: str) -> str:
+        """A text of a delta, made to hold whole letters."""
+        text, half = without_half(self.halves.pop(key, "") + delta[key])
+        if half:
+            self.halves[key] = half
+        delta[key] = text
+        return text
 
     def _delta(self, delta: dict[str, Any]) -> bool:
         content = False
@@ -204,10 +237,11 @@ class _Choice:
             if value is None:
                 continue
             if key == "content":
-                content |= self._content(value)
+                content |= self._content(self._letters(delta, key) if isinstance(value, str) else value)
             elif key in _JOINED and isinstance(value, str):
-                self.joined.setdefault(key, []).append(value)
-                content |= bool(value)
+                text = self._letters(delta, key)
+                self.joined.setdefault(key, []).append(text)
+                content |= bool(text)
             elif key == "tool_calls" and isinstance(value, list):
                 self.calls.add(cast("list[Any]", value))
                 content |= len(cast("list[Any]", value)) > 0

@@ -23,6 +23,12 @@ def paired(text: str) -> str:
     return text
 
 
+def without_half(text: str) -> tuple[str, str]:
+    """The text with its pairs as letters, and apart from it the first half of one at its end, whose other may still come."""
+    text = paired(text)
+    return (text[:-1], text[-1]) if "\ud800" <= text[-1:] <= "\udbff" else (text, "")
+
+
 def before_half(text: str) -> str:
     """The text as far as it goes without a half."""
     text = paired(text)

@@ -107,7 +107,7 @@ class Reading:
             while not self._at_end:
                 for event in await self._next_events(pieces, parser):
                     found: Any = None
-                    usual = event.__class__ is bytes  # it has no type
+                    usual = event.__class__ is bytes and not assembly.halved  # it has no type
                     chunk = repeated(event) if usual else None
                     if chunk is None:
                         try:
@@ -128,7 +128,7 @@ class Reading:
                     chunk = self._any(event, found)
                     if chunk is None:
                         continue
-                    if self.assembly.add(chunk) and watch_progress:
+                    if assembly.add(chunk) and watch_progress:
                         progressed()
                     if every_chunk or chunk.choices:
                         yield chunk

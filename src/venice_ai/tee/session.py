@@ -311,8 +311,9 @@ class _PrivateAssembly(Assembly):
         return chunk
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
+        content = super().add(chunk)
         hush(chunk)
-        return super().add(chunk)
+        return content
 
     def response(self) -> ChatCompletionResponse:
         response = super().response().with_attestation(self._session.attestation)
