@@ -68,8 +68,16 @@ async def test_a_missing_keyword_and_max_tokens_are_type_errors_in_their_place()
 
 @pytest.mark.parametrize("bound", [0, -1, True, 1.5])
 async def test_a_bound_below_one_is_refused(bound: Any) -> None:
-    with pytest.raises(ValueError, match="max_concurrency"):
+    with pytest.raises(InvalidRequestError, match="max_concurrency"):
         await client_of(Emulator()).chat.completions.batch([], max_concurrency=bound)
+
+
+@pytest.mark.parametrize("requests", [ask("hi"), "hi", None, iter([ask("hi")])], ids=["one", "text", "none", "generator"])
+async def test_what_is_no_list_of_requests_is_refused(requests: Any) -> None:
+    emulator = Emulator()
+    with pytest.raises(InvalidRequestError, match="requests must be a list"):
+        await client_of(emulator).chat.completions.batch(requests)
+    assert emulator.requests == []
 
 
 async def test_nothing_to_do_is_done() -> None:

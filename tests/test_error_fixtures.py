@@ -306,6 +306,20 @@ async def test_a_body_of_any_shape_is_still_an_error_that_says_what_came(raw: by
     assert "secret page" not in str(error)
 
 
+async def test_a_long_sentence_of_the_server_is_not_shown_whole() -> None:
+    error = await refused(ScriptedReply(json.dumps({"error": "x" * 100_000}).encode(), status=400))
+
+    assert len(str(error)) < 1200
+    assert error.body == {"error": "x" * 100_000}
+
+
+async def test_a_rate_limit_says_how_long_to_wait_where_the_server_does() -> None:
+    error = await refused(ScriptedReply(b'{"error": "slow down"}', status=429, headers={"retry-after": "120"}))
+
+    assert error.retry_after_seconds == 120
+    assert "Wait 120 s before the next request" in str(error)
+
+
 async def test_a_long_body_is_not_shown_whole() -> None:
     error = await refused(ScriptedReply(b"x" * 100_000, status=502))
 

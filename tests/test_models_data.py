@@ -422,8 +422,8 @@ async def test_a_preference_that_is_not_known_is_refused() -> None:
 
 
 async def test_nothing_fits_a_catalogue_that_is_empty() -> None:
-    with pytest.raises(NoMatchingModelError, match=r"models\.list"):
-        await client_with().models.resolve_chat()
+    with pytest.raises(NoMatchingModelError, match=r"no chat model is online.*models\.list"):
+        await client_with().models.resolve_chat(prefer="cheapest")
 
 
 # -- odd entries ---------------------------------------------------------------------------------------------------------

@@ -166,7 +166,9 @@ class PermissionDeniedError(APIError):
 class NotFoundError(APIError):
     """There is no such model, character or address (404)."""
 
-    remedy = "client.models.list() shows the models there are; base_url should end in /api/v1."
+    remedy = (
+        "client.models.list() shows the models there are; base_url should end in /api/v1. A character_slug may be wrong, too."
+    )
 
 
 class ConflictError(APIError):
@@ -439,6 +441,7 @@ _BY_STATUS: dict[int, type[APIError]] = {
     504: GatewayTimeoutError,
 }
 
+_LONGEST_DETAIL = 1000  # characters of what a server says
 # An error inside a stream has no status of its own; its code or type tells which it would have had.
 _STATUS_BY_CODE = {
     "model_overloaded": 429,
@@ -476,10 +479,13 @@ def error_for(
     """
     code = _code(body)
     kind = _class(status, code, body)
-    detail = _detail(body, headers)
+    detail = _shortened(_detail(body, headers))
+    remedy = kind.remedy
+    if issubclass(kind, RateLimitError) and retry_after_seconds:
+        remedy = remedy.replace("Wait", f"Wait {retry_after_seconds:.3g} s")
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
     where = f"Venice answered {status}" if status >= 300 else "Venice reported an error"
-    message = f"{where}: {_sentence(detail)}{' ' + kind.remedy if kind.remedy else ''}"
+    message = f"{where}: {_sentence(detail)}{' ' + remedy if remedy else ''}"
     error = kind(
         f"{message} [request {request_id}]" if request_id else message,
         status_code=status,
@@ -493,6 +499,11 @@ def error_for(
     if isinstance(error, RateLimitError):
         error.kind = _rate_limit_kind(headers, detail.lower(), code or "")
     return error
+
+
+def _shortened(detail: str) -> str:
+    """What a message can hold; `body` has it all."""
+    return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."
 
 
 def _class(status: int, code: str | None, body: Any) -> type[APIError]:

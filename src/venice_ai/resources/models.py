@@ -293,8 +293,9 @@ def choose(models: object, wanted: Wanted, *, now: float) -> ModelResponse:
             return by_id[preferred]
     ordinary = [model for model in fitting if wanted.require_e2ee or wanted.require_tee or not model.id.startswith("e2ee-")]
     if not ordinary:
-        asked = ", ".join(f"{name}={getattr(wanted, name)!r}" for name in _given(wanted)) or "that is online"
-        raise NoMatchingModelError(f"no chat model fits: {asked}. Ask for less, or see client.models.list()")
+        asked = ", ".join(f"{name}={getattr(wanted, name)!r}" for name in _given(wanted) if name != "prefer")
+        lack = f"no chat model fits {asked}. Ask for less" if asked else "no chat model is online. Try again later"
+        raise NoMatchingModelError(f"{lack}, or see client.models.list()")
     if wanted.prefer == "cheapest" and (priced := [model for model in ordinary if _price(model) is not None]):
         return min(priced, key=lambda model: _price(model) or 0.0)
     for trait in ("function_calling_default", "default") if wanted.require_function_calling else ("default",):

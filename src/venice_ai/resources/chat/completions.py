@@ -398,12 +398,14 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 way is cancelled, and nothing more is sent.
 
         Raises:
-            ValueError: `max_concurrency` is below 1.
+            InvalidRequestError: `requests` is no list, or `max_concurrency` is below 1.
             TypeError: with `return_exceptions=False`, `create`, which may be overridden, gave something else than a response.
             APIError: with `return_exceptions=False`, the first call that failed; a ValueError if it wanted a stream.
         """
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             raise InvalidRequestError(f"max_concurrency={max_concurrency!r} must be a whole number from 1")
+        if isinstance(requests, (str, bytes)) or not isinstance(requests, Sequence):
+            raise InvalidRequestError(f"requests must be a list of mappings, one for each call, not {type(requests).__name__}")
         call = self._tried if return_exceptions else self._one
         answers = bounded_map(call, requests, limit=max_concurrency)
         del requests  # as in `create`
