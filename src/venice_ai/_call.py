@@ -6,7 +6,6 @@ import logging
 import random
 from typing import NamedTuple
 
-from ._config import Timeout
 from ._meta import ResponseMeta
 from ._retry import RetryPolicy
 from ._transport import Clock, Reply, Request, Transport
@@ -44,7 +43,7 @@ class Caller:
         while True:
             attempt += 1
             if request.timeout.deadline is not None:
-                request.deadline_seconds = _left(request.timeout, self.clock.now() - began)
+                request.deadline_seconds = request.timeout.left(self.clock.now() - began)
             try:
                 answer = await self._attempt(request, attempt)
             except APIError as failure:
@@ -84,7 +83,7 @@ class Caller:
             idempotent=request.method == "GET",
             random=random.random(),  # noqa: S311  # spreads retries, keeps no secret
         )
-        left = _left(request.timeout, elapsed)
+        left = request.timeout.left(elapsed)
         # Waiting past the deadline would only turn a clear error into a late one.
         return None if delay is None or (left is not None and delay >= left) else delay
 
@@ -93,8 +92,3 @@ class Caller:
         if warning and warning not in self._warned:
             self._warned.add(warning)
             logger.warning("Venice: %s", meta.deprecation_warning)
-
-
-def _left(timeout: Timeout, elapsed: float) -> float | None:
-    """Seconds left of the deadline; never quite nothing, so that the last attempt fails by its clock and says so."""
-    return None if timeout.deadline is None else max(timeout.deadline - elapsed, 0.001)

@@ -86,6 +86,10 @@ class Timeout:
     def __hash__(self) -> int:
         return hash(repr(self))
 
+    def left(self, elapsed: float) -> float | None:
+        """Seconds left of the deadline; never quite nothing, so that the last attempt fails by its clock and says so."""
+        return None if self.deadline is None else max(self.deadline - elapsed, 0.001)
+
 
 DEFAULT_TIMEOUT: Final = Timeout()
 

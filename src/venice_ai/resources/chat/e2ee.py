@@ -131,7 +131,7 @@ class SealedChat:
         """Seconds left of the whole call's deadline."""
         now = self._client.caller.clock.now()
         self._began = now if self._began is None else self._began
-        return None if self._limits.deadline is None else max(self._limits.deadline - (now - self._began), 0.001)
+        return self._limits.left(now - self._began)
 
     def _request(self, headers: Mapping[str, str], body: bytes) -> Request:
         return self._client.request(
@@ -139,7 +139,7 @@ class SealedChat:
             PATH,
             body=body,
             stream=True,
-            timeout=self._limits if self._limits.deadline is None else _with_deadline(self._limits, self._left()),
+            timeout=self._limits.with_deadline(self._left()),
             extra_headers={**(self._headers or {}), **headers},
             needs_key=True,
             privacy="e2ee",
@@ -184,16 +184,6 @@ def _limits(client: VeniceClient, timeout: float | Timeout | None, *, stream: bo
     if stream:
         return limits
     return Timeout(connect=limits.connect, first_chunk=limits.plain, idle=limits.plain, deadline=limits.deadline)
-
-
-def _with_deadline(limits: Timeout, deadline: float | None) -> Timeout:
-    return Timeout(
-        connect=limits.connect,
-        first_chunk=limits.first_chunk,
-        idle=limits.idle,
-        progress=limits.progress,
-        deadline=deadline,
-    )
 
 
 def _about_keys(failure: APIError) -> bool:
