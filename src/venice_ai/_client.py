@@ -17,7 +17,7 @@ from ._config import (
     timeout_for,
 )
 from ._privacy import Privacy, check_privacy, refuse_below
-from ._transport import SECRET_HEADERS, Request
+from ._transport import KEY_HEADERS, SECRET_HEADERS, Request
 from ._version import __version__
 from .exceptions import AuthenticationError, InvalidRequestError, VeniceError
 
@@ -186,7 +186,7 @@ class VeniceClient:
             headers["Accept"] = "text/event-stream"
         if extra_headers:
             headers = _merged(headers, check_headers(extra_headers))
-        if needs_key and self._api_key is None and not _SIGNED.intersection(map(str.lower, headers)):
+        if needs_key and self._api_key is None and not KEY_HEADERS.intersection(map(str.lower, headers)):
             raise AuthenticationError(
                 f"no API key: pass api_key=... or set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)"
             )
@@ -240,9 +240,6 @@ class VeniceClient:
     def __repr__(self) -> str:
         key = "with a key" if self._api_key else "without a key"
         return f"<VeniceClient of {self.base_url} {key}{', closed' if self._closed else ''}>"
-
-
-_SIGNED = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
 
 
 def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,9 @@ from ._config import Timeout
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
     from ._meta import Headers
 
-SECRET_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x", "proxy-authorization", "cookie"})
+KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
+"""Names of headers that tell Venice whose request it is, in lower case."""
+SECRET_HEADERS = KEY_HEADERS | {"proxy-authorization", "cookie"}
 """Names of headers that stand for an account, in lower case."""
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from venice_ai._transport import SECRET_HEADERS
+
 from .contract import decode
 from .sending import Incoming
-
-_SECRET = ("authorization", "sign-in-with-x", "x-sign-in-with-x", "proxy-authorization", "cookie")
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ def recorded(incoming: Incoming) -> Recorded:
 
 
 def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: "***" if name in _SECRET else value for name, value in headers.items()}
+    return {name: "***" if name in SECRET_HEADERS else value for name, value in headers.items()}
