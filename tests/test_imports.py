@@ -29,6 +29,7 @@ LAYERS = {
         "_config",
         "_privacy",
         "_warnings",
+        "_machine",
         "_letters",
         "_output",
         "_schema",

@@ -70,6 +70,12 @@ def test_plain_http_to_another_machine_is_a_problem(here: Here) -> None:
     assert "!!  TLS" in outcome.out
 
 
+@pytest.mark.parametrize("host", ["127.0.0.2", "[::1]", "LOCALHOST", "venice.localhost"])
+def test_plain_http_to_this_machine_is_none(here: Here, host: str) -> None:
+    outcome = here("doctor", "--base-url", f"http://{host}:1/api/v1", "--timeout", "0.05")
+    assert "ok  TLS         none: plain HTTP to this machine" in outcome.out
+
+
 def test_a_catalogue_that_is_refused_is_a_problem(emulator: Emulator, here: Here) -> None:
     emulator.script(error(500), path="/models")
     outcome = here("doctor")

@@ -37,7 +37,7 @@ async def test_it_listens_there_if_told_so() -> None:
         assert await _models(f"http://127.0.0.1:{server.port}/api/v1") == 200
 
 
-@pytest.mark.parametrize("host", ["localhost", "::1"])
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "::1"])
 async def test_other_names_of_this_machine(host: str) -> None:
     if host == "::1" and not _has_ipv6():
         pytest.skip("this machine has no IPv6")

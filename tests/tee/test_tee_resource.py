@@ -336,6 +336,7 @@ async def test_what_is_no_attestation_has_a_report_however_it_was_asked_for(gpu:
         ("http://127.0.0.1:8000/api/v1", True),
         ("http://[::1]:8000/api/v1", True),
         ("http://localhost:8000/api/v1", True),
+        ("http://localhost.invalid/api/v1", False),
     ],
 )
 async def test_evidence_comes_over_tls_or_from_this_machine(base_url: str, good: bool) -> None:

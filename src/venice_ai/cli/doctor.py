@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 import click
 
 from .._config import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
+from .._machine import is_loopback
 from .._version import __version__
 from ..exceptions import VeniceError
 from . import _output, _packages, _remedies
 from ._connection import Connection, asking_for_models, with_connection
 
 _DEFAULT_SECONDS = 10.0
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _tls(connection: Connection) -> Finding:
     parts = urlsplit(resolve_base_url(connection.base_url))
     if parts.scheme == "https":
         return Finding(f"trusts what the operating system trusts (truststore {metadata.version('truststore')})")
-    if parts.hostname in _LOOPBACK:
+    if is_loopback(parts.hostname or ""):
         return Finding("none: plain HTTP to this machine")
     return Finding("none: key and prompts travel unencrypted", "use an https address")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import socket
 import struct
@@ -14,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from venice_ai._machine import is_loopback
 from venice_ai._meta import Headers
 from venice_ai._transport import SystemClock
 from venice_ai.exceptions import InvalidRequestError, VeniceError
@@ -66,7 +66,8 @@ async def serve(
     """
     from aiohttp import web  # the server half of aiohttp is not needed by clients
 
-    if not allow_remote and not _is_loopback(host):
+    # Names below `.localhost` are good enough, too: only a resolver that breaks RFC 6761 leads them away from this machine.
+    if not allow_remote and not is_loopback(host):
         raise InvalidRequestError(
             f"host={host!r} can be reached from other machines; pass allow_remote=True if that is meant, or host='127.0.0.1'"
         )
@@ -213,13 +214,6 @@ def _abort(request: web.BaseRequest) -> None:
     if (connection := request.transport.get_extra_info("socket")) is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     request.transport.abort()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:

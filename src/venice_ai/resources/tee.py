@@ -14,13 +14,13 @@ import random
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 from .._call import Caller
 from .._clocks import within
 from .._config import Timeout
+from .._machine import is_loopback
 from .._resource import APIResource
 from .._retry import RetryPolicy
 from .._warnings import warn
@@ -476,13 +476,7 @@ def _now(options: TeeOptions) -> float:
 def _is_private(base_url: str) -> bool:
     """Whether nobody on the way can change what comes from there: TLS, or this machine itself."""
     parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    if parts.scheme == "https" or host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def _raw(options: TeeOptions) -> bytes | None:

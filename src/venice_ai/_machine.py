@@ -1,0 +1,19 @@
+"""This machine: which hosts are it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself, so that nobody else is on the way: an address, or `localhost` and names below it.
+
+    What the names resolve to is not looked up: RFC 6761, section 6.3, gives them to this machine alone.
+    """
+    name = host.lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,36 @@
+"""What is known of the machine that the package runs on."""
+
+from __future__ import annotations
+
+import pytest
+
+from venice_ai._machine import is_loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.2", True),
+        ("127.255.255.254", True),
+        ("::1", True),
+        ("0:0:0:0:0:0:0:1", True),
+        ("localhost", True),
+        ("LOCALHOST", True),
+        ("venice.localhost", True),
+        ("a.b.LocalHost", True),
+        ("", False),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("128.0.0.1", False),
+        ("10.0.0.1", False),
+        ("::2", False),
+        ("127.0.0.1.example.org", False),
+        ("localhost.example.org", False),
+        ("notlocalhost", False),
+        ("[::1]", False),  # brackets belong to an address's URL
+        ("127.1", False),  # resolvers read it, and differ
+    ],
+)
+def test_which_hosts_are_this_machine(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
