@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import click
-from platformdirs import user_cache_path
 
+from .._machine import cache_folder
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee.canonical import parse
 from ..tee.extra import require_extra
@@ -231,7 +231,7 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
     kept = Kept(now=options.clock(), nras=dict.fromkeys(NRAS_DOCUMENTS) if options.gpu == "nras" else None)
     async with connection.client() as client:
         caller = client.caller
-        fetcher = Fetcher(caller.transport, caller.clock, user_cache_path("venice-chat", appauthor=False))
+        fetcher = Fetcher(caller.transport, caller.clock, cache_folder())
         caller.transport = Witness(caller.transport, kept)
         source = Source(fetcher, kept, cast("Mapping[str, Any] | None", options.collateral))
         kept.min_tcb_eval = max(options.min_tcb_eval, fetcher.highest_eval)

