@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai import APIError, ChatCompletionResponse
+from venice_ai import APIError, ChatCompletionResponse, SyncVeniceClient, VeniceClient
+from venice_ai._meta import ResponseMeta
+from venice_ai.emulator import Emulator, echo, serve
 
 from .fakes import HI, TEXT, UNIX, RecordingClock, answer, client_of, completion, hello, stream
 
@@ -133,6 +136,57 @@ async def test_a_deprecation_is_logged_once_for_each_model(caplog: pytest.LogCap
 
     (record,) = caplog.records
     assert "soon gone" in record.getMessage()
+
+
+@pytest.mark.parametrize("way", ["in process", "aiohttp", "http.client"])
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        pytest.param({"x-venice-deprecated": "gone soon"}, "gone soon", id="the other warning"),
+        pytest.param({"X-Venice-Deprecated": "gone soon", "Sunset": "May"}, "gone soon (May)", id="with the other date"),
+        pytest.param({"Sunset": "May"}, "deprecated: May", id="the other date alone"),
+        pytest.param({"x-venice-model-deprecation-date": "May"}, "deprecated: May", id="a date alone"),
+        pytest.param({"x-venice-deprecated": ""}, None, id="nothing in it"),
+    ],
+)
+async def test_whatever_tells_of_a_deprecation_is_logged(
+    caplog: pytest.LogCaptureFixture, way: str, headers: dict[str, str], said: str | None
+) -> None:
+    caplog.set_level(logging.WARNING, "venice_ai")
+    emulator = Emulator()
+    emulator.script(echo(headers=headers), echo(headers=headers))
+
+    warnings = [meta.deprecation_warning for meta in await asked_twice(emulator, way)]
+
+    assert warnings == [said, said]
+    assert [record.getMessage() for record in caplog.records] == ([] if said is None else [f"Venice: {said}"])
+
+
+async def asked_twice(emulator: Emulator, way: str) -> list[ResponseMeta]:
+    """What two replies of an emulator said beside their bodies, over one of the ways to it."""
+    if way == "in process":
+        async with VeniceClient(api_key="k", transport=emulator.transport()) as client:
+            return [(await client.chat.completions.create(model="m", messages=HI)).meta for _ in range(2)]
+    async with serve(emulator) as server:
+        if way == "aiohttp":
+            async with VeniceClient(api_key="k", base_url=server.url) as client:
+                return [(await client.chat.completions.create(model="m", messages=HI)).meta for _ in range(2)]
+
+        def blocking() -> list[ResponseMeta]:
+            with SyncVeniceClient(api_key="k", base_url=server.url) as client:
+                return [client.chat.completions.create(model="m", messages=HI).meta for _ in range(2)]
+
+        return await asyncio.to_thread(blocking)
+
+
+async def test_another_date_is_another_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "venice_ai")
+    client, _ = client_of(*[answer(completion(), headers={"x-venice-deprecated": "gone", "sunset": day}) for day in "ABA"])
+
+    for _ in range(3):
+        await client.chat.completions.create(model="m", messages=HI)
+
+    assert [record.getMessage() for record in caplog.records] == ["Venice: gone (A)", "Venice: gone (B)"]
 
 
 def test_an_answer_made_by_hand_has_no_meta() -> None:

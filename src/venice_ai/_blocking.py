@@ -25,7 +25,6 @@ from ._clocks import late, shortest
 from ._connections import (
     KEPT_SECONDS,
     REFUSAL_BYTES,
-    ReplyHeaders,
     Route,
     Routes,
     WholeReply,
@@ -34,6 +33,7 @@ from ._connections import (
     unreachable,
     untrusted,
 )
+from ._meta import Headers
 from ._retry import ConnectTimeout
 from ._transport import Reply, Request, SystemClock
 
@@ -90,7 +90,7 @@ class BlockingTransport:
         try:
             response = _asked(connection, route, request, deadline)
             body = response.read(None if response.status < 300 else REFUSAL_BYTES)
-            headers = ReplyHeaders(response.headers.get_all, response.headers.items)
+            headers = Headers(list(response.headers.raw_items()))  # `items` would search each value for what mail may hold
             reply = WholeReply(response.status, headers, _unpacked(body, headers.get("content-encoding")))
             whole = response.isclosed() and not response.will_close
         except TimeoutError:

@@ -88,7 +88,7 @@ class Caller:
         return None if delay is None or (left is not None and delay >= left) else delay
 
     def _warn_of_deprecation(self, meta: ResponseMeta) -> None:
-        warning = meta.headers.get("x-venice-model-deprecation-warning")
+        warning = meta.deprecation_warning
         if warning and warning not in self._warned:
             self._warned.add(warning)
-            logger.warning("Venice: %s", meta.deprecation_warning)
+            logger.warning("Venice: %s", warning)

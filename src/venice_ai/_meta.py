@@ -34,6 +34,11 @@ class Headers(Mapping[str, str]):
             values = self._values(key)
             return ", ".join(values) if values else default
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Whether one of some headers is there, whose names are given in lower case."""
+        sizes = {len(name) for name in names}
+        return any(_str(key).lower() in names for key, _ in self._pairs if len(key) in sizes)
+
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys(_str(name).lower() for name, _ in self._pairs))
 
@@ -42,6 +47,12 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({dict(self)!r})"
+
+
+# What the API document calls them, and what Venice's notes for agents and RFC 8594 do.
+_WARNINGS = ("x-venice-model-deprecation-warning", "x-venice-deprecated")
+_DATES = ("x-venice-model-deprecation-date", "sunset")
+_OF_DEPRECATION = frozenset({*_WARNINGS, *_DATES})
 
 
 @dataclass(slots=True)
@@ -84,8 +95,9 @@ class ResponseMeta:
     @property
     def deprecation_warning(self) -> str | None:
         """Venice's warning that the model will be retired, with the date where it gives one."""
-        warning = self.headers.get("x-venice-model-deprecation-warning") or self.headers.get("x-venice-deprecated")
-        date = self.headers.get("x-venice-model-deprecation-date") or self.headers.get("sunset")
+        if not self.headers.has_any(_OF_DEPRECATION):  # nearly every reply, and each is asked
+            return None
+        warning, date = (next(filter(None, map(self.headers.get, names)), None) for names in (_WARNINGS, _DATES))
         return f"{warning} ({date})" if warning and date else warning or (date and f"deprecated: {date}")
 
     @property
