@@ -33,8 +33,9 @@ from venice_ai import (
     VeniceClient,
     VeniceError,
 )
-from venice_ai._blocking import BlockingTransport, drive
+from venice_ai._blocking import BlockingTransport
 from venice_ai._connections import Routes
+from venice_ai._drive import drive
 
 from .fakes import HI, KEY, completion
 from .sockets import ABORT, CLOSE, SILENCE, Server, Step, head, reply, serving

@@ -53,7 +53,10 @@ LAYERS = {
         ),
         *("tee", "tee.*"),
     ],
-    "transport": ["_transport", "_clocks", "_connections", "_http", "_blocking", "_concurrency", "_loop_thread"],
+    "transport": [
+        *("_transport", "_clocks", "_connections", "_http", "_blocking", "_drive"),
+        *("_concurrency", "_loop_thread"),
+    ],
     "call and streaming": ["_call", "streaming"],
     "resources": ["_resource", "resources", "resources.*"],
     "clients": ["_client", "_sync", "_sync_streams", "_sync_parsing", ""],

@@ -15,10 +15,9 @@ import ssl
 import time
 import zlib
 from collections import deque
-from collections.abc import Coroutine
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 from weakref import finalize
 
 from ._clocks import late, shortest
@@ -33,28 +32,13 @@ from ._connections import (
     unreachable,
     untrusted,
 )
+from ._drive import drive
 from ._meta import Headers
 from ._retry import ConnectTimeout
 from ._transport import Reply, Request, SystemClock
 
-T = TypeVar("T")
-
 _BUFFER_BYTES = 16_384
 _LARGE_BYTES = 65_536
-
-
-def drive(work: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns or raises that never suspends.
-
-    Raises:
-        RuntimeError: it does.
-    """
-    try:
-        work.send(None)
-    except StopIteration as done:
-        return cast("T", done.value)
-    work.close()
-    raise RuntimeError("this awaits something that only an event loop can give")
 
 
 class BlockingClock(SystemClock):
@@ -277,3 +261,6 @@ def _unpacked(body: bytes, encoding: str | None) -> bytes:
         zipped = body[0] & 0x0F == zlib.DEFLATED  # some send it without the head that RFC 1950 gives it
         return zlib.decompress(body, wbits=zlib.MAX_WBITS if zipped else -zlib.MAX_WBITS)
     raise ValueError(f"it is compressed by {encoding!r}, which was not asked for")
+
+
+__all__ = ["BlockingClock", "BlockingTransport", "drive"]

@@ -6,10 +6,11 @@ one go, without an event loop.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
+from ._drive import drive
 from ._sync_streams import SyncChatStream
 from .resources.chat.parsing import ParsedChatStream
 from .streaming import ChatStream
@@ -40,7 +41,7 @@ class SyncParsedChatStream(Generic[T]):
 
     def __next__(self) -> T:
         try:
-            return _now(self._parsed.__anext__())
+            return drive(self._parsed.__anext__())
         except StopAsyncIteration:
             raise StopIteration from None
 
@@ -52,7 +53,7 @@ class SyncParsedChatStream(Generic[T]):
             StreamInterruptedError: the stream broke off, or was closed, before its end.
             APIError: the server reported an error in the stream.
         """
-        return _now(self._parsed.collect())
+        return drive(self._parsed.collect())
 
     @property
     def partial(self) -> T | None:
@@ -96,12 +97,3 @@ class _Chunks(AsyncIterator[ChatCompletionChunk]):
         for chunk in self._chunks:
             return chunk
         raise StopAsyncIteration
-
-
-def _now(work: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns that never waits."""
-    try:
-        work.send(None)
-    except StopIteration as end:
-        return cast("T", end.value)
-    raise RuntimeError("a coroutine that was not to wait did")
