@@ -47,6 +47,7 @@ LAYERS = {
             "_repeats",
             "_partial",
             "_wire",
+            "_validation",
             "costs",
             *("tools", "_tool_loop", "_toolbox", "_signature", "_parameters", "_omissions"),
             "helpers",

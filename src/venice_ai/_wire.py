@@ -6,7 +6,7 @@ What we send is checked here, once, against `types/api/params.py`. What we recei
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from inspect import isroutine
@@ -17,11 +17,12 @@ import msgspec
 
 from ._meta import ResponseMeta
 from ._rate import FAILURE_BLOCK_SECONDS, wait_seconds
+from ._validation import explained
 from ._warnings import warn
 from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, RateLimitError, error_for
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, Message
-from .types.api.params import ChatParams, Conversation, VeniceSwitches
+from .types.api.params import ChatParams, Conversation, VeniceSwitches, lacks_function
 from .types.api.streaming import ChatCompletionChunk
 
 strict_decode = msgspec.json.Decoder().decode
@@ -134,11 +135,9 @@ def checked_messages(messages: object) -> list[Any]:
     try:
         msgspec.convert({"messages": given}, Conversation)
     except msgspec.ValidationError as error:
-        reason, path = _split(error)
         # The value itself may be the prompt, which belongs in no error.
-        raise InvalidRequestError(
-            f"{'.'.join(path) or 'messages'} is not allowed: {reason}{_allowed(Conversation, path, {'messages': given})}"
-        ) from None
+        where, _, why = explained(error, Conversation, {"messages": given})
+        raise InvalidRequestError(f"{where or 'messages'} is not allowed: {why}") from None
     return given
 
 
@@ -186,13 +185,10 @@ def _check_params(params: dict[str, Any]) -> None:
     try:
         msgspec.convert(params, ChatParams)
     except msgspec.ValidationError as error:
-        reason, path = _split(error)
-        value = _at(params, path)
-        raise InvalidRequestError(
-            f"{'.'.join(path)}={value!r:.100} is not allowed: {reason}{_allowed(ChatParams, path, params)}"
-        ) from None
+        where, value, why = explained(error, ChatParams, params)
+        raise InvalidRequestError(f"{where}={value!r:.100} is not allowed: {why}") from None
     for index, tool in enumerate(params.get("tools") or ()):
-        if "function" not in tool and tool.get("type") not in {"web_search", "x_search"}:
+        if lacks_function(tool):
             raise InvalidRequestError(
                 f'tools.{index}={tool!r:.100} is not allowed: expected {{"type": "function", "function": {{"name": ...}}}}'
             )
@@ -200,76 +196,6 @@ def _check_params(params: dict[str, Any]) -> None:
         # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
         if close := get_close_matches(str(name), VeniceSwitches.__annotations__, n=1, cutoff=0.8):
             warn(f"venice_parameters has no {name!r}; did you mean {close[0]!r}?")
-
-
-def _split(error: msgspec.ValidationError) -> tuple[str, list[str]]:
-    """The reason of a validation error, and the path it names: `$.stop[1]` is `["stop", "1"]`."""
-    reason, _, path = str(error).replace(" - at `key` in `$", " as a key - at `$").partition(" - at `$")
-    steps = path.rstrip("`").replace("[", ".").replace("]", "").split(".")
-    return reason.replace("`", "").lower(), [step for step in steps if step]
-
-
-def _at(value: Any, path: list[str]) -> Any:
-    for step in path:
-        if isinstance(value, dict) and step in value:
-            value = cast("dict[str, Any]", value)[step]
-        elif isinstance(value, list) and step.isdigit():
-            value = cast("list[Any]", value)[int(step)]
-    return cast("Any", value)
-
-
-def _allowed(kind: Any, path: list[str], value: Any) -> str:
-    """The values, or the range, that are allowed at a path of a value; nothing where the reason says it all."""
-    (schema,), definitions = msgspec.json.schema_components([kind])
-    nodes = _alternatives(schema, definitions)
-    for step in path:
-        meant = [node for node in nodes if _is_meant(node, value)] or nodes
-        nodes = [found for node in meant for inner in _inside(node, step) for found in _alternatives(inner, definitions)]
-        value = _at(value, [step])
-    if values := dict.fromkeys(value for node in nodes for value in node.get("enum", [])):
-        return f"; one of {', '.join(map(repr, values))}"
-    bounds = dict.fromkeys(bound for node in nodes for bound in _bounds(node))
-    return f"; allowed is {' or '.join(bounds)}" if bounds else ""
-
-
-def _is_meant(node: dict[str, Any], value: Any) -> bool:
-    """Whether a value is of the kind that a schema describes, going by the fields that have one value there: role, type."""
-    if not isinstance(value, dict):
-        return True
-    fields: dict[str, Any] = node.get("properties", {})
-    only = {name: field["enum"] for name, field in fields.items() if len(field.get("enum", ())) == 1}
-    given = cast("dict[str, Any]", value)
-    return node.get("type") == "object" and all(given.get(name) in enum for name, enum in only.items())
-
-
-def _bounds(node: dict[str, Any]) -> Iterator[str]:
-    for least, most, unit in (
-        ("minimum", "maximum", ""),
-        ("minItems", "maxItems", "item"),
-        ("minLength", "maxLength", "character"),
-    ):
-        if least in node:
-            yield f"{node[least]:g} to {_count(node[most], unit)}" if most in node else f"{_count(node[least], unit)} or more"
-        elif most in node:
-            yield f"up to {_count(node[most], unit)}"
-
-
-def _count(number: float, unit: str) -> str:
-    return f"{number:g} {unit}{'' if number == 1 else 's'}" if unit else f"{number:g}"
-
-
-def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
-    if "$ref" in node:
-        return _alternatives(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions)
-    if "anyOf" in node:
-        return [inner for choice in node["anyOf"] for inner in _alternatives(choice, definitions)]
-    return [node]
-
-
-def _inside(node: dict[str, Any], step: str) -> list[dict[str, Any]]:
-    if step.isdigit() or step == "..":
-        return [node["items"]] if isinstance(node.get("items"), dict) else []
-    return [node["properties"][step]] if step in node.get("properties", {}) else []
 
 
 # -- in ------------------------------------------------------------------------------------------------------------------

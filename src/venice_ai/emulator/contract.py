@@ -17,7 +17,8 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import TypedDict
 
-from venice_ai.types.api.params import ChatParams, Conversation
+from venice_ai._validation import objection
+from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
 
 from .loose import items, members
 from .refusals import Issue
@@ -111,18 +112,15 @@ def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
     try:
         msgspec.convert({name: value}, _KINDS[name])
     except msgspec.ValidationError as error:
-        yield _issue(str(error), name)
+        yield _issue(error, name)
         return
     if check := _FURTHER.get(name):
         yield from check(value)
 
 
-def _issue(text: str, name: str) -> Issue:
-    reason, _, path = text.partition(" - at `$")
-    # `$.stop[1]` is the path ("stop", 1); `[...]` is a key of an object that is not named.
-    steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path) or [(name, "")]
-    named = tuple(int(place) if place.isdigit() else word or "*" for word, place in steps)
-    return Issue(named, reason.replace("`", ""), _code(reason))
+def _issue(error: msgspec.ValidationError, name: str) -> Issue:
+    reason, place = objection(error)
+    return Issue(place or (name,), reason, _code(reason))
 
 
 def _code(reason: str) -> str:
@@ -139,7 +137,7 @@ def _code(reason: str) -> str:
 
 def _tool_issues(tools: list[dict[str, Any]]) -> Iterator[Issue]:
     for index, tool in enumerate(tools):
-        if "function" not in tool and tool.get("type") not in {"web_search", "x_search"}:
+        if lacks_function(tool):
             yield Issue(("tools", index, "function"), "Required", "invalid_type")
 
 
@@ -160,7 +158,7 @@ def _detail_issues(details: Any, index: int) -> Iterator[Issue]:
     try:
         msgspec.convert({"reasoning_details": details}, _Reasoned)
     except msgspec.ValidationError as error:
-        issue = _issue(str(error), "reasoning_details")
+        issue = _issue(error, "reasoning_details")
         yield issue._replace(path=("messages", index, *issue.path))
 
 

@@ -91,6 +91,11 @@ class ToolObject(TypedDict, total=False):
     id: str
 
 
+def lacks_function(tool: Mapping[str, Any]) -> bool:
+    """Whether a `ToolObject` is neither of the two: the types cannot say it."""
+    return "function" not in tool and tool.get("type") not in {"web_search", "x_search"}
+
+
 class FunctionName(TypedDict):
     """Names a function."""
 

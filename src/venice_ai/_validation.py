@@ -1,0 +1,93 @@
+"""What msgspec found wrong with a value, in words: where, why, and what is allowed there.
+
+It names the first mistake by a path such as `$.stop[1]`; what is allowed is read from the schema of the type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+Place: TypeAlias = tuple[str | int, ...]
+"""The names and indexes that lead to a value; `"*"` for a key that msgspec does not name."""
+
+_STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+
+
+def explained(error: msgspec.ValidationError, kind: Any, value: Any) -> tuple[str, Any, str]:
+    """Where a value is no such kind, what is there, and why, with what is allowed."""
+    reason, place = objection(error)
+    return ".".join(map(str, place)), _at(value, place), f"{reason.lower()}{_allowed(kind, place, value)}"
+
+
+def objection(error: msgspec.ValidationError) -> tuple[str, Place]:
+    """The reason of a validation error, and the place it names: `$.stop[1]` is `("stop", 1)`."""
+    reason, _, path = str(error).replace(" - at `key` in `$", " as a key - at `$").partition(" - at `$")
+    steps = _STEP.findall(path)
+    return reason.replace("`", ""), tuple(int(place) if place.isdigit() else name or "*" for name, place in steps)
+
+
+def _at(value: Any, place: Place) -> Any:
+    for step in place:
+        if isinstance(value, dict) and step in value:
+            value = cast("dict[Any, Any]", value)[step]
+        elif isinstance(value, list) and isinstance(step, int):
+            value = cast("list[Any]", value)[step]
+    return cast("Any", value)
+
+
+def _allowed(kind: Any, place: Place, value: Any) -> str:
+    """The values, or the range, that are allowed at a place in a value; nothing where the reason says it all."""
+    (schema,), definitions = msgspec.json.schema_components([kind])
+    nodes = _alternatives(schema, definitions)
+    for step in place:
+        meant = [node for node in nodes if _is_meant(node, value)] or nodes
+        nodes = [found for node in meant for inner in _inside(node, step) for found in _alternatives(inner, definitions)]
+        value = _at(value, (step,))
+    if values := dict.fromkeys(value for node in nodes for value in node.get("enum", [])):
+        return f"; one of {', '.join(map(repr, values))}"
+    bounds = dict.fromkeys(bound for node in nodes for bound in _bounds(node))
+    return f"; allowed is {' or '.join(bounds)}" if bounds else ""
+
+
+def _is_meant(node: dict[str, Any], value: Any) -> bool:
+    """Whether a value is of the kind that a schema describes, going by the fields that have one value there: role, type."""
+    if not isinstance(value, dict):
+        return True
+    fields: dict[str, Any] = node.get("properties", {})
+    only = {name: field["enum"] for name, field in fields.items() if len(field.get("enum", ())) == 1}
+    given = cast("dict[str, Any]", value)
+    return node.get("type") == "object" and all(given.get(name) in enum for name, enum in only.items())
+
+
+def _bounds(node: dict[str, Any]) -> Iterator[str]:
+    for least, most, unit in (
+        ("minimum", "maximum", ""),
+        ("minItems", "maxItems", "item"),
+        ("minLength", "maxLength", "character"),
+    ):
+        if least in node:
+            yield f"{node[least]:g} to {_count(node[most], unit)}" if most in node else f"{_count(node[least], unit)} or more"
+        elif most in node:
+            yield f"up to {_count(node[most], unit)}"
+
+
+def _count(number: float, unit: str) -> str:
+    return f"{number:g} {unit}{'' if number == 1 else 's'}" if unit else f"{number:g}"
+
+
+def _alternatives(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    if "$ref" in node:
+        return _alternatives(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions)
+    if "anyOf" in node:
+        return [inner for choice in node["anyOf"] for inner in _alternatives(choice, definitions)]
+    return [node]
+
+
+def _inside(node: dict[str, Any], step: str | int) -> list[dict[str, Any]]:
+    if isinstance(step, int):
+        return [node["items"]] if isinstance(node.get("items"), dict) else []
+    return [node["properties"][step]] if step in node.get("properties", {}) else []
