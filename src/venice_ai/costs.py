@@ -17,8 +17,8 @@ from .types.api.chat import Message, content_texts
 from .types.api.models import ModelPricing, ModelResponse
 
 _MILLION = Decimal(1_000_000)
-# Venice puts a system prompt of its own before the conversation unless told not to; about this many tokens.
-_VENICE_PROMPT_TOKENS = 1_750
+# Venice puts a system prompt of its own before the conversation unless told not to; it has at most about this many tokens.
+_VENICE_PROMPT_TOKENS_MOST = 1_750
 _BYTES_PER_TOKEN_LEAST = 2.5
 _BYTES_PER_TOKEN_MOST = 6.0
 _TOKENS_PER_MESSAGE = 8
@@ -67,7 +67,7 @@ def estimate_chat_cost(
     prompt_tokens = int(sum(map(_words, texts)) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     least = int(size / _BYTES_PER_TOKEN_MOST)
-    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + _VENICE_PROMPT_TOKENS
+    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + _VENICE_PROMPT_TOKENS_MOST
     prompt, completion = _cost(pricing, prompt_tokens, expected_completion_tokens)
     return ChatCostEstimate(
         model=entry.id,
