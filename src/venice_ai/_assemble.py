@@ -14,10 +14,9 @@ from ._letters import joined, without_half
 from ._repeats import Repeats
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, content_text
-from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
+from .types.api.streaming import CHUNK_KEYS, ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
 _OWN = frozenset({"function", "index"})
-_ENVELOPE = frozenset({"id", "object", "created", "model", "choices"})  # what every chunk repeats
 _JOINED = ("reasoning_content", "reasoning", "refusal")
 _new = object.__new__
 _UNSEEN = _new(ChatCompletionChunk)
@@ -129,7 +128,7 @@ class Assembly:
         self.chunks += 1
         fields = chunk.__dict__
         choices: Any = fields.get("choices")
-        if self.chunks == 1 or fields.keys() != _ENVELOPE:
+        if self.chunks == 1 or fields.keys() != CHUNK_KEYS:
             self._fields.update({key: value for key, value in fields.items() if key != "choices" and value is not None})
         content = False
         for position, choice in enumerate(cast("list[Any]", choices) if isinstance(choices, list) else ()):

@@ -15,7 +15,7 @@ from .._assemble import Assembly, ends
 from ..exceptions import TeeEncryptionError
 from ..types._base import hush
 from ..types.api.chat import ChatCompletionResponse, content_text
-from ..types.api.streaming import ChatCompletionChunk
+from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import PrivateKey
@@ -23,8 +23,7 @@ from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 from .report import AttestationReport, SignatureReport
 from .types import ROLES
 
-# What nearly every chunk and choice has, and nothing else.
-_OF_A_CHUNK = frozenset({"id", "object", "created", "model", "choices"})
+# What nearly every choice has, and nothing else.
 _OF_A_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _SEALED = frozenset({"content", "reasoning_content", "reasoning"})
 # What is an answer in clear, or part of one, whatever it holds.
@@ -32,7 +31,7 @@ _IN_CLEAR = frozenset({"tool_calls", "function_call", "refusal", "audio", "reaso
 # What providers add: names and numbers, never sentences.
 _NAMES = frozenset({"usage", "cost", "service_tier", "system_fingerprint", "kv_transfer_params", "stop_reason"})
 # What is looked at where it is used.
-_USED = frozenset({"index", "delta", "finish_reason", "venice_parameters", *_OF_A_CHUNK})
+_USED = frozenset({"index", "delta", "finish_reason", "venice_parameters", *CHUNK_KEYS})
 _NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
 _DROPPED = ("prompt_cache_key", "prompt_cache_retention")
 
@@ -123,7 +122,7 @@ class TeeSession:
         if event.__class__ is not dict:
             return event
         chunk = cast("dict[str, Any]", event)
-        if not _OF_A_CHUNK.issuperset(chunk) or chunk.get("id") != self.request_id:
+        if not CHUNK_KEYS.issuperset(chunk) or chunk.get("id") != self.request_id:
             if chunk.get("error"):
                 return chunk
             self._note(chunk)

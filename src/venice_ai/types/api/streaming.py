@@ -10,6 +10,12 @@ from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters
 
 T_co = TypeVar("T_co", covariant=True)
 
+CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices"})
+"""What every chunk has, and nearly every one nothing else: `choices`, and what is the same in all of them.
+
+None of the others says anything of the conversation: in an encrypted answer they are not looked at.
+"""
+
 
 class ChunkModelFactory(Protocol[T_co]):
     """A class that makes the caller's own chunk object from a chunk's JSON fields, given as keywords."""
