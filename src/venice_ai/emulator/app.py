@@ -24,7 +24,7 @@ from .delivery import Delivery
 from .headers import service_headers
 from .recorded import Recorded, recorded
 from .refusals import Issue
-from .script import CHAT, Script, Step, Usual
+from .script import CHAT, Script, Step, Unspoken, Usual
 from .sending import PREFIX, Answer, Incoming, merged
 
 if TYPE_CHECKING:
@@ -135,8 +135,8 @@ class Emulator:
         if path == CHAT:
             return await self._chat_answer(incoming, number, now)
         step = self._script.take(path) or Usual()
-        if (answered := unspoken(step)) is not None:
-            return answered
+        if isinstance(step, Unspoken):
+            return unspoken(step)
         if path in {ATTESTATION, SIGNATURE}:
             confidential = self._confidential
             return refusals.refused(404) if confidential is None else confidential.respond(path, incoming.query)

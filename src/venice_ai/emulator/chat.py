@@ -17,7 +17,7 @@ from .completion import Completion
 from .headers import model_headers
 from .instance import Unsatisfiable
 from .request import ChatRequest, Leaving
-from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Step, Text, Usual, Whole
+from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Spoken, Step, Text, Unspoken, Usual, Whole
 from .sending import Answer, merged
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -85,38 +85,34 @@ def _objection(request: ChatRequest) -> Answer | None:
     return None
 
 
-def scripted(step: Step, request: ChatRequest, number: int, now: float) -> Answer:
+def scripted(step: Spoken | Unspoken, request: ChatRequest, number: int, now: float) -> Answer:
     """What a step of the script makes of a request."""
-    if (answered := unspoken(step)) is not None:
-        return answered
+    if not isinstance(step, Spoken):
+        return unspoken(step)
     turns = [delivery.dressed(_turn(step, request), step.how)] * request.choices
     return _delivered(Completion(request, turns, _identity(request, number), int(now)), step.how)
 
 
-def unspoken(step: Step) -> Answer | None:
-    """The answer of a step that needs no request to answer: one in which no model speaks."""
+def unspoken(step: Unspoken) -> Answer:
+    """The answer of a step in which no model speaks."""
     how = step.how
-    answered: Answer | None = None
     match step:
         case Failure():
             body = refusals.body_for(step.status) if step.body is None else step.body
-            answered = replace(delivery.body(body, how), status=step.status)
+            return replace(delivery.body(body, how), status=step.status)
         case Raw():
-            answered = replace(delivery.sent(step.status, {}, [step.body], how), verbatim=True)
+            return replace(delivery.sent(step.status, {}, [step.body], how), verbatim=True)
         case Whole():
-            answered = delivery.body(step.body, how)
+            return delivery.body(step.body, how)
         case Chunks():
-            answered = delivery.events(step.chunks, how)
+            return delivery.events(step.chunks, how)
         case Pieces():
-            answered = delivery.sent(200, {"content-type": delivery.EVENTS_TYPE}, step.pieces, how, events=True)
+            return delivery.sent(200, {"content-type": delivery.EVENTS_TYPE}, step.pieces, how, events=True)
         case Refused():
-            answered = Answer(0, delay=how.get("delay", 0.0), refused=True, verbatim=True)
-        case _:
-            pass
-    return answered
+            return Answer(0, delay=how.get("delay", 0.0), refused=True, verbatim=True)
 
 
-def _turn(step: Step, request: ChatRequest) -> Turn:
+def _turn(step: Spoken, request: ChatRequest) -> Turn:
     match step:
         case Text():
             pieces = None if step.deltas is None else tuple(step.deltas)
@@ -125,8 +121,6 @@ def _turn(step: Step, request: ChatRequest) -> Turn:
             return Turn(step.text, calls=_planned(step, request), finish_reason="tool_calls")
         case Echo():
             return Turn(request.question)
-        case _:
-            return answer(request)
 
 
 def _planned(step: Calls, request: ChatRequest) -> tuple[Call, ...]:

@@ -101,7 +101,11 @@ class Refused(_Step, tag="refused", frozen=True):
     """No connection."""
 
 
-Step: TypeAlias = Usual | Echo | Text | Calls | Whole | Failure | Raw | Chunks | Pieces | Refused
+Spoken: TypeAlias = Echo | Text | Calls
+"""The model says this, so there must be a request to a model."""
+Unspoken: TypeAlias = Whole | Failure | Raw | Chunks | Pieces | Refused
+"""This is the answer, whatever was asked."""
+Step: TypeAlias = Usual | Spoken | Unspoken
 AnyStep = TypeVar("AnyStep", bound=_Step)
 
 
