@@ -80,10 +80,6 @@ class Growing(Generic[T]):
         self._read_length = 0
         self.current: T | None = None
         """The object as of the last reading; None if there was none to see."""
-        self.readings: int = 0
-        """How often the text was read."""
-        self.characters_read: int = 0
-        """The lengths of all readings together."""
 
     def feed(self, text: str) -> T | None:
         """Takes more text in. The object, if it is time to look and it has changed; else None."""
@@ -98,8 +94,6 @@ class Growing(Generic[T]):
         text = "".join(self._pieces)
         self._pieces = [text]
         self._read_length = self._length
-        self.readings += 1
-        self.characters_read += self._length
         data = self._read(text)
         before = self._frame.value
         grown = before if data is _ABSENT else self._frame.grown(self._shape, data)
