@@ -14,12 +14,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from venice_ai.exceptions import InvalidRequestError
+from venice_ai.types.api.params import CHAT_PATH
 
 from . import refusals
 from .contract import decode
 from .loose import members
 from .recorded import Recorded
-from .script import CHAT, Script, steps_from_json
+from .script import Script, steps_from_json
 from .sending import Answer, Incoming, json_answer
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _extend(script: Script, body: bytes) -> Answer:
         steps = steps_from_json(order["steps"])
     except ValueError as reason:
         return refusals.refused(400, str(reason))
-    path = str(order.get("path", CHAT))
+    path = str(order.get("path", CHAT_PATH))
     if order.get("always"):
         script.always(steps[-1] if steps else None, path)
     else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from venice_ai._transport import Clock
 from venice_ai.tee.guard import PREFIX as E2EE_PREFIX
+from venice_ai.types.api.params import CHAT_PATH
 
 from . import admin, contract, delivery, refusals
 from .backend import Backend
@@ -24,7 +25,7 @@ from .delivery import Delivery
 from .headers import service_headers
 from .recorded import Recorded, recorded
 from .refusals import Issue
-from .script import CHAT, Script, Step, Unspoken, Usual
+from .script import Script, Step, Unspoken, Usual
 from .sending import PREFIX, Answer, Incoming, merged
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Emulator:
         """The waits that were asked of `clock`, in seconds; empty if the clock is a real one."""
         return self.clock.slept if isinstance(self.clock, VirtualClock) else []
 
-    def script(self, *steps: Step, path: str = CHAT) -> None:
+    def script(self, *steps: Step, path: str = CHAT_PATH) -> None:
         """Puts steps at the end of the script: each answers one request to the path (without `/api/v1`).
 
         A request that the contract refuses is refused as ever, and takes no step. Steps in which a model speaks mean the
@@ -97,7 +98,7 @@ class Emulator:
         """
         self._script.add(steps, path)
 
-    def always(self, step: Step | None, *, path: str = CHAT) -> None:
+    def always(self, step: Step | None, *, path: str = CHAT_PATH) -> None:
         """What to answer whenever the script is at its end; None brings the usual answers back."""
         self._script.always(step, path)
 
@@ -132,7 +133,7 @@ class Emulator:
             return refusals.refused(404, f"{incoming.path} was not found")
         if incoming.method != method:
             return refusals.refused(405, headers={"allow": method})
-        if path == CHAT:
+        if path == CHAT_PATH:
             return await self._chat_answer(incoming, number, now)
         step = self._script.take(path) or Usual()
         if isinstance(step, Unspoken):
@@ -155,7 +156,7 @@ class Emulator:
         if isinstance(entered, Answer):
             return entered
         read, leaving = (body, None) if entered is None else entered
-        return await self._chat.respond(read, self._script.take(CHAT), number=number, now=now, leaving=leaving)
+        return await self._chat.respond(read, self._script.take(CHAT_PATH), number=number, now=now, leaving=leaving)
 
     def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
         kind = query.get("type", "text")
@@ -175,7 +176,7 @@ class Emulator:
 
 
 _METHODS = {
-    CHAT: "POST",
+    CHAT_PATH: "POST",
     **dict.fromkeys(("/models", "/models/traits", "/models/compatibility_mapping", ATTESTATION, SIGNATURE), "GET"),
 }
 

@@ -18,10 +18,10 @@ import msgspec
 from typing_extensions import Unpack
 
 from venice_ai.exceptions import InvalidRequestError
+from venice_ai.types.api.params import CHAT_PATH
 
 from .delivery import Delivery
 
-CHAT = "/chat/completions"
 Status: TypeAlias = Annotated[int, msgspec.Meta(ge=200, le=599)]
 
 
@@ -206,11 +206,11 @@ class Script:
         self._next: dict[str, deque[Step]] = {}
         self._always: dict[str, Step] = {}
 
-    def add(self, steps: Iterable[Step], path: str = CHAT) -> None:
+    def add(self, steps: Iterable[Step], path: str = CHAT_PATH) -> None:
         """Puts steps at the end of the list."""
         self._next.setdefault(path, deque()).extend(steps)
 
-    def always(self, step: Step | None, path: str = CHAT) -> None:
+    def always(self, step: Step | None, path: str = CHAT_PATH) -> None:
         """What to answer whenever the list is empty; None ends that."""
         if step is None:
             self._always.pop(path, None)

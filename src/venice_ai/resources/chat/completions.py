@@ -17,8 +17,8 @@ from ...costs import ChatCostEstimate, estimate_chat_cost
 from ...exceptions import InvalidRequestError
 from ...streaming import ChatStream, ChunkSource, ModelStream, Reading
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
-from ...types.api.params import ChatParams
-from .e2ee import PATH, SealedChat, attested, sealed
+from ...types.api.params import CHAT_PATH, ChatParams
+from .e2ee import SealedChat, attested, sealed
 
 if TYPE_CHECKING:
     from ..._client import VeniceClient
@@ -597,7 +597,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         """The request that sends a body in clear."""
         return self._client.request(
             "POST",
-            PATH,
+            CHAT_PATH,
             body=encode(body),
             stream=stream,
             timeout=timeout,

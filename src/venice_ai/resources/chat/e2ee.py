@@ -14,14 +14,13 @@ from ..._warnings import warn
 from ..._wire import encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
 from ...tee.guard import PREFIX, engaged, guard, in_clear, unsealed_roles
+from ...types.api.params import CHAT_PATH
 
 if TYPE_CHECKING:
     from ..._client import VeniceClient
     from ...tee.report import AttestationReport
     from ...tee.session import TeeSession
     from ...tee.types import TeeOptions
-
-PATH: Final = "/chat/completions"
 
 _KEY_ERRORS: Final = (
     "decryption failed",
@@ -136,7 +135,7 @@ class SealedChat:
     def _request(self, headers: Mapping[str, str], body: bytes) -> Request:
         return self._client.request(
             "POST",
-            PATH,
+            CHAT_PATH,
             body=body,
             stream=True,
             timeout=self._limits.with_deadline(self._left()),

@@ -11,13 +11,16 @@ Keys that are not listed travel to the server untouched, in the request and in e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Never, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Never, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
     from . import chat
+
+CHAT_PATH: Final = "/chat/completions"
+"""Where requests go, below the root of the API."""
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Verbosity: TypeAlias = Literal["low", "medium", "high", "auto"]
