@@ -21,13 +21,16 @@ from venice_ai.tee.curve import Key
 from venice_ai.tee.guard import engaged, guard, in_clear
 from venice_ai.tee.report import AttestationReport
 from venice_ai.types._base import Response
+from venice_ai.types.api.chat import ChatCompletionResponse
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from ..fakes import chunk, envelope
-from ..shared import shared
+from ..shared import named, shared
 
 VECTORS: dict[str, Any] = shared("e2ee-vectors.json")
 STREAMS: list[dict[str, Any]] = [case for case in shared("sse-fixtures.json") if case["name"].startswith("e2ee")]
+SEALED_STREAMS = [case for case in STREAMS if "error" not in case["expect"]]
+DOWNGRADED_STREAMS = [case for case in STREAMS if "error" in case["expect"]]
 ENCLAVE = Opener()
 REPORT = AttestationReport(
     model="e2ee-m",
@@ -634,24 +637,42 @@ def test_a_closed_session_opens_nothing() -> None:
 # -- the published streams -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", STREAMS, ids=lambda case: str(case["name"]))
-def test_a_published_stream(case: dict[str, Any]) -> None:
-    opened = session(private=Key(bytes.fromhex(VECTORS["client"]["private_key_hex"])))
-    events = [json.loads(line.removeprefix("data: ")) for line in case["raw"].splitlines() if line.startswith("data: {")]
-    downgraded = "downgrade" in case["name"]
+def published(opened: TeeSession, case: dict[str, Any]) -> ChatCompletionResponse:
+    """What a published stream comes to, its end included."""
     assembly = opened.assembly(1)
+    for line in case["raw"].splitlines():
+        if line.startswith("data: {"):
+            assembly.add(ChatCompletionChunk._adopt(opened.open(json.loads(line.removeprefix("data: ")))))
+    assert opened.end(done=True) is None
+    return assembly.response()
 
-    try:
-        for event in events:
-            assembly.add(ChatCompletionChunk._adopt(opened.open(event)))
-    except TeeEncryptionError:
-        assert downgraded
-        return
 
-    assert not downgraded
-    message = assembly.response().choices[0].message
-    for field in ("content", "reasoning_content"):
-        assert message.get(field) == case["expect"].get(field, message.get(field))
+def published_session() -> TeeSession:
+    return session(private=Key(bytes.fromhex(VECTORS["client"]["private_key_hex"])))
+
+
+def test_the_published_streams_are_those_that_are_known() -> None:
+    assert (len(SEALED_STREAMS), len(DOWNGRADED_STREAMS)) == (2, 1)
+
+
+@pytest.mark.parametrize("case", named(SEALED_STREAMS))
+def test_a_published_stream_is_opened_to_what_stands_beside_it(case: dict[str, Any]) -> None:
+    (choice,) = published(published_session(), case).choices
+
+    # A field that nothing is expected of is one that never comes.
+    expected = {"content": None, "reasoning_content": None, "finish_reason": "stop", **case["expect"]}
+    found = {
+        "content": choice.message.content,
+        "reasoning_content": choice.message.reasoning_content,
+        "finish_reason": choice.finish_reason,
+    }
+    assert found == expected
+
+
+@pytest.mark.parametrize("case", named(DOWNGRADED_STREAMS))
+def test_a_published_stream_in_clear_is_an_error(case: dict[str, Any]) -> None:
+    with pytest.raises(TeeEncryptionError, match="text in clear in 'content'"):
+        published(published_session(), case)
 
 
 # -- nothing shows -------------------------------------------------------------------------------------------------------
