@@ -98,17 +98,20 @@ async def test_a_header_that_cannot_be_one_is_refused(headers: Any) -> None:
     await refused(extra_headers=headers)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), True, "5", [5]], ids=repr)
+ENDLESS = [float("inf"), 1e9, 10**400]
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), *ENDLESS, True, "5", [5]], ids="{!r:.10}".format)
 async def test_a_timeout_that_cannot_be_one_is_refused(timeout: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="timeout"):
+    with pytest.raises(InvalidRequestError, match=r"timeout=.* pass None for no limit"):
         VeniceClient(timeout=timeout)
-    assert "timeout" in str(await refused(timeout=timeout))
+    assert "timeout=" in str(await refused(timeout=timeout))
 
 
 @pytest.mark.parametrize("clock", ["connect", "first_chunk", "idle", "progress", "deadline"])
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), True, "5"], ids=repr)
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), *ENDLESS, True, "5"], ids="{!r:.10}".format)
 def test_a_clock_that_cannot_be_one_is_refused(clock: str, seconds: Any) -> None:
-    with pytest.raises(InvalidRequestError, match=clock):
+    with pytest.raises(InvalidRequestError, match=f"{clock}=.* pass None for no limit"):
         Timeout(**{clock: seconds})
 
 

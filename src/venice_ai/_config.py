@@ -15,6 +15,8 @@ BASE_URL_VARIABLE: Final = "VENICE_BASE_URL"
 
 _STREAM_IDLE_SECONDS = 60.0
 _PLAIN_SECONDS = 300.0
+# Some clocks of operating systems do not count much further.
+_ENDLESS_SECONDS = 1e9
 _CONTROLS = frozenset(map(chr, [*range(32), 127])) - {"\t"}
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _HOST_LETTERS = _LETTERS | set("-._")
@@ -25,8 +27,10 @@ _FRAMING = frozenset({"content-length", "transfer-encoding"})
 def _seconds(name: str, value: float | None) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise InvalidRequestError(f"{name}={value!r} must be a number of seconds above 0, or None")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _ENDLESS_SECONDS:
+        raise InvalidRequestError(
+            f"{name}={value!r} must be a number of seconds above 0 and below {_ENDLESS_SECONDS:g}; pass None for no limit"
+        )
     return float(value)
 
 
