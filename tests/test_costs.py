@@ -234,7 +234,7 @@ async def test_a_catalogue_that_cannot_be_had_is_an_api_error() -> None:
     ],
 )
 async def test_a_number_that_makes_no_sense_is_refused_by_name(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f"^{name}="):
         await estimated(priced(usd(1, 1)), **{name: value})
 
 
@@ -275,9 +275,17 @@ def test_the_cost_of_one_prompt_with_more_tokens_a_word() -> None:
     assert estimate_completion_cost("a b", 0, usd(1, 1), 3.0) == {"usd": Decimal("0.000006")}
 
 
-@pytest.mark.parametrize(("tokens", "factor"), [(-1, 1.3), (1, -1.0), (1, 0), (1, float("nan")), (1.5, 1.3)])
-def test_numbers_that_make_no_sense_are_refused(tokens: Any, factor: Any) -> None:
-    with pytest.raises(ValueError, match=r"tokens"):
+@pytest.mark.parametrize(
+    ("tokens", "factor", "named"),
+    [
+        *((value, 1.3, "estimated_completion_tokens") for value in (-1, 1.5)),
+        *((1, value, "tokens_per_word") for value in (-1.0, 0, float("nan"))),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_by_the_name_that_they_were_given_under(
+    tokens: Any, factor: Any, named: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{named}="):
         estimate_completion_cost("x", tokens, usd(1, 1), factor)
 
 

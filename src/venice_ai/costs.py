@@ -58,7 +58,7 @@ def estimate_chat_cost(
     Raises:
         ValueError: the model has no token prices, or a number is out of range.
     """
-    _check(expected_completion_tokens, tokens_per_word)
+    _check("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
     pricing = entry.model_spec.pricing
     if entry.type != "text" or _rates(pricing, 0) is None:
         raise InvalidRequestError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
@@ -98,16 +98,16 @@ def estimate_completion_cost(
     Raises:
         ValueError: a number is out of range.
     """
-    _check(estimated_completion_tokens, tokens_per_word)
+    _check("estimated_completion_tokens", estimated_completion_tokens, tokens_per_word)
     pricing = None if model_pricing is None else ModelPricing.model_validate(model_pricing)
     if _rates(pricing, 0) is None:
         return {"usd": Decimal("0.00")}
     return {"usd": sum(_cost(pricing, int(_words(prompt) * tokens_per_word), estimated_completion_tokens), Decimal(0))}
 
 
-def _check(tokens: object, tokens_per_word: object) -> None:
+def _check(name: str, tokens: object, tokens_per_word: object) -> None:
     if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
-        raise InvalidRequestError(f"expected_completion_tokens={tokens!r} must be a whole number from 0")
+        raise InvalidRequestError(f"{name}={tokens!r} must be a whole number from 0")
     if not isinstance(tokens_per_word, (int, float)) or isinstance(tokens_per_word, bool) or not 0 < tokens_per_word < 1e6:
         raise InvalidRequestError(f"tokens_per_word={tokens_per_word!r} must be a number above 0")
 
