@@ -911,6 +911,23 @@ async def test_arguments_that_cannot_be_right_are_refused_before_a_request(
     assert emulator.requests == []
 
 
+@pytest.mark.parametrize(
+    ("method", "remedy"),
+    [
+        pytest.param("run_with_tools", "; stream_with_tools streams", id="run"),
+        pytest.param("stream_with_tools", ", which always streams; leave it out", id="stream"),
+    ],
+)
+@pytest.mark.parametrize("name", ["stream", "stream_cls"])
+async def test_what_would_make_it_a_stream_is_refused_by_the_method_that_was_called(
+    emulator: Emulator, client: VeniceClient, method: str, remedy: str, name: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await getattr(client.chat.completions, method)(model="default", messages=HI, tools=[add], **{name: True})
+    assert str(caught.value) == f"{name} is not for {method}{remedy}"
+    assert emulator.requests == []
+
+
 async def test_max_tokens_is_a_type_error(client: VeniceClient) -> None:
     with pytest.raises(TypeError, match="max_completion_tokens"):
         await run(client, add, max_tokens=5)

@@ -321,6 +321,7 @@ class PlainAsking:
 
     def __init__(self, completions: ChatCompletions, params: Mapping[str, Any]) -> None:
         self._completions = completions
+        _refuse_streaming(params, "is not for run_with_tools; stream_with_tools streams")
         self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
 
     async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
@@ -341,6 +342,7 @@ class StreamedAsking:
 
     def __init__(self, completions: ChatCompletions, params: Mapping[str, Any]) -> None:
         self._completions = completions
+        _refuse_streaming(params, "is not for stream_with_tools, which always streams; leave it out")
         self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
         self._opened: ChatStream | None = None
 
@@ -419,15 +421,18 @@ class ToolStream(Stream[ToolEvent]):
         await self._asking.close()
 
 
+def _refuse_streaming(params: Mapping[str, Any], why: str) -> None:
+    for name in ("stream", "stream_cls"):
+        if name in params:
+            raise InvalidRequestError(f"{name} {why}")
+
+
 def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str, Any]:
     """The parameters of every request of a loop. `floor` is the privacy that the client demands.
 
     Raises:
         InvalidRequestError: one of them would not fit a loop.
     """
-    for name in ("stream", "stream_cls"):
-        if name in params:
-            raise InvalidRequestError(f"{name} is not for run_with_tools; stream_with_tools streams")
     if floor == "e2ee":
         refuse_below(floor, None)  # before there is a loop, whose state would hold the prompt
     if engaged_by(params):
