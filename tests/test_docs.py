@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from .shared import shared_path
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -22,13 +26,55 @@ def test_an_example_is_included_as_the_site_understands_it(page: Path) -> None:
         assert (ROOT / found[1]).is_file()
 
 
-def test_each_attacker_is_stopped_by_a_test_that_is_there() -> None:
+def attackers() -> dict[str, str]:
+    """Each attacker of the page, and what it says of the tests that stop him."""
     table = (ROOT / "docs" / "confidential.md").read_text("utf-8").partition("| attacker |")[2].partition("\n\n")[0]
-    rows = [re.findall(r"`(tests/\w+/\w+\.py)`", row) for row in table.splitlines()[2:]]
+    rows = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
+    return {attacker: tests for attacker, _, tests in rows}
 
-    assert len(rows) == 9
-    assert all(rows)
-    assert all((ROOT / name).is_file() for row in rows for name in row)
+
+ATTACKERS = attackers()
+FILE = re.compile(r"`(tests/\w+/\w+\.py)(?:::(\w+))?`")
+ROWS = re.compile(r"\b(\d+)(?: to (\d+))?\b")
+# A test says in its name which row of the table of attacks it plays, or else in the id of each of its cases.
+PLAYED = re.compile(r"::test_(?:row_)?0*(\d+)_|\[(?:.*-)?row (\d+):|\[(\d+)[ -]")
+
+
+@pytest.fixture(scope="module")
+def collected() -> list[str]:
+    """The tests that pytest finds in the files which the page names."""
+    shared_path("sse-fixtures.json")  # without the shared data, they are not collected
+    files = sorted({file for tests in ATTACKERS.values() for file, _ in FILE.findall(tests)})
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    return [line for line in found.stdout.splitlines() if "::" in line]
+
+
+def test_the_attackers_are_those_that_are_known() -> None:
+    assert len(ATTACKERS) == 9
+
+
+@pytest.mark.parametrize("attacker", ATTACKERS)
+def test_each_attacker_is_stopped_by_tests_that_are_there(attacker: str, collected: list[str]) -> None:
+    said = ATTACKERS[attacker]
+    files = FILE.findall(said)
+    there = [test for test in collected if test.partition("::")[0] in {file for file, _ in files}]
+    wanted: set[object] = {name for _, name in files if name}
+    for first, last in ROWS.findall(FILE.sub("", said)):
+        wanted |= {*range(int(first), int(last or first) + 1)}
+
+    names = {test.partition("::")[2].partition("[")[0] for test in there}
+    played = {int(next(filter(None, found.groups()))) for found in map(PLAYED.search, there) if found}
+
+    assert wanted
+    assert wanted - names - played == set()
 
 
 def test_the_guide_shows_examples() -> None:
