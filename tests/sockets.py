@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from venice_ai import VeniceClient
 
@@ -26,10 +29,11 @@ class Act:
 
 
 SILENCE: Final = Act("says nothing more, and listens until the client has gone")
+FAREWELL: Final = Act("says that nothing more comes, and listens until the client has gone")
 CLOSE: Final = Act("closes the connection")
 ABORT: Final = Act("resets the connection")
-Step: TypeAlias = bytes | float | Act
-"""Bytes are sent, a number of seconds is waited."""
+Step: TypeAlias = bytes | float | asyncio.Event | asyncio.Barrier | Act
+"""Bytes are sent; a number of seconds, an event, or as many others as a barrier takes are waited for."""
 
 
 @dataclass
@@ -49,13 +53,26 @@ class Server:
     url: str = ""
     received: list[Received] = field(default_factory=list[Received])
     connections: int = 0
+    open: int = 0
+    """How many of them are not closed yet."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once a client has closed its connection."""
+    silent: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it came to a SILENCE."""
 
     def client(self, **settings: Any) -> VeniceClient:
         """A client of this server; it tries nothing again unless it is told to."""
         chosen: dict[str, Any] = {"api_key": KEY, "base_url": self.url, "max_retries": 0, **settings}
         return VeniceClient(**chosen)
+
+    def ends(self) -> list[socket.socket]:
+        """The clients' ends of the connections that are open: the plain sockets of this process that lead here."""
+        return [found for found in gc.get_objects() if type(found) is socket.socket and self._is_led_to_by(found)]
+
+    def _is_led_to_by(self, other: socket.socket) -> bool:
+        with suppress(OSError):  # it is closed, or listens
+            return bool(other.getpeername()[1:2] == (urlsplit(self.url).port,))
+        return False
 
 
 @asynccontextmanager
@@ -66,13 +83,15 @@ async def serving(*replies: Sequence[Step], context: ssl.SSLContext | None = Non
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.connections += 1
+        server.open += 1
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while (request := await _request(reader)) is not None:
                 server.received.append(request)
-                await _say(replies[min(len(server.received), len(replies)) - 1], reader, writer)
+                await _say(replies[min(len(server.received), len(replies)) - 1], server, reader, writer)
+        server.open -= 1
         server.left.set()
         writer.close()
 
@@ -97,14 +116,19 @@ async def _request(reader: asyncio.StreamReader) -> Received | None:
     return Received(method, target, headers, body)
 
 
-async def _say(steps: Sequence[Step], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _say(steps: Sequence[Step], server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     for step in steps:
         if isinstance(step, bytes):
             writer.write(step)
             await writer.drain()
         elif isinstance(step, float):
             await asyncio.sleep(step)
-        elif step is SILENCE:
+        elif isinstance(step, (asyncio.Event, asyncio.Barrier)):
+            await step.wait()
+        elif step in {SILENCE, FAREWELL}:
+            if step is FAREWELL:
+                writer.write_eof()
+            server.silent.set()
             while await reader.read(1024):
                 pass
             raise ConnectionError

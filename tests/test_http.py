@@ -27,6 +27,7 @@ import trustme
 from venice_ai import (
     APIConnectionError,
     APIError,
+    ChatStream,
     InvalidRequestError,
     NotFoundError,
     StreamInterruptedError,
@@ -38,7 +39,7 @@ from venice_ai.emulator import Emulator, text
 from venice_ai.emulator.server import run_in_thread
 
 from .fakes import DONE, HI, KEY, chunk, completion, event, hello
-from .sockets import ABORT, CLOSE, SILENCE, Step, head, reply, serving, streamed
+from .sockets import ABORT, CLOSE, FAREWELL, SILENCE, Step, head, reply, serving, streamed
 
 ANSWER = reply(completion())
 MODELS = reply({"object": "list", "data": []})
@@ -185,42 +186,58 @@ async def test_leaving_a_stream_early_closes_its_connection_at_once(how: str) ->
         async def read() -> None:
             async with await client.chat.completions.stream(model="m", messages=HI) as stream:
                 async for _ in stream:
+                    reading.set()
                     if how == "break":
                         break
                     if how == "exception":
                         raise ZeroDivisionError
 
+        reading = asyncio.Event()
         task = asyncio.ensure_future(read())
-        await asyncio.wait({task}, timeout=0.1)
-        task.cancel()
-        await asyncio.wait_for(server.left.wait(), 2)
-        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait_for(reading.wait(), 10)
+        if how == "cancellation":
+            task.cancel()
+        await asyncio.wait_for(server.left.wait(), 10)
+        (left,) = await asyncio.gather(task, return_exceptions=True)
+
+    assert isinstance(left, {"exception": ZeroDivisionError, "cancellation": asyncio.CancelledError}.get(how, type(None)))
+
+
+async def waiting_reader(stream: ChatStream) -> asyncio.Task[None]:
+    """A task that has read what came of a stream, and waits for more."""
+    reading = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in stream:
+            reading.set()
+
+    reader = asyncio.ensure_future(read())
+    await asyncio.wait_for(reading.wait(), 10)
+    return reader
 
 
 async def test_closing_a_stream_wakes_who_reads_it_in_another_task() -> None:
     async with serving(streamed(event(chunk("hel")), SILENCE)) as server, server.client() as client:
         stream = await client.chat.completions.stream(model="m", messages=HI)
-        reader = asyncio.ensure_future(stream.collect())
-        await asyncio.sleep(0.05)
+        reader = await waiting_reader(stream)
 
         await stream.close()
 
         with pytest.raises(StreamInterruptedError):
-            await asyncio.wait_for(reader, 2)
-        await asyncio.wait_for(server.left.wait(), 2)
+            await asyncio.wait_for(reader, 10)
+        await asyncio.wait_for(server.left.wait(), 10)
 
 
 async def test_closing_the_client_wakes_who_reads_a_stream_and_says_why() -> None:
     async with serving(streamed(event(chunk("hel")), SILENCE)) as server, server.client() as client:
         stream = await client.chat.completions.stream(model="m", messages=HI)
-        reader = asyncio.ensure_future(stream.collect())
-        await asyncio.sleep(0.05)
+        reader = await waiting_reader(stream)
 
         await client.close()
 
         with pytest.raises(StreamInterruptedError, match="the client was closed") as caught:
-            await asyncio.wait_for(reader, 2)
-        await asyncio.wait_for(server.left.wait(), 2)
+            await asyncio.wait_for(reader, 10)
+        await asyncio.wait_for(server.left.wait(), 10)
 
     assert caught.value.partial is not None
     assert caught.value.partial.text == "hel"
@@ -238,11 +255,12 @@ async def test_a_stream_that_is_read_after_its_client_was_closed_says_why() -> N
 
 
 async def test_a_stream_goes_on_though_nobody_holds_its_client() -> None:
-    async with serving(streamed(event(chunk("hel")), 0.1, *hello()[1:])) as server:
+    collected = asyncio.Event()
+    async with serving(streamed(event(chunk("hel")), collected, *hello()[1:])) as server:
         texts = (await server.client().chat.completions.stream(model="m", messages=HI)).text_deltas()
         said = await anext(texts)
         gc.collect()
-        await asyncio.sleep(0.05)
+        collected.set()
 
         async for text in texts:
             said += text
@@ -256,9 +274,12 @@ HALF_A_REFUSAL = head("503 Service Unavailable", {"Content-Length": "100"}) + b"
 @pytest.mark.parametrize("steps", [[SILENCE], [HALF_A_REFUSAL, SILENCE]], ids=["nothing yet", "half a refusal"])
 async def test_a_cancelled_call_closes_its_connection_at_once(steps: list[Step]) -> None:
     async with serving(steps) as server, server.client() as client:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asked(client), 0.1)
-        await asyncio.wait_for(server.left.wait(), 2)
+        call = asyncio.ensure_future(asked(client))
+        await asyncio.wait_for(server.silent.wait(), 10)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await asyncio.wait_for(server.left.wait(), 10)
 
 
 @pytest.mark.parametrize("entered", [True, False])
@@ -289,9 +310,9 @@ async def test_a_client_can_be_entered_again_after_it_was_closed() -> None:
 
 
 async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew() -> None:
-    async with serving([*ANSWER, CLOSE], ANSWER) as server, server.client() as client:
+    async with serving([*ANSWER, FAREWELL], ANSWER) as server, server.client() as client:
         assert await asked(client) == "hello"
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(server.left.wait(), 10)  # the client has heard it, and gone
         assert await asked(client) == "hello"
 
     assert server.connections == 2
