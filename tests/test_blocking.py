@@ -9,13 +9,12 @@ import asyncio
 import gc
 import gzip
 import json
+import select
 import ssl
 import sys
 import threading
-import time
 import warnings
 import zlib
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -34,12 +33,12 @@ from venice_ai import (
     VeniceError,
 )
 from venice_ai._blocking import BlockingTransport
-from venice_ai._connections import Routes
+from venice_ai._connections import KEPT_SECONDS, Routes
 from venice_ai._drive import drive
 
-from .fakes import HI, KEY, completion
+from .fakes import HI, KEY, RecordingClock, completion
 from .sockets import ABORT, CLOSE, SILENCE, Server, Step, head, reply, serving
-from .test_http import ANSWER, MODELS, context_of
+from .test_http import ANSWER, FAR, MODELS, context_of
 from .test_sync_processes import said
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there every call takes the event loop")
@@ -177,15 +176,13 @@ async def test_where_nobody_listens_is_the_same_error() -> None:
     [
         pytest.param([SILENCE], id="nothing"),
         pytest.param([head("200 OK", LENGTH), SILENCE], id="no body"),
-        pytest.param([step for each in head("200 OK", LENGTH) + RAW for step in (bytes([each]), 0.02)], id="a trickle"),
+        pytest.param([step for each in head("200 OK", LENGTH) + RAW for step in (bytes([each]), 0.02)], id="a trickle of 6 s"),
     ],
 )
 async def test_a_clock_counts_the_whole_wait_and_says_the_same(steps: list[Step]) -> None:
     async with serving(steps) as server:
-        began = time.monotonic()
         with pytest.raises(APIError) as blocking:
             await in_thread(server, timeout=0.3)
-        assert 0.25 < time.monotonic() - began < 2
         with pytest.raises(APIError) as asynchronous:
             await awaited(server, timeout=0.3)
 
@@ -204,11 +201,14 @@ async def test_a_connection_that_does_not_come_about_is_given_up_in_time(clocks:
     # Nobody answers the greeting of TLS.
     async with serving([SILENCE]) as server:
         server.url = server.url.replace("http:", "https:")
-        began = time.monotonic()
         with pytest.raises(APITimeoutError) as caught:
             await in_thread(server, timeout=clocks)
     assert caught.value.clock == clock
-    assert time.monotonic() - began < 2
+
+
+async def test_a_limit_of_thirty_years_is_a_limit_like_others() -> None:
+    async with serving(ANSWER) as server:
+        assert (await in_thread(server, timeout=FAR)).text == "hello"
 
 
 async def test_it_is_tried_again_after_a_wait() -> None:
@@ -241,7 +241,8 @@ async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew()
 
         def twice(client: SyncVeniceClient) -> list[Any]:
             first = ask(client).text
-            time.sleep(0.1)
+            (end,) = server.ends()
+            assert select.select([end], [], [], 10)[0], "the server's farewell came"
             return [first, ask(client).text]
 
         assert await calls(server, twice) == ["hello", "hello"]
@@ -257,37 +258,39 @@ async def test_a_longer_refusal_is_not_read_and_its_connection_is_dropped() -> N
 
 
 async def test_threads_wait_side_by_side() -> None:
-    async with serving([0.2, *ANSWER]) as server:
+    async with serving([asyncio.Barrier(8), *ANSWER]) as server:  # nobody is answered before all have asked
 
         def many(client: SyncVeniceClient) -> list[str | None]:
             texts: list[str | None] = []
-            threads = [threading.Thread(target=lambda: texts.append(ask(client).text)) for _ in range(8)]
+            threads = [threading.Thread(target=lambda: texts.append(ask(client, timeout=30).text)) for _ in range(8)]
             for each in threads:
                 each.start()
             for each in threads:
                 each.join()
             return texts
 
-        began = time.monotonic()
         assert await calls(server, many) == ["hello"] * 8
-    assert time.monotonic() - began < 1
     assert server.connections == 8
 
 
 async def test_connections_that_nobody_needed_for_long_are_closed() -> None:
-    async with serving([0.1, *ANSWER]) as server:
-        transport = BlockingTransport(Routes())
+    together, clock = asyncio.Barrier(4), RecordingClock()
+    async with serving(*[[together, *ANSWER]] * 4, ANSWER) as server:
+        transport = BlockingTransport(Routes(), clock)
         request = VeniceClient(api_key=KEY, base_url=server.url).request("POST", "/chat/completions", body=b"{}")
         await asyncio.gather(*(asyncio.to_thread(drive, transport.send(request)) for _ in range(4)))
-        assert (server.connections, len(transport._idle)) == (4, 4)
-        fresh = transport._idle.pop()
-        transport._idle = deque([*(kept._replace(since=kept.since - 60) for kept in transport._idle), fresh])
+        clock.passed += KEPT_SECONDS * 0.9
+        await asyncio.to_thread(drive, transport.send(request))  # on one of the four
+        assert (server.connections, server.open) == (4, 4)
 
-        await asyncio.to_thread(drive, transport.send(request))
+        clock.passed += KEPT_SECONDS * 0.9
+        await asyncio.to_thread(drive, transport.send(request))  # on the same one
 
-        assert list(transport._idle) == [fresh._replace(since=transport._idle[0].since)]
+        async with asyncio.timeout(10):
+            while server.open > 1:
+                await asyncio.sleep(0.01)
+        assert (server.connections, server.open) == (4, 1)
         drive(transport.aclose())
-    assert server.connections == 4
 
 
 async def test_a_client_that_is_collected_closes_its_connections() -> None:

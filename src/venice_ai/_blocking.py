@@ -35,7 +35,7 @@ from ._connections import (
 from ._drive import drive
 from ._meta import Headers
 from ._retry import ConnectTimeout
-from ._transport import Reply, Request, SystemClock
+from ._transport import Clock, Reply, Request, SystemClock
 
 _BUFFER_BYTES = 16_384
 _LARGE_BYTES = 65_536
@@ -55,8 +55,9 @@ class BlockingTransport:
     It reads whole bodies and knows no proxies; see `reaches`.
     """
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, clock: Clock | None = None) -> None:
         self._routes = routes
+        self._now = (clock or BlockingClock()).now  # for how long a connection is kept; the limits of calls are the socket's
         self._idle: deque[_Kept] = deque()  # its ends are taken and given back by many threads without a lock
         self._process = os.getpid()
         self._closing = finalize(self, _close_all, self._idle)
@@ -87,7 +88,7 @@ class BlockingTransport:
             connection.close()
             raise
         if whole and self._closing.alive:  # not at the end of the interpreter, where nobody would close it
-            self._idle.append(_Kept(_place(route), time.monotonic(), connection))
+            self._idle.append(_Kept(_place(route), self._now(), connection))
         else:
             connection.close()
         return reply
@@ -101,7 +102,7 @@ class BlockingTransport:
         if self._process != os.getpid():  # a fork: what is kept is the parent's, who does not notice that it is closed here
             self._process = os.getpid()
             _close_all(self._idle)
-        place, oldest = _place(route), time.monotonic() - KEPT_SECONDS
+        place, oldest = _place(route), self._now() - KEPT_SECONDS
         found: HTTPConnection | None = None
         with suppress(IndexError):  # another thread was faster
             while self._idle and self._idle[0].since < oldest:  # what nobody has needed since more calls were made at once
