@@ -1,11 +1,14 @@
-"""The five clocks, on real sockets and with real time. Limits are short here, and what must not run out has room."""
+"""The five clocks, on real sockets and with real time. Limits are short here, and what must not run out has room.
+
+An error names the clock that ran out, and nothing else would end what is waited for here: no test needs to know how long it
+took. One that hangs is ended by the suite.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import sys
-import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -19,23 +22,18 @@ from .sockets import SILENCE, Step, reply, serving, streamed
 
 PING = b": ping\n\n"
 HEL = event(chunk("hel"))
-DRIBBLE: list[Step] = [step for _ in range(7) for step in (event(chunk("x")), 0.05)]
-PINGS: list[Step] = [step for _ in range(7) for step in (PING, 0.05)]
-
-
-@contextmanager
-def soon() -> Generator[None, None, None]:
-    """What must not take much longer than the shortest clock."""
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < 2
+# A piece every 0.05 s, for longer than LONGER seconds.
+DRIBBLE: list[Step] = [step for _ in range(17) for step in (event(chunk("x")), 0.05)]
+PINGS: list[Step] = [step for _ in range(17) for step in (PING, 0.05)]
+LONGER = 0.8
+"""What no piece of these takes, and all of them together do."""
 
 
 async def test_a_connection_that_does_not_come_about_runs_out_of_connect() -> None:
     # The listener never speaks TLS, so the connection never stands.
     async with serving([SILENCE]) as server:
         client = server.client(base_url=server.url.replace("http:", "https:"), timeout=Timeout(connect=0.1))
-        with soon(), pytest.raises(APITimeoutError, match="connect") as caught:
+        with pytest.raises(APITimeoutError, match="connect") as caught:
             await client.models.list()
         await client.close()
 
@@ -47,7 +45,7 @@ async def test_a_connection_that_nobody_accepts_runs_out_of_connect() -> None:
     with crowded_port() as port:
         async with serving([SILENCE]) as server:
             client = server.client(base_url=f"http://127.0.0.1:{port}", timeout=Timeout(connect=0.1))
-            with soon(), pytest.raises(APITimeoutError) as caught:
+            with pytest.raises(APITimeoutError) as caught:
                 await client.chat.completions.create(model="m", messages=HI)
             await client.close()
 
@@ -58,7 +56,7 @@ async def test_a_proxy_that_says_nothing_runs_out_of_connect() -> None:
     async with serving([SILENCE]) as proxy:
         limits = Timeout(connect=0.1, deadline=5)
         client = proxy.client(base_url="https://venice.invalid", proxy=proxy.url.removesuffix("/api/v1"), timeout=limits)
-        with soon(), pytest.raises(APITimeoutError) as caught:
+        with pytest.raises(APITimeoutError) as caught:
             await client.chat.completions.create(model="m", messages=HI)
         await client.close()
 
@@ -102,7 +100,7 @@ SLOW_ANSWERS = [
 )
 async def test_a_plain_call_that_takes_too_long_names_its_clock(steps: list[Step], timeout: Any, clock: str) -> None:
     async with serving(steps) as server, server.client() as client:
-        with soon(), pytest.raises(APITimeoutError, match=clock) as caught:
+        with pytest.raises(APITimeoutError, match=clock) as caught:
             await client.chat.completions.create(model="m", messages=HI, timeout=timeout)
         await asyncio.wait_for(server.left.wait(), 2)
 
@@ -116,7 +114,7 @@ async def test_a_plain_call_that_takes_too_long_names_its_clock(steps: list[Step
 async def test_a_deadline_tells_what_was_set_and_not_what_earlier_attempts_left_of_it(how: str) -> None:
     busy = reply({"error": "busy"}, status="503 Busy", headers={"Retry-After": "0.2"})
     async with serving(busy, [SILENCE]) as server, server.client(max_retries=1, timeout=Timeout(deadline=0.5)) as client:
-        with soon(), pytest.raises(APITimeoutError, match=r"within 0\.5 s"):
+        with pytest.raises(APITimeoutError, match=r"within 0\.5 s"):
             await getattr(client.chat.completions, how)(model="m", messages=HI)
 
 
@@ -183,7 +181,7 @@ async def reading(steps: list[Step], timeout: Any) -> AsyncGenerator[Any, None]:
     ],
 )
 async def test_a_stream_that_does_not_begin_runs_out_of_first_chunk(steps: list[Step], timeout: Any) -> None:
-    with soon(), pytest.raises(APITimeoutError, match="first_chunk") as caught:
+    with pytest.raises(APITimeoutError, match="first_chunk") as caught:
         async with reading(steps, timeout) as stream:
             await stream.collect()
 
@@ -193,16 +191,16 @@ async def test_a_stream_that_does_not_begin_runs_out_of_first_chunk(steps: list[
 @pytest.mark.parametrize(
     ("steps", "timeout", "clock"),
     [
-        pytest.param(streamed(HEL, SILENCE), Timeout(idle=0.08), "idle", id="silence"),
-        pytest.param(streamed(HEL, SILENCE), 0.08, "idle", id="silence, a number"),
-        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(progress=0.08), "progress", id="only comments"),
-        pytest.param(streamed(HEL, SILENCE), Timeout(progress=0.08), "progress", id="no content"),
-        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(deadline=0.12), "deadline", id="too long, comments"),
-        pytest.param(streamed(HEL, SILENCE), Timeout(deadline=0.08), "deadline", id="too long, silence"),
+        pytest.param(streamed(HEL, SILENCE), Timeout(idle=0.25), "idle", id="silence"),
+        pytest.param(streamed(HEL, SILENCE), 0.25, "idle", id="silence, a number"),
+        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(progress=0.25), "progress", id="only comments"),
+        pytest.param(streamed(HEL, SILENCE), Timeout(progress=0.25), "progress", id="no content"),
+        pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(deadline=0.25), "deadline", id="too long, comments"),
+        pytest.param(streamed(HEL, SILENCE), Timeout(deadline=0.25), "deadline", id="too long, silence"),
     ],
 )
 async def test_a_stream_that_stalls_names_its_clock_and_keeps_what_came(steps: list[Step], timeout: Any, clock: str) -> None:
-    with soon(), pytest.raises(StreamTimeoutError, match=clock) as caught:
+    with pytest.raises(StreamTimeoutError, match=clock) as caught:
         async with reading(steps, timeout) as stream:
             await stream.collect()
 
@@ -213,34 +211,35 @@ async def test_a_stream_that_stalls_names_its_clock_and_keeps_what_came(steps: l
 
 
 async def test_a_deadline_ends_even_a_stream_that_makes_progress() -> None:
-    with soon(), pytest.raises(StreamTimeoutError) as caught:
-        async with reading(streamed(*DRIBBLE, *DRIBBLE), Timeout(deadline=0.12)) as stream:
+    with pytest.raises(StreamTimeoutError) as caught:
+        async with reading(streamed(*DRIBBLE * 6), Timeout(deadline=0.5)) as stream:
             await stream.collect()
 
     assert caught.value.clock == "deadline"
     assert caught.value.partial is not None
-    assert 1 <= len(caught.value.partial.text or "") < 14
+    assert 1 <= len(caught.value.partial.text or "") < 6 * 17
 
 
 @pytest.mark.parametrize(
     ("steps", "timeout"),
     [
-        pytest.param(streamed(*DRIBBLE, DONE), 0.25, id="longer than the number, with content"),
+        pytest.param([*DRIBBLE, DONE], LONGER, id="longer than the number, with content"),
         pytest.param(
-            streamed(*DRIBBLE, DONE), Timeout(first_chunk=0.25, idle=0.25, progress=0.25), id="all clocks, with content"
+            [*DRIBBLE, DONE], Timeout(first_chunk=LONGER, idle=LONGER, progress=LONGER), id="all clocks, with content"
         ),
-        pytest.param(streamed(event(chunk("x" * 7)), *PINGS, DONE), Timeout(idle=0.25), id="comments are bytes"),
-        pytest.param(streamed(*PINGS, event(chunk("x" * 7)), DONE), Timeout(first_chunk=0.25, idle=0.25), id="comments first"),
+        pytest.param([event(chunk("x" * 17)), *PINGS, DONE], Timeout(idle=LONGER), id="comments are bytes"),
+        pytest.param([*PINGS, event(chunk("x" * 17)), DONE], Timeout(first_chunk=LONGER, idle=LONGER), id="comments first"),
     ],
 )
 async def test_a_stream_that_goes_on_is_never_killed(steps: list[Step], timeout: Any) -> None:
-    async with reading(steps, timeout) as stream:
+    assert sum(step for step in steps if isinstance(step, float)) > LONGER
+    async with reading(streamed(*steps), timeout) as stream:
         answer = await stream.collect()
 
-    assert answer.text == "x" * 7
+    assert answer.text == "x" * 17
 
 
-@pytest.mark.parametrize("timeout", [Timeout(idle=0.1), Timeout(progress=0.1), 0.1], ids=str)
+@pytest.mark.parametrize("timeout", [Timeout(idle=0.2), Timeout(progress=0.2), 0.2], ids=str)
 async def test_a_reader_who_is_slow_does_not_lose_what_arrived_in_time(timeout: Any) -> None:
     # All bytes come within a few hundredths of a second; it is the reader who takes long.
     pieces: list[Step] = [step for piece in hello() for step in (piece, 0.01)]
@@ -248,16 +247,16 @@ async def test_a_reader_who_is_slow_does_not_lose_what_arrived_in_time(timeout: 
         texts: list[str] = []
         async for text in stream.text_deltas():
             texts.append(text)
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.25)
         answer = await stream.collect()
 
     assert joined(texts) == answer.text == "hello"
 
 
-@pytest.mark.parametrize("timeout", [Timeout(first_chunk=0.1), 0.1], ids=str)
+@pytest.mark.parametrize("timeout", [Timeout(first_chunk=0.3), 0.3], ids=str)
 async def test_a_reader_who_begins_late_does_not_lose_what_arrived_in_time(timeout: Any) -> None:
     async with reading(streamed(*hello()), timeout) as stream:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.4)
         answer = await stream.collect()
 
     assert answer.text == "hello"
@@ -267,5 +266,5 @@ async def test_the_time_to_the_first_chunk_is_measured() -> None:
     async with reading(streamed(0.1, *hello()), None) as stream:
         await stream.collect()
 
-    assert 0.09 <= stream.meta.time_to_first_chunk < 2
+    assert 0.09 <= stream.meta.time_to_first_chunk < 10  # in seconds, and the server's wait is in it
     assert stream.meta.latency <= stream.meta.time_to_first_chunk
