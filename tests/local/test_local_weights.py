@@ -99,7 +99,7 @@ def test_an_engine_that_is_not_installed_is_asked_for(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.local
-@pytest.mark.usefixtures("extra")
+@pytest.mark.usefixtures("local_extra")
 def test_the_terms_are_shown_once(tmp_path: Path) -> None:
     shown: list[str] = []
 
