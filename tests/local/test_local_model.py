@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from contextlib import aclosing
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
 
 from venice_ai.emulator.local import LocalModel, LocalModelError, UnsupportedInput, open_local_model
+from venice_ai.emulator.local.engine import Engine, load
+from venice_ai.emulator.local.weights import cache_folder, gemma_weights
 
 from ..cli.shell import ended, running
 
@@ -23,6 +27,7 @@ pytestmark = pytest.mark.local
 
 PARIS = "What is the capital of France?"
 STORY = "Tell a long story about a fox."
+PATIENCE_SECONDS = 60
 
 
 class Person(BaseModel):
@@ -263,27 +268,65 @@ async def test_tools_that_need_not_be_called_leave_an_answer_in_words(model: Loc
     assert text(answer) == "Paris"
 
 
-async def test_leaving_a_stream_stops_the_model(model: LocalModel) -> None:
-    async with aclosing(model.stream(ask(STORY, max_completion_tokens=3900))) as chunks:
-        await anext(chunks)
-    began = monotonic()
+class Watched:
+    """The engine, and what it does for one request."""
 
-    await asyncio.gather(*(model.complete(ask(PARIS, max_completion_tokens=2)) for _ in range(2)))
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.at_work = threading.Event()
+        self.done = threading.Event()
+        self.texts = 0
+        """How many pieces of an answer it gave."""
+        self.stopped = False
+        """Whether it was told to stop by the answer to its last call."""
 
-    assert monotonic() - began < 20  # 3,900 tokens take minutes
+    def handle_chat_completions(self, prompt: dict[str, Any], callback: Callable[[dict[str, Any]], bool], /) -> None:
+        def watched(chunk: dict[str, Any]) -> bool:
+            self.at_work.set()
+            self.texts += any(choice["delta"].get("content") for choice in chunk["choices"])
+            self.stopped = callback(chunk)
+            return self.stopped
+
+        self._engine.handle_chat_completions(prompt, watched)
+        self.done.set()
 
 
-async def test_leaving_during_a_long_prompt_stops_the_model(model: LocalModel) -> None:
-    waiting = asyncio.create_task(model.complete(ask("fox dog cat " * 1000)))
-    await asyncio.sleep(0.2)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    began = monotonic()
+@pytest.fixture(scope="module")
+def engine(local_extra: None) -> Engine:  # noqa: ARG001  it decides whether there is one
+    return load(gemma_weights(cache_folder(), lambda _: None), threads=1, context_tokens=4096)
 
-    await model.complete(ask(PARIS, max_completion_tokens=2))
 
-    assert monotonic() - began < 20  # the prompt alone takes longer than that
+@asynccontextmanager
+async def watching(engine: Engine) -> AsyncGenerator[tuple[Watched, LocalModel]]:
+    watched = Watched(engine)
+    model = LocalModel(watched, model_id="watched", context_tokens=4096, plain=False)
+    yield watched, model
+    await model.aclose()
+
+
+async def test_leaving_a_stream_stops_the_model(engine: Engine) -> None:
+    async with watching(engine) as (watched, model):
+        async with aclosing(model.stream(ask(STORY, max_completion_tokens=3900))) as chunks:
+            await anext(chunks)
+
+        assert await asyncio.to_thread(watched.done.wait, PATIENCE_SECONDS)
+
+    assert watched.stopped
+    assert watched.texts < 1000
+
+
+async def test_leaving_during_a_long_prompt_stops_the_model(engine: Engine) -> None:
+    async with watching(engine) as (watched, model):
+        waiting = asyncio.create_task(model.complete(ask("fox dog cat " * 1000)))
+        assert await asyncio.to_thread(watched.at_work.wait, PATIENCE_SECONDS)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+        assert await asyncio.to_thread(watched.done.wait, PATIENCE_SECONDS)
+
+    assert watched.stopped
+    assert watched.texts == 0
 
 
 async def test_several_requests_are_answered_at_once(model: LocalModel) -> None:
