@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import venice_ai
+
 from .shared import shared_path
 
 ROOT = Path(__file__).parent.parent
@@ -81,3 +83,20 @@ def test_the_guide_shows_examples() -> None:
     shown = {name for page in PAGES for name in INCLUDE.findall(page.read_text("utf-8"))}
 
     assert len(shown) > 10
+
+
+# Where each public name is defined, and those that nobody imports but everybody is given.
+HOMES: dict[str, str] = {**vars(venice_ai)["_HOMES"], "ResponseMeta": "_meta", "RateLimits": "_rate"}
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
+    shown: dict[str, str] = dict(re.findall(r"^::: venice_ai\.(\S+)((?:\n {4}.*)*)", pages, re.MULTILINE))
+
+    def is_shown(name: str, home: str) -> bool:
+        if name in shown or f"{home}.{name}" in shown:
+            return True
+        options = shown.get(home)
+        return options is not None and ("members: [" not in options or re.search(rf"\b{name}\b", options) is not None)
+
+    assert [name for name, home in HOMES.items() if not is_shown(name, home)] == ["__version__"]

@@ -31,6 +31,7 @@ class Headers(Mapping[str, str]):
     if not TYPE_CHECKING:  # the type is the base's; this one does without an exception for each header that is not there
 
         def get(self, key: str, default: Any = None) -> Any:
+            """The value of a header; the default where it is not there."""
             values = self._values(key)
             return ", ".join(values) if values else default
 
@@ -60,7 +61,9 @@ class ResponseMeta:
     """Status, headers and timing of one reply. Times are in seconds."""
 
     status_code: int
+    """The status of HTTP, such as 200."""
     headers: Headers
+    """The headers, found by their names in any case."""
     received_at: float
     """Unix time at which the reply's headers came; for plain calls, its end."""
     latency: float
@@ -70,7 +73,7 @@ class ResponseMeta:
     attempts: int = 1
     """How often the request was sent."""
     body_id: str | None = None
-    """The completion's own id."""
+    """The completion's id; None before it is known, and for what is no completion."""
 
     @property
     def request_id(self) -> str | None:

@@ -19,14 +19,21 @@ class RateLimits:
     """The limits a reply named; None where it named none. Resets are seconds from the reply."""
 
     limit_requests: int | None = None
+    """Requests that are allowed until the reset."""
     remaining_requests: int | None = None
+    """Requests that are left of them."""
     reset_requests_seconds: float | None = None
+    """When they are counted anew."""
     limit_tokens: int | None = None
+    """Tokens that are allowed until the reset."""
     remaining_tokens: int | None = None
+    """Tokens that are left of them."""
     reset_tokens_seconds: float | None = None
+    """When they are counted anew."""
     remaining_failures: int | None = None
     """Failed requests that are left before Venice blocks everything for a while."""
     reset_failures_seconds: float | None = None
+    """When they are counted anew."""
     type: str | None = None
     """Whose limit it is: `user`, `api_key` or `global`."""
 

@@ -32,12 +32,17 @@ class ChatCostEstimate:
     """
 
     model: str
+    """The id of the model whose prices these are."""
     prompt_tokens: int
     """Words times `tokens_per_word`."""
     expected_completion_tokens: int
+    """How long the answer was said to be."""
     prompt_cost_usd: Decimal
+    """What the messages are likely to cost."""
     completion_cost_usd: Decimal
+    """What an answer of that length costs."""
     total_cost_usd: Decimal
+    """Both together."""
     low: Decimal
     """Total if the prompt's text is easy on tokens (6 bytes each) and nothing is added to it."""
     high: Decimal

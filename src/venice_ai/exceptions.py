@@ -210,9 +210,10 @@ class APIConnectionError(APIError, ConnectionError):
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """One of the five clocks ran out; `clock` names it. The call may have been billed."""
+    """One of the five clocks ran out. The call may have been billed."""
 
     clock: str = ""
+    """Which: `connect`, `first_chunk`, `idle`, `progress` or `deadline`."""
 
 
 class APIResponseProcessingError(APIError):

@@ -95,6 +95,7 @@ class Approval:
     """What becomes of a call: `allow`, `deny`, `edit`, or `wait` for a person."""
 
     verdict: Literal["allow", "deny", "wait"]
+    """Whether the call is made; one that is edited is allowed, with other `arguments`."""
     reason: str | None = None
     """Why not; the model is told."""
     arguments: Mapping[str, Any] | None = None
@@ -147,16 +148,21 @@ class TextDelta:
     """The model said a little more."""
 
     text: str
+    """What it added; never empty."""
     iteration: int
+    """The round trip it belongs to, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallStarted:
-    """A tool begins to run. `arguments` are those it is called with, before they are made what the annotations ask."""
+    """A tool begins to run."""
 
     call: ToolCall
+    """The call as the model made it."""
     arguments: Mapping[str, Any]
+    """What it is called with, before it is made what the annotations ask."""
     iteration: int
+    """The round trip it belongs to, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +170,15 @@ class ToolCallFinished:
     """A call is answered. One that was denied, or whose arguments do not fit, never started."""
 
     call: ToolCall
+    """The call as the model made it."""
     content: str
     """What the model is told."""
     iteration: int
+    """The round trip it belongs to, from 1."""
     error: Exception | None = None
     """Why the tool failed; None if it did not."""
     denied: bool = False
+    """Whether somebody decided that the call is not made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +186,9 @@ class RoundFinished:
     """The model's turn came, and all of its calls are answered."""
 
     response: ChatCompletionResponse
+    """The model's turn: the whole answer, with its calls and its usage."""
     iteration: int
+    """Which round trip it was, from 1."""
 
 
 ToolEvent: TypeAlias = TextDelta | ToolCallStarted | ToolCallFinished | RoundFinished | ToolLoopResult
