@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from venice_ai.emulator.local import LocalModel, LocalModelError, UnsupportedInput, open_local_model
 from venice_ai.emulator.local.engine import Engine, load
-from venice_ai.emulator.local.weights import cache_folder, gemma_weights
+from venice_ai.emulator.local.weights import gemma_weights, own_folder
 
 from ..cli.shell import ended, running
 
@@ -293,7 +293,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def engine(local_extra: None) -> Engine:  # noqa: ARG001  it decides whether there is one
-    return load(gemma_weights(cache_folder(), lambda _: None), threads=1, context_tokens=4096)
+    return load(gemma_weights(own_folder(), lambda _: None), threads=1, context_tokens=4096)
 
 
 @asynccontextmanager
