@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gc
 import gzip
 import importlib.util
 import json
 import os
+import queue
 import socket
 import ssl
 import sys
 import threading
+import time
 import warnings
 import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -30,6 +33,7 @@ from venice_ai import (
     ChatStream,
     InvalidRequestError,
     NotFoundError,
+    ServiceUnavailableError,
     StreamInterruptedError,
     Timeout,
     VeniceClient,
@@ -38,7 +42,7 @@ from venice_ai import (
 from venice_ai.emulator import Emulator, text
 from venice_ai.emulator.server import run_in_thread
 
-from .fakes import DONE, HI, KEY, chunk, completion, event, hello
+from .fakes import DONE, HI, KEY, RecordingClock, chunk, completion, event, hello
 from .sockets import ABORT, CLOSE, FAREWELL, SILENCE, Step, head, reply, serving, streamed
 
 ANSWER = reply(completion())
@@ -297,6 +301,160 @@ async def test_closing_the_client_closes_its_connections(entered: bool) -> None:
 
         with pytest.raises(VeniceError, match="closed"):
             await asked(client)
+
+
+HALF_AN_ANSWER = head("200 OK", {"Content-Type": "application/json", "Content-Length": "500"}) + b"{"
+
+
+@pytest.mark.parametrize("patient", [False, True])
+@pytest.mark.parametrize(
+    "steps",
+    [[SILENCE], [HALF_A_REFUSAL, SILENCE], [HALF_AN_ANSWER, SILENCE]],
+    ids=["nothing yet", "half a refusal", "half an answer"],
+)
+async def test_closing_the_client_ends_its_calls_and_says_why(steps: list[Step], patient: bool) -> None:
+    async with serving(steps) as server, server.client(max_retries=2) as client:
+        limits = Timeout(idle=None, first_chunk=None) if patient else None
+        call = asyncio.ensure_future(client.chat.completions.create(model="m", messages=HI, timeout=limits))
+        await asyncio.wait_for(server.silent.wait(), 10)
+
+        await asyncio.wait_for(client.close(), 10)
+
+        with pytest.raises(APIConnectionError, match="the client was closed"):
+            await asyncio.wait_for(call, 10)
+        assert len(server.received) == 1
+        await asyncio.wait_for(server.left.wait(), 10)
+
+
+@pytest.mark.parametrize("leave", ["close", "cancel"])
+async def test_a_server_that_reads_nothing_holds_nobody_up(leave: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        client = VeniceClient(api_key=KEY, base_url=f"http://127.0.0.1:{port}/api/v1", max_retries=0)
+        much = [{"role": "user", "content": "x" * 2**25}]
+        call = asyncio.ensure_future(client.chat.completions.create(model="m", messages=much))
+        accepted, _ = await asyncio.get_running_loop().run_in_executor(None, listening.accept)
+        with accepted:
+            if leave == "cancel":
+                call.cancel()
+            await asyncio.wait_for(client.close(), 10)
+
+            with pytest.raises(asyncio.CancelledError if leave == "cancel" else APIConnectionError):
+                await asyncio.wait_for(call, 10)
+
+
+async def test_a_closed_client_tries_nothing_again() -> None:
+    class Closing(RecordingClock):
+        async def sleep(self, seconds: float) -> None:
+            await client.close()
+            await super().sleep(seconds)
+
+    async with serving(reply({"error": "busy"}, status="503 Busy"), ANSWER) as server:
+        client = server.client(max_retries=2, clock=Closing())
+        with pytest.raises(APIConnectionError, match="the client was closed") as caught:
+            await asked(client)
+
+    assert isinstance(caught.value.__cause__, ServiceUnavailableError)
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["a loop that ends", "a loop that comes to rest"])
+def test_a_client_is_closed_while_another_loop_of_its_ends(ended: bool) -> None:
+    client = VeniceClient(api_key=KEY, transport=None, base_url=f"http://127.0.0.1:{closed_port()}/api/v1", max_retries=0)
+    blocked, closing = threading.Event(), threading.Event()
+
+    async def busy() -> None:
+        with contextlib.suppress(APIConnectionError):
+            await asked(client)
+        blocked.set()
+        closing.wait(10)  # the loop is not free to close anything
+        time.sleep(0.2)
+
+    def elsewhere() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(busy())
+        if ended:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+        kept.append(loop)
+
+    async def close() -> None:
+        closing.set()
+        await asyncio.wait_for(client.close(), 10)
+
+    kept: list[asyncio.AbstractEventLoop] = []
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    assert blocked.wait(10)
+    asyncio.run(close())
+    thread.join(10)
+    for loop in kept:
+        if not loop.is_closed():
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+
+async def test_what_nobody_asked_for_is_the_answer_to_nothing() -> None:
+    more = asyncio.Event()
+    async with serving([*ANSWER, more, *reply(completion("evil")), SILENCE], ANSWER) as server, server.client() as client:
+        assert await asked(client) == "hello"
+        more.set()
+        await server.silent.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)  # the client's end reads it
+
+        assert await asked(client) == "hello"
+
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_connection_that_was_closed_while_the_loop_rested_is_made_anew(
+    secure: bool, authority: trustme.CA, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    whole = b"".join(step for step in ANSWER if isinstance(step, bytes))
+    rested, closed = threading.Event(), queue.SimpleQueue[None]()
+
+    def serve() -> None:
+        for _ in range(2):
+            connection, _ = listening.accept()
+            speaking = context_of(authority).wrap_socket(connection, server_side=True) if secure else connection
+            with speaking:
+                read = b""
+                while b"\r\n\r\n" not in read or not read.endswith(b"}"):
+                    read += speaking.recv(65536)
+                speaking.sendall(whole)
+                rested.wait(10)
+                if secure:
+                    with contextlib.suppress(OSError):
+                        speaking.settimeout(0.1)
+                        cast("ssl.SSLSocket", speaking).unwrap()
+            closed.put(None)
+
+    async def once() -> str | None:
+        return await asked(client)
+
+    loop = asyncio.new_event_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        thread = threading.Thread(target=serve)
+        thread.start()
+        scheme = "https" if secure else "http"
+        settings: dict[str, Any] = {"ca_bundle": str(bundle)} if secure else {}
+        client = VeniceClient(api_key=KEY, base_url=f"{scheme}://127.0.0.1:{port}/api/v1", max_retries=0, **settings)
+        try:
+            for _ in range(2):
+                assert loop.run_until_complete(once()) == "hello"
+                rested.set()
+                closed.get(timeout=10)
+                time.sleep(0.1)  # the loop rests, as in a script that does other things between its calls
+            loop.run_until_complete(client.close())
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+            thread.join(10)
 
 
 async def test_a_client_can_be_entered_again_after_it_was_closed() -> None:
@@ -756,6 +914,32 @@ NO_PROXIES = [
     *("bob:pass-word@proxy.invalid:port", "http://bob:pass word@proxy.invalid", "http://bob:pass-word@[::1"),
     *("http://bob:pass-word@bad..host", "http://bob:pass-word@proxy\u200b"),
 ]
+
+
+@pytest.mark.parametrize("target", [ELSEWHERE, "https://venice.invalid/api/v1"])
+async def test_a_proxy_without_a_password_is_not_given_the_key(target: str) -> None:
+    async with serving(reply({}, status="502 Bad Gateway")) as proxy:
+        client = proxy.client(base_url=target, proxy=proxy.url.removesuffix("/api/v1"))
+        with pytest.raises(APIError):
+            await asked(client)
+        await client.close()
+
+    (request,) = proxy.received
+    assert "proxy-authorization" not in request.headers
+    assert ("authorization" in request.headers) is (target == ELSEWHERE)  # there it is for whom the proxy asks
+
+
+@pytest.mark.parametrize("said", [[CLOSE], [b"SSH-2.0\r\n\r\n", CLOSE]], ids=["nothing", "no HTTP"])
+async def test_a_proxy_that_breaks_off_before_it_connected_is_tried_again_for_nothing_was_sent(said: list[Step]) -> None:
+    async with serving(said) as proxy:
+        address = proxy.url.removesuffix("/api/v1")
+        settings: dict[str, Any] = {"proxy": address, "max_retries": 2, "clock": RecordingClock()}
+        async with proxy.client(base_url="https://venice.invalid/api/v1", **settings) as client:
+            with pytest.raises(APIConnectionError, match="proxy") as caught:
+                await asked(client)
+
+    assert len(proxy.received) == 3
+    assert "billed" not in str(caught.value)
 
 
 @pytest.mark.parametrize("proxy", [*NO_PROXIES, "", 7], ids=repr)

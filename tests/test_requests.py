@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 import types
 from collections.abc import Callable
 from decimal import Decimal
@@ -505,3 +507,41 @@ def test_a_slip_of_the_pen_in_a_switch_is_told_at_the_callers_line(kind: str) ->
         ways[kind]()
 
     assert [warning.filename for warning in told] == [__file__]
+
+
+AT_ONCE = """
+import sys, threading
+from venice_ai import APIConnectionError, VeniceClient
+
+class Nowhere:
+    async def send(self, request):
+        raise APIConnectionError("nobody is there")
+
+    async def aclose(self):
+        pass
+
+sys.setswitchinterval(1e-6)
+chats = VeniceClient(api_key="any", transport=Nowhere(), max_retries=0).chat.completions
+start = threading.Barrier(12)
+
+def ask():
+    start.wait()
+    for _ in range(50):
+        try:
+            chats.create(model="m", messages=[{"role": "user", "content": "hi"}], temperature=0.5).send(None)
+        except APIConnectionError:
+            pass
+
+asking = [threading.Thread(target=ask) for _ in range(12)]
+for each in asking:
+    each.start()
+for each in asking:
+    each.join()
+print("done")
+"""
+
+
+def test_threads_may_all_make_the_first_request_at_the_same_time() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_ONCE], capture_output=True, encoding="utf-8", timeout=120, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr[-2000:]

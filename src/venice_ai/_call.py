@@ -10,7 +10,7 @@ from ._meta import ResponseMeta
 from ._retry import RetryPolicy
 from ._transport import Clock, Reply, Request, Transport
 from ._wire import refusal
-from .exceptions import APIError
+from .exceptions import APIConnectionError, APIError
 
 logger = logging.getLogger("venice_ai")
 
@@ -30,6 +30,8 @@ class Caller:
         self.transport = transport
         self.clock = clock
         self.policy = policy
+        self.closed: bool = False
+        """Whether the client was closed: then nothing more is sent."""
         self._warned: set[str] = set()
 
     async def call(self, request: Request) -> Answer:
@@ -48,10 +50,12 @@ class Caller:
                 answer = await self._attempt(request, attempt)
             except APIError as failure:
                 delay = self._delay(request, failure, attempt, self.clock.now() - began)
-                if delay is None:
+                if delay is None or self.closed:
                     raise
                 logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
                 await self.clock.sleep(delay)
+                if self.closed:
+                    raise APIConnectionError("the client was closed before it tried again") from failure
             else:
                 self._warn_of_deprecation(answer.meta)
                 return answer

@@ -223,10 +223,13 @@ class VeniceClient:
         if "tee" in self.__dict__:
             self.tee.forget_all()
         if "caller" in self.__dict__:
+            self.caller.closed = True
             await self.caller.transport.aclose()
 
     async def __aenter__(self) -> Self:
         self._closed = False
+        if "caller" in self.__dict__:
+            self.caller.closed = False
         return self
 
     async def __aexit__(

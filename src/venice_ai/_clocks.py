@@ -66,19 +66,18 @@ class Limit:
         self._expired = False
 
     def expire(self) -> None:
-        """Time is over: cancels what the call waits for."""
+        """Time is over, or the client was closed: cancels what the call waits for."""
         if not self._expired and self._task is not None:
             self._expired = True
             self._task.cancel()
 
     def __enter__(self) -> Self:
-        if self.due is not None:
-            self._task = asyncio.current_task()
-            if self._task is not None:
-                self._cancels = self._task.cancelling()
-            self._deadlines.limits.add(self)
-            if self.due < self._deadlines.due:
-                self._deadlines.look_at(self.due)
+        self._task = asyncio.current_task()
+        if self._task is not None:
+            self._cancels = self._task.cancelling()
+        self._deadlines.limits.add(self)
+        if self.due is not None and self.due < self._deadlines.due:
+            self._deadlines.look_at(self.due)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -64,7 +64,8 @@ class Routes:
                 proxy = _environment_proxy(parts)
             if len(self._known) > _MOST_ROUTES:
                 self._known.clear()
-            found = self._known[url] = Route(parts, proxy, self._tls() if parts.scheme == "https" else None)
+            secure = parts.scheme == "https" or (proxy or "").startswith("https:")
+            found = self._known[url] = Route(parts, proxy, self._tls() if secure else None)
         return found
 
     def _tls(self) -> ssl.SSLContext:

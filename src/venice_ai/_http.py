@@ -14,7 +14,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
+from inspect import CORO_CREATED, getcoroutinestate
 from io import BytesIO
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple, Self, cast
 from weakref import WeakSet
 
@@ -35,7 +38,7 @@ from ._connections import (
     without_proxy,
 )
 from ._meta import Headers
-from ._retry import ConnectTimeout
+from ._retry import ConnectFailure, ConnectTimeout
 from ._transport import Reply, Request
 from .exceptions import APIConnectionError
 
@@ -47,6 +50,10 @@ if TYPE_CHECKING:
 _DRAIN_SECONDS = 0.1
 _HEADER_BYTES = 65_536
 _LARGE_BYTES = 2**20
+# A loop that did not run for so long looks at its connections first, which takes as many turns with TLS.
+_REST_SECONDS = 0.05
+_TURNS = 3
+_CLOSED = "the client was closed"
 
 
 class AiohttpTransport:
@@ -68,37 +75,39 @@ class AiohttpTransport:
         started = loop.time()
         try:
             with pool.deadlines.limit(seconds):
-                response = await self._open(pool.connector, request, route)
-                if response.status >= 300:
-                    return WholeReply(response.status, _headers(response), await _beginning(response))
-                if request.stream:
-                    return _StreamedReply(response, request, pool, started)
-                # A small answer comes with its headers; then there is nothing to wait for.
-                content = response.content
-                body = content.read_nowait() if content.is_eof() else await response.read()
-                return WholeReply(response.status, _headers(response), body)
-        except ConnectTimeout:
+                sent = aiohttp.ClientRequest(
+                    request.method,
+                    route.url,
+                    data=_payload(request.body),
+                    headers=request.headers,
+                    proxy=route.proxy,
+                    ssl=route.tls,
+                )
+                connection = await self._connect(pool, sent, request, started)
+                return await _answered(sent, connection, request, pool, started)
+        except APIConnectionError:
             raise
         except TimeoutError:
+            if pool.connector.closed:
+                raise APIConnectionError(_CLOSED) from None
             raise late(request, clock) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _connection_error(error, request.method, request.url, proxied=route.proxy is not None) from error
+            host = host_of(request.url)
+            raise broken(host, request.method, _telling(error), proxied=route.proxy is not None) from error
 
-    async def _open(self, connector: aiohttp.BaseConnector, request: Request, route: _Route) -> aiohttp.ClientResponse:
-        """The beginning of the reply: its status and headers."""
-        body = _payload(request.body)
-        sent = aiohttp.ClientRequest(
-            request.method, route.url, data=body, headers=request.headers, proxy=route.proxy, ssl=route.tls
-        )
+    async def _connect(self, pool: _Pool, sent: aiohttp.ClientRequest, request: Request, started: float) -> Connection:
+        """A new connection, or one of the pool's that is as its last reply left it."""
+        await pool.rouse(started)
         try:
-            connection = await connector.connect(sent, traces=[], timeout=self._limit(request.timeout.connect))
+            while True:
+                connection = await pool.connector.connect(sent, traces=[], timeout=self._limit(request.timeout.connect))
+                if pool.take(connection):
+                    return connection
+                connection.close()
         except TimeoutError:
             raise late(request, "connect", ConnectTimeout) from None
-        try:
-            return await _exchange(sent, connection)
-        except BaseException:
-            connection.close()
-            raise
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _unconnected(error, host_of(request.url), proxied=sent.proxy is not None) from error
 
     def _limit(self, connect: float | None) -> aiohttp.ClientTimeout:
         found = self._limits.get(connect)
@@ -111,17 +120,19 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         """Closes the pools of every loop that runs. Those of closed loops went with them; a loop that rests closes its own."""
-        pools = self._pools
-        self._pools = {loop: each for loop, each in pools.items() if not (loop.is_running() or loop.is_closed())}
-        for loop, pool in pools.items():
+        pools = list(self._pools.items())  # other threads may be adding theirs
+        for loop, pool in pools:
+            if loop.is_running() or loop.is_closed():
+                self._pools.pop(loop, None)
             if loop is asyncio.get_running_loop():
                 await pool.aclose()
             elif loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(pool.aclose(), loop))
+                await _close_elsewhere(loop, pool)
 
     async def _new_pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
-        for closed in [other for other in self._pools if other.is_closed()]:
-            del self._pools[closed]
+        for other in list(self._pools):
+            if other.is_closed():
+                self._pools.pop(other, None)
         pool = self._pools[loop] = await _Pool.open()
         return pool
 
@@ -151,6 +162,23 @@ class _Pool:
         self.streams: WeakSet[_StreamedReply] = WeakSet()
         """What is still read from."""
         self._owner = owner
+        self._used: WeakSet[ResponseHandler] = WeakSet()
+        self._roused = inf
+
+    async def rouse(self, now: float) -> None:
+        """Lets the loop see what came on kept connections while it did not run: mostly, that a server closed one."""
+        if now - self._roused > _REST_SECONDS:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+        self._roused = now
+
+    def take(self, connection: Connection) -> bool:
+        """Whether a request may go over this connection: on a kept one nothing may have come that nobody asked for."""
+        protocol = cast("ResponseHandler", connection.protocol)  # None once it is closed
+        if protocol.should_close and protocol in self._used:
+            return False
+        self._used.add(protocol)
+        return True
 
     @classmethod
     async def open(cls) -> _Pool:
@@ -163,15 +191,54 @@ class _Pool:
             yield connector
 
     async def aclose(self) -> None:
-        # aiohttp tells nobody who waits for bytes that the connector was closed.
+        # aiohttp tells nobody who waits that the connector was closed.
+        for limit in list(self.deadlines.limits):
+            limit.expire()
         for stream in list(self.streams):
-            stream.abandon(APIConnectionError("the client was closed"))
+            stream.abandon(APIConnectionError(_CLOSED))
         await self._owner.aclose()
+
+
+async def _close_elsewhere(loop: asyncio.AbstractEventLoop, pool: _Pool) -> None:
+    """Closes a pool on its own loop, in another thread, unless that loop comes to rest: then it closes its own."""
+    closing = pool.aclose()
+    try:
+        told = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(closing, loop))
+    except RuntimeError:  # it was closed just now
+        told = None
+    while told is not None and not told.done() and loop.is_running():
+        await asyncio.wait([told], timeout=_REST_SECONDS)
+    if getcoroutinestate(closing) == CORO_CREATED:
+        closing.close()
+    if told is not None and told.done() and not told.cancelled():
+        told.result()
+
+
+async def _answered(
+    sent: aiohttp.ClientRequest, connection: Connection, request: Request, pool: _Pool, started: float
+) -> WholeReply | _StreamedReply:
+    """The reply to a request that is sent over a connection."""
+    transport = connection.transport
+    try:
+        response = await _exchange(sent, connection)
+        if not 200 <= response.status < 300:
+            return WholeReply(response.status, _headers(response), await _beginning(response))
+        if request.stream:
+            return _StreamedReply(response, request, pool, started)
+        # A small answer comes with its headers; then there is nothing to wait for.
+        content = response.content
+        body = content.read_nowait() if content.is_eof() else await response.read()
+        return WholeReply(response.status, _headers(response), body)
+    except BaseException:
+        connection.close()
+        if transport is not None:
+            transport.abort()  # closing waits for what is to be sent, and for TLS's goodbye
+        raise
 
 
 async def _exchange(request: aiohttp.ClientRequest, connection: Connection) -> aiohttp.ClientResponse:
     """Sends a request over a connection, and reads the beginning of its reply."""
-    protocol = cast("ResponseHandler", connection.protocol)  # None once it is closed
+    protocol = cast("ResponseHandler", connection.protocol)
     protocol.set_response_params(read_until_eof=True, max_line_size=_HEADER_BYTES, max_field_size=_HEADER_BYTES)
     response = await request.send(connection)
     try:
@@ -179,6 +246,15 @@ async def _exchange(request: aiohttp.ClientRequest, connection: Connection) -> a
     except BaseException:
         response.close()
         raise
+
+
+def _leave(response: aiohttp.ClientResponse) -> None:
+    """Gives the connection back if the reply was read to its end, and else drops it without waiting for the server."""
+    connection = response.connection
+    transport = None if connection is None else connection.transport
+    response.release()
+    if transport is not None:
+        transport.abort()
 
 
 def _headers(response: aiohttp.ClientResponse) -> Headers:
@@ -196,7 +272,7 @@ class _StreamedReply:
         self._response = response
         self._method, self._url = request.method, request.url
         self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
-        self._watch = Watch(request, started, response.close)
+        self._watch = Watch(request, started, partial(_leave, response))
         self._abandoned: APIConnectionError | None = None
         pool.streams.add(self)
 
@@ -218,7 +294,7 @@ class _StreamedReply:
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # RuntimeError: it was closed before
             if why := self._abandoned or self._watch.expired:
                 raise why from None
-            raise _connection_error(error, self._method, self._url, proxied=False) from error
+            raise broken(host_of(self._url), self._method, _telling(error)) from error
         if not piece:
             self._watch.close()
             raise StopAsyncIteration
@@ -240,12 +316,11 @@ class _StreamedReply:
     def abandon(self, why: APIConnectionError) -> None:
         """Drops the connection; whoever reads is told why."""
         self._abandoned = why
-        self._watch.close()
-        self._response.close()
+        self.close()
 
     def close(self) -> None:
         self._watch.close()
-        self._response.release()
+        _leave(self._response)
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
@@ -268,9 +343,8 @@ def _payload(body: bytes | None) -> aiohttp.BytesPayload | BytesIO | None:
     return aiohttp.BytesPayload(body) if len(body) < _LARGE_BYTES else BytesIO(body)
 
 
-def _connection_error(error: Exception, method: str, url: str, *, proxied: bool) -> APIConnectionError:
-    """What an error of aiohttp or of the operating system means to a caller."""
-    host = host_of(url)
+def _unconnected(error: Exception, host: str, *, proxied: bool) -> ConnectFailure:
+    """What an error of aiohttp or of the operating system means to a caller, before anything was sent."""
     if isinstance(
         error,
         aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | aiohttp.ServerFingerprintMismatch,
@@ -278,6 +352,9 @@ def _connection_error(error: Exception, method: str, url: str, *, proxied: bool)
         return untrusted(host, error, "base_url or proxy" if proxied else "base_url")
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return without_proxy(host, error, error.status)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return without_proxy(host, error) if proxied else unreachable(host, error)  # through a proxy, we connect to that
-    return broken(host, method, error, proxied=proxied)
+    return without_proxy(host, _telling(error)) if proxied else unreachable(host, error)
+
+
+def _telling(error: Exception) -> Exception:
+    """The error whose words are told: one of them may hold the head of a reply."""
+    return aiohttp.ServerDisconnectedError() if isinstance(error, aiohttp.ServerDisconnectedError) else error

@@ -17,10 +17,20 @@ Place: TypeAlias = tuple[str | int, ...]
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 
 
+def learn(*kinds: Any) -> None:
+    """Lets msgspec describe types to itself, which it else does when it first meets a value of them.
+
+    Threads that do that at the same time end the process (seen with msgspec 0.22). So a module that converts to a type calls
+    this when it is imported, which is for one thread at a time.
+    """
+    for kind in kinds:
+        msgspec.json.Decoder(kind)
+
+
 def explained(error: msgspec.ValidationError, kind: Any, value: Any) -> tuple[str, Any, str]:
     """Where a value is no such kind, what is there, and why, with what is allowed."""
     reason, place = objection(error)
-    return ".".join(map(str, place)), _at(value, place), f"{reason.lower()}{_allowed(kind, place, value)}"
+    return ".".join(map(str, place)), _at(value, place), f"{reason[:1].lower()}{reason[1:]}{_allowed(kind, place, value)}"
 
 
 def objection(error: msgspec.ValidationError) -> tuple[str, Place]:

@@ -17,7 +17,7 @@ import msgspec
 
 from ._meta import ResponseMeta
 from ._rate import FAILURE_BLOCK_SECONDS, wait_seconds
-from ._validation import explained
+from ._validation import explained, learn
 from ._warnings import warn
 from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, RateLimitError, error_for
 from .types._base import Model, plain
@@ -36,6 +36,8 @@ _LEAST_SECRET = 8  # characters; a shorter key is a word such as "any", and stan
 def _unknown(value: object) -> NoReturn:
     raise TypeError(f"{type(value).__name__!r} is no type that JSON knows")
 
+
+learn(Conversation, ChatParams)
 
 _encode = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number").encode
 

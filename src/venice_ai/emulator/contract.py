@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import TypedDict
 
-from venice_ai._validation import objection
+from venice_ai._validation import learn, objection
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
 
 from .loose import items, members
@@ -66,6 +66,7 @@ def _number(digits: str) -> int | float:
     return int(value) if value.is_integer() else value
 
 
+learn(*_KINDS.values(), _Reasoned)
 _decode = msgspec.json.Decoder(float_hook=_number).decode
 
 
