@@ -14,6 +14,7 @@ import pytest
 from venice_ai import (
     AuthenticationError,
     InvalidRequestError,
+    SyncVeniceClient,
     Timeout,
     VeniceClient,
     VeniceError,
@@ -253,6 +254,17 @@ async def test_a_client_is_closed_with_its_block_and_says_so() -> None:
     with pytest.raises(VeniceError, match="closed"):
         await client.chat.completions.create(model="m", messages=HI)
     assert transport.requests == []
+
+
+@pytest.mark.parametrize("kind", [VeniceClient, SyncVeniceClient])
+async def test_a_client_says_whether_it_is_closed(kind: Any) -> None:
+    client = kind()
+    before = client.closed
+    done = client.close()
+    if done is not None:
+        await done
+
+    assert (before, client.closed) == (False, True)
 
 
 async def test_a_closed_client_can_be_entered_again() -> None:

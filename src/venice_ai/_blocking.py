@@ -32,7 +32,6 @@ from ._connections import (
     unreachable,
     untrusted,
 )
-from ._drive import drive
 from ._meta import Headers
 from ._retry import ConnectTimeout
 from ._transport import Clock, Reply, Request, SystemClock
@@ -262,6 +261,3 @@ def _unpacked(body: bytes, encoding: str | None) -> bytes:
         zipped = body[0] & 0x0F == zlib.DEFLATED  # some send it without the head that RFC 1950 gives it
         return zlib.decompress(body, wbits=zlib.MAX_WBITS if zipped else -zlib.MAX_WBITS)
     raise ValueError(f"it is compressed by {encoding!r}, which was not asked for")
-
-
-__all__ = ["BlockingClock", "BlockingTransport", "drive"]

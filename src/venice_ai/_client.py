@@ -217,6 +217,11 @@ class VeniceClient:
         settings: dict[str, Any] = self._http
         return AiohttpTransport(Routes(**settings))
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, and not entered again."""
+        return self._closed
+
     async def close(self) -> None:
         """Closes every connection, and forgets which enclaves were verified. May be called often."""
         self._closed = True

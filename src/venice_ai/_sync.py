@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, Unpack, cast, overload
 
 from ._client import VeniceClient
+from ._drive import drive
 from ._resource import APIResource
 from .exceptions import VeniceError
 
@@ -147,6 +148,11 @@ class SyncVeniceClient:
         require_extra()
         return SyncTee(self, self._bridge)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, and not entered again."""
+        return self._bridge.closed
+
     def close(self) -> None:
         """Closes every connection. May be called often."""
         self._bridge.close()
@@ -172,17 +178,16 @@ class Bridge:
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._pattern = VeniceClient(**settings)
+        # It checks the settings, and says whether the others are closed; it sends nothing.
+        self._template = VeniceClient(**settings)
         # What came from the environment stays as it was, whatever happens to the environment until a fork.
         self.settings: dict[str, Any] = {
             **settings,
-            "api_key": self._pattern._api_key,  # noqa: SLF001  # the same client, here and on the loop's thread
-            "base_url": self._pattern.base_url,
+            "api_key": self._template._api_key,  # noqa: SLF001  # the same client, here and on the loop's thread
+            "base_url": self._template.base_url,
         }
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
-        self.drive: Callable[[Coroutine[Any, Any, Any]], Any]
-        """What runs a coroutine of the client that `here` gives."""
         # The caller's own ports may suspend, and so may an attestation; and on Windows Ctrl-C interrupts no read of a socket.
         self._needs_loop = sys.platform == "win32" or any(
             settings[name] is not None for name in ("transport", "clock", "min_privacy")
@@ -199,17 +204,15 @@ class Bridge:
 
     def _make_blocking(self) -> None:
         try:
-            from ._blocking import BlockingClock, BlockingTransport, drive
+            from ._blocking import BlockingClock, BlockingTransport
             from ._connections import Routes
         except ImportError as error:
             raise _ended(error) from error
         names = ("proxy", "trust_env", "ssl_context", "ca_bundle")
         transport = BlockingTransport(Routes(**{name: self.settings[name] for name in names}))
-        if transport.reaches(self._pattern.base_url):
+        if transport.reaches(self._template.base_url):
             ports: dict[str, Any] = {"transport": transport, "clock": BlockingClock()}
-            client = VeniceClient(**{**self.settings, **ports})
-            client._closed = self._pattern._closed  # noqa: SLF001
-            self.drive, self._blocking = drive, client
+            self._blocking = self._like_the_template(VeniceClient(**{**self.settings, **ports}))
         else:
             self._needs_loop = True
 
@@ -221,9 +224,14 @@ class Bridge:
         # Two threads may get here at the same time: the client of one is taken, the other's was never used.
         return found or self._clients.setdefault(thread, self._made(thread))
 
+    def _like_the_template(self, client: VeniceClient) -> VeniceClient:
+        """A new client, closed if the others are."""
+        if self._template.closed:
+            drive(client.close())
+        return client
+
     def _made(self, thread: LoopThread) -> VeniceClient:
-        client = VeniceClient(**self.settings)
-        client._closed = self._pattern._closed  # noqa: SLF001
+        client = self._like_the_template(VeniceClient(**self.settings))
         # Imports what calls need, while nobody else has to wait for it.
         _ = client.caller, client.chat, client.models
         thread.hold(client, owner=self)
@@ -255,26 +263,31 @@ class Bridge:
 
         return SyncToolStream.open(self._thread(), opening, client)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the clients are closed."""
+        return self._template.closed
+
     def close(self) -> None:
         """Closes the client of every loop that still runs."""
-        self._pattern._closed = True  # noqa: SLF001
+        drive(self._template.close())
         if self._blocking is not None:
-            self.drive(self._blocking.close())
+            drive(self._blocking.close())
         for thread, client in list(self._clients.items()):
             if not thread.ended:
                 thread.run(client.close())
 
     def reopen(self) -> None:
         """Makes a closed client usable again."""
-        self._pattern._closed = False  # noqa: SLF001
+        drive(self._template.__aenter__())
         if self._blocking is not None:
-            self._blocking._closed = False  # noqa: SLF001
+            drive(self._blocking.__aenter__())
         for thread, client in list(self._clients.items()):
             if not thread.ended:
                 thread.run(client.__aenter__())
 
     def __repr__(self) -> str:
-        return repr(self._pattern)
+        return repr(self._template)
 
 
 def _ended(error: ImportError) -> VeniceError:
@@ -430,7 +443,7 @@ class SyncChatCompletions(_Facade):
     def _answered(self, call: Callable[[Any], Coroutine[Any, Any, T]], params: Mapping[str, Any]) -> T:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
         here = self._bridge.here(params)
-        return self._run(call(self._async)) if here is None else self._bridge.drive(call(here.chat.completions))
+        return self._run(call(self._async)) if here is None else drive(call(here.chat.completions))
 
     def _stream(self, source: SyncChunkSource) -> SyncChatStream:
         from ._sync_streams import SyncChatStream
