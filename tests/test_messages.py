@@ -255,6 +255,30 @@ def test_messages_are_fields_of_other_people_s_models() -> None:
     assert adapter.validate_json(adapter.dump_json(messages)) == messages
 
 
+def test_a_union_of_messages_finds_the_kind_that_is_meant() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(list[UserMessage | AssistantMessage | SystemMessage])
+    given = [{"role": "system", "content": "s"}, {"role": "assistant", "content": "a"}, {"role": "user", "content": "u"}]
+
+    messages = adapter.validate_python(given)
+
+    assert [type(message) for message in messages] == [SystemMessage, AssistantMessage, UserMessage]
+    assert adapter.validate_python(messages) == messages
+    with pytest.raises(ValueError, match="role must be 'user'"):
+        adapter.validate_python([{"role": "oracle", "content": "x"}])
+
+
+async def test_a_wrong_value_is_told_as_it_was_given() -> None:
+    assert "invalid value 'User'; one of 'system'" in str(await refused([{"role": "User", "content": "hi"}]))
+
+
+@pytest.mark.parametrize("part", ["reply", "choice"])
+async def test_a_reply_in_place_of_its_message_is_told_where_the_message_is(part: str) -> None:
+    reply = ChatCompletionResponse.model_validate(completion())
+    error = await refused([*HI, reply if part == "reply" else reply.choices[0]])
+
+    assert "reply.choices[0].message" in str(error)
+
+
 async def test_a_prompt_stands_in_no_error() -> None:
     error = await refused([{"role": "user", "content": "my secret prompt"}, {"role": "oracle", "content": "my secret prompt"}])
 

@@ -57,7 +57,7 @@ def chat_body(*, model: str, messages: Iterable[Message], stream: bool, params: 
         body: dict[str, Any] = {"model": _model(model), "messages": checked_messages(messages)}
         given = {name: _parameter(name, value) for name, value in params.items() if value is not None} if params else {}
     except RecursionError:
-        raise InvalidRequestError("the request cannot be written as JSON: something in it holds itself") from None
+        raise InvalidRequestError("the request is no JSON: something in it holds itself, or is nested too deeply") from None
     if known := {name: value for name, value in given.items() if name in _KNOWN}:
         _check_params(known)
     if stream:
@@ -139,8 +139,13 @@ def checked_messages(messages: object) -> list[Any]:
     except msgspec.ValidationError as error:
         # The value itself may be the prompt, which belongs in no error.
         where, _, why = explained(error, Conversation, {"messages": given})
-        raise InvalidRequestError(f"{where or 'messages'} is not allowed: {why}") from None
+        hint = "; a reply's message is reply.choices[0].message" if any(map(_holds_a_message, given)) else ""
+        raise InvalidRequestError(f"{where or 'messages'} is not allowed: {why}{hint}") from None
     return given
+
+
+def _holds_a_message(given: Any) -> bool:
+    return isinstance(given, dict) and "role" not in given and ("choices" in given or "message" in given)
 
 
 def _message(message: Any, index: int) -> Any:
@@ -211,7 +216,7 @@ def completion(body: bytes, meta: ResponseMeta) -> ChatCompletionResponse:
     """
     data = json_object(body, meta)
     if not ("choices" in data or "usage" in data or "id" in data):
-        raise unusable(body, meta, "JSON, but not a completion")
+        raise unusable(body, meta, "JSON that is no completion")
     response = ChatCompletionResponse._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
     attach(response, meta)
     return response
@@ -233,9 +238,9 @@ def json_object(body: bytes, meta: ResponseMeta) -> dict[str, Any]:
     try:
         found: Any = decode(body)
     except ValueError:
-        raise unusable(body, meta, "not JSON") from None
+        raise unusable(body, meta, "a body that is not JSON") from None
     if found.__class__ is not dict:
-        raise unusable(body, meta, "JSON, but not an object")
+        raise unusable(body, meta, "JSON that is no object")
     if found.get("error") and not found.get("choices"):
         raise error_for(meta.status_code, meta.headers, found, meta=meta)
     return found  # type: ignore[no-any-return]  # a cast would be a call

@@ -391,8 +391,13 @@ def _without_none(value: Any) -> Any:
 def _validator(cls: type[Model]) -> Callable[[Any], Model]:
     def validate(value: Any) -> Model:
         try:
-            return cls.model_validate(value)
+            found = cls.model_validate(value)
         except TypeError as error:
             raise ValueError(str(error)) from None  # what pydantic turns into a ValidationError
+        for name in ("role", "type"):  # by which a union of messages, or of their parts, finds the kind that is meant
+            constant = cls._constants.get(name)
+            if constant is not None and found.get(name, constant) != constant:
+                raise ValueError(f"{name} must be {constant!r}")
+        return found
 
     return validate
