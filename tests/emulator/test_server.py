@@ -232,3 +232,18 @@ async def test_a_port_that_is_none(port: int) -> None:
     with pytest.raises(InvalidRequestError, match="is no port"):
         async with serve(Emulator(), port=port):
             pass
+
+
+async def test_a_body_that_calls_itself_compressed_and_is_not_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async with (
+        serve(Emulator()) as server,
+        aiohttp.ClientSession() as session,
+        session.post(
+            f"{server.url}/chat/completions",
+            data=b'{"model": "default"}',
+            headers={"Content-Encoding": "gzip", "Authorization": "Bearer k", "Content-Type": "application/json"},
+        ) as reply,
+    ):
+        assert reply.status == 400
+
+    assert caplog.records == []

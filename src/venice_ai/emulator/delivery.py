@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
+import msgspec
 from typing_extensions import TypedDict
 
 from venice_ai._sse import encode
@@ -24,36 +25,40 @@ _PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body
 _COMMENT_SECONDS = 15.0
 
 
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=31_536_000)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Delivery(TypedDict, total=False):
     """How an answer is sent, and its faults. Nothing given: as Venice sends it."""
 
     headers: dict[str, str]
     """Further headers, or others in place of the usual ones."""
-    delay: float
+    delay: Seconds
     """Seconds until the status and headers are sent."""
-    first_token_delay: float
+    first_token_delay: Seconds
     """Seconds between the headers and the first byte of the body."""
-    chunk_delay: float
+    chunk_delay: Seconds
     """Seconds between two events (or pieces) of the body."""
-    stall_after: int
+    stall_after: Count
     """After so many events nothing more comes, and the connection stays open."""
-    comments_only: int
+    comments_only: Count
     """Instead of events, so many SSE comments, `chunk_delay` (or 15 s) apart; then the stream ends."""
-    cut_at: int
+    cut_at: Count
     """The body ends after so many bytes as if it were complete."""
-    reset_at: int
+    reset_at: Count
     """The connection breaks off after so many bytes of the body."""
-    piece_bytes: int
+    piece_bytes: Annotated[int, msgspec.Meta(ge=1)]
     """Every packet holds at most so many bytes; 1 sends byte by byte."""
     no_done: bool
     """The stream ends without `[DONE]`."""
     open_after_done: bool
     """The connection stays open after `[DONE]`."""
-    malformed_after: int
+    malformed_after: Count
     """After so many events comes one whose JSON is broken."""
     in_band_error: dict[str, Any] | str
     """An event with this as `error` ends the stream."""
-    error_after: int
+    error_after: Count
     """After how many events the `in_band_error` comes; 2 unless given."""
     json_instead: bool
     """A stream that was asked for comes as one JSON body."""
@@ -63,9 +68,9 @@ class Delivery(TypedDict, total=False):
     """The `index` of streamed tool calls: `normal`, `equal` (always 0), or `none` (left out)."""
     fenced: bool
     """The text stands in a Markdown fence, as models wrap JSON."""
-    roles: int
+    roles: Count
     """How many chunks of a choice say the role; 1 unless given."""
-    huge_event: int
+    huge_event: Count
     """The text begins with so many letters in one event."""
     usage: Literal["own", "finish", "never"]
     """Where a stream has its usage, if it was asked for: in a chunk of its own, with the finish reason, or nowhere."""

@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, cast
 import msgspec
 from typing_extensions import Unpack
 
+from venice_ai._config import check_headers
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.api.params import CHAT_PATH
 
@@ -256,6 +257,9 @@ def _checked(how: Delivery) -> Delivery:
     if unknown := how.keys() - Delivery.__annotations__.keys():
         known = ", ".join(Delivery.__annotations__)
         raise TypeError(f"{', '.join(sorted(unknown))} is no part of a delivery; known are {known}")
+    if isinstance(headers := how.get("headers"), dict):
+        # A length that is wrong is a fault like others.
+        check_headers({name: value for name, value in headers.items() if str(name).lower() != "content-length"})
     return how
 
 

@@ -74,7 +74,9 @@ async def serve(
     if not 0 <= port <= _LARGEST_PORT:
         raise InvalidRequestError(f"port={port!r} is no port; 0 takes a free one, others end at {_LARGEST_PORT}")
     handler = _Handler(emulator)
-    runner = web.ServerRunner(web.Server(handler.handle, handler_cancellation=True, access_log=None), shutdown_timeout=0.1)
+    # A body that calls itself compressed and is not is a wrong body to the contract, and a crash to aiohttp.
+    server = web.Server(handler.handle, handler_cancellation=True, access_log=None, auto_decompress=False)
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
