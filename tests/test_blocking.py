@@ -86,6 +86,11 @@ SITUATIONS: dict[str, list[Step]] = {
     "deflate": reply(zlib.compress(RAW), headers={"Content-Encoding": "deflate"}),
     "a header twice": reply(completion(), headers={"X-One": "1", "x-one": "2"}),
     "a header of 20 kB": reply(completion(), headers={"X-Long": "a" * 20_000}),
+    "early hints": [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", *ANSWER],
+    "go on": [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n", *ANSWER],
+    "a header with letters": [head("200 OK", {"X-Name": "Città d'acqua", **LENGTH}) + RAW],
+    "a header with colons and blanks": reply(completion(), headers={"X-One": " a: b,\tc ", "X-Two": ""}),
+    "120 headers": reply(completion(), headers={f"X-{number}": "a" for number in range(120)}),
     "a warning": reply(completion(), headers={"x-venice-model-deprecation-warning": "soon"}),
     "a refusal": reply({"error": "no such model"}, status="404 Not Found"),
     "a refusal with a wait": reply({"error": "slow"}, status="429 Too Many", headers={"Retry-After": "7"}),
@@ -127,6 +132,10 @@ BREAKS: dict[str, list[Step]] = {
     "half a body": [head("200 OK", LENGTH) + RAW[:20], CLOSE],
     "half a chunk": [CHUNKED + b"50\r\n{", CLOSE],
     "no HTTP": [b"hello\r\n\r\n", CLOSE],
+    "no HTTP, and silence": [b"hello\r\n", SILENCE],
+    "a header without a colon": [b"HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 2\r\n\r\n{}"],
+    "a header of 70 kB": reply(completion(), headers={"X-Long": "a" * 70_000}),
+    "300 headers": reply(completion(), headers={f"X-{number}": "a" for number in range(300)}),
     "no gzip": reply(b"no gzip", headers={"Content-Encoding": "gzip"}),
 }
 
@@ -143,6 +152,18 @@ async def test_what_breaks_is_the_same_error(name: str) -> None:
     for caught in (blocking, asynchronous):
         assert "broke" in caught.value.message
         assert caught.value.message.endswith("The call may have been billed.")
+
+
+@pytest.mark.parametrize(
+    ("lines", "header"),
+    [(b"X-One : a\r\n", "a"), (b"X-One: a\r\n b\r\n\tc\r\n", "a b c"), (b"X-One:a\n", "a"), (b"X-One:\xff\r\n", "\udcff")],
+)
+async def test_a_header_that_is_written_oddly_is_read_all_the_same(lines: bytes, header: str) -> None:
+    async with serving([head("200 OK", LENGTH).removesuffix(b"\r\n") + lines + b"\r\n" + RAW]) as server:
+        answer = await in_thread(server)
+
+    assert answer.text == "hello"
+    assert answer.meta.headers["x-one"] == header
 
 
 async def test_a_compression_that_nobody_asked_for_is_an_error() -> None:

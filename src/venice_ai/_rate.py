@@ -14,7 +14,7 @@ FAILURE_BLOCK_SECONDS = 30.0
 """How long Venice blocks an account after too many failed requests, at least."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RateLimits:
     """The limits a reply named; None where it named none. Resets are seconds from the reply."""
 

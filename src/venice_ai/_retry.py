@@ -6,15 +6,14 @@ the server said no, or could not be reached; never after a time limit ran out, u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .exceptions import APIConnectionError, APIError, APITimeoutError, RateLimitError
 
 _SAID_NO = frozenset({502, 503, 529})  # 529: overloaded, as some model providers say
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """When and how often to try again."""
 
     retries: int = 2

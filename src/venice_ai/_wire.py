@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from difflib import get_close_matches
 from inspect import isroutine
 from math import isfinite
 from typing import Any, NoReturn, cast
@@ -200,6 +199,8 @@ def _check_params(params: dict[str, Any]) -> None:
                 f'tools.{index}={tool!r:.100} is not allowed: expected {{"type": "function", "function": {{"name": ...}}}}'
             )
     for name in params.get("venice_parameters", {}).keys() - VeniceSwitches.__annotations__.keys():
+        from difflib import get_close_matches
+
         # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
         if close := get_close_matches(str(name), VeniceSwitches.__annotations__, n=1, cutoff=0.8):
             warn(f"venice_parameters has no {name!r}; did you mean {close[0]!r}?")

@@ -290,6 +290,10 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
         self.reading.handed_out = True
         return await anext(self._chunks)
 
+    def stream(self, client: VeniceClient | None) -> ChatStream:
+        """The stream that reads these chunks."""
+        return ChatStream(self, client=client)
+
     async def aclose(self) -> None:
         """Drops the connection, if the stream has not ended."""
         self.reading.left = self.reading.ended = True

@@ -13,9 +13,7 @@ from ..._privacy import Privacy
 from ..._resource import APIResource
 from ..._transport import Request
 from ..._wire import chat_body, checked_messages, completion, encode, instead_of_stream
-from ...costs import ChatCostEstimate, estimate_chat_cost
 from ...exceptions import InvalidRequestError
-from ...streaming import ChatStream, ChunkSource, ModelStream, Reading
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
 from .e2ee import SealedChat, attested, sealed
@@ -23,6 +21,8 @@ from .e2ee import SealedChat, attested, sealed
 if TYPE_CHECKING:
     from ..._client import VeniceClient
     from ..._toolbox import PlainFunction
+    from ...costs import ChatCostEstimate
+    from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
     from ...tools import Approval, FunctionTool, OnLimit, OnUnknownTool
     from ...types.api.params import OnlyForMypy
@@ -180,7 +180,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             del messages, body  # what shows the local variables of a traceback must not show the prompt
             source = await self._open_sealed(chat, params)
             if not stream:
-                return await ChatStream(source, client=self._client).collect()
+                return await source.stream(self._client).collect()
         else:
             privacy = None
             if self._client.min_privacy == "tee":
@@ -191,7 +191,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 return completion(answer.body, answer.meta)
             source = await self._open(request, params)
         if wrap is None:
-            return ChatStream(source, client=self._client)
+            return source.stream(self._client)
         try:
             return wrap(source, self._client)
         except BaseException:
@@ -379,6 +379,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             ValueError: the model is not in the catalogue, has no token prices, or a number is out of range.
             APIError: the catalogue could not be had.
         """
+        from ...costs import estimate_chat_cost
+
         checked = checked_messages(messages)
         entry = await self._client.models.find(model)
         return estimate_chat_cost(
@@ -628,6 +630,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             if chat is not None:
                 chat.session.refuse_reply()
             raise error
+        from ...streaming import ChunkSource, Reading  # a plain call starts without it
+
         reading = Reading(
             answer.reply,
             answer.meta,
@@ -645,6 +649,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
 def _stream_factory(stream_cls: Callable[..., Any]) -> Callable[[Any, VeniceClient], Any]:
     """How to make the caller's stream from the chunks; see `takes_fields`."""
     if takes_fields(stream_cls):
+        from ...streaming import ModelStream
+
         return lambda source, client: ModelStream(source, stream_cls, client=client)
     return lambda source, client: stream_cls(source, client=client)
 

@@ -540,7 +540,7 @@ def _is_count(value: object) -> bool:
 # -- tool loops ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ToolLoopResult:
     """How a tool loop ended: the last answer, and how it came to it."""
 
