@@ -53,6 +53,7 @@ _LARGE_BYTES = 2**20
 # A loop that did not run for so long looks at its connections first, which takes as many turns with TLS.
 _REST_SECONDS = 0.05
 _TURNS = 3
+_MOST_SPOILT = 10
 _CLOSED = "the client was closed"
 
 
@@ -75,15 +76,8 @@ class AiohttpTransport:
         started = loop.time()
         try:
             with pool.deadlines.limit(seconds):
-                sent = aiohttp.ClientRequest(
-                    request.method,
-                    route.url,
-                    data=_payload(request.body),
-                    headers=request.headers,
-                    proxy=route.proxy,
-                    ssl=route.tls,
-                )
-                connection = await self._connect(pool, sent, request, started)
+                await pool.rouse(started)
+                sent, connection = await self._connect(pool.connector, request, route)
                 return await _answered(sent, connection, request, pool, started)
         except APIConnectionError:
             raise
@@ -95,19 +89,33 @@ class AiohttpTransport:
             host = host_of(request.url)
             raise broken(host, request.method, _telling(error), proxied=route.proxy is not None) from error
 
-    async def _connect(self, pool: _Pool, sent: aiohttp.ClientRequest, request: Request, started: float) -> Connection:
-        """A new connection, or one of the pool's that is as its last reply left it."""
-        await pool.rouse(started)
+    async def _connect(
+        self, connector: aiohttp.BaseConnector, request: Request, route: _Route
+    ) -> tuple[aiohttp.ClientRequest, Connection]:
+        """The request as aiohttp sends it, and a connection for it: a new one, or one that is as its last reply left it."""
+        limit = self._limit(request.timeout.connect)
         try:
-            while True:
-                connection = await pool.connector.connect(sent, traces=[], timeout=self._limit(request.timeout.connect))
-                if pool.take(connection):
-                    return connection
+            sent = aiohttp.ClientRequest(
+                request.method,
+                route.url,
+                data=_payload(request.body),
+                headers=request.headers,
+                proxy=route.proxy,
+                ssl=route.tls,
+            )
+            connection = await connector.connect(sent, traces=[], timeout=limit)
+            for _ in range(_MOST_SPOILT):
+                # Something came that nobody asked for; or a new server talks before it is asked, which its reply will show.
+                if not cast("ResponseHandler", connection.protocol).should_close:
+                    break
                 connection.close()
+                connection = await connector.connect(sent, traces=[], timeout=limit)
         except TimeoutError:
             raise late(request, "connect", ConnectTimeout) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _unconnected(error, host_of(request.url), proxied=sent.proxy is not None) from error
+            raise _unconnected(error, host_of(request.url), proxied=route.proxy is not None) from error
+        else:
+            return sent, connection
 
     def _limit(self, connect: float | None) -> aiohttp.ClientTimeout:
         found = self._limits.get(connect)
@@ -162,7 +170,6 @@ class _Pool:
         self.streams: WeakSet[_StreamedReply] = WeakSet()
         """What is still read from."""
         self._owner = owner
-        self._used: WeakSet[ResponseHandler] = WeakSet()
         self._roused = inf
 
     async def rouse(self, now: float) -> None:
@@ -171,14 +178,6 @@ class _Pool:
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
         self._roused = now
-
-    def take(self, connection: Connection) -> bool:
-        """Whether a request may go over this connection: on a kept one nothing may have come that nobody asked for."""
-        protocol = cast("ResponseHandler", connection.protocol)  # None once it is closed
-        if protocol.should_close and protocol in self._used:
-            return False
-        self._used.add(protocol)
-        return True
 
     @classmethod
     async def open(cls) -> _Pool:
