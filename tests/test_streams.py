@@ -946,6 +946,17 @@ async def test_every_way_to_read_a_stream_gives_the_same_text(events: list[dict[
     assert await read_in_three_ways(*map(escaped, events), DONE) == (text, text, text)
 
 
+@pytest.mark.parametrize(
+    "delta", [None, 5, "x", [HIGH], {"content": 5}, {"content": [{"type": "text", "text": "!"}]}], ids=repr
+)
+async def test_half_a_letter_survives_any_last_delta(delta: Any) -> None:
+    last = envelope(choices=[{"index": 0, "delta": delta, "finish_reason": "stop"}])
+    answer = await (await opened(*map(escaped, [chunk("a" + HIGH), last]), DONE)).collect()
+
+    assert str(answer.choices[0].message.content).startswith("a")
+    assert HIGH in str(answer.choices[0].message.content)
+
+
 async def test_the_halves_of_two_choices_are_kept_apart() -> None:
     texts = [chunk("a" + HIGH), chunk("b" + HIGH, index=1), chunk(LOW, index=1), chunk(LOW)]
     ends = [chunk(finish="stop"), chunk(finish="stop", index=1)]

@@ -216,9 +216,13 @@ class _Choice:
 
     def _give_up(self, choice: dict[str, Any]) -> None:
         """Lets the last chunk bring the halves that nothing completed."""
-        delta = choice["delta"] = choice.get("delta") or ChatDelta()
+        if choice.get("delta") is None:
+            choice["delta"] = ChatDelta()
+        fields: dict[str, Any] = vars(choice["delta"]) if isinstance(choice["delta"], Model) else {}
         for key, half in self.halves.items():
-            vars(delta)[key] = (vars(delta).get(key) or "") + half
+            given = fields.get(key)
+            if given is None or isinstance(given, str):
+                fields[key] = (given or "") + half
             self.joined.get(key, self.text or []).append(half)
         self.halves = {}
 
