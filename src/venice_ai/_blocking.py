@@ -22,6 +22,7 @@ from weakref import finalize
 
 from ._clocks import late, shortest
 from ._connections import (
+    HEADER_BYTES,
     KEPT_SECONDS,
     REFUSAL_BYTES,
     Route,
@@ -38,8 +39,7 @@ from ._transport import Clock, Reply, Request, SystemClock
 
 _BUFFER_BYTES = 16_384
 _LARGE_BYTES = 65_536
-_HEADER_BYTES = 65_536
-_MOST_HEADERS = 128
+_MOST_HEADERS = 128  # as aiohttp
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection"})
 
 
@@ -255,9 +255,9 @@ def _answered(reader: io.BufferedReader) -> tuple[bytes, list[tuple[str, str]]]:
 
 
 def _line(reader: io.BufferedReader) -> bytes:
-    line = reader.readline(_HEADER_BYTES + 1)
-    if len(line) > _HEADER_BYTES:
-        raise HTTPException(f"a line of the answer's head is longer than {_HEADER_BYTES} bytes")
+    line = reader.readline(HEADER_BYTES + 1)
+    if len(line) > HEADER_BYTES:
+        raise HTTPException(f"a line of the answer's head is longer than {HEADER_BYTES} bytes")
     if not line.endswith(b"\n"):
         raise ConnectionError("the head of the answer broke off" if line else "it was closed without an answer")
     return line

@@ -17,6 +17,8 @@ from ._meta import Headers
 from ._retry import ConnectFailure
 from .exceptions import APIConnectionError, InvalidRequestError
 
+HEADER_BYTES: Final = 65_536
+"""The longest line that is taken of a reply's head."""
 REFUSAL_BYTES: Final = 4 * 2**20
 """What is read of a refusal: no honest one is longer."""
 KEPT_SECONDS: Final = 15.0

@@ -26,6 +26,7 @@ from yarl import URL
 
 from ._clocks import Deadlines, Watch, late, shortest
 from ._connections import (
+    HEADER_BYTES,
     KEPT_SECONDS,
     REFUSAL_BYTES,
     ReplyHeaders,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
-_HEADER_BYTES = 65_536
 _LARGE_BYTES = 2**20
 # A loop that did not run for so long looks at its connections first, which takes as many turns with TLS.
 _REST_SECONDS = 0.05
@@ -238,7 +238,7 @@ async def _answered(
 async def _exchange(request: aiohttp.ClientRequest, connection: Connection) -> aiohttp.ClientResponse:
     """Sends a request over a connection, and reads the beginning of its reply."""
     protocol = cast("ResponseHandler", connection.protocol)
-    protocol.set_response_params(read_until_eof=True, max_line_size=_HEADER_BYTES, max_field_size=_HEADER_BYTES)
+    protocol.set_response_params(read_until_eof=True, max_line_size=HEADER_BYTES, max_field_size=HEADER_BYTES)
     response = await request.send(connection)
     try:
         return await response.start(connection)
