@@ -436,6 +436,7 @@ class SyncChatCompletions(_Facade):
             "extra_headers": extra_headers,
         }
         if stream is not True:
+            asked["stream_cls"] = stream_cls
             return self._answered(lambda chats: chats.create(**asked), asked)
         opening: Any = cast("Any", self._async.create)(**asked)
         return (wrap or self._stream)(self._bridge.open(opening))

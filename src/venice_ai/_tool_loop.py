@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from ._toolbox import FunctionTool, PlainFunction, Toolbox, call_name, result_text
 from ._wire import checked_messages
-from .exceptions import InvalidRequestError, MaxIterationsExceededError, NoChoicesError
+from .exceptions import InvalidArgumentError, InvalidRequestError, MaxIterationsExceededError, NoChoicesError
 from .types._base import Model, plain
 from .types.api.chat import (
     AssistantMessage,
@@ -74,9 +74,9 @@ class ToolLoop:
         _one_of("on_limit", on_limit, OnLimit)
         _one_of("on_unknown_tool", on_unknown_tool, OnUnknownTool)
         if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
-            raise InvalidRequestError(f"max_iterations={max_iterations!r} must be a whole number from 1")
+            raise InvalidArgumentError(f"max_iterations={max_iterations!r} must be a whole number from 1")
         if (messages is None) == (resume is None):
-            raise InvalidRequestError("give either messages, or resume with the state of an earlier loop")
+            raise InvalidArgumentError("give either messages, or resume with the state of an earlier loop")
         self.tools: Toolbox = Toolbox(tools)
         """The tools."""
         self.max_iterations = max_iterations
@@ -263,4 +263,4 @@ def _unanswered(history: list[Message]) -> list[ToolCall]:
 
 def _one_of(name: str, value: object, allowed: Any) -> None:
     if value not in allowed.__args__:
-        raise InvalidRequestError(f"{name}={value!r} is not allowed: expected {' or '.join(map(repr, allowed.__args__))}")
+        raise InvalidArgumentError(f"{name}={value!r} is not allowed: expected {' or '.join(map(repr, allowed.__args__))}")
