@@ -425,7 +425,7 @@ class SyncChatCompletions(_Facade):
         Raises:
             APIError: as there, and everything else.
         """
-        wrap = None if stream_cls is None else _wrapper(stream_cls, self._client)
+        wrap = _wrapper(stream_cls, self._client) if stream_cls is not None and stream is True else None
         asked: dict[str, Any] = {
             **params,
             "model": model,

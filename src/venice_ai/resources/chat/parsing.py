@@ -203,6 +203,10 @@ class ParsedChatStream(Generic[T]):
         """Drops the connection. May be called often."""
         await self._stream.close()
 
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        await self.close()
+
     async def __aenter__(self) -> Self:
         return self
 
