@@ -432,11 +432,14 @@ async def test_a_keyword_that_resembles_none_goes_through_in_silence(name: str) 
         assert (await sent(**{name: 1}))[name] == 1
 
 
+def _unheard(*_: object, **__: object) -> None: ...
+
+
 def test_warnings_that_are_remembered_have_an_end() -> None:
     seen: dict[str, Any] = {"__name__": "a_program"}
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        warnings.showwarning = lambda *_: None
+        warnings.showwarning = _unheard
         program = "from venice_ai._warnings import warn\nfor number in range(3_000): warn(f'slip {number}')"
         exec(compile(program, "a_program", "exec"), seen)  # a module of its own
 
@@ -522,7 +525,7 @@ class Thing(BaseModel):
     text: str | None = None
     image_url: Inner | None = None
     enable_web_search: str | None = None
-    schema_: Any = Field(None, serialization_alias="schema")
+    schema_: Any = Field(default=None, serialization_alias="schema")
     name: str | None = None
     function: Any = None
     json_schema: Any = None

@@ -11,7 +11,7 @@ import pytest
 from venice_ai import VeniceClient
 from venice_ai.cli._asking import Manner, Screen, ask
 from venice_ai.cli._input import join
-from venice_ai.emulator import Emulator, echo, error, run_in_thread, text, tool_call, usual, whole
+from venice_ai.emulator import Emulator, completion, echo, error, run_in_thread, text, tool_call, usual
 from venice_ai.emulator.enclave import Enclave
 
 from .shell import Here
@@ -187,7 +187,7 @@ def test_every_answer_that_was_cut_off_counts(emulator: Emulator, here: Here) ->
         {"index": n, "message": {"role": "assistant", "content": "a"}, "finish_reason": r}
         for n, r in enumerate(("stop", "length"))
     ]
-    emulator.script(whole({"id": "i", "model": "m", "created": 1, "object": "chat.completion", "choices": choices}))
+    emulator.script(completion({"id": "i", "model": "m", "created": 1, "object": "chat.completion", "choices": choices}))
     assert "cut off at the limit of tokens" in here("chat", "--param", "n=2", "hi").err
 
 

@@ -222,16 +222,7 @@ async def test_what_a_model_cannot_do_is_refused(ask: Asker, body: dict[str, Any
             id="a tool not there",
         ),
         pytest.param(
-            hello(
-                response_format={
-                    "type": "json_schema",
-                    "json_schema": {
-                        "name": "a",
-                        "strict": True,
-                        "schema": {"properties": {"a": {"type": "string"}}, "required": ["a"]},
-                    },
-                }
-            ),
+            hello(model="serenissima-frontier", response_format=OPEN),
             400,
             "strict mode",
             id="a schema that is not strict",
@@ -248,6 +239,27 @@ async def test_what_is_refused_further_in(ask: Asker, body: dict[str, Any], stat
     got = await ask(body)
     assert got.status == status
     assert reason in got.json["error"]
+
+
+async def test_an_open_schema_in_strict_mode_is_refused_only_where_the_entry_says_so(ask: Asker) -> None:
+    got = await ask(hello(response_format=OPEN))
+    assert got.status == 200
+    assert json.loads(got.text).keys() >= {"a"}
+
+
+@pytest.mark.parametrize(("headers", "status"), [(KEY, 200), ({}, 402), ({"Authorization": "Basic eA=="}, 401)], ids=str)
+async def test_what_a_key_may_do_is_told_to_whoever_has_one(ask_both: Asker, headers: dict[str, str], status: int) -> None:
+    got = await ask_both(method="GET", path="/api/v1/api_keys/rate_limits", headers=headers)
+    assert got.status == status
+    if status == 200:
+        told = got.json["data"]
+        assert told.keys() == {"accessPermitted", "apiTier", "balances", "keyExpiration", "nextEpochBegins", "rateLimits"}
+        assert told["accessPermitted"] is True
+        assert told["apiTier"] == {"id": "paid", "isCharged": True}
+        assert told["rateLimits"][0] == {
+            "apiModelId": "llama-3.3-70b",
+            "rateLimits": [{"amount": 500, "type": "RPM"}, {"amount": 1_000_000, "type": "TPM"}],
+        }
 
 
 async def test_a_prompt_that_is_too_long(ask: Asker) -> None:

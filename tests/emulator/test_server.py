@@ -97,6 +97,68 @@ async def test_only_plain_answers_are_compressed(body: dict[str, Any]) -> None:
         assert reply.headers.get("Content-Encoding") == (None if body.get("stream") else "gzip")
 
 
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        pytest.param("gzip;q=0", None, id="refused"),
+        pytest.param("br, GZIP ; Q=0.000", None, id="refused in other letters"),
+        pytest.param("*;q=0.5, gzip;q=0", None, id="all but this"),
+        pytest.param("br, gzip;q=0.001", "gzip", id="hardly wanted"),
+        pytest.param("*", "gzip", id="anything"),
+        pytest.param("identity", None, id="nothing"),
+        pytest.param("x-not-gzip", None, id="another name"),
+    ],
+)
+async def test_what_a_client_does_not_accept_is_not_sent(accepted: str, coding: str | None) -> None:
+    emulator = Emulator()
+    emulator.script(text("abc " * 1_000))
+    async with _posted(emulator, HELLO, {**KEY, "Accept-Encoding": accepted}) as reply:
+        assert reply.headers.get("Content-Encoding") == coding
+        assert b"abc abc" in await reply.read()
+
+
+@pytest.mark.parametrize("body", [HELLO, hello(stream=True)], ids=["plain", "stream"])
+@pytest.mark.parametrize("kept", ["", "Connection: keep-alive\r\n"], ids=["", "kept alive"])
+async def test_a_client_of_http_1_0_gets_its_answer(body: dict[str, Any], kept: str) -> None:
+    emulator = Emulator()
+    emulator.script(text("abc def"))
+    content = json.dumps(body)
+    async with serve(emulator) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = f"POST /api/v1/chat/completions HTTP/1.0\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\n{kept}"
+        writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n{content}".encode())
+        top = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = next((line.partition(":")[2] for line in top.splitlines() if line.startswith("content-length:")), None)
+        answer = await (reader.read() if length is None else reader.readexactly(int(length)))
+        writer.close()
+    assert top.startswith("http/1.0 200 ")
+    assert "transfer-encoding" not in top
+    assert (length is None) is ("stream" in body)
+    if "stream" in body:
+        assert answer.endswith(b"data: [DONE]\n\n")
+    else:
+        assert json.loads(answer)["choices"][0]["message"]["content"] == "abc def"
+
+
+async def test_pages_of_any_origin_may_ask_if_that_was_asked_for() -> None:
+    preflight = {"Origin": "https://a.example", "Access-Control-Request-Headers": "authorization,content-type"}
+    async with serve(Emulator(cors=True)) as server, aiohttp.ClientSession() as session:
+        url = f"{server.url}/chat/completions"
+        async with session.options(url, headers=preflight) as reply:
+            assert reply.status == 204
+            assert reply.headers["Access-Control-Allow-Origin"] == "*"
+            assert reply.headers["Access-Control-Allow-Headers"] == "authorization,content-type"
+            assert "POST" in reply.headers["Access-Control-Allow-Methods"]
+        for given in (KEY, {}):
+            async with session.post(url, json=hello(stream=True), headers=given) as reply:
+                assert reply.status == (200 if given else 402)
+                assert reply.headers["Access-Control-Allow-Origin"] == "*"
+    async with serve(Emulator()) as server, aiohttp.ClientSession() as session:
+        async with session.options(f"{server.url}/models", headers=preflight) as reply:
+            assert reply.status == 405
+            assert "Access-Control-Allow-Origin" not in reply.headers
+
+
 async def test_every_packet_is_sent_by_itself() -> None:
     emulator = Emulator()
     emulator.script(text("abc", piece_bytes=1, chunk_delay=0.001))

@@ -30,8 +30,8 @@ _IN_OUR_WORDS = (
 _PATTERNS = (
     (re.compile(r"preferred_models=\['([^']*)'\]"), r"-m \1"),
     (re.compile(r"\bTeeOptions\(tcb_statuses=[^)]*\), or (?=--allow-status)"), ""),
-    (re.compile(r"\brequire_(\w+)=True"), lambda found: f"--capability {found[1].replace('_', '-')}"),
 )
+_CAPABILITY = re.compile(r"\brequire_(\w+)=True")
 
 
 def message(error: Exception) -> str:
@@ -45,4 +45,4 @@ def in_our_words(text: str) -> str:
         text = text.replace(theirs, ours)
     for pattern, words in _PATTERNS:
         text = pattern.sub(words, text)
-    return text
+    return _CAPABILITY.sub(lambda found: f"--capability {found[1].replace('_', '-')}", text)

@@ -98,10 +98,10 @@ def run(arguments: list[str]) -> int:
 def _end_on_sigterm() -> None:
     """Ends the process at once when it is told to, also as process 1, for which the system does nothing of itself."""
     with contextlib.suppress(ValueError):  # not in the main thread, where a program runs the command
-        signal.signal(signal.SIGTERM, lambda *_: _end())
+        signal.signal(signal.SIGTERM, _end)
 
 
-def _end() -> None:
+def _end(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
     os._exit(128 + signal.SIGTERM)

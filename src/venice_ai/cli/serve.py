@@ -31,6 +31,7 @@ venice-chat serve --tee
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
 @click.option("--admin", is_flag=True, help="Let clients script answers and read requests under /_emulator/.")
+@click.option("--cors", is_flag=True, help="Let pages of any origin in a browser ask.")
 @click.option("--local", is_flag=True, help="Answer with a small language model on this machine (extra 'local').")
 @click.option("--model", type=click.Path(path_type=Path), metavar="FILE.gguf", help="Use this model; implies --local.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Processor threads for the model.")
@@ -42,6 +43,7 @@ def serve(
     port: int,
     allow_remote: bool,
     admin: bool,
+    cors: bool,
     local: bool,
     model: Path | None,
     threads: int | None,
@@ -59,7 +61,7 @@ def serve(
         raise click.UsageError("--threads is for the model on this machine; add --local")
     enclave = _enclave(tee_fault) if tee or tee_fault is not None else None
     backend = _backend(model, threads, sealed=enclave is not None) if local or model is not None else None
-    emulator = _emulator(admin=admin, backend=backend, enclave=enclave)
+    emulator = _emulator(admin=admin, cors=cors, backend=backend, enclave=enclave)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
             asyncio.run(_run(emulator, host, port, allow_remote))
@@ -69,10 +71,10 @@ def serve(
         ) from None
 
 
-def _emulator(*, admin: bool, backend: Backend | None, enclave: Enclave | None) -> Emulator:
+def _emulator(*, admin: bool, cors: bool, backend: Backend | None, enclave: Enclave | None) -> Emulator:
     from ..emulator import Emulator
 
-    return Emulator(admin=admin, backend=backend, tee=enclave or False)
+    return Emulator(admin=admin, cors=cors, backend=backend, tee=enclave or False)
 
 
 def _backend(model: Path | None, threads: int | None, *, sealed: bool) -> Backend:

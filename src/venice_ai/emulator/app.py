@@ -22,7 +22,7 @@ from .chat import ChatEndpoint, unspoken
 from .clock import VirtualClock
 from .confidential import ATTESTATION, SIGNATURE, Confidential
 from .delivery import Delivery
-from .headers import service_headers
+from .headers import ANY_ORIGIN, preflight_headers, service_headers
 from .recorded import Recorded, recorded
 from .refusals import Issue
 from .script import Script, Step, Unspoken, Usual
@@ -53,6 +53,7 @@ class Emulator:
         backend: a real model, which joins the catalogue as its default; in the enclave, if its id begins with `e2ee-`.
         clock: what in-process waits are waited on; without one they take no time.
         admin: whether `/_emulator/...` exists, through which other processes read requests and send scripts.
+        cors: whether pages of any origin in a browser may ask: `OPTIONS` is answered, and every answer says so.
         tee: whether models run in an enclave that proves itself and is sealed to (extra `e2ee`): those of the catalogue with
             the capability `supportsTeeAttestation`. An `Enclave` is the one to take.
 
@@ -67,6 +68,7 @@ class Emulator:
         backend: Backend | None = None,
         clock: Clock | None = None,
         admin: bool = False,
+        cors: bool = False,
         tee: bool | Enclave = False,
     ) -> None:
         self.clock: Clock = VirtualClock() if clock is None else clock
@@ -83,6 +85,7 @@ class Emulator:
         """The enclave; None if there is none."""
         self._confidential = None if self.enclave is None else Confidential(self._catalogue, self.enclave)
         self._has_admin = admin
+        self._cors = cors
         self._count = 0
 
     @property
@@ -115,6 +118,14 @@ class Emulator:
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer to a request; `now` is Unix time."""
+        if not self._cors:
+            return await self._responded(incoming, now)
+        if incoming.method == "OPTIONS":
+            return Answer(204, preflight_headers(incoming.headers))
+        answered = await self._responded(incoming, now)
+        return answered if answered.verbatim else replace(answered, headers=merged(ANY_ORIGIN, answered.headers))
+
+    async def _responded(self, incoming: Incoming, now: float) -> Answer:
         if self._has_admin and incoming.path.startswith(admin.PATH):
             return admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
         self._count += 1
@@ -141,7 +152,8 @@ class Emulator:
         if path in {ATTESTATION, SIGNATURE}:
             confidential = self._confidential
             return refusals.refused(404) if confidential is None else confidential.respond(path, incoming.query)
-        return self._catalogue_answer(path, incoming.query, step.how)
+        limits = _stranger(incoming) or delivery.body({"data": self._catalogue.limits(now)}, step.how)
+        return limits if path == LIMITS else self._catalogue_answer(path, incoming.query, step.how)
 
     async def _chat_answer(self, incoming: Incoming, number: int, now: float) -> Answer:
         if refusal := _refusal(incoming):
@@ -175,9 +187,10 @@ class Emulator:
         return delivery.body({"object": "list", "type": kind, "data": found}, how)
 
 
+LIMITS = "/api_keys/rate_limits"
 _METHODS = {
     CHAT_PATH: "POST",
-    **dict.fromkeys(("/models", "/models/traits", "/models/compatibility_mapping", ATTESTATION, SIGNATURE), "GET"),
+    **dict.fromkeys(("/models", "/models/traits", "/models/compatibility_mapping", LIMITS, ATTESTATION, SIGNATURE), "GET"),
 }
 
 
@@ -200,6 +213,11 @@ def _refusal(incoming: Incoming) -> Answer | None:
         return refusals.refused(415)
     if len(incoming.body) > contract.MAX_BODY_BYTES:
         return refusals.refused(413)
+    return _stranger(incoming)
+
+
+def _stranger(incoming: Incoming) -> Answer | None:
+    """Why a request is refused that does not say who asks; None if it does."""
     headers = incoming.headers
     if headers.get("sign-in-with-x") or headers.get("x-sign-in-with-x"):
         return None

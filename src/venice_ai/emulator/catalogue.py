@@ -15,6 +15,8 @@ from urllib.parse import unquote_plus
 from venice_ai.types.api.models import ModelResponse
 from venice_ai.types.api.params import VeniceSwitches
 
+from .headers import rate_limits
+
 TYPES = ("asr", "embedding", "image", "music", "text", "tts", "upscale", "inpaint", "video")
 
 _CAPABILITIES = (
@@ -174,7 +176,7 @@ _TEXT_MODELS: Final[tuple[dict[str, Any], ...]] = (
                 "cache_input": price(1.25),
             },
         },
-        "capabilities": {**_EFFORTS, "quantization": "not-available"},
+        "capabilities": {**_EFFORTS, "quantization": "not-available", "requiresClosedSchemas": True},
         "privacy": "anonymized",
     },
     {"id": "acqua-alta", "name": "Acqua Alta", "offline": True},
@@ -277,6 +279,10 @@ class Catalogue:
     def aliases(self, kind: str) -> dict[str, str]:
         """Other vendors' names for models of a type."""
         return {alias: id_ for alias, id_ in ALIASES.items() if id_ in self._models} if kind == "text" else {}
+
+    def limits(self, now: float) -> dict[str, Any]:
+        """What a key may ask of each model."""
+        return rate_limits(self._models.values(), now)
 
     def find(self, name: str) -> ModelResponse | None:
         """The text model that a name stands for: an id, a trait, an alias, or an id with other separators."""

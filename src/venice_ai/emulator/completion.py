@@ -39,12 +39,13 @@ class Completion:
             "venice_parameters": self.parameters(),
         }
 
-    def chunks(self, *, call_index: CallIndex = "normal", roles: int = 1) -> Iterator[dict[str, Any]]:
+    def chunks(self, *, call_index: CallIndex = "normal", roles: int = 1, bare: bool = False) -> Iterator[dict[str, Any]]:
         """The answer in chunks, one choice after the other, without usage.
 
         Args:
             call_index: the `index` of tool calls: their place, always 0, or left out.
             roles: how many chunks say the role.
+            bare: leave out what a fragment of a tool call does not say, in place of null.
         """
         for place, turn in enumerate(self.turns):
             for _ in range(roles):
@@ -55,7 +56,7 @@ class Completion:
                 yield self._chunk(place, {"content": piece}, logprobs=self._logprobs([piece]))
             for number, call in enumerate(turn.calls):
                 index = {"normal": number, "equal": 0, "none": None}[call_index]
-                for fragment in _fragments(call, index):
+                for fragment in _fragments(call, index, bare=bare):
                     yield self._chunk(place, {"content": "", "tool_calls": [fragment]})
             yield self._chunk(place, {"content": ""}, finish=turn.finish_reason)
 
@@ -107,7 +108,7 @@ def _call(call: Call) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def _fragments(call: Call, index: int | None) -> Iterator[dict[str, Any]]:
+def _fragments(call: Call, index: int | None, *, bare: bool) -> Iterator[dict[str, Any]]:
     """A call in pieces: its id and name, then its arguments. Without an index it comes whole: nothing else could join it."""
     if index is None:
         yield _call(call)
@@ -115,7 +116,9 @@ def _fragments(call: Call, index: int | None) -> Iterator[dict[str, Any]]:
     yield {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
     middle = len(call.arguments) // 2
     for part in filter(None, (call.arguments[:middle], call.arguments[middle:])):
-        yield {"index": index, "id": None, "type": "function", "function": {"name": None, "arguments": part}}
+        unsaid = {} if bare else {"id": None}
+        unnamed = {} if bare else {"name": None}
+        yield {"index": index, **unsaid, "type": "function", "function": {**unnamed, "arguments": part}}
 
 
 def _logprob(piece: str, top: int) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from .request import ChatRequest, parts_of
 MAX_BODY_BYTES = 35 * 1024 * 1024
 MAX_FILE_BYTES = 25 * 1024 * 1024
 MAX_CHOICES = 128
+CLOSED_SCHEMAS = "requiresClosedSchemas"
+"""The capability of an entry whose provider refuses strict schemas that are not closed; the others take them as they are."""
 
 
 class WireParams(TypedDict, total=False):
@@ -79,9 +81,9 @@ def decode(body: bytes) -> Any:
     try:
         try:
             return _decode(body)
-        except msgspec.DecodeError:
+        except msgspec.DecodeError as error:
             if rb"\ud" not in body.lower():
-                raise
+                raise ValueError(str(error)) from None  # as which older releases of msgspec do not raise it
             # Half of a surrogate pair is JSON to JavaScript, and to the standard library.
             return json.loads(body, parse_float=_number)
     except RecursionError as error:
@@ -214,7 +216,8 @@ def provider_objection(request: ChatRequest) -> str | None:
     efforts = request.capabilities.reasoningEffortOptions
     if request.effort and efforts and request.effort not in efforts:
         return f"reasoning effort {request.effort!r} is not one of {', '.join(efforts)}"
-    if (path := _not_strict(request)) is not None:
+    closed = request.capabilities.get(CLOSED_SCHEMAS) is True
+    if closed and (path := _not_strict(request)) is not None:
         return f"Invalid schema: strict mode needs every object closed and every property required, unlike {path}"
     return _choice_objection(body.get("tool_choice"), [function["name"] for function in request.functions])
 

@@ -66,6 +66,8 @@ class Delivery(TypedDict, total=False):
     """The body is an HTML page."""
     call_index: CallIndex
     """The `index` of streamed tool calls: `normal`, `equal` (always 0), or `none` (left out)."""
+    bare_fragments: bool
+    """Fragments of streamed tool calls leave out id and name where they say none; else both are null there."""
     fenced: bool
     """The text stands in a Markdown fence, as models wrap JSON."""
     roles: Count
@@ -90,7 +92,9 @@ def body(content: Any, how: Delivery) -> Answer:
 
 def stream(completion: Completion, how: Delivery) -> Answer:
     """A completion as a stream of events."""
-    chunks = completion.chunks(call_index=how.get("call_index", "normal"), roles=how.get("roles", 1))
+    chunks = completion.chunks(
+        call_index=how.get("call_index", "normal"), roles=how.get("roles", 1), bare=how.get("bare_fragments", False)
+    )
     leaving = completion.request.leaving
     return events((each for chunk in _with_tail(completion, chunks, how) for each in leaving(chunk)), how)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
 from venice_ai.types.api.models import ModelResponse
 
 from . import chance
@@ -35,6 +39,34 @@ def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
         "x-ratelimit-type": "user",
         **_deprecation_headers(model),
         **_enclave_headers(model),
+    }
+
+
+ANY_ORIGIN = {"access-control-allow-origin": "*", "access-control-expose-headers": "*"}
+"""What lets pages of any origin read an answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+
+
+def preflight_headers(asked: Mapping[str, str]) -> dict[str, str]:
+    """The answer to a browser that asks what a page may send. A `*` would not allow `Authorization`."""
+    return {
+        **ANY_ORIGIN,
+        "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
+        "access-control-allow-headers": asked.get("access-control-request-headers", "*"),
+        "access-control-max-age": "86400",
+    }
+
+
+def rate_limits(models: Iterable[ModelResponse], now: float) -> dict[str, Any]:
+    """What a key may do, as `GET /api_keys/rate_limits` tells it; the numbers are those of the headers."""
+    midnight = datetime.fromtimestamp((int(now) // 86_400 + 1) * 86_400, UTC)
+    kinds = [{"amount": _REQUESTS_A_MINUTE, "type": "RPM"}, {"amount": _TOKENS_A_MINUTE, "type": "TPM"}]
+    return {
+        "accessPermitted": True,
+        "apiTier": {"id": "paid", "isCharged": True},
+        "balances": {"USD": 25.0, "DIEM": 0.0},
+        "keyExpiration": None,
+        "nextEpochBegins": midnight.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "rateLimits": [{"apiModelId": model.id, "rateLimits": kinds} for model in models],
     }
 
 

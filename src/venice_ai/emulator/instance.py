@@ -41,7 +41,7 @@ class Hints:
         # One capital letter at the start of a sentence makes no name.
         names = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)+|(?<![.!?\"] )(?<!^)\b[A-Z]\w*", text)
         self._texts = list(dict.fromkeys([*quoted, *names]))
-        self._numbers = [float(number) for number in re.findall(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?", text)]
+        self._numbers = [float(number) for number in re.findall(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?(?![\d])", text)]
 
     def text(self, fits: Callable[[str], bool]) -> str | None:
         """The next text that fits."""
@@ -217,7 +217,9 @@ class _Maker:
         whole = schema["type"] == "integer"
         step = _step(schema.get("multipleOf"), whole=whole)
         alone = {key: schema[key] for key in _OF_NUMBERS & schema.keys()}
-        hint = self._hints.number(lambda number: self._judge.fits(number, alone))
+        # An integer without bounds may say how often something is done.
+        most = _MOST_UNBOUNDED if whole and not alone.keys() & _BOUNDS else math.inf
+        hint = self._hints.number(lambda number: abs(number) <= most and self._judge.fits(number, alone))
         if hint is not None:
             return int(hint) if hint.is_integer() and (whole or step is None) else hint
         for candidate in _candidates(*_bounds(schema), step, chance.number(self._salt, path)):
@@ -296,6 +298,8 @@ _FORMATS: dict[str, Callable[[int], str]] = {
     "binary": lambda _salt: "QQ==",
     "byte": lambda _salt: "QQ==",
 }
+_MOST_UNBOUNDED = 10_000
+_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _OF_NUMBERS = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 _OF_TEXTS = frozenset({"type", "minLength", "maxLength", "pattern", "format"})
 

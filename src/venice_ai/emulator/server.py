@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 import socket
 import struct
 import threading
@@ -144,9 +145,13 @@ class _Handler:
             return refused(500)
 
     async def _send(self, request: web.BaseRequest, response: web.StreamResponse, answer: Answer) -> None:
+        from aiohttp import HttpVersion11
+
         length = _length(answer)
         if length is None:
-            if "content-length" not in response.headers:
+            if request.version < HttpVersion11:  # there the end of the connection is the end of the body
+                response.force_close()
+            elif "content-length" not in response.headers:
                 response.enable_chunked_encoding()
         else:
             response.content_length = length
@@ -204,9 +209,19 @@ def _compress(request: web.BaseRequest, response: web.StreamResponse, length: in
     """Compresses a chat answer, as Venice does for those that are not streamed."""
     from aiohttp.web import ContentCoding
 
-    accepted = request.headers.get("accept-encoding", "")
-    if length >= _COMPRESSIBLE_BYTES and "gzip" in accepted and "content-encoding" not in response.headers:
+    accepted = ",".join(request.headers.getall("accept-encoding", []))
+    if length >= _COMPRESSIBLE_BYTES and _takes_gzip(accepted) and "content-encoding" not in response.headers:
         response.enable_compression(ContentCoding.gzip)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether an `Accept-Encoding` takes gzip; a weight of 0 says that it does not."""
+    weights = {
+        coding.strip().lower(): re.sub(r"(?i).*q\s*=\s*", "", parameters).strip()
+        for coding, _, parameters in (each.partition(";") for each in accepted.split(","))
+    }
+    weight = weights.get("gzip", weights.get("*", "0"))
+    return not re.fullmatch(r"0(\.0*)?", weight)
 
 
 def _abort(request: web.BaseRequest) -> None:

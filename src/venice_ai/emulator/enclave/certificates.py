@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 ORGANIZATION: Final = "TEST - NOT INTEL, NOT NVIDIA"
 _VALID_FROM: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-_VALID_UNTIL: Final = dt.datetime(2049, 12, 31, tzinfo=dt.UTC)
+VALID_UNTIL: Final = dt.datetime(2049, 12, 31, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Authority:
             .public_key(public)
             .serial_number(self.serial)
             .not_valid_before(_VALID_FROM)
-            .not_valid_after(_VALID_UNTIL)
+            .not_valid_after(VALID_UNTIL)
             .add_extension(x509.BasicConstraints(ca=self.ca, path_length=None), critical=True)
             .add_extension(_usage(ca=self.ca), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)

@@ -25,6 +25,7 @@ STRING_LENGTH = 120
 ARRAY_LENGTH = 8
 OBJECT_SIZE = 8
 LARGEST_NUMBER = 1_000_000
+LARGEST_INTEGER = 10_000  # it may say how often something is done, or which year it is
 SHORTEST_STEP = 0.0001
 
 # Formats the engine enforces, and the length that holds one. To the others JSON Schema gives no force of its own.
@@ -88,7 +89,7 @@ _SCHEMAS = ("items", "additionalItems", "additionalProperties")
 _SCALAR: Schema = {
     "anyOf": [
         {"type": "string", "maxLength": STRING_LENGTH},
-        {"type": "integer", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER},
+        {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER},
         {"type": "boolean"},
         {"type": "null"},
     ]
@@ -272,22 +273,22 @@ def _object(schema: Schema) -> Schema:
 
 
 def _integer(schema: Schema) -> Schema:
-    return _between(schema, 1)
+    return _between(schema, 1, LARGEST_INTEGER)
 
 
 def _number(schema: Schema) -> Schema:
-    low, high = _ends(schema, SHORTEST_STEP)
-    return _between({"multipleOf": 0.01 if high - low > 1 else SHORTEST_STEP, **schema}, SHORTEST_STEP)
+    low, high = _ends(schema, SHORTEST_STEP, LARGEST_NUMBER)
+    return _between({"multipleOf": 0.01 if high - low > 1 else SHORTEST_STEP, **schema}, SHORTEST_STEP, LARGEST_NUMBER)
 
 
-def _between(schema: Schema, step: float) -> Schema:
+def _between(schema: Schema, step: float, largest: int) -> Schema:
     """With two inclusive ends. The engine forgets exclusive ones beside `multipleOf`."""
-    low, high = _ends(schema, step)
+    low, high = _ends(schema, step, largest)
     rest = {key: value for key, value in schema.items() if key not in {"exclusiveMinimum", "exclusiveMaximum"}}
     return {**rest, "minimum": low, "maximum": high}
 
 
-def _ends(schema: Schema, step: float) -> tuple[float, float]:
+def _ends(schema: Schema, step: float, largest: int) -> tuple[float, float]:
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if above is not None:
@@ -295,9 +296,9 @@ def _ends(schema: Schema, step: float) -> tuple[float, float]:
     if below is not None:
         high = round(below - step, 4) if high is None else min(high, round(below - step, 4))
     if low is None:
-        low = min(-LARGEST_NUMBER, (high or 0) - LARGEST_NUMBER)
+        low = min(-largest, (high or 0) - largest)
     if high is None:
-        high = max(LARGEST_NUMBER, low + LARGEST_NUMBER)
+        high = max(largest, low + largest)
     return low, high
 
 

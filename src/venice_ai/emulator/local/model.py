@@ -60,6 +60,7 @@ class LocalModel:
             reply_id=f"chatcmpl-{uuid.uuid4().hex}",
             created=int(time.time()),
             model=self.model_id,
+            top_logprobs=body.get("top_logprobs", 0),
         )
         async with aclosing(self._generations.chunks(job.body)) as chunks:
             async for chunk in chunks:

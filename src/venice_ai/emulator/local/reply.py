@@ -130,8 +130,9 @@ def reader(form: Form, call_id: str) -> Reader:
 class Reply:
     """One answer: engine chunks are fed in, Venice chunks come out."""
 
-    def __init__(self, reader: Reader, *, reply_id: str, created: int, model: str) -> None:
+    def __init__(self, reader: Reader, *, reply_id: str, created: int, model: str, top_logprobs: int = 0) -> None:
         self._reader = reader
+        self._top = top_logprobs
         self._envelope = {"id": reply_id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._begun = False
 
@@ -152,7 +153,7 @@ class Reply:
     def _choice(self, choice: dict[str, Any]) -> Iterator[dict[str, Any]]:
         delta = self._delta(choice["delta"])
         reason = choice["finish_reason"]
-        logprobs = _without_ids(choice.get("logprobs"))
+        logprobs = _cut(_without_ids(choice.get("logprobs")), self._top)
         if not (delta or reason or logprobs):
             return
         if not self._begun:
@@ -172,6 +173,13 @@ class Reply:
     def _chunk(self, delta: dict[str, Any], *, finish_reason: str | None = None, logprobs: Any = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
         return {**self._envelope, "choices": [choice]}
+
+
+def _cut(logprobs: Any, top: int) -> Any:
+    """Log probabilities with as many of the likeliest tokens as were asked for."""
+    for token in logprobs["content"] if logprobs else ():
+        token["top_logprobs"] = token["top_logprobs"][:top]
+    return logprobs
 
 
 def _without_ids(logprobs: Any) -> Any:

@@ -82,7 +82,8 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
         # The engine's largest seed stands for "any".
         given["seed"] = body["seed"] % _LARGEST_SEED
     if body.get("logprobs"):
-        given |= {"logprobs": True, "top_logprobs": body.get("top_logprobs", 0)}
+        # Of none the engine gives no probability of the token itself, either.
+        given |= {"logprobs": True, "top_logprobs": max(body.get("top_logprobs", 0), 1)}
     return given
 
 
