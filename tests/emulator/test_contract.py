@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from venice_ai.emulator import Emulator, error, text
 
-from .asking import CHAT, HELLO, JSON, Asker, hello, saying
+from .asking import CHAT, HELLO, JSON, KEY, Asker, hello, saying
 
+OPEN: dict[str, Any] = {
+    "type": "json_schema",
+    "json_schema": {"name": "a", "strict": True, "schema": {"properties": {"a": {"type": "string"}}, "required": ["a"]}},
+}
 Path = list[str | int]
 
 

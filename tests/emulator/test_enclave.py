@@ -34,6 +34,7 @@ from venice_ai.tee import TeeOptions, TrustRoots
 from venice_ai.tee.crypto import Opener, is_envelope, seal
 from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 
+from ..shared import shared
 from .asking import JSON, KEY, Got, in_process
 from .test_backend import Parrot
 
@@ -435,6 +436,20 @@ async def test_a_signature_says_what_it_proves_and_no_more(emulator: Emulator) -
     # The enclave read the request as it was opened, and wrote no server-sent events.
     assert found.request_hash_match is False
     assert found.response_hash_match is not True
+
+
+def shape(value: Any) -> Any:
+    """The members of an object, and of those in it, with the kinds of their values."""
+    return {name: shape(each) for name, each in value.items()} if isinstance(value, dict) else type(value).__name__
+
+
+def test_it_says_of_its_own_verification_what_venice_says() -> None:
+    recorded = shared("tee/attestation_gemma.json")["server_verification"]
+    told = json.loads(Enclave().attestation(MODEL, bytes(32)))["server_verification"]
+
+    assert shape(told) == shape(recorded)
+    assert told["tdx"]["measurements"]["tdAttributes"] == recorded["tdx"]["measurements"]["tdAttributes"]
+    assert told["tdx"]["measurements"]["xfam"] == recorded["tdx"]["measurements"]["xfam"]
 
 
 # -- how strict it is ----------------------------------------------------------------------------------------------------

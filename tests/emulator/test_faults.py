@@ -275,6 +275,17 @@ async def test_the_index_of_tool_calls(emulator: Emulator, ask_both: Asker, inde
     assert "".join(fragment["function"]["arguments"] for fragment in fragments) == '{"a": 1}not JSON'
 
 
+@pytest.mark.parametrize(("how", "nulls"), [({}, 4), ({"bare_fragments": True}, 0)], ids=["usual", "bare"])
+async def test_fragments_of_calls_may_leave_out_what_they_do_not_say(
+    emulator: Emulator, ask_both: Asker, how: dict[str, Any], nulls: int
+) -> None:
+    emulator.script(tool_calls(("add", {"a": 1}), **how))
+    fragments = call_fragments(await ask_both(STREAM))
+    assert [fragment["index"] for fragment in fragments] == [0, 0, 0]
+    assert sum(json.dumps(fragment).count("null") for fragment in fragments) == nulls
+    assert "".join(fragment["function"]["arguments"] for fragment in fragments) == '{"a": 1}'
+
+
 async def test_fenced_json(emulator: Emulator, ask: Asker) -> None:
     emulator.script(text('{"a": 1}', fenced=True))
     assert (await ask(HELLO)).text == '```json\n{"a": 1}\n```'

@@ -357,3 +357,10 @@ def test_patterns(pattern: str, text: str) -> None:
 @pytest.mark.parametrize("pattern", ["(", "[", "*", "a{", r"(a)\1", "(?i)a", "\\"])
 def test_patterns_that_are_beyond_it_or_none(pattern: str) -> None:
     assert match(pattern) in {None, "a{"}
+
+
+def test_an_integer_without_bounds_is_small() -> None:
+    hints = "Order 123456789 of 1787099983, 7 pieces"
+    assert instance({"type": "integer"}, hints=Hints(hints)) == 7
+    assert instance({"type": "integer", "minimum": 100}, hints=Hints(hints)) == 123456789
+    assert all(abs(instance({"type": "integer"}, salt=salt)) <= 1_000 for salt in range(200))

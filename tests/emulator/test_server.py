@@ -153,10 +153,13 @@ async def test_pages_of_any_origin_may_ask_if_that_was_asked_for() -> None:
             async with session.post(url, json=hello(stream=True), headers=given) as reply:
                 assert reply.status == (200 if given else 402)
                 assert reply.headers["Access-Control-Allow-Origin"] == "*"
-    async with serve(Emulator()) as server, aiohttp.ClientSession() as session:
-        async with session.options(f"{server.url}/models", headers=preflight) as reply:
-            assert reply.status == 405
-            assert "Access-Control-Allow-Origin" not in reply.headers
+    async with (
+        serve(Emulator()) as server,
+        aiohttp.ClientSession() as session,
+        session.options(f"{server.url}/models", headers=preflight) as reply,
+    ):
+        assert reply.status == 405
+        assert "Access-Control-Allow-Origin" not in reply.headers
 
 
 async def test_every_packet_is_sent_by_itself() -> None:

@@ -29,7 +29,7 @@ NUMBERS = {"minimum": -1_000_000, "maximum": 1_000_000}
         pytest.param({"type": "string", "format": "uri"}, {"type": "string", "maxLength": 120}, id="unknown-format"),
         pytest.param({"type": "string", "enum": ["a"]}, {"type": "string", "enum": ["a"]}, id="enum"),
         pytest.param({"pattern": "a+"}, {"type": "string", "pattern": "a+", "maxLength": 120}, id="implied-type"),
-        pytest.param({"type": "integer"}, {"type": "integer", **NUMBERS}, id="integer"),
+        pytest.param({"type": "integer"}, {"type": "integer", "minimum": -10_000, "maximum": 10_000}, id="integer"),
         pytest.param({"type": "integer", "minimum": 5}, {"type": "integer", "minimum": 5, "maximum": 1_000_005}, id="least"),
         pytest.param(
             {"type": "integer", "exclusiveMinimum": 0, "maximum": 9},

@@ -193,6 +193,14 @@ async def test_log_probabilities_are_given_when_asked_for(model: LocalModel) -> 
     assert len(token["top_logprobs"]) == 2
 
 
+async def test_log_probabilities_are_given_without_the_likeliest_tokens_too(model: LocalModel) -> None:
+    answer = await model.complete(ask(PARIS, logprobs=True, max_completion_tokens=1))
+
+    token = answer["choices"][0]["logprobs"]["content"][0]
+    assert token["logprob"] <= 0
+    assert token["top_logprobs"] == []
+
+
 async def test_an_answer_fits_the_schema(model: LocalModel) -> None:
     schema = {
         "type": "object",

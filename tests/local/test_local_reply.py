@@ -27,7 +27,7 @@ def engine_chunks(pieces: list[str], finish_reason: str = "stop") -> list[dict[s
 
 
 def reply(form: Form) -> Reply:
-    return Reply(reader(form, "call_1"), reply_id="chatcmpl-1", created=7, model="local")
+    return Reply(reader(form, "call_1"), reply_id="chatcmpl-1", created=7, model="local", top_logprobs=1)
 
 
 def read(form: Form, pieces: list[str], finish_reason: str = "stop") -> list[dict[str, Any]]:

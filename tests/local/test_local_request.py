@@ -42,6 +42,7 @@ def turns(*messages: dict[str, Any]) -> list[dict[str, str]]:
         pytest.param({"stop": None}, {"stop": ["\nQuestion:", "\nAnswer:"]}, id="no-stop"),
         pytest.param({"seed": 2**40}, {"seed": 2**40 % (2**32 - 1)}, id="large-seed"),
         pytest.param({"logprobs": True, "top_logprobs": 3}, {"logprobs": True, "top_logprobs": 3}, id="logprobs"),
+        pytest.param({"logprobs": True}, {"logprobs": True, "top_logprobs": 1}, id="logprobs-alone"),
     ],
 )
 def test_a_parameter_becomes_the_engines(given: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ STRING_LENGTH = 120
 ARRAY_LENGTH = 8
 OBJECT_SIZE = 8
 LARGEST_NUMBER = 1_000_000
-LARGEST_INTEGER = 10_000  # it may say how often something is done, or which year it is
+LARGEST_INTEGER = 10_000  # of one without any bound: it may say how often something is done, or which year it is
 SHORTEST_STEP = 0.0001
 
 # Formats the engine enforces, and the length that holds one. To the others JSON Schema gives no force of its own.
@@ -273,7 +273,8 @@ def _object(schema: Schema) -> Schema:
 
 
 def _integer(schema: Schema) -> Schema:
-    return _between(schema, 1, LARGEST_INTEGER)
+    bounds = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+    return _between(schema, 1, LARGEST_NUMBER if schema.keys() & bounds else LARGEST_INTEGER)
 
 
 def _number(schema: Schema) -> Schema:
