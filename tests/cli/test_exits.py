@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from venice_ai import StreamInterruptedError, exceptions
 from venice_ai.cli._exits import EXIT_CODES, code_of, exit_code
-from venice_ai.emulator import Emulator, Step, error, usual
+from venice_ai.cli._remedies import in_our_words
+from venice_ai.emulator import Emulator, Step, error, raw, usual
 
 from .shell import Here, spawn
 
@@ -90,7 +93,8 @@ def test_without_a_key_nothing_is_asked_for(emulator: Emulator, here: Here, monk
         pytest.param(error(404), "venice-chat models shows the models there are; --base-url should end", id="no model"),
         pytest.param(error(410), "venice-chat models --resolve finds one", id="a retired model"),
         pytest.param(error(504), "without --no-stream and --json", id="a gateway that ran out of time"),
-        pytest.param(usual(cut_at=400), "What had come was printed.", id="a stream that broke off"),
+        pytest.param(usual(cut_at=400), "the stream broke off after", id="a stream that broke off"),
+        pytest.param(usual(in_band_error="down", error_after=4), "the answer is not whole", id="a stream that failed"),
         pytest.param(usual(delay=30), "Allow more with --timeout.", id="no answer in time"),
         pytest.param(error(401), "set VENICE_API_KEY", id="a refused key"),
     ],
@@ -100,6 +104,31 @@ def test_remedies_can_be_typed(emulator: Emulator, here: Here, step: Step, said:
     err = here("chat", "--model", "venice-1", "--timeout", "0.5", "hi").err
     assert said in err
     assert not [python for python in ("client.", "api_key=", "base_url", "Timeout(", "`partial`") if python in err]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("2 models are listed; name one: preferred_models=['a']", "2 models are listed; name one: -m a"),
+        ("no chat model fits require_response_schema=True", "no chat model fits --capability response-schema"),
+        ("max_completion_tokens=0 is not allowed", "--max-tokens=0 is not allowed"),
+        ("to accept it: TeeOptions(tcb_statuses={'x'}), or --allow-status x", "to accept it: --allow-status x"),
+        ("it broke off: closed. What had come is in `partial`.", "it broke off: closed."),
+    ],
+)
+def test_what_the_library_advises_is_said_in_the_words_of_the_command(theirs: str, ours: str) -> None:
+    assert in_our_words(theirs) == ours
+
+
+def test_a_catalogue_that_says_nothing_of_its_models_is_told_with_what_can_be_typed(emulator: Emulator, here: Here) -> None:
+    entries = [{"id": name, "object": "model"} for name in ("a", "b")]
+    emulator.always(
+        raw(200, json.dumps({"object": "list", "data": entries}).encode(), headers={"content-type": "application/json"}),
+        path="/models",
+    )
+    outcome = here("chat", "hi")
+    assert (outcome.code, outcome.out) == (4, "")
+    assert outcome.err == "venice-chat: 2 models are listed, none says what it can do; name one: -m a\n"
 
 
 def test_no_connection(here: Here) -> None:
