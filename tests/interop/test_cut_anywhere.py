@@ -26,7 +26,12 @@ ANSWER = json.dumps(
 ).encode()  # fmt: skip
 EVENTS = [
     {"id": "c", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
-    for delta, reason in [({"role": "assistant"}, None), ({"content": TEXT[:9]}, None), ({"content": TEXT[9:]}, None), ({}, "stop")]
+    for delta, reason in [
+        ({"role": "assistant"}, None),
+        ({"content": TEXT[:9]}, None),
+        ({"content": TEXT[9:]}, None),
+        ({}, "stop"),
+    ]
 ]
 BODY = b"".join(b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\n" for event in EVENTS) + b"data: [DONE]\n\n"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER)
