@@ -16,7 +16,6 @@ from types import CodeType, FrameType
 from typing import Any
 
 from benchmarks.processes import start_server
-
 from venice_ai import VeniceClient
 
 ROOT = Path(sys.modules["venice_ai"].__file__ or "").parent

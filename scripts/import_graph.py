@@ -70,7 +70,7 @@ class ImportGraph:
 
 def room(name: str) -> str:
     """The folder or file at the top of the package that a module lies in."""
-    return name.split(".")[0]
+    return name.split(".", maxsplit=1)[0]
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:

@@ -9,7 +9,6 @@ import struct
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,8 @@ from venice_ai import APIError, StreamInterruptedError, SyncVeniceClient, Venice
 
 pytestmark = pytest.mark.interop
 
-HI: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+MODEL = "m"
+HI = [{"role": "user", "content": "hi"}]
 TEXT = "Seven words, and an é at last"
 ANSWER = json.dumps(
     {"id": "c", "object": "chat.completion", "model": "m", "choices": [
@@ -101,8 +101,8 @@ async def test_an_answer_cut_at_any_byte_is_an_error_or_whole(kind: str, *, rese
 async def asked(client: VeniceClient, kind: str) -> str | APIError:
     try:
         if kind == "plain":
-            return (await client.chat.completions.create(**HI)).text or ""
-        async with await client.chat.completions.stream(**HI) as stream:
+            return (await client.chat.completions.create(model=MODEL, messages=HI)).text or ""
+        async with await client.chat.completions.stream(model=MODEL, messages=HI) as stream:
             return "".join([text async for text in stream.text_deltas()])
     except APIError as error:
         return error
@@ -121,9 +121,9 @@ def synchronously(kind: str, *, reset: bool) -> None:
             with SyncVeniceClient(api_key="k", base_url=url, max_retries=0, timeout=10) as client:
                 try:
                     found: str | APIError = (
-                        client.chat.completions.create(**HI).text or ""
+                        client.chat.completions.create(model=MODEL, messages=HI).text or ""
                         if kind == "plain"
-                        else "".join(client.chat.completions.stream(**HI).text_deltas())
+                        else "".join(client.chat.completions.stream(model=MODEL, messages=HI).text_deltas())
                     )
                 except APIError as error:
                     found = error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,11 +15,8 @@ from .servers import ForeignServer, serving
 
 pytestmark = [pytest.mark.interop, pytest.mark.more]
 
-ASKED: dict[str, Any] = {
-    "model": "gemma",
-    "messages": [{"role": "user", "content": "What is the capital of France?"}],
-    "seed": 1,
-}
+MODEL = "gemma"
+HI = [{"role": "user", "content": "What is the capital of France?"}]
 
 
 class Verdict(BaseModel):
@@ -45,7 +41,7 @@ async def client(llama: ForeignServer) -> AsyncGenerator[VeniceClient]:
 
 
 async def test_an_answer_is_read_with_its_usage(client: VeniceClient) -> None:
-    reply = await client.chat.completions.create(**ASKED, max_completion_tokens=8)
+    reply = await client.chat.completions.create(model=MODEL, messages=HI, seed=1, max_completion_tokens=8)
 
     assert (reply.text or "").strip()
     assert reply.usage is not None
@@ -54,7 +50,7 @@ async def test_an_answer_is_read_with_its_usage(client: VeniceClient) -> None:
 
 
 async def test_a_stream_is_read_to_its_end(client: VeniceClient) -> None:
-    async with await client.chat.completions.stream(**ASKED, max_completion_tokens=8) as stream:
+    async with await client.chat.completions.stream(model=MODEL, messages=HI, seed=1, max_completion_tokens=8) as stream:
         texts = [text async for text in stream.text_deltas()]
         whole = await stream.collect()
 
@@ -65,14 +61,16 @@ async def test_a_stream_is_read_to_its_end(client: VeniceClient) -> None:
 
 
 async def test_an_answer_is_an_object_of_a_class(client: VeniceClient) -> None:
-    reply = await client.chat.completions.parse(**ASKED, response_format=Verdict, max_completion_tokens=200)
+    reply = await client.chat.completions.parse(
+        model=MODEL, messages=HI, seed=1, response_format=Verdict, max_completion_tokens=200
+    )
 
     assert isinstance(reply.parsed, Verdict)
 
 
 async def test_its_refusals_are_typed(client: VeniceClient) -> None:
     with pytest.raises(InvalidRequestError):
-        await client.chat.completions.create(**{**ASKED, "messages": [{"role": "user", "content": "many words " * 2000}]})
+        await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "many words " * 2000}])
     with pytest.raises(NotFoundError):
         await client.models.traits()
 

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -18,10 +17,11 @@ from .servers import ForeignServer, serving
 
 pytestmark = pytest.mark.interop
 
-HI: dict[str, Any] = {"model": "venice-1", "messages": [{"role": "user", "content": "hi there"}]}
+MODEL = "venice-1"
+HI = [{"role": "user", "content": "hi there"}]
 CALLS = 100
 
-# What Debian's default configuration says of proxying is nothing: HTTP/1.0 to the server behind, buffered, closed after each reply.
+# nginx's defaults for a proxy: HTTP/1.0 to the server behind, buffered, closed after each reply.
 NGINX = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 256; }}
@@ -87,7 +87,7 @@ async def behind_nginx(nginx: ForeignServer) -> AsyncGenerator[VeniceClient]:
 async def test_a_plain_answer_comes_through_nginx(behind_nginx: VeniceClient, emulator: Emulator) -> None:
     emulator.script(echo())
 
-    reply = await behind_nginx.chat.completions.create(**HI)
+    reply = await behind_nginx.chat.completions.create(model=MODEL, messages=HI)
 
     assert reply.text == "hi there"
 
@@ -95,14 +95,14 @@ async def test_a_plain_answer_comes_through_nginx(behind_nginx: VeniceClient, em
 async def test_a_stream_comes_through_nginx_whole(behind_nginx: VeniceClient, emulator: Emulator) -> None:
     emulator.script(echo())
 
-    async with await behind_nginx.chat.completions.stream(**HI) as stream:
+    async with await behind_nginx.chat.completions.stream(model=MODEL, messages=HI) as stream:
         reply = await stream.collect()
 
     assert (reply.text, reply.choices[0].finish_reason) == ("hi there", "stop")
 
 
 async def test_a_hundred_calls_in_a_row_come_through_nginx(behind_nginx: VeniceClient) -> None:
-    replies = [await behind_nginx.chat.completions.create(**HI) for _ in range(CALLS)]
+    replies = [await behind_nginx.chat.completions.create(model=MODEL, messages=HI) for _ in range(CALLS)]
 
     assert all(reply.meta is not None and reply.meta.attempts == 1 for reply in replies)
 
@@ -111,15 +111,15 @@ async def test_a_hundred_calls_in_a_row_go_through_a_proxy_that_closes_each_conn
     tinyproxy: ForeignServer, base_url: str
 ) -> None:
     async with VeniceClient(api_key="k", base_url=base_url, proxy=tinyproxy.origin, max_retries=0) as client:
-        replies = [await client.chat.completions.create(**HI) for _ in range(CALLS)]
+        replies = [await client.chat.completions.create(model=MODEL, messages=HI) for _ in range(CALLS)]
 
     assert all(reply.meta is not None and reply.meta.attempts == 1 for reply in replies)
 
 
 def test_the_synchronous_client_goes_through_it_too(tinyproxy: ForeignServer, base_url: str) -> None:
     with SyncVeniceClient(api_key="k", base_url=base_url, proxy=tinyproxy.origin, max_retries=0) as client:
-        replies = [client.chat.completions.create(**HI) for _ in range(CALLS)]
-        text = "".join(client.chat.completions.stream(**HI).text_deltas())
+        replies = [client.chat.completions.create(model=MODEL, messages=HI) for _ in range(CALLS)]
+        text = "".join(client.chat.completions.stream(model=MODEL, messages=HI).text_deltas())
 
     assert len(replies) == CALLS
     assert text

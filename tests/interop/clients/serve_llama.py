@@ -1,4 +1,4 @@
-"""llama.cpp's own HTTP server with a small model, until standard input ends. Runs where `xllamacpp` and the weights are installed.
+"""llama.cpp's own HTTP server with a small model. Runs where `xllamacpp` and the weights are installed.
 
 python serve_llama.py PORT FOLDER
 """
