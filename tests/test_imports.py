@@ -44,6 +44,7 @@ LAYERS = {
             "_rate",
             "_retry",
             "_sse",
+            "_decoding",
             "_assemble",
             "_repeats",
             "_partial",
