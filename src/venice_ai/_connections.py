@@ -13,9 +13,10 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ._config import check_proxy
+from ._decoding import BodyTooLargeError
 from ._meta import Headers
 from ._retry import ConnectFailure
-from .exceptions import APIConnectionError, InvalidRequestError
+from .exceptions import APIConnectionError, APIResponseProcessingError, InvalidRequestError
 
 HEADER_BYTES: Final = 65_536
 """The longest line that is taken of a reply's head."""
@@ -199,6 +200,15 @@ def broken(host: str, method: str, error: Any, *, proxied: bool = False) -> APIC
     through = " through the proxy" if proxied else ""
     billed = " The call may have been billed." if method == "POST" else ""
     return APIConnectionError(f"the connection to {host}{through} broke: {words(error)}.{billed}")
+
+
+def too_large(status: int, error: BodyTooLargeError) -> APIResponseProcessingError:
+    """The error for an answer of which there is more than is read; it holds the beginning."""
+    return APIResponseProcessingError(
+        f"Venice answered {status}, but {error}. The call may have been billed. {APIResponseProcessingError.remedy}",
+        status_code=status,
+        body=error.beginning.decode("utf-8", "replace"),
+    )
 
 
 def words(error: Any) -> str:
