@@ -207,6 +207,7 @@ def _offline(model: str, wishes: Wishes, options: TeeOptions) -> tuple[Kept, Att
         options=options,
         collateral=kept.collateral,
         dcap=collateral.installed(),
+        seen=collateral.Seen(revocation_lists=kept.revocation_lists),
         nras=None if kept.nras is None else _nras(kept.nras, nonce, kept.now),
     )
     return kept, report
@@ -234,7 +235,8 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
         fetcher = Fetcher(caller.transport, caller.clock, cache_folder())
         caller.transport = Witness(caller.transport, kept)
         source = Source(fetcher, kept, cast("Mapping[str, Any] | None", options.collateral))
-        kept.min_tcb_eval = max(options.min_tcb_eval, fetcher.highest_eval)
+        kept.min_tcb_eval = max(options.min_tcb_eval, fetcher.seen.tcb_eval)
+        kept.revocation_lists = dict(fetcher.seen.revocation_lists)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TeeDowngradeWarning)  # the report says it
@@ -250,11 +252,11 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
 
 def _learn(fetcher: Fetcher, platform: tuple[str, str], report: AttestationReport) -> None:
     """Keeps what Intel's collateral turned out to be."""
-    check, tcb = report.check("collateral"), report.tcb
+    check = report.check("collateral")
     if check is not None and check.status == "fail":
         fetcher.forget(*platform)
-    if report.ok and tcb is not None and tcb.eval_number is not None:
-        fetcher.remember(tcb.eval_number)
+    if report.ok and report.tcb is not None:
+        fetcher.remember(report.tcb)
 
 
 # -- telling and keeping -------------------------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ class Tee(APIResource["VeniceClient"]):
             used_nonce=asked.again,
             private=_is_private(self._client.base_url),
             reached_before=self._reached.get(model),
-            seen_tcb_eval=fetcher.highest_eval,
+            seen=fetcher.seen,
             nras=await self._nvidia(reply, nonce, now) if options.gpu == "nras" else None,
         )
         _drop_refused(fetcher, report, reply)
@@ -269,8 +269,8 @@ class Tee(APIResource["VeniceClient"]):
         before = self._reached.get(report.model)
         if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
             self._reached[report.model] = report.level
-        if report.tcb is not None and report.tcb.eval_number is not None:
-            fetcher.remember(report.tcb.eval_number)
+        if report.tcb is not None:
+            fetcher.remember(report.tcb)
 
     # -- warnings --------------------------------------------------------------------------------------------------------
 
@@ -456,8 +456,8 @@ async def _provided(provider: CollateralProvider, platform: tuple[str, str], now
 
 def _drop_refused(fetcher: Fetcher, report: AttestationReport, reply: bytes) -> None:
     """Collateral that did not verify is not kept: another server may have better."""
-    found, platform = report.check("collateral"), attestation.platform(reply)
-    if found is not None and found.status == "fail" and platform is not None:
+    platform = attestation.platform(reply)
+    if platform is not None and any(check.id in {"collateral", "revocation", "tcb_eval"} for check in report.failures):
         fetcher.forget(*platform)
 
 

@@ -57,7 +57,7 @@ def verify(
     used_nonce: bool = False,
     private: bool = True,
     reached_before: Level | None = None,
-    seen_tcb_eval: int = 0,
+    seen: collateral.Seen | None = None,
     nras: tuple[Check, ...] | None = None,
 ) -> AttestationReport:
     """The report on a reply of `/tee/attestation` that was asked for with this model and nonce (32 bytes).
@@ -65,8 +65,8 @@ def verify(
     It never raises for bad evidence: the report has failed checks then; `policy.raise_for(report, options)` turns it into
     the error. `collateral` is None, or says why, when there is none (skip S3), `dcap` False when dcap-qvl is not installed
     (skip S2). `used_nonce`: this client used the nonce before. `private`: the reply came over TLS, or from this machine.
-    `reached_before`: the highest level this model reached in this client (the ratchet). `seen_tcb_eval`: the highest
-    evaluation number of collateral seen. `nras`: the checks of NVIDIA's service, where `options.gpu` is `nras` and it was
+    `reached_before`: the highest level this model reached in this client (the ratchet). `seen`: the highest
+    numbers of collateral seen. `nras`: the checks of NVIDIA's service, where `options.gpu` is `nras` and it was
     asked.
 
     Raises:
@@ -77,7 +77,7 @@ def verify(
     case.check_claims(used_nonce=used_nonce, reached_before=reached_before)
     if chosen.verification != "server":
         case.check_quote()
-        case.check_platform(collateral, dcap=dcap, min_eval=max(chosen.min_tcb_eval, seen_tcb_eval))
+        case.check_platform(collateral, dcap=dcap, seen=seen)
         case.check_workload()
         case.check_gpus(nras)
     return case.report()
@@ -309,7 +309,7 @@ class _Case:
 
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
-    def check_platform(self, found: Mapping[str, Any] | str | None, *, dcap: bool, min_eval: int) -> None:
+    def check_platform(self, found: Mapping[str, Any] | str | None, *, dcap: bool, seen: collateral.Seen | None) -> None:
         if self._quote is None or self._raw is None:
             return
         checks, self._tcb = collateral.check(
@@ -318,7 +318,8 @@ class _Case:
             now=self._now,
             root_der=self._options.trust.intel_root_der,
             statuses=self._options.tcb_statuses,
-            min_eval=min_eval,
+            min_eval=self._options.min_tcb_eval,
+            seen=seen,
             dcap=dcap,
         )
         self._examination.checks += checks

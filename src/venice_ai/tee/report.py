@@ -37,6 +37,8 @@ class Tcb:
     fmspc: str | None = None
     collateral_expires: float | None = None
     """When the collateral can no longer be used, in seconds since 1970."""
+    revocation_lists: tuple[tuple[str, int], ...] = ()
+    """The numbers of Intel's revocation lists by who issued them: `root`, and `platform` or `processor`."""
 
 
 @dataclass(frozen=True, slots=True)

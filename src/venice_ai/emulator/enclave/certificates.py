@@ -80,6 +80,11 @@ class Authority:
         return builder.sign(issuer.key, issuer.digest)
 
     @property
+    def chain(self) -> tuple[Authority, ...]:
+        """This authority, its issuer, and so on up to the root."""
+        return (self, *(self.issuer.chain if self.issuer else ()))
+
+    @property
     def identifier(self) -> x509.AuthorityKeyIdentifier:
         """How certificates name this authority's key."""
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
@@ -105,7 +110,7 @@ class Authority:
         size = (self.curve.key_size + 7) // 8
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
-    def revocations(self, revoked: tuple[Authority, ...], issued: float, until: float) -> bytes:
+    def revocations(self, revoked: tuple[Authority, ...], issued: float, until: float, number: int = 1) -> bytes:
         """The list of what this authority revoked, DER; the times are Unix time."""
         start, end = (dt.datetime.fromtimestamp(seconds, dt.UTC) for seconds in (issued, until))
         builder = (
@@ -113,7 +118,7 @@ class Authority:
             .issuer_name(self.name)
             .last_update(start)
             .next_update(end)
-            .add_extension(x509.CRLNumber(1), critical=False)
+            .add_extension(x509.CRLNumber(number), critical=False)
             .add_extension(self.identifier, critical=False)
         )
         for each in revoked:

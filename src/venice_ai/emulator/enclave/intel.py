@@ -94,6 +94,11 @@ class _Changes:
     crl_expires: float = 20 * DAY
     revoked: tuple[str, ...] = ()
     """Of `platform`, `ca`, `signer`."""
+    crl_number: int = 1
+    signed_by: str = "signer"
+    """Who signs TCB information and the quoting enclave's identity."""
+    pce_id: str = "0000"
+    tcb_type: Any = 0
 
 
 class Published:
@@ -106,22 +111,24 @@ class Published:
     def documents(self) -> dict[str, str]:
         """The documents and their signatures, as clients store them."""
         intel, tcb_info, identity = self._intel, self._tcb_info(), self._identity()
-        signing = pem(intel.signer, intel.root)
+        signer: Authority = getattr(intel, self._is.signed_by)
+        signing = pem(*signer.chain)
         return {
             "pck_crl_issuer_chain": pem(intel.ca, intel.root),
             "root_ca_crl": self._revocations(intel.root, "ca", "signer"),
             "pck_crl": self._revocations(intel.ca, "platform"),
             "tcb_info_issuer_chain": signing,
             "tcb_info": tcb_info,
-            "tcb_info_signature": intel.signer.sign(tcb_info.encode()).hex(),
+            "tcb_info_signature": signer.sign(tcb_info.encode()).hex(),
             "qe_identity_issuer_chain": signing,
             "qe_identity": identity,
-            "qe_identity_signature": intel.signer.sign(identity.encode()).hex(),
+            "qe_identity_signature": signer.sign(identity.encode()).hex(),
         }
 
     def _revocations(self, issuer: Authority, *names: str) -> str:
         revoked = tuple(getattr(self._intel, name) for name in names if name in self._is.revoked)
-        return issuer.revocations(revoked, self._now + self._is.crl_issued, self._now + self._is.crl_expires).hex()
+        dates = self._now + self._is.crl_issued, self._now + self._is.crl_expires
+        return issuer.revocations(revoked, *dates, self._is.crl_number).hex()
 
     def _head(self, evaluation: int | None = None) -> dict[str, Any]:
         dates = {"issueDate": self._now + self._is.issued, "nextUpdate": self._now + self._is.expires}
@@ -145,8 +152,8 @@ class Published:
                 "version": 3,
                 **self._head(),
                 "fmspc": self._is.fmspc or self._intel.fmspc,
-                "pceId": "0000",
-                "tcbType": 0,
+                "pceId": self._is.pce_id,
+                "tcbType": self._is.tcb_type,
                 "tdxModule": module,
                 "tdxModuleIdentities": [identity],
                 "tcbLevels": [level],
