@@ -208,19 +208,20 @@ def _offline(model: str, wishes: Wishes, options: TeeOptions) -> tuple[Kept, Att
         collateral=kept.collateral,
         dcap=collateral.installed(),
         seen=collateral.Seen(revocation_lists=kept.revocation_lists),
-        nras=None if kept.nras is None else _nras(kept.nras, nonce, kept.now),
+        nras=None if kept.nras is None else _nras(kept, kept.nras, nonce, options.trust.nvidia_root_sha256),
     )
     return kept, report
 
 
-def _nras(documents: Mapping[str, bytes | None], nonce: bytes, now: float) -> tuple[Check, ...]:
-    """What NVIDIA's service said, judged again."""
-    from ..tee import nras
+def _nras(kept: Kept, documents: Mapping[str, bytes | None], nonce: bytes, root_sha256: str) -> tuple[Check, ...]:
+    """What NVIDIA's service said, judged again. Its keys are now those of the file."""
+    from ..tee import attestation, nras
 
     answer, keys = (documents[name] for name in NRAS_DOCUMENTS)
     if answer is None or keys is None:
         return (nras.unavailable("none was kept"),)
-    return tuple(nras.check(answer, keys, nonce=nonce, now=now))
+    payload = attestation.gpu_payload(kept.reply or b"")
+    return tuple(nras.check(answer, keys, payload=payload, nonce=nonce, now=kept.now or 0, root_sha256=root_sha256))
 
 
 # -- online --------------------------------------------------------------------------------------------------------------

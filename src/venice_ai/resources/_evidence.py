@@ -302,4 +302,4 @@ async def ask_nras(transport: Transport, payload: object, *, nonce: bytes, now: 
         answer, keys = await bounded_map(partial(fetch, transport), requests, limit=len(requests))
     except (APIConnectionError, ValueError) as error:
         return (nras.unavailable(str(error)),)
-    return tuple(nras.check(answer.body, keys.body, nonce=nonce, now=now))
+    return tuple(nras.check(answer.body, keys.body, payload=payload, nonce=nonce, now=now))

@@ -11,16 +11,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, Final, Literal, cast
 
 from . import aci, collateral, gpu  # `aci` first: it names the extra where that is missing
 from .canonical import parse as parse_json
-from .checks import NOT_REACHED, Doubt
+from .checks import NOT_REACHED, Doubt, Unchecked
 from .crypto import address, public_key_bytes
 from .intel import certificates, check_chain, check_qe_report, check_signature
 from .intel import platform as platform_of
+from .parts import missing
 from .policy import QUOTE, Examination, level_of
 from .quote import Quote, decode
 from .quote import parse as parse_quote
@@ -58,6 +59,7 @@ def verify(
     private: bool = True,
     reached_before: Level | None = None,
     seen: collateral.Seen | None = None,
+    shown_before: Collection[str] = (),
     nras: tuple[Check, ...] | None = None,
 ) -> AttestationReport:
     """The report on a reply of `/tee/attestation` that was asked for with this model and nonce (32 bytes).
@@ -66,7 +68,7 @@ def verify(
     the error. `collateral` is None, or says why, when there is none (skip S3), `dcap` False when dcap-qvl is not installed
     (skip S2). `used_nonce`: this client used the nonce before. `private`: the reply came over TLS, or from this machine.
     `reached_before`: the highest level this model reached in this client (the ratchet). `seen`: the highest
-    numbers of collateral seen. `nras`: the checks of NVIDIA's service, where `options.gpu` is `nras` and it was
+    numbers of collateral seen. `shown_before`: what `parts.shown` gave of the model's earlier reports. `nras`: the checks of NVIDIA's service, where `options.gpu` is `nras` and it was
     asked.
 
     Raises:
@@ -80,6 +82,7 @@ def verify(
         case.check_platform(collateral, dcap=dcap, seen=seen)
         case.check_workload()
         case.check_gpus(nras)
+        case.check_parts(shown_before)
     return case.report()
 
 
@@ -103,6 +106,14 @@ def platform(reply: bytes) -> tuple[str, str] | None:
         raw = decode(_object(reply).get("intel_quote"))
         return None if raw is None else platform_of(certificates(parse_quote(raw).chain))
     except Exception:  # noqa: BLE001  # whatever a certificate does to its reader; the checks say what is wrong with it
+        return None
+
+
+def gpu_payload(reply: bytes) -> object:
+    """The evidence of GPUs in a reply; None if there is none, or the reply cannot be read."""
+    try:
+        return _object(reply).get("nvidia_payload")
+    except ValueError:
         return None
 
 
@@ -332,8 +343,9 @@ class _Case:
             if not options.allow_dev_image:
                 self.refuse("dev_image", "there is no quote that says which operating system image runs")
             return
-        workload = self._workload = describe(self._logs.payloads, self._reply)
-        run("dev_image", partial(check_image, workload, allowed=options.allow_dev_image), "event_payload")
+        workload = self._workload = describe(self._logs, self._reply)
+        image = partial(check_image, quote, workload, options.os_images, allowed=options.allow_dev_image)
+        run("dev_image", image, "event_payload")
         if self._reply.get("compose_manager_attestation") is not None:
             run("compose_manager", partial(self._compose_manager, quote), "quote_signature")
             self._warnings.append(
@@ -373,6 +385,24 @@ class _Case:
             expected_count=number if type(number) is int else None,
         )
         self._examination.checks += [*checks, *(nras or ())]
+
+    def check_parts(self, shown_before: Collection[str]) -> None:
+        if self._workload is not None:
+            self._examination.run("parts", partial(self._parts, self._workload, shown_before), "compose_hash")
+
+    def _parts(self, workload: Workload, shown_before: Collection[str]) -> str:
+        """That nothing is left out of what the model or the reply promises."""
+        left_out = missing(
+            self._reply,
+            compose=app_compose(self._reply),
+            workload=workload,
+            checks=self._examination.checks,
+            before=shown_before,
+            gpus=self._options.gpu != "off",
+        )
+        if found := ", ".join(left_out):
+            raise Unchecked(f"the reply leaves out what it, or this model, promises: {found}")
+        return "nothing is left out that the reply or the model promises"
 
     # -- the report ------------------------------------------------------------------------------------------------------
 

@@ -100,6 +100,11 @@ class Authority:
         return self.certificate.public_bytes(Encoding.DER)
 
     @property
+    def sha256(self) -> str:
+        """How a client pins the certificate."""
+        return hashlib.sha256(self.der).hexdigest()
+
+    @property
     def raw_public(self) -> bytes:
         """X and Y of the public key."""
         return self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
@@ -144,3 +149,24 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    """A value of ASN.1."""
+    body = b"".join(parts)
+    if len(body) < 0x80:
+        return bytes([tag, len(body)]) + body
+    size = (len(body).bit_length() + 7) // 8
+    return bytes([tag, 0x80 + size]) + len(body).to_bytes(size, "big") + body
+
+
+def oid(dotted: str) -> bytes:
+    """An object identifier of ASN.1."""
+    first, second, *rest = map(int, dotted.split("."))
+    body = bytearray([first * 40 + second])
+    for number in rest:
+        digits = [number & 0x7F]
+        while number := number >> 7:
+            digits.append(0x80 | number & 0x7F)
+        body += bytes(reversed(digits))
+    return der(0x06, bytes(body))

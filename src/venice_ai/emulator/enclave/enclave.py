@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
@@ -69,7 +68,7 @@ class Enclave:
     @property
     def trust(self) -> TrustRoots:
         """The roots with which a client accepts this enclave."""
-        return TrustRoots(self.intel.root.der, hashlib.sha256(self.nvidia.root.der).hexdigest())
+        return TrustRoots(self.intel.root.der, self.nvidia.root.sha256)
 
     def options(self, **changes: Any) -> TeeOptions:
         """Options for a client that trusts this enclave, and has its collateral from here."""

@@ -12,12 +12,14 @@ from functools import cached_property
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from .certificates import Authority, pem
+from .certificates import Authority, der, oid, pem
 
 _MEASUREMENTS: Final = 4
 _DRIVER: Final = b"570.172.08\0"
 _VBIOS: Final = bytes.fromhex("00d0009603000000")
+_FIRMWARE: Final = hashlib.sha384(b"firmware").digest()
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Nvidia:
 
     label: str
     gpus: int = 2
+    firmware: bytes = _FIRMWARE
+    """The hash of the firmware as it is measured."""
+    measurements: tuple[bytes, ...] | None = None
+    """What is measured, if it is something else."""
 
     @cached_property
     def root(self) -> Authority:
@@ -39,10 +45,11 @@ class Nvidia:
     def evidence(self, number: int, nonce: bytes) -> bytes:
         """What a GPU signs to answer a nonce: the request, and its answer."""
         request = bytes.fromhex("11e001ff") + nonce + b"\0"
-        measured = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
+        usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
+        measured = tuple(usual) if self.measurements is None else self.measurements
         record = b"".join(bytes([block, 1]) + _sized(value) for block, value in enumerate(measured, 1))
-        answer = bytes.fromhex("1160") + bytes(2) + bytes([_MEASUREMENTS]) + len(record).to_bytes(3, "little") + record
-        opaque = b"".join(_tag(kind) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS)))
+        answer = bytes.fromhex("1160") + bytes(2) + bytes([len(measured)]) + len(record).to_bytes(3, "little") + record
+        opaque = b"".join(_tag(kind) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS), (20, self.firmware)))
         signed = request + answer + hashlib.sha256(nonce).digest() + _sized(opaque)
         return signed + self.chain(number)[0].sign(signed)
 
@@ -66,11 +73,19 @@ class Nvidia:
         model = provisioner.issuer
         assert model is not None
         device = self._authority(f"{number}/device", "GH100 A01 GSP BROM", provisioner)
-        leaf = self._authority(f"{number}/leaf", "GH100 A01 GSP FMC LF", device, ca=False)
+        device_id = _device_id(device, _FIRMWARE)
+        leaf = self._authority(f"{number}/leaf", "GH100 A01 GSP FMC LF", device, ca=False, extension=device_id)
         return leaf, device, provisioner, model, self.root
 
-    def _authority(self, name: str, common: str, issuer: Authority | None, *, ca: bool = True) -> Authority:
-        return Authority(f"{self.label}/gpu/{name}", common, issuer, ec.SECP384R1(), ca)
+    def _authority(self, name: str, common: str, issuer: Authority | None, **more: Any) -> Authority:
+        return Authority(f"{self.label}/gpu/{name}", common, issuer, ec.SECP384R1(), **more)
+
+
+def _device_id(device: Authority, firmware: bytes) -> tuple[str, bytes]:
+    """What a certificate says of the firmware that a key was made for."""
+    public = device.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    hashed = der(0x30, oid("2.16.840.1.101.3.4.2.2"), der(0x04, firmware))
+    return "2.23.133.5.4.1", der(0x30, der(0x02, b"\x01"), public, hashed)
 
 
 def _tag(kind: int) -> bytes:
