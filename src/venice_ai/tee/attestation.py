@@ -67,9 +67,9 @@ def verify(
     It never raises for bad evidence: the report has failed checks then; `policy.raise_for(report, options)` turns it into
     the error. `collateral` is None, or says why, when there is none (skip S3), `dcap` False when dcap-qvl is not installed
     (skip S2). `used_nonce`: this client used the nonce before. `private`: the reply came over TLS, or from this machine.
-    `reached_before`: the highest level this model reached in this client (the ratchet). `seen`: the highest
-    numbers of collateral seen. `shown_before`: what `parts.shown` gave of the model's earlier reports. `nras`: the checks of NVIDIA's service, where `options.gpu` is `nras` and it was
-    asked.
+    `reached_before`: the highest level this model reached in this client (the ratchet). `seen`: the highest numbers of
+    collateral seen. `shown_before`: what `parts.shown` gave of the model's earlier reports. `nras`: the checks of NVIDIA's
+    service, where `options.gpu` is `nras` and it was asked.
 
     Raises:
         ImportError: the extra `e2ee` is not installed.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from .certificates import Authority, der, oid, pem
 
 _MEASUREMENTS: Final = 4
+_SIGNATURE_BYTES: Final = 96
 _DRIVER: Final = b"570.172.08\0"
 _VBIOS: Final = bytes.fromhex("00d0009603000000")
 _FIRMWARE: Final = hashlib.sha384(b"firmware").digest()
@@ -28,10 +29,6 @@ class Nvidia:
 
     label: str
     gpus: int = 2
-    firmware: bytes = _FIRMWARE
-    """The hash of the firmware as it is measured."""
-    measurements: tuple[bytes, ...] | None = None
-    """What is measured, if it is something else."""
 
     @cached_property
     def root(self) -> Authority:
@@ -42,21 +39,33 @@ class Nvidia:
         """The certificates of a GPU, its own first."""
         return self._chains[number]
 
-    def evidence(self, number: int, nonce: bytes) -> bytes:
+    def evidence(
+        self, number: int, nonce: bytes, *, firmware: bytes = _FIRMWARE, measurements: tuple[bytes, ...] | None = None
+    ) -> bytes:
         """What a GPU signs to answer a nonce: the request, and its answer."""
         request = bytes.fromhex("11e001ff") + nonce + b"\0"
         usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
-        measured = tuple(usual) if self.measurements is None else self.measurements
+        measured = tuple(usual) if measurements is None else measurements
         record = b"".join(bytes([block, 1]) + _sized(value) for block, value in enumerate(measured, 1))
         answer = bytes.fromhex("1160") + bytes(2) + bytes([len(measured)]) + len(record).to_bytes(3, "little") + record
-        opaque = b"".join(_tag(kind) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS), (20, self.firmware)))
+        opaque = b"".join(_tag(kind) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS), (20, firmware)))
         signed = request + answer + hashlib.sha256(nonce).digest() + _sized(opaque)
         return signed + self.chain(number)[0].sign(signed)
 
-    def item(self, number: int, nonce: bytes) -> dict[str, str]:
-        """The evidence of a GPU as it stands in a payload."""
-        chain, evidence = pem(*self.chain(number)).encode(), self.evidence(number, nonce)
-        return {"certificate": _text(chain), "evidence": _text(evidence), "arch": "HOPPER"}
+    def item(self, number: int, nonce: bytes, **measured: Any) -> dict[str, str]:
+        """The evidence of a GPU as it stands in a payload; what it measured otherwise is as in `evidence`."""
+        return _item(self.chain(number), self.evidence(number, nonce, **measured))
+
+    def other(self, chip: str, nonce: bytes) -> dict[str, str]:
+        """The evidence of another device below the same root."""
+        chain, signed = self._device(0, chip), self.evidence(0, nonce)[:-_SIGNATURE_BYTES]
+        return _item(chain, signed + chain[0].sign(signed))
+
+    def again(self, number: int, nonce: bytes) -> dict[str, str]:
+        """The same evidence by another key that the same GPU certified."""
+        leaf, *above = self.chain(number)
+        other, signed = replace(leaf, label=f"{leaf.label}/again"), self.evidence(number, nonce)[:-_SIGNATURE_BYTES]
+        return _item((other, *above), signed + other.sign(signed))
 
     def payload(self, nonce: bytes) -> dict[str, Any]:
         """The evidence of all GPUs."""
@@ -65,20 +74,29 @@ class Nvidia:
 
     @cached_property
     def _chains(self) -> list[tuple[Authority, ...]]:
-        model = self._authority("model", "Test GH100 Identity", self.root)
-        provisioner = self._authority("provisioner", "Test GH100 Provisioner ICA 1", model)
-        return [self._device(number, provisioner) for number in range(self.gpus)]
+        return [self._device(number) for number in range(self.gpus)]
 
-    def _device(self, number: int, provisioner: Authority) -> tuple[Authority, ...]:
-        model = provisioner.issuer
-        assert model is not None
-        device = self._authority(f"{number}/device", "GH100 A01 GSP BROM", provisioner)
+    @cached_property
+    def _authorities(self) -> dict[str, Authority]:
+        return {}
+
+    def _device(self, number: int, chip: str = "GH100") -> tuple[Authority, ...]:
+        model = self._authority(f"{chip}/model", f"Test {chip} Identity", self.root)
+        provisioner = self._authority(f"{chip}/provisioner", f"Test {chip} Provisioner ICA 1", model)
+        device = self._authority(f"{chip}/{number}/device", f"{chip} A01 GSP BROM", provisioner)
         device_id = _device_id(device, _FIRMWARE)
-        leaf = self._authority(f"{number}/leaf", "GH100 A01 GSP FMC LF", device, ca=False, extension=device_id)
+        name = f"{chip} A01 GSP FMC LF"
+        leaf = self._authority(f"{chip}/{number}/leaf", name, device, ca=False, extension=device_id)
         return leaf, device, provisioner, model, self.root
 
     def _authority(self, name: str, common: str, issuer: Authority | None, **more: Any) -> Authority:
-        return Authority(f"{self.label}/gpu/{name}", common, issuer, ec.SECP384R1(), **more)
+        """A certificate that is made anew has another signature, so each is made once."""
+        label = f"{self.label}/gpu/{name}"
+        return self._authorities.setdefault(name, Authority(label, common, issuer, ec.SECP384R1(), **more))
+
+
+def _item(chain: tuple[Authority, ...], evidence: bytes) -> dict[str, str]:
+    return {"certificate": _text(pem(*chain).encode()), "evidence": _text(evidence), "arch": "HOPPER"}
 
 
 def _device_id(device: Authority, firmware: bytes) -> tuple[str, bytes]:
