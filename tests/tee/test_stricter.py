@@ -13,7 +13,7 @@ from venice_ai.tee.stricter import stricter
 
 PINS = MeasurementPins.from_dict(dict.fromkeys(("mrtd", "rtmr1", "rtmr2", "rtmr3"), "00" * 48))
 OTHER_PINS = replace(PINS, mrtd=frozenset({"00" * 48, "11" * 48}))
-IMAGE = OsImage("00" * 32, *["00" * 48] * 3, is_dev=False)
+IMAGE = OsImage("00" * 32, "00" * 48, "00" * 48, "00" * 48, is_dev=False)
 OTHER_IMAGE = replace(IMAGE, os_image_hash="11" * 32)
 OTHER_ROOTS = TrustRoots(nvidia_root_sha256="00" * 32)
 

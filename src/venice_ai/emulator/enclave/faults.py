@@ -197,6 +197,10 @@ def _container_measures_twice(draft: Draft) -> None:
         _measures(name, later=True)(draft)
 
 
+def _endless_boot(draft: Draft) -> None:
+    draft.domain.log.pop()
+
+
 def _boots(os_image: str) -> Callable[[Draft], None]:
     """Another operating system is booted, as far as its own log says."""
 
@@ -501,7 +505,7 @@ _LOGS = {
     "event_with_colon": Fault(about="the name of an event has a colon", booted=_measures("app-id:00")),
     "event_without_name": Fault(about="an event has no name", booted=_measures("")),
     "event_split": Fault(about="an event may be another one of a longer name", booted=_measures("a", b"b:c", later=True)),
-    "boot_without_end": Fault(about="the log ends before the boot", booted=lambda draft: draft.domain.log.pop()),
+    "boot_without_end": Fault(about="the log ends before the boot", booted=_endless_boot),
     "container_events": Fault(about="harmless: a container measures what it likes", booted=_container_measures_twice),
     "unknown_image": Fault(about="nobody knows the operating system", booted=_boots("ab" * 32)),
     "image_of_another": Fault(about="the log names a known image, and another one was measured", booted=_boots(_KNOWN_IMAGE)),
