@@ -184,10 +184,11 @@ class Tee(APIResource["VeniceClient"]):
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles)
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
-        _now(options)  # a clock that is none is wrong before the network is touched
+        _now(options)  # a clock that is none is wrong before the network is touched, and so are kept numbers that are none
+        fetcher = self._fetcher(options)
+        seen = fetcher.seen
         asked = await self._evidence(model, options)
         nonce, reply, now = asked.nonce, asked.body, _now(options)
-        fetcher = self._fetcher(options)
         found = None if options.verification == "server" else await self._intel(reply, options, now)
         # In a thread: the evidence of eight GPUs takes a tenth of a second.
         report = await asyncio.to_thread(
@@ -202,7 +203,7 @@ class Tee(APIResource["VeniceClient"]):
             used_nonce=asked.again,
             private=_is_private(self._client.base_url),
             reached_before=self._reached.get(model),
-            seen=fetcher.seen,
+            seen=seen,
             shown_before=self._shown.get(model, ()),
             nras=await self._nvidia(reply, nonce, now) if options.gpu == "nras" else None,
         )
