@@ -6,6 +6,7 @@ Both ways of sending requests look here: `_http.py` for code that awaits, `_bloc
 from __future__ import annotations
 
 import os
+import select
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, cast
@@ -24,7 +25,8 @@ REFUSAL_BYTES: Final = 4 * 2**20
 """What is read of a refusal: no honest one is longer."""
 KEPT_SECONDS: Final = 4.0
 """How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
-_LONGEST_KEPT_SECONDS: Final = 60.0
+LONGEST_KEPT_SECONDS: Final = 60.0
+"""How long one is kept at most, whatever its server says."""
 _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
 _MOST_ROUTES: Final = 100
 _PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
@@ -36,8 +38,18 @@ def kept_seconds(headers: Headers) -> float:
     for each in (headers.get("keep-alive") or "").split(","):
         name, _, value = each.partition("=")
         if name.strip().lower() == "timeout" and value.strip(' "').isdecimal():
-            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), _LONGEST_KEPT_SECONDS)
+            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), LONGEST_KEPT_SECONDS)
     return KEPT_SECONDS
+
+
+def is_quiet(transport: Any) -> bool:
+    """Whether nothing can be read from a transport's socket: neither bytes, nor that the other end has closed it."""
+    sock = transport.get_extra_info("socket")
+    if not hasattr(select, "poll"):
+        return not select.select([sock], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)
 
 
 class Route(NamedTuple):
