@@ -21,7 +21,7 @@ from inspect import CORO_CREATED, getcoroutinestate
 from io import BytesIO
 from math import inf
 from typing import TYPE_CHECKING, Any, Self, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -267,16 +267,9 @@ class _Line:
         if self.served == 2:
             self.keeps = True
 
-    def lost(self, closed: asyncio.Future[None]) -> None:
-        """The connection has ended. aiohttp does not tell a reader if what came last was no HTTP."""
-        if not closed.cancelled():
-            closed.exception()  # asyncio complains of those that nobody looked at
-        if self.taker is not None:
-            self.taker.tear()
 
-
-class _Lines(WeakKeyDictionary["ResponseHandler", _Line]):
-    """What is known of the connections of one loop."""
+class _Lines(dict["ResponseHandler", _Line]):
+    """What is known of the connections of one loop, as long as they are open."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -288,10 +281,18 @@ class _Lines(WeakKeyDictionary["ResponseHandler", _Line]):
         if line is None:
             if len(self._habits) > 100:
                 self._habits.clear()
-            line = self[protocol] = _Line(self._habits, place)
+            line = _Line(self._habits, place)
             if (closed := protocol.closed) is not None:
-                closed.add_done_callback(line.lost)
+                self[protocol] = line
+                closed.add_done_callback(partial(self._lost, protocol))
         return line
+
+    def _lost(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
+        """A connection has ended. aiohttp does not tell a reader if what came last was no HTTP."""
+        if not closed.cancelled():
+            closed.exception()  # asyncio complains of those that nobody looked at
+        if (taker := self.pop(protocol).taker) is not None:
+            taker.tear()
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -343,7 +344,7 @@ class _Connector(aiohttp.TCPConnector):
                 return False
         for _ in range(_TURNS):
             if not _is_spoilt(protocol):
-                break
+                return True
             await asyncio.sleep(0)
         return not _is_spoilt(protocol)
 
@@ -364,14 +365,13 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request of our own session, which looks at its connection when its body is about to be written."""
+    """A request of our own session, which knows whether the first byte of it was refused."""
 
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:
         """Writes the body, and the head with it."""
-        call, protocol = _CALL.get(), cast("ResponseHandler", conn.protocol)
-        if call is not None and (not protocol.is_connected() or (call.kept and _is_spoilt(protocol))):
+        call = _CALL.get()
+        if call is not None and conn.closed:
             call.unsent = True
-            call.abort()  # then aiohttp refuses to write
         await super().write_bytes(writer, conn, content_length)
 
 
@@ -676,7 +676,7 @@ class _StreamedReply:
 
 def _sent(headers: dict[str, str]) -> dict[str, str]:
     """The headers to send: only those codings are asked for that can be decoded in bounded steps."""
-    return headers if any(name.lower() == "accept-encoding" for name in headers) else headers | _ACCEPT_ENCODING
+    return headers if "accept-encoding" in map(str.lower, headers) else headers | _ACCEPT_ENCODING
 
 
 def _payload(body: bytes | None) -> bytes | BytesIO | None:
