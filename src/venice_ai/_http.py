@@ -260,10 +260,10 @@ class _Line:
     def keeps(self, does: bool) -> None:
         self._habits[self._place] = does
 
-    def answered(self, headers: Headers) -> None:
-        """An answer came."""
+    def answered(self, seconds: float) -> None:
+        """An answer came, after which it may rest for so many seconds."""
         self.served += 1
-        self.seconds = kept_seconds(headers)
+        self.seconds = seconds
         if self.served == 2:
             self.keeps = True
 
@@ -318,7 +318,7 @@ class _Connector(aiohttp.TCPConnector):
                 line = self._known.of(protocol, (req.url.origin(), req.proxy))
                 break
             try:
-                if await self._serves_again(line, protocol):
+                if (line.served > 1 and self._is_ready(line, protocol)) or await self._serves_again(line, protocol):
                     break
             except BaseException:
                 connection.close()
@@ -328,6 +328,9 @@ class _Connector(aiohttp.TCPConnector):
         connection.add_callback(partial(self._rests, line))
         call.on(line, protocol, kept=kept)
         return connection
+
+    def _is_ready(self, line: _Line, protocol: ResponseHandler) -> bool:
+        return self._now() - line.rested < line.seconds and not _is_spoilt(protocol)
 
     async def _serves_again(self, line: _Line, protocol: ResponseHandler) -> bool:
         """Whether the server has kept a connection, too."""
@@ -449,12 +452,12 @@ async def _answered(
     """The reply that a response is the beginning of."""
     headers = ReplyHeaders(response.headers.getall, response.headers.items)
     if call.line is not None:
-        call.line.answered(headers)
+        call.line.answered(kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS)
     good = 200 <= response.status < 300
     try:
         if good and request.stream:
             return _StreamedReply(response, headers, request, pool, started)
-        coding, content = headers.get("content-encoding"), response.content
+        coding, content = response.headers.get("Content-Encoding"), response.content
         # A small answer comes with its headers; then there is nothing to wait for. What was read before us, by a recorder of
         # requests, stands in the response.
         if coding is None and content.is_eof() and good:
@@ -592,7 +595,7 @@ class _StreamedReply:
         self.headers = headers
         self._response, self._content = response, response.content
         self._method, self._url = request.method, request.url
-        coding = headers.get("content-encoding")
+        coding = response.headers.get("Content-Encoding")
         self._decoder = None if coding is None else Decoder(coding)
         self._steps: Iterator[bytes] = iter(())
         self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
