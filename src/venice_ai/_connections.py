@@ -6,6 +6,7 @@ Both ways of sending requests look here: `_http.py` for code that awaits, `_bloc
 from __future__ import annotations
 
 import os
+import re
 import select
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -14,22 +15,22 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ._config import check_proxy
+from ._decoding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC0414  # both transports look here
 from ._decoding import BodyTooLargeError
+from ._framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
 from ._meta import Headers
 from ._retry import ConnectFailure, PermanentConnectFailure
 from .exceptions import APIConnectionError, APIResponseProcessingError, InvalidRequestError
 
-HEADER_BYTES: Final = 65_536
-"""The longest line that is taken of a reply's head."""
-REFUSAL_BYTES: Final = 4 * 2**20
-"""What is read of a refusal: no honest one is longer."""
 KEPT_SECONDS: Final = 4.0
 """How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
 LONGEST_KEPT_SECONDS: Final = 60.0
 """How long one is kept at most, whatever its server says."""
 _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
 _MOST_ROUTES: Final = 100
+CLOSED: Final = "the client was closed"
 _PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
+_SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
 _PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are no TLS
 
 
@@ -42,9 +43,8 @@ def kept_seconds(headers: Headers) -> float:
     return KEPT_SECONDS
 
 
-def is_quiet(transport: Any) -> bool:
-    """Whether nothing can be read from a transport's socket: neither bytes, nor that the other end has closed it."""
-    sock = transport.get_extra_info("socket")
+def is_quiet(sock: Any) -> bool:
+    """Whether nothing can be read from a socket: neither bytes, nor that the other end has closed the connection."""
     if not hasattr(select, "poll"):
         return not select.select([sock], [], [], 0)[0]
     poll = select.poll()
@@ -85,7 +85,7 @@ class Routes:
         """
         found = self._known.get(url)
         if found is None:
-            parts = urlsplit(url)
+            parts = urlsplit(_encoded(url))
             proxy = self._proxy
             if proxy is None and self._trust_env:
                 proxy = _environment_proxy(parts)
@@ -168,6 +168,15 @@ class WholeReply:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+def _encoded(url: str) -> str:
+    """The address as it is sent: percent-encoded, the host in ASCII, without the port that goes without saying."""
+    if _SIMPLE.fullmatch(url) and "/." not in url:
+        return url
+    from yarl import URL  # whatever is not simple is encoded as aiohttp does it
+
+    return str(URL(url))
 
 
 def _environment_proxy(address: SplitResult) -> str | None:

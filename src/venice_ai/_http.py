@@ -29,6 +29,7 @@ from yarl import URL
 
 from ._clocks import Deadlines, Watch, late, shortest
 from ._connections import (
+    CLOSED,
     HEADER_BYTES,
     KEPT_SECONDS,
     LONGEST_KEPT_SECONDS,
@@ -64,7 +65,6 @@ _LARGE_BYTES = 2**20
 _PROOF_SECONDS = 0.05
 _REST_SECONDS = 0.05
 _TURNS = 3  # of the loop, in which it reads what has come; as many with TLS
-_CLOSED = "the client was closed"
 _FAULTS = (aiohttp.ClientError, OSError, ValueError)
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
 _ACCEPT_ENCODING = {"Accept-Encoding": ACCEPTED}
@@ -105,7 +105,7 @@ class AiohttpTransport:
             late_to_connect = isinstance(error, aiohttp.ConnectionTimeoutError)
             failure: APIError = late(request, "connect", ConnectTimeout) if late_to_connect else late(request, clock)
             if pool.closed:
-                failure = APIConnectionError(_CLOSED)
+                failure = APIConnectionError(CLOSED)
         except _FAULTS as error:
             failure = _failure(error, request, call, proxied=route.proxy is not None)
         raise failure
@@ -381,7 +381,12 @@ class _Request(aiohttp.ClientRequest):
 def _is_spoilt(protocol: ResponseHandler) -> bool:
     """Whether a connection has ended, or something came on it that nobody asked for: the answer to another call."""
     transport = protocol.transport
-    return transport is None or protocol.should_close or not protocol.is_connected() or not is_quiet(transport)
+    return (
+        transport is None
+        or protocol.should_close
+        or not protocol.is_connected()
+        or not is_quiet(transport.get_extra_info("socket"))
+    )
 
 
 class _Pool:
@@ -423,7 +428,7 @@ class _Pool:
         for limit in list(self.deadlines.limits):
             limit.expire()
         for stream in list(self.streams):
-            stream.abandon(APIConnectionError(_CLOSED))
+            stream.abandon(APIConnectionError(CLOSED))
         if self._owner is not None:
             await self._owner.aclose()
 
