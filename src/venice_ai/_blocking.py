@@ -8,7 +8,6 @@ whatever reads ahead, runs side by side or is shared between callers needs an ev
 from __future__ import annotations
 
 import os
-import select
 import socket
 import ssl
 import time
@@ -26,6 +25,7 @@ from ._connections import (
     begins_tls,
     broken,
     host_of,
+    is_quiet,
     kept_seconds,
     speaks_tls,
     too_large,
@@ -133,7 +133,7 @@ class BlockingTransport:
                 self._idle.popleft().sock.close()
             while self._idle:
                 kept = self._idle.pop()
-                if kept.place == place and kept.until >= now and _is_quiet(kept.sock):
+                if kept.place == place and kept.until >= now and is_quiet(kept.sock):
                     return kept.sock
                 kept.sock.close()
         return None
@@ -274,12 +274,3 @@ def _message(route: Route, request: Request) -> list[bytes]:
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
     return [head + body] if len(body) < _LARGE_BYTES else [head, body]
-
-
-def _is_quiet(sock: socket.socket) -> bool:
-    """Whether nothing can be read from a connection that nothing was asked on: it was not closed at the other end."""
-    if not hasattr(select, "poll"):
-        return not select.select([sock], [], [], 0)[0]
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return not poll.poll(0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, cast
@@ -23,11 +24,13 @@ from .exceptions import APIConnectionError, APIResponseProcessingError, InvalidR
 
 KEPT_SECONDS: Final = 4.0
 """How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
-_LONGEST_KEPT_SECONDS: Final = 60.0
+LONGEST_KEPT_SECONDS: Final = 60.0
+"""How long one is kept at most, whatever its server says."""
 _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
 _MOST_ROUTES: Final = 100
 CLOSED: Final = "the client was closed"
 _PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
+_SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
 _PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are no TLS
 
 
@@ -36,11 +39,17 @@ def kept_seconds(headers: Headers) -> float:
     for each in (headers.get("keep-alive") or "").split(","):
         name, _, value = each.partition("=")
         if name.strip().lower() == "timeout" and value.strip(' "').isdecimal():
-            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), _LONGEST_KEPT_SECONDS)
+            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), LONGEST_KEPT_SECONDS)
     return KEPT_SECONDS
 
 
-_SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
+def is_quiet(sock: Any) -> bool:
+    """Whether nothing can be read from a socket: neither bytes, nor that the other end has closed the connection."""
+    if not hasattr(select, "poll"):
+        return not select.select([sock], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)
 
 
 class Route(NamedTuple):

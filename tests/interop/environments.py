@@ -40,14 +40,14 @@ class PythonEnvironment:
         return str(_programs(self.folder) / name)
 
     @contextmanager
-    def running(self, script: str) -> Generator[Script]:
-        """A script of `clients/` that waits for questions."""
-        with _asked([self.command("python"), str(CLIENTS / script)], self.folder) as found:
+    def running(self, script: str, settings: Mapping[str, str] | None = None) -> Generator[Script]:
+        """A script of `clients/` that waits for questions, with some variables more in its environment."""
+        with _asked([self.command("python"), str(CLIENTS / script)], self.folder, settings) as found:
             yield found
 
 
 @contextmanager
-def _asked(command: list[str], folder: Path) -> Generator[Script]:
+def _asked(command: list[str], folder: Path, settings: Mapping[str, str] | None = None) -> Generator[Script]:
     with (
         tempfile.TemporaryFile() as complaints,
         subprocess.Popen(
@@ -56,7 +56,7 @@ def _asked(command: list[str], folder: Path) -> Generator[Script]:
             stdout=subprocess.PIPE,
             stderr=complaints,
             encoding="utf-8",
-            env=environment(),
+            env=environment(settings),
             cwd=folder,
         ) as process,
     ):
