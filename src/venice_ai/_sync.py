@@ -211,7 +211,7 @@ class Bridge:
         names = ("proxy", "trust_env", "ssl_context", "ca_bundle")
         transport = BlockingTransport(Routes(**{name: self.settings[name] for name in names}))
         if transport.reaches(self._template.base_url):
-            ports: dict[str, Any] = {"transport": transport, "clock": BlockingClock()}
+            ports: dict[str, Any] = {"transport": transport, "clock": BlockingClock(transport)}
             self._blocking = self._like_the_template(VeniceClient(**{**self.settings, **ports}))
         else:
             self._needs_loop = True

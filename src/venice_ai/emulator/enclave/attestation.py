@@ -18,20 +18,16 @@ from .domain import ATTRIBUTES_AT, GPU_COUNT, IMAGE, REPORT_DATA_AT, Domain, Eve
 if TYPE_CHECKING:
     from .enclave import Enclave
 
-
-# Where they stand in header and body of a quote.
-_MEASUREMENTS: Final = {
+_CLAIMED: Final = {
+    "tdAttributes": (168, 176),
+    "xfam": (176, 184),
     "mrtd": (184, 232),
     "mrconfigid": (232, 280),
     "mrowner": (280, 328),
     "mrownerconfig": (328, 376),
-    "rtmr0": (376, 424),
-    "rtmr1": (424, 472),
-    "rtmr2": (472, 520),
-    "rtmr3": (520, 568),
-    "tdAttributes": (ATTRIBUTES_AT, 176),
-    "xfam": (176, 184),
+    **{f"rtmr{number}": (376 + 48 * number, 424 + 48 * number) for number in range(4)},
 }
+"""Where in the quote those measurements stand that Venice reports, too."""
 
 
 @dataclass
@@ -142,7 +138,7 @@ class Draft:
         """What Venice says that it found."""
         data = self.signed[REPORT_DATA_AT:].hex()
         expiry = VALID_UNTIL.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        measurements = {name: self.signed[start:end].hex() for name, (start, end) in _MEASUREMENTS.items()}
+        measurements = {name: self.signed[start:end].hex() for name, (start, end) in _CLAIMED.items()}
         return {
             "tdx": {
                 "valid": True,
