@@ -252,6 +252,74 @@ def test_a_generator_is_an_iterator_of_what_was_checked() -> None:
         tool.call({"value": [1, "x"]}, CONTEXT)
 
 
+class Circle(BaseModel):
+    kind: Literal["circle"]
+    radius: int = 1
+
+
+class Polygon(BaseModel):
+    kind: Literal["polygon"]
+    corners: list[Point] = []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "sent", "received"),
+    [
+        pytest.param(list[int], "[1, 2]", [1, 2], id="list"),
+        pytest.param(list[int], '"[1, 2]"', [1, 2], id="list, encoded twice"),
+        pytest.param(list[str], '["two\nlines"]', ["two\nlines"], id="list with a line break"),
+        pytest.param(dict[str, list[int]], {"a": "[1]"}, {"a": [1]}, id="list within"),
+        pytest.param(Optional[set[int]], "[1]", {1}, id="optional set"),  # noqa: UP045
+        pytest.param(tuple[int, str], '[1, "a"]', (1, "a"), id="tuple"),
+        pytest.param(Iterable[int], "[1]", [1], id="Iterable"),
+        pytest.param(Mapping[str, int], '{"a": 1}', {"a": 1}, id="mapping"),
+        pytest.param(Point, '{"x": 1}', Point(1), id="dataclass"),
+        pytest.param(list[Point], ['{"x": 1, "y": null}'], [Point(1)], id="dataclasses"),
+        pytest.param(Address, '{"street": "A", "number": 1}', Address(street="A", number=1), id="BaseModel"),
+        pytest.param(int | list[int], "[1]", [1], id="union"),
+        pytest.param(
+            Annotated[Circle | Polygon, Field(discriminator="kind")],
+            {"kind": "polygon", "corners": '[{"x": 1}]'},
+            Polygon(kind="polygon", corners=[Point(1)]),
+            id="within a union",
+        ),
+        pytest.param(str, "[1]", "[1]", id="a text stays one"),
+        pytest.param(str | list[int], "[1]", "[1]", id="where a text is wanted too"),
+        pytest.param(Any, "[1]", "[1]", id="where anything is"),
+    ],
+)
+def test_lists_and_objects_may_come_as_json_text(annotation: Any, sent: Any, received: Any) -> None:
+    assert FunctionTool(taking(annotation)).call({"value": sent}, CONTEXT)() == received
+
+
+def test_json_text_that_does_not_fit_either_is_an_error_about_what_is_in_it() -> None:
+    with pytest.raises(ToolArgumentsError, match=r"^value\.1: Input should be a valid integer"):
+        FunctionTool(taking(list[int])).call({"value": '[1, "x"]'}, CONTEXT)
+    with pytest.raises(ToolArgumentsError, match=r"^value: Input should be a valid array"):
+        FunctionTool(taking(list[int])).call({"value": "one, two"}, CONTEXT)
+
+
+def test_null_for_what_has_a_default_and_takes_no_null_is_the_default() -> None:
+    def find(
+        shape: Circle | Polygon,
+        limit: int = 10,
+        tags: list[str] = ["a"],
+        near: str | None = "b",
+        *more: int,
+        **rest: int,  # noqa: B006
+    ) -> Any:
+        return shape, limit, tags, near, more, rest
+
+    tool = FunctionTool(find)
+    shape = {"kind": "circle", "radius": None}
+    given = {"shape": shape, "limit": None, "tags": None, "near": None, "more": None, "other": 1}
+
+    assert tool.call(given, CONTEXT)() == (Circle(kind="circle"), 10, ["a"], None, (), {"other": 1})
+    for wrong in ({"shape": None}, {"shape": shape, "other": None}):
+        with pytest.raises(ToolArgumentsError):
+            tool.call(wrong, CONTEXT)
+
+
 def test_numbers_in_texts_are_numbers() -> None:
     assert FunctionTool(taking(int)).call({"value": "5"}, CONTEXT)() == 5
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .exceptions import NoChoicesError as NoChoicesError
     from .exceptions import NoMatchingModelError as NoMatchingModelError
     from .exceptions import NotFoundError as NotFoundError
+    from .exceptions import NoToolCallsError as NoToolCallsError
     from .exceptions import OutputError as OutputError
     from .exceptions import OutputInvalidError as OutputInvalidError
     from .exceptions import OutputRefusedError as OutputRefusedError
@@ -128,6 +129,7 @@ _HOMES = {
     "MaxIterationsExceededError": "exceptions",
     "ModelGoneError": "exceptions",
     "NoChoicesError": "exceptions",
+    "NoToolCallsError": "exceptions",
     "NoMatchingModelError": "exceptions",
     "NotFoundError": "exceptions",
     "OutputError": "exceptions",
@@ -226,6 +228,7 @@ __all__ = [
     "ModelGoneError",
     "NoChoicesError",
     "NoMatchingModelError",
+    "NoToolCallsError",
     "NotFoundError",
     "OutputError",
     "OutputInvalidError",

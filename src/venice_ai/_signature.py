@@ -13,13 +13,17 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from inspect import BoundArguments, Parameter
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from ._omissions import Omissions
 from ._parameters import REST, Argument, field_infos, inspected, is_field, names_around, own_name, sorted_parameters, underlying
 from ._typed_dicts import modern
 from .exceptions import ToolArgumentsError, ToolSignatureError
+from .types.api.chat import read_arguments
 
 if TYPE_CHECKING:
     from docstring_parser import Docstring
@@ -51,6 +55,8 @@ class Signature:
         self._model = _model(function, self._arguments, _parameter_docs(docs), names)
         self.parameters: dict[str, Any] = _parameters(self._model, self._arguments)
         """The JSON schema of the arguments."""
+        self.omissions: Omissions = Omissions(self.parameters)
+        """Which of them may be left out."""
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
         """The call that a model's arguments make, with every value as its annotation asks.
@@ -71,19 +77,66 @@ class Signature:
         return functools.partial(self._function, *bound.args, **bound.kwargs)
 
     def _validated(self, arguments: Mapping[str, Any]) -> BaseModel:
+        """The arguments as their annotations ask. What does not fit is mended as far as models are known to slip."""
         from pydantic import ValidationError
         from pydantic_core import to_jsonable_python
 
-        given = dict(arguments)
-        if any(argument.role == "keyword rest" for argument in self._arguments):
-            known = {argument.key for argument in self._arguments if argument.role != "keyword rest"}
-            rest = {key: given.pop(key) for key in arguments if key not in known}
-            given[REST] = rest
-        try:
+        given: dict[str, Any] = dict(arguments)
+        while True:
             # As JSON: a strict datetime may then be a text, as it must be. Objects are there if somebody edited the arguments.
-            return self._model.model_validate_json(json.dumps(given, default=to_jsonable_python))
-        except ValidationError as error:
-            raise ToolArgumentsError(_reasons(error)) from error
+            text = json.dumps(self._with_rest(given), default=to_jsonable_python)
+            try:
+                return self._model.model_validate_json(text)
+            except ValidationError as error:
+                mended = self._mended(json.loads(text), error)
+                if mended is None:
+                    raise ToolArgumentsError(_reasons(error)) from error
+                given = mended
+
+    def _with_rest(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with those that no parameter names in a place of their own."""
+        if all(argument.role != "keyword rest" for argument in self._arguments):
+            return given
+        known = {argument.key for argument in self._arguments if argument.role != "keyword rest"}
+        rest = {key: value for key, value in given.items() if key not in known}
+        return {**{key: value for key, value in given.items() if key in known}, REST: rest}
+
+    def _mended(self, given: dict[str, Any], error: ValidationError) -> dict[str, Any] | None:
+        """The arguments with JSON for JSON text where a list or an object is wanted, and without nulls for what has a default.
+
+        None if that mends nothing. `given` is changed.
+        """
+        changed = False
+        for line in error.errors(include_url=False, include_context=False):
+            if _CONTAINER_WANTED.fullmatch(line["type"]) and isinstance(line["input"], str):
+                changed |= _read_in_place(given, line["loc"])
+        given |= given.pop(REST, {})
+        without = self.omissions.taken_out(given)
+        return without if changed or without != given else None
+
+
+# What pydantic calls a text, a number and the like where it wants a container.
+_CONTAINER_WANTED = re.compile(
+    "(list|deque|set|frozen_set|tuple|named_tuple|dict|ordered_dict|counter|mapping|iterable|model|model_attributes|dataclass)_type"
+)
+
+
+def _read_in_place(given: Any, where: tuple[int | str, ...]) -> bool:
+    """Puts the list or object that JSON text stands for in the text's place; whether there was one."""
+    for step in where:
+        try:
+            inner: Any = given[step]
+        except (LookupError, TypeError):
+            continue  # no key: it names the member of a union
+        if not isinstance(inner, str):
+            given = inner
+            continue
+        with suppress(ValueError, RecursionError):
+            if isinstance(value := read_arguments(inner), (list, dict)) and inner.strip():
+                given[step] = value
+                return True
+        return False
+    return False
 
 
 def _put(bound: BoundArguments, argument: Argument, value: Any) -> None:

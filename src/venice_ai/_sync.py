@@ -232,6 +232,7 @@ class Bridge:
 
     def _made(self, thread: LoopThread) -> VeniceClient:
         client = self._like_the_template(VeniceClient(**self.settings))
+        client.hooks_in_threads = True
         # Imports what calls need, while nobody else has to wait for it.
         _ = client.caller, client.chat, client.models
         thread.hold(client, owner=self)
