@@ -454,7 +454,7 @@ class Struct(msgspec.Struct):
         pytest.param(Struct(1), '{"a":1}', id="msgspec"),
         pytest.param({"a": Struct(1)}, '{"a":{"a":1}}', id="msgspec inside"),
         pytest.param(ZoneInfo("UTC"), '"UTC"', id="what only a TypeAdapter knows"),
-        pytest.param({1, object}, "[1,\"<class 'object'>\"]", id="what nobody knows inside"),
+        pytest.param({object}, "[\"<class 'object'>\"]", id="what nobody knows inside"),
         pytest.param(object, "<class 'object'>", id="what nobody knows"),
         pytest.param(MappingProxyType({"a": len}), '{"a":"<built-in function len>"}', id="another mapping"),
         pytest.param(ValueError(), "ValueError()", id="an exception without words"),

@@ -4,8 +4,8 @@ pydantic does the work. Each argument becomes a field of a model class made for 
 and turns JSON into what the annotations ask for. Fields have names of their own (`p0`, `p1`) and carry the argument's name as
 an alias, because an argument may be called what no field may (`schema`, `_private`, `self`).
 
-What cannot be expressed raises `ToolSignatureError` when the function is registered, never when it is called. pydantic and
-docstring_parser are imported when the first function is looked at.
+What cannot be expressed raises `ToolSignatureError` when the function is registered, never when it is called. pydantic is
+imported when the first function is looked at.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from contextlib import suppress
 from inspect import BoundArguments, Parameter
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from ._docstrings import documentation
 from ._omissions import Omissions
 from ._parameters import REST, Argument, field_infos, inspected, is_field, names_around, own_name, sorted_parameters, underlying
 from ._typed_dicts import modern
+from ._warnings import warn
 from .exceptions import ToolArgumentsError, ToolSignatureError
 from .types.api.chat import read_arguments
 
 if TYPE_CHECKING:
-    from docstring_parser import Docstring
     from pydantic import BaseModel, ValidationError
 
 
@@ -49,12 +50,16 @@ class Signature:
         parameters = sorted_parameters(function, self._signature, names, context)
         self._arguments = parameters.arguments
         self._contexts = parameters.contexts
-        docs = _documented(_doc(function))
-        self.description: str | None = _description(docs)
+        known = {*_parameter_names(target), *(name for each in self._arguments for name in (each.key, each.parameter))}
+        docs = documentation(_doc(function), known)
+        self.description: str | None = docs.description
         """What the documentation says of the callable as a whole."""
-        self._model = _model(function, self._arguments, _parameter_docs(docs), names)
+        self._model = _model(function, self._arguments, docs.parameters, names)
         self.parameters: dict[str, Any] = _parameters(self._model, self._arguments)
         """The JSON schema of the arguments."""
+        if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
+            _warn_of_strangers(function, docs.parameters, known)
+        _warn_of_blanks(function, parameters.unannotated, self._model)
         self.omissions: Omissions = Omissions(self.parameters)
         """Which of them may be left out."""
 
@@ -155,19 +160,22 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
     from pydantic import PydanticUserError, TypeAdapter
 
     try:
-        schema = TypeAdapter(modern(cls, names_around(cls))).json_schema(schema_generator=_generator())
+        names = names_around(cls)
+        adapter = TypeAdapter[Any](modern(cls, names))
+        adapter.rebuild(_types_namespace=names)
+        schema = adapter.json_schema(schema_generator=_generator())
     except (PydanticUserError, TypeError, NameError) as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
     schema = _dereferenced(schema)
     if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
-    docs = _documented(_class_doc(cls))
-    for key, text in _parameter_docs(docs).items():
-        if key in schema.get("properties", {}):
-            schema["properties"][key].setdefault("description", text)
+    properties = schema.get("properties", {})
+    docs = documentation(_class_doc(cls), properties, attributes=True)
+    for key in filter(docs.parameters.get, docs.parameters.keys() & properties.keys()):
+        properties[key].setdefault("description", docs.parameters[key])
     schema.pop("title", None)
     schema.pop("description", None)
-    return _description(docs), schema
+    return docs.description, schema
 
 
 # -- the model and its schema --------------------------------------------------------------------------------------------
@@ -302,33 +310,29 @@ def _reasons(error: ValidationError) -> str:
 # -- documentation -------------------------------------------------------------------------------------------------------
 
 
-def _documented(doc: str | None) -> Docstring | None:
-    from docstring_parser import Docstring, ParseError, parse
-
-    if not doc:
-        return None
+def _parameter_names(target: Any) -> set[str]:
+    """All parameters of the plain function behind a callable, also those that are bound."""
     try:
-        return parse(doc)
-    except ParseError:  # of no style that has rules: the whole is the description
-        whole = Docstring()
-        whole.short_description = doc
-        return whole
+        return set(inspect.signature(target).parameters)
+    except (TypeError, ValueError, NameError):
+        return set()
 
 
-def _description(docs: Docstring | None) -> str | None:
-    if docs is None:
-        return None
-    parts = [part.strip() for part in (docs.short_description, docs.long_description) if part]
-    return ("\n\n" if docs.blank_after_short_description else "\n").join(parts) or None
+def _warn_of_strangers(function: Any, described: Mapping[str, str], known: set[str]) -> None:
+    if strangers := [name for name in described if name not in known]:
+        warn(
+            f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, which is none of its "
+            f"parameters ({', '.join(sorted(known)) or 'it has none'}), so that a model is not told of it; correct the name"
+        )
 
 
-def _parameter_docs(docs: Docstring | None) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for parameter in docs.params if docs is not None else ():
-        for name in parameter.arg_name.split(","):
-            if parameter.description:
-                found.setdefault(name.strip().lstrip("*\\"), parameter.description.strip())
-    return found
+def _warn_of_blanks(function: Any, unannotated: list[str], model: type[BaseModel]) -> None:
+    described = {field.alias for field in model.model_fields.values() if field.description}
+    if blanks := [name for name in unannotated if name not in described]:
+        warn(
+            f"of {own_name(function)}'s parameter {blanks[0]!r} a model is told nothing but the name: give it an annotation, "
+            "or describe it in the docstring"
+        )
 
 
 def _doc(function: Any) -> str | None:
