@@ -43,7 +43,7 @@ from venice_ai import (
 )
 from venice_ai._concurrency import as_completed, in_thread
 from venice_ai.emulator import Emulator, completion, error, text, tool_call, tool_calls
-from venice_ai.resources.chat import completions, tool_runs
+from venice_ai.resources.chat import ChatCompletions, completions, tool_runs
 from venice_ai.tools import prepared
 
 HI = [{"role": "user", "content": "hi"}]
@@ -1158,6 +1158,35 @@ async def test_after_a_failed_request_the_loop_goes_on_and_runs_nothing_twice(em
 
 class Sum(BaseModel):
     total: int
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_method_that_is_overridden_may_change_the_lists_it_is_given(
+    emulator: Emulator, client: VeniceClient, streamed: bool
+) -> None:
+    class Clearing(ChatCompletions):
+        async def create(self, **more: Any) -> Any:
+            answer = await super().create(**more)
+            more["messages"].clear()
+            more["tools"].clear()
+            return answer
+
+        async def stream(self, **more: Any) -> Any:
+            answer = await super().stream(**more)
+            more["messages"].clear()
+            more["tools"].clear()
+            return answer
+
+    emulator.script(tool_call("add", {"a": 1}), text("done"))
+    settings: dict[str, Any] = {"model": "default", "messages": HI, "tools": [add]}
+    if streamed:
+        result = await (await Clearing(client).stream_with_tools(**settings)).collect()
+    else:
+        result = await Clearing(client).run_with_tools(**settings)
+
+    assert len(result.messages) == 4
+    assert [len(body["messages"]) for body in bodies(emulator)] == [1, 3]
+    assert [len(body["tools"]) for body in bodies(emulator)] == [1, 1]
 
 
 async def test_a_schema_for_the_answer_works_along(emulator: Emulator, client: VeniceClient) -> None:

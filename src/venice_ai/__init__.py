@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from .exceptions import NoToolCallsError as NoToolCallsError
     from .exceptions import OutputError as OutputError
     from .exceptions import OutputInvalidError as OutputInvalidError
+    from .exceptions import OutputMissingError as OutputMissingError
     from .exceptions import OutputRefusedError as OutputRefusedError
     from .exceptions import OutputTruncatedError as OutputTruncatedError
     from .exceptions import PayloadTooLargeError as PayloadTooLargeError
     from .exceptions import PaymentRequiredError as PaymentRequiredError
     from .exceptions import PermissionDeniedError as PermissionDeniedError
     from .exceptions import RateLimitError as RateLimitError
+    from .exceptions import ResponseFormatNotStrictError as ResponseFormatNotStrictError
     from .exceptions import SchemaNotStrictError as SchemaNotStrictError
     from .exceptions import ServiceUnavailableError as ServiceUnavailableError
     from .exceptions import StreamConsumedError as StreamConsumedError
@@ -134,12 +136,14 @@ _HOMES = {
     "NotFoundError": "exceptions",
     "OutputError": "exceptions",
     "OutputInvalidError": "exceptions",
+    "OutputMissingError": "exceptions",
     "OutputRefusedError": "exceptions",
     "OutputTruncatedError": "exceptions",
     "PayloadTooLargeError": "exceptions",
     "PaymentRequiredError": "exceptions",
     "PermissionDeniedError": "exceptions",
     "RateLimitError": "exceptions",
+    "ResponseFormatNotStrictError": "exceptions",
     "SchemaNotStrictError": "exceptions",
     "ServiceUnavailableError": "exceptions",
     "StreamConsumedError": "exceptions",
@@ -232,6 +236,7 @@ __all__ = [
     "NotFoundError",
     "OutputError",
     "OutputInvalidError",
+    "OutputMissingError",
     "OutputRefusedError",
     "OutputTruncatedError",
     "ParsedChatCompletion",
@@ -241,6 +246,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "ReasoningConfig",
+    "ResponseFormatNotStrictError",
     "RoundFinished",
     "SchemaNotStrictError",
     "ServiceUnavailableError",

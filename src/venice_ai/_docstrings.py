@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from inspect import cleandoc
 
 _PARAMETERS = r"(?:args|arguments|parameters|params|kwargs|(?:keyword|other) (?:args|arguments|parameters|params))"
-_LEFT_OUT = r"(?:(?P<attributes>attributes)|returns?|yields?|receives|raises|exceptions?|except|warns|methods|examples?|see also|references)"
+_TO_PROGRAMMERS = r"returns?|yields?|receives|raises|exceptions?|except|warns|methods|examples?|see also|references"
+_LEFT_OUT = rf"(?:(?P<attributes>attributes)|{_TO_PROGRAMMERS})"
 _GOOGLE = re.compile(rf"(?:(?P<parameters>{_PARAMETERS})|{_LEFT_OUT})\s*:", re.IGNORECASE)
 _NUMPY = re.compile(rf"(?:(?P<parameters>{_PARAMETERS})|{_LEFT_OUT})", re.IGNORECASE)
 _UNDERLINE = re.compile(r"-{3,}")

@@ -8,6 +8,7 @@
     |   |   +-- PayloadTooLargeError         413
     |   |   +-- UnsupportedMediaTypeError    415
     |   |   +-- UnprocessableEntityError     422; a prompt against the content policy
+    |   |   +-- ResponseFormatNotStrictError a class given to `create` (is a SchemaNotStrictError)
     |   |   +-- ToolSignatureError           a function that JSON cannot express (is a TypeError)
     |   +-- AuthenticationError              401; no key at all (is a ValueError)
     |   +-- PaymentRequiredError             402
@@ -29,6 +30,7 @@
     +-- SchemaNotStrictError                 a class that strict mode cannot express (is a ValueError)
     +-- OutputError                          a paid answer that is not the object asked for (is a ValueError)
     |   +-- OutputInvalidError               it does not fit the class (is a pydantic.ValidationError)
+    |   +-- OutputMissingError               it has no text at all
     |   +-- OutputTruncatedError             it was cut off (is a pydantic.ValidationError)
     |   +-- OutputRefusedError               the model, or a filter, refused
     |   +-- ToolCallInsteadError             the model wants a tool called first
@@ -248,6 +250,10 @@ class SchemaNotStrictError(VeniceError, ValueError):
         """Where, such as `$.person.tags[]`; None if it is not known."""
 
 
+class ResponseFormatNotStrictError(SchemaNotStrictError, InvalidRequestError):
+    """A class that was given to `create` or `stream` as `response_format` cannot be expressed as a strict JSON schema."""
+
+
 class OutputError(VeniceError, ValueError):
     """A paid answer is not the object that was asked for. The error carries all that came."""
 
@@ -293,6 +299,10 @@ def _kept_attempts(attempts: tuple[ChatCompletionResponse, ...]) -> tuple[ChatCo
 def _without_answer(response: ChatCompletionResponse) -> ChatCompletionResponse:
     told = {name: response.get(name) for name in ("id", "model", "usage", "cost")}
     return type(response).model_validate(told).with_attestation(response.attestation)
+
+
+class OutputMissingError(OutputError):
+    """The answer has no text at all: no choices, null, or media only. There is nothing that could fit a class."""
 
 
 class OutputRefusedError(OutputError):

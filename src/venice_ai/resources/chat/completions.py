@@ -281,7 +281,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             messages: the conversation.
             response_format: a pydantic model, a dataclass, a TypedDict, or any type that pydantic knows. One that is no JSON
                 object, such as `list[Person]`, is asked for within an object and taken out of it.
-            schema_name: the schema's name; the name of the class if not given.
+            schema_name: the schema's name, 1 to 64 letters, digits, `_` or `-`. If not given, that of the class; in it, what is
+                not allowed becomes `_`, and what is too long is cut, with a hash at its end.
             strict: ask for strict mode. With False the schema is sent as pydantic writes it.
             max_reasks: how often to ask again, from 0, when an answer does not fit the class. Only the last answer and what
                 is wrong with it are sent along. Each attempt is billed: see `attempts` and `total_usage` of the result.
@@ -290,6 +291,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         Raises:
             SchemaNotStrictError: strict mode cannot express the class; it names the path. Nothing was sent. A ValueError.
             OutputInvalidError: the answer does not fit the class. A `pydantic.ValidationError`, and so a ValueError.
+            OutputMissingError: the answer has no text at all. A ValueError.
             OutputTruncatedError: the answer was cut off. A `pydantic.ValidationError`.
             OutputRefusedError: the model, or a filter, refused. A ValueError.
             ToolCallInsteadError: the model wants a tool called. A ValueError.

@@ -469,8 +469,8 @@ class ChatCompletionResponse(Response):
     def parse_as(self, kind: type[T], choice_index: int = 0) -> T:
         """The object of a class in a choice's text: a pydantic model, a dataclass, a TypedDict, or a type such as `list[int]`.
 
-        JSON in one markdown fence, or after a `<think>` block, is taken out of it; so is that in the `{"value": ...}` in which
-        `create` asks for a class that is no JSON object.
+        JSON in one markdown fence, or after reasoning in tags such as `<think>`, is taken out of it; so is that in the
+        `{"value": ...}` in which `create` asks for a class that is no JSON object.
 
         Raises:
             SchemaNotStrictError: pydantic cannot read the class.
@@ -478,7 +478,8 @@ class ChatCompletionResponse(Response):
             OutputRefusedError: the model, or a filter, refused.
             OutputTruncatedError: the answer was cut off.
             ToolCallInsteadError: the choice asks for a tool call, and has no such object.
-            OutputInvalidError: the text does not fit the class, or there is none. It is a `pydantic.ValidationError`, like
+            OutputMissingError: there is no such choice, or no text.
+            OutputInvalidError: the text does not fit the class. It is a `pydantic.ValidationError`, like
                 `OutputTruncatedError`; all of them are a `ValueError`.
         """
         from ..._output import read
