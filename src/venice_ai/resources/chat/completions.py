@@ -502,7 +502,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             deps=deps,
             parallel=parallel,
             tool_timeout=tool_timeout,
-            hooks_in_threads=self._client.hooks_in_threads,
+            hooks_in_threads=self._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
         )
         asking = PlainAsking(self, {"model": model, **create_kwargs})
         loop = ToolLoop(
@@ -575,7 +575,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             deps=deps,
             parallel=parallel,
             tool_timeout=tool_timeout,
-            hooks_in_threads=self._client.hooks_in_threads,
+            hooks_in_threads=self._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
         )
         asking = StreamedAsking(self, {"model": model, **create_kwargs})
         loop = ToolLoop(
