@@ -38,6 +38,7 @@ from typing_extensions import Unpack
 import venice_ai.helpers
 from venice_ai import (
     FunctionTool,
+    InvalidArgumentError,
     InvalidRequestError,
     SchemaNotStrictError,
     Tool,
@@ -1054,7 +1055,7 @@ def test_what_is_no_function_is_refused(thing: Any) -> None:
 
 @pytest.mark.parametrize("timeout", [0, -1, "5", True, float("nan")])
 def test_a_time_limit_is_above_zero(timeout: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="timeout"):
+    with pytest.raises(InvalidArgumentError, match="timeout"):
         FunctionTool(later, timeout=timeout)
 
 

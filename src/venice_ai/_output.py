@@ -234,8 +234,8 @@ def _reason(
         said = f"the model wants a tool called, so there is no {name} yet. See `tool_calls`; run_with_tools(...) runs them."
         return _failed(_ToolCallWithWordsError if spoken else ToolCallInsteadError, said, kind, response, text, cause)
     what = "does not fit" if spoken else "has no text to fit"
-    cls = OutputMissingError if text is None else OutputInvalidError
-    return _failed(cls, f"the answer {what} {name}; it is in `response`.", kind, response, text, cause)
+    unfit: type[OutputError] = OutputMissingError if text is None else OutputInvalidError
+    return _failed(unfit, f"the answer {what} {name}; it is in `response`.", kind, response, text, cause)
 
 
 def _failed(

@@ -62,7 +62,8 @@ class FunctionTool:
 
     Raises:
         ToolSignatureError: JSON cannot express the signature. It is an InvalidRequestError and a TypeError.
-        InvalidRequestError: the name or the time limit is not allowed.
+        InvalidRequestError: the name is not allowed.
+        InvalidArgumentError: the time limit is not allowed.
         SchemaNotStrictError: strict mode cannot express an argument.
     """
 
