@@ -1167,7 +1167,7 @@ async def test_a_method_that_is_overridden_may_change_the_lists_it_is_given(
 ) -> None:
     class Clearing(ChatCompletions):
         async def create(self, **more: Any) -> Any:
-            answer = await super().create(**more)
+            answer: Any = await super().create(**more)
             more["messages"].clear()
             more["tools"].clear()
             return answer
