@@ -326,3 +326,18 @@ def test_other_types_are_priced_otherwise() -> None:
     speech = next(entry for entry in OTHERS["data"] if entry["type"] == "tts")
 
     assert estimate_completion_cost("a b", 1, speech["model_spec"]["pricing"]) == {"usd": Decimal(0)}
+
+
+def test_an_estimate_can_be_made_from_its_documented_fields() -> None:
+    fields: dict[str, Any] = {
+        "model": "m",
+        "prompt_tokens": 1,
+        "expected_completion_tokens": 2,
+        "prompt_cost_usd": Decimal("0.1"),
+        "completion_cost_usd": Decimal("0.2"),
+        "total_cost_usd": Decimal("0.3"),
+    }
+    estimate = ChatCostEstimate(**fields)
+
+    assert (estimate.low, estimate.high) == (Decimal("0.3"), Decimal("0.3"))
+    assert dataclasses.replace(estimate, low=Decimal(0)).low == 0

@@ -52,7 +52,7 @@ LAYERS = {
             "_wire",
             "_validation",
             "costs",
-            *("tools", "_tool_loop", "_toolbox", "_signature", "_parameters", "_omissions"),
+            *("tools", "_tool_loop", "_toolbox", "_signature", "_parameters", "_omissions", "_docstrings"),
             "helpers",
         ),
         *("tee", "tee.*"),

@@ -23,6 +23,7 @@ from venice_ai import (
     InvalidRequestError,
     OutputError,
     OutputInvalidError,
+    OutputMissingError,
     OutputRefusedError,
     OutputTruncatedError,
     ParsedChatCompletion,
@@ -299,17 +300,17 @@ Promise: TypeAlias = type[Exception]
             id="mismatch",
         ),
         pytest.param(text("Sorry?"), OutputInvalidError, (pydantic.ValidationError, ValueError), "Sorry?", None, id="no JSON"),
-        pytest.param(said(None), OutputInvalidError, (ValueError,), None, None, id="no content"),
+        pytest.param(said(None), OutputMissingError, (ValueError,), None, None, id="no content"),
         pytest.param(said(""), OutputInvalidError, (pydantic.ValidationError, ValueError), "", None, id="empty"),
         pytest.param(
             said([{"type": "image_url", "image_url": {"url": "x"}}]),
-            OutputInvalidError,
+            OutputMissingError,
             (ValueError,),
             None,
             None,
             id="no text",
         ),
-        pytest.param(completion({"id": "x", "usage": None}), OutputInvalidError, (ValueError,), None, None, id="no choice"),
+        pytest.param(completion({"id": "x", "usage": None}), OutputMissingError, (ValueError,), None, None, id="no choice"),
         pytest.param(
             text('{"name": "Marie Sk', finish_reason="length"),
             OutputTruncatedError,
@@ -378,7 +379,9 @@ async def test_an_error_is_what_was_promised_and_has_all_that_came(
 
 
 async def test_a_tool_call_or_a_refusal_without_words_is_no_validation_error() -> None:
-    for step in (tool_call("look"), said(None, refusal="no"), said("", "content_filter")):
+    media = said([{"type": "image_url", "image_url": {"url": "x"}}])
+    nothing = completion({"id": "x", "usage": None})
+    for step in (tool_call("look"), said(None, refusal="no"), said("", "content_filter"), said(None), media, nothing):
         assert not isinstance(await failed(step), pydantic.ValidationError)
 
 
@@ -590,6 +593,76 @@ async def test_what_is_no_class_is_a_type_error(kind: Any) -> None:
 
 class Priced(BaseModel):
     prices: dict[str, float]
+
+
+@pytest.mark.parametrize("method", ["create", "stream"])
+async def test_create_refuses_a_class_that_strict_mode_cannot_express_as_any_request_that_cannot_be_right(method: str) -> None:
+    client, emulator = scripted(text("{}"))
+
+    with pytest.raises(InvalidRequestError, match=r"\$\.prices .* give the format as a mapping") as caught:
+        await getattr(client.chat.completions, method)(model="default", messages=HI, response_format=Priced)
+    assert isinstance(caught.value, SchemaNotStrictError)
+    assert caught.value.path == "$.prices"
+    assert "as it is with strict=False" not in str(caught.value)
+    assert pickle.loads(pickle.dumps(caught.value)).path == "$.prices"
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("name", ["", "a b", "é", "x" * 65, 7])
+async def test_a_schema_name_that_cannot_be_one_is_refused(name: Any) -> None:
+    client, emulator = scripted(text("{}"))
+
+    with pytest.raises(InvalidRequestError, match="schema_name="):
+        await client.chat.completions.parse(model="default", messages=HI, response_format=Person, schema_name=name)
+    with pytest.raises(InvalidRequestError, match="schema_name="):
+        await client.chat.completions.stream_parse(model="default", messages=HI, response_format=Person, schema_name=name)
+    assert emulator.requests == []
+
+
+async def test_create_that_is_overridden_may_change_the_list_it_is_given() -> None:
+    class Clearing(ChatCompletions):
+        async def create(self, **more: Any) -> Any:
+            answer: Any = await super().create(**more)
+            more["messages"].clear()
+            return answer
+
+    client, emulator = scripted(text("nothing"), text('{"name": "Marie", "age": 66}'))
+    await Clearing(client).parse(model="default", messages=HI, response_format=Person, max_reasks=1)
+
+    assert [request.body["messages"][0] for request in emulator.requests] == HI * 2
+
+
+THOUGHTS = [
+    pytest.param("<think>a</think>", id="think"),
+    pytest.param("<THINK>a</THINK>\n", id="upper case"),
+    pytest.param('<thinking mode="deep">a</thinking>', id="attributes"),
+    pytest.param("<reasoning>a</reasoning>", id="reasoning"),
+    pytest.param("<thought>a</thought>", id="thought"),
+    pytest.param("I think {a} and [b].\n</think>\n", id="a closing tag without an opening one"),
+    pytest.param("<think>a</think>\n\n<think>b</think>", id="several blocks"),
+    pytest.param("<think>a</think> So: <thought>b</thought>", id="several blocks with words between"),
+]
+
+
+@pytest.mark.parametrize("thought", THOUGHTS)
+@pytest.mark.parametrize(
+    "answer", ['{"name": "M\nC", "age": 1}', '```json\n{"name": "M\nC", "age": 1}\n```'], ids=["plain", "fence"]
+)
+async def test_reasoning_before_json_and_line_breaks_in_it_are_read_as_models_write_them(thought: str, answer: str) -> None:
+    client, _ = scripted(text(thought + answer))
+    result = await client.chat.completions.parse(model="default", messages=HI, response_format=Person)
+
+    assert (result.parsed.name, result.parsed.age) == ("M\nC", 1)
+    assert result.unwrapped[0] == "think"
+
+
+async def test_a_closing_tag_within_json_ends_nothing() -> None:
+    client, _ = scripted(text('{"name": "</think>{", "age": -1}'), text('{"name": "</think>{", "ag'))
+    for _ in range(2):
+        with pytest.raises(ValueError) as caught:  # either kind
+            await client.chat.completions.parse(model="default", messages=HI, response_format=Person)
+        assert isinstance(caught.value, OutputError)
+        assert caught.value.partial["name"] == "</think>{"
 
 
 async def test_a_class_that_strict_mode_cannot_express_is_refused_unless_strict_is_off() -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+import traceback
 import types
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from venice_ai import (
     NoChoicesError,
     NotFoundError,
     ServiceUnavailableError,
+    SyncVeniceClient,
     ToolArgumentsError,
     ToolCall,
     ToolCallFunction,
@@ -42,7 +44,7 @@ from venice_ai import (
 )
 from venice_ai._concurrency import as_completed, in_thread
 from venice_ai.emulator import Emulator, completion, error, text, tool_call, tool_calls
-from venice_ai.resources.chat import completions, tool_runs
+from venice_ai.resources.chat import ChatCompletions, completions, tool_runs
 from venice_ai.tools import prepared
 
 HI = [{"role": "user", "content": "hi"}]
@@ -235,20 +237,55 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model(
     assert [record.name for record in caplog.records] == ["venice_ai.tools"]
 
 
-async def test_a_result_that_cannot_be_json_is_told_to_the_model(emulator: Emulator, client: VeniceClient) -> None:
-    def odd() -> object:
-        return object()
+class Odd:
+    def __str__(self) -> str:
+        return "an odd thing"
 
+
+class Unshowable:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def endless() -> list[Any]:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [
+        pytest.param(Odd(), "an odd thing", id="object"),
+        pytest.param([Odd(), 1], '["an odd thing",1]', id="object within"),
+        pytest.param(ValueError("not raised"), "not raised", id="exception"),
+        pytest.param({"a"}, '["a"]', id="set"),
+        pytest.param(b"\xff", '"_w=="', id="bytes"),
+        pytest.param(Unshowable(), "<tests.test_run_with_tools.Unshowable object at ", id="object that has no text"),
+        pytest.param(endless(), "[[...]]", id="list within itself"),
+    ],
+)
+async def test_a_tool_that_ran_has_not_failed_whatever_it_returned(
+    emulator: Emulator, client: VeniceClient, caplog: pytest.LogCaptureFixture, value: Any, content: str, parallel: bool
+) -> None:
     observed: list[Any] = []
+
+    async def odd() -> Any:
+        return value
 
     def observe(_: ToolCall, value: Any) -> None:
         observed.append(value)
 
-    emulator.script(tool_call("odd"), text("sorry"))
-    result = await run(client, odd, on_tool_call=observe)
+    emulator.script(tool_call("odd"), text("well"))
+    result = await run(client, odd, on_tool_call=observe, parallel=parallel)
 
-    assert told(result)[0].startswith("Error calling odd: TypeError: a tool returned object")
-    assert observed == [], "it did not succeed"
+    assert told(result)[0].startswith(content)
+    assert len(observed) == 1
+    assert observed[0] is value
+    assert caplog.records == []
 
 
 async def generated() -> AsyncIterator[int]:
@@ -363,23 +400,60 @@ async def test_an_asynchronous_hook_is_awaited(emulator: Emulator, client: Venic
     assert seen == [2]
 
 
+@pytest.mark.parametrize("parallel", [False, True])
 @pytest.mark.parametrize("failing", [False, True])
-async def test_a_plain_hook_that_blocks_holds_up_nobody_else(emulator: Emulator, client: VeniceClient, failing: bool) -> None:
-    release, seen, in_time = threading.Event(), list[str](), list[bool]()
+async def test_plain_hooks_run_on_the_callers_loop_with_its_context_variables(
+    emulator: Emulator, client: VeniceClient, failing: bool, parallel: bool
+) -> None:
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    reader = asyncio.create_task(queue.get())
+    seen: list[Any] = []
 
-    def ask(*_: Any) -> str:
-        in_time.append(release.wait(1))  # as input() would
-        seen.append(WHO.get())
+    def feed(call: ToolCall, _: Any) -> str:
+        queue.put_nowait(call.function.name)
+        seen.append((asyncio.get_running_loop(), threading.get_ident(), WHO.get()))
+        WHO.set("seen by the hook")
         return "as you like"
 
     WHO.set("ada")
-    emulator.script(tool_call("fail" if failing else "add", {"a": 1}), text("done"))
-    running = asyncio.create_task(run(client, fail, add, on_tool_call=ask, on_tool_error=ask))
-    await asyncio.sleep(0.05)
-    release.set()
+    name = "fail" if failing else "add"
+    emulator.script(tool_calls((name, {} if failing else {"a": 1}), (name, {} if failing else {"a": 2})), text("done"))
+    result = await run(client, fail, add, on_tool_call=feed, on_tool_error=feed, parallel=parallel)
 
-    assert told(await running) == ["as you like" if failing else "2"]
-    assert (seen, in_time) == (["ada"], [True])
+    here = (asyncio.get_running_loop(), threading.get_ident())
+    assert seen == [(*here, "ada"), (*here, "seen by the hook")]
+    assert WHO.get() == "seen by the hook"
+    assert await reader == name
+    assert told(result) == (["as you like"] * 2 if failing else ["2", "3"])
+
+
+async def test_a_plain_dispatcher_runs_on_the_callers_loop(emulator: Emulator, client: VeniceClient) -> None:
+    loops: list[Any] = []
+
+    def dispatch(*_: Any) -> Iterator[int]:
+        loops.append(asyncio.get_running_loop())
+        return iter([1, 2])
+
+    emulator.script(tool_call("add", {"a": 1}), text("done"))
+    result = await run(client, tool_from_function(add), on_tool_call=dispatch)
+
+    assert loops == [asyncio.get_running_loop()]
+    assert told(result) == ["[1,2]"]
+
+
+async def test_a_plain_approval_that_blocks_holds_up_nobody_else(emulator: Emulator, client: VeniceClient) -> None:
+    release, in_time = threading.Event(), list[bool]()
+
+    def ask(*_: Any) -> bool:
+        in_time.append(release.wait(20))  # as input() would
+        return True
+
+    emulator.script(tool_call("add", {"a": 1}), text("done"))
+    running = asyncio.create_task(run(client, add, approve=ask))
+    asyncio.get_running_loop().call_later(0.05, release.set)
+
+    assert told(await running) == ["2"]
+    assert in_time == [True]
 
 
 async def test_plain_hooks_of_calls_at_the_same_time_follow_each_other(emulator: Emulator, client: VeniceClient) -> None:
@@ -595,13 +669,112 @@ async def test_a_tool_that_waits_for_what_is_cancelled_is_an_error_like_others(
     ]
 
 
-async def test_a_tool_that_stops_an_iteration_is_an_error_like_others(emulator: Emulator, client: VeniceClient) -> None:
-    def first() -> Any:
-        return next(iter([]))
+def first() -> Any:
+    return next(iter([]))
 
-    emulator.script(tool_call("first"), text("sorry"))
 
-    assert told(await run(client, first))[0].startswith("Error calling first: RuntimeError")
+async def first_later() -> Any:
+    return first()
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("tool", [first, first_later])
+async def test_a_stop_iteration_of_a_tool_stays_one(
+    emulator: Emulator, client: VeniceClient, tool: Any, parallel: bool
+) -> None:
+    errors: list[Exception] = []
+
+    def handle(_: ToolCall, error: Exception) -> str:
+        errors.append(error)
+        return tool_runs._default_on_tool_error(_, error)
+
+    emulator.script(tool_call(tool.__name__), text("sorry"))
+    result = await run(client, tool, on_tool_error=handle, parallel=parallel)
+
+    assert told(result) == [f"Error calling {tool.__name__}: StopIteration: StopIteration()"]
+    assert [type(error) for error in errors] == [StopIteration]
+    assert "in first" in "".join(traceback.format_exception(errors[0]))
+
+
+def reraise(*_: Any) -> str:
+    raise  # noqa: PLE0704  # the tool's error is being handled
+
+
+async def reraise_later(*_: Any) -> str:
+    await asyncio.sleep(0)
+    raise  # noqa: PLE0704
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("hook", [reraise, reraise_later])
+@pytest.mark.parametrize(
+    ("name", "arguments", "kind"),
+    [
+        pytest.param("fail", "{}", Broken, id="synchronous tool"),
+        pytest.param("fail_later", "{}", Broken, id="asynchronous tool"),
+        pytest.param("add", "{", ToolArgumentsError, id="arguments that are not JSON"),
+        pytest.param("add", '{"a": "x"}', ToolArgumentsError, id="arguments that do not fit"),
+        pytest.param("other", "{}", KeyError, id="dispatcher"),
+    ],
+)
+async def test_a_hook_that_only_raises_raises_the_tools_own_error(
+    emulator: Emulator,
+    client: VeniceClient,
+    name: str,
+    arguments: str,
+    kind: type[Exception],
+    hook: Any,
+    parallel: bool,
+    streamed: bool,
+) -> None:
+    def dispatch(*_: Any) -> Any:
+        raise KeyError("other")
+
+    tools: list[Any] = [fail, fail_later, add, {"type": "function", "function": {"name": "other"}}]
+    more: dict[str, Any] = {"on_tool_call": dispatch, "on_tool_error": hook, "parallel": parallel}
+    emulator.script(tool_call(name, arguments), text("sorry"))
+    with pytest.raises(kind) as caught:
+        if streamed:
+            completions = client.chat.completions
+            await (await completions.stream_with_tools(model="default", messages=HI, tools=tools, **more)).collect()
+        else:
+            await run(client, *tools, **more)
+    assert type(caught.value) is kind
+
+
+def test_a_hook_of_the_synchronous_client_that_only_raises_raises_the_tools_own_error(emulator: Emulator) -> None:
+    threads: list[str] = []
+
+    def strict(*_: Any) -> str:
+        threads.append(threading.current_thread().name)
+        raise  # noqa: PLE0704
+
+    emulator.script(tool_call("fail"), text("sorry"))
+    with SyncVeniceClient(api_key="any", transport=emulator.transport()) as client, pytest.raises(Broken):
+        client.chat.completions.run_with_tools(model="default", messages=HI, tools=[fail], on_tool_error=strict)
+    assert threads == ["venice_ai tool"]
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_a_hook_sees_the_tools_traceback(
+    emulator: Emulator, client: VeniceClient, caplog: pytest.LogCaptureFixture, synchronous: bool
+) -> None:
+    def handle(*_: Any) -> str:
+        logging.getLogger("mine").exception("a tool failed")  # noqa: LOG004  # the tool's error is being handled
+        return traceback.format_exc()
+
+    emulator.script(tool_call("fail"), text("sorry"))
+    settings: dict[str, Any] = {"model": "default", "messages": HI, "tools": [fail], "on_tool_error": handle}
+    if synchronous:
+        with SyncVeniceClient(api_key="any", transport=emulator.transport()) as other:
+            result = other.chat.completions.run_with_tools(**settings)
+    else:
+        result = asyncio.run(client.chat.completions.run_with_tools(**settings))
+
+    assert "in fail\n" in told(result)[0]
+    assert "Broken: it is broken" in told(result)[0]
+    assert "in fail\n" in caplog.text
 
 
 async def test_a_loop_within_a_tool_that_fails_is_a_tool_error(emulator: Emulator, client: VeniceClient) -> None:
@@ -986,6 +1159,35 @@ async def test_after_a_failed_request_the_loop_goes_on_and_runs_nothing_twice(em
 
 class Sum(BaseModel):
     total: int
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_method_that_is_overridden_may_change_the_lists_it_is_given(
+    emulator: Emulator, client: VeniceClient, streamed: bool
+) -> None:
+    class Clearing(ChatCompletions):
+        async def create(self, **more: Any) -> Any:
+            answer: Any = await super().create(**more)
+            more["messages"].clear()
+            more["tools"].clear()
+            return answer
+
+        async def stream(self, **more: Any) -> Any:
+            answer = await super().stream(**more)
+            more["messages"].clear()
+            more["tools"].clear()
+            return answer
+
+    emulator.script(tool_call("add", {"a": 1}), text("done"))
+    settings: dict[str, Any] = {"model": "default", "messages": HI, "tools": [add]}
+    if streamed:
+        result = await (await Clearing(client).stream_with_tools(**settings)).collect()
+    else:
+        result = await Clearing(client).run_with_tools(**settings)
+
+    assert len(result.messages) == 4
+    assert [len(body["messages"]) for body in bodies(emulator)] == [1, 3]
+    assert [len(body["tools"]) for body in bodies(emulator)] == [1, 1]
 
 
 async def test_a_schema_for_the_answer_works_along(emulator: Emulator, client: VeniceClient) -> None:

@@ -491,6 +491,8 @@ def wrapped(node: dict[str, Any], **more: Any) -> dict[str, Any]:
         pytest.param(Strings, wrapped({"type": "array", "items": STR}), "Strings", id="named alias"),
         pytest.param(create_model("Ünïcode ☃"), closed("Ünïcode ☃"), "n_code", id="name of other letters"),
         pytest.param(create_model("☃"), closed("☃"), "answer", id="name of no letters"),
+        pytest.param(create_model("_Hidden__"), closed("_Hidden__"), "_Hidden__", id="name with lines at its ends"),
+        pytest.param(create_model("x" * 64), closed("x" * 64), "x" * 64, id="a name that is just short enough"),
     ],
 )
 def test_the_root_is_an_object(kind: Any, schema: dict[str, Any], name: str) -> None:
@@ -499,6 +501,14 @@ def test_the_root_is_an_object(kind: Any, schema: dict[str, Any], name: str) -> 
     assert wanted["schema"] == schema
     assert wanted["name"] == name
     jsonschema.validate(instance(schema), schema)
+
+
+def test_long_names_that_begin_alike_stay_two() -> None:
+    names = [response_format(create_model("x" * 70 + end))["json_schema"]["name"] for end in ("a", "b")]
+
+    assert [len(name) for name in names] == [64, 64]
+    assert names[0][:55] == names[1][:55] == "x" * 55
+    assert names[0] != names[1]
 
 
 def test_a_name_may_be_given() -> None:

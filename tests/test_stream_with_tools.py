@@ -12,6 +12,7 @@ import pytest
 
 from venice_ai import (
     FunctionTool,
+    InvalidArgumentError,
     InvalidRequestError,
     MaxIterationsExceededError,
     NotFoundError,
@@ -173,7 +174,7 @@ async def test_the_request_is_accepted_before_the_first_event(emulator: Emulator
         await client.chat.completions.stream_with_tools(model="no-such-model", messages=HI, tools=[add])
     with pytest.raises(InvalidRequestError):
         await stream(client, add, add)
-    with pytest.raises(InvalidRequestError, match="stream"):
+    with pytest.raises(InvalidArgumentError, match="stream"):
         await stream(client, add, stream=True)
     assert len(emulator.requests) == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import sys
 import typing
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from typing_extensions import Unpack
 import venice_ai.helpers
 from venice_ai import (
     FunctionTool,
+    InvalidArgumentError,
     InvalidRequestError,
     SchemaNotStrictError,
     Tool,
@@ -252,6 +254,74 @@ def test_a_generator_is_an_iterator_of_what_was_checked() -> None:
         tool.call({"value": [1, "x"]}, CONTEXT)
 
 
+class Circle(BaseModel):
+    kind: Literal["circle"]
+    radius: int = 1
+
+
+class Polygon(BaseModel):
+    kind: Literal["polygon"]
+    corners: list[Point] = []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "sent", "received"),
+    [
+        pytest.param(list[int], "[1, 2]", [1, 2], id="list"),
+        pytest.param(list[int], '"[1, 2]"', [1, 2], id="list, encoded twice"),
+        pytest.param(list[str], '["two\nlines"]', ["two\nlines"], id="list with a line break"),
+        pytest.param(dict[str, list[int]], {"a": "[1]"}, {"a": [1]}, id="list within"),
+        pytest.param(Optional[set[int]], "[1]", {1}, id="optional set"),  # noqa: UP045
+        pytest.param(tuple[int, str], '[1, "a"]', (1, "a"), id="tuple"),
+        pytest.param(Iterable[int], "[1]", [1], id="Iterable"),
+        pytest.param(Mapping[str, int], '{"a": 1}', {"a": 1}, id="mapping"),
+        pytest.param(Point, '{"x": 1}', Point(1), id="dataclass"),
+        pytest.param(list[Point], ['{"x": 1, "y": null}'], [Point(1)], id="dataclasses"),
+        pytest.param(Address, '{"street": "A", "number": 1}', Address(street="A", number=1), id="BaseModel"),
+        pytest.param(int | list[int], "[1]", [1], id="union"),
+        pytest.param(
+            Annotated[Circle | Polygon, Field(discriminator="kind")],
+            {"kind": "polygon", "corners": '[{"x": 1}]'},
+            Polygon(kind="polygon", corners=[Point(1)]),
+            id="within a union",
+        ),
+        pytest.param(str, "[1]", "[1]", id="a text stays one"),
+        pytest.param(str | list[int], "[1]", "[1]", id="where a text is wanted too"),
+        pytest.param(Any, "[1]", "[1]", id="where anything is"),
+    ],
+)
+def test_lists_and_objects_may_come_as_json_text(annotation: Any, sent: Any, received: Any) -> None:
+    assert FunctionTool(taking(annotation)).call({"value": sent}, CONTEXT)() == received
+
+
+def test_json_text_that_does_not_fit_either_is_an_error_about_what_is_in_it() -> None:
+    with pytest.raises(ToolArgumentsError, match=r"^value\.1: Input should be a valid integer"):
+        FunctionTool(taking(list[int])).call({"value": '[1, "x"]'}, CONTEXT)
+    with pytest.raises(ToolArgumentsError, match=r"^value: Input should be a valid array"):
+        FunctionTool(taking(list[int])).call({"value": "one, two"}, CONTEXT)
+
+
+def test_null_for_what_has_a_default_and_takes_no_null_is_the_default() -> None:
+    def find(
+        shape: Circle | Polygon,
+        limit: int = 10,
+        tags: tuple[str, ...] = ("a",),
+        near: str | None = "b",
+        *more: int,
+        **rest: int,
+    ) -> Any:
+        return shape, limit, tags, near, more, rest
+
+    tool = FunctionTool(find)
+    shape = {"kind": "circle", "radius": None}
+    given = {"shape": shape, "limit": None, "tags": None, "near": None, "more": None, "other": 1}
+
+    assert tool.call(given, CONTEXT)() == (Circle(kind="circle"), 10, ("a",), None, (), {"other": 1})
+    for wrong in ({"shape": None}, {"shape": shape, "other": None}):
+        with pytest.raises(ToolArgumentsError):
+            tool.call(wrong, CONTEXT)
+
+
 def test_numbers_in_texts_are_numbers() -> None:
     assert FunctionTool(taking(int)).call({"value": "5"}, CONTEXT)() == 5
 
@@ -423,6 +493,11 @@ def test_a_lambda_needs_a_name() -> None:
 
 def test_a_parameter_without_an_annotation_is_what_its_default_is_or_a_string() -> None:
     def find(words, limit=10, exact=False, near=None):  # type: ignore[no-untyped-def]
+        """Finds.
+
+        Args:
+            words: What.
+        """
         return words, limit, exact, near  # pyright: ignore[reportUnknownVariableType]
 
     schema = parameters(tool_from_function(find))  # pyright: ignore[reportUnknownArgumentType]
@@ -435,6 +510,44 @@ def test_a_parameter_without_an_annotation_is_what_its_default_is_or_a_string() 
     }
     assert schema["required"] == ["words"]
     assert call(find, {"words": "a", "near": "b"}) == ("a", 10, False, "b")  # pyright: ignore[reportUnknownArgumentType]
+
+
+def test_a_parameter_of_which_nothing_is_known_but_its_name_is_warned_about() -> None:
+    def find(words, limit=10):  # type: ignore[no-untyped-def]
+        return words, limit  # pyright: ignore[reportUnknownVariableType]
+
+    with pytest.warns(UserWarning, match="find's parameter 'words'") as caught:
+        tool_from_function(find)  # pyright: ignore[reportUnknownArgumentType]
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_a_description_of_what_is_no_parameter_is_warned_about() -> None:
+    def find(words: str, ctx: ToolContext[Deps]) -> Any:
+        """Finds.
+
+        Args:
+            word: What.
+            ctx: Not shown.
+        """
+
+    with pytest.warns(UserWarning, match=r"the docstring of find describes 'word', .* \(ctx, words\)"):
+        tool_from_function(find)
+    with pytest.warns(UserWarning, match="describes 'word'"):
+        FunctionTool(functools.partial(find, words="a"))
+
+
+def test_a_description_of_a_further_keyword_is_not_warned_about() -> None:
+    def find(words: str, **options: int) -> Any:
+        """Finds.
+
+        Args:
+            words: What.
+
+        Keyword Args:
+            limit: How many.
+        """
+
+    assert parameters(tool_from_function(find))["properties"]["words"]["description"] == "What."
 
 
 def test_a_default_of_none_takes_a_null() -> None:
@@ -812,6 +925,76 @@ def test_local_classes_in_texts() -> None:
     assert call(f, {"local": red, "other": {"local": red}, "third": {"other": {"local": red}}}) == (Colour.RED,) * 3
 
 
+class Kiosk:
+    class Item(BaseModel):
+        count: int
+
+    @dataclass
+    class Order:
+        item: Kiosk.Item
+
+    def str(self) -> None:
+        """A method that is called like a type."""
+
+    def sell(self, item: Item, order: Order, note: str = "") -> Any:  # type: ignore[valid-type]  # pyright: ignore[reportGeneralTypeIssues]
+        return item, order, note
+
+    @staticmethod
+    def count(item: Item) -> int:
+        return item.count
+
+    __call__ = sell
+
+
+@pytest.mark.parametrize("function", [Kiosk().sell, Kiosk()], ids=["method", "object"])
+def test_classes_within_the_class_of_a_method_in_texts(function: Any) -> None:
+    item = Kiosk.Item(count=1)
+
+    assert call(function, {"item": {"count": 1}, "order": {"item": {"count": 1}}}) == (item, Kiosk.Order(item), "")
+    assert call(Kiosk.count, {"item": {"count": 1}}) == 1
+
+
+def test_classes_within_a_local_class_in_texts() -> None:
+    class Local(BaseModel):
+        a: int
+
+    class Outer:
+        class Inner(BaseModel):
+            b: int
+
+        def f(self, inner: Inner, local: Local) -> Any:
+            return inner.b, local.a
+
+    assert call(Outer().f, {"inner": {"b": 1}, "local": {"a": 2}}) == (1, 2)
+
+
+def test_a_local_class_that_names_another_in_texts_as_a_tool() -> None:
+    class Local(BaseModel):
+        a: int
+
+    @dataclass
+    class Order:
+        local: Local
+
+    assert parameters(tool_from_model(Order))["properties"] == {"local": {"$ref": "#/$defs/Local"}}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="its syntax is that of Python 3.12")
+def test_type_parameters_in_texts() -> None:
+    source = """from __future__ import annotations
+def first[T: int](items: list[T], one: T) -> T:
+    return items[0] + one
+class Box[T: int]:
+    def put[U](self, one: T, other: U) -> None:
+        return one, other
+"""
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(source, names)  # older versions cannot read it
+
+    assert call(names["first"], {"items": [1], "one": 2}) == 3
+    assert FunctionTool(names["Box"]().put).call({"one": "1", "other": "a"}, CONTEXT)() == (1, "a")
+
+
 def test_a_return_annotation_need_not_be_readable() -> None:
     def f(a: int) -> OnlyForCheckers:  # pyright: ignore[reportUnknownParameterType]
         return a
@@ -872,7 +1055,7 @@ def test_what_is_no_function_is_refused(thing: Any) -> None:
 
 @pytest.mark.parametrize("timeout", [0, -1, "5", True, float("nan")])
 def test_a_time_limit_is_above_zero(timeout: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="timeout"):
+    with pytest.raises(InvalidArgumentError, match="timeout"):
         FunctionTool(later, timeout=timeout)
 
 

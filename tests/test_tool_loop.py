@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import Enum, StrEnum
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -24,6 +26,7 @@ from venice_ai import (
     InvalidRequestError,
     MaxIterationsExceededError,
     NoChoicesError,
+    NoToolCallsError,
     Tool,
     ToolCall,
     ToolLoop,
@@ -196,6 +199,42 @@ def test_an_answer_without_calls_is_the_last_whatever_the_finish_reason() -> Non
 
 
 @pytest.mark.parametrize(
+    ("message", "reason", "came"),
+    [
+        pytest.param({"content": None, "tool_calls": None}, "tool_calls", "finish_reason='tool_calls'", id="no calls"),
+        pytest.param({"content": "", "tool_calls": []}, "tool_calls", "tool_calls=[] and no text", id="an empty list"),
+        pytest.param({"content": None}, "function_call", "finish_reason='function_call'", id="an old finish reason"),
+        pytest.param({"content": None, "tool_calls": ["now"]}, "stop", "tool_calls=['now']", id="calls that are none"),
+        pytest.param(
+            {"content": "I look.", "function_call": {"name": "now", "arguments": "{}"}},
+            "function_call",
+            "function_call={'name': 'now', 'arguments': '{}'}",
+            id="an old call beside words",
+        ),
+    ],
+)
+def test_a_turn_that_ends_with_calls_and_holds_none_is_no_answer(message: dict[str, Any], reason: str, came: str) -> None:
+    loop = ToolLoop(HI, [now])
+    response = ChatCompletionResponse.model_validate(
+        {
+            "choices": [{"index": 0, "finish_reason": reason, "message": {"role": "assistant", **message}}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+        }
+    )
+    with pytest.raises(NoToolCallsError) as caught:
+        loop.receive(response)
+
+    assert isinstance(caught.value, ValueError)
+    assert came in str(caught.value)
+    assert caught.value.last_response is response
+    assert caught.value.state is not None
+    again = ToolLoop(None, [now], resume=caught.value.state)
+    assert (again.history, again.iterations) == (loop.history, 1)
+    assert again.usage is not None
+    assert again.usage.total_tokens == 3
+
+
+@pytest.mark.parametrize(
     "call",
     [
         pytest.param(asked("web_search", '{"documents": []}', id="web_search_call"), id="by its id"),
@@ -337,6 +376,9 @@ def test_tools_that_cannot_be_told_apart_or_used_are_refused(tools: Any) -> None
         pytest.param("null", {}, id="null"),
         pytest.param({"a": 1}, {"a": 1}, id="an object without a text"),
         pytest.param('{"a": "two\nlines"}', {"a": "two\nlines"}, id="a line break"),
+        pytest.param(json.dumps('{"a": 1}'), {"a": 1}, id="JSON text of JSON text"),
+        pytest.param(json.dumps(json.dumps('{"a": "two\nlines"}')), {"a": "two\nlines"}, id="and of that"),
+        pytest.param('""', {}, id="JSON text of nothing"),
     ],
 )
 def test_arguments(text: Any, arguments: dict[str, Any]) -> None:
@@ -412,6 +454,11 @@ class Struct(msgspec.Struct):
         pytest.param(UserMessage(content="a"), '{"role":"user","content":"a"}', id="a view of this package"),
         pytest.param(Struct(1), '{"a":1}', id="msgspec"),
         pytest.param({"a": Struct(1)}, '{"a":{"a":1}}', id="msgspec inside"),
+        pytest.param(ZoneInfo("UTC"), '"UTC"', id="what only a TypeAdapter knows"),
+        pytest.param({object}, "[\"<class 'object'>\"]", id="what nobody knows inside"),
+        pytest.param(object, "<class 'object'>", id="what nobody knows"),
+        pytest.param(MappingProxyType({"a": len}), '{"a":"<built-in function len>"}', id="another mapping"),
+        pytest.param(ValueError(), "ValueError()", id="an exception without words"),
     ],
 )
 def test_results_reach_the_model_as_json(value: Any, text: str) -> None:
@@ -419,24 +466,11 @@ def test_results_reach_the_model_as_json(value: Any, text: str) -> None:
     assert type(result_text(value)) is str
 
 
-@pytest.mark.parametrize("value", [object(), [object()], {"a": lambda: 1}], ids=["object", "inside", "function"])
-def test_a_result_that_cannot_be_json_is_an_error(value: Any) -> None:
-    with pytest.raises(TypeError, match="cannot be written as JSON"):
-        result_text(value)
-
-
 @pytest.mark.parametrize("inside", [False, True])
 def test_what_an_iterator_raises_is_raised_as_it_is(inside: bool) -> None:
     rows = map(int, ["1", "x", "3"])
     with pytest.raises(ValueError, match="invalid literal"):
         result_text({"rows": rows} if inside else rows)
-
-
-def test_a_result_that_holds_itself_is_an_error() -> None:
-    value: list[Any] = []
-    value.append(value)
-    with pytest.raises(TypeError, match="cannot be written as JSON"):
-        result_text(value)
 
 
 # -- the limit -----------------------------------------------------------------------------------------------------------
@@ -469,6 +503,14 @@ def test_the_errors_of_a_loop_can_be_pickled() -> None:
     assert exceeded.pending_calls == caught.value.pending_calls
     assert exceeded.state == caught.value.state
     assert (str(waits), waits.state) == ("waits", loop.state)
+
+
+def test_a_user_can_make_the_errors_of_a_loop() -> None:
+    assert MaxIterationsExceededError().messages == []
+    error = MaxIterationsExceededError("too long", iterations=3, messages=HI)
+    assert (str(error), error.iterations, error.messages, error.usage, error.pending_calls) == ("too long", 3, HI, None, [])
+    assert pickle.loads(pickle.dumps(error)).iterations == 3
+    assert pickle.loads(pickle.dumps(NoToolCallsError("no call"))).state is None
 
 
 def test_a_loop_that_met_its_limit_can_go_on() -> None:
@@ -597,7 +639,7 @@ def test_the_state_between_two_turns_has_no_open_calls() -> None:
     ],
 )
 def test_what_is_no_state_is_refused(state: Any) -> None:
-    with pytest.raises((InvalidArgumentError, InvalidRequestError)):
+    with pytest.raises((InvalidArgumentError, InvalidRequestError)):  # the latter of its messages
         ToolLoop(None, [now], resume=state)
 
 

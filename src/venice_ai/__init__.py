@@ -41,14 +41,17 @@ if TYPE_CHECKING:
     from .exceptions import NoChoicesError as NoChoicesError
     from .exceptions import NoMatchingModelError as NoMatchingModelError
     from .exceptions import NotFoundError as NotFoundError
+    from .exceptions import NoToolCallsError as NoToolCallsError
     from .exceptions import OutputError as OutputError
     from .exceptions import OutputInvalidError as OutputInvalidError
+    from .exceptions import OutputMissingError as OutputMissingError
     from .exceptions import OutputRefusedError as OutputRefusedError
     from .exceptions import OutputTruncatedError as OutputTruncatedError
     from .exceptions import PayloadTooLargeError as PayloadTooLargeError
     from .exceptions import PaymentRequiredError as PaymentRequiredError
     from .exceptions import PermissionDeniedError as PermissionDeniedError
     from .exceptions import RateLimitError as RateLimitError
+    from .exceptions import ResponseFormatNotStrictError as ResponseFormatNotStrictError
     from .exceptions import SchemaNotStrictError as SchemaNotStrictError
     from .exceptions import ServiceUnavailableError as ServiceUnavailableError
     from .exceptions import StreamConsumedError as StreamConsumedError
@@ -130,16 +133,19 @@ _HOMES = {
     "MaxIterationsExceededError": "exceptions",
     "ModelGoneError": "exceptions",
     "NoChoicesError": "exceptions",
+    "NoToolCallsError": "exceptions",
     "NoMatchingModelError": "exceptions",
     "NotFoundError": "exceptions",
     "OutputError": "exceptions",
     "OutputInvalidError": "exceptions",
+    "OutputMissingError": "exceptions",
     "OutputRefusedError": "exceptions",
     "OutputTruncatedError": "exceptions",
     "PayloadTooLargeError": "exceptions",
     "PaymentRequiredError": "exceptions",
     "PermissionDeniedError": "exceptions",
     "RateLimitError": "exceptions",
+    "ResponseFormatNotStrictError": "exceptions",
     "SchemaNotStrictError": "exceptions",
     "ServiceUnavailableError": "exceptions",
     "StreamConsumedError": "exceptions",
@@ -229,9 +235,11 @@ __all__ = [
     "ModelGoneError",
     "NoChoicesError",
     "NoMatchingModelError",
+    "NoToolCallsError",
     "NotFoundError",
     "OutputError",
     "OutputInvalidError",
+    "OutputMissingError",
     "OutputRefusedError",
     "OutputTruncatedError",
     "ParsedChatCompletion",
@@ -241,6 +249,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "ReasoningConfig",
+    "ResponseFormatNotStrictError",
     "RoundFinished",
     "SchemaNotStrictError",
     "ServiceUnavailableError",

@@ -113,6 +113,8 @@ class VeniceClient:
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = check_privacy(min_privacy)
         """The least privacy a request must have to leave."""
+        self._hooks_in_threads: bool = False
+        """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
         _check_tls(ssl_context, ca_bundle)
         _check_session(session, {"proxy": proxy, "ssl_context": ssl_context, "ca_bundle": ca_bundle, "transport": transport})
         _check_methods("transport", transport, "send", "aclose")

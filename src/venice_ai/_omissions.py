@@ -1,8 +1,9 @@
-"""What may be left out, in strict mode, where every property is answered: a null stands for it.
+"""Optional tool arguments for which a model sends null.
 
-A property that has a default and takes no null itself is told as a union with null. Such nulls are taken out of what the model
-answers, and no others: where null is a value of its own it stays one. Which is which is read from the schema as pydantic writes
-it, where only what has no default is `required`.
+A property that has a default and takes no null itself is told as a union with null in strict mode, where every property is
+answered; other models send null for it unasked. Such nulls are taken out of what the model answers, and no others: where null
+is a value of its own it stays one. Which is which is read from the schema as pydantic writes it, where only what has no default
+is `required`.
 """
 
 from __future__ import annotations
@@ -121,9 +122,11 @@ def _fits(shape: Mapping[str, Any], value: Any) -> bool:
 
 def _has_fields(shape: Mapping[str, Any], value: dict[str, Any]) -> bool:
     fields: Mapping[str, Any] = shape.get("properties", {})
-    if not set(shape.get("required", [])) <= value.keys() <= fields.keys():
+    if not set(shape.get("required", [])) <= value.keys():
         return False
-    return all(_fits(fields[name], inner) for name, inner in value.items() if "const" in fields[name])
+    if not shape.get("additionalProperties") and not value.keys() <= fields.keys():
+        return False
+    return all(_fits(fields[name], inner) for name, inner in value.items() if "const" in fields.get(name, {}))
 
 
 def _kinds(shape: Mapping[str, Any]) -> list[str]:

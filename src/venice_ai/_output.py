@@ -1,9 +1,9 @@
 """The text of an answer becomes an object of a class, or an error that keeps everything that came.
 
 What validates is the answer, whatever its finish reason (but not a number that may have been cut in two). JSON in one markdown
-fence, after a `<think>` block, or in the `{"value": ...}` that was asked for, is taken out of it. A null in place of a key that
-a TypedDict may do without is as good as none, for strict mode has every key in the answer. pydantic is imported here, at the
-top, so this module is imported where it is first needed.
+fence, after reasoning, or in the `{"value": ...}` that was asked for, is taken out of it, and raw line breaks in its texts are
+read. A null in place of a key that a TypedDict may do without is as good as none, for strict mode has every key in the answer.
+pydantic is imported here, at the top, so this module is imported where it is first needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 from ._letters import before_half, paired
 from ._typed_dicts import modern
-from .exceptions import OutputError, OutputRefusedError, ToolCallInsteadError
+from .exceptions import OutputError, OutputMissingError, OutputRefusedError, ToolCallInsteadError
 
 if TYPE_CHECKING:
     from .types.api.chat import ChatCompletionResponse
@@ -33,7 +33,13 @@ Wrapping: TypeAlias = Literal["think", "fence"]
 WRAPPED = "value"
 """The key under which an answer stands whose class is no object."""
 _CUT_OFF = frozenset({"length", "max_tokens"})
-_THOUGHT = re.compile(r"\s*<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL)
+_THINKING = r"(?:think(?:ing)?|reason(?:ing)?|thoughts?)"
+# Some servers put the opening tag into the prompt, so that the answer has the closing one alone.
+_ENDED = rf".*?</{_THINKING}\s*+>\s*+"
+_THOUGHT = re.compile(rf"{_ENDED}(?:<{_THINKING}\b[^>]*+>{_ENDED})*+", re.DOTALL | re.IGNORECASE)
+_LAST_THOUGHT = re.compile(rf".*</{_THINKING}\s*+>\s*+", re.DOTALL | re.IGNORECASE)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)')
+_CONTROLS = re.compile(r"[\x00-\x1f]")
 # https://spec.commonmark.org/0.31.2/#fenced-code-blocks
 _ONLY_A_FENCE = re.compile(r"\s*(?P<open>`{3,}|~{3,})[ \t]*(?:[\w+-]+(?=\s))?(?P<inner>.*?)(?P=open)[`~]*\s*", re.DOTALL)
 _FENCE_LINE = re.compile(r"^[ \t]*(?P<open>`{3,}|~{3,})[^`\n]*$\n?", re.MULTILINE)
@@ -164,7 +170,8 @@ def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0,
         OutputRefusedError: the model, or a filter, refused.
         OutputTruncatedError: the JSON was cut off.
         ToolCallInsteadError: there is a tool call, and no such object.
-        OutputInvalidError: there is no such choice, it has no text, or the text does not fit the class.
+        OutputMissingError: there is no such choice, or it has no text.
+        OutputInvalidError: the text does not fit the class.
     """
     found = _found(kind, response, choice_index, wrapped)
     if isinstance(found, OutputError):
@@ -177,7 +184,7 @@ def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int, w
     choices: Any = response.choices
     if not isinstance(choices, list) or not -len(cast("list[Any]", choices)) <= choice_index < len(cast("list[Any]", choices)):
         said = f"the response has no choice {choice_index}, so there is no {_name(kind)}"
-        return _failed(OutputInvalidError, said, kind, response, None)
+        return _failed(OutputMissingError, said, kind, response, None)
     choice: Any = cast("list[Any]", choices)[choice_index]
     message: Any = getattr(choice, "message", None)
     text: Any = getattr(message, "text", None)
@@ -227,7 +234,8 @@ def _reason(
         said = f"the model wants a tool called, so there is no {name} yet. See `tool_calls`; run_with_tools(...) runs them."
         return _failed(_ToolCallWithWordsError if spoken else ToolCallInsteadError, said, kind, response, text, cause)
     what = "does not fit" if spoken else "has no text to fit"
-    return _failed(OutputInvalidError, f"the answer {what} {name}; it is in `response`.", kind, response, text, cause)
+    unfit: type[OutputError] = OutputMissingError if text is None else OutputInvalidError
+    return _failed(unfit, f"the answer {what} {name}; it is in `response`.", kind, response, text, cause)
 
 
 def _failed(
@@ -261,7 +269,7 @@ def _said_so(output: Output[T]) -> Output[T]:
     if "fence" in output.unwrapped:
         _log.info("the answer's JSON stood in a markdown fence, and was taken out of it")
     if "think" in output.unwrapped:
-        _log.info("the answer's JSON came after a <think> block, which was left out")
+        _log.info("the answer's JSON came after reasoning, which was left out")
     return output
 
 
@@ -294,13 +302,31 @@ def is_json_missing(error: ValidationError) -> bool:
 
 def _readings(text: str) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
     """A text, and what is in it if it is not JSON by itself."""
-    plain = text.removeprefix("\ufeff")
+    for inner, unwrapped in _parts(text.removeprefix("\ufeff")):
+        yield inner, unwrapped
+        if (escaped := with_escapes(inner)) != inner:
+            yield escaped, unwrapped
+
+
+def with_escapes(text: str) -> str:
+    """JSON with escapes for the line breaks, tabs and the like that models write into its strings as they are."""
+    if _CONTROLS.search(text) is None:
+        return text
+    return _STRING.sub(lambda string: _CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", string[0]), text)
+
+
+def _parts(plain: str) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
+    """A text, and what is in it, from the outside in."""
     yield plain, ()
-    thought = _THOUGHT.match(plain)
-    around: tuple[Wrapping, ...] = ("think",) if thought else ()
-    answer = plain[thought.end() :] if thought else plain
-    if thought:
-        yield answer, around
+    ends = dict.fromkeys(found.end() for pattern in (_THOUGHT, _LAST_THOUGHT) if (found := pattern.match(plain)))
+    for end in ends:
+        yield plain[end:], ("think",)
+        yield from _unfenced(plain[end:], ("think",))
+    if not ends:
+        yield from _unfenced(plain, ())
+
+
+def _unfenced(answer: str, around: tuple[Wrapping, ...]) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
     if only := _ONLY_A_FENCE.fullmatch(answer):
         yield only["inner"], (*around, "fence")
     fences = list(_FENCE_LINE.finditer(answer))
@@ -342,7 +368,9 @@ def _is_wrapper(text: str) -> bool:
 def _json(text: str, *, partial: bool = False) -> Any:
     """The JSON of a text; None if it is not JSON."""
     try:
-        return from_json(before_half(text) if partial else text, allow_partial="trailing-strings" if partial else False)
+        return from_json(
+            with_escapes(before_half(text)) if partial else text, allow_partial="trailing-strings" if partial else False
+        )
     except (ValueError, TypeError):  # a TypeError if there is a half of a letter in it
         return None
 
@@ -422,7 +450,8 @@ def _without_last_number(data: Any) -> Any:
 
 def json_start(text: str) -> int | None:
     """Where the JSON of an answer begins that may be unfinished; None if it has not begun."""
-    thought = _THOUGHT.match(text)
+    # A closing tag within JSON ends nothing.
+    thought = None if text.lstrip()[:1] in {"{", "["} else _THOUGHT.match(text)
     begin = _BEGIN.match(text, thought.end() if thought else 0)
     return begin.end() if begin else None
 

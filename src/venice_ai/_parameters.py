@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping, MutableSet
 from collections.abc import Set as AbstractSet
@@ -52,6 +53,8 @@ class Parameters:
 
     arguments: list[Argument] = field(default_factory=list["Argument"])
     contexts: list[str] = field(default_factory=list[str])
+    unannotated: list[str] = field(default_factory=list[str])
+    """The parameters of which neither an annotation nor a default tells anything."""
 
 
 def named(name: str | None, function: object) -> str:
@@ -127,6 +130,9 @@ def sorted_parameters(
         annotation = _annotation(parameter, function, names, context)
         if reason := _never(parameter, annotation, context):
             raise ToolSignatureError(f"{own_name(function)}'s parameter {parameter.name!r} can never be given: {reason}")
+        starred = parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}  # they take anything, and say so
+        if parameter.annotation is Parameter.empty and parameter.default is Parameter.empty and not starred:
+            found.unannotated.append(parameter.name)
         if _mentions(annotation, context):
             found.contexts.append(parameter.name)
         else:
@@ -273,14 +279,50 @@ def _mentions(annotation: Any, context: type) -> bool:
 
 
 def names_around(target: Any) -> dict[str, Any]:
-    """The names that a local function's annotations may use: those it closes over, and those where it is being registered."""
-    if "<locals>" not in getattr(target, "__qualname__", ""):
-        return {}
+    """The names that annotations may use beside those of their module.
+
+    They are the type parameters of a function and of the classes around it, what is defined in its class, and, of a local
+    function, the names it closes over, and those where it is being registered.
+    """
+    names = _local_names(target) if "<locals>" in getattr(target, "__qualname__", "") else {}
+    classes = list(_classes_around(target, names))
+    if classes:
+        names |= {name: value for name, value in vars(classes[-1]).items() if _can_annotate(name, value)}
+    for scope in (*classes, target):
+        names |= {each.__name__: each for each in getattr(scope, "__type_params__", ())}
+    return names
+
+
+def _classes_around(target: Any, names: Mapping[str, Any]) -> Iterator[type]:
+    """The classes in whose bodies something is defined, from the outside in, as far as its module or these names lead there."""
+    scope: Mapping[str, Any] = {**_module_names(target), **names}
+    for step in getattr(target, "__qualname__", "").rpartition("<locals>.")[2].split(".")[:-1]:
+        found = scope.get(step)
+        if not isinstance(found, type):
+            return
+        yield found
+        scope = vars(found)
+
+
+def _can_annotate(name: str, value: Any) -> bool:
+    """Whether a name in a class is more likely meant by an annotation than the same name outside: methods are not."""
+    return not name.startswith("__") and (
+        isinstance(value, (type, typing.TypeVar, UnionType)) or hasattr(value, "__origin__") or hasattr(value, "__value__")
+    )
+
+
+def _module_names(target: Any) -> dict[str, Any]:
+    module = sys.modules.get(getattr(target, "__module__", None) or "")
+    return cast("dict[str, Any]", getattr(target, "__globals__", vars(module) if module else {}))
+
+
+def _local_names(target: Any) -> dict[str, Any]:
     names: dict[str, Any] = {}
+    module_names = _module_names(target)
     frame = inspect.currentframe()
     frames: list[FrameType] = []
     while frame is not None:
-        if frame.f_globals is getattr(target, "__globals__", None):
+        if frame.f_globals is module_names:
             frames.append(frame)
         frame = frame.f_back
     for outer in reversed(frames):

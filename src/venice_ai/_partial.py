@@ -40,7 +40,7 @@ from pydantic_core import PydanticUndefined, from_json, to_json
 from typing_extensions import get_type_hints, is_typeddict
 
 from ._letters import before_half
-from ._output import WRAPPED, json_start, new_adapter
+from ._output import WRAPPED, json_start, new_adapter, with_escapes
 from ._typed_dicts import QUALIFIERS, arguments_of, filled, unqualified
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Growing(Generic[T]):
         if start is None:
             return _ABSENT
         try:
-            data: Any = from_json(before_half(text[start:]), allow_partial="trailing-strings")
+            data: Any = from_json(with_escapes(before_half(text[start:])), allow_partial="trailing-strings")
         except ValueError:
             return _ABSENT  # not JSON: the end of the answer tells
         return _unwrapped(data) if self._wrapped else data

@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from enum import Enum
 from functools import partial
+from hashlib import sha256
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
 
@@ -36,7 +37,7 @@ from typing_extensions import get_type_hints, is_typeddict
 
 from ._output import WRAPPED, adapter, new_adapter, remembered
 from ._typed_dicts import unqualified
-from .exceptions import SchemaNotStrictError, ToolSignatureError
+from .exceptions import InvalidRequestError, ResponseFormatNotStrictError, SchemaNotStrictError, ToolSignatureError
 
 _IMPOSSIBLE = "\0impossible"  # what pydantic cannot write, left in its place until the path is known
 _DROPPED = frozenset({"default", "discriminator", "readOnly", "writeOnly", "deprecated", "contentSchema", "$defs"})
@@ -53,6 +54,10 @@ _REFUSED = {
 _SAYING = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"})
 _NO_JSON_VALUES = "has values that JSON does not have, so that no answer would fit"
 _DEFINITIONS = "#/$defs/"
+_ALLOWED_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ENDS_NOT_ALLOWED = re.compile(r"\A[^A-Za-z0-9_-]+|[^A-Za-z0-9_-]+\Z")
+_AS_IT_IS = "send it as it is with strict=False"
+_IN_CREATE = "give the format as a mapping, {'type': 'json_schema', ...}; parse(strict=False) sends the class as it is"
 _DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -65,16 +70,21 @@ def is_class(value: object) -> bool:
 def response_format(kind: Any, *, name: str | None = None, strict: bool = True) -> dict[str, Any]:
     """The `response_format` that asks for JSON of a class: a pydantic model, a dataclass, a TypedDict, or any type.
 
+    It is for `create`, whose caller cannot turn strict mode off.
+
     Args:
         kind: the class.
         name: the schema's name; the name of the class if not given.
         strict: False sends the schema as pydantic writes it.
 
     Raises:
-        SchemaNotStrictError: strict mode cannot express the class; it names the path.
+        ResponseFormatNotStrictError: strict mode cannot express the class; it names the path.
         TypeError: it is no class.
     """
-    return asking(kind, name=name, strict=strict).response_format
+    try:
+        return asking(kind, name=name, strict=strict).response_format
+    except SchemaNotStrictError as error:
+        raise ResponseFormatNotStrictError(str(error).replace(_AS_IT_IS, _IN_CREATE), path=error.path) from error.__cause__
 
 
 class Asking(NamedTuple):
@@ -86,8 +96,16 @@ class Asking(NamedTuple):
 
 
 def asking(kind: Any, *, name: str | None = None, strict: bool = True) -> Asking:
-    """The `response_format` that asks for JSON of a class, and whether that JSON is to be wrapped; see `response_format`."""
+    """The `response_format` that asks for JSON of a class, and whether that JSON is to be wrapped; see `response_format`.
+
+    Raises:
+        SchemaNotStrictError: strict mode cannot express the class; it names the path.
+        InvalidRequestError: there can be no schema of that name.
+        TypeError: it is no class.
+    """
     _check(kind)
+    if name is not None and not (isinstance(name, str) and _ALLOWED_NAME.fullmatch(name)):
+        raise InvalidRequestError(f"schema_name={name!r:.100} is not allowed: expected 1 to 64 letters, digits, '_' or '-'")
     schema, wrapped = _SCHEMAS[bool(strict)](kind)
     json_schema = {"name": name or _name(kind), "strict": strict, "schema": schema}
     return Asking({"type": "json_schema", "json_schema": json_schema}, wrapped)
@@ -270,8 +288,10 @@ def _is_only_a_path(alias: Any) -> bool:
 
 def _name(kind: Any) -> str:
     """A name that servers take: letters, digits, `_` and `-`, at most 64. `list[Person]` is `list_Person`."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", _spoken(kind)).strip("_")
-    return name[:64] or "answer"
+    spoken = _spoken(kind)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", _ENDS_NOT_ALLOWED.sub("", spoken)) or "answer"
+    # Two long names that begin alike stay two.
+    return name if len(name) <= 64 else f"{name[:55]}_{sha256(spoken.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 def _spoken(kind: Any) -> str:
@@ -401,6 +421,4 @@ def _cannot(path: str, reason: str) -> SchemaNotStrictError:
         "takes keys that are not named": "name its fields, or use a list of objects with a key and a value",
         "takes values of any kind": "give it a type",
     }.get(reason, "give it another type")
-    return SchemaNotStrictError(
-        f"{path} {reason}, which strict mode cannot express; {remedy}, or send it as it is with strict=False", path=path
-    )
+    return SchemaNotStrictError(f"{path} {reason}, which strict mode cannot express; {remedy}, or {_AS_IT_IS}", path=path)

@@ -4,8 +4,8 @@ pydantic does the work. Each argument becomes a field of a model class made for 
 and turns JSON into what the annotations ask for. Fields have names of their own (`p0`, `p1`) and carry the argument's name as
 an alias, because an argument may be called what no field may (`schema`, `_private`, `self`).
 
-What cannot be expressed raises `ToolSignatureError` when the function is registered, never when it is called. pydantic and
-docstring_parser are imported when the first function is looked at.
+What cannot be expressed raises `ToolSignatureError` when the function is registered, never when it is called. pydantic is
+imported when the first function is looked at.
 """
 
 from __future__ import annotations
@@ -13,16 +13,21 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from inspect import BoundArguments, Parameter
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from ._docstrings import documentation
+from ._omissions import Omissions
 from ._parameters import REST, Argument, field_infos, inspected, is_field, names_around, own_name, sorted_parameters, underlying
 from ._typed_dicts import modern
+from ._warnings import warn
 from .exceptions import ToolArgumentsError, ToolSignatureError
+from .types.api.chat import read_arguments
 
 if TYPE_CHECKING:
-    from docstring_parser import Docstring
     from pydantic import BaseModel, ValidationError
 
 
@@ -45,12 +50,18 @@ class Signature:
         parameters = sorted_parameters(function, self._signature, names, context)
         self._arguments = parameters.arguments
         self._contexts = parameters.contexts
-        docs = _documented(_doc(function))
-        self.description: str | None = _description(docs)
+        known = {*_parameter_names(target), *(name for each in self._arguments for name in (each.key, each.parameter))}
+        docs = documentation(_doc(function), known)
+        self.description: str | None = docs.description
         """What the documentation says of the callable as a whole."""
-        self._model = _model(function, self._arguments, _parameter_docs(docs), names)
+        self._model = _model(function, self._arguments, docs.parameters, names)
         self.parameters: dict[str, Any] = _parameters(self._model, self._arguments)
         """The JSON schema of the arguments."""
+        if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
+            _warn_of_strangers(function, docs.parameters, known)
+        _warn_of_blanks(function, parameters.unannotated, self._model)
+        self.omissions: Omissions = Omissions(self.parameters)
+        """Which of them may be left out."""
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
         """The call that a model's arguments make, with every value as its annotation asks.
@@ -71,19 +82,66 @@ class Signature:
         return functools.partial(self._function, *bound.args, **bound.kwargs)
 
     def _validated(self, arguments: Mapping[str, Any]) -> BaseModel:
+        """The arguments as their annotations ask. What does not fit is mended as far as models are known to slip."""
         from pydantic import ValidationError
         from pydantic_core import to_jsonable_python
 
-        given = dict(arguments)
-        if any(argument.role == "keyword rest" for argument in self._arguments):
-            known = {argument.key for argument in self._arguments if argument.role != "keyword rest"}
-            rest = {key: given.pop(key) for key in arguments if key not in known}
-            given[REST] = rest
-        try:
+        given: dict[str, Any] = dict(arguments)
+        while True:
             # As JSON: a strict datetime may then be a text, as it must be. Objects are there if somebody edited the arguments.
-            return self._model.model_validate_json(json.dumps(given, default=to_jsonable_python))
-        except ValidationError as error:
-            raise ToolArgumentsError(_reasons(error)) from error
+            text = json.dumps(self._with_rest(given), default=to_jsonable_python)
+            try:
+                return self._model.model_validate_json(text)
+            except ValidationError as error:
+                mended = self._mended(json.loads(text), error)
+                if mended is None:
+                    raise ToolArgumentsError(_reasons(error)) from error
+                given = mended
+
+    def _with_rest(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with those that no parameter names in a place of their own."""
+        if all(argument.role != "keyword rest" for argument in self._arguments):
+            return given
+        known = {argument.key for argument in self._arguments if argument.role != "keyword rest"}
+        rest = {key: value for key, value in given.items() if key not in known}
+        return {**{key: value for key, value in given.items() if key in known}, REST: rest}
+
+    def _mended(self, given: dict[str, Any], error: ValidationError) -> dict[str, Any] | None:
+        """The arguments with JSON for JSON text where a list or an object is wanted, and without nulls for what has a default.
+
+        None if that mends nothing. `given` is changed.
+        """
+        changed = False
+        for line in error.errors(include_url=False, include_context=False):
+            if _CONTAINER_WANTED.fullmatch(line["type"]) and isinstance(line["input"], str):
+                changed |= _read_in_place(given, line["loc"])
+        given |= given.pop(REST, {})
+        without = self.omissions.taken_out(given)
+        return without if changed or without != given else None
+
+
+# What pydantic calls a text, a number and the like where it wants a container.
+_CONTAINER_WANTED = re.compile(
+    "(list|deque|set|frozen_set|tuple|named_tuple|dict|ordered_dict|counter|mapping|iterable|model|model_attributes|dataclass)_type"
+)
+
+
+def _read_in_place(given: Any, where: tuple[int | str, ...]) -> bool:
+    """Puts the list or object that JSON text stands for in the text's place; whether there was one."""
+    for step in where:
+        try:
+            inner: Any = given[step]
+        except (LookupError, TypeError):
+            continue  # no key: it names the member of a union
+        if not isinstance(inner, str):
+            given = inner
+            continue
+        with suppress(ValueError, RecursionError):
+            if isinstance(value := read_arguments(inner), (list, dict)) and inner.strip():
+                given[step] = value
+                return True
+        return False
+    return False
 
 
 def _put(bound: BoundArguments, argument: Argument, value: Any) -> None:
@@ -102,19 +160,22 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
     from pydantic import PydanticUserError, TypeAdapter
 
     try:
-        schema = TypeAdapter(modern(cls, names_around(cls))).json_schema(schema_generator=_generator())
+        names = names_around(cls)
+        adapter = TypeAdapter[Any](modern(cls, names))
+        adapter.rebuild(_types_namespace=names)
+        schema = adapter.json_schema(schema_generator=_generator())
     except (PydanticUserError, TypeError, NameError) as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
     schema = _dereferenced(schema)
     if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
-    docs = _documented(_class_doc(cls))
-    for key, text in _parameter_docs(docs).items():
-        if key in schema.get("properties", {}):
-            schema["properties"][key].setdefault("description", text)
+    properties = schema.get("properties", {})
+    docs = documentation(_class_doc(cls), properties, attributes=True)
+    for key in filter(docs.parameters.get, docs.parameters.keys() & properties.keys()):
+        properties[key].setdefault("description", docs.parameters[key])
     schema.pop("title", None)
     schema.pop("description", None)
-    return _description(docs), schema
+    return docs.description, schema
 
 
 # -- the model and its schema --------------------------------------------------------------------------------------------
@@ -249,33 +310,29 @@ def _reasons(error: ValidationError) -> str:
 # -- documentation -------------------------------------------------------------------------------------------------------
 
 
-def _documented(doc: str | None) -> Docstring | None:
-    from docstring_parser import Docstring, ParseError, parse
-
-    if not doc:
-        return None
+def _parameter_names(target: Any) -> set[str]:
+    """All parameters of the plain function behind a callable, also those that are bound."""
     try:
-        return parse(doc)
-    except ParseError:  # of no style that has rules: the whole is the description
-        whole = Docstring()
-        whole.short_description = doc
-        return whole
+        return set(inspect.signature(target).parameters)
+    except (TypeError, ValueError, NameError):
+        return set()
 
 
-def _description(docs: Docstring | None) -> str | None:
-    if docs is None:
-        return None
-    parts = [part.strip() for part in (docs.short_description, docs.long_description) if part]
-    return ("\n\n" if docs.blank_after_short_description else "\n").join(parts) or None
+def _warn_of_strangers(function: Any, described: Mapping[str, str], known: set[str]) -> None:
+    if strangers := [name for name in described if name not in known]:
+        warn(
+            f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, which is none of its "
+            f"parameters ({', '.join(sorted(known)) or 'it has none'}), so that a model is not told of it; correct the name"
+        )
 
 
-def _parameter_docs(docs: Docstring | None) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for parameter in docs.params if docs is not None else ():
-        for name in parameter.arg_name.split(","):
-            if parameter.description:
-                found.setdefault(name.strip().lstrip("*\\"), parameter.description.strip())
-    return found
+def _warn_of_blanks(function: Any, unannotated: list[str], model: type[BaseModel]) -> None:
+    described = {field.alias for field in model.model_fields.values() if field.description}
+    if blanks := [name for name in unannotated if name not in described]:
+        warn(
+            f"of {own_name(function)}'s parameter {blanks[0]!r} a model is told nothing but the name: give it an annotation, "
+            "or describe it in the docstring"
+        )
 
 
 def _doc(function: Any) -> str | None:

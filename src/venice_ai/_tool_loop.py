@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from ._toolbox import FunctionTool, PlainFunction, Toolbox, call_name, result_text
 from ._wire import checked_messages
-from .exceptions import InvalidArgumentError, MaxIterationsExceededError, NoChoicesError
+from .exceptions import InvalidArgumentError, MaxIterationsExceededError, NoChoicesError, NoToolCallsError
 from .types._base import Model, plain
 from .types.api.chat import (
     AssistantMessage,
@@ -29,6 +29,7 @@ from .types.api.chat import (
     UserMessage,
     added_usage,
     choice_at,
+    content_text,
 )
 
 OnLimit: TypeAlias = Literal["raise", "answer"]
@@ -41,6 +42,7 @@ _ROLES: dict[str, type[Model]] = {
     "tool": ToolMessage,
     "user": UserMessage,
 }
+_CALLING = frozenset({"tool_calls", "function_call"})
 _SEARCHED = "These documents were found by the web search; no tool was called."
 
 
@@ -138,6 +140,7 @@ class ToolLoop:
 
         Raises:
             NoChoicesError: there is no answer in it.
+            NoToolCallsError: it says that it calls tools, and holds neither a call nor a text.
             MaxIterationsExceededError: it asks for calls, and no further answer is allowed.
             UnknownToolError: it calls a tool that is not there.
             InvalidArgumentError: calls of the turn before are still open.
@@ -146,11 +149,15 @@ class ToolLoop:
             raise InvalidArgumentError("answer the calls of the last turn first")
         offered = bool(self.offered)
         turn = _turn(response)
+        calls = _calls_of(turn)
         self.iterations += 1
         self.usage = added_usage(self.usage, response.usage)
+        if not calls and (came := _instead_of_calls(response, turn)):
+            raise NoToolCallsError(
+                f"the model's turn ends with a tool call, and there is none: it holds {came}", self.state, response
+            )
         self.history.append(turn)
         self._response = response
-        calls = _calls_of(turn)
         if all(map(self.tools.is_search, calls)):
             return []
         self._calls = calls
@@ -163,14 +170,13 @@ class ToolLoop:
         return self.open_calls
 
     def answer(self, calls: Sequence[ToolCall], results: Sequence[Any]) -> None:
-        """Takes the results of calls, in their order: texts as they are, anything else becomes JSON.
+        """Takes the results of calls, in their order: texts as they are, anything else becomes JSON, see `run_with_tools`.
 
         Some of a turn's calls may be answered before others. When all are, the results follow the turn in the history, in the
         order in which the model made the calls.
 
         Raises:
             InvalidArgumentError: a call is not open, or there are not as many results as calls.
-            TypeError: a result cannot be JSON.
         """
         if len(calls) != len(results):
             raise InvalidArgumentError(f"there are {len(results)} results for {len(calls)} calls")
@@ -249,6 +255,19 @@ def _turn(response: ChatCompletionResponse) -> AssistantMessage:
             vars(call)["id"] = identity = f"call_{len(seen)}_{position}_{identity or ''}"
         seen.add(identity)
     return turn
+
+
+def _instead_of_calls(response: ChatCompletionResponse, turn: AssistantMessage) -> str | None:
+    """What came in place of the calls that a turn without calls says it makes; None if it is an answer."""
+    legacy: Any = turn.get("function_call")
+    if legacy:
+        return f"function_call={plain(legacy)!r:.200}, which no longer is how tools are called"
+    if content_text(turn.content):
+        return None
+    reason: Any = choice_at(response, 0).finish_reason
+    if reason in _CALLING or turn.tool_calls:
+        return f"finish_reason={reason!r}, tool_calls={plain(turn.tool_calls)!r:.200} and no text"
+    return None
 
 
 def _calls_of(turn: AssistantMessage) -> list[ToolCall]:

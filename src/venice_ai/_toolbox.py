@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from operator import is_not
 from types import CodeType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ._letters import sendable
-from ._omissions import Omissions
 from ._parameters import is_async, named
 from ._schema import strict_schema
 from ._signature import Signature
 from .exceptions import InvalidArgumentError, InvalidRequestError, ToolArgumentsError, UnknownToolError
 from .types._base import Model, plain
-from .types.api.chat import ChatUsage, Message, Tool, ToolCall, ToolCallFunction, ToolFunction
+from .types.api.chat import ChatUsage, Message, Tool, ToolCall, ToolCallFunction, ToolFunction, read_arguments
 
 Deps = TypeVar("Deps")
 
@@ -61,7 +62,8 @@ class FunctionTool:
 
     Raises:
         ToolSignatureError: JSON cannot express the signature. It is an InvalidRequestError and a TypeError.
-        InvalidRequestError: the name or the time limit is not allowed.
+        InvalidRequestError: the name is not allowed.
+        InvalidArgumentError: the time limit is not allowed.
         SchemaNotStrictError: strict mode cannot express an argument.
     """
 
@@ -75,14 +77,14 @@ class FunctionTool:
         strict: bool = False,
     ) -> None:
         self._signature = Signature(function, context=ToolContext)
-        self._omissions = Omissions(self._signature.parameters) if strict else None
+        self._strict = strict
         self.function: Callable[..., Any] = function
         """What is called."""
         self.timeout: float | None = checked_timeout(timeout)
         """Seconds that a call may take; None for the loop's limit."""
         self.is_async: bool = is_async(function)
         """Whether it runs on the event loop; otherwise it runs in a thread."""
-        parameters = self._signature.parameters if self._omissions is None else self._omissions.told()
+        parameters = self._signature.omissions.told() if strict else self._signature.parameters
         self.definition: Tool = definition(
             named(name, function), description or self._signature.description, parameters, strict=strict
         )
@@ -94,7 +96,7 @@ class FunctionTool:
         Raises:
             ToolArgumentsError: the arguments do not fit the signature.
         """
-        given = arguments if self._omissions is None else self._omissions.taken_out(arguments)
+        given = self._signature.omissions.taken_out(arguments) if self._strict else arguments
         return self._signature.bind(given, context)
 
     def __repr__(self) -> str:
@@ -234,59 +236,62 @@ def call_arguments(call: ToolCall) -> dict[str, Any]:
         ToolArgumentsError: they are not a JSON object.
     """
     given: Any = call.function.get("arguments") if isinstance(call.function, ToolCallFunction) else None
-    if isinstance(given, str):
-        try:
-            # Models write line breaks into strings.
-            given = json.loads(given, strict=False) if given.strip() else None
-        except (ValueError, RecursionError) as error:
-            raise ToolArgumentsError(f"the arguments are not JSON: {error}") from error
-    given = {} if given is None else plain(given)
-    if not isinstance(given, dict):
-        raise ToolArgumentsError(f"the arguments are {given!r:.100}, not a JSON object")
-    return cast("dict[str, Any]", given)
+    try:
+        read = read_arguments(given)
+    except (ValueError, RecursionError) as error:
+        raise ToolArgumentsError(f"the arguments are not JSON: {error}") from error
+    if read is not None and not isinstance(read, dict):
+        raise ToolArgumentsError(f"the arguments are {read!r:.100}, not a JSON object")
+    return cast("dict[str, Any]", read or {})
 
 
 def result_text(value: Any) -> str:
     """What a model is told of a tool's result: a text as it is, anything else as JSON.
 
-    Nothing is `null`; where bytes are not all text, they are base64. What no request can hold, half of a surrogate pair as in
+    Nothing is `null`; where bytes are not all text, they are base64. What JSON and pydantic do not know is told as `str` has
+    it, within other results too, for a tool that ran has not failed. What no request can hold, half of a surrogate pair as in
     the name of a file that is no UTF-8, is a mark in its place.
-
-    Raises:
-        TypeError: it cannot be JSON.
     """
     if isinstance(value, str):
         return sendable(str.__str__(value))  # of a member of an Enum, its value
-    from pydantic_core import PydanticSerializationError
-
-    try:
-        read = whole(value)  # what an iterator raises is the tool's own error
-    except RecursionError as error:
-        raise _unwritable(value, error) from error
+    read = whole(value)  # what an iterator raises is the tool's own error
     try:
         return _json_text(read)
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
-        raise _unwritable(value, error) from error
+    except Exception:  # noqa: BLE001  # code of the caller's writes its classes, and may raise anything
+        return sendable(as_text(read))
 
 
-def _unwritable(value: object, error: Exception) -> TypeError:
-    return TypeError(f"a tool returned {type(value).__name__}, which cannot be written as JSON: {error}")
+def as_text(value: object) -> str:
+    """A value as `str` has it; as `repr` has it if that is empty or fails, and at last the name of its class."""
+    for write in (str, repr):
+        try:
+            if text := write(value):
+                return text
+        except Exception:  # noqa: BLE001, S112  # code of the caller's; there are other ways to say it
+            continue
+    return object.__repr__(value)
 
 
-def whole(value: Any) -> Any:
+# Deeper JSON than this is written by nobody; what holds itself is as deep as one looks.
+_DEEPEST = 100
+
+
+def whole(value: Any, depth: int = 0) -> Any:
     """A result with the iterators in it, generators and the like, read to their ends; itself if there are none.
 
     They can be read only once, and a result is looked at more often: it is written, perhaps twice, and shown to hooks.
     """
+    if depth > _DEEPEST:
+        return value
     if isinstance(value, Iterator):
-        return [whole(item) for item in cast("Iterator[Any]", value)]
+        return [whole(item, depth + 1) for item in cast("Iterator[Any]", value)]
     if isinstance(value, dict):
         given = cast("dict[Any, Any]", value)
-        read = {key: whole(item) for key, item in given.items()}
+        read = {key: whole(item, depth + 1) for key, item in given.items()}
         return read if any(map(is_not, read.values(), given.values())) else given
     if isinstance(value, (list, tuple)):
         items = cast("Sequence[Any]", value)
-        got = [whole(item) for item in items]
+        got = [whole(item, depth + 1) for item in items]
         return got if any(map(is_not, got, items)) else items
     return value
 
@@ -294,20 +299,32 @@ def whole(value: Any) -> Any:
 def _json_text(value: Any) -> str:
     from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
+    unknown = partial(_json_of, value)
     try:
-        return to_json(value, inf_nan_mode="strings", fallback=_json_of).decode()
+        return to_json(value, inf_nan_mode="strings", fallback=unknown).decode()
     except PydanticSerializationError as error:
         if "utf-8" not in str(error):  # neither of bytes nor of half a pair of surrogates
             raise
-    plainly = to_jsonable_python(value, bytes_mode="base64", fallback=_json_of)
+    plainly = to_jsonable_python(value, bytes_mode="base64", fallback=unknown)
     mended = from_json(sendable(json.dumps(plainly, ensure_ascii=False)))
     return to_json(mended, inf_nan_mode="strings").decode()
 
 
-def _json_of(value: Any) -> Any:
-    """What pydantic does not know: this package's views, other mappings, msgspec's structs."""
+def _json_of(result: Any, value: Any) -> Any:
+    """What pydantic does not know at sight: this package's views, other mappings, msgspec's structs, types with a schema.
+
+    Raises:
+        TypeError: it is the result itself, and nobody knows how to write it.
+    """
     if isinstance(value, (Model, Mapping)):
         return plain(value)
     import msgspec
+    from pydantic import TypeAdapter
 
-    return msgspec.to_builtins(value)
+    with suppress(TypeError):
+        return msgspec.to_builtins(value)
+    with suppress(Exception):  # what a class of the caller's may raise
+        return TypeAdapter[Any](cast("Any", type(value))).dump_python(value, mode="json", warnings=False)
+    if value is result:
+        raise TypeError(f"JSON does not know {type(value).__name__}")
+    return as_text(value)

@@ -22,6 +22,7 @@ _VENICE_PROMPT_TOKENS_MOST = 1_750
 _BYTES_PER_TOKEN_LEAST = 2.5
 _BYTES_PER_TOKEN_MOST = 6.0
 _TOKENS_PER_MESSAGE = 8
+_LIKE_TOTAL: Any = None  # until the total is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,17 @@ class ChatCostEstimate:
     """What an answer of that length costs."""
     total_cost_usd: Decimal
     """Both together."""
-    low: Decimal
-    """Total if the prompt's text is easy on tokens (6 bytes each) and nothing is added to it."""
-    high: Decimal
-    """Total if it is hard (2.5 bytes each), with Venice's own system prompt and some tokens a message."""
+    low: Decimal = _LIKE_TOTAL
+    """Total if the prompt's text is easy on tokens (6 bytes each) and nothing is added to it; `total_cost_usd` if not given."""
+    high: Decimal = _LIKE_TOTAL
+    """Total if it is hard (2.5 bytes each), with Venice's own system prompt and some tokens a message; likewise."""
     method: str = "words"
     """How `prompt_tokens` was counted."""
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            if getattr(self, name) is _LIKE_TOTAL:
+                object.__setattr__(self, name, self.total_cost_usd)
 
 
 def estimate_chat_cost(

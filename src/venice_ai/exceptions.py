@@ -8,6 +8,7 @@
     |   |   +-- PayloadTooLargeError         413
     |   |   +-- UnsupportedMediaTypeError    415
     |   |   +-- UnprocessableEntityError     422; a prompt against the content policy
+    |   |   +-- ResponseFormatNotStrictError a class given to `create` (is a SchemaNotStrictError)
     |   |   +-- ToolSignatureError           a function that JSON cannot express (is a TypeError)
     |   +-- AuthenticationError              401; no key at all (is a ValueError)
     |   +-- PaymentRequiredError             402
@@ -30,10 +31,12 @@
     +-- SchemaNotStrictError                 a class that strict mode cannot express (is a ValueError)
     +-- OutputError                          a paid answer that is not the object asked for (is a ValueError)
     |   +-- OutputInvalidError               it does not fit the class (is a pydantic.ValidationError)
+    |   +-- OutputMissingError               it has no text at all
     |   +-- OutputTruncatedError             it was cut off (is a pydantic.ValidationError)
     |   +-- OutputRefusedError               the model, or a filter, refused
     |   +-- ToolCallInsteadError             the model wants a tool called first
     +-- NoChoicesError                       an answer without choices (is a ValueError)
+    +-- NoToolCallsError                     a turn that says it calls tools, and calls none (is a ValueError)
     +-- UnknownToolError                     a call of a tool that is not there (is a ValueError)
     +-- ToolArgumentsError                   a call whose arguments do not fit (is a ValueError)
     +-- ToolTimeoutError                     a tool that took too long (is a TimeoutError)
@@ -255,6 +258,10 @@ class SchemaNotStrictError(VeniceError, ValueError):
         """Where, such as `$.person.tags[]`; None if it is not known."""
 
 
+class ResponseFormatNotStrictError(SchemaNotStrictError, InvalidRequestError):
+    """A class that was given to `create` or `stream` as `response_format` cannot be expressed as a strict JSON schema."""
+
+
 class OutputError(VeniceError, ValueError):
     """A paid answer is not the object that was asked for. The error carries all that came."""
 
@@ -302,6 +309,10 @@ def _without_answer(response: ChatCompletionResponse) -> ChatCompletionResponse:
     return type(response).model_validate(told).with_attestation(response.attestation)
 
 
+class OutputMissingError(OutputError):
+    """The answer has no text at all: no choices, null, or media only. There is nothing that could fit a class."""
+
+
 class OutputRefusedError(OutputError):
     """The model refused to answer, or a content filter stepped in.
 
@@ -342,6 +353,19 @@ class NoChoicesError(VeniceError, ValueError):
     """An answer came without a choice, so there is nothing to go on with."""
 
 
+class NoToolCallsError(VeniceError, ValueError):
+    """A model's turn in a tool loop says that it calls tools, but holds neither a call nor a text. It was paid for."""
+
+    def __init__(
+        self, message: str, state: ToolLoopState | None = None, last_response: ChatCompletionResponse | None = None
+    ) -> None:
+        super().__init__(message)
+        self.state = state
+        """The loop without that turn: `run_with_tools(resume=error.state)` asks once more."""
+        self.last_response = last_response
+        """The answer."""
+
+
 class UnknownToolError(VeniceError, ValueError):
     """The model called a tool that was not registered, or that nothing runs."""
 
@@ -360,31 +384,34 @@ def _by_keywords(error: VeniceError) -> tuple[Any, ...]:
 
 
 class MaxIterationsExceededError(VeniceError):
-    """A tool loop reached its limit of round trips while the model still called tools. `state` lets it go on."""
+    """A tool loop reached its limit of round trips while the model still called tools. `state` lets it go on.
+
+    A loop that raises one gives it everything; a test of yours may leave out what it does not look at.
+    """
 
     def __init__(
         self,
-        message: str,
+        message: str = "",
         *,
-        iterations: int,
-        messages: Sequence[Message],
-        last_response: ChatCompletionResponse,
-        usage: ChatUsage | None,
-        pending_calls: Sequence[ToolCall],
-        state: ToolLoopState,
+        iterations: int = 0,
+        messages: Sequence[Message] = (),
+        last_response: ChatCompletionResponse | None = None,
+        usage: ChatUsage | None = None,
+        pending_calls: Sequence[ToolCall] = (),
+        state: ToolLoopState | None = None,
     ) -> None:
         super().__init__(message)
         self.iterations = iterations
         """Round trips that were made."""
         self.messages: list[Message] = list(messages)
         """The history. It ends with the turn whose calls are pending."""
-        self.last_response = last_response
-        """The last answer."""
+        self.last_response = cast("ChatCompletionResponse", last_response)
+        """The last answer; None only if the error was made without, like `state`."""
         self.usage = usage
         """Tokens of all round trips together; None if no answer told any."""
         self.pending_calls: list[ToolCall] = list(pending_calls)
         """The calls of the last answer. None of them was run."""
-        self.state = state
+        self.state = cast("ToolLoopState", state)
         """The loop, to go on with: `run_with_tools(resume=error.state, max_iterations=...)`."""
 
     def __reduce__(self) -> tuple[Any, ...]:

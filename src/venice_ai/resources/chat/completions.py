@@ -285,7 +285,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             messages: the conversation.
             response_format: a pydantic model, a dataclass, a TypedDict, or any type that pydantic knows. One that is no JSON
                 object, such as `list[Person]`, is asked for within an object and taken out of it.
-            schema_name: the schema's name; the name of the class if not given.
+            schema_name: the schema's name, 1 to 64 letters, digits, `_` or `-`. If not given, that of the class; in it, what is
+                not allowed becomes `_`, and what is too long is cut, with a hash at its end.
             strict: ask for strict mode. With False the schema is sent as pydantic writes it.
             max_reasks: how often to ask again, from 0, when an answer does not fit the class. Only the last answer and what
                 is wrong with it are sent along. Each attempt is billed: see `attempts` and `total_usage` of the result.
@@ -294,6 +295,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         Raises:
             SchemaNotStrictError: strict mode cannot express the class; it names the path. Nothing was sent. A ValueError.
             OutputInvalidError: the answer does not fit the class. A `pydantic.ValidationError`, and so a ValueError.
+            OutputMissingError: the answer has no text at all. A ValueError.
             OutputTruncatedError: the answer was cut off. A `pydantic.ValidationError`.
             OutputRefusedError: the model, or a filter, refused. A ValueError.
             ToolCallInsteadError: the model wants a tool called. A ValueError.
@@ -446,19 +448,24 @@ class ChatCompletions(APIResource["VeniceClient"]):
     ) -> ToolLoopResult:
         """Asks a model that may call tools, runs the tools it calls, and asks again, until it gives its final answer.
 
-        A model's arguments are checked and made what the annotations ask for. A result is told to the model as it is if it is a
-        text, else as JSON. What goes wrong in a tool, or with its arguments, is told to the model too, so that it can recover.
+        A model's arguments are checked and made what the annotations ask for; null for a parameter that has a default and takes
+        no null is the default. A result is told to the model as it is if it is a text, else as JSON; what JSON does not know,
+        as `str` has it. What a tool raises, or is wrong with its arguments, is told to the model too, so that it can recover.
 
         Args:
             model: id of a model that can call functions.
             messages: the conversation so far; never changed.
             tools: functions (methods, partials, callable objects; synchronous or not), `FunctionTool`s, and definitions as
-                `Tool`s, which `on_tool_call` runs. Synchronous functions run in threads, with the caller's context variables.
+                `Tool`s, which `on_tool_call` runs. Each call of a synchronous function runs in a thread of its own. It sees a
+                copy of the caller's context variables, so that what it sets is not seen outside, and it cannot use what belongs
+                to the thread that made it, such as a connection of `sqlite3`: open that in the tool, or with
+                `check_same_thread=False` and a lock, or write the tool as `async def`, which runs on the caller's event loop.
             on_tool_call: called as `(call, result)` after each tool; what it returns then is ignored. For a `Tool` without a
                 function it is called as `(call, arguments)` instead, and what it returns, if not None, is the result.
-            on_tool_error: called as `(call, error)`; what it returns is told to the model, and what it raises ends the loop. By
-                default (`_default_on_tool_error`) the error is logged to `venice_ai.tools` and told. Plain hooks are called in
-                threads, one at a time.
+            on_tool_error: called as `(call, error)` while the error is being handled, so that a bare `raise` raises it; what it
+                returns is told to the model, and what it raises ends the loop. By default (`_default_on_tool_error`) the error
+                is logged to `venice_ai.tools` and told. These two hooks are called one at a time, on the caller's event loop
+                with its context variables, so a plain one must not block; the synchronous client calls plain ones in threads.
             parallel: run the calls of a turn at the same time instead of one after the other.
             max_iterations: how often the model may be asked, from 1.
             on_limit: when that is used up and the model still calls tools, `"raise"`, leaving those calls pending; or
@@ -479,6 +486,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             ToolLoopPausedError: a call waits for a person.
             UnknownToolError: the model called a tool that is not there, or that nothing runs. A ValueError.
             NoChoicesError: the model's answer has no choices. A ValueError.
+            NoToolCallsError: the model's answer says that it calls tools, and holds neither a call nor a text. A ValueError.
             InvalidRequestError: an argument or a function cannot be right; nothing was sent. A ValueError.
             APIError: as in `create`, on any round trip; `error.tool_loop` has the loop as it was before.
         """
@@ -494,6 +502,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             deps=deps,
             parallel=parallel,
             tool_timeout=tool_timeout,
+            hooks_in_threads=self._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
         )
         asking = PlainAsking(self, {"model": model, **create_kwargs})
         loop = ToolLoop(
@@ -566,6 +575,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             deps=deps,
             parallel=parallel,
             tool_timeout=tool_timeout,
+            hooks_in_threads=self._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
         )
         asking = StreamedAsking(self, {"model": model, **create_kwargs})
         loop = ToolLoop(

@@ -11,7 +11,7 @@ from ..._letters import sendable
 from ..._output import Output, OutputInvalidError, read
 from ..._partial import Growing
 from ..._wire import checked_messages
-from ...exceptions import APIError, InvalidArgumentError, OutputError, StreamConsumedError, TeeError
+from ...exceptions import APIError, InvalidArgumentError, OutputError, OutputMissingError, StreamConsumedError, TeeError
 from ...streaming import ChatStream
 from ...tee.guard import engaged_by
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, content_text, summed_usage
@@ -72,12 +72,13 @@ async def asked_for(
         raise InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
     asked, attempts = messages, list[ChatCompletionResponse]()
     while True:
-        attempts.append(await _response(ask, asked, attempts))
+        # `create` may be overridden, and whoever does may change the list that it is given.
+        attempts.append(await _response(ask, Conversation(asked), attempts))
         try:
             return _completed(read(kind, attempts[-1], wrapped=wrapped), attempts)
         except OutputError as error:
             error.attempts, error.total_usage = tuple(attempts), summed_usage(attempts)
-            if not isinstance(error, OutputInvalidError) or len(attempts) > max_reasks:
+            if not isinstance(error, (OutputInvalidError, OutputMissingError)) or len(attempts) > max_reasks:
                 raise
             asked = Conversation([*messages, *correction(error)])
 
@@ -102,8 +103,15 @@ def _completed(output: Output[T], attempts: list[ChatCompletionResponse]) -> Par
     return ParsedChatCompletion(attempts[-1], output.parsed, tuple(attempts), output.unwrapped)
 
 
-def correction(error: OutputInvalidError) -> list[dict[str, Any]]:
+def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str, Any]]:
     """The messages that ask for a better answer: the last one, and what is wrong with it, in short."""
+    if isinstance(error, OutputMissingError):
+        return [
+            {
+                "role": "user",
+                "content": "There was no answer: it has no text.\nAnswer again with the whole JSON, and nothing else.",
+            }
+        ]
     lines = [_told(line) for line in error.errors(include_url=False, include_context=False, include_input=False)]
     if len(lines) > _MOST_ERRORS:
         lines[_MOST_ERRORS:] = [f"- and {len(lines) - _MOST_ERRORS} more"]

@@ -21,6 +21,7 @@ from ..._privacy import Privacy, refuse_below
 from ..._toolbox import (
     FunctionTool,
     ToolContext,
+    as_text,
     call_arguments,
     call_name,
     checked_timeout,
@@ -47,7 +48,8 @@ if TYPE_CHECKING:
 OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
 """Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""
 OnToolError: TypeAlias = Callable[[ToolCall, Exception], Any]
-"""What to tell the model of a tool that failed: a text, or an awaitable one; or raises."""
+"""What to tell the model of a tool that failed: a text, or an awaitable one; or raises. The error is being handled: a bare
+`raise` raises it, and `logger.exception` shows its traceback."""
 Approve: TypeAlias = Callable[[ToolCall, dict[str, Any]], Any]
 """Whether a call may be made: an `Approval`, True or False, or an awaitable one."""
 
@@ -67,6 +69,8 @@ class ToolRules:
     deps: Any = None
     parallel: bool = False
     tool_timeout: float | None = None
+    hooks_in_threads: bool = False
+    """Whether plain hooks run in threads, because the loop is not the caller's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,21 @@ class _Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unfit:
-    """A call whose arguments do not fit."""
+class _Failed:
+    """A call that failed: its arguments do not fit, or the tool raised an error."""
 
     call: ToolCall
     error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    """A call whose tool ran."""
+
+    call: ToolCall
+    value: Any
+    observed: bool
+    """Whether `on_tool_call` is told; it is not if it stood in for the tool."""
 
 
 class Asking(Protocol):
@@ -115,7 +129,6 @@ class ToolRun:
         self._ask = ask
         self._rules = rules
         self._decisions = dict(rules.decisions)
-        self._hooks = asyncio.Lock()
 
     async def events(self) -> AsyncGenerator[ToolEvent, None]:
         """What happens, until the result."""
@@ -164,7 +177,9 @@ class ToolRun:
                 if isinstance(item, _Ready):
                     yield ToolCallStarted(item.call, item.arguments, loop.iterations)
             async with aclosing(as_completed(self._run, group)) as finished:
-                async for event in finished:
+                async for outcome in finished:
+                    # Hooks run here and not in the tools' tasks: one at a time, and with the caller's context variables.
+                    event = await self._finished(outcome)
                     loop.answer([event.call], [event.content])
                     yield event
         if loop.open_calls:
@@ -174,7 +189,7 @@ class ToolRun:
                 state=loop.state,
             )
 
-    async def _judged(self, call: ToolCall) -> _Ready | _Unfit | ToolCallFinished | None:
+    async def _judged(self, call: ToolCall) -> _Ready | _Failed | ToolCallFinished | None:
         """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
         unknown = self._loop.tools.unknown(call)
         if unknown is None and self._rules.on_tool_call is None:
@@ -182,7 +197,7 @@ class ToolRun:
         if unknown is not None:
             return self._reported(call, unknown)
         ready = self._prepared(call)
-        if isinstance(ready, _Unfit):
+        if isinstance(ready, _Failed):
             return ready
         approval = await self._approval(call, ready.arguments)
         if approval.verdict == "wait":
@@ -192,12 +207,12 @@ class ToolRun:
             return ToolCallFinished(call, result_text(approval.told), self._loop.iterations, denied=True)
         return ready if approval.arguments is None else self._prepared(call, dict(approval.arguments))
 
-    def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Unfit:
+    def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Failed:
         """A call with its arguments made what the function takes."""
         try:
             return self._ready(call, call_arguments(call) if edited is None else edited)
         except Exception as error:  # noqa: BLE001  # a validator of the caller's may raise anything; on_tool_error is told
-            return _Unfit(call, error)
+            return _Failed(call, error)
 
     def _ready(self, call: ToolCall, arguments: dict[str, Any]) -> _Ready:
         loop = self._loop
@@ -215,23 +230,28 @@ class ToolRun:
             return Approval.of(await _called(self._rules.approve, call, arguments))
         return Approval.wait() if call.id in self._loop.waiting else Approval.allow()
 
-    async def _run(self, item: _Ready | _Unfit | ToolCallFinished) -> ToolCallFinished:
-        """Runs a tool. Whatever goes wrong in it, or with its arguments, `on_tool_error` decides."""
-        if isinstance(item, ToolCallFinished):
+    async def _run(self, item: _Ready | _Failed | ToolCallFinished) -> _Returned | _Failed | ToolCallFinished:
+        """Runs a tool."""
+        if not isinstance(item, _Ready):
             return item
-        call = item.call
-        if isinstance(item, _Unfit):
-            return await self._failed(call, item.error)
         try:
-            value = whole(await self._value(item))  # it is written, and a hook may look at it
-            content = None if value is _NOT_HANDLED else result_text(value)
+            value = await self._value(item)
         except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
-            return await self._failed(call, error)
-        if content is None:
-            return self._reported(call, self._loop.tools.without_handler(call))
-        if item.make is not None and self._rules.on_tool_call is not None:
-            await self._hooked(self._rules.on_tool_call, call, value)
-        return ToolCallFinished(call, content, self._loop.iterations)
+            return _Failed(item.call, _raised_by_tool(error))
+        if value is _NOT_HANDLED:
+            return self._reported(item.call, self._loop.tools.without_handler(item.call))
+        return _Returned(item.call, value, observed=item.make is not None)
+
+    async def _finished(self, outcome: _Returned | _Failed | ToolCallFinished) -> ToolCallFinished:
+        """What the model is told of a call, after the hooks."""
+        if isinstance(outcome, ToolCallFinished):
+            return outcome
+        if isinstance(outcome, _Failed):
+            return await self._failed(outcome.call, outcome.error)
+        content = result_text(outcome.value)  # a hook may change the value
+        if outcome.observed and self._rules.on_tool_call is not None:
+            await self._hooked(self._rules.on_tool_call, outcome.call, outcome.value)
+        return ToolCallFinished(outcome.call, content, self._loop.iterations)
 
     def _reported(self, call: ToolCall, error: UnknownToolError) -> ToolCallFinished:
         if self._loop.on_unknown_tool == "raise":
@@ -239,18 +259,13 @@ class ToolRun:
         return ToolCallFinished(call, str(error), self._loop.iterations, error)
 
     async def _value(self, ready: _Ready) -> Any:
-        if ready.make is None:
-            work = self._dispatched(ready)
-        elif ready.function is not None and ready.function.is_async:
-            work = _awaited(ready.make())
-        else:
-            work = _called(_reading(ready.make))
+        work = self._dispatched(ready) if ready.make is None else _called(_reading(ready.make))
         own = None if ready.function is None else ready.function.timeout
         seconds = self._rules.tool_timeout if own is None else own
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                return await work
+                return whole(await work)  # it is written, and a hook may look at it
         except TimeoutError as error:
             if not limit.expired():
                 raise  # the tool's own
@@ -265,22 +280,42 @@ class ToolRun:
         """What `on_tool_call` gives for a tool that has no function."""
         if self._rules.on_tool_call is None:
             return _NOT_HANDLED
-        value = await _called(_reading(self._rules.on_tool_call), ready.call, ready.arguments)
+        value = await self._hooked(_reading(self._rules.on_tool_call), ready.call, ready.arguments)
         return _NOT_HANDLED if value is None else value
 
     async def _failed(self, call: ToolCall, error: Exception) -> ToolCallFinished:
-        hook = self._rules.on_tool_error
-        told = _default_on_tool_error(call, error) if hook is None else await self._hooked(hook, call, error)
+        hook, trace = self._rules.on_tool_error or _default_on_tool_error, error.__traceback__
+        if self._rules.hooks_in_threads and not is_async(hook):
+            hook = partial(_while_handling, error, hook)
+        try:
+            raise error
+        except Exception:  # noqa: BLE001  # the hook runs while the error is being handled, and decides
+            told = await self._hooked(hook, call, error)
+        error.__traceback__ = trace
         if not isinstance(told, str):
             raise TypeError(f"on_tool_error must return what the model is told, a text, not {told!r:.100}")
         return ToolCallFinished(call, result_text(told), self._loop.iterations, error)
 
     async def _hooked(self, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
-        """What a hook gives. One that may block runs in a thread; such hooks follow each other, for they need no locks."""
-        if is_async(hook):
+        """What a hook gives, called on the caller's own loop or, where there is none, in a thread."""
+        if self._rules.hooks_in_threads:
             return await _called(hook, call, seen)
-        async with self._hooks:
-            return await _called(hook, call, seen)
+        return await _awaited(hook(call, seen))
+
+
+def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
+    """What a hook gives in a thread of its own, which does not know of the errors that other threads are handling."""
+    try:
+        raise error
+    except Exception:  # noqa: BLE001  # the hook decides
+        return hook(call, seen)
+
+
+def _raised_by_tool(error: Exception) -> Exception:
+    """A tool's error as it raised it: of a StopIteration, which no coroutine can raise, Python makes a RuntimeError."""
+    cause = error.__cause__
+    converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
+    return cause if converted and isinstance(cause, StopIteration) else error
 
 
 def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
@@ -289,7 +324,7 @@ def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
     The failure is logged with its traceback to `venice_ai.tools`. This is what `on_tool_error` is if it is not given.
     """
     _log.error("the tool %s failed", call_name(call), exc_info=error)
-    return f"Error calling {call_name(call)}: {type(error).__name__}: {error}"
+    return f"Error calling {call_name(call)}: {type(error).__name__}: {as_text(error)}"
 
 
 async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -336,7 +371,7 @@ class PlainAsking:
         """The answer."""
         create: Any = self._completions.create  # with any parameters
         try:
-            response: object = await create(messages=loop.history, **_offered(loop, self._params))
+            response: object = await create(messages=list(loop.history), **_offered(loop, self._params))
         except APIError as error:
             error.tool_loop = loop.state
             raise
@@ -357,7 +392,7 @@ class StreamedAsking:
     async def open(self, loop: ToolLoop) -> None:
         """Sends the request for the next turn, so that what is wrong with it is known at once."""
         try:
-            self._opened = await self._completions.stream(messages=loop.history, **_offered(loop, self._params))
+            self._opened = await self._completions.stream(messages=list(loop.history), **_offered(loop, self._params))
         except APIError as error:
             error.tool_loop = loop.state
             raise
@@ -453,5 +488,5 @@ def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str
 def _offered(loop: ToolLoop, params: dict[str, Any]) -> dict[str, Any]:
     """The parameters with the tools to offer. Without tools, none of the parameters that go with them may be sent."""
     if loop.offered:
-        return {**params, "tools": loop.offered}
+        return {**params, "tools": list(loop.offered)}
     return {name: value for name, value in params.items() if name not in {"tool_choice", "parallel_tool_calls"}}

@@ -8,6 +8,7 @@ plain mapping of the same shape. Meaning and ranges are those of Venice's API re
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
@@ -130,17 +131,15 @@ class ToolCallFunction(Model):
 
     @property
     def arguments_dict(self) -> dict[str, Any]:
-        """The arguments as a dict; an empty text means none.
+        """The arguments as a dict; an empty text means none. JSON text of JSON text is read, too.
 
         Raises:
             ValueError: the text is not JSON.
             TypeError: it is JSON, but not an object.
         """
-        import json
-
-        value = json.loads(self.arguments or "{}")
+        value = read_arguments(self.get("arguments"))
         if not isinstance(value, dict):
-            raise TypeError(f"the arguments of {self.name!r} are {self.arguments!r}, not a JSON object")
+            raise TypeError(f"the arguments are {value!r:.100}, not a JSON object")
         return cast("dict[str, Any]", value)
 
     @fixed
@@ -150,9 +149,35 @@ class ToolCallFunction(Model):
         Raises:
             pydantic.ValidationError: they are not JSON, or do not fit the class.
         """
+        import json
+
         from pydantic import TypeAdapter
 
-        return TypeAdapter(kind).validate_json(self.arguments or "{}")
+        text = self.arguments or "{}"
+        with suppress(ValueError, RecursionError):  # what is not JSON is an error of pydantic's
+            text = json.dumps(read_arguments(text))
+        return TypeAdapter(kind).validate_json(text)
+
+
+def read_arguments(given: Any) -> Any:
+    """The JSON of a call's arguments; an empty object if nothing was given.
+
+    Models write JSON text of JSON text, and line breaks into strings; a server may send an object instead of its text.
+
+    Raises:
+        ValueError: they are not JSON.
+    """
+    import json
+
+    value: Any = {} if given is None else given
+    while isinstance(value, str):
+        try:
+            value = json.loads(value, strict=False) if value.strip() else {}
+        except ValueError:
+            if value is given:
+                raise
+            break  # JSON text of a text that is not JSON
+    return plain(value)
 
 
 class ToolCall(Model):
@@ -444,8 +469,8 @@ class ChatCompletionResponse(Response):
     def parse_as(self, kind: type[T], choice_index: int = 0) -> T:
         """The object of a class in a choice's text: a pydantic model, a dataclass, a TypedDict, or a type such as `list[int]`.
 
-        JSON in one markdown fence, or after a `<think>` block, is taken out of it; so is that in the `{"value": ...}` in which
-        `create` asks for a class that is no JSON object.
+        JSON in one markdown fence, or after reasoning in tags such as `<think>`, is taken out of it; so is that in the
+        `{"value": ...}` in which `create` asks for a class that is no JSON object.
 
         Raises:
             SchemaNotStrictError: pydantic cannot read the class.
@@ -453,7 +478,8 @@ class ChatCompletionResponse(Response):
             OutputRefusedError: the model, or a filter, refused.
             OutputTruncatedError: the answer was cut off.
             ToolCallInsteadError: the choice asks for a tool call, and has no such object.
-            OutputInvalidError: the text does not fit the class, or there is none. It is a `pydantic.ValidationError`, like
+            OutputMissingError: there is no such choice, or no text.
+            OutputInvalidError: the text does not fit the class. It is a `pydantic.ValidationError`, like
                 `OutputTruncatedError`; all of them are a `ValueError`.
         """
         from ..._output import read

@@ -1,0 +1,123 @@
+"""Docstrings of tools: a description for the model, and a text for each parameter.
+
+The styles of Google, NumPy and Sphinx (also Epydoc's `@param`) are read, mixed or not. What describes parameters is taken out,
+what speaks to programmers (returns, raises, examples) is left out, and everything else is the description, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from inspect import cleandoc
+
+_PARAMETERS = r"(?:args|arguments|parameters|params|kwargs|(?:keyword|other) (?:args|arguments|parameters|params))"
+_TO_PROGRAMMERS = r"returns?|yields?|receives|raises|exceptions?|except|warns|methods|examples?|see also|references"
+_LEFT_OUT = rf"(?:(?P<attributes>attributes)|{_TO_PROGRAMMERS})"
+_GOOGLE = re.compile(rf"(?:(?P<parameters>{_PARAMETERS})|{_LEFT_OUT})\s*:", re.IGNORECASE)
+_NUMPY = re.compile(rf"(?:(?P<parameters>{_PARAMETERS})|{_LEFT_OUT})", re.IGNORECASE)
+_UNDERLINE = re.compile(r"-{3,}")
+_NAMES = r"(?P<names>[`*\\]*\w+[`\\]*(?:\s*,\s*[`*\\]*\w+[`\\]*)*)"
+_GOOGLE_ENTRY = re.compile(rf"{_NAMES}\s*(?:\(.*?\))?\s*:(?:\s+(?P<text>.*))?")
+_NUMPY_ENTRY = re.compile(rf"{_NAMES}\s*(?::.*)?")
+_FIELD = re.compile(
+    r"[:@](?:(?:param|parameter|arg|argument|key|keyword|kwarg)\b(?P<param>[^:]*)"
+    r"|(?:type|returns?|rtype|yields?|raises?|except|exception|i?var|cvar|vartype|kwtype)\b[^:]*)"
+    r":(?:\s+(?P<text>.*))?"
+)
+_NOTE = frozenset({"note", "notes", "warning", "warnings", "caution", "important", "tip", "todo"})
+
+
+@dataclass(slots=True)
+class Documentation:
+    """What a docstring says."""
+
+    description: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict[str, str])
+    """The texts for parameters, by name."""
+
+
+def documentation(doc: str | None, names: Iterable[str], *, attributes: bool = False) -> Documentation:
+    """What a docstring says of a function with these parameters; with `attributes`, of a class with these attributes."""
+    reader = _Reader(frozenset(names), attributes)
+    reader.read(_lines(doc or ""))
+    described = "\n".join(reader.description).strip()
+    return Documentation(re.sub(r"\n{3,}", "\n\n", described) or None, reader.parameters)
+
+
+def _lines(doc: str) -> list[str]:
+    lines = cleandoc(doc).split("\n")
+    # Where a section's title is the first line, its body is what the indentation was measured by.
+    if _GOOGLE.fullmatch(lines[0]) and len(lines) > 1 and not lines[1].startswith(" "):
+        lines[1:] = [f"    {line}" if line else line for line in lines[1:]]
+    return lines
+
+
+class _Reader:
+    def __init__(self, names: frozenset[str], attributes: bool) -> None:
+        self._names = names
+        self._kinds = ("parameters", "attributes") if attributes else ("parameters",)
+        self.description: list[str] = []
+        self.parameters: dict[str, str] = {}
+
+    def read(self, lines: list[str]) -> None:
+        while lines:
+            line, rest = lines[0], lines[1:]
+            if rest and _UNDERLINE.fullmatch(rest[0].strip()) and (title := _NUMPY.fullmatch(line)):
+                body, lines = _numpy_body(rest[1:])
+                if any(map(title.group, self._kinds)):
+                    self._entries(body, _NUMPY_ENTRY)
+            elif (title := _GOOGLE.fullmatch(line.rstrip())) and (split := _indented(rest))[0]:
+                body, lines = split
+                if any(map(title.group, self._kinds)):
+                    self._entries(cleandoc("\n" + "\n".join(body)).split("\n"), _GOOGLE_ENTRY)
+            elif found := _FIELD.fullmatch(line):
+                body, lines = _indented(rest)
+                if found["param"]:
+                    text = cleandoc("\n".join([found["text"] or "", *body]))
+                    self._add(found["param"].split()[-1] if found["param"].split() else "", text)
+            else:
+                self.description.append(line)
+                lines = rest
+
+    def _entries(self, lines: list[str], pattern: re.Pattern[str]) -> None:
+        """The parameters of a section whose names are not indented, and whose texts are, or follow the name."""
+        while lines:
+            found = pattern.fullmatch(lines[0])
+            body, rest = _entry_body(lines[1:], pattern)
+            first = (found.groupdict().get("text") or "") if found else lines[0]
+            text = cleandoc("\n".join([first, *body]))
+            if found is None or self._is_note(found["names"]):
+                self.description += ["", *([lines[0], *body] if found else text.split("\n"))]
+            else:
+                for name in found["names"].split(","):
+                    self._add(name, text)
+            lines = rest
+
+    def _is_note(self, name: str) -> bool:
+        return name.lower() in _NOTE and name not in self._names
+
+    def _add(self, name: str, text: str) -> None:
+        self.parameters.setdefault(name.strip().strip("`*\\"), text)
+
+
+def _indented(lines: list[str]) -> tuple[list[str], list[str]]:
+    """The indented lines at the beginning, and the others."""
+    end = next((index for index, line in enumerate(lines) if line and not line.startswith((" ", "\t"))), len(lines))
+    return (lines[:end], lines[end:]) if any(lines[:end]) else ([], lines)
+
+
+def _numpy_body(lines: list[str]) -> tuple[list[str], list[str]]:
+    """The lines of a NumPy section, which the next title ends, and the others."""
+    underlines = (index for index, line in enumerate(lines) if index and _UNDERLINE.fullmatch(line.strip()))
+    end = next(underlines, len(lines) + 1) - 1
+    return lines[:end], lines[end:]
+
+
+def _entry_body(lines: list[str], pattern: re.Pattern[str]) -> tuple[list[str], list[str]]:
+    """The lines that belong to an entry, and the others: what is indented, and at once below it what is no entry of its own."""
+    for index, line in enumerate(lines):
+        starts = line and not line.startswith((" ", "\t"))
+        if starts and (pattern.fullmatch(line) or (index and not lines[index - 1])):
+            return lines[:index], lines[index:]
+    return lines, []

@@ -1,0 +1,148 @@
+"""Docstrings: what of them describes a tool, and what its parameters."""
+
+from __future__ import annotations
+
+import pytest
+
+from venice_ai._docstrings import documentation
+
+CITY = {"city": "Name of the city,\nin English."}
+
+
+@pytest.mark.parametrize(
+    ("doc", "description", "parameters"),
+    [
+        pytest.param(
+            """The weather.
+
+            Args:
+                city: Name of the city,
+                    in English.
+
+            Note:
+                Only in Europe.
+
+            Ask for one city at a time.
+
+            Returns:
+                Nothing.
+
+            Warning: not at night.
+            """,
+            "The weather.\n\nNote:\n    Only in Europe.\n\nAsk for one city at a time.\n\nWarning: not at night.",
+            CITY,
+            id="what stands after the arguments",
+        ),
+        pytest.param(
+            """The weather.
+
+            Args:
+                city: Name of the city,
+                in English.
+
+                Note: only in Europe.
+            """,
+            "The weather.\n\nNote: only in Europe.",
+            CITY,
+            id="a note among the arguments",
+        ),
+        pytest.param(
+            """The weather.
+
+            Args:
+                `city`: Name of the city,
+                    in English.
+
+            Keyword Args:
+                ``days`` (dict[str, int], optional): How many: 1 to 7.
+                a, b: Both.
+            """,
+            "The weather.",
+            CITY | {"days": "How many: 1 to 7.", "a": "Both.", "b": "Both."},
+            id="keyword arguments, and names in backticks",
+        ),
+        pytest.param(
+            """Args:
+                city: Name of the city,
+                    in English.
+                days: How many.
+            """,
+            None,
+            CITY | {"days": "How many."},
+            id="nothing but arguments",
+        ),
+        pytest.param(
+            """Args:
+                city: Name of the city,
+                    in English.
+
+            Only in Europe.
+            """,
+            "Only in Europe.",
+            CITY,
+            id="arguments first",
+        ),
+        pytest.param(
+            """The weather.
+
+            :param str city: Name of the city,
+                in English.
+            :type city: str
+            :raises ValueError: never.
+            :return: Nothing.
+
+            Only in Europe.
+            """,
+            "The weather.\n\nOnly in Europe.",
+            CITY,
+            id="Sphinx, with text after the fields",
+        ),
+        pytest.param(
+            """The weather.
+
+            @param city: Name of the city,
+                in English.
+            """,
+            "The weather.",
+            CITY,
+            id="Epydoc",
+        ),
+        pytest.param(
+            """The weather.
+
+            Parameters
+            ----------
+            city : str
+                Name of the city,
+                in English.
+            a, b : int
+
+            Returns
+            -------
+            str
+                Nothing.
+
+            Notes
+            -----
+            Only in Europe.
+
+            Examples
+            --------
+            >>> weather("Rome")
+            """,
+            "The weather.\n\nNotes\n-----\nOnly in Europe.",
+            CITY | {"a": "", "b": ""},
+            id="NumPy, with notes",
+        ),
+        pytest.param("Says what it\nReturns:", "Says what it\nReturns:", {}, id="a title without a section"),
+        pytest.param(None, None, {}, id="none"),
+    ],
+)
+def test_what_a_docstring_says(doc: str | None, description: str | None, parameters: dict[str, str]) -> None:
+    found = documentation(doc, ["city"])
+
+    assert (found.description, found.parameters) == (description, parameters)
+
+
+def test_a_parameter_may_be_called_note() -> None:
+    assert documentation("Writes.\n\nArgs:\n    note: What.", ["note"]).parameters == {"note": "What."}
