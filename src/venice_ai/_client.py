@@ -187,20 +187,22 @@ class VeniceClient:
             raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
         if self.min_privacy is not None and method != "GET":
             refuse_below(self.min_privacy, privacy)
+        limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
+        more = check_headers(extra_headers) if extra_headers else None
+        # From here on a local name may hold a key: nothing is raised but that there is none, for a traceback shows such names.
         headers = dict(self._base_headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
         if stream:
             headers["Accept"] = "text/event-stream"
-        if extra_headers:
-            headers = _merged(headers, check_headers(extra_headers))
-        if needs_key and self._api_key is None and not KEY_HEADERS.intersection(map(str.lower, headers)):
+        if more:
+            headers = _merged(headers, more)
+        if anonymous:
+            headers = {name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS}
+        elif needs_key and self._api_key is None and not KEY_HEADERS.intersection(map(str.lower, headers)):
             raise AuthenticationError(
                 f"no API key: pass api_key=... or set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)"
             )
-        if anonymous:
-            headers = {name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS}
-        limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
         return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
 
     def clocks(self, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
