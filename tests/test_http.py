@@ -1190,7 +1190,9 @@ async def test_a_chunk_of_no_size_within_a_plain_answer_is_an_error_at_once() ->
 
 async def test_a_stream_that_is_whole_is_whole_whatever_its_trailer_says() -> None:
     said = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in hello())
-    for steps in ([OPENING, 0.03, said + b"0\r\nnonsense\r\n\r\n"], [OPENING, said, 0.03, b"0\r\nnonsense\r\n\r\n"]):
+    end = b"0\r\nnonsense\r\n\r\n"
+    ends: list[list[Step]] = [[OPENING, 0.03, said + end], [OPENING, said, 0.03, end]]
+    for steps in ends:
         async with serving([*steps, SILENCE]) as server, server.client(timeout=PATIENCE) as client:
             assert await asyncio.wait_for(streamed_text(client), 5) == "hello"
 
@@ -1230,7 +1232,9 @@ async def test_a_bomb_is_a_typed_error_and_holds_nobody_up(how: str) -> None:
         assert len(caught.value.body) == 4 * 2**20
 
 
-@pytest.mark.parametrize("before", [b"", b": ", b"data: ", b"data: x\n", b"data: %b\r\n" % (b"x" * 1000)], ids=lambda each: each[:9])
+@pytest.mark.parametrize(
+    "before", [b"", b": ", b"data: ", b"data: x\n", b"data: %b\r\n" % (b"x" * 1000)], ids=lambda each: each[:9]
+)
 async def test_an_event_a_line_and_a_comment_without_an_end_are_typed_errors(before: bytes) -> None:
     piece = b"x" * 2**20 if before[-1:] != b"\n" else before * (2**20 // len(before))
     endless = [b"%x\r\n%b\r\n" % (len(piece), piece)] * 80

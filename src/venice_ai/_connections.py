@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ._config import check_proxy
+from ._config import no_proxy, proxy_address
 from ._decoding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC0414  # both transports look here
 from ._decoding import BodyTooLargeError
 from ._framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
@@ -217,7 +217,11 @@ def _environment_proxy(address: SplitResult) -> str | None:
         return None
     proxies = getproxies()
     named = next((name for name in (address.scheme, "all") if proxies.get(name)), None)
-    return None if named is None else check_proxy(proxies[named], f"{named.upper()}_PROXY")
+    found = None if named is None else proxy_address(proxies[named])
+    if named is not None and found is None:
+        del proxies  # a traceback may show them
+        raise no_proxy(f"{named.upper()}_PROXY")
+    return found
 
 
 def _context(ca_bundle: str) -> ssl.SSLContext:
