@@ -89,10 +89,9 @@ class VeniceClient:
         min_privacy: Privacy | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
-        self._api_key, problem = _resolved_key(api_key)
+        self._api_key, wrong_key = _resolved_key(api_key)
         address = None if proxy is None else proxy_address(proxy)
-        if proxy is not None and address is None:
-            problem = problem or no_proxy("proxy")
+        problem = wrong_key or (no_proxy("proxy") if proxy is not None and address is None else None)
         self._http: dict[str, Any] = {
             "proxy": address,
             "trust_env": trust_env,
