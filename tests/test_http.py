@@ -498,7 +498,7 @@ async def test_the_catalogue_is_asked_for_once_more_over_a_new_connection() -> N
 
 @pytest.mark.parametrize("pause", [0.0, 0.06], ids=["at once", "after a moment"])
 async def test_a_server_that_closes_after_each_answer_without_saying_so_loses_no_call(pause: float) -> None:
-    async with serving([*ANSWER, 0.01, CLOSE]) as server, server.client() as client:
+    async with serving([*ANSWER, CLOSE]) as server, server.client() as client:
         for _ in range(20):
             assert await asked(client) == "hello"
             await asyncio.sleep(pause)
