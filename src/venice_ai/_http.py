@@ -286,7 +286,7 @@ class _Connector(aiohttp.TCPConnector):
     """The connections of our own session. A kept one is looked at before it is used again."""
 
     def __init__(self, lines: _Lines) -> None:
-        super().__init__(limit=0, keepalive_timeout=LONGEST_KEPT_SECONDS)
+        super().__init__(limit=0, keepalive_timeout=LONGEST_KEPT_SECONDS)  # pyright: ignore[reportUnknownMemberType]
         self._known = lines
         self._running = asyncio.get_running_loop()
         self._now = self._running.time
@@ -470,10 +470,10 @@ async def _whole(response: aiohttp.ClientResponse, coding: str | None, pool: _Po
     Raises:
         APIResponseProcessingError: there is more of an answer than is read.
     """
+    body = Body(coding, refusal=refusal)
     arriving = _Arriving(response, pool)
     failure: VeniceError | None = None
     try:
-        body = Body(coding, refusal=refusal)
         while body.wants and (piece := await arriving.piece()):
             for _ in body.steps(piece):
                 if coding is not None:
