@@ -19,6 +19,7 @@ from weakref import finalize
 from ._clocks import late, shortest
 from ._connections import (
     CLOSED,
+    Habits,
     Route,
     Routes,
     WholeReply,
@@ -67,6 +68,7 @@ class BlockingTransport:
         self._routes = routes
         self._now = (clock or SystemClock()).now  # for how long a connection is kept; the limits of calls are the socket's
         self._idle: deque[_Kept] = deque()  # its ends are taken and given back by many threads without a lock
+        self._habits = Habits()
         self._stop = Stop()
         self._process = os.getpid()
         self._closing = finalize(self, _close_all, self._idle)
@@ -88,7 +90,7 @@ class BlockingTransport:
     def _sent(self, request: Request, route: Route, clock: str, deadline: float | None, stop: Stop) -> Reply:
         while True:
             kept = self._taken(route)
-            sock = kept or _connected(route, request, clock, deadline, stop)
+            sock = kept.sock if kept else _connected(route, request, clock, deadline, stop)
             exchange = _Exchange(sock, deadline)
             try:
                 with stop.holding(sock):
@@ -104,10 +106,16 @@ class BlockingTransport:
                     raise
                 raise told from (None if isinstance(told, APITimeoutError) else error)
             if exchange.keeps and self._closing.alive and not stop.fired:  # at the interpreter's end nobody would close it
-                self._idle.append(_Kept(_place(route), self._now() + kept_seconds(reply.headers), sock))
+                self._keep(_place(route), reply, sock, kept.served if kept else 0)
             else:
                 sock.close()
             return reply
+
+    def _keep(self, place: str, reply: WholeReply, sock: socket.socket, served: int) -> None:
+        if served == 1:
+            self._habits.learn(place, keeps=True)
+        now = self._now()
+        self._idle.append(_Kept(place, now + kept_seconds(reply.headers), sock, served + 1, now))
 
     @property
     def stop(self) -> Stop:
@@ -125,7 +133,7 @@ class BlockingTransport:
         stop.fire()
         _close_all(self._idle)
 
-    def _taken(self, route: Route) -> socket.socket | None:
+    def _taken(self, route: Route) -> _Kept | None:
         """A connection that is kept, still open, and leads there."""
         place, now = _place(route), self._now()
         with suppress(IndexError):  # another thread was faster
@@ -133,16 +141,30 @@ class BlockingTransport:
                 self._idle.popleft().sock.close()
             while self._idle:
                 kept = self._idle.pop()
-                if kept.place == place and kept.until >= now and is_quiet(kept.sock):
-                    return kept.sock
+                if kept.place == place and kept.until >= now and self._serves_again(kept, now):
+                    return kept
                 kept.sock.close()
         return None
+
+    def _serves_again(self, kept: _Kept, now: float) -> bool:
+        """Whether the server has kept a connection, too."""
+        wait = self._habits.wait(kept.place, kept.served, now - kept.rested)
+        if wait:
+            time.sleep(wait)
+        quiet = wait is not None and is_quiet(kept.sock)
+        if wait and not quiet:
+            self._habits.learn(kept.place, keeps=False)
+        return quiet
 
 
 class _Kept(NamedTuple):
     place: str
     until: float
     sock: socket.socket
+    served: int
+    """How many answers came on it."""
+    rested: float
+    """When the last of them came."""
 
 
 class _Exchange:

@@ -74,7 +74,9 @@ class Caller:
                 attempts=attempt,
             )
             if not good:
-                raise refusal(body, meta, secret=request.secret)
+                failure = refusal(body, meta, secret=request.secret)
+                body = b""  # a traceback may show it, and the server may have repeated the key
+                raise failure
         except BaseException:
             reply.close()
             raise

@@ -11,7 +11,8 @@ from ._config import (
     KEY_VARIABLE,
     Timeout,
     check_headers,
-    check_proxy,
+    no_proxy,
+    proxy_address,
     resolve_base_url,
     resolve_key,
     timeout_for,
@@ -87,9 +88,21 @@ class VeniceClient:
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
     ) -> None:
+        # First what is secret, and then without its names: a traceback may show those.
+        self._api_key, wrong_key = _resolved_key(api_key)
+        address = None if proxy is None else proxy_address(proxy)
+        problem = wrong_key or (no_proxy("proxy") if proxy is not None and address is None else None)
+        self._http: dict[str, Any] = {
+            "proxy": address,
+            "trust_env": trust_env,
+            "ssl_context": ssl_context,
+            "ca_bundle": ca_bundle,
+        }
+        del api_key, proxy, address
+        if problem is not None:
+            raise problem
         if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
             raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
-        self._api_key = resolve_key(api_key)
         self.base_url: str = resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
         self._timeouts = (
@@ -99,12 +112,6 @@ class VeniceClient:
         self._max_retries = max_retries
         self._retry_timeouts = retry_timeouts
         self._headers = check_headers(headers)
-        self._http = {
-            "proxy": None if proxy is None else check_proxy(proxy, "proxy"),
-            "trust_env": trust_env,
-            "ssl_context": ssl_context,
-            "ca_bundle": ca_bundle,
-        }
         self._session = session
         self._transport = transport
         self._clock = clock
@@ -116,7 +123,8 @@ class VeniceClient:
         self._hooks_in_threads: bool = False
         """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
         _check_tls(ssl_context, ca_bundle)
-        _check_session(session, {"proxy": proxy, "ssl_context": ssl_context, "ca_bundle": ca_bundle, "transport": transport})
+        if session is not None:
+            _check_session(session, [name for name in ("proxy", "ssl_context", "ca_bundle") if self._http[name] is not None])
         _check_methods("transport", transport, "send", "aclose")
         _check_methods("clock", clock, "now", "time", "sleep")
         for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env)):
@@ -189,20 +197,22 @@ class VeniceClient:
             raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
         if self.min_privacy is not None and method != "GET":
             refuse_below(self.min_privacy, privacy)
+        limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
+        more = check_headers(extra_headers) if extra_headers else None
+        # From here on a local name may hold a key: nothing is raised but that there is none, for a traceback shows such names.
         headers = dict(self._base_headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
         if stream:
             headers["Accept"] = "text/event-stream"
-        if extra_headers:
-            headers = _merged(headers, check_headers(extra_headers))
-        if needs_key and self._api_key is None and not KEY_HEADERS.intersection(map(str.lower, headers)):
+        if more:
+            headers = _merged(headers, more)
+        if anonymous:
+            headers = {name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS}
+        elif needs_key and self._api_key is None and not KEY_HEADERS.intersection(map(str.lower, headers)):
             raise AuthenticationError(
                 f"no API key: pass api_key=... or set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)"
             )
-        if anonymous:
-            headers = {name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS}
-        limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
         return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
 
     def clocks(self, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
@@ -256,8 +266,10 @@ class VeniceClient:
         raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
 
     def __repr__(self) -> str:
-        key = "with a key" if self._api_key else "without a key"
-        return f"<VeniceClient of {self.base_url} {key}{', closed' if self._closed else ''}>"
+        # A traceback may show one that is half made.
+        key = "with a key" if getattr(self, "_api_key", None) else "without a key"
+        where = getattr(self, "base_url", "no address")
+        return f"<VeniceClient of {where} {key}{', closed' if getattr(self, '_closed', False) else ''}>"
 
 
 def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str]:
@@ -273,13 +285,19 @@ def _check_tee(options: object) -> None:
         raise InvalidRequestError(f"tee={options!r} must be a TeeOptions")
 
 
-def _check_session(session: object, others: Mapping[str, object]) -> None:
-    if session is None:
-        return
+def _resolved_key(argument: str | None) -> tuple[str | None, AuthenticationError | None]:
+    """The key, or what is wrong with it: an error that was not raised where names hold it."""
+    try:
+        return resolve_key(argument), None
+    except AuthenticationError as error:
+        return None, error.with_traceback(None)
+
+
+def _check_session(session: object, others: list[str]) -> None:
     if not all(hasattr(session, name) for name in ("request", "connector", "closed")):  # importing aiohttp would take too long
         raise InvalidRequestError(f"session={session!r} must be an aiohttp.ClientSession")
-    if given := next((name for name, value in others.items() if value is not None), None):
-        raise InvalidRequestError(f"session and {given} cannot both be given: it is the session's own matter")
+    if others:
+        raise InvalidRequestError(f"session and {others[0]} cannot both be given: it is the session's own matter")
 
 
 def _check_methods(name: str, port: object, *methods: str) -> None:

@@ -201,6 +201,22 @@ def check_proxy(value: object, setting: str) -> str:
     Raises:
         InvalidRequestError: it is none. The setting is named; the value may hold a password and is not shown.
     """
+    address = proxy_address(value)
+    if address is None:
+        del value  # a traceback may show it
+        raise no_proxy(setting)
+    return address
+
+
+def no_proxy(setting: str) -> InvalidRequestError:
+    """The error for what is no address of a proxy."""
+    return InvalidRequestError(
+        f"{setting} must be the address of an HTTP proxy, such as 'http://proxy.example:8080' (SOCKS is not supported)"
+    )
+
+
+def proxy_address(value: object) -> str | None:
+    """The address of an HTTP proxy; None if it is none."""
     from urllib.parse import urlsplit
 
     given = value.strip() if isinstance(value, str) else ""
@@ -210,11 +226,7 @@ def check_proxy(value: object, setting: str) -> str:
         usable = parts.scheme in {"http", "https"} and _is_host(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or any(map(str.isspace, address)):
-        raise InvalidRequestError(
-            f"{setting} must be the address of an HTTP proxy, such as 'http://proxy.example:8080' (SOCKS is not supported)"
-        )
-    return address
+    return address if usable and not any(map(str.isspace, address)) else None
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

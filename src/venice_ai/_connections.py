@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ._config import check_proxy
+from ._config import no_proxy, proxy_address
 from ._decoding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC0414  # both transports look here
 from ._decoding import BodyTooLargeError
 from ._framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
@@ -27,6 +27,7 @@ KEPT_SECONDS: Final = 4.0
 LONGEST_KEPT_SECONDS: Final = 60.0
 """How long one is kept at most, whatever its server says."""
 _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
+_PROOF_SECONDS: Final = 0.05  # a server that closes after its answer has done so by then
 _MOST_ROUTES: Final = 100
 CLOSED: Final = "the client was closed"
 _PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
@@ -41,6 +42,36 @@ def kept_seconds(headers: Headers) -> float:
         if name.strip().lower() == "timeout" and value.strip(' "').isdecimal():
             return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), LONGEST_KEPT_SECONDS)
     return KEPT_SECONDS
+
+
+class Habits:
+    """Which servers keep their connections open, by their places. Some close each after its answer without saying so.
+
+    Until that is known, a connection is not used again right after its first answer: its end may be on its way. It is waited
+    for once; then either it has come, and connections of that server are not used again so soon, or the second answer does.
+    """
+
+    def __init__(self) -> None:
+        self._keeps: dict[object, bool] = {}
+
+    def wait(self, place: object, served: int, rested: float) -> float | None:
+        """How long to wait, in seconds, before a connection serves again; None if it had better not.
+
+        Args:
+            place: where it leads.
+            served: how many answers came on it.
+            rested: seconds since the last one.
+        """
+        keeps = served > 1 or rested >= _PROOF_SECONDS or self._keeps.get(place)
+        if keeps is None:
+            return _PROOF_SECONDS - rested
+        return 0.0 if keeps else None
+
+    def learn(self, place: object, *, keeps: bool) -> None:
+        """A connection was closed while it was waited for, or a second answer came on it."""
+        if len(self._keeps) > _MOST_ROUTES:
+            self._keeps.clear()
+        self._keeps[place] = keeps
 
 
 def is_quiet(sock: Any) -> bool:
@@ -186,7 +217,11 @@ def _environment_proxy(address: SplitResult) -> str | None:
         return None
     proxies = getproxies()
     named = next((name for name in (address.scheme, "all") if proxies.get(name)), None)
-    return None if named is None else check_proxy(proxies[named], f"{named.upper()}_PROXY")
+    found = None if named is None else proxy_address(proxies[named])
+    if named is not None and found is None:
+        del proxies  # a traceback may show them
+        raise no_proxy(f"{named.upper()}_PROXY")
+    return found
 
 
 def _context(ca_bundle: str) -> ssl.SSLContext:

@@ -33,6 +33,7 @@ from ._connections import (
     HEADER_BYTES,
     KEPT_SECONDS,
     LONGEST_KEPT_SECONDS,
+    Habits,
     ReplyHeaders,
     Routes,
     WholeReply,
@@ -61,8 +62,6 @@ if TYPE_CHECKING:
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
 _LARGE_BYTES = 2**20
-# A server that closes after every answer without saying so has done it by then.
-_PROOF_SECONDS = 0.05
 _REST_SECONDS = 0.05
 _TURNS = 3  # of the loop, in which it reads what has come; as many with TLS
 _FAULTS = (aiohttp.ClientError, OSError, ValueError)
@@ -237,11 +236,10 @@ _CALL: ContextVar[_Call | None] = ContextVar("venice_ai_call", default=None)
 class _Line:
     """What is known of one connection."""
 
-    __slots__ = ("_habits", "_place", "rested", "seconds", "served", "taker")
+    __slots__ = ("place", "rested", "seconds", "served", "taker")
 
-    def __init__(self, habits: dict[object, bool], place: object) -> None:
-        self._habits = habits
-        self._place = place
+    def __init__(self, place: object) -> None:
+        self.place = place
         self.served = 0
         """How many answers came on it."""
         self.rested = inf
@@ -251,41 +249,30 @@ class _Line:
         self.taker: _Arriving | None = None
         """Who reads from it."""
 
-    @property
-    def keeps(self) -> bool | None:
-        """Whether servers at this address keep their connections open; None as long as nothing tells."""
-        return self._habits.get(self._place)
-
-    @keeps.setter
-    def keeps(self, does: bool) -> None:
-        self._habits[self._place] = does
-
-    def answered(self, seconds: float) -> None:
-        """An answer came, after which it may rest for so many seconds."""
-        self.served += 1
-        self.seconds = seconds
-        if self.served == 2:
-            self.keeps = True
-
 
 class _Lines(dict["ResponseHandler", _Line]):
     """What is known of the connections of one loop, as long as they are open."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._habits: dict[object, bool] = {}
+        self.habits: Habits = Habits()
 
     def of(self, protocol: ResponseHandler, place: object = None) -> _Line:
         """What is known of a connection, from now on."""
         line = self.get(protocol)
         if line is None:
-            if len(self._habits) > 100:
-                self._habits.clear()
-            line = _Line(self._habits, place)
+            line = _Line(place)
             if (closed := protocol.closed) is not None:
                 self[protocol] = line
                 closed.add_done_callback(partial(self._lost, protocol))
         return line
+
+    def answered(self, line: _Line, seconds: float) -> None:
+        """An answer came, after which the connection may rest for so many seconds."""
+        line.served += 1
+        line.seconds = seconds
+        if line.served == 2:
+            self.habits.learn(line.place, keeps=True)
 
     def _lost(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
         """A connection has ended. aiohttp does not tell a reader if what came last was no HTTP."""
@@ -299,7 +286,7 @@ class _Connector(aiohttp.TCPConnector):
     """The connections of our own session. A kept one is looked at before it is used again."""
 
     def __init__(self, lines: _Lines) -> None:
-        super().__init__(limit=0, keepalive_timeout=LONGEST_KEPT_SECONDS)
+        super().__init__(limit=0, keepalive_timeout=LONGEST_KEPT_SECONDS)  # pyright: ignore[reportUnknownMemberType]
         self._known = lines
         self._running = asyncio.get_running_loop()
         self._now = self._running.time
@@ -335,15 +322,13 @@ class _Connector(aiohttp.TCPConnector):
     async def _serves_again(self, line: _Line, protocol: ResponseHandler) -> bool:
         """Whether the server has kept a connection, too."""
         rested = self._now() - line.rested
-        if rested >= line.seconds:
+        wait = None if rested >= line.seconds else self._known.habits.wait(line.place, line.served, rested)
+        if wait is None:
             return False
-        if line.served < 2 and rested < _PROOF_SECONDS and not line.keeps:
-            # Nothing tells yet whether this server keeps what it does not say it closes. It is waited for once.
-            if line.keeps is False:
-                return False
-            await asyncio.sleep(_PROOF_SECONDS - rested)
+        if wait:
+            await asyncio.sleep(wait)
             if _is_spoilt(protocol):
-                line.keeps = False
+                self._known.habits.learn(line.place, keeps=False)
                 return False
         for _ in range(_TURNS):
             if not _is_spoilt(protocol):
@@ -457,12 +442,12 @@ async def _answered(
     """The reply that a response is the beginning of."""
     headers = ReplyHeaders(response.headers.getall, response.headers.items)
     if call.line is not None:
-        call.line.answered(kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS)
+        pool.lines.answered(call.line, kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS)
     good = 200 <= response.status < 300
     try:
         if good and request.stream:
             return _StreamedReply(response, headers, request, pool, started)
-        coding, content = response.headers.get("Content-Encoding"), response.content
+        coding, content = _coding(response), response.content
         # A small answer comes with its headers; then there is nothing to wait for. What was read before us, by a recorder of
         # requests, stands in the response.
         if coding is None and content.is_eof() and good:
@@ -473,16 +458,22 @@ async def _answered(
         raise
 
 
+def _coding(response: aiohttp.ClientResponse) -> str | None:
+    """What its body is compressed by."""
+    found = response.headers.getall("Content-Encoding", None)
+    return None if found is None else ", ".join(found)
+
+
 async def _whole(response: aiohttp.ClientResponse, coding: str | None, pool: _Pool, *, refusal: bool) -> bytes:
     """A body to its end. Of a refusal, what is there of its first bytes; the connection is dropped if there is more.
 
     Raises:
         APIResponseProcessingError: there is more of an answer than is read.
     """
+    body = Body(coding, refusal=refusal)
     arriving = _Arriving(response, pool)
     failure: VeniceError | None = None
     try:
-        body = Body(coding, refusal=refusal)
         while body.wants and (piece := await arriving.piece()):
             for _ in body.steps(piece):
                 if coding is not None:
@@ -600,7 +591,7 @@ class _StreamedReply:
         self.headers = headers
         self._response, self._content = response, response.content
         self._method, self._url = request.method, request.url
-        coding = response.headers.get("Content-Encoding")
+        coding = _coding(response)
         self._decoder = None if coding is None else Decoder(coding)
         self._steps: Iterator[bytes] = iter(())
         self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
