@@ -174,18 +174,25 @@ class ChatCompletions(APIResource["VeniceClient"]):
         if not isinstance(stream, bool):
             raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
-        body = chat_body(model=model, messages=messages, stream=stream, params=params)
-        chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+        body: dict[str, Any] = {}
+        try:
+            body = chat_body(model=model, messages=messages, stream=stream, params=params)
+            chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+            privacy = None
+            if chat is None and self._client.min_privacy == "tee":
+                privacy = await attested(self._client, body, timeout, stream=stream)
+            request = None if chat is not None else self._request(body, stream, timeout, extra_headers, privacy)
+        except Exception as refusal:
+            del messages, params, body  # what shows the local variables of a traceback must not show the prompt
+            without_locals(refusal)
+            raise
         if chat is not None:
-            del messages, body  # what shows the local variables of a traceback must not show the prompt
+            del messages, body  # nor later
             source = await self._open_sealed(chat, params)
             if not stream:
                 return await source.stream(self._client).collect()
         else:
-            privacy = None
-            if self._client.min_privacy == "tee":
-                privacy = await attested(self._client, body, timeout, stream=stream)
-            request = self._request(body, stream, timeout, extra_headers, privacy)
+            assert request is not None
             if not stream:
                 answer = await self._client.caller.call(request)
                 return completion(answer.body, answer.meta)
