@@ -1,7 +1,8 @@
 """A Venice with one enclave behind the transport port, small enough to be bent in every way by a test.
 
-It proves what the baseline proves (no quote: level `server`); a `quoted` one proves what Intel's hardware does. It opens what is
-sealed to it, refuses what is not, and seals its answer chunk by chunk. Whatever a test wants otherwise it overrides: a reply for the attestation, events for the answer.
+It proves what the baseline proves (no quote: level `server`); a `quoted` one proves what Intel's hardware does. It opens what
+is sealed to it, refuses what is not, and seals its answer chunk by chunk. Whatever a test wants otherwise it overrides: a reply
+for the attestation, events for the answer.
 """
 
 from __future__ import annotations
@@ -93,6 +94,12 @@ class Enclave:
         """Options under which this enclave is accepted."""
         return SERVER if self.hardware is None else self.hardware.options(verification="quote", clock=lambda: UNIX)
 
+    @property
+    def without_collateral(self) -> TeeOptions:
+        """Options under which a quoted enclave reaches the level `quote`, and a warning."""
+        assert self.hardware is not None
+        return self.hardware.options(collateral=NoCollateral(), clock=lambda: UNIX)
+
     def _quoted(self, query: Mapping[str, str]) -> dict[str, Any]:
         assert self.hardware is not None
         self.hardware.key = cast("Any", _OwnKey(self.public_key, self.address))
@@ -158,6 +165,13 @@ class Enclave:
     def nonces(self) -> list[str]:
         """What evidence was asked for with."""
         return [parse_qs(urlsplit(request.url).query)["nonce"][0] for request in self.attestations]
+
+
+class NoCollateral:
+    """Intel's word cannot be had."""
+
+    def get(self, _fmspc: str, _ca: str, _now: float, /) -> None:
+        """Nothing."""
 
 
 class _OwnKey(NamedTuple):

@@ -59,7 +59,7 @@ _NOT_COVERED: Final = (
     "answers), which software runs in the enclave unless you pin it, and whether the GPU belongs to this machine."
 )
 # Of the whole process: an answer to a nonce of another client's is as old.
-_NONCES: Final[dict[bytes, object]] = {}
+USED_NONCES: Final[dict[bytes, object]] = {}
 
 
 class Tee(APIResource["VeniceClient"]):
@@ -464,7 +464,7 @@ async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
 def _used(nonce: bytes) -> bool:
     """Whether this process has used a nonce before; from now on it has."""
     mine = object()
-    return _NONCES.setdefault(nonce, mine) is not mine  # in one step: clients may have threads of their own
+    return USED_NONCES.setdefault(nonce, mine) is not mine  # in one step: clients may have threads of their own
 
 
 def _drop_refused(fetcher: Fetcher, report: AttestationReport, platform: tuple[str, str] | None) -> None:

@@ -234,10 +234,8 @@ def _check_message(path: str, message: Any) -> None:
     said = cast("Mapping[str, Any]", message)
     for name, value in said.items():
         if name not in {"role", "content"} and value not in (None, "", [], {}):
-            raise _refusal(
-                f"{path}.{name}" if name in _OF_MESSAGES else path,
-                "of a message only the content is encrypted; leave the rest out",
-            )
+            place = f"{path}.{name}" if name in _OF_MESSAGES else path
+            raise _refusal(place, "of a message only the content is encrypted; leave the rest out")
     content: Any = said.get("content")
     if not (content is None or isinstance(content, str) or _is_text_in_parts(content)):
         raise _refusal(f"{path}.content", "a part of it is no text, and only text is encrypted")

@@ -268,7 +268,7 @@ def compose_warnings(text: str | None) -> Iterator[str]:
     """What a reader should know of a compose file that was measured."""
     settings = _settings(text)
     if text is not None and settings is None:
-        yield f"the compose file is not JSON that means one thing, in {_LONGEST_COMPOSE} characters, so that it was not read"
+        yield "the compose file is not JSON that means one thing, or too long, so that it could not be read"
         return
     services = _services(settings)
     loose = [image for image in compose_images(text) if "@sha256:" not in image]
