@@ -219,9 +219,9 @@ class VeniceClient:
 
     @property
     def knows_server(self) -> bool:
-        """Whether its TLS verifies whose server answers; a `transport` of the caller's own is taken at its word."""
+        """Whether its TLS verifies whose server answers."""
         context: ssl.SSLContext | None = self._http["ssl_context"]  # type: ignore[assignment]  # the names of `Routes`
-        if context is None or self._transport is not None:
+        if context is None:
             return True
         return context.check_hostname and context.verify_mode != 0  # ssl.CERT_NONE, without the import
 

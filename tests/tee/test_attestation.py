@@ -532,7 +532,7 @@ def test_19_an_attackers_own_hierarchy_is_refused() -> None:
 def _raises(case: Case, **options: Any) -> bool:
     chosen = case.options.replace(**options)
     report = replace(case, options=chosen).judged()
-    if report.reaches("server" if chosen.verification == "auto" else chosen.verification):
+    if report.reaches("quote" if chosen.verification == "auto" else chosen.verification):
         raise_for(report, chosen)
         return False
     with pytest.raises(TeeAttestationError) as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import traceback
 from typing import Any
 
 import pytest
@@ -320,3 +321,104 @@ async def test_the_time_of_a_call_counts_the_attestation(how: str) -> None:
         await call(model="tee-m", messages=ASK["messages"], timeout=0.05)
 
     assert enclave.chats == []
+
+
+# -- what a refusal shows ------------------------------------------------------------------------------------------------
+
+SECRET = "my secret prompt"
+REFUSED: dict[str, dict[str, Any]] = {
+    "a model without encryption": {"model": "ordinary"},
+    "a call in clear": {"e2ee": False},
+    "stop": {"stop": [SECRET]},
+    "metadata": {"metadata": {"about": SECRET}},
+    "user": {"user": SECRET},
+    "a text that is not known here": {"anything": SECRET},
+    "a field of a message": {"messages": [{"role": "user", "content": SECRET, SECRET: SECRET}]},
+    "a role": {"messages": [{"role": SECRET, "content": SECRET}]},
+    "a part of a message": {"messages": [{"role": "user", "content": [{"type": SECRET, "text": SECRET}]}]},
+    "a number that is none": {"messages": [{"role": "user", "content": SECRET, SECRET: float("inf")}]},
+}
+
+
+def shown_by(error: BaseException) -> str:
+    """The error, and the local variables of this package's frames."""
+    found = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = [frame for frame in found.stack if "venice_ai" in frame.filename and "tests" not in frame.filename]
+    return f"{error!r} {[(frame.name, frame.locals) for frame in ours]}"
+
+
+@every_way
+@pytest.mark.parametrize("params", REFUSED.values(), ids=REFUSED)
+async def test_a_refusal_shows_nothing_that_the_caller_wrote(params: dict[str, Any], how: str) -> None:
+    enclave = Enclave(quoted=True)
+    asked = {"model": MODEL, "e2ee": True, **params}
+
+    with pytest.raises(InvalidRequestError) as caught:
+        await question(client_of(enclave, min_privacy="e2ee"), how, **asked)
+
+    assert SECRET not in shown_by(caught.value)
+    assert enclave.requests == []
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        pytest.param({"model": "tee-m:enable_web_search=on"}, id="a suffix"),
+        pytest.param({"model": "tee-m:enable_web_search=%6Fn"}, id="a suffix, written otherwise"),
+        pytest.param({"model": "tee-m:disable_thinking=true&enable_web_scraping=true"}, id="the second of a suffix"),
+        pytest.param({"model": "tee-m:web"}, id="a short suffix"),
+        pytest.param({"model": "tee-m:character_slug=x"}, id="a character"),
+        pytest.param({"model": "tee-m", "venice_parameters": {"enable_web_search": "auto"}}, id="a switch"),
+        pytest.param({"model": "tee-m", "venice_parameters": {"enable_x_search": True}}, id="another switch"),
+        pytest.param({"model": "tee-m", "tools": [{"type": "web_search"}]}, id="a tool"),
+    ],
+)
+@pytest.mark.parametrize("how", CHATS)
+async def test_in_an_enclave_nothing_is_looked_up_outside_of_it(params: dict[str, Any], how: str) -> None:
+    enclave = Enclave(quoted=True)
+
+    with pytest.raises(InvalidRequestError, match="outside of the enclave") as caught:
+        await question(client_of(enclave, min_privacy="tee"), how, **params)
+
+    assert SECRET not in shown_by(caught.value)
+    assert enclave.requests == []
+
+
+@pytest.mark.parametrize("suffix", ["enable_web_search=off", "strip_thinking_response=true&disable_thinking=true"])
+async def test_other_suffixes_do_no_harm(suffix: str) -> None:
+    enclave = Enclave(quoted=True)
+
+    assert await question(client_of(enclave, min_privacy="tee"), "create", model=f"tee-m:{suffix}") == "in clear"
+
+
+@pytest.mark.parametrize("floor", ["tee", "e2ee"])
+async def test_a_floor_and_venices_word_alone_contradict_each_other(floor: Any) -> None:
+    enclave = Enclave()
+
+    with pytest.raises(InvalidRequestError, match="verification='server'"):
+        client_of(enclave, min_privacy=floor, tee=SERVER)
+    client = client_of(enclave, min_privacy=floor, tee=None)
+    for call in (created(client, e2ee=SERVER), client.tee.attest(MODEL, SERVER)):
+        with pytest.raises(InvalidRequestError, match="verification='server'"):
+            await call
+
+    assert enclave.requests == []
+
+
+async def test_a_session_seals_what_a_call_would() -> None:
+    enclave = Enclave(quoted=True)
+    session = await client_of(enclave, min_privacy="e2ee").tee.open_session(model=MODEL)
+
+    for params in (
+        {"stop": "x"},
+        {"user": "x"},
+        {"tools": [{}]},
+        {"model": "e2ee-other"},
+        {"messages": []},
+        {"messages": None},
+    ):
+        with pytest.raises(InvalidRequestError):
+            session.seal({"model": MODEL, **IN_CLEAR, **params})
+    sealed = session.seal({"model": MODEL, **IN_CLEAR, "temperature": 0.5})
+
+    assert "secret" not in str(sealed)

@@ -189,7 +189,7 @@ class AttestationReport:
         return f"the attestation of {self.model!r} failed: {found or 'no check has run'}{more}. Nothing was sent."
 
     def _below(self, level: Level) -> str:
-        missing = "; ".join(f"{check.id}: {check.detail}" for check in self.skipped[:4])
+        missing = "; ".join({check.detail: f"{check.id}: {check.detail}" for check in reversed(self.skipped)}.values())
         reached = f"the attestation of {self.model!r} reaches the level {self.level!r}, and {level!r} was asked for"
         return f"{reached}{f' ({missing})' if missing else ''}. Nothing was sent."
 
