@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ._config import check_proxy
+from ._machine import is_loopback
 from ._meta import Headers
 from ._retry import ConnectFailure
 from .exceptions import APIConnectionError, InvalidRequestError
@@ -146,7 +147,9 @@ class WholeReply:
 
 
 def _environment_proxy(address: SplitResult) -> str | None:
-    """The proxy that the environment wants for an address."""
+    """The proxy that the environment wants for an address. What is for this machine does not leave it."""
+    if is_loopback(address.hostname or ""):
+        return None
     port = address.port or (443 if address.scheme == "https" else 80)
     if proxy_bypass(f"{address.hostname}:{port}"):  # it compares with and without the port
         return None
