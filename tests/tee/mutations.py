@@ -101,7 +101,7 @@ class Chance:
             elif isinstance(held, str) and held and self.random.random() < 0.6:
                 holder[key] = self.text(held)
             else:
-                holder[key] = self.random.choice((*ODD, [held], {"x": held}))
+                holder[key] = copy.deepcopy(self.random.choice((*ODD, [held], {"x": held})))
         return whole[""]
 
     def _place(self, whole: dict[str, Any]) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""What a report says in lines: what was reached, in no more words than were earned, and nothing that evidence wrote by itself."""
+"""What a report says in lines: what was reached, in no more words than were earned, and nothing that evidence wrote."""
 
 from __future__ import annotations
 

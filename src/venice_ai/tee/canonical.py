@@ -27,8 +27,8 @@ def parse(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, it is nested too deeply, it may hold more than 50,000 values or ten times as many escapes, it
-            holds NaN or Infinity, half of a surrogate pair (which no text can be written with), or an object has a key twice.
+        ValueError: it is not JSON, it is nested too deeply, it may hold more than 50,000 values or ten times as many escapes,
+            it holds NaN, Infinity or half of a surrogate pair (no text can be written with that), or a key comes twice.
     """
     try:
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
