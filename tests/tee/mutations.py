@@ -2,8 +2,9 @@
 
     python -m tests.tee.mutations --cases 100000 --seed 1
 
-Bytes are changed, and members of JSON, in the real captures, in the synthetic one, and in what NVIDIA's service says. A case is an
-escape if anything but the documented error comes out, or if bent evidence passes for the genuine key's with another key; it hangs if it takes longer than `--patience` seconds. The exit code is 0 if there was neither.
+Bytes are changed, and members of JSON, in the real captures, in the synthetic one, and in what NVIDIA's service says. A case
+is an escape if anything but the documented error comes out, or if bent evidence passes for the genuine one with another key. It
+hangs if it takes longer than `--patience` seconds. The exit code is 0 if there was neither.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, intel, nra
 from venice_ai.tee.attestation import evidence, platform
 from venice_ai.tee.canonical import canonical, members_of, parse
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
+from venice_ai.tee.report import Check
 
 from .enclave import chunk
 from .evidence import CAPTURES, Case, capture, managed, synthetic
@@ -62,7 +64,7 @@ class Chance:
 
     random: random.Random
 
-    def bytes(self, raw: bytes) -> bytes:
+    def octets(self, raw: bytes) -> bytes:
         for _ in range(self.random.choice((1, 1, 1, 2, 5))):
             raw = self.random.choice((self._flip, self._drop, self._insert, self._repeat, self._cut))(raw)
         return raw
@@ -100,7 +102,7 @@ class Chance:
             elif isinstance(held, str) and held and self.random.random() < 0.6:
                 holder[key] = self.text(held)
             else:
-                holder[key] = self.random.choice((*ODD, [held], {"x": held}))
+                holder[key] = copy.deepcopy(self.random.choice((*ODD, [held], {"x": held})))
         return whole[""]
 
     def _place(self, whole: dict[str, Any]) -> tuple[Any, Any]:
@@ -120,7 +122,7 @@ class Chance:
                 return json.dumps(self.json(json.loads(text)))
             except (ValueError, RecursionError):
                 pass
-        return self.bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+        return self.octets(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class Genuine:
         self.key = report.model_public_key
 
     def bent_bytes(self, chance: Chance) -> None:
-        self._judge(chance.bytes(self.raw))
+        self._judge(chance.octets(self.raw))
 
     def bent_json(self, chance: Chance) -> None:
         self._judge(_written(chance.json(self.case.reply)))
@@ -179,6 +181,11 @@ def _signed(chance: Chance) -> None:
         signature.verify(given, public_key=KEY, request_id="chatcmpl-1", keyset=given, received=b"")
 
 
+def said(answer: bytes, keys: bytes, *, nonce: bytes, now: float) -> list[Check]:
+    """What NVIDIA's word about two GPUs comes to."""
+    return nras.check(answer, keys, payload=payload_of(2), nonce=nonce, now=now)
+
+
 def targets() -> list[Target]:
     """Every parser of evidence, and how often it has its turn."""
     genuine = [Genuine(case) for case in (*map(capture, CAPTURES), synthetic(), managed())]
@@ -198,24 +205,22 @@ def targets() -> list[Target]:
     return [
         *whole,
         Target("collateral", 10, genuine[0].bent_collateral),
-        Target("platform", 10, lambda chance: platform(chance.bytes(genuine[0].raw))),
-        Target("evidence", 10, lambda chance: evidence(chance.bytes(genuine[0].raw), model="m", nonce=NONCE), wrong),
-        Target("JSON", 40, lambda chance: parse(chance.bytes(genuine[2].raw)), wrong),
-        Target("members", 20, lambda chance: members_of(chance.bytes(genuine[2].raw).decode()), wrong),
+        Target("platform", 10, lambda chance: platform(chance.octets(genuine[0].raw))),
+        Target("evidence", 10, lambda chance: evidence(chance.octets(genuine[0].raw), model="m", nonce=NONCE), wrong),
+        Target("JSON", 40, lambda chance: parse(chance.octets(genuine[2].raw)), wrong),
+        Target("members", 20, lambda chance: members_of(chance.octets(genuine[2].raw).decode()), wrong),
         Target("canonical", 30, lambda chance: canonical(chance.json(live.reply["attestation"])), wrong),
-        Target("quote", 60, lambda chance: quote.parse(chance.bytes(raw)), wrong),
+        Target("quote", 60, lambda chance: quote.parse(chance.octets(raw)), wrong),
         Target("quote as text", 20, lambda chance: quote.decode(chance.json(raw.hex())), wrong),
-        Target("certificates", 20, lambda chance: intel.certificates(chance.bytes(parsed.chain)), wrong),
+        Target("certificates", 20, lambda chance: intel.certificates(chance.octets(parsed.chain)), wrong),
         Target("event log", 30, lambda chance: eventlog.replay(chance.json(log)), wrong),
         Target("GPUs", 8, lambda chance: gpu.check(chance.json(json.loads(gemma.reply["nvidia_payload"])), gemma.nonce)),
-        Target("NVIDIA's answer", 20, lambda chance: nras.check(chance.bytes(bytes(answer)), KEYS, payload=payload_of(2), nonce=NONCE, now=NOW)),
-        Target(
-            "NVIDIA's claims", 20, lambda chance: nras.check(_written(chance.json(answer.parts)), KEYS, payload=payload_of(2), nonce=NONCE, now=NOW)
-        ),
+        Target("NVIDIA's answer", 20, lambda chance: said(chance.octets(bytes(answer)), KEYS, nonce=NONCE, now=NOW)),
+        Target("NVIDIA's claims", 20, lambda chance: said(_written(chance.json(answer.parts)), KEYS, nonce=NONCE, now=NOW)),
         Target(
             "NVIDIA's keys",
             20,
-            lambda chance: nras.check(bytes(answer), _written(chance.json(json.loads(KEYS))), payload=payload_of(2), nonce=NONCE, now=NOW),
+            lambda chance: said(bytes(answer), _written(chance.json(json.loads(KEYS))), nonce=NONCE, now=NOW),
         ),
         Target("a gateway", 20, lambda chance: _gateway(chance, live.reply)),
         Target("compose file", 30, lambda chance: _compose(chance, compose)),
@@ -240,7 +245,7 @@ def _compose(chance: Chance, text: str) -> None:
 
 
 def _collateral(chance: Chance, raw: bytes, case: Case) -> None:
-    collateral.check(chance.bytes(raw), case.collateral, now=case.now)
+    collateral.check(chance.octets(raw), case.collateral, now=case.now)
 
 
 @dataclass

@@ -747,6 +747,16 @@ async def test_nothing_is_told_of_a_call_that_is_refused() -> None:
     assert told == []
 
 
+async def test_a_model_with_encryption_that_is_asked_without_leaves_the_prompt_in_clear_and_says_so_first() -> None:
+    enclave = Enclave()
+
+    with pytest.warns(UserWarning, match=r"\Athe prompt leaves in clear: .*'e2ee-m'") as told:
+        await created(client_of(enclave))
+
+    assert [warning.filename for warning in told] == [__file__.replace("test_e2ee_calls", "enclave")]
+    assert b"secret" in (enclave.chats[0].body or b"")
+
+
 async def test_what_travels_in_clear_is_told() -> None:
     with pytest.warns(UserWarning, match="stop, user is not end-to-end encrypted"):
         await created(client_of(Enclave()), e2ee=True, stop=["x"], user="u")

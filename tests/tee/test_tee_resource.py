@@ -412,6 +412,25 @@ async def test_row_09_a_nonce_is_not_used_twice() -> None:
     assert len(enclave.chats) == 1
 
 
+async def test_row_09_a_nonce_is_not_used_twice_in_a_process_whichever_client_asks() -> None:
+    enclave = Enclave()
+    await ask(client_of(enclave), e2ee=SERVER.replace(nonce="ab" * 32))
+    threads: list[Any] = []
+
+    def elsewhere() -> None:
+        try:
+            asyncio.run(ask(client_of(enclave), e2ee=SERVER.replace(nonce="ab" * 32)))
+        except TeeAttestationError as error:
+            threads.append(error)
+
+    with pytest.raises(TeeAttestationError, match="nonce_unique"):
+        await ask(client_of(enclave), e2ee=SERVER.replace(nonce="ab" * 32))
+    await asyncio.to_thread(elsewhere)
+
+    assert len(threads) == 1
+    assert len(enclave.chats) == 1
+
+
 async def test_row_09_a_nonce_that_was_sent_was_used_whatever_came_of_it() -> None:
     enclave = Enclave()
     enclave.attestation = failing(answer({}, status=502))
