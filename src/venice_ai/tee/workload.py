@@ -249,7 +249,7 @@ def vm_config(reply: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def known_images() -> tuple[OsImage, ...]:
     """The images in the real attestations that this package was made with."""
-    found: dict[str, Any] = json.loads(files(__package__).joinpath("os_images.json").read_bytes())
+    found: dict[str, Any] = json.loads(files("venice_ai.tee").joinpath("os_images.json").read_bytes())
     return tuple(OsImage(os_image_hash, **image) for os_image_hash, image in found.items())
 
 
