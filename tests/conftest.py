@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import count
@@ -44,6 +45,13 @@ def _no_cache_from_outside(  # pyright: ignore[reportUnusedFunction]
     """Nothing is read from or written to the user's cache, but the weights of the real model, which nobody fetches twice."""
     if request.path.parent != _OWN / "local":
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{next(_CACHES)}"))
+
+
+@pytest.fixture(autouse=True)
+def _no_nonces_from_outside() -> None:  # pyright: ignore[reportUnusedFunction]
+    """A nonce works once in a process; captures answer one, and every test is a process of its own in that."""
+    if (tee := sys.modules.get("venice_ai.resources.tee")) is not None:
+        tee.USED_NONCES.clear()
 
 
 @pytest.fixture(autouse=True)

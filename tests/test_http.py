@@ -896,6 +896,8 @@ async def test_the_environment_s_proxy_is_used(variables: dict[str, str], monkey
         pytest.param({"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1:{}"}, {}, id="NO_PROXY with the port"),
         pytest.param({"HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": "*"}, {}, id="NO_PROXY for all"),
         pytest.param({"HTTPS_PROXY": "http://127.0.0.1:9"}, {}, id="a proxy for https alone"),
+        pytest.param({"HTTP_PROXY": "http://127.0.0.1:9"}, {}, id="a server on this machine"),
+        pytest.param({"ALL_PROXY": "http://127.0.0.1:9", "NO_PROXY": ""}, {}, id="a server on this machine, and all proxies"),
     ],
 )
 async def test_a_proxy_that_does_not_apply_is_passed_by(

@@ -131,7 +131,7 @@ class VeniceClient:
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
         if tee is not None:
-            _check_tee(tee)
+            _check_tee(tee, self.min_privacy)
 
     @cached_property
     def chat(self) -> Chat:
@@ -238,6 +238,14 @@ class VeniceClient:
         return AiohttpTransport(Routes(**settings), self._session)
 
     @property
+    def knows_server(self) -> bool:
+        """Whether its TLS verifies whose server answers."""
+        context: ssl.SSLContext | None = self._http["ssl_context"]  # type: ignore[assignment]  # the names of `Routes`
+        if context is None:
+            return True
+        return context.check_hostname and context.verify_mode != 0  # ssl.CERT_NONE, without the import
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed, and not entered again."""
         return self._closed
@@ -278,11 +286,13 @@ def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(others)
 
 
-def _check_tee(options: object) -> None:
+def _check_tee(options: object, floor: Privacy | None) -> None:
+    from .tee.stricter import check_floor
     from .tee.types import TeeOptions
 
     if not isinstance(options, TeeOptions):
         raise InvalidRequestError(f"tee={options!r} must be a TeeOptions")
+    check_floor(floor, options)
 
 
 def _resolved_key(argument: str | None) -> tuple[str | None, AuthenticationError | None]:

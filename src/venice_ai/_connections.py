@@ -18,6 +18,7 @@ from ._config import no_proxy, proxy_address
 from ._decoding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC0414  # both transports look here
 from ._decoding import BodyTooLargeError
 from ._framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
+from ._machine import is_loopback
 from ._meta import Headers
 from ._retry import ConnectFailure, PermanentConnectFailure
 from .exceptions import APIConnectionError, APIResponseProcessingError, InvalidRequestError
@@ -211,7 +212,9 @@ def _encoded(url: str) -> str:
 
 
 def _environment_proxy(address: SplitResult) -> str | None:
-    """The proxy that the environment wants for an address."""
+    """The proxy that the environment wants for an address. What is for this machine does not leave it."""
+    if is_loopback(address.hostname or ""):
+        return None
     port = address.port or (443 if address.scheme == "https" else 80)
     if proxy_bypass(f"{address.hostname}:{port}"):  # it compares with and without the port
         return None

@@ -46,8 +46,12 @@ _encode = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number").encod
 # -- out -----------------------------------------------------------------------------------------------------------------
 
 
-def chat_body(*, model: str, messages: Iterable[Message], stream: bool, params: Mapping[str, Any]) -> dict[str, Any]:
+def chat_body(
+    *, model: str, messages: Iterable[Message], stream: bool, params: Mapping[str, Any], echo: bool = True
+) -> dict[str, Any]:
     """The body of a chat request, checked. Nothing the caller did not give is in it, except the usage of a stream.
+
+    Without `echo` an error repeats nothing that stands in a message.
 
     Raises:
         InvalidRequestError: a parameter has no such value; it names the parameter, the value and what is allowed.
@@ -56,7 +60,7 @@ def chat_body(*, model: str, messages: Iterable[Message], stream: bool, params: 
     if "max_tokens" in params:
         raise TypeError("max_tokens is not a parameter; use max_completion_tokens, which also counts reasoning tokens")
     try:
-        body: dict[str, Any] = {"model": _model(model), "messages": checked_messages(messages)}
+        body: dict[str, Any] = {"model": _model(model), "messages": checked_messages(messages, echo=echo)}
         given = {name: _parameter(name, value) for name, value in params.items() if value is not None} if params else {}
     except RecursionError:
         raise InvalidRequestError("the request is no JSON: something in it holds itself, or is nested too deeply") from None
@@ -122,8 +126,8 @@ def _model(model: object) -> str:
     return name
 
 
-def checked_messages(messages: object) -> list[Any]:
-    """The messages of a request, as plain JSON.
+def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
+    """The messages of a request, as plain JSON. Without `echo` an error repeats nothing that stands in them.
 
     Raises:
         InvalidRequestError: they are not a list of messages, or one of them is not allowed.
@@ -135,7 +139,7 @@ def checked_messages(messages: object) -> list[Any]:
             f"messages must be a list of messages, not {_kind(cast('object', messages))}; "
             'for one question: messages=[{"role": "user", "content": "..."}]'
         )
-    given = [_message(message, index) for index, message in enumerate(cast("Iterable[Any]", messages))]
+    given = [_message(message, index, echo=echo) for index, message in enumerate(cast("Iterable[Any]", messages))]
     if not given:
         raise InvalidRequestError('messages is empty; give at least one, as {"role": "user", "content": "..."}')
     try:
@@ -145,6 +149,8 @@ def checked_messages(messages: object) -> list[Any]:
     except msgspec.ValidationError as error:
         # The value itself may be the prompt, which belongs in no error.
         where, _, why = explained(error, Conversation, {"messages": given})
+        if not echo:
+            why = f"{why.partition(chr(39))[0].strip()}{''.join(why.partition('; one of ')[1:])}"
         hint = "; a reply's message is reply.choices[0].message" if any(map(_holds_a_message, given)) else ""
         raise InvalidRequestError(f"{where or 'messages'} is not allowed: {why}{hint}") from None
     return given
@@ -154,14 +160,19 @@ def _holds_a_message(given: Any) -> bool:
     return isinstance(given, dict) and "role" not in given and ("choices" in given or "message" in given)
 
 
-def _message(message: Any, index: int) -> Any:
+def _message(message: Any, index: int, *, echo: bool) -> Any:
     if message.__class__ is dict and _TEXTS.issuperset(map(type, message)) and _TEXTS.issuperset(map(type, message.values())):
         return dict(cast("dict[str, str]", message))  # most messages by far: there is nothing else to look at
     copy: Any = plain(message)
     if isinstance(copy, dict) and "reasoning_details" in copy and copy["reasoning_details"] is None:
         # A reply may hold null where a request must not.
         del copy["reasoning_details"]
-    _refuse_endless(f"messages.{index}", copy)
+    try:
+        _refuse_endless(f"messages.{index}", copy)
+    except InvalidRequestError:
+        if echo:
+            raise
+        raise InvalidRequestError(f"messages.{index} is not allowed: it holds a number that JSON does not have") from None
     return cast("Any", copy)
 
 

@@ -211,6 +211,7 @@ def test_what_cannot_be_in_evidence_is_no_traceback(here: Here, tmp_path: Path, 
         pytest.param(["m", "--now", "1e30"], id="beyond the calendar"),
         pytest.param(["m", "--base-url", "nowhere"], id="no address"),
         pytest.param([" "], id="an empty model"),
+        pytest.param(["m", "--nras", "--gpu", "off"], id="NVIDIA's word about GPUs that are left out"),
     ],
 )
 def test_wrong_usage(here: Here, arguments: list[str]) -> None:
@@ -218,6 +219,46 @@ def test_wrong_usage(here: Here, arguments: list[str]) -> None:
 
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("venice-chat: ")
+
+
+# -- GPUs, images and what a manager did ---------------------------------------------------------------------------------
+
+
+def test_evidence_of_gpus_can_be_required_or_left_out(here: Here, tmp_path: Path) -> None:
+    without = changed(tmp_path, lambda reply: reply.pop("nvidia_payload"))
+
+    assert "WARN  gpu_evidence" in offline(here, evidence=without).out
+    required, left = (offline(here, "--gpu", policy, evidence=without) for policy in ("require", "off"))
+    assert (required.code, left.code) == (1, 0)
+    assert "FAIL  gpu_evidence" in required.out
+    assert "gpu_" not in left.out
+
+
+@pytest.mark.parametrize(("more", "code"), [([], 0), (["--refuse-dev-image"], 1)])
+def test_an_image_for_development_can_be_refused(here: Here, more: list[str], code: int) -> None:
+    outcome = offline(here, *more, name="live_evidence")
+
+    assert outcome.code == code
+    assert f"{'FAIL' if more else 'WARN'}  dev_image" in outcome.out
+
+
+def test_every_image_and_every_action_of_a_manager_is_shown(here: Here) -> None:
+    lines = offline(here).out.splitlines()
+
+    images = [line for line in lines if line.startswith("container image: ")]
+    actions = [line for line in lines if line.startswith("manager's action: ")]
+    assert images
+    assert all("@sha256:" in line or "NO digest" in line for line in images)
+    assert len(actions) == len(captured()["attestation"]["compose_manager_attestation"]["actions"])
+    assert "compose_down" in actions[0]
+
+
+def test_what_was_demanded_is_in_the_command_that_judges_again(here: Here, tmp_path: Path) -> None:
+    with replaying(Replay(body())) as replay:
+        outcome = online(here, replay, "--gpu", "require", "--refuse-dev-image", "--save-evidence", str(tmp_path / "kept"))
+
+    assert "--gpu require --refuse-dev-image" in outcome.err
+    assert verdict_of(again(here, outcome)) == verdict_of(outcome)
 
 
 # -- pins ----------------------------------------------------------------------------------------------------------------

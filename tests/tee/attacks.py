@@ -24,6 +24,7 @@ from venice_ai.exceptions import (
     TeeAttestationError,
     TeeEncryptionError,
 )
+from venice_ai.tee import TeeOptions
 from venice_ai.tee.crypto import is_envelope
 
 from ..fakes import KEY, UNIX, ScriptedReply
@@ -60,6 +61,7 @@ class Attack:
         call: what it asks with.
         later: a good answer comes first, and the attack begins after it.
         rotated: it begins with another key of the enclave.
+        client: what else the client is made with.
     """
 
     fault: str | None = None
@@ -70,6 +72,7 @@ class Attack:
     call: Mapping[str, Any] = field(default_factory=dict[str, Any])
     later: bool = False
     rotated: bool = False
+    client: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Scene:
@@ -105,7 +108,7 @@ class Scene:
         ENCLAVE.fault = None
         self.emulator.always(text(SAID))
         tee = ENCLAVE.options(**options)
-        async with VeniceClient(api_key=KEY, transport=self, clock=self.emulator.clock, tee=tee) as client:
+        async with self._client(tee) as client:
             if self.attack.later:
                 await self._ask(client)
             ENCLAVE.fault = self.attack.fault
@@ -117,6 +120,9 @@ class Scene:
             except Exception as error:  # noqa: BLE001  # which one it is is what is looked at
                 return error
             return None
+
+    def _client(self, tee: TeeOptions) -> VeniceClient:
+        return VeniceClient(api_key=KEY, transport=self, clock=self.emulator.clock, tee=tee, **self.attack.client)
 
     async def _ask(self, client: VeniceClient) -> None:
         """Reads an answer as far as it can be read."""

@@ -1,7 +1,8 @@
 """A Venice with one enclave behind the transport port, small enough to be bent in every way by a test.
 
-It proves what the baseline proves (no quote: level `server`), opens what is sealed to it, refuses what is not, and seals its
-answer chunk by chunk. Whatever a test wants otherwise it overrides: a reply for the attestation, events for the answer.
+It proves what the baseline proves (no quote: level `server`); a `quoted` one proves what Intel's hardware does. It opens what
+is sealed to it, refuses what is not, and seals its answer chunk by chunk. Whatever a test wants otherwise it overrides: a reply
+for the attestation, events for the answer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -19,11 +20,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from venice_ai import ChatCompletionResponse, ChatStream, VeniceClient
 from venice_ai._transport import Request
+from venice_ai.emulator import enclave as emulated
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.crypto import Opener, Sealer, address
 from venice_ai.tee.curve import Key
 
-from ..fakes import DONE, KEY, RecordingClock, ScriptedReply, answer, chunk, completion, envelope, event, stream
+from .. import fakes
+from ..fakes import DONE, KEY, UNIX, RecordingClock, ScriptedReply, answer, completion, event, stream
 
 MODEL: Final = "e2ee-m"
 ASK: Final[dict[str, Any]] = {"model": MODEL, "messages": [{"role": "user", "content": "my secret prompt"}]}
@@ -35,8 +38,9 @@ MODEL_KEY: Final = "X-Venice-TEE-Model-Pub-Key"
 class Enclave:
     """Answers as Venice does. `requests` are all that came, `asked` what was asked in the sealed ones."""
 
-    def __init__(self, *, text: str = "my secret answer", model: str = MODEL) -> None:
+    def __init__(self, *, text: str = "my secret answer", model: str = MODEL, quoted: bool = False) -> None:
         self.text = text
+        self.hardware = emulated.Enclave() if quoted else None
         self.model = model
         self.requests: list[Request] = []
         self.asked: list[list[dict[str, Any]]] = []
@@ -85,7 +89,27 @@ class Enclave:
     async def aclose(self) -> None:
         pass
 
+    @property
+    def demands(self) -> TeeOptions:
+        """Options under which this enclave is accepted."""
+        return SERVER if self.hardware is None else self.hardware.options(verification="quote", clock=lambda: UNIX)
+
+    @property
+    def without_collateral(self) -> TeeOptions:
+        """Options under which a quoted enclave reaches the level `quote`, and a warning."""
+        assert self.hardware is not None
+        return self.hardware.options(collateral=NoCollateral(), clock=lambda: UNIX)
+
+    def _quoted(self, query: Mapping[str, str]) -> dict[str, Any]:
+        assert self.hardware is not None
+        self.hardware.key = cast("Any", _OwnKey(self.public_key, self.address))
+        found: dict[str, Any] = json.loads(self.hardware.attestation(query["model"], bytes.fromhex(query["nonce"])))
+        return found
+
     def _attest(self, query: Mapping[str, str]) -> ScriptedReply:
+        if self.hardware is not None:
+            reply = self.attestation(self._quoted(query))
+            return reply if isinstance(reply, ScriptedReply) else answer(reply)
         reply = self.attestation(
             {
                 "verified": True,
@@ -143,11 +167,25 @@ class Enclave:
         return [parse_qs(urlsplit(request.url).query)["nonce"][0] for request in self.attestations]
 
 
+class NoCollateral:
+    """Intel's word cannot be had."""
+
+    def get(self, _fmspc: str, _ca: str, _now: float, /) -> None:
+        """Nothing."""
+
+
+class _OwnKey(NamedTuple):
+    """What the emulated hardware has to know of a key that it attests."""
+
+    public: bytes
+    address: str
+
+
 class Silent(Enclave):
     """Never answers what is asked of one address."""
 
-    def __init__(self, address: str = "/tee/attestation") -> None:
-        super().__init__()
+    def __init__(self, address: str = "/tee/attestation", *, quoted: bool = False) -> None:
+        super().__init__(quoted=quoted)
         self._silent = address
 
     async def send(self, request: Request) -> ScriptedReply:
@@ -161,6 +199,16 @@ def entry(identity: str, **capabilities: bool) -> dict[str, Any]:
     """A model of the catalogue."""
     spec: dict[str, Any] = {"capabilities": capabilities, "availableContextTokens": 1000, "privacy": "private", "traits": []}
     return {"id": identity, "type": "text", "object": "model", "model_spec": spec}
+
+
+def chunk(text: str | None = None, **more: Any) -> dict[str, Any]:
+    """A chunk of the attested model."""
+    return {**fakes.chunk(text, **more), "model": MODEL}
+
+
+def envelope(**fields: Any) -> dict[str, Any]:
+    """A chunk of the attested model with these fields."""
+    return fakes.envelope(**{"model": MODEL, **fields})
 
 
 class Sealed:
@@ -216,5 +264,5 @@ def case(change: Callable[[Sealed], Any], *, id: str) -> Any:  # noqa: A002  # a
 
 def client_of(enclave: Enclave, **settings: Any) -> VeniceClient:
     """A client of this enclave, with a clock that does not wait."""
-    chosen: dict[str, Any] = {"api_key": KEY, "clock": RecordingClock(), "tee": SERVER, **settings}
+    chosen: dict[str, Any] = {"api_key": KEY, "clock": RecordingClock(), "tee": enclave.demands, **settings}
     return VeniceClient(transport=enclave, **chosen)

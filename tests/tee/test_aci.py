@@ -222,6 +222,8 @@ def test_nesting_without_end_is_refused() -> None:
     with pytest.raises(ValueError, match="too deeply"):
         canonical(endless())
     with pytest.raises(ValueError, match="too deeply"):
+        parse("[" * 40_000)
+    with pytest.raises(ValueError, match="more than"):
         parse("[" * 100_000)
 
 

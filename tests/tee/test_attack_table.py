@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import re
+import ssl
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ from venice_ai.tee.policy import raise_for
 from venice_ai.tee.types import INTEL_AND_NVIDIA, OS_PINS
 
 from ..fakes import HI, UNIX, ScriptedReply, answer
-from .attacks import ENCLAVE, SAID, Attack, assert_outcome
+from .attacks import ENCLAVE, SAID, SECRET, Attack, assert_outcome
 from .enclave import CLIENT_KEY, Enclave, client_of, created
 from .evidence import Case, failed, resigned
 from .test_attestation import OFFSETS, OTHER_KEY
@@ -87,6 +88,14 @@ def collateral_answers(required: str, level: str, *bodies: bytes, status: int = 
     return [(required, Attack(instead=instead, options={"collateral": None, "verification": level}))]
 
 
+def unverified() -> ssl.SSLContext:
+    """TLS with whoever answers."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class Verdict:
     """A verifier's answer; an exception is raised."""
 
@@ -102,6 +111,9 @@ class Verdict:
 (OS_IMAGE,) = ENCLAVE.options().os_images
 STATUSES = {"tcb_statuses": {"UpToDate", "OutOfDate", "ConfigurationNeeded", "SWHardeningNeeded"}}
 KEYSET = {"workload_keyset": {"e2ee_public_keys": [{"public_key": OTHER_KEY}]}}
+AUTO = {"verification": "auto"}
+FLOOR = {"min_privacy": "e2ee"}
+UNVERIFIED = {"ssl_context": unverified()}
 IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.invalid"}}]}]
 
 PINS = {
@@ -274,6 +286,60 @@ EVIDENCE: dict[str, Row] = {
 @pytest.mark.parametrize("row", EVIDENCE)
 async def test_an_attack_on_the_evidence_comes_to_what_is_required(row: str) -> None:
     for required, attack in EVIDENCE[row]:
+        await assert_outcome(attack, required)
+
+
+IN_CLEAR = ("role_in_clear", "role_of_text", "name_in_clear", "id_in_clear", "id_in_a_delta", "model_in_clear")
+READING_ALONG: dict[str, Row] = {
+    "no quote, at every level but the one that asks for none": [
+        *faults("TAE", "no_quote", options={"verification": "auto"}),
+        *faults("TAE", "no_quote", options={"verification": "quote"}),
+        *faults("OK", "no_quote", options={"verification": "server"}),
+        *[
+            ("TAE", Attack("no_quote", options={"verification": "auto"}, client={"min_privacy": floor}))
+            for floor in ("tee", "e2ee")
+        ],
+        *[("OK", Attack(options={"verification": "auto"}, client={"min_privacy": floor})) for floor in ("tee", "e2ee")],
+    ],
+    "a domain in debug mode, by the server's own word": [
+        *faults("TAE", "debug", "claims_debug", "debug_switch", options={"verification": "server"}),
+        *faults("TAE", "claims_debug", "debug_switch", options={"verification": "auto"}),
+    ],
+    "evidence that takes long": [
+        *faults("TAE", "doubled_keys", "many_keys", "long_compose_unsigned", options={"verification": "auto"}),
+        *faults("TAE", "doubled_keys", "many_keys", options={"verification": "server"}),
+        *faults("OK", "long_compose"),
+    ],
+    "an answer in clear beside the sealed one": [
+        *faults("TEE", *IN_CLEAR, "object_in_clear", "time_in_clear", "odd_blanks"),
+        *faults("OK", "other_name"),
+    ],
+    "another answer's signature": [
+        *faults("invalid", "signature_relabelled", options={"verify_signature": "require"}),
+        *faults("OK", "signature_relabelled", options={"verify_signature": "try"}),
+    ],
+    "a careless caller with a floor": [
+        *asks(
+            "IRE", {"stop": [SECRET]}, {"metadata": {"about": SECRET}}, {"user": SECRET}, {"stop_token_ids": [1]}, client=FLOOR
+        ),
+        *asks("IRE", {"anything": SECRET}, {"anything": [{SECRET: 1}]}, {SECRET: 1}, client=FLOOR),
+        *asks("IRE", {"venice_parameters": {SECRET: 1}}, {"reasoning": {SECRET: True}}, client=FLOOR),
+        *asks("IRE", {"messages": [{"role": SECRET, "content": "c"}]}, {"messages": [{**HI[0], SECRET: 1}]}, client=FLOOR),
+        *demands("IRE", {"encrypt_roles": ("system",)}, client=FLOOR),
+        *asks("IRE", {"e2ee": False}, {"model": "venice-1", "e2ee": False}, client=FLOOR),
+    ],
+    "lines of a report": faults("TAE", "forged_lines"),
+    "a server that TLS does not know": [
+        *[("TAE", Attack(options={"verification": level}, client=UNVERIFIED)) for level in ("auto", "quote", "hardware")],
+        *[("OK", Attack(options={"verification": "server"}, client=UNVERIFIED))],
+    ],
+}
+"""What somebody found who attacked all of it, and what is required of it since."""
+
+
+@pytest.mark.parametrize("row", READING_ALONG)
+async def test_nobody_reads_along(row: str) -> None:
+    for required, attack in READING_ALONG[row]:
         await assert_outcome(attack, required)
 
 

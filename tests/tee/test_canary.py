@@ -20,8 +20,8 @@ from venice_ai._transport import Request
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee.curve import KINDS
 
-from ..fakes import DONE, KEY, ScriptedReply, answer, chunk, envelope
-from .enclave import CLIENT_KEY, MODEL, SERVER, Enclave, Sealed, client_of, created, refused, streamed, whole
+from ..fakes import DONE, KEY, ScriptedReply, answer
+from .enclave import CLIENT_KEY, MODEL, SERVER, Enclave, Sealed, chunk, client_of, created, envelope, refused, streamed, whole
 
 pytestmark = pytest.mark.filterwarnings("ignore:end-to-end encryption")
 
@@ -145,7 +145,7 @@ class Told(BaseModel, extra="forbid"):
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("change", SITUATIONS)
 async def test_row_56_nothing_shows(change: Callable[[Enclave], None], how: str, log: Log) -> None:
-    enclave = Enclave(text=MISFIT)
+    enclave = Enclave(text=MISFIT, quoted=True)
     enclave.answer = whole
     change(enclave)
     keys = Keys(enclave)

@@ -28,6 +28,7 @@ from venice_ai.exceptions import (
     TeeDowngradeWarning,
 )
 from venice_ai.resources._evidence import MAX_BODY_BYTES, Fetcher
+from venice_ai.resources.tee import USED_NONCES
 from venice_ai.tee import collateral
 from venice_ai.tee.collateral import Seen
 from venice_ai.tee.report import AttestationReport, Tcb
@@ -516,6 +517,7 @@ class Venice(Servers):
 
     async def attested(self, **options: Any) -> AttestationReport:
         chosen = TeeOptions(nonce=self.capture["_client_nonce"], clock=lambda: JUNE, **options)
+        USED_NONCES.clear()  # the capture answers one nonce, and each attestation is to be the first one with it
         async with VeniceClient(transport=self, clock=RecordingClock(), api_key=KEY) as client:
             return await client.tee.attest("e2ee-glm-5-1", chosen)
 

@@ -659,7 +659,8 @@ async def test_the_limits_are_told_once_for_each_client() -> None:
         for each in (client, client, other):
             await each.chat.completions.create(**ASK, e2ee=True)
 
-    assert [str(warning.message)[:22] for warning in told] == ["end-to-end encryption."] * 2
+    assert [str(warning.message)[:22] for warning in told] == ["end-to-end encryption:"] * 2
+    assert all("NOT verified: Venice's word" in str(warning.message) for warning in told)
     assert all("SECURITY LIMITATION" in str(warning.message) for warning in told)
     assert all(warning.filename == __file__ for warning in told)
 
@@ -675,7 +676,8 @@ FOUND = '{"a": 42}'  # in two sealed chunks, with a line break between them
 
 def asked_for(clients: Callable[..., Any], **params: Any) -> tuple[Any, dict[str, Any]]:
     """The chats of a client that may warn, and what to ask."""
-    client = clients(api_key=KEY, transport=Enclave(text=FOUND), clock=RecordingClock(), tee=TeeOptions())
+    enclave = Enclave(text=FOUND, quoted=True)
+    client = clients(api_key=KEY, transport=enclave, clock=RecordingClock(), tee=enclave.without_collateral)
     return client.chat.completions, {**ASK, **params}
 
 
@@ -723,8 +725,8 @@ def test_warnings_name_the_callers_line(ask: Callable[..., None]) -> None:
 
 
 async def test_who_makes_an_error_of_a_lower_level_is_never_answered() -> None:
-    enclave = Enclave()
-    client = client_of(enclave, tee=TeeOptions())
+    enclave = Enclave(quoted=True)
+    client = client_of(enclave, tee=enclave.without_collateral)
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", TeeDowngradeWarning)
@@ -743,6 +745,16 @@ async def test_nothing_is_told_of_a_call_that_is_refused() -> None:
 
     assert isinstance(error, InvalidRequestError)
     assert told == []
+
+
+async def test_a_model_with_encryption_that_is_asked_without_leaves_the_prompt_in_clear_and_says_so_first() -> None:
+    enclave = Enclave()
+
+    with pytest.warns(UserWarning, match=r"\Athe prompt leaves in clear: .*'e2ee-m'") as told:
+        await created(client_of(enclave))
+
+    assert [warning.filename for warning in told] == [__file__.replace("test_e2ee_calls", "enclave")]
+    assert b"secret" in (enclave.chats[0].body or b"")
 
 
 async def test_what_travels_in_clear_is_told() -> None:

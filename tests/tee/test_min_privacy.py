@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import traceback
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ every_way = pytest.mark.parametrize("how", WAYS)
 @every_way
 @pytest.mark.parametrize("model", [MODEL, "tee-m", "ordinary", "default", "e2ee-m:enable_web_search=on"])
 async def test_nothing_leaves_in_clear(model: str, how: str) -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
 
     with pytest.raises(InvalidRequestError, match="min_privacy='e2ee'"):
         await question(client_of(enclave, min_privacy="e2ee"), how, model=model)
@@ -87,7 +88,7 @@ async def test_nothing_leaves_in_clear(model: str, how: str) -> None:
 @pytest.mark.parametrize("how", CHATS)
 @pytest.mark.parametrize("floor", ["e2ee", "tee"])
 async def test_what_is_sealed_leaves(floor: Any, how: str) -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
 
     found = await question(client_of(enclave, min_privacy=floor), how, model=MODEL, e2ee=True)
 
@@ -97,8 +98,8 @@ async def test_what_is_sealed_leaves(floor: Any, how: str) -> None:
 
 @pytest.mark.parametrize("how", CHATS)
 async def test_a_role_that_is_not_sealed_does_not_leave(how: str) -> None:
-    enclave = Enclave()
-    client = client_of(enclave, min_privacy="e2ee", tee=SERVER.replace(encrypt_roles=("system",)))
+    enclave = Enclave(quoted=True)
+    client = client_of(enclave, min_privacy="e2ee", tee=enclave.demands.replace(encrypt_roles=("system",)))
 
     with pytest.raises(InvalidRequestError, match="the messages of user would leave in clear"):
         await question(client, how, model=MODEL, e2ee=True)
@@ -107,7 +108,7 @@ async def test_a_role_that_is_not_sealed_does_not_leave(how: str) -> None:
 
 
 async def test_without_a_floor_a_role_that_is_not_sealed_is_warned_of() -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     client = client_of(enclave, tee=SERVER.replace(encrypt_roles=("system",)))
 
     with pytest.warns(UserWarning, match="what user says is not end-to-end encrypted"), pytest.raises(InvalidRequestError):
@@ -115,7 +116,7 @@ async def test_without_a_floor_a_role_that_is_not_sealed_is_warned_of() -> None:
 
 
 async def test_a_tool_loop_that_may_not_begin_holds_no_prompt() -> None:
-    client = client_of(Enclave(), min_privacy="e2ee")
+    client = client_of(Enclave(quoted=True), min_privacy="e2ee")
 
     with pytest.raises(InvalidRequestError) as caught:
         await question(client, "run_with_tools", model="ordinary")
@@ -124,7 +125,7 @@ async def test_a_tool_loop_that_may_not_begin_holds_no_prompt() -> None:
 
 
 async def test_encryption_switched_off_in_the_call_does_not_help() -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     client = client_of(enclave, min_privacy="e2ee")
 
     for params in ({"e2ee": False}, {"venice_parameters": {"enable_e2ee": False}}):
@@ -136,7 +137,7 @@ async def test_encryption_switched_off_in_the_call_does_not_help() -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 async def test_a_retry_is_as_sealed_as_the_first_attempt(status: int) -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     enclave.refusals = [answer({"error": "busy"}, status=status)]
 
     await created(client_of(enclave, min_privacy="e2ee"), e2ee=True)
@@ -146,7 +147,7 @@ async def test_a_retry_is_as_sealed_as_the_first_attempt(status: int) -> None:
 
 
 async def test_what_is_tried_again_with_another_key_is_sealed_too() -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     client = client_of(enclave, min_privacy="e2ee")
     await created(client, e2ee=True)
     enclave.rotate()
@@ -158,7 +159,7 @@ async def test_what_is_tried_again_with_another_key_is_sealed_too() -> None:
 
 
 async def test_without_an_attestation_nothing_leaves() -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     enclave.attestation = lambda reply: {**reply, "verified": False}
 
     with pytest.raises(TeeAttestationError):
@@ -168,7 +169,7 @@ async def test_without_an_attestation_nothing_leaves() -> None:
 
 
 async def test_a_batch_holds_the_refusals_in_their_places() -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
 
     found = await client_of(enclave, min_privacy="e2ee").chat.completions.batch(
         [{**ASK, "e2ee": True}, {"model": "m", "messages": HI}]
@@ -180,7 +181,7 @@ async def test_a_batch_holds_the_refusals_in_their_places() -> None:
 
 
 async def test_whatever_else_would_send_something_does_not() -> None:
-    client = client_of(Enclave(), min_privacy="e2ee")
+    client = client_of(Enclave(quoted=True), min_privacy="e2ee")
 
     for method in ("POST", "PUT", "PATCH"):
         with pytest.raises(InvalidRequestError, match="min_privacy"):
@@ -193,7 +194,7 @@ async def test_whatever_else_would_send_something_does_not() -> None:
 
 @pytest.mark.parametrize("how", ["create", "stream", "batch"])
 async def test_a_model_in_an_attested_enclave_may_be_asked_in_clear(how: str) -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     client = client_of(enclave, min_privacy="tee")
 
     assert await question(client, how, model="tee-m") == "in clear"
@@ -215,7 +216,7 @@ async def test_a_model_in_an_attested_enclave_may_be_asked_in_clear(how: str) ->
     ],
 )
 async def test_others_may_not(params: dict[str, Any], how: str) -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
 
     with pytest.raises((InvalidRequestError, NoMatchingModelError)):
         await question(client_of(enclave, min_privacy="tee"), how, **params)
@@ -225,7 +226,7 @@ async def test_others_may_not(params: dict[str, Any], how: str) -> None:
 
 @pytest.mark.parametrize("bent", [{"verified": False}, {"nonce": "00" * 32}])
 async def test_nor_one_whose_attestation_fails(bent: dict[str, Any]) -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     enclave.attestation = lambda reply: {**reply, **bent}
 
     with pytest.raises(TeeAttestationError):
@@ -235,7 +236,7 @@ async def test_nor_one_whose_attestation_fails(bent: dict[str, Any]) -> None:
 
 
 async def test_the_clients_demands_hold_for_it() -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     client = client_of(enclave, min_privacy="tee", tee=TeeOptions(verification="quote"))
 
     with pytest.raises(TeeAttestationError):
@@ -249,7 +250,7 @@ async def test_the_clients_demands_hold_for_it() -> None:
 
 @pytest.mark.parametrize(("floor", "expected"), [("e2ee", {MODEL}), ("tee", {MODEL, "tee-m"}), (None, {"tee-m", "ordinary"})])
 async def test_resolve_chat_finds_a_model_that_is_private_enough(floor: Any, expected: set[str]) -> None:
-    client = client_of(Enclave(), min_privacy=floor)
+    client = client_of(Enclave(quoted=True), min_privacy=floor)
 
     assert await client.models.resolve_chat() in expected
     for model in ("ordinary", "tee-m", MODEL):
@@ -258,7 +259,7 @@ async def test_resolve_chat_finds_a_model_that_is_private_enough(floor: Any, exp
 
 
 async def test_resolve_chat_finds_none_if_there_is_none() -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     enclave.catalogue = enclave.catalogue[2:]
 
     for floor in ("e2ee", "tee"):
@@ -268,7 +269,7 @@ async def test_resolve_chat_finds_none_if_there_is_none() -> None:
 
 @pytest.mark.parametrize("floor", ["e2ee", "tee"])
 async def test_the_catalogue_and_evidence_are_free(floor: Any) -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     client = client_of(enclave, min_privacy=floor)
 
     await client.models.list()
@@ -279,7 +280,7 @@ async def test_the_catalogue_and_evidence_are_free(floor: Any) -> None:
 
 @pytest.mark.parametrize("floor", ["e2ee", "tee"])
 async def test_an_estimate_sends_no_prompt(floor: Any) -> None:
-    enclave = Enclave()
+    enclave = Enclave(quoted=True)
     enclave.catalogue[0]["model_spec"]["pricing"] = {"input": {"usd": 1}, "output": {"usd": 2}}
 
     estimate = await client_of(enclave, min_privacy=floor).chat.completions.estimate_cost(
@@ -299,24 +300,119 @@ def test_a_floor_is_one_of_two(floor: Any) -> None:
 
 def test_a_client_tells_its_floor() -> None:
     assert VeniceClient(api_key="k").min_privacy is None
-    assert VeniceClient(api_key="k", min_privacy="tee", tee=SERVER).min_privacy == "tee"
+    assert VeniceClient(api_key="k", min_privacy="tee", tee=TeeOptions()).min_privacy == "tee"
 
 
 async def test_a_refusal_shows_no_prompt(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
     with pytest.raises(InvalidRequestError) as caught:
-        await question(client_of(Enclave(), min_privacy="e2ee"), "create", model="m")
+        await question(client_of(Enclave(quoted=True), min_privacy="e2ee"), "create", model="m")
 
     assert "secret" not in f"{caught.value!r} {caplog.text}"
 
 
 @pytest.mark.parametrize("how", ["create", "stream"])
 async def test_the_time_of_a_call_counts_the_attestation(how: str) -> None:
-    enclave = Silent()
-    call = getattr(client_of(enclave, min_privacy="tee", tee=SERVER).chat.completions, how)
+    enclave = Silent(quoted=True)
+    call = getattr(client_of(enclave, min_privacy="tee").chat.completions, how)
 
     with pytest.raises(APITimeoutError):
         await call(model="tee-m", messages=ASK["messages"], timeout=0.05)
 
     assert enclave.chats == []
+
+
+# -- what a refusal shows ------------------------------------------------------------------------------------------------
+
+SECRET = "my secret prompt"
+REFUSED: dict[str, dict[str, Any]] = {
+    "a model without encryption": {"model": "ordinary"},
+    "a call in clear": {"e2ee": False},
+    "stop": {"stop": [SECRET]},
+    "metadata": {"metadata": {"about": SECRET}},
+    "user": {"user": SECRET},
+    "a text that is not known here": {"anything": SECRET},
+    "a field of a message": {"messages": [{"role": "user", "content": SECRET, SECRET: SECRET}]},
+    "a role": {"messages": [{"role": SECRET, "content": SECRET}]},
+    "a part of a message": {"messages": [{"role": "user", "content": [{"type": SECRET, "text": SECRET}]}]},
+    "a number that is none": {"messages": [{"role": "user", "content": SECRET, SECRET: float("inf")}]},
+}
+
+
+def shown_by(error: BaseException) -> str:
+    """The error, and the local variables of this package's frames."""
+    found = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = [frame for frame in found.stack if "venice_ai" in frame.filename and "tests" not in frame.filename]
+    return f"{error!r} {[(frame.name, frame.locals) for frame in ours]}"
+
+
+@every_way
+@pytest.mark.parametrize("params", REFUSED.values(), ids=REFUSED)
+async def test_a_refusal_shows_nothing_that_the_caller_wrote(params: dict[str, Any], how: str) -> None:
+    enclave = Enclave(quoted=True)
+    asked = {"model": MODEL, "e2ee": True, **params}
+
+    with pytest.raises(InvalidRequestError) as caught:
+        await question(client_of(enclave, min_privacy="e2ee"), how, **asked)
+
+    assert SECRET not in shown_by(caught.value)
+    assert enclave.requests == []
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        pytest.param({"model": "tee-m:enable_web_search=on"}, id="a suffix"),
+        pytest.param({"model": "tee-m:enable_web_search=%6Fn"}, id="a suffix, written otherwise"),
+        pytest.param({"model": "tee-m:disable_thinking=true&enable_web_scraping=true"}, id="the second of a suffix"),
+        pytest.param({"model": "tee-m:web"}, id="a short suffix"),
+        pytest.param({"model": "tee-m:character_slug=x"}, id="a character"),
+        pytest.param({"model": "tee-m", "venice_parameters": {"enable_web_search": "auto"}}, id="a switch"),
+        pytest.param({"model": "tee-m", "venice_parameters": {"enable_x_search": True}}, id="another switch"),
+        pytest.param({"model": "tee-m", "tools": [{"type": "web_search"}]}, id="a tool"),
+    ],
+)
+@pytest.mark.parametrize("how", CHATS)
+async def test_in_an_enclave_nothing_is_looked_up_outside_of_it(params: dict[str, Any], how: str) -> None:
+    enclave = Enclave(quoted=True)
+
+    with pytest.raises(InvalidRequestError, match="outside of the enclave") as caught:
+        await question(client_of(enclave, min_privacy="tee"), how, **params)
+
+    assert SECRET not in shown_by(caught.value)
+    assert enclave.requests == []
+
+
+@pytest.mark.parametrize("suffix", ["enable_web_search=off", "strip_thinking_response=true&disable_thinking=true"])
+async def test_other_suffixes_do_no_harm(suffix: str) -> None:
+    enclave = Enclave(quoted=True)
+
+    assert await question(client_of(enclave, min_privacy="tee"), "create", model=f"tee-m:{suffix}") == "in clear"
+
+
+@pytest.mark.parametrize("floor", ["tee", "e2ee"])
+async def test_a_floor_and_venices_word_alone_contradict_each_other(floor: Any) -> None:
+    enclave = Enclave()
+
+    with pytest.raises(InvalidRequestError, match="verification='server'"):
+        client_of(enclave, min_privacy=floor, tee=SERVER)
+    client = client_of(enclave, min_privacy=floor, tee=None)
+    for call in (created(client, e2ee=SERVER), client.tee.attest(MODEL, SERVER)):
+        with pytest.raises(InvalidRequestError, match="verification='server'"):
+            await call
+
+    assert enclave.requests == []
+
+
+async def test_a_session_seals_what_a_call_would() -> None:
+    enclave = Enclave(quoted=True)
+    session = await client_of(enclave, min_privacy="e2ee").tee.open_session(model=MODEL)
+
+    wrong: list[dict[str, Any]] = [{"stop": "x"}, {"user": "x"}, {"tools": [{}]}, {"model": "e2ee-other"}]
+    for params in (*wrong, {"messages": []}, {"messages": None}):
+        with pytest.raises(InvalidRequestError):
+            session.seal({"model": MODEL, **IN_CLEAR, **params})
+    sealed = session.seal({"model": MODEL, **IN_CLEAR, "temperature": 0.5})
+
+    assert "secret" not in str(sealed)

@@ -340,11 +340,11 @@ async def test_what_is_no_attestation_has_a_report_however_it_was_asked_for(gpu:
     ],
 )
 async def test_evidence_comes_over_tls_or_from_this_machine(base_url: str, good: bool) -> None:
-    client = client_of(Enclave(), base_url=base_url, tee=TeeOptions())
+    enclave = Enclave(quoted=True)
+    client = client_of(enclave, base_url=base_url)
 
     if good:
-        with pytest.warns(TeeDowngradeWarning):
-            assert (await client.tee.attest(MODEL)).ok
+        assert (await client.tee.attest(MODEL)).ok
     else:
         with pytest.raises(TeeAttestationError, match="TLS") as caught:
             await client.tee.attest(MODEL)
@@ -409,6 +409,25 @@ async def test_row_09_a_nonce_is_not_used_twice() -> None:
     with pytest.raises(TeeAttestationError, match="nonce_unique"):
         await ask(client, e2ee=SERVER.replace(nonce="ab" * 32))
 
+    assert len(enclave.chats) == 1
+
+
+async def test_row_09_a_nonce_is_not_used_twice_in_a_process_whichever_client_asks() -> None:
+    enclave = Enclave()
+    await ask(client_of(enclave), e2ee=SERVER.replace(nonce="ab" * 32))
+    threads: list[Any] = []
+
+    def elsewhere() -> None:
+        try:
+            asyncio.run(ask(client_of(enclave), e2ee=SERVER.replace(nonce="ab" * 32)))
+        except TeeAttestationError as error:
+            threads.append(error)
+
+    with pytest.raises(TeeAttestationError, match="nonce_unique"):
+        await ask(client_of(enclave), e2ee=SERVER.replace(nonce="ab" * 32))
+    await asyncio.to_thread(elsewhere)
+
+    assert len(threads) == 1
     assert len(enclave.chats) == 1
 
 
@@ -735,8 +754,8 @@ def test_what_the_level_server_does_not_look_at_cannot_be_demanded_of_it(demand:
 
 
 async def test_a_lower_level_than_can_be_had_is_told_once_for_each_model_and_reason() -> None:
-    enclave = Enclave()
-    client = client_of(enclave, tee=TeeOptions(attestation_ttl=0))
+    enclave = Enclave(quoted=True)
+    client = client_of(enclave, tee=enclave.without_collateral.replace(attestation_ttl=0))
 
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", TeeDowngradeWarning)
@@ -745,7 +764,7 @@ async def test_a_lower_level_than_can_be_had_is_told_once_for_each_model_and_rea
         await ask(client, model="e2ee-other")
 
     assert [warning.category for warning in told] == [TeeDowngradeWarning] * 2
-    assert all("SECURITY LIMITATION" in str(warning.message) for warning in told)
+    assert all("verified at the level 'quote' only" in str(warning.message) for warning in told)
 
 
 async def test_a_level_that_was_asked_for_is_no_surprise() -> None:
@@ -824,7 +843,7 @@ async def test_the_signature_of_an_answer_is_verified() -> None:
     response = await created(client, e2ee=True)
     report = await client.tee.verify_signature(response)
 
-    assert (report.status, report.valid, report.bound, report.signer) == ("valid", True, True, enclave.address)
+    assert (report.status, report.valid, report.bound, report.signer) == ("valid", True, None, enclave.address)
     assert response.signature is None
 
 
@@ -859,11 +878,10 @@ async def test_row_60_a_bad_signature_is_not_valid(bent: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("as_stream", [True, False])
-@pytest.mark.parametrize("policy", ["try", "require"])
-async def test_signatures_can_be_part_of_every_call(policy: Any, as_stream: bool) -> None:
+async def test_signatures_can_be_part_of_every_call(as_stream: bool) -> None:
     enclave = Enclave()
     enclave.signature = signature_of(enclave)
-    client = client_of(enclave, tee=SERVER.replace(verify_signature=policy))
+    client = client_of(enclave, tee=SERVER.replace(verify_signature="try"))
 
     if as_stream:
         opened = await streamed(client, e2ee=True)
@@ -874,7 +892,19 @@ async def test_signatures_can_be_part_of_every_call(policy: Any, as_stream: bool
         found = (await created(client, e2ee=True)).signature
 
     assert found is not None
-    assert found.valid
+    assert (found.valid, found.bound) == (True, None)
+
+
+@pytest.mark.parametrize("as_stream", [True, False])
+async def test_what_another_answers_signature_can_satisfy_is_not_enough_where_one_is_required(as_stream: bool) -> None:
+    enclave = Enclave()
+    enclave.signature = signature_of(enclave)  # by the attested key, of other bytes, given for this answer's id
+    client = client_of(enclave, tee=SERVER.replace(verify_signature="require"))
+
+    with pytest.raises(TeeEncryptionError, match="another answer") as caught:
+        await (await streamed(client, e2ee=True)).collect() if as_stream else await ask(client)
+
+    assert caught.value.partial is not None
 
 
 @pytest.mark.parametrize("as_stream", [True, False])
@@ -929,6 +959,7 @@ async def test_a_signature_of_the_very_bytes_says_so(as_stream: bool) -> None:
 
     assert response.signature is not None
     assert (response.signature.request_hash_match, response.signature.response_hash_match) == (True, True)
+    assert response.signature.bound is True
 
 
 UNREADABLE = {

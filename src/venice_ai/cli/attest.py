@@ -19,7 +19,8 @@ from .._machine import cache_folder
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee.canonical import parse
 from ..tee.extra import require_extra
-from ..tee.types import TCB_STATUSES, Level, MeasurementPins, TeeOptions
+from ..tee.report import one_line
+from ..tee.types import TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOptions
 from . import _kept, _output
 from ._connection import Connection, with_connection
 from ._kept import END_OF_TIME, NRAS_DOCUMENTS, Kept
@@ -36,6 +37,7 @@ EXIT_CODES = {
     3: "no connection, or nothing to verify was there",
     4: "verified, but below the level that was asked for",
 }
+_GPU_POLICIES = [policy for policy in get_args(GpuPolicy) if policy != "nras"]
 _PINNED = ("mrtd", "rtmr1", "rtmr2")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -60,7 +62,9 @@ class Wishes:
     now: float | None
     pin: Path | None
     write_pin: Path | None
+    gpu: GpuPolicy
     nras: bool
+    refuse_dev_image: bool
     save_evidence: Path | None
     allow_status: tuple[str, ...]
 
@@ -76,6 +80,14 @@ class Wishes:
 @click.option("--now", type=float, metavar="EPOCH", help="The time to judge at.  [default: the evidence's, or now]")
 @click.option("--pin", type=_FILE, help="The software to accept, as --write-pin wrote it.")
 @click.option("--write-pin", type=_NEW_FILE, metavar="FILE", help="Write down the software that was found.")
+@click.option(
+    "--gpu",
+    type=click.Choice(_GPU_POLICIES),
+    default="verify-if-present",
+    show_default=True,
+    help="The GPUs' own evidence: verify what is there, require it, or leave it out.",
+)
+@click.option("--refuse-dev-image", is_flag=True, help="Refuse an operating system made for development.")
 @click.option("--nras", is_flag=True, help="Ask NVIDIA's service about the GPUs, too; it learns of that.")
 @click.option("--save-evidence", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Keep what was judged.")
 @click.option(
@@ -135,6 +147,8 @@ def _check(wishes: Wishes) -> None:
         raise click.UsageError("--evidence needs --offline")
     if wishes.offline and wishes.nras:
         raise click.UsageError("--nras asks NVIDIA's service, and --offline asks nobody")
+    if wishes.nras and wishes.gpu == "off":
+        raise click.UsageError("--nras asks NVIDIA's service about the GPUs, and --gpu off leaves them out")
     if wishes.now is not None and not 0 <= wishes.now < END_OF_TIME:
         raise click.UsageError(f"--now {wishes.now} is no time in seconds since 1970")
     if wishes.level == "pinned" and wishes.pin is None:
@@ -163,7 +177,8 @@ def _options(wishes: Wishes) -> TeeOptions:
         nonce=wishes.nonce,
         collateral=None if wishes.collateral is None else _object(wishes.collateral),
         tcb_statuses=frozenset({"UpToDate", *wishes.allow_status}),
-        gpu="nras" if wishes.nras else "verify-if-present",
+        gpu="nras" if wishes.nras else wishes.gpu,
+        allow_dev_image=not wishes.refuse_dev_image,
         pins=pins,
         clock=lambda: now,
     )
@@ -268,7 +283,7 @@ def _tell(wishes: Wishes, kept: Kept, report: AttestationReport) -> None:
         _output.line(report.to_json(indent=2))
     else:
         _output.line(f"{report.model}, judged at {_moment(kept.now or 0)}")
-        _output.line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}")
+        _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
         _output.line(report.summary())
     if verdict(report, wishes.level) == 4:
         _output.note(f"the level {report.level!r} was reached, and {wishes.level!r} was asked for")
@@ -279,6 +294,8 @@ def _moment(seconds: float) -> str:
 
 
 def _save(folder: Path, model: str, wishes: Wishes, options: TeeOptions, kept: Kept, report: AttestationReport) -> None:
+    demands = [] if wishes.gpu == "verify-if-present" else ["--gpu", wishes.gpu]
+    demands += ["--refuse-dev-image"] if wishes.refuse_dev_image else []
     statuses = [part for status in wishes.allow_status for part in ("--allow-status", status)]
     again = [
         "venice-chat",
@@ -287,6 +304,7 @@ def _save(folder: Path, model: str, wishes: Wishes, options: TeeOptions, kept: K
         "--level",
         wishes.level,
         *_kept.save(folder, kept, report, options.pins),
+        *demands,
         *statuses,
     ]
     _output.note(f"kept in {folder}; to verify it again: {shlex.join(again)}")

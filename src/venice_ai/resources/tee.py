@@ -12,7 +12,7 @@ import math
 import os
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
@@ -31,7 +31,7 @@ from ..tee.canonical import Malformed, parse
 from ..tee.crypto import public_key_bytes
 from ..tee.report import AttestationReport, Check, SignatureReport
 from ..tee.session import TeeSession
-from ..tee.stricter import effective, identity
+from ..tee.stricter import check_floor, effective, identity
 from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOptions
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ..streaming import ChatStream
 
 R = TypeVar("R", bound=Response)
+T = TypeVar("T")
 
 # The endpoint can be slow; it allows ten requests a minute.
 _SECONDS: Final = 60.0
@@ -51,15 +52,14 @@ _CONNECT_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 3
 _MOST_REPORTS: Final = 256
 _SIGNATURE_DELAYS: Final = (0.0, 0.5, 1.0, 2.0)
-_LIMITATION: Final = (
-    "SECURITY LIMITATION: this trusts Venice's own statement that the enclave was verified; no TDX or NVIDIA quote is fully "
-    "verified on this machine."
-)
+_OFF_THE_LOOP_BYTES: Final = 100_000
+"""Replies that are longer are read in a thread; the longest that was seen has 205 kB."""
 _NOT_COVERED: Final = (
-    "end-to-end encryption: the enclave is verified on this machine before anything is sent. Not covered: a relay that tampers "
-    "(it can swap the key that answers are sealed to, replay sealed messages, and forge answers), which software runs in the "
-    "enclave unless you pin it, and whether the GPU belongs to this machine."
+    "Not covered: a relay that tampers (it can swap the key that answers are sealed to, replay sealed messages, and forge "
+    "answers), which software runs in the enclave unless you pin it, and whether the GPU belongs to this machine."
 )
+# Of the whole process: an answer to a nonce of another client's is as old.
+USED_NONCES: Final[dict[bytes, object]] = {}
 
 
 class Tee(APIResource["VeniceClient"]):
@@ -72,7 +72,6 @@ class Tee(APIResource["VeniceClient"]):
         self._once = Caller(caller.transport, caller.clock, RetryPolicy(retries=0))
         self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
         self._flights: Flights[AttestationReport] = Flights()
-        self._nonces: set[bytes] = set()
         self._reached: dict[str, Level] = {}
         self._shown: dict[str, frozenset[str]] = {}
         self._warned: set[Any] = set()
@@ -123,8 +122,14 @@ class Tee(APIResource["VeniceClient"]):
         return await self._flights.share(_key(model, options), attest)
 
     def options(self, given: TeeOptions | None) -> TeeOptions:
-        """What holds for a call with these options."""
-        return effective(given, self._client.tee_options, os.environ)
+        """What holds for a call with these options.
+
+        Raises:
+            InvalidRequestError: they contradict each other, or the client's floor.
+        """
+        chosen = effective(given, self._client.tee_options, os.environ)
+        check_floor(self._client.min_privacy, chosen)
+        return chosen
 
     def forget(self, report: AttestationReport) -> None:
         """Takes nothing from memory any more that this report is about."""
@@ -148,7 +153,7 @@ class Tee(APIResource["VeniceClient"]):
         async with self._in_time():
             asked = await self._evidence(_checked(model), TeeOptions(nonce=nonce))
         try:
-            reply = _adopted(TeeAttestation, asked.body)
+            reply = await _apart(asked.body, lambda: _adopted(TeeAttestation, asked.body))
         except ValueError as error:
             raise asked.refusal("transport", f"the reply is no attestation: {error}") from None
         vars(reply)["sent_nonce"] = asked.nonce.hex()
@@ -181,7 +186,7 @@ class Tee(APIResource["VeniceClient"]):
         chosen = self.options(wanted)
         async with self._in_time():
             report = await self.verified(model, chosen)
-        return TeeSession(report, encrypt_roles=chosen.encrypt_roles)
+        return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
         _now(options)  # a clock that is none is wrong before the network is touched, and so are kept numbers that are none
@@ -189,7 +194,8 @@ class Tee(APIResource["VeniceClient"]):
         seen = fetcher.seen
         asked = await self._evidence(model, options)
         nonce, reply, now = asked.nonce, asked.body, _now(options)
-        found = None if options.verification == "server" else await self._intel(reply, options, now)
+        platform = None if options.verification == "server" else await _apart(reply, lambda: attestation.platform(reply))
+        found = await self._intel(platform, options, now)
         # In a thread: the evidence of eight GPUs takes a tenth of a second.
         report = await asyncio.to_thread(
             attestation.verify,
@@ -202,12 +208,13 @@ class Tee(APIResource["VeniceClient"]):
             dcap=collateral.installed(),
             used_nonce=asked.again,
             private=_is_private(self._client.base_url),
+            known_server=_is_loopback(self._client.base_url) or self._client.knows_server,
             reached_before=self._reached.get(model),
             seen=seen,
             shown_before=self._shown.get(model, ()),
             nras=await self._nvidia(reply, nonce, now) if options.gpu == "nras" else None,
         )
-        _drop_refused(fetcher, report, reply)
+        _drop_refused(fetcher, report, platform)
         policy.raise_for(report, options)
         if options.verifier is not None:
             report = await self._judged(options.verifier, report, reply, nonce)
@@ -219,7 +226,7 @@ class Tee(APIResource["VeniceClient"]):
         self, verifier: QuoteVerifier, report: AttestationReport, reply: bytes, nonce: bytes
     ) -> AttestationReport:
         """The report with what the caller's own verifier said: it must say True, and nothing else."""
-        evidence = attestation.evidence(reply, model=report.model, nonce=nonce)
+        evidence = await _apart(reply, lambda: attestation.evidence(reply, model=report.model, nonce=nonce))
         try:
             answer = await asyncio.to_thread(verifier.verify, evidence)
             if inspect.isawaitable(answer):
@@ -231,9 +238,8 @@ class Tee(APIResource["VeniceClient"]):
             ) from error
         return policy.with_custom(report, answer)
 
-    async def _intel(self, reply: bytes, options: TeeOptions, now: float) -> Mapping[str, Any] | str | None:
-        """Intel's collateral for the platform of a reply; None, or why, if it cannot be had."""
-        platform = attestation.platform(reply)
+    async def _intel(self, platform: tuple[str, str] | None, options: TeeOptions, now: float) -> Mapping[str, Any] | str | None:
+        """Intel's collateral for a platform; None, or why, if it cannot be had."""
         given = options.collateral
         if isinstance(given, Mapping):
             return given
@@ -253,7 +259,7 @@ class Tee(APIResource["VeniceClient"]):
 
     async def _nvidia(self, reply: bytes, nonce: bytes, now: float) -> tuple[Check, ...]:
         """What NVIDIA's service says about the GPUs of a reply; nothing where there are none, which another check says."""
-        payload = attestation.gpu_payload(reply)
+        payload = await _apart(reply, lambda: attestation.gpu_payload(reply))
         return () if payload is None else await ask_nras(self._once.transport, payload, nonce=nonce, now=now)
 
     def _keep(self, report: AttestationReport, options: TeeOptions) -> None:
@@ -275,25 +281,20 @@ class Tee(APIResource["VeniceClient"]):
 
     # -- warnings --------------------------------------------------------------------------------------------------------
 
-    def warn_of_limits(self, options: TeeOptions) -> None:
-        """Says once, before the first request, what end-to-end encryption does not protect from."""
-        if "limits" not in self._warned:
-            can_verify = options.verification != "server" and collateral.installed()
-            warn(_NOT_COVERED if can_verify else f"end-to-end encryption. {_LIMITATION}")
-            self._warned.add("limits")
+    def warn_of_limits(self, report: AttestationReport) -> None:
+        """Says, before the first request at a level is sent, what was reached and what that does not protect from."""
+        if report.level not in self._warned:
+            reached = policy.reached(report.model, report.level, report.checks)
+            warn(f"end-to-end encryption: {reached} {_NOT_COVERED}")
+            self._warned.add(report.level)
 
     def _warn_of_downgrade(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.verification != "auto" or report.reaches("hardware"):
             return
-        reason = "; ".join(dict.fromkeys(check.detail for check in report.skipped)) or "it brought no evidence"
-        if (report.model, reason) not in self._warned:
-            limitation = f" {_LIMITATION}" if report.level == "server" else ""
-            warn(
-                f"{report.model!r} was verified at the level {report.level!r} only: {reason}.{limitation} "
-                "TeeOptions(verification='hardware') refuses that.",
-                TeeDowngradeWarning,
-            )
-            self._warned.add((report.model, reason))  # not before: whoever makes an error of it is never answered
+        reached = policy.reached(report.model, report.level, report.checks)
+        if reached not in self._warned:
+            warn(f"{reached} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
+            self._warned.add(reached)  # not before: whoever makes an error of it is never answered
 
     # -- signatures ------------------------------------------------------------------------------------------------------
 
@@ -314,7 +315,7 @@ class Tee(APIResource["VeniceClient"]):
         query = {"model": _checked(model), "request_id": request_id, "signing_algo": "ecdsa"}
         body = await self._body("/tee/signature", query)
         try:
-            return _adopted(TeeSignature, body)
+            return await _apart(body, lambda: _adopted(TeeSignature, body))
         except ValueError as error:
             raise APIResponseProcessingError(f"the reply of /tee/signature is no signature: {error}", status_code=200) from None
 
@@ -382,8 +383,7 @@ class Tee(APIResource["VeniceClient"]):
         while True:
             attempt += 1
             sent = nonce or secrets.token_bytes(32)
-            asked = _Asked(model, options, sent, again=sent in self._nonces)
-            self._nonces.add(sent)  # whatever becomes of it: somebody has seen it
+            asked = _Asked(model, options, sent, again=_used(sent))  # whatever becomes of it: somebody has seen it
             try:
                 asked.body = await self._body("/tee/attestation", {"model": model, "nonce": sent.hex()})
             except APIError as failure:
@@ -455,9 +455,21 @@ async def _provided(provider: CollateralProvider, platform: tuple[str, str], now
     return f"the provider given in TeeOptions gave {type(found).__name__}, which is no mapping"
 
 
-def _drop_refused(fetcher: Fetcher, report: AttestationReport, reply: bytes) -> None:
+async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
+    """What a rule says of a reply; in a thread if that is long, for the loop must not wait for it."""
+    if len(reply) <= _OFF_THE_LOOP_BYTES:
+        return rule()
+    return await asyncio.to_thread(rule)
+
+
+def _used(nonce: bytes) -> bool:
+    """Whether this process has used a nonce before; from now on it has."""
+    mine = object()
+    return USED_NONCES.setdefault(nonce, mine) is not mine  # in one step: clients may have threads of their own
+
+
+def _drop_refused(fetcher: Fetcher, report: AttestationReport, platform: tuple[str, str] | None) -> None:
     """Collateral that did not verify is not kept: another server may have better."""
-    platform = attestation.platform(reply)
     if platform is not None and any(check.id in {"collateral", "revocation", "tcb_eval"} for check in report.failures):
         fetcher.forget(*platform)
 
@@ -476,8 +488,11 @@ def _now(options: TeeOptions) -> float:
 
 def _is_private(base_url: str) -> bool:
     """Whether nobody on the way can change what comes from there: TLS, or this machine itself."""
-    parts = urlsplit(base_url)
-    return parts.scheme == "https" or is_loopback(parts.hostname or "")
+    return urlsplit(base_url).scheme == "https" or _is_loopback(base_url)
+
+
+def _is_loopback(base_url: str) -> bool:
+    return is_loopback(urlsplit(base_url).hostname or "")
 
 
 def _raw(options: TeeOptions) -> bytes | None:

@@ -33,6 +33,8 @@ KMS_ROOT: Final = "0334c76e0c3f52ec64cbf9bbf5c910c272330166fd656c0a86bb330963e46
 _CHAIN_LENGTH = 2
 _OWN: Final = ("workload_id", "workload_keyset_digest", "workload_keyset", "keyset_endorsement", "key_custody")
 """Members that only gateways have."""
+MOST_KEYS: Final = 64
+"""The most keys of a kind that are looked at; the gateways that were seen have six. A key takes about a millisecond."""
 
 
 def is_aci(reply: Mapping[str, Any]) -> bool:
@@ -220,7 +222,10 @@ def _member(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _list(value: Mapping[str, Any], name: str) -> list[Any]:
     found = value.get(name)
-    return cast("list[Any]", found) if isinstance(found, list) else []
+    listed = cast("list[Any]", found) if isinstance(found, list) else []
+    if len(listed) > MOST_KEYS:
+        raise ValueError(f"{name} has {len(listed)} entries, and no gateway has more than {MOST_KEYS}")
+    return listed
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, cast
 
@@ -22,10 +23,10 @@ from .crypto import address, public_key_bytes
 from .intel import certificates, check_chain, check_qe_report, check_signature
 from .intel import platform as platform_of
 from .parts import missing
-from .policy import QUOTE, Examination, level_of
+from .policy import QUOTE, Examination, level_of, shortfall
 from .quote import Quote, decode
 from .quote import parse as parse_quote
-from .report import AttestationReport, Check, Gpu, Tcb, Td, Workload
+from .report import AttestationReport, Check, Gpu, Tcb, Td, Workload, one_line
 from .types import LEVELS, Evidence, Level, TeeOptions
 from .workload import (
     Logs,
@@ -35,9 +36,12 @@ from .workload import (
     check_config_id,
     check_image,
     check_info,
+    check_not_debug,
     check_pins,
+    compose_images,
     compose_warnings,
     describe,
+    manager_actions,
     member,
     vm_config,
 )
@@ -57,6 +61,7 @@ def verify(
     dcap: bool = True,
     used_nonce: bool = False,
     private: bool = True,
+    known_server: bool = True,
     reached_before: Level | None = None,
     seen: collateral.Seen | None = None,
     shown_before: Collection[str] = (),
@@ -66,7 +71,8 @@ def verify(
 
     It never raises for bad evidence: the report has failed checks then; `policy.raise_for(report, options)` turns it into
     the error. `collateral` is None, or says why, when there is none (skip S3), `dcap` False when dcap-qvl is not installed
-    (skip S2). `used_nonce`: this client used the nonce before. `private`: the reply came over TLS, or from this machine.
+    (skip S2). `used_nonce`: this process used the nonce before. `private`: the reply came over TLS, or from this machine.
+    `known_server`: and TLS showed whose server it is; without that no level above `server` is reached.
     `reached_before`: the highest level this model reached in this client (the ratchet). `seen`: the highest numbers of
     collateral seen. `shown_before`: what `parts.shown` gave of the model's earlier reports. `nras`: the checks of NVIDIA's
     service, where `options.gpu` is `nras` and it was asked.
@@ -75,7 +81,7 @@ def verify(
         ImportError: the extra `e2ee` is not installed.
     """
     chosen = options or TeeOptions()
-    case = _Case(reply, model, nonce, now, chosen, private=private)
+    case = _Case(reply, model, nonce, now, chosen, private=private, known_server=known_server)
     case.check_claims(used_nonce=used_nonce, reached_before=reached_before)
     if chosen.verification != "server":
         case.check_quote()
@@ -130,10 +136,18 @@ class _Case:
     """One reply under examination."""
 
     def __init__(
-        self, reply: bytes, model: str, nonce: bytes, now: float, options: TeeOptions, *, private: bool = True
+        self,
+        reply: bytes,
+        model: str,
+        nonce: bytes,
+        now: float,
+        options: TeeOptions,
+        *,
+        private: bool = True,
+        known_server: bool = True,
     ) -> None:
         self._bytes, self._model, self._nonce, self._now, self._options = reply, model, nonce, now, options
-        self._private = private
+        self._private, self._known_server = private, known_server
         self._examination = Examination()
         self._reply: dict[str, Any] = {}
         self._raw: bytes | None = None
@@ -168,6 +182,8 @@ class _Case:
         if not self._private and self._options.verification != "server":
             raise ValueError("the reply came without TLS; use an https:// base_url, or a server on this machine")
         self._reply = _object(self._bytes)
+        if not self._known_server:
+            raise Doubt("the ssl_context of this client does not verify whose server answers, so that anybody can be it")
         return f"a JSON object of {len(self._bytes)} bytes"
 
     def _server_verified(self) -> str:
@@ -225,7 +241,10 @@ class _Case:
         """The key of a gateway's key set that has the signing address."""
         keyset = member(member(self._reply, "attestation"), "workload_keyset")
         entries: Any = keyset.get("e2ee_public_keys")
-        for entry in cast("list[Any]", entries) if isinstance(entries, list) else []:
+        given = cast("list[Any]", entries) if isinstance(entries, list) else []
+        if len(given) > aci.MOST_KEYS:
+            raise ValueError(f"the reply has {len(given)} keys, and no gateway has more than {aci.MOST_KEYS}")
+        for entry in given:
             try:
                 key = public_key_bytes(cast("Mapping[str, Any]", entry)["public_key"])
             except (ValueError, TypeError, KeyError):
@@ -253,6 +272,7 @@ class _Case:
                 quote = parse_quote(self._raw)
             except ValueError:
                 quote = None  # which quote_parse reports
+        check_not_debug(self._reply, quote)
         return check_claims(self._reply.get("server_verification"), quote, self._report_data().hex())
 
     def _report_data(self) -> bytes:
@@ -353,8 +373,11 @@ class _Case:
             )
         if options.pins is not None:
             run("pins", partial(check_pins, options.pins, quote, workload), "quote_signature", "event_payload")
-        if self._examination.passed("compose_hash"):
-            self._warnings += compose_warnings(app_compose(self._reply))
+        # What nobody signed is not worth the reading, however long it is.
+        if self._examination.passed("compose_hash") and self._examination.passed("quote_signature"):
+            shown = app_compose(self._reply)
+            self._warnings += compose_warnings(shown)
+            self._workload = replace(workload, images=compose_images(shown))
         if aci.is_aci(self._reply):
             self._examination.checks += aci.check(self._reply)
             self._warnings.append("the encryption ends at a gateway, which passes prompts on in clear to another machine")
@@ -428,7 +451,13 @@ class _Case:
             workload=self._workload if known else None,
             gpus=tuple(self._gpus),
             checks=checks,
-            warnings=(*(check.detail for check in checks if check.status == "warn"), *self._warnings),
+            actions=manager_actions(self._reply) if self._examination.passed("compose_manager") else (),
+            warnings=tuple(
+                map(
+                    one_line,
+                    (*shortfall(level, checks), *(each.detail for each in checks if each.status == "warn"), *self._warnings),
+                )
+            ),
             trust_root=self._options.trust.name,
         )
 

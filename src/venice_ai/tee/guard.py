@@ -1,11 +1,13 @@
 """What may be asked for end to end encrypted: the content of messages is sealed, and nothing else is.
 
 Whatever a request holds besides that travels in clear, so a request is refused, before anything is sent, if it holds what
-says something of the conversation, or what would have the conversation leave the enclave.
+says something of the conversation, or what would have the conversation leave the enclave. What is refused is told by its place:
+what stands there may be part of the conversation.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
 
@@ -23,6 +25,13 @@ ALGORITHM: Final = "X-Venice-TEE-Signing-Algo"
 _OWN_HEADERS = frozenset(name.lower() for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
 _OWN_FIELDS = frozenset({"model", "messages", "stream"})
 _IN_CLEAR = ("stop", "metadata", "user")
+_NOT_SENT = ("prompt_cache_key",)
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+_OF_MESSAGES = frozenset(
+    ("name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content", "reasoning_details", "audio")
+)
+_WORD = re.compile(r"[A-Za-z0-9_.:-]{0,64}")
+"""What settings are made of; nobody writes sentences in it by mistake."""
 _REFUSED = {
     "tools": "tools, and what they are called with, are not encrypted",
     "functions": "functions, and what they are called with, are not encrypted",
@@ -31,6 +40,11 @@ _REFUSED = {
     "logprobs": "the tokens of log probabilities come back in clear",
     "top_logprobs": "the tokens of log probabilities come back in clear",
     "fallbacks": "another model would read the conversation without having proved anything",
+}
+_SEARCHES = ("enable_web_search", "enable_web_scraping", "enable_x_search")
+_HARMLESS_SUFFIXES = {
+    *("strip_thinking_response", "disable_thinking", "include_venice_system_prompt", "enable_web_citations", "enable_e2ee"),
+    *("include_search_results_in_stream", "return_search_results_as_documents"),
 }
 _REFUSED_SWITCHES = {
     "enable_web_scraping": "what is looked up leaves the enclave",
@@ -51,12 +65,22 @@ def engaged_by(params: Mapping[str, Any]) -> bool:
     return engaged(params.get("e2ee"), {"venice_parameters": plain(params.get("venice_parameters"))})
 
 
-def guard(body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-    """Refuses a request that cannot be end-to-end encrypted as a whole. `body` is what would be sent.
+def guard(
+    body: Mapping[str, Any],
+    headers: Mapping[str, str] | None = None,
+    *,
+    floor: Literal["tee", "e2ee"] | None = None,
+    roles: Literal["all"] | tuple[str, ...] = "all",
+) -> None:
+    """Refuses a request that cannot be end-to-end encrypted as a whole. `body` is what would be sent, as plain JSON.
+
+    Under the floor `e2ee` (see `min_privacy`) also what a caller may send in clear otherwise, with a warning: parameters that
+    hold texts of his, and messages of roles that are not among the `roles` that are sealed.
 
     Raises:
         InvalidRequestError: it holds something that would travel in clear, or is not for an `e2ee-*` model.
     """
+    _check_shape(body)
     _check_model(body["model"])
     for name in headers or ():
         if name.lower() in _OWN_HEADERS:
@@ -67,6 +91,24 @@ def guard(body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> 
     _check_switches(_switches(body))
     for index, message in enumerate(body["messages"]):
         _check_message(f"messages.{index}", message)
+    if floor == "e2ee":
+        _check_nothing_in_clear(body, roles)
+
+
+def search_in(body: Mapping[str, Any]) -> str | None:
+    """What of a request has the conversation leave the enclave that answers it: a suffix of the model, a switch or a tool."""
+    for part in body["model"].partition(":")[2].replace(":", "&").split("&"):
+        name, _, value = part.partition("=")
+        harmless = name in _HARMLESS_SUFFIXES or (name in _SEARCHES and value.lower() in {"off", "false"})
+        if part and not harmless:
+            return "the suffix of the model"
+    switches = _switches(body)
+    on = [name for name in _SEARCHES if switches.get(name) not in (None, False, "off")]
+    if on:
+        return f"venice_parameters.{on[0]}"
+    tools: Any = body.get("tools")
+    kinds = [cast("Mapping[str, Any]", tool).get("type") for tool in (tools or ()) if isinstance(tool, Mapping)]
+    return "one of the tools" if any(kind in {"web_search", "x_search"} for kind in kinds) else None
 
 
 def in_clear(body: Mapping[str, Any]) -> list[str]:
@@ -80,6 +122,24 @@ def unsealed_roles(body: Mapping[str, Any], sealed: Literal["all"] | tuple[str, 
         return []
     speaking = {message["role"] for message in body["messages"] if message.get("content") is not None}
     return sorted(speaking.difference(sealed))
+
+
+def _check_shape(body: Mapping[str, Any]) -> None:
+    """That it is a chat at all: whoever seals by himself has had no other check."""
+    model, messages = body.get("model"), body.get("messages")
+    if not isinstance(model, str) or not isinstance(messages, list) or not messages:
+        raise InvalidRequestError("a request to seal needs a model and a list of messages. Nothing was sent.")
+
+
+def _check_nothing_in_clear(body: Mapping[str, Any], roles: Literal["all"] | tuple[str, ...]) -> None:
+    # The numbers of tokens are a text, too.
+    if names := [*in_clear(body), *(name for name in ("stop_token_ids",) if body.get(name))]:
+        raise _refusal(names[0], "this client has min_privacy='e2ee', and it would leave in clear")
+    if left := unsealed_roles(body, roles):
+        raise InvalidRequestError(
+            f"the messages of {', '.join(left)} would leave in clear: this client has min_privacy='e2ee', and "
+            f"encrypt_roles={roles!r} does not seal them. Nothing was sent."
+        )
 
 
 def _switches(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -124,6 +184,8 @@ _ALLOWED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
 
 
 def _check_field(name: str, value: Any) -> None:
+    if _WORD.fullmatch(name) is None:
+        raise _refusal("a field", "its name is no plain word, and would travel in clear")
     if name in _REFUSED:
         if value:
             raise _refusal(name, _REFUSED[name])
@@ -131,8 +193,24 @@ def _check_field(name: str, value: Any) -> None:
         harmless, reason = _ALLOWED[name]
         if not harmless(value):
             raise _refusal(name, reason)
+        _check_words(name, value)
     elif name not in ChatParams.__annotations__ and _says_something(value):
         raise _refusal(name, "it is not known here, and would travel in clear")
+    elif name not in _IN_CLEAR and name not in _NOT_SENT:
+        _check_words(name, value)
+
+
+def _check_words(name: str, value: Any) -> None:
+    """That a setting holds words of settings alone: names, numbers, switches."""
+    if isinstance(value, Mapping):
+        for key, each in cast("Mapping[Any, Any]", value).items():
+            _check_words(name, key)
+            _check_words(name, each)
+    elif isinstance(value, (list, tuple)):
+        for each in cast("list[Any]", value):
+            _check_words(name, each)
+    elif isinstance(value, str) and _WORD.fullmatch(value) is None:
+        raise _refusal(name, "a text in it is no plain word, and would travel in clear")
 
 
 def _check_switches(switches: Mapping[str, Any]) -> None:
@@ -146,22 +224,31 @@ def _check_switches(switches: Mapping[str, Any]) -> None:
         if name in _REFUSED_SWITCHES and value:
             raise _refusal(f"venice_parameters.{name}", _REFUSED_SWITCHES[name])
         if name not in VeniceSwitches.__annotations__ and _says_something(value):
-            raise _refusal(f"venice_parameters.{name}", "it is not known here, and would travel in clear")
+            raise _refusal("a field of venice_parameters", "it is not known here, and would travel in clear")
+    _check_words("venice_parameters", switches)
 
 
-def _check_message(path: str, message: Mapping[str, Any]) -> None:
-    for name, value in message.items():
+def _check_message(path: str, message: Any) -> None:
+    if not isinstance(message, Mapping) or cast("Mapping[str, Any]", message).get("role") not in _ROLES:
+        raise _refusal(path, f"it is no message with one of the roles {', '.join(_ROLES)}")
+    said = cast("Mapping[str, Any]", message)
+    for name, value in said.items():
         if name not in {"role", "content"} and value not in (None, "", [], {}):
-            raise _refusal(f"{path}.{name}", "of a message only the content is encrypted; leave the rest out")
-    content = message.get("content")
-    if isinstance(content, list):
-        kinds: list[Any] = [part["type"] for part in cast("list[dict[str, Any]]", content)]
-        if other := [kind for kind in kinds if kind != "text"]:
-            raise _refusal(f"{path}.content", f"a part of it is {other[0]!r}, and only text is encrypted")
+            place = f"{path}.{name}" if name in _OF_MESSAGES else path
+            raise _refusal(place, "of a message only the content is encrypted; leave the rest out")
+    content: Any = said.get("content")
+    if not (content is None or isinstance(content, str) or _is_text_in_parts(content)):
+        raise _refusal(f"{path}.content", "a part of it is no text, and only text is encrypted")
     try:
         (content_text(cast("object", content)) or "").encode()
     except UnicodeEncodeError:
         raise _refusal(f"{path}.content", "it holds half of a surrogate pair, which is no character") from None
+
+
+def _is_text_in_parts(content: object) -> bool:
+    parts = cast("list[Any]", content) if isinstance(content, list) else [None]
+    texts = [cast("Mapping[str, Any]", part) for part in parts if isinstance(part, Mapping)]
+    return len(texts) == len(parts) and all(part.get("type") == "text" and isinstance(part.get("text"), str) for part in texts)
 
 
 def _says_something(value: Any) -> bool:
@@ -169,5 +256,4 @@ def _says_something(value: Any) -> bool:
 
 
 def _refusal(path: str, why: str) -> InvalidRequestError:
-    """The error names the place alone: what stands there may be part of the conversation."""
     return InvalidRequestError(f"{path} is not allowed with e2ee: {why}. Nothing was sent.")

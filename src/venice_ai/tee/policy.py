@@ -48,6 +48,10 @@ HARDWARE: Final = ("collateral", "revocation", "tcb_status", "tcb_eval", "parts"
 
 _check = Checks(STOPS)
 _WITHOUT_QUOTE: Final = "the reply has no quote"
+LIMITATION: Final = (
+    "SECURITY LIMITATION: this trusts Venice's own statement that the enclave was verified; no TDX or NVIDIA quote is fully "
+    "verified on this machine."
+)
 
 
 class Examination:
@@ -89,11 +93,44 @@ def level_of(checks: Sequence[Check]) -> Level | None:
     good = {check.id for check in checks if check.status in {"pass", "warn"}}
     if not good.issuperset(SERVER):
         return None
-    if not good.issuperset(QUOTE):
+    # Whoever may not be Venice's server can show any enclave in the world: its quote says nothing about this model.
+    if not good.issuperset(QUOTE) or _status(checks, "transport") == "warn":
         return "server"
     if not good.issuperset(HARDWARE):
         return "quote"
     return "pinned" if "pins" in good else "hardware"
+
+
+def _status(checks: Sequence[Check], name: str) -> Status | None:
+    return next((check.status for check in checks if check.id == name), None)
+
+
+def reached(model: str, level: Level | None, checks: Sequence[Check]) -> str:
+    """What was reached, in words that promise no more: `verified` is said from the level `quote` up."""
+    why = "; ".join(dict.fromkeys(check.detail for check in checks if _lowers(check))) or "no evidence was looked at"
+    if level is None:
+        return f"{model!r} REFUSED"
+    if level == "server":
+        return f"{model!r} is NOT verified: Venice's word (level 'server'): {why}. {LIMITATION}"
+    return f"{model!r} was verified at the level {level!r}" + (f" only: {why}." if level == "quote" else ".")
+
+
+def _lowers(check: Check) -> bool:
+    return check.status == "skip" or (check.id == "transport" and check.status == "warn")
+
+
+def shortfall(level: Level | None, checks: Sequence[Check]) -> tuple[str, ...]:
+    """The warning that less than the level `hardware` was verified, if that is so."""
+    if level == "server":
+        return (f"NOT verified: Venice's word (level 'server'). {LIMITATION}",)
+    if level != "quote":
+        return ()
+    return (f"verified at the level 'quote' only: {'; '.join(dict.fromkeys(each.detail for each in checks if _lowers(each)))}",)
+
+
+def floor(options: TeeOptions) -> Level:
+    """The least that options accept: Venice's word alone where it was asked for by name, and nowhere else."""
+    return "quote" if options.verification == "auto" else options.verification
 
 
 def raise_for(report: AttestationReport, options: TeeOptions) -> None:
@@ -102,7 +139,7 @@ def raise_for(report: AttestationReport, options: TeeOptions) -> None:
     Raises:
         TeeAttestationError: a check failed, or the level is too low.
     """
-    report.raise_for_level("server" if options.verification == "auto" else options.verification)
+    report.raise_for_level(floor(options))
 
 
 def with_custom(report: AttestationReport, answer: object) -> AttestationReport:

@@ -15,6 +15,17 @@ from .types import LEVELS, Level
 Status: TypeAlias = Literal["pass", "fail", "skip", "warn"]
 
 
+_LONGEST_LINE = 2_000
+
+
+def one_line(text: str) -> str:
+    """A text from evidence as part of a line: what would end the line, or turn it around, is written as an escape."""
+    shown = text if len(text) <= _LONGEST_LINE else text[:_LONGEST_LINE] + "..."
+    if shown.isprintable():
+        return shown
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One check: whether it passed, what was found, and the attack it stops."""
@@ -22,7 +33,11 @@ class Check:
     id: str
     status: Status
     detail: str = ""
+    """In one line, whatever the evidence holds."""
     stops: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", one_line(self.detail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,8 @@ class Workload:
     key_provider: str | None = None
     later_events: tuple[tuple[str, str], ...] = ()
     """Names, and payloads in hex, that containers measured after the boot: their own word, in which names may repeat."""
+    images: tuple[str, ...] = ()
+    """The container images that the measured compose file names, with their digests where it has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +111,9 @@ class SignatureReport:
     valid: bool = False
     signer: str | None = None
     """The address of the key that signed."""
-    bound: bool = False
-    """Whether the signer is the attested key and the signature is about this answer's id."""
+    bound: bool | None = None
+    """Whether the attested key signed this very answer: True if its bytes are the signed ones, False if the signature is not
+    valid, None if it cannot be told, as is usual: the id of an answer is not in what is signed."""
     text: str | None = None
     receipt: str | None = None
     request_hash_match: bool | None = None
@@ -135,6 +153,8 @@ class AttestationReport:
     """The measurements; None unless the quote was verified."""
     workload: Workload | None = None
     gpus: tuple[Gpu, ...] = ()
+    actions: tuple[str, ...] = ()
+    """What a manager of containers did since the start, by its signed log; empty without one."""
     checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
     trust_root: Literal["intel", "custom"] = "intel"
@@ -177,7 +197,7 @@ class AttestationReport:
         return f"the attestation of {self.model!r} failed: {found or 'no check has run'}{more}. Nothing was sent."
 
     def _below(self, level: Level) -> str:
-        missing = "; ".join(f"{check.id}: {check.detail}" for check in self.skipped[:4])
+        missing = "; ".join({check.detail: f"{check.id}: {check.detail}" for check in reversed(self.skipped)}.values())
         reached = f"the attestation of {self.model!r} reaches the level {self.level!r}, and {level!r} was asked for"
         return f"{reached}{f' ({missing})' if missing else ''}. Nothing was sent."
 
@@ -191,6 +211,9 @@ class AttestationReport:
 
     def summary(self) -> str:
         """The report for people: a line per check, then what was found."""
+        return "\n".join(map(one_line, self._lines()))
+
+    def _lines(self) -> list[str]:
         lines = [f"{check.status.upper():4}  {check.id:20}  {_line(check)}".rstrip() for check in self.checks]
         if self.tcb is not None:
             advisories = ", ".join(self.tcb.advisories) or "no advisories"
@@ -201,11 +224,24 @@ class AttestationReport:
                 f"later event, by the word of a container: {name!r:.80} {payload:.80}"
                 for name, payload in self.workload.later_events
             ]
+            lines += [f"container image: {_with_digest(image)}" for image in self.workload.images]
         lines += [f"GPU: {gpu.model or 'unknown'}, driver {gpu.driver}, VBIOS {gpu.vbios}, {gpu.status}" for gpu in self.gpus]
+        lines += [f"manager's action: {action}" for action in self.actions]
         lines += [f"warning: {warning}" for warning in self.warnings]
+        lines.append(f"verdict: {self.model} {self._verdict()}")
+        return lines
+
+    def _verdict(self) -> str:
+        if not self.ok:
+            return "REFUSED"
         root = "" if self.trust_root == "intel" else " under a CUSTOM root of trust"
-        lines.append(f"verdict: {f'{self.model} verified at level {self.level}{root}' if self.ok else f'{self.model} REFUSED'}")
-        return "\n".join(lines)
+        if self.level == "server":
+            return f"NOT verified: Venice's word (level server){root}"
+        return f"verified at level {self.level}{root}"
+
+
+def _with_digest(image: str) -> str:
+    return image if "@sha256:" in image else f"{image} (NO digest: its name can be given to another image)"
 
 
 def _line(check: Check) -> str:

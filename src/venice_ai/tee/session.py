@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn, cast
 
 from .._assemble import Assembly, ends
-from ..exceptions import TeeEncryptionError
-from ..types._base import hush
+from ..exceptions import InvalidRequestError, TeeEncryptionError
+from ..types._base import hush, plain
 from ..types.api.chat import ChatCompletionResponse, content_text
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import PrivateKey
-from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
+from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY, guard
 from .report import AttestationReport, SignatureReport
-from .types import ROLES
 
 # What nearly every choice has, and nothing else.
+_CHUNK = "chat.completion.chunk"
 _OF_A_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _SEALED = frozenset({"content", "reasoning_content", "reasoning"})
 # What is an answer in clear, or part of one, whatever it holds.
@@ -31,8 +31,12 @@ _IN_CLEAR = frozenset({"tool_calls", "function_call", "refusal", "audio", "reaso
 # What providers add: names and numbers, never sentences.
 _NAMES = frozenset({"usage", "cost", "service_tier", "system_fingerprint", "kv_transfer_params", "stop_reason"})
 # What is looked at where it is used.
-_USED = frozenset({"index", "delta", "finish_reason", "venice_parameters", *CHUNK_KEYS})
+_USED_OF_A_CHUNK = frozenset({"venice_parameters", *CHUNK_KEYS})
+_USED_OF_A_CHOICE = frozenset({"index", "delta", "finish_reason"})
 _NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
+_IDENTITY = re.compile(r"[A-Za-z0-9_.:/+-]{1,128}")
+_BLANKS = " \t\r\n"
+"""What servers send in clear. No other blank: there are enough of those to write messages in."""
 _DROPPED = ("prompt_cache_key", "prompt_cache_retention")
 
 
@@ -42,6 +46,7 @@ class TeeSession:
     Args:
         report: what the enclave proved. Messages are sealed to the key in it.
         encrypt_roles: the roles whose messages are sealed, or `all`.
+        floor: the `min_privacy` of the client: under `e2ee` nothing that a caller wrote leaves in clear.
         spoilt: called when an answer cannot be opened: the key may not be the enclave's any more.
         private: the key of this exchange; a new one, unless it is given, which is for known answers.
 
@@ -54,6 +59,7 @@ class TeeSession:
         report: AttestationReport,
         *,
         encrypt_roles: Literal["all"] | tuple[str, ...] = "all",
+        floor: Literal["tee", "e2ee"] | None = None,
         spoilt: Callable[[], None] | None = None,
         private: PrivateKey | None = None,
     ) -> None:
@@ -66,7 +72,8 @@ class TeeSession:
         self.request_id: str | None = None
         """The id of the answer; None before it began, and if its chunks do not agree on one."""
         self._model_key = public_key_bytes(report.model_public_key)
-        self._roles = encrypt_roles
+        self._roles: Literal["all"] | tuple[str, ...] = encrypt_roles
+        self._floor = floor
         self._spoilt = spoilt
         self._opener: Opener | None = Opener(private)
         self._public_key = self._opener.public_key
@@ -87,7 +94,15 @@ class TeeSession:
     # -- out -------------------------------------------------------------------------------------------------------------
 
     def seal(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The body to send for one that `guard` let pass: its messages sealed, and what this protocol needs set."""
+        """The body to send: its messages sealed, and what this protocol needs set.
+
+        Raises:
+            InvalidRequestError: it is for another model, or holds what cannot be sealed; see `guard`.
+        """
+        body = plain(body)
+        guard(body, floor=self._floor, roles=self._roles)
+        if body["model"] != self.attestation.model:
+            raise InvalidRequestError(f"this session is with {self.attestation.model!r}, and the request for another model")
         sealed = {name: value for name, value in body.items() if name not in _DROPPED}
         sealed["messages"] = [self._sealed(message) for message in body["messages"]]
         sealed["stream"] = True
@@ -126,6 +141,12 @@ class TeeSession:
             if chunk.get("error"):
                 return chunk
             self._note(chunk)
+        if (
+            chunk.get("model") != self.attestation.model
+            or chunk.get("object") != _CHUNK
+            or chunk.get("created").__class__ is not int
+        ):
+            self._look_at_identity(chunk)
         choices = chunk.get("choices")
         if choices:
             if choices.__class__ is not list:
@@ -162,7 +183,7 @@ class TeeSession:
         if choice.__class__ is not dict:
             self._refuse("a choice that is no object")
         if not _OF_A_CHOICE.issuperset(choice) or choice.get("logprobs"):
-            self._look_at(choice)
+            self._look_at(choice, _USED_OF_A_CHOICE)
         delta = choice.get("delta")
         brought = self._open_delta(delta) if delta else False
         index, finish = choice.get("index"), choice.get("finish_reason")
@@ -183,8 +204,11 @@ class TeeSession:
                     brought = True
                 elif value is not None and value.__class__ is not str:
                     self._refuse(f"{name!r} that is not text")
-            elif value:
-                self._look_at_delta(name, value)
+            elif name != "role":
+                if value or name not in _IN_CLEAR:
+                    self._look_at({name: value})
+            elif value and value != "assistant":
+                self._refuse("a role that is not the assistant's")
         return brought
 
     def _note_choice(self, index: Any, finish: Any, *, brought: bool) -> None:
@@ -200,17 +224,23 @@ class TeeSession:
         elif brought:
             self._choices.setdefault(key, False)
 
-    def _look_at_delta(self, name: str, value: Any) -> None:
-        if name == "role":
-            if value not in ROLES:
-                self._refuse("a role that is none")
-        else:
-            self._look_at({name: value})
+    def _look_at_identity(self, chunk: dict[str, Any]) -> None:
+        """What a chunk says that it is: names, and the model is the one that was attested, by whatever name it calls itself."""
+        for name in ("model", "object"):
+            said: Any = chunk.get(name)
+            if said is not None and (said.__class__ is not str or _IDENTITY.fullmatch(said) is None):
+                self._refuse(f"{name!r} is no name")
+        if "model" in chunk:
+            chunk["model"] = self.attestation.model
+        if _text_in(chunk.get("created")) is not None:
+            self._refuse("a time that is no number")
 
-    def _look_at(self, holder: Mapping[str, Any]) -> None:
+    def _look_at(self, holder: Mapping[str, Any], used: frozenset[str] = frozenset()) -> None:
         """Refuses what would be an answer in clear: numbers and nothing say nothing, and names say little."""
-        for name in holder.keys() - _USED:
+        for name in holder.keys() - used:
             value = holder[name]
+            if _NAME.fullmatch(name) is None:
+                self._refuse("a field whose name is none")
             if name in _IN_CLEAR:
                 if value:
                     self._refuse(repr(name))
@@ -225,7 +255,7 @@ class TeeSession:
         try:
             text = self._opener.open(value).decode()
         except EnvelopeError as error:
-            if value.isspace():  # servers send bare line breaks in clear
+            if not value.strip(_BLANKS):  # servers send bare line breaks in clear
                 return cast("str", value)
             if not is_envelope(value):
                 self._refuse(f"text in clear in {name!r}")
@@ -238,6 +268,8 @@ class TeeSession:
     def _note(self, chunk: dict[str, Any]) -> None:
         """What a chunk says beside its choices."""
         identity: Any = chunk.get("id")
+        if identity is not None and (identity.__class__ is not str or _IDENTITY.fullmatch(identity) is None):
+            self._refuse("an id that is none")
         if identity.__class__ is str and identity not in self._ids:
             self._ids.add(identity)
             self.request_id = identity if len(self._ids) == 1 else None
@@ -246,7 +278,7 @@ class TeeSession:
             tokens = usage.get("completion_tokens")
             if isinstance(tokens, (int, float)):
                 self._completion_tokens = max(self._completion_tokens, tokens)
-        self._look_at(chunk)
+        self._look_at(chunk, _USED_OF_A_CHUNK)
         if switches := chunk.get("venice_parameters"):
             self._look_at_switches(switches)
 

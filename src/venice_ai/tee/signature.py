@@ -48,7 +48,7 @@ class Hashes(NamedTuple):
 
 def hashes(text: str) -> Hashes | None:
     """The parts of a signed text; None if it has another shape. A model's name may hold colons itself."""
-    found = _TEXT.fullmatch(text)
+    found = _TEXT.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
     return Hashes(found["model"], found["request"], found["response"]) if found else None
 
 
@@ -93,13 +93,12 @@ def verify(
     if parts is not None:
         checks.append(_hashes_check(*matches))
     valid = not any(check.status == "fail" for check in checks)
-    # An id that is nowhere stated leaves it open which answer was signed.
-    named = next(check for check in checks if check.id == "signature_request").status == "pass"
     return SignatureReport(
         status="valid" if valid else "invalid",
         valid=valid,
         signer=address(public_key) if valid else None,
-        bound=valid and named,
+        # The id is not in the signed text, so that whoever relays it can give one answer's signature for another.
+        bound=False if not valid else True if matches[1] else None,
         text=text if isinstance(text, str) else None,
         receipt=_receipt_id(receipt),
         request_hash_match=matches[0] if valid else None,
@@ -110,7 +109,7 @@ def verify(
 
 def _signature(reply: Mapping[str, Any], public_key: bytes) -> str:
     text = reply.get("text")
-    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_TEXT or hashes(text) is None:
+    if not isinstance(text, str) or hashes(text) is None:
         raise ValueError("the signed text is not two hashes, with or without a model's name before them")
     if not signed_by(public_key, digest(text), _raw(reply.get("signature"))):
         raise ValueError("the attested key did not sign this text")
@@ -133,7 +132,7 @@ def _raw(value: Any) -> bytes:
 def _signer(reply: Mapping[str, Any], public_key: bytes) -> str:
     claimed, attested = reply.get("signing_address"), address(public_key)
     if not isinstance(claimed, str) or claimed.lower() != attested:
-        raise ValueError(f"signing_address is {claimed!r}, and the attested key's is {attested}")
+        raise ValueError(f"signing_address is {claimed!r:.100}, and the attested key's is {attested}")
     if reply.get("signing_algo", "ecdsa") != "ecdsa":
         raise ValueError(f"signing_algo is {reply.get('signing_algo')!r}, not 'ecdsa'")
     return attested
@@ -143,7 +142,7 @@ def _request(reply: Mapping[str, Any], request_id: str) -> str:
     receipt = _receipt_of(reply) or {}
     named = [each for each in (reply.get("requested_request_id"), receipt.get("chat_id")) if each is not None]
     if wrong := [each for each in named if each != request_id]:
-        raise ValueError(f"it is about the answer {wrong[0]!r}, not {request_id!r}")
+        raise ValueError(f"it is about the answer {wrong[0]!r:.100}, not {request_id!r}")
     if not named:
         raise Doubt("the reply does not say which answer it is about")
     return f"{request_id} (Venice says so; the id is not in the signed text)"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from ..exceptions import InvalidRequestError
 from .types import INTEL_AND_NVIDIA, LEVELS, GpuPolicy, QuoteVerifier, SignaturePolicy, TeeOptions, Verification
 
 MIN_LEVEL_VARIABLE: Final = "VENICE_TEE_MIN_LEVEL"
 
-# From the least to the most. `auto` demands no more than `server`, but whatever it can verify must hold.
+# From the least to the most. `auto` accepts no less than `quote`, but runs every further check that can run.
 _LEVELS = ("server", "auto", *(level for level in get_args(Verification) if level not in {"auto", "server"}))
 _GPU = ("off", *(policy for policy in get_args(GpuPolicy) if policy != "off"))
 _SIGNATURES = get_args(SignaturePolicy)
@@ -35,6 +35,19 @@ def effective(call: TeeOptions | None, client: TeeOptions | None, environment: M
     if least == "pinned" and options.pins is None:
         raise InvalidRequestError(f"{MIN_LEVEL_VARIABLE}='pinned' needs TeeOptions(pins=...): what may run in the enclave")
     return options.replace(verification=_most(_LEVELS, least, options.verification))
+
+
+def check_floor(floor: Literal["tee", "e2ee"] | None, options: TeeOptions) -> None:
+    """That options look at evidence where a client has a floor of privacy: Venice's word alone is none.
+
+    Raises:
+        InvalidRequestError: they do not.
+    """
+    if floor is not None and options.verification == "server":
+        raise InvalidRequestError(
+            f"min_privacy={floor!r} needs an enclave that was verified here, and verification='server' asks for Venice's word "
+            "alone; leave one of them out"
+        )
 
 
 def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, cast
@@ -14,12 +15,18 @@ from .canonical import parse
 from .checks import Doubt, Unchecked
 from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
-from .report import Workload
+from .report import Workload, one_line
 from .types import OS_PINS, MeasurementPins, OsImage
 
 _SHOWN = {"compose_hash": "compose-hash", "os_image_hash": "os-image-hash", "app_id": "app-id", "instance_id": "instance-id"}
-_IMAGE = re.compile(r"^\s*(?:-\s*)?image:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
-_PRIVILEGED = re.compile(r"^\s*privileged:\s*[\"']?true", re.MULTILINE)
+_DEBUG_SWITCHES = {"debug", "isdebug", "debugmode", "debugenabled", "debuggable", "isdebuggable", "tddebug", "debugtd"}
+_NOT_DEBUG = (None, False, 0, "", "false", "0", "off", "no", "disabled")
+_CLAIMS_DEPTH = 8
+_LONGEST_COMPOSE = 256 * 1024
+"""The longest compose file that is read, in characters; real ones have some thousands."""
+# Blanks of one line, not `\s`: that takes line breaks in too, and tries each of them anew from every line before it.
+_IMAGE = re.compile(r"^[ \t]*(?:-[ \t]*)?image:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_PRIVILEGED = re.compile(r"^[ \t]*privileged:[ \t]*[\"']?true", re.MULTILINE)
 
 
 def member(value: object, name: str) -> dict[str, Any]:
@@ -152,7 +159,7 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
     if not isinstance(claims, dict):
         raise ValueError("server_verification is no object")  # noqa: TRY004  # evidence, not an argument
     if refused := next(_refusals(cast("dict[str, Any]", claims), "server_verification"), None):
-        raise ValueError(f"Venice says itself that {refused} is not good")
+        raise ValueError(f"Venice says itself that {refused:.200} is not good")
     tdx = member(cast("dict[str, Any]", claims), "tdx")
     said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
     known = {"reportData": report_data, **({} if quote is None else _claimed(quote))}
@@ -182,12 +189,50 @@ def _refusals(claims: Mapping[str, Any], path: str) -> Iterator[str]:
             yield f"{path}.{name}"
 
 
+def check_not_debug(reply: Mapping[str, Any], quote: Quote | None) -> None:
+    """That nothing in a reply says that the host can read the domain's memory: neither a switch, nor attributes with bit 0.
+
+    Raises:
+        ValueError: something does.
+    """
+    claims: Any = reply.get("server_verification")
+    for holder in (reply, claims if isinstance(claims, dict) else {}):
+        if where := next(_debug_signs(cast("Mapping[str, Any]", holder), "the reply"), None):
+            raise ValueError(f"the server reports a trust domain in debug mode ({where:.200}): its host can read its memory")
+    if quote is not None and quote.attributes[0] & 1:
+        raise ValueError("the quote is of a trust domain in debug mode: its host can read its memory")
+
+
+def _debug_signs(claims: Mapping[str, Any], path: str, depth: int = 0) -> Iterator[str]:
+    for name, value in claims.items():
+        plain = name.lower().replace("_", "")
+        if isinstance(value, dict):
+            if depth < _CLAIMS_DEPTH and name != "server_verification":
+                yield from _debug_signs(cast("dict[str, Any]", value), f"{path}.{name}", depth + 1)
+        elif (plain in _DEBUG_SWITCHES and _is_on(value)) or (plain == "tdattributes" and not _are_without_debug(value)):
+            yield f"{path}.{name}"
+
+
+def _is_on(switch: object) -> bool:
+    return (switch.lower() if isinstance(switch, str) else switch) not in _NOT_DEBUG
+
+
+def _are_without_debug(attributes: object) -> bool:
+    """Whether attributes, in hex with the lowest byte first, can be read and do not have bit 0."""
+    try:
+        raw = bytes.fromhex(cast("str", attributes).removeprefix("0x"))
+    except (ValueError, AttributeError):
+        return attributes is None
+    return len(raw) == 8 and not raw[0] & 1
+
+
 def describe(logs: Logs, reply: Mapping[str, Any]) -> Workload:
     """What the measured log says is running; the image's name alone is unsigned."""
     payloads = logs.payloads
     name = vm_config(reply).get("image")
-    return Workload(
-        **{field: payloads[event].hex() if event in payloads else None for field, event in _SHOWN.items()},
+    shown = {field: payloads[event].hex() if event in payloads else None for field, event in _SHOWN.items()}
+    return replace(
+        Workload(**shown),  # type: ignore[arg-type]  # mypy does not see which fields are in it
         image_name=name if isinstance(name, str) else None,
         key_provider=payloads["key-provider"].decode("utf-8", "replace") if "key-provider" in payloads else None,
         later_events=tuple((each, payload.hex()) for each, payload in logs.later),
@@ -204,7 +249,7 @@ def vm_config(reply: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def known_images() -> tuple[OsImage, ...]:
     """The images in the real attestations that this package was made with."""
-    found: dict[str, Any] = json.loads(files(__package__).joinpath("os_images.json").read_bytes())
+    found: dict[str, Any] = json.loads(files("venice_ai.tee").joinpath("os_images.json").read_bytes())
     return tuple(OsImage(os_image_hash, **image) for os_image_hash, image in found.items())
 
 
@@ -228,31 +273,62 @@ def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, al
     raise ValueError(trouble)
 
 
+def compose_images(text: str | None) -> tuple[str, ...]:
+    """Every image that a compose file names, as it names it: with its digest, or without."""
+    return tuple(sorted(set(_IMAGE.findall(_services(_settings(text))))))
+
+
 def compose_warnings(text: str | None) -> Iterator[str]:
     """What a reader should know of a compose file that was measured."""
-    try:
-        compose: object = parse(text or "{}")
-    except ValueError:
-        yield "the compose file is not JSON that means one thing, so that it could not be read"
+    settings = _settings(text)
+    if text is not None and settings is None:
+        yield "the compose file is not JSON that means one thing, or too long, so that it could not be read"
         return
-    if not isinstance(compose, dict):
-        return
-    settings = cast("dict[str, Any]", compose)
-    services = settings.get("docker_compose_file")
-    services = services if isinstance(services, str) else ""
-    loose = sorted({image for image in _IMAGE.findall(services) if "@sha256:" not in image})
+    services = _services(settings)
+    loose = [image for image in compose_images(text) if "@sha256:" not in image]
     if loose:
         yield f"container images are not pinned by their hash, so that others may run: {', '.join(loose[:5])}"
     if _PRIVILEGED.search(services):
         yield "a container is privileged"
     if "docker.sock" in services:
         yield "a container can start and stop others (docker.sock)"
-    if "AUTHORIZED_KEYS" in str(settings.get("allowed_envs")):
+    if settings is not None and "AUTHORIZED_KEYS" in str(settings.get("allowed_envs")):
         yield "SSH keys can be given at the start"
-    if settings.get("public_logs"):
+    if settings is not None and settings.get("public_logs"):
         yield "the logs of the containers are public"
-    if text is not None and settings.get("secure_time") is not True:
+    if settings is not None and settings.get("secure_time") is not True:
         yield "the clock of the enclave is set by its host"
+
+
+def _settings(text: str | None) -> dict[str, Any] | None:
+    """What a compose file sets; None if there is none, or it cannot be read."""
+    if text is None or len(text) > _LONGEST_COMPOSE:
+        return None
+    try:
+        compose: object = parse(text)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", compose) if isinstance(compose, dict) else {}
+
+
+def _services(settings: Mapping[str, Any] | None) -> str:
+    services = (settings or {}).get("docker_compose_file")
+    return services if isinstance(services, str) else ""
+
+
+def manager_actions(reply: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a manager of containers says that it did since the start, an action a line."""
+    actions: Any = member(reply, "compose_manager_attestation").get("actions")
+    return tuple(map(_action, cast("list[Any]", actions))) if isinstance(actions, list) else ()
+
+
+def _action(action: Any) -> str:
+    if not isinstance(action, dict):
+        return one_line(str(action))
+    said = cast("dict[str, Any]", action)
+    first = [str(said[name]) for name in ("timestamp", "action") if name in said]
+    rest = [f"{name}={value}" for name, value in said.items() if name not in {"timestamp", "action"}]
+    return one_line(" ".join([*first, *rest]))
 
 
 def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:

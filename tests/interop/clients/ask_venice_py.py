@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from asked import answer
 
@@ -15,7 +16,7 @@ from venice_ai import UserMessage, VeniceClient
 warnings.simplefilter("ignore")  # it says what its verification does not cover
 
 
-async def created(base_url: str, model: str, question: str) -> str | None:
+async def created(base_url: str, model: str, question: str) -> Any:
     """A whole answer."""
     async with VeniceClient(api_key="any", base_url=base_url) as client:
         reply = await client.chat.completions.create(model=model, messages=[UserMessage(content=question)], e2ee=True)

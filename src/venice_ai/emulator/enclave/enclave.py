@@ -142,9 +142,10 @@ class Enclave:
         found = next((each for each in reversed(self._channels) if each.id == request_id), None)
         if found is None or not request_id:
             return refusals.refused(404, "No signature was found for this request")
+        text = found.hashes if self._fault.signed is None else self._fault.signed(found.hashes)
         reply = {
-            "text": found.hashes,
-            "signature": self.key.sign(found.hashes),
+            "text": text,
+            "signature": self.key.sign(text),
             "signing_address": self.key.address,
             "signing_algo": "ecdsa",
             "model": model,

@@ -24,6 +24,8 @@ from .nvidia import Nvidia
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
 _MRTD_AT = 184
 _KNOWN_IMAGE: Final = "9b69bb1698bacbb6985409a2c272bcb892e09cdcea63d5399c6768b67d3ff677"
+_SIGNATURE_AT = 636
+_MANY_KEYS = 20_000
 _OLD_NONCE: Final = hashlib.sha256(b"an old nonce").digest()
 _ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
@@ -51,6 +53,8 @@ class Fault:
     """What is sent for a chunk of a sealed answer."""
     attested: Callable[[dict[str, Any]], None] | None = None
     """To the signature of an answer."""
+    signed: Callable[[str], str] | None = None
+    """What is signed of an answer."""
 
 
 # -- what Venice says ----------------------------------------------------------------------------------------------------
@@ -123,6 +127,31 @@ def _claims_invalid(draft: Draft) -> None:
 
 def _claims_other_data(draft: Draft) -> None:
     draft.reply["server_verification"]["tdx"]["reportData"] = "00" * 64
+
+
+def _claims_debug(draft: Draft) -> None:
+    draft.reply["server_verification"]["tdx"]["measurements"] = {"tdAttributes": "0100001000000000"}
+    _no_quote(draft)
+
+
+def _doubled_keys(draft: Draft) -> bytes:
+    """As long a reply as is read, whose first key comes again at the end."""
+    return _padded(draft, ",".join(f'"{number:x}":0' for number in range(320_000)) + ',"0":0')
+
+
+def _gateway_keys(draft: Draft) -> bytes:
+    """A gateway that has more keys than anybody looks at."""
+    _keys_of_others(draft)
+    draft.reply["attestation"]["workload_keyset"]["e2ee_public_keys"] *= _MANY_KEYS
+    return draft.written()
+
+
+def _padded(draft: Draft, members: str) -> bytes:
+    return b"{" + members.encode() + b"," + draft.written()[1:]
+
+
+def _provider_of_lines(draft: Draft) -> None:
+    draft.reply["tee_provider"] = draft.reply["model"] = "x\nverdict: e2ee-m verified at level pinned"
 
 
 def _duplicate_members(draft: Draft) -> bytes:
@@ -225,6 +254,19 @@ def _forged_image(draft: Draft) -> None:
 def _dev_image(draft: Draft) -> None:
     settings = json.loads(draft.reply["vm_config"])
     draft.reply["vm_config"] = json.dumps({**settings, "image": "dstack-nvidia-dev-0.5.8"})
+
+
+def _compose_of_line_breaks(draft: Draft) -> None:
+    draft.domain = type(draft.domain)(compose("\n" * 200_000 + "x"))
+
+
+def _compose_of_line_breaks_unsigned(draft: Draft) -> None:
+    """The same, and nobody signed it: the quote's registers and log agree with each other alone."""
+    draft.show_quote(_flipped_signature(draft.quote))
+
+
+def _flipped_signature(quote: bytes) -> bytes:
+    return quote[:_SIGNATURE_AT] + bytes([quote[_SIGNATURE_AT] ^ 1]) + quote[_SIGNATURE_AT + 1 :]
 
 
 def _loose_images(draft: Draft) -> None:
@@ -386,6 +428,15 @@ def _adds(**members: Any) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
     return bend
 
 
+def _says_in_clear(**members: Any) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
+    """A chunk is another one than it was by these members."""
+
+    def bend(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
+        yield {**chunk, **members} if channel.contents == 2 else chunk
+
+    return bend
+
+
 def _adds_logprobs(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
     if _content(chunk) is not None and channel.contents == 2:
         chunk["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": -0.1, "bytes": None, "top_logprobs": []}]}
@@ -425,6 +476,11 @@ def _of_another_answer(reply: dict[str, Any]) -> None:
     reply["requested_request_id"] = "chatcmpl-another"
 
 
+def _another_answer(_: str) -> str:
+    """What the key signed of another question and its answer."""
+    return ":".join(hashlib.sha256(part).hexdigest() for part in (b"another question", b"another answer"))
+
+
 def _numbers(r: int | None = None, s: int | None = None) -> Callable[[dict[str, Any]], None]:
     """A signature with another r or s."""
 
@@ -459,6 +515,11 @@ _CLAIMS = {
     "other_algorithm": Fault(about="the key is of another algorithm", replied=_says(signing_algo="ed25519")),
     "claims_invalid": Fault(about="Venice says that the quote is not valid", replied=_claims_invalid),
     "claims_other_data": Fault(about="Venice reports other data than the quote has", replied=_claims_other_data),
+    "claims_debug": Fault(about="Venice reports a domain in debug mode, and shows no quote", replied=_claims_debug),
+    "debug_switch": Fault(about="the reply says that the domain is in debug mode", replied=_says(debug=True)),
+    "doubled_keys": Fault(about="a key of very many comes twice", written=_doubled_keys),
+    "many_keys": Fault(about="a gateway has 20,000 keys", written=_gateway_keys),
+    "forged_lines": Fault(about="names have line breaks, and a verdict of their own", replied=_provider_of_lines),
     "no_claims": Fault(about="harmless: Venice says nothing of its own verification", replied=_says(server_verification=None)),
     "duplicate_members": Fault(about="the reply says verified twice", written=_duplicate_members),
     "other_spelling": Fault(about="harmless: the quote in base64, the address in capitals", replied=_other_spelling),
@@ -513,6 +574,12 @@ _LOGS = {
     "other_config_id": Fault(about="MRCONFIGID is of another compose file", measured=_other_config),
     "forged_os_image": Fault(about="another operating system is shown than was measured", replied=_forged_image),
     "dev_image": Fault(about="the operating system lets its operator in", replied=_dev_image),
+    "long_compose": Fault(about="harmless: the compose file has 200,000 line breaks", booted=_compose_of_line_breaks),
+    "long_compose_unsigned": Fault(
+        about="the compose file has 200,000 line breaks, and nobody signed it",
+        booted=_compose_of_line_breaks,
+        replied=_compose_of_line_breaks_unsigned,
+    ),
     "loose_images": Fault(about="containers are privileged, and not pinned by their hash", booted=_loose_images),
 }
 
@@ -589,6 +656,20 @@ _ANSWERS = {
     "chunk_other_key": Fault(about="an envelope is for somebody else", sealed=_envelope(_for_another)),
     "upper_case": Fault(about="harmless: an envelope in capitals", sealed=_envelope(lambda envelope, _: envelope.upper())),
     "replayed_chunk": Fault(about="a chunk comes twice", sealed=_repeated),
+    "role_in_clear": Fault(about="the role is a text", sealed=_adds(role="user")),
+    "role_of_text": Fault(about="the role is an answer in clear", sealed=_adds(role="The door is behind the third arch.")),
+    "name_in_clear": Fault(about="a field's name is an answer in clear", sealed=_adds(**{"The door is behind the arch": 0})),
+    "id_in_clear": Fault(about="the id is an answer in clear", sealed=_says_in_clear(id="The door is behind the third arch.")),
+    "id_in_a_delta": Fault(
+        about="an id stands where none is, and is an answer", sealed=_adds(id="The door is behind the arch.")
+    ),
+    "model_in_clear": Fault(
+        about="the model's name is an answer in clear", sealed=_says_in_clear(model="behind the third arch")
+    ),
+    "object_in_clear": Fault(about="the object is an answer in clear", sealed=_says_in_clear(object="behind the third arch")),
+    "time_in_clear": Fault(about="the time is an answer in clear", sealed=_says_in_clear(created="behind the third arch")),
+    "odd_blanks": Fault(about="blanks spell a message", sealed=_adds(reasoning_content="\u2003\u2009\u2003\u00a0")),
+    "other_name": Fault(about="harmless: the model calls itself otherwise", sealed=_says_in_clear(model="upstream/other")),
     "tool_call_in_clear": Fault(
         about="a tool is called in clear",
         sealed=_adds(
@@ -604,6 +685,7 @@ _SIGNATURES = {
     "signature_signer": Fault(about="somebody else signed", attested=_other_signer),
     "signature_text": Fault(about="the signed text was edited", attested=_edited_text),
     "signature_request": Fault(about="it is of another answer", attested=_of_another_answer),
+    "signature_relabelled": Fault(about="it is a good one of another answer, under this one's id", signed=_another_answer),
     "signature_zero_r": Fault(about="r is zero", attested=_numbers(r=0)),
     "signature_zero_s": Fault(about="s is zero", attested=_numbers(s=0)),
     "signature_large_r": Fault(about="r is the order of the curve", attested=_numbers(r=_ORDER)),

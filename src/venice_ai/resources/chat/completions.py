@@ -14,6 +14,7 @@ from ..._resource import APIResource
 from ..._transport import Request
 from ..._wire import chat_body, checked_messages, completion, encode, instead_of_stream
 from ...exceptions import InvalidArgumentError, InvalidRequestError
+from ...tee.guard import engaged_by
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
 from .e2ee import SealedChat, attested, sealed
@@ -177,18 +178,26 @@ class ChatCompletions(APIResource["VeniceClient"]):
         if stream_cls is not None and not stream:
             raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
-        body = chat_body(model=model, messages=messages, stream=stream, params=params)
-        chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+        body: dict[str, Any] = {}
+        try:
+            echo = self._echoes({**params, "e2ee": e2ee})
+            body = chat_body(model=model, messages=messages, stream=stream, params=params, echo=echo)
+            chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+            privacy = None
+            if chat is None and self._client.min_privacy == "tee":
+                privacy = await attested(self._client, body, timeout, stream=stream)
+            request = None if chat is not None else self._request(body, stream, timeout, extra_headers, privacy)
+        except Exception as refusal:
+            del messages, params, body  # what shows the local variables of a traceback must not show the prompt
+            without_locals(refusal)
+            raise
         if chat is not None:
-            del messages, body  # what shows the local variables of a traceback must not show the prompt
+            del messages, body  # nor later
             source = await self._open_sealed(chat, params)
             if not stream:
                 return await source.stream(self._client).collect()
         else:
-            privacy = None
-            if self._client.min_privacy == "tee":
-                privacy = await attested(self._client, body, timeout, stream=stream)
-            request = self._request(body, stream, timeout, extra_headers, privacy)
+            assert request is not None
             if not stream:
                 answer = await self._client.caller.call(request)
                 return completion(answer.body, answer.meta)
@@ -254,7 +263,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             extra_headers=extra_headers,
             **params,
         )
-        del messages  # as in `create`
+        del messages, params  # as in `create`
         return cast("ChatStream", await opening)
 
     async def parse(
@@ -306,13 +315,19 @@ class ChatCompletions(APIResource["VeniceClient"]):
         """
         # They need pydantic, which a chat does not.
         from ..._schema import asking
-        from .parsing import asked_for, wanted
+        from .parsing import Parameters, asked_for, wanted
 
         if kwargs.pop("stream", False):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
         schema, wrapped = asking(response_format, name=schema_name, strict=strict)
-        told, shape = wanted(messages, schema, kwargs)
-        del messages  # as in `create`
+        kwargs = Parameters(kwargs)
+        try:
+            told, shape = wanted(messages, schema, kwargs, echo=self._echoes(kwargs))
+        except Exception as refusal:
+            del messages  # as in `create`
+            without_locals(refusal)
+            raise
+        del messages
 
         async def ask(asked: Iterable[Message]) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **kwargs))
@@ -355,15 +370,21 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
         from ..._schema import asking
-        from .parsing import ParsedChatStream, wanted
+        from .parsing import Parameters, ParsedChatStream, wanted
 
         if "max_reasks" in kwargs:
             raise InvalidArgumentError(
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
         schema, wrapped = asking(response_format, name=schema_name, strict=strict)
-        told, shape = wanted(messages, schema, kwargs)
-        del messages  # as in `create`
+        kwargs = Parameters(kwargs)
+        try:
+            told, shape = wanted(messages, schema, kwargs, echo=self._echoes(kwargs))
+        except Exception as refusal:
+            del messages  # as in `create`
+            without_locals(refusal)
+            raise
+        del messages
         stream = await self.stream(model=model, messages=told, response_format=shape, **kwargs)
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
@@ -504,10 +525,21 @@ class ChatCompletions(APIResource["VeniceClient"]):
             tool_timeout=tool_timeout,
             hooks_in_threads=self._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
         )
-        asking = PlainAsking(self, {"model": model, **create_kwargs})
-        loop = ToolLoop(
-            messages, tools, max_iterations=max_iterations, on_limit=on_limit, on_unknown_tool=on_unknown_tool, resume=resume
-        )
+        try:
+            asking = PlainAsking(self, {"model": model, **create_kwargs})
+            loop = ToolLoop(
+                messages,
+                tools,
+                max_iterations=max_iterations,
+                on_limit=on_limit,
+                on_unknown_tool=on_unknown_tool,
+                resume=resume,
+            )
+        except Exception as refusal:
+            del messages, create_kwargs  # as in `create`
+            without_locals(refusal)
+            raise
+        del messages, create_kwargs
         return await ToolRun(loop, asking, rules).result()
 
     async def stream_with_tools(
@@ -577,14 +609,29 @@ class ChatCompletions(APIResource["VeniceClient"]):
             tool_timeout=tool_timeout,
             hooks_in_threads=self._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
         )
-        asking = StreamedAsking(self, {"model": model, **create_kwargs})
-        loop = ToolLoop(
-            messages, tools, max_iterations=max_iterations, on_limit=on_limit, on_unknown_tool=on_unknown_tool, resume=resume
-        )
+        try:
+            asking = StreamedAsking(self, {"model": model, **create_kwargs})
+            loop = ToolLoop(
+                messages,
+                tools,
+                max_iterations=max_iterations,
+                on_limit=on_limit,
+                on_unknown_tool=on_unknown_tool,
+                resume=resume,
+            )
+        except Exception as refusal:
+            del messages, create_kwargs  # as in `create`
+            without_locals(refusal)
+            raise
+        del messages, create_kwargs
         run = ToolRun(loop, asking, rules)
         if not loop.open_calls:
             await asking.open(loop)
         return ToolStream(run, asking)
+
+    def _echoes(self, params: Mapping[str, Any]) -> bool:
+        """Whether an error may repeat what stands in a message: not where that must not be seen."""
+        return self._client.min_privacy != "e2ee" and not engaged_by(params)
 
     async def _one(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):

@@ -13,7 +13,7 @@ from ..._transport import Request
 from ..._warnings import warn
 from ..._wire import encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
-from ...tee.guard import PREFIX, engaged, guard, in_clear, unsealed_roles
+from ...tee.guard import PREFIX, engaged, guard, in_clear, search_in, unsealed_roles
 from ...types.api.params import CHAT_PATH
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ class SealedChat:
         timeout: float | Timeout | None,
         extra_headers: Mapping[str, str] | None,
     ) -> None:
-        guard(body, extra_headers)
+        self._tee = client.tee
+        self.options: TeeOptions = self._tee.options(None if isinstance(e2ee, bool) or e2ee is None else e2ee)
+        roles = self.options.encrypt_roles
+        guard(body, extra_headers, floor=client.min_privacy, roles=roles)
         self._client = client
         self._body = body
         self._headers = extra_headers
@@ -58,19 +61,10 @@ class SealedChat:
         self._began: float | None = None
         self._sent = b""
         self._request({}, b"")  # whatever is wrong with key, headers or clocks is wrong before the network is touched
-        self._tee = client.tee
-        self.options: TeeOptions = self._tee.options(None if isinstance(e2ee, bool) or e2ee is None else e2ee)
         self.session: TeeSession
         """Opens the answer to the last request."""
-        roles = unsealed_roles(body, self.options.encrypt_roles)
-        if roles and client.min_privacy == "e2ee":
-            raise InvalidRequestError(
-                f"the messages of {', '.join(roles)} would leave in clear: this client has min_privacy='e2ee', and "
-                f"encrypt_roles={self.options.encrypt_roles!r} does not seal them. Nothing was sent."
-            )
-        if names := [*in_clear(body), *(f"what {role} says" for role in roles)]:
+        if names := [*in_clear(body), *(f"what {role} says" for role in unsealed_roles(body, roles))]:
             warn(f"{', '.join(names)} is not end-to-end encrypted: Venice can read it")
-        self._tee.warn_of_limits(self.options)
 
     async def request(self) -> Request:
         """The sealed request, for an enclave that has proved what it is.
@@ -82,7 +76,13 @@ class SealedChat:
         from ...tee.session import TeeSession  # needs the extra, of which `client.tee` has made sure
 
         report = await self._attested()
-        self.session = TeeSession(report, encrypt_roles=self.options.encrypt_roles, spoilt=lambda: self._tee.forget(report))
+        self._tee.warn_of_limits(report)
+        self.session = TeeSession(
+            report,
+            encrypt_roles=self.options.encrypt_roles,
+            floor=self._client.min_privacy,
+            spoilt=lambda: self._tee.forget(report),
+        )
         self._sent = encode(self.session.seal(self._body))
         return self._request(self.session.headers, self._sent)
 
@@ -101,7 +101,7 @@ class SealedChat:
         """Fetches and verifies the signature of the answer, once it is over and these bytes came.
 
         Raises:
-            TeeEncryptionError: the signature is required, and there is none that is valid.
+            TeeEncryptionError: the signature is required, and none is shown to be of this answer.
         """
         from ...tee.signature import UNAVAILABLE  # what a chat in clear does not need, it does not load
 
@@ -112,10 +112,10 @@ class SealedChat:
         except APIError as error:
             found, failure = UNAVAILABLE, error
         session.signature = found
-        if self.options.verify_signature == "require" and not (found.valid and found.bound):
+        if self.options.verify_signature == "require" and found.bound is not True:
+            said = found.status if found.status != "valid" else "valid, but it may be another answer's"
             raise TeeEncryptionError(
-                f"the signature of the answer is {found.status}, and TeeOptions(verify_signature='require'); `partial` has "
-                "the answer",
+                f"the signature of the answer is {said}, and TeeOptions(verify_signature='require'); `partial` has the answer",
                 report=session.attestation,
             ) from failure
 
@@ -166,7 +166,10 @@ def sealed(
     if client.min_privacy == "e2ee":
         refuse_below(client.min_privacy, None)
     if body["model"].startswith(PREFIX):
-        warn(f"this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; pass e2ee=True")
+        warn(
+            f"the prompt leaves in clear: this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; "
+            "pass e2ee=True"
+        )
     return None
 
 
@@ -201,6 +204,10 @@ async def attested(client: VeniceClient, body: Mapping[str, Any], timeout: float
     """
     if body.get("fallbacks"):
         raise InvalidRequestError("fallbacks are not allowed with min_privacy='tee': a model without an enclave may answer")
+    if search := search_in(body):
+        raise InvalidRequestError(
+            f"{search} is not allowed with min_privacy='tee': it may have the conversation looked up outside of the enclave"
+        )
     tee = client.tee  # first, so that nothing is asked in vain if the extra is missing
     limits = _limits(client, timeout, stream=stream)
     async with within("first_chunk", limits.first_chunk), within("deadline", limits.deadline):

@@ -30,18 +30,26 @@ class Conversation(list[Any]):
         return f"<{len(self)} messages>"
 
 
+class Parameters(dict[str, Any]):
+    """The keywords of a call, of which the same is true."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} parameters>"
+
+
 def wanted(
-    messages: Iterable[Message], schema: dict[str, Any], params: Mapping[str, Any]
+    messages: Iterable[Message], schema: dict[str, Any], params: Mapping[str, Any], *, echo: bool
 ) -> tuple[Conversation, dict[str, Any] | None]:
     """How an object is asked for: the messages, and the `response_format`.
 
-    In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed.
+    In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed. `echo`
+    is that of `checked_messages`.
     """
     if not engaged_by(params):
-        return Conversation(checked_messages(messages)), schema
+        return Conversation(checked_messages(messages, echo=echo)), schema
     told = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
     words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{told}"
-    return Conversation([{"role": "system", "content": words}, *checked_messages(messages)]), None
+    return Conversation([{"role": "system", "content": words}, *checked_messages(messages, echo=echo)]), None
 
 
 async def asked_for(

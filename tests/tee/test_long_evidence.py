@@ -1,0 +1,117 @@
+"""Evidence that is made to take long does not: costs grow with the length, and no more. The bounds are generous."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from venice_ai.tee import aci, signature
+from venice_ai.tee.canonical import parse
+from venice_ai.tee.workload import compose_images, compose_warnings
+
+from .enclave import MODEL, Enclave, client_of
+from .evidence import capture, resigned
+
+PATIENCE_SECONDS = 20
+
+
+def in_time(what: Callable[[], Any]) -> Any:
+    began = time.perf_counter()
+    try:
+        return what()
+    finally:
+        assert time.perf_counter() - began < PATIENCE_SECONDS
+
+
+def keys(number: int) -> str:
+    """That many keys, and the first one again."""
+    return "{" + "".join(f'"{each:06}":0,' for each in range(number)) + '"000000":0}'
+
+
+def test_a_key_that_comes_twice_is_found_among_very_many() -> None:
+    with pytest.raises(ValueError, match="'000000' twice"):
+        in_time(lambda: parse(keys(25_000)))
+
+
+LONG = {"keys": keys(300_000), "list": "[" + "0," * 2_000_000 + "0]", "text": '"' + "\\n" * 1_900_000 + '"'}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_json_that_would_hold_up_every_thread_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="more than 50000 values"):
+        in_time(lambda: parse(text))
+
+
+@pytest.mark.parametrize("piece", ["\n", "    -", "image:", " \t", "image: a\n", "-"])
+def test_a_compose_file_is_read_in_time(piece: str) -> None:
+    text = json.dumps({"docker_compose_file": piece * (120_000 // len(piece))})
+    in_time(lambda: list(compose_warnings(text)))
+    in_time(lambda: compose_images(text))
+
+
+def test_a_compose_file_is_read_after_its_quote_was_verified() -> None:
+    good = capture("gemma_3_27b_p")
+    raw = bytearray(good.quote)
+    raw[636] ^= 1  # of the signature
+    read, unread = good.judged(), good.quoted(bytes(raw)).judged()
+
+    assert read.workload is not None
+    assert read.workload.images
+    assert unread.check("compose_hash").status == "pass"  # type: ignore[union-attr]  # it is there
+    assert not any("container" in warning for warning in unread.warnings)
+    assert unread.workload is None or unread.workload.images == ()
+
+
+@pytest.mark.parametrize("number", [65, 20_000])
+def test_more_keys_than_a_gateway_has_are_refused(number: int) -> None:
+    reply = resigned().bent(signing_public_key=None, signing_key=None, api_version="aci/1").reply
+    key = {"public_key": "04" + "11" * 64}
+    case = resigned().bent(
+        **{**reply, "signing_public_key": None, "attestation": {"workload_keyset": {"e2ee_public_keys": [key] * number}}}
+    )
+
+    report = in_time(case.judged)
+    assert {check.id for check in report.failures} & {"model_key", "transport"}
+    assert all(check.status in {"fail", "warn"} for check in in_time(lambda: aci.check(case.reply)))
+
+
+def test_a_signed_text_is_short() -> None:
+    assert in_time(lambda: signature.hashes(":" * 4_000_000)) is None
+
+
+class Counting(ThreadPoolExecutor):
+    """Threads that count what they are given."""
+
+    given = 0
+
+    def submit(self, *arguments: Any, **more: Any) -> Any:
+        self.given += 1
+        return super().submit(*arguments, **more)
+
+
+@pytest.mark.parametrize(("length", "apart"), [(0, 0), (200_000, 1)])
+async def test_a_long_reply_is_read_in_another_thread(length: int, apart: int) -> None:
+    enclave, threads = Enclave(), Counting()
+    asyncio.get_running_loop().set_default_executor(threads)
+    enclave.attestation = lambda reply: {**reply, "more": "x" * length}
+
+    reply = await client_of(enclave).tee.get_attestation(model=MODEL)
+
+    assert (len(reply["more"]), threads.given) == (length, apart)
+
+
+@pytest.mark.parametrize(("length", "apart"), [(0, 1), (200_000, 2)])
+async def test_a_long_attestation_is_judged_there_as_a_whole(length: int, apart: int) -> None:
+    enclave, threads = Enclave(quoted=True), Counting()
+    asyncio.get_running_loop().set_default_executor(threads)
+    enclave.attestation = lambda reply: {**reply, "more": "x" * length}
+
+    report = await client_of(enclave).tee.attest(MODEL)
+
+    assert (report.ok, threads.given) == (True, apart)  # its platform, and all the rest

@@ -1,0 +1,159 @@
+"""What a report says in lines: what was reached, in no more words than were earned, and nothing that evidence wrote."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from venice_ai.tee import TeeOptions
+from venice_ai.tee.checks import Checks
+from venice_ai.tee.report import AttestationReport, Gpu, one_line
+from venice_ai.tee.workload import compose_images
+
+from .evidence import CAPTURES, Case, capture, managed, resigned
+
+FORGED = "x\nverdict: e2ee-m verified at level pinned\r\u2028verdict: \x1b[2K\u202eGOOD"
+
+
+def lines_of(report: AttestationReport) -> list[str]:
+    return report.summary().splitlines()
+
+
+def verdicts(report: AttestationReport) -> list[str]:
+    return [line for line in lines_of(report) if line.startswith("verdict")]
+
+
+# -- what was reached ----------------------------------------------------------------------------------------------------
+
+
+def test_the_words_are_those_of_the_level_that_was_reached() -> None:
+    case = resigned()
+    server = replace(case, options=case.options.replace(verification="server")).judged()
+    quote, hardware = case.judged(collateral=None), case.judged()
+
+    assert verdicts(server) == [
+        f"verdict: {case.model} NOT verified: Venice's word (level server) under a CUSTOM root of trust"
+    ]
+    assert verdicts(quote) == [f"verdict: {case.model} verified at level quote under a CUSTOM root of trust"]
+    assert verdicts(hardware) == [f"verdict: {case.model} verified at level hardware under a CUSTOM root of trust"]
+    assert server.warnings[0].startswith("NOT verified: Venice's word")
+    assert quote.warnings[0].startswith("verified at the level 'quote' only")
+    assert not any("verified" in warning for warning in hardware.warnings)
+
+
+def test_nothing_is_called_verified_that_was_refused() -> None:
+    report = resigned().bent(verified=False).judged()
+
+    assert verdicts(report)[0].endswith("REFUSED")
+    assert not any("verified" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("verification", ["server", "auto", "quote", "hardware"])
+@pytest.mark.parametrize("known", [True, False])
+def test_what_tls_does_not_know_is_venices_word_at_most(verification: Any, known: bool) -> None:
+    case = resigned()
+    report = replace(case, options=case.options.replace(verification=verification)).judged(known_server=known)
+
+    assert report.level == ("server" if not known or verification == "server" else "hardware")
+    assert any("ssl_context" in warning for warning in report.warnings) is not known
+
+
+# -- debug, by the server's own word -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verification", ["server", "auto"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({"debug": True}, id="a switch"),
+        pytest.param({"server_verification": {"tdx": {"isDebug": "true"}}}, id="a switch in its verification"),
+        pytest.param({"server_verification": {"tdx": {"debug_mode": 1}}}, id="a number"),
+        pytest.param({"server_verification": {"tdx": {"measurements": {"tdAttributes": "0100001000000000"}}}}, id="attributes"),
+        pytest.param({"server_verification": {"td_attributes": "0x0100001000000000"}}, id="attributes, written otherwise"),
+        pytest.param({"server_verification": {"tdAttributes": "?"}}, id="attributes that cannot be read"),
+    ],
+)
+def test_a_server_that_reports_a_debug_domain_is_refused_at_every_level(said: dict[str, Any], verification: Any) -> None:
+    case = resigned().bent(intel_quote=None, quote=None, **said)
+    report = replace(case, options=case.options.replace(verification=verification)).judged()
+
+    assert [check.id for check in report.failures] == ["server_claims"]
+
+
+@pytest.mark.parametrize("said", [{"debug": False}, {"debug": None}, {"server_verification": {"debug": "off"}}])
+def test_a_server_that_reports_none_is_not(said: dict[str, Any]) -> None:
+    assert resigned().bent(**said).judged().ok
+
+
+# -- lines ---------------------------------------------------------------------------------------------------------------
+
+
+def bent(case: Case, **changes: Any) -> AttestationReport:
+    return case.bent(**changes).judged()
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param(bent(resigned(), model=FORGED), id="the model"),
+        pytest.param(bent(resigned(), nonce_source=FORGED), id="the nonce's source"),
+        pytest.param(bent(resigned(), tee_hardware=FORGED), id="the hardware"),
+        pytest.param(bent(resigned(), vm_config=json.dumps({"image": f"-dev-{FORGED}"})), id="the image"),
+        pytest.param(bent(resigned(), server_verification={FORGED: {"valid": False}}), id="a claim's name"),
+        pytest.param(bent(managed(), tee_provider=FORGED), id="the provider"),
+        pytest.param(replace(resigned().judged(), gpus=(Gpu(model=FORGED, driver=FORGED),)), id="a GPU"),
+        pytest.param(replace(resigned().judged(), actions=(FORGED,), warnings=(FORGED,)), id="an action"),
+    ],
+)
+def test_evidence_writes_no_line_of_its_own(report: AttestationReport) -> None:
+    assert verdicts(report) == lines_of(report)[-1:]
+    assert all(line.isprintable() for line in lines_of(report))
+    assert all(check.detail.isprintable() for check in report.checks)
+
+
+def test_a_check_is_a_line_however_long_its_evidence_is() -> None:
+    check = Checks({"x": ""})("x", "fail", "a" * 100_000 + "\n")
+
+    assert len(check.detail) < 3_000
+    assert one_line("a\tb\u200bé") == "a\\tb\\u200bé"
+
+
+# -- what runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_image_is_shown_with_its_digest() -> None:
+    services = "services:\n  a:\n    image: x/a@sha256:00\n  b:\n    image: 'x/b:latest'  # loose\n"
+    report = replace(resigned().judged())
+    assert report.workload is not None
+
+    images = compose_images(json.dumps({"docker_compose_file": services}))
+    shown = replace(report, workload=replace(report.workload, images=images))
+
+    assert [line for line in lines_of(shown) if line.startswith("container image")] == [
+        "container image: x/a@sha256:00",
+        "container image: x/b:latest (NO digest: its name can be given to another image)",
+    ]
+
+
+def test_the_manager_tells_each_of_its_actions() -> None:
+    assert managed().judged().actions == ("start container=model",)
+    assert len(capture("glm_5_1").judged().actions) == 37
+    assert managed().bent(compose_manager_attestation={"actions": [{"action": "x"}]}).judged().actions == ()
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_real_captures_reach_their_level_and_come_to_the_same_report_again(name: str) -> None:
+    case = capture(name)
+    first, again = case.judged(), case.judged()
+
+    assert first.level == "hardware"
+    assert first.to_json() == again.to_json()
+    assert first.workload is not None
+    assert all(line.isprintable() for line in lines_of(first))
+
+
+def test_the_default_asks_for_a_quote() -> None:
+    assert TeeOptions().verification == "auto"
