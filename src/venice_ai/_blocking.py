@@ -50,6 +50,7 @@ class BlockingClock(SystemClock):
     """The machine's clock and the thread's sleep, which ends when the transport is closed."""
 
     def __init__(self, transport: BlockingTransport) -> None:
+        super().__init__()
         self._transport = transport
 
     async def sleep(self, seconds: float) -> None:

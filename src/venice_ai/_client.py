@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from ._config import (
@@ -16,6 +15,7 @@ from ._config import (
     resolve_key,
     timeout_for,
 )
+from ._first_use import load, made_once
 from ._privacy import Privacy, check_privacy, refuse_below
 from ._transport import KEY_HEADERS, SECRET_HEADERS, Request
 from ._version import __version__
@@ -115,21 +115,23 @@ class VeniceClient:
         if tee is not None:
             _check_tee(tee)
 
-    @cached_property
+    @made_once
     def chat(self) -> Chat:
         """Chats: `client.chat.completions`."""
+        load(".resources.chat")
         from .resources.chat import Chat
 
         return Chat(self)
 
-    @cached_property
+    @made_once
     def models(self) -> Models:
         """The catalogue of models."""
+        load(".resources.models")
         from .resources.models import Models
 
         return Models(self)
 
-    @cached_property
+    @made_once
     def tee(self) -> Tee:
         """Attestations and signatures of enclaves.
 
@@ -139,13 +141,15 @@ class VeniceClient:
         from .tee.extra import require_extra
 
         require_extra()
+        load(".resources.tee")
         from .resources.tee import Tee
 
         return Tee(self)
 
-    @cached_property
+    @made_once
     def caller(self) -> Caller:
         """What sends requests and tries them again."""
+        load("._call", *([] if self._transport else ["._http", "encodings.idna"]))
         from ._call import Caller
         from ._retry import RetryPolicy
         from ._transport import SystemClock
@@ -203,7 +207,7 @@ class VeniceClient:
         """
         return timeout_for(timeout, self._timeouts[stream], stream=stream)
 
-    @cached_property
+    @made_once
     def _base_headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": f"venice-chat/{__version__}"}
         if self._api_key is not None:
@@ -228,8 +232,7 @@ class VeniceClient:
         if "tee" in self.__dict__:
             self.tee.forget_all()
         if "caller" in self.__dict__:
-            self.caller.closed = True
-            await self.caller.transport.aclose()
+            await self.caller.close()
 
     async def __aenter__(self) -> Self:
         self._closed = False
@@ -246,6 +249,8 @@ class VeniceClient:
         raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
 
     def __repr__(self) -> str:
+        if "_closed" not in vars(self):
+            return "<VeniceClient that was not made>"  # its settings were refused, and a debugger shows it
         key = "with a key" if self._api_key else "without a key"
         return f"<VeniceClient of {self.base_url} {key}{', closed' if self._closed else ''}>"
 

@@ -23,7 +23,7 @@ from .._config import Timeout
 from .._machine import cache_folder, is_loopback
 from .._resource import APIResource
 from .._retry import RetryPolicy
-from .._warnings import warn
+from .._warnings import Remembered, warn
 from .._wire import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee import attestation, collateral, policy, signature
@@ -74,7 +74,7 @@ class Tee(APIResource["VeniceClient"]):
         self._flights: Flights[AttestationReport] = Flights()
         self._nonces: set[bytes] = set()
         self._reached: dict[str, Level] = {}
-        self._warned: set[Any] = set()
+        self._warned: Remembered[Any] = Remembered()
         self._fetchers: dict[str, Fetcher] = {}
 
     # -- attestations ----------------------------------------------------------------------------------------------------
