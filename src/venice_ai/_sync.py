@@ -242,7 +242,7 @@ class Bridge:
     @staticmethod
     def _thread() -> LoopThread:
         try:
-            load("._loop_thread", "._sync_streams")
+            load("._loop_thread", "._sync_streams", ".streaming", "._http", ".resources.chat", ".resources.models")
             from ._loop_thread import LoopThread
         except ImportError as error:
             raise _ended(error) from error
