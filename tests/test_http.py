@@ -18,18 +18,20 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 import trustme
 
 from venice_ai import (
     APIConnectionError,
     APIError,
+    APIResponseProcessingError,
     ChatStream,
     InvalidRequestError,
     NotFoundError,
@@ -476,20 +478,65 @@ async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew()
     assert server.connections == 2
 
 
-@pytest.mark.parametrize(("ask", "retries", "sent"), [(listed, 0, 2), (listed, 1, 3), (asked, 0, 2), (asked, 1, 2)])
-async def test_only_the_retry_rules_ask_again_when_the_server_drops_a_kept_connection(
-    ask: Callable[[VeniceClient], Awaitable[object]], retries: int, sent: int
-) -> None:
-    answer = MODELS if ask is listed else ANSWER
-    async with serving(answer, [CLOSE], answer) as server, server.client(max_retries=retries) as client:
-        await ask(client)
-        if sent == 3:
-            await ask(client)
-        else:
-            with pytest.raises(APIConnectionError):
-                await ask(client)
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_a_chat_is_not_sent_again_when_the_server_drops_a_kept_connection_after_it_took_it(retries: int) -> None:
+    async with serving(ANSWER, [CLOSE], ANSWER) as server, server.client(max_retries=retries) as client:
+        await asked(client)
+        with pytest.raises(APIConnectionError, match=r"billed"):
+            await asked(client)
 
-    assert len(server.received) == sent
+    assert len(server.received) == 2
+
+
+async def test_the_catalogue_is_asked_for_once_more_over_a_new_connection() -> None:
+    async with serving(MODELS, [CLOSE], MODELS) as server, server.client(max_retries=0) as client:
+        await listed(client)
+        await listed(client)
+
+    assert len(server.received) == 3
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.06], ids=["at once", "after a moment"])
+async def test_a_server_that_closes_after_each_answer_without_saying_so_loses_no_call(pause: float) -> None:
+    async with serving([*ANSWER, 0.01, CLOSE]) as server, server.client() as client:
+        for _ in range(20):
+            assert await asked(client) == "hello"
+            await asyncio.sleep(pause)
+
+    assert len(server.received) == server.connections == 20
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_however_many_kept_connections_are_dead_a_call_finds_a_new_one(
+    secure: bool, authority: trustme.CA, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    together, over = asyncio.Barrier(12), asyncio.Event()
+    settings: dict[str, Any] = {"ca_bundle": str(bundle)} if secure else {}
+    first: list[Sequence[Step]] = [[together, *ANSWER, over, CLOSE]] * 12
+    async with (
+        serving(*first, ANSWER, context=context_of(authority) if secure else None) as server,
+        server.client(**settings) as client,
+    ):
+        assert await asyncio.gather(*[asked(client) for _ in range(12)]) == ["hello"] * 12
+        over.set()
+        while server.open:  # the server's ends are closed; ours are looked at when the next call needs one
+            await asyncio.sleep(0)
+
+        assert await asked(client) == "hello"
+
+    assert server.connections == len(server.received) == 13
+
+
+@pytest.mark.parametrize(("said", "connections"), [("timeout=1", 2), ("timeout=5, max=100", 1), (None, 1)])
+async def test_a_connection_is_kept_as_long_as_its_server_says_less_a_margin(said: str | None, connections: int) -> None:
+    headers = {} if said is None else {"Keep-Alive": said}
+    async with serving(reply(completion(), headers=headers)) as server, server.client() as client:
+        await asked(client)
+        await asked(client)
+
+    assert server.connections == connections
 
 
 async def test_a_limit_of_thirty_years_is_a_limit_like_others() -> None:
@@ -1019,3 +1066,181 @@ async def test_a_large_event_comes_whole() -> None:
 
 def test_these_tests_know_of_no_proxy() -> None:
     assert not [name for name in os.environ if name.lower().endswith("_proxy")]
+
+
+# -- the caller's session ------------------------------------------------------------------------------------------------
+
+
+async def test_a_session_of_the_caller_s_is_sent_through_and_stays_open() -> None:
+    async with (
+        serving(ANSWER, streamed(*hello()), MODELS) as server,
+        aiohttp.ClientSession(headers={"X-Team": "blue"}) as session,
+    ):
+        async with server.client(session=session) as client:
+            assert await asked(client) == "hello"
+            assert await streamed_text(client) == "hello"
+        assert not session.closed
+        async with server.client(session=session) as another:
+            await another.models.list()
+
+    assert [request.headers["x-team"] for request in server.received] == ["blue"] * 3
+    assert [request.headers["authorization"] for request in server.received] == [f"Bearer {KEY}"] * 3
+    assert "authorization" not in session.headers
+    assert server.connections == 1
+
+
+async def test_redirects_errors_time_limits_and_decompression_are_ours_whatever_the_session_says() -> None:
+    limits = aiohttp.ClientTimeout(total=0.001)
+    packed = reply(gzip.compress(json.dumps(completion()).encode()), headers={"Content-Encoding": "gzip"})
+    redirect = reply(b"", status="307 Temporary Redirect", headers={"Location": "http://elsewhere.invalid/"})
+    refusal = reply({"error": "no"}, status="404 Not Found")
+    async with (
+        serving([0.05, *packed], redirect, refusal) as server,
+        aiohttp.ClientSession(timeout=limits, raise_for_status=True, auto_decompress=False) as session,
+        server.client(session=session) as client,
+    ):
+        assert await asked(client) == "hello"
+        with pytest.raises(APIError, match="redirect"):
+            await asked(client)
+        with pytest.raises(NotFoundError):
+            await asked(client)
+
+
+async def test_a_session_s_proxy_and_tls_are_its_own(authority: trustme.CA) -> None:
+    context = ssl.create_default_context()
+    trusted: Any = authority
+    trusted.configure_trust(context)
+    async with (
+        serving(ANSWER) as proxy,
+        serving(ANSWER, context=context_of(authority)) as server,
+        aiohttp.ClientSession(proxy=proxy.url.removesuffix("/api/v1")) as proxied,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as trusting,
+    ):
+        assert await asked(VeniceClient(api_key=KEY, base_url=ELSEWHERE, session=proxied)) == "hello"
+        assert await asked(server.client(session=trusting)) == "hello"
+
+    assert proxy.received[0].target == f"{ELSEWHERE}/chat/completions"
+
+
+async def test_closing_the_client_ends_its_calls_over_a_session_of_the_caller_s() -> None:
+    async with serving([SILENCE]) as server, aiohttp.ClientSession() as session:
+        client = server.client(session=session)
+        call = asyncio.ensure_future(asked(client))
+        await asyncio.wait_for(server.silent.wait(), 10)
+
+        await asyncio.wait_for(client.close(), 10)
+
+        with pytest.raises(APIConnectionError, match="the client was closed"):
+            await asyncio.wait_for(call, 10)
+
+
+async def test_a_session_that_was_closed_or_belongs_to_another_loop_is_refused_before_anything_is_sent() -> None:
+    async with serving(ANSWER) as server, aiohttp.ClientSession() as session:
+        elsewhere = server.client(session=session)
+        with pytest.raises(InvalidRequestError, match="another event loop"):
+            await asyncio.to_thread(lambda: asyncio.run(asked(elsewhere)))
+        await session.close()
+        with pytest.raises(InvalidRequestError, match="closed"):
+            await asked(server.client(session=session))
+
+    assert server.received == []
+
+
+@pytest.mark.parametrize("session", [7, "session", object()])
+def test_what_is_no_session_is_refused(session: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"session=.*ClientSession"):
+        VeniceClient(api_key=KEY, session=session)
+
+
+@pytest.mark.parametrize(
+    "other", [{"proxy": "http://127.0.0.1:9"}, {"ssl_context": ssl.create_default_context()}, {"ca_bundle": __file__}]
+)
+async def test_what_is_the_session_s_own_matter_is_not_set_beside_it(other: dict[str, Any]) -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(InvalidRequestError, match=f"session and {next(iter(other))}"):
+            VeniceClient(api_key=KEY, session=session, **other)
+
+
+# -- framing, and what has no end ----------------------------------------------------------------------------------------
+
+OPENING = head("200 OK", {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
+PATIENCE = Timeout(first_chunk=60, idle=60)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our session", "the caller's session"])
+@pytest.mark.parametrize("pause", [0.03, None], ids=["in a packet of its own", "with the last chunk"])
+async def test_a_chunk_of_no_size_is_an_error_at_once_after_what_came_before_it(own: bool, pause: float | None) -> None:
+    said = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in [event(chunk("hel"))])
+    steps: list[Step] = [OPENING, 0.03, said + b"zz\r\n"] if pause is None else [OPENING, said, pause, b"zz\r\n"]
+    async with serving([*steps, SILENCE]) as server, aiohttp.ClientSession() as session:
+        client = server.client(session=None if own else session, timeout=PATIENCE)
+        with pytest.raises(StreamInterruptedError) as caught:
+            await asyncio.wait_for(streamed_text(client), 5)
+        await client.close()
+
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "hel"
+
+
+async def test_a_chunk_of_no_size_within_a_plain_answer_is_an_error_at_once() -> None:
+    async with serving([OPENING, b"1\r\n{\r\n", 0.03, b"zz\r\n", SILENCE]) as server, server.client() as client:
+        with pytest.raises(APIConnectionError):
+            await asyncio.wait_for(asked(client), 5)
+
+
+async def test_a_stream_that_is_whole_is_whole_whatever_its_trailer_says() -> None:
+    said = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in hello())
+    for steps in ([OPENING, 0.03, said + b"0\r\nnonsense\r\n\r\n"], [OPENING, said, 0.03, b"0\r\nnonsense\r\n\r\n"]):
+        async with serving([*steps, SILENCE]) as server, server.client(timeout=PATIENCE) as client:
+            assert await asyncio.wait_for(streamed_text(client), 5) == "hello"
+
+
+def bomb(mebibytes: int) -> bytes:
+    """A member of gzip that holds a thousand times its size."""
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    piece = b"x" * 2**20
+    return b"".join([*(packer.compress(piece) for _ in range(mebibytes)), packer.flush()])
+
+
+@pytest.mark.parametrize("how", ["stream", "plain", "refusal"])
+async def test_a_bomb_is_a_typed_error_and_holds_nobody_up(how: str) -> None:
+    status = "404 Not Found" if how == "refusal" else "200 OK"
+    kind = "text/event-stream" if how == "stream" else "application/json"
+    data = (b"data: " if how == "stream" else b"") + b"x"
+    body = gzip.compress(data) + bomb(400)
+    headers = {"Content-Type": kind, "Content-Encoding": "gzip", "Content-Length": str(len(body))}
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    errors: dict[str, type[APIError]] = {"stream": StreamInterruptedError, "plain": APIResponseProcessingError}
+    async with serving([head(status, headers) + body]) as server, server.client() as client:
+        counting = asyncio.ensure_future(count())
+        with pytest.raises(errors.get(how, NotFoundError)) as caught:
+            await (streamed_text(client) if how == "stream" else asked(client))
+        counting.cancel()
+
+    # No more than 64 KiB are inflated between two turns.
+    assert turns > {"stream": 64 * 16, "plain": 256 * 16, "refusal": 4 * 16}[how] * 0.9
+    if how == "refusal":
+        assert len(caught.value.body) == 4 * 2**20
+
+
+@pytest.mark.parametrize("before", [b"", b": ", b"data: ", b"data: x\n", b"data: %b\r\n" % (b"x" * 1000)], ids=lambda each: each[:9])
+async def test_an_event_a_line_and_a_comment_without_an_end_are_typed_errors(before: bytes) -> None:
+    piece = b"x" * 2**20 if before[-1:] != b"\n" else before * (2**20 // len(before))
+    endless = [b"%x\r\n%b\r\n" % (len(piece), piece)] * 80
+    first = event(chunk("hel")) + before
+    async with (
+        serving([OPENING, b"%x\r\n%b\r\n" % (len(first), first), *endless, SILENCE]) as server,
+        server.client() as client,
+    ):
+        with pytest.raises(StreamInterruptedError, match="64 MiB") as caught:
+            await streamed_text(client)
+
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "hel"

@@ -116,7 +116,7 @@ LENGTHS: dict[str, list[Step]] = {
     "too large": framed(f"Content-Length: {SIZE + 1}"),
     "too large, reset": [raw("HTTP/1.1 200 OK", JSON, f"Content-Length: {SIZE + 1}"), ABORT],
     "too large, half closed": [raw("HTTP/1.1 200 OK", JSON, f"Content-Length: {SIZE + 1}"), FAREWELL],
-    "a refusal that ends too early": [raw("HTTP/1.1 404 Not Found", JSON, "Content-Length: 100"), CLOSE],
+    "a refusal that ends too early": [raw("HTTP/1.1 404 Not Found", JSON, "Content-Length: 1000"), CLOSE],
     "none, reset": [raw("HTTP/1.1 200 OK", JSON, body=RAW[:20]), ABORT],
 }
 CHUNKS: dict[str, list[Step]] = {

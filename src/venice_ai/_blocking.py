@@ -8,7 +8,6 @@ whatever reads ahead, runs side by side or is shared between callers needs an ev
 from __future__ import annotations
 
 import os
-import select
 import socket
 import ssl
 import time
@@ -20,12 +19,14 @@ from weakref import finalize
 from ._clocks import late, shortest
 from ._connections import (
     CLOSED,
+    Habits,
     Route,
     Routes,
     WholeReply,
     begins_tls,
     broken,
     host_of,
+    is_quiet,
     kept_seconds,
     speaks_tls,
     too_large,
@@ -68,6 +69,7 @@ class BlockingTransport:
         self._routes = routes
         self._now = (clock or SystemClock()).now  # for how long a connection is kept; the limits of calls are the socket's
         self._idle: deque[_Kept] = deque()  # its ends are taken and given back by many threads without a lock
+        self._habits = Habits()
         self._stop = Stop()
         self._process = os.getpid()
         self._closing = finalize(self, _close_all, self._idle)
@@ -89,7 +91,7 @@ class BlockingTransport:
     def _sent(self, request: Request, route: Route, clock: str, deadline: float | None, stop: Stop) -> Reply:
         while True:
             kept = self._taken(route)
-            sock = kept or _connected(route, request, clock, deadline, stop)
+            sock = kept.sock if kept else _connected(route, request, clock, deadline, stop)
             exchange = _Exchange(sock, deadline)
             try:
                 with stop.holding(sock):
@@ -105,10 +107,16 @@ class BlockingTransport:
                     raise
                 raise told from (None if isinstance(told, APITimeoutError) else error)
             if exchange.keeps and self._closing.alive and not stop.fired:  # at the interpreter's end nobody would close it
-                self._idle.append(_Kept(_place(route), self._now() + kept_seconds(reply.headers), sock))
+                self._keep(_place(route), reply, sock, kept.served if kept else 0)
             else:
                 sock.close()
             return reply
+
+    def _keep(self, place: str, reply: WholeReply, sock: socket.socket, served: int) -> None:
+        if served == 1:
+            self._habits.learn(place, keeps=True)
+        now = self._now()
+        self._idle.append(_Kept(place, now + kept_seconds(reply.headers), sock, served + 1, now))
 
     @property
     def stop(self) -> Stop:
@@ -126,7 +134,7 @@ class BlockingTransport:
         stop.fire()
         _close_all(self._idle)
 
-    def _taken(self, route: Route) -> socket.socket | None:
+    def _taken(self, route: Route) -> _Kept | None:
         """A connection that is kept, still open, and leads there."""
         place, now = _place(route), self._now()
         with suppress(IndexError):  # another thread was faster
@@ -134,16 +142,30 @@ class BlockingTransport:
                 self._idle.popleft().sock.close()
             while self._idle:
                 kept = self._idle.pop()
-                if kept.place == place and kept.until >= now and _is_quiet(kept.sock):
-                    return kept.sock
+                if kept.place == place and kept.until >= now and self._serves_again(kept, now):
+                    return kept
                 kept.sock.close()
         return None
+
+    def _serves_again(self, kept: _Kept, now: float) -> bool:
+        """Whether the server has kept a connection, too."""
+        wait = self._habits.wait(kept.place, kept.served, now - kept.rested)
+        if wait:
+            time.sleep(wait)
+        quiet = wait is not None and is_quiet(kept.sock)
+        if wait and not quiet:
+            self._habits.learn(kept.place, keeps=False)
+        return quiet
 
 
 class _Kept(NamedTuple):
     place: str
     until: float
     sock: socket.socket
+    served: int
+    """How many answers came on it."""
+    rested: float
+    """When the last of them came."""
 
 
 class _Exchange:
@@ -275,12 +297,3 @@ def _message(route: Route, request: Request) -> list[bytes]:
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
     return [head + body] if len(body) < _LARGE_BYTES else [head, body]
-
-
-def _is_quiet(sock: socket.socket) -> bool:
-    """Whether nothing can be read from a connection that nothing was asked on: it was not closed at the other end."""
-    if not hasattr(select, "poll"):
-        return not select.select([sock], [], [], 0)[0]
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return not poll.poll(0)

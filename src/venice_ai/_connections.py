@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, cast
@@ -23,11 +24,14 @@ from .exceptions import APIConnectionError, APIResponseProcessingError, InvalidR
 
 KEPT_SECONDS: Final = 4.0
 """How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
-_LONGEST_KEPT_SECONDS: Final = 60.0
+LONGEST_KEPT_SECONDS: Final = 60.0
+"""How long one is kept at most, whatever its server says."""
 _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
+_PROOF_SECONDS: Final = 0.05  # a server that closes after its answer has done so by then
 _MOST_ROUTES: Final = 100
 CLOSED: Final = "the client was closed"
 _PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
+_SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
 _PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are no TLS
 
 
@@ -36,11 +40,47 @@ def kept_seconds(headers: Headers) -> float:
     for each in (headers.get("keep-alive") or "").split(","):
         name, _, value = each.partition("=")
         if name.strip().lower() == "timeout" and value.strip(' "').isdecimal():
-            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), _LONGEST_KEPT_SECONDS)
+            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), LONGEST_KEPT_SECONDS)
     return KEPT_SECONDS
 
 
-_SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
+class Habits:
+    """Which servers keep their connections open, by their places. Some close each after its answer without saying so.
+
+    Until that is known, a connection is not used again right after its first answer: its end may be on its way. It is waited
+    for once; then either it has come, and connections of that server are not used again so soon, or the second answer does.
+    """
+
+    def __init__(self) -> None:
+        self._keeps: dict[object, bool] = {}
+
+    def wait(self, place: object, served: int, rested: float) -> float | None:
+        """How long to wait, in seconds, before a connection serves again; None if it had better not.
+
+        Args:
+            place: where it leads.
+            served: how many answers came on it.
+            rested: seconds since the last one.
+        """
+        keeps = served > 1 or rested >= _PROOF_SECONDS or self._keeps.get(place)
+        if keeps is None:
+            return _PROOF_SECONDS - rested
+        return 0.0 if keeps else None
+
+    def learn(self, place: object, *, keeps: bool) -> None:
+        """A connection was closed while it was waited for, or a second answer came on it."""
+        if len(self._keeps) > _MOST_ROUTES:
+            self._keeps.clear()
+        self._keeps[place] = keeps
+
+
+def is_quiet(sock: Any) -> bool:
+    """Whether nothing can be read from a socket: neither bytes, nor that the other end has closed the connection."""
+    if not hasattr(select, "poll"):
+        return not select.select([sock], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)
 
 
 class Route(NamedTuple):

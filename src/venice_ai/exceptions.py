@@ -126,7 +126,7 @@ class InvalidRequestError(APIError, ValueError):
 class PayloadTooLargeError(InvalidRequestError):
     """The request body, or a file in it, is too large (413)."""
 
-    remedy = "Send less: a request holds 35 MB, a file 25 MB."
+    remedy = "Send less. How much is taken may be up to a proxy on the way."
 
 
 class UnsupportedMediaTypeError(InvalidRequestError):
@@ -484,8 +484,11 @@ def error_for(
     remedy = kind.remedy
     if issubclass(kind, RateLimitError) and retry_after_seconds:
         remedy = remedy.replace("Wait", f"Wait {retry_after_seconds:.3g} s")
+    if status == 407:
+        remedy = "The proxy wants to know who asks: proxy='http://user:password@host:port', here or in the *_PROXY variables."
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
-    where = f"Venice answered {status}" if status >= 300 else "Venice reported an error"
+    who = "the proxy" if status == 407 else "Venice"
+    where = f"{who} answered {status}" if status >= 300 else "Venice reported an error"
     message = f"{where}: {_sentence(detail)}{' ' + remedy if remedy else ''}"
     error = kind(
         f"{message} [request {request_id}]" if request_id else message,

@@ -40,8 +40,8 @@ class PythonEnvironment:
         return str(_programs(self.folder) / name)
 
     @contextmanager
-    def running(self, script: str) -> Generator[Script]:
-        """A script of `clients/` that waits for questions."""
+    def running(self, script: str, settings: Mapping[str, str] | None = None) -> Generator[Script]:
+        """A script of `clients/` that waits for questions, with some variables more in its environment."""
         with (
             tempfile.TemporaryFile() as complaints,
             subprocess.Popen(
@@ -50,7 +50,7 @@ class PythonEnvironment:
                 stdout=subprocess.PIPE,
                 stderr=complaints,
                 encoding="utf-8",
-                env=environment(),
+                env=environment(settings),
                 cwd=self.folder,
             ) as process,
         ):
