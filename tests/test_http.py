@@ -1230,7 +1230,9 @@ async def test_a_bomb_is_a_typed_error_and_holds_nobody_up(how: str) -> None:
         assert len(caught.value.body) == 4 * 2**20
 
 
-@pytest.mark.parametrize("before", [b"", b": ", b"data: ", b"data: x\n", b"data: %b\r\n" % (b"x" * 1000)], ids=lambda each: each[:9])
+@pytest.mark.parametrize(
+    "before", [b"", b": ", b"data: ", b"data: x\n", b"data: %b\r\n" % (b"x" * 1000)], ids=lambda each: each[:9]
+)
 async def test_an_event_a_line_and_a_comment_without_an_end_are_typed_errors(before: bytes) -> None:
     piece = b"x" * 2**20 if before[-1:] != b"\n" else before * (2**20 // len(before))
     endless = [b"%x\r\n%b\r\n" % (len(piece), piece)] * 80

@@ -97,6 +97,8 @@ class BlockingTransport:
                 with stop.holding(sock):
                     exchange.send(*_message(route, request))
                     reply = exchange.receive(host_of(request.url))
+                    if not exchange.keeps:  # perhaps because we ended it
+                        stop.check()
             except BaseException as error:
                 sock.close()
                 stop.check()  # then what broke was broken by us

@@ -31,7 +31,9 @@ def with_package(name: str, folder: Path, *requirements: str) -> Generator[Scrip
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["our session", "the caller's session"])
-def test_opentelemetry_sees_a_span_and_the_server_its_parent(own: bool, tmp_path: Path, emulator: Emulator, base_url: str) -> None:
+def test_opentelemetry_sees_a_span_and_the_server_its_parent(
+    own: bool, tmp_path: Path, emulator: Emulator, base_url: str
+) -> None:
     packages = ["opentelemetry-instrumentation-aiohttp-client==0.66b1", "opentelemetry-sdk==1.45.1", "aiohttp==3.14.*"]
     with with_package("opentelemetry", tmp_path, *packages) as script:
         seen = script.ask("traced", base_url=base_url, own=own)

@@ -20,7 +20,9 @@ def serve(connection: socket.socket) -> None:
         while length and len(body) < int(length[1]):
             body += connection.recv(65536)
         answer = json.dumps(ANSWER).encode()
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer
+        )
 
 
 if __name__ == "__main__":
