@@ -593,3 +593,17 @@ async def test_a_refusal_that_does_not_want_the_body_is_read() -> None:
     with pytest.raises(PayloadTooLargeError):
         await asyncio.to_thread(call)
     listening.close()
+
+
+async def test_closing_the_asynchronous_client_ends_the_wait_for_another_attempt_too() -> None:
+    busy = reply({"error": "busy"}, status="503 Busy", headers={"Retry-After": "50"})
+    async with serving(busy) as server:
+        client = server.client(max_retries=2)
+        call = asyncio.ensure_future(client.chat.completions.create(model="m", messages=HI))
+        async with asyncio.timeout(10):
+            while not server.received:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        await client.close()
+        with pytest.raises(APIConnectionError, match="the client was closed"):
+            await asyncio.wait_for(call, 10)
