@@ -428,7 +428,7 @@ class SyncChatCompletions(_Facade):
         Raises:
             APIError: as there, and everything else.
         """
-        wrap = None if stream_cls is None else _wrapper(stream_cls, self._client)
+        wrap = _wrapper(stream_cls, self._client) if stream_cls is not None and stream is True else None
         asked: dict[str, Any] = {
             **params,
             "model": model,
@@ -439,6 +439,7 @@ class SyncChatCompletions(_Facade):
             "extra_headers": extra_headers,
         }
         if stream is not True:
+            asked["stream_cls"] = stream_cls
             return self._answered(lambda chats: chats.create(**asked), asked)
         opening: Any = cast("Any", self._async.create)(**asked)
         return (wrap or self._stream)(self._bridge.open(opening))

@@ -16,7 +16,9 @@ T = TypeVar("T")
 
 WAITING_THREAD: Final[ContextVar[int | None]] = ContextVar("WAITING_THREAD", default=None)
 """The thread that waits for what the current task does, by its identity."""
-_MOST_REMEMBERED: Final = 100
+_MOST_TOLD: Final = 100
+_MOST_REMEMBERED: Final = 1_000
+"""How many texts Python may remember as shown: there is no end to those that name what a program was given."""
 # Between a task of ours, such as those of a batch, and the caller there is the event loop.
 _BETWEEN: Final = ("venice_ai", "asyncio", "threading")
 
@@ -29,7 +31,7 @@ class Remembered(Generic[T]):
 
     def add(self, thing: T) -> None:
         """Remembers it."""
-        while len(self._things) >= _MOST_REMEMBERED:
+        while len(self._things) >= _MOST_TOLD:
             self._things.pop(next(iter(self._things)), None)
         self._things[thing] = None
 
@@ -45,6 +47,8 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         warnings.warn(message, category, stacklevel=2)
         return
     registry = frame.f_globals.setdefault("__warningregistry__", {})
+    if len(registry) > _MOST_REMEMBERED:
+        registry.clear()
     module = frame.f_globals.get("__name__")
     warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, module=module, registry=registry)
 

@@ -370,6 +370,10 @@ class Stream(Generic[T]):
         if aclose is not None:
             await aclose()
 
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        await self.close()
+
     async def __aenter__(self) -> Self:
         return self
 
