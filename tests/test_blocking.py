@@ -552,7 +552,11 @@ async def test_a_connection_is_kept_for_as_long_as_the_server_says_and_not_quite
 async def test_an_untrusted_server_is_asked_once(retries: int) -> None:
     context = context_of(trustme.CA())
     handshakes: list[Any] = []
-    context.sni_callback = lambda *_: handshakes.append(1)
+
+    def began(*_: Any) -> None:
+        handshakes.append(1)
+
+    context.sni_callback = began
     async with serving(ANSWER, context=context) as server:
         server.url = server.url.replace("127.0.0.1", "localhost")
         for call in (in_thread, awaited):

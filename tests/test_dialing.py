@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a 
 
 
 @contextmanager
-def dead_address() -> Iterator[int]:
+def dead_address() -> Generator[int]:
     """A port that answers nothing: its backlog is full."""
     with ExitStack() as open_ones, socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -36,7 +36,7 @@ def dead_address() -> Iterator[int]:
 
 
 @contextmanager
-def living_address() -> Iterator[int]:
+def living_address() -> Generator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
