@@ -23,10 +23,12 @@ import pytest
 import trustme
 
 from venice_ai import (
+    APIConnectionError,
     APIError,
     APITimeoutError,
     ChatCompletionResponse,
     InvalidRequestError,
+    PayloadTooLargeError,
     SyncVeniceClient,
     Timeout,
     VeniceClient,
@@ -35,6 +37,7 @@ from venice_ai import (
 from venice_ai._blocking import BlockingTransport
 from venice_ai._connections import KEPT_SECONDS, Routes
 from venice_ai._drive import drive
+from venice_ai._retry import PermanentConnectFailure
 
 from .fakes import HI, KEY, RecordingClock, completion
 from .sockets import ABORT, CLOSE, SILENCE, Server, Step, head, reply, serving
@@ -69,7 +72,8 @@ async def in_thread(server: Server, **settings: Any) -> ChatCompletionResponse:
 
 def outcome(error: BaseException | None, answer: ChatCompletionResponse | None) -> Any:
     if answer is not None:
-        return answer, answer.meta.status_code, dict(answer.meta.headers)
+        # aiohttp 3.13 keeps the blanks after a header's value.
+        return answer, answer.meta.status_code, {name: value.strip() for name, value in answer.meta.headers.items()}
     assert isinstance(error, VeniceError)
     return type(error), error.message, getattr(error, "status_code", None), getattr(error, "body", None)
 
@@ -443,3 +447,167 @@ def test_what_suspends_cannot_be_driven() -> None:
 
     with pytest.raises(RuntimeError, match="only an event loop can give"):
         drive(suspends())
+
+
+# -- closing -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [[SILENCE], [head("503 Busy", {"Content-Length": "100"}) + b"half", SILENCE], [head("200 OK", LENGTH) + b"{", SILENCE]],
+    ids=["nothing yet", "half a refusal", "half an answer"],
+)
+async def test_closing_the_client_ends_its_calls_and_says_why(steps: list[Step]) -> None:
+    async with serving(steps) as server:
+        client = sync_client(server, max_retries=2)
+        call = asyncio.ensure_future(asyncio.to_thread(ask, client))
+        await asyncio.wait_for(server.silent.wait(), 10)
+        await asyncio.to_thread(client.close)
+        with pytest.raises(APIConnectionError, match="the client was closed"):
+            await asyncio.wait_for(call, 10)
+        assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_closing_the_client_ends_the_wait_for_another_attempt(stream: bool) -> None:
+    busy = reply({"error": "busy"}, status="503 Busy", headers={"Retry-After": "50"})
+    async with serving(busy) as server:
+        client = sync_client(server, max_retries=2)
+        call = asyncio.ensure_future(asyncio.to_thread(ask, client, stream=stream))
+        async with asyncio.timeout(10):
+            while not server.received:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # the wait has begun, or else the call under way is ended
+        await asyncio.to_thread(client.close)
+        with pytest.raises(APIConnectionError, match="the client was closed"):
+            await asyncio.wait_for(call, 10)
+        assert len(server.received) == 1
+
+
+# -- what is sent --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"host": "elsewhere.example"},
+        {"HOST": "elsewhere.example", "accept-encoding": "identity"},
+        {"ACCEPT-ENCODING": "gzip"},
+    ],
+)
+async def test_both_transports_send_host_and_accept_encoding_once(headers: dict[str, str]) -> None:
+    heads: list[list[str]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        heads.append(sorted(line.lower() for line in lines if line.lower().startswith(("host:", "accept-encoding:"))))
+        writer.write(head("200 OK", {**LENGTH, "Connection": "close"}) + RAW)
+        writer.close()
+
+    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = Server(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+    for call in (in_thread, awaited):
+        assert (await call(server, headers=headers)).text == "hello"
+    listening.close()
+    assert heads[0] == heads[1]
+    assert len(heads[0]) == 2
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1", "/ä/v1", "/a%7eb/%c3%a4", "/a/../b/./v1", "/a[1]|{2}", "/a;b=c,d+e%2Bf", "//v1", ""]
+)
+async def test_both_transports_send_an_address_alike(path: str) -> None:
+    async with serving(ANSWER) as server:
+        server.url = server.url.removesuffix("/api/v1") + path
+        for call in (in_thread, awaited):
+            assert (await call(server)).text == "hello"
+    assert server.received[0].target == server.received[1].target
+    assert server.received[0].headers["host"] == server.received[1].headers["host"]
+
+
+# -- kept connections ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keep_alive", "connections"),
+    [(None, 2), ("timeout=5", 2), ("timeout=30, max=100", 1), ("timeout=1", 2), ("max=9", 2)],
+)
+async def test_a_connection_is_kept_for_as_long_as_the_server_says_and_not_quite(
+    keep_alive: str | None, connections: int
+) -> None:
+    answered = reply(completion(), headers={} if keep_alive is None else {"Keep-Alive": keep_alive})
+    clock = RecordingClock()
+    async with serving(answered) as server:
+        transport = BlockingTransport(Routes(), clock)
+        request = VeniceClient(api_key=KEY, base_url=server.url).request("POST", "/chat/completions", body=b"{}")
+        await asyncio.to_thread(drive, transport.send(request))
+        clock.passed += 4.5
+        await asyncio.to_thread(drive, transport.send(request))
+        assert server.connections == connections
+        drive(transport.aclose())
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+async def test_an_untrusted_server_is_asked_once(retries: int) -> None:
+    context = context_of(trustme.CA())
+    handshakes: list[Any] = []
+
+    def began(*_: Any) -> None:
+        handshakes.append(1)
+
+    context.sni_callback = began
+    async with serving(ANSWER, context=context) as server:
+        server.url = server.url.replace("127.0.0.1", "localhost")
+        for call in (in_thread, awaited):
+            with pytest.raises(APIError, match="no trusted TLS connection"):
+                await call(server, max_retries=retries)
+    assert len(handshakes) == 2
+
+
+async def test_plain_http_to_a_port_of_tls_is_told_and_not_tried_again() -> None:
+    alert = b"\x15\x03\x01\x00\x02\x02\x46"
+    async with serving([alert, CLOSE]) as server:
+        with pytest.raises(APIError, match=r"speaks TLS.*https://") as caught:
+            await in_thread(server, max_retries=2)
+    assert isinstance(caught.value, PermanentConnectFailure)
+    assert len(server.received) == 1
+
+
+def test_a_client_whose_settings_were_refused_can_be_shown() -> None:
+    for kind in (VeniceClient, SyncVeniceClient):
+        assert "not made" in repr(kind.__new__(kind))
+
+
+async def test_a_refusal_that_does_not_want_the_body_is_read() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply({"error": "too large"}, status="413 Too Large", headers={"Connection": "close"})[0])  # type: ignore[arg-type]
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(refuse, "127.0.0.1", 0, limit=1024)
+    server = Server(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+    long = [{"role": "user", "content": "a" * 20_000_000}]
+
+    def call() -> None:
+        with sync_client(server, timeout=20) as client:
+            ask(client, messages=long)
+
+    with pytest.raises(PayloadTooLargeError):
+        await asyncio.to_thread(call)
+    listening.close()
+
+
+async def test_closing_the_asynchronous_client_ends_the_wait_for_another_attempt_too() -> None:
+    busy = reply({"error": "busy"}, status="503 Busy", headers={"Retry-After": "50"})
+    async with serving(busy) as server:
+        client = server.client(max_retries=2)
+        call = asyncio.ensure_future(client.chat.completions.create(model="m", messages=HI))
+        async with asyncio.timeout(10):
+            while not server.received:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        await client.close()
+        with pytest.raises(APIConnectionError, match="the client was closed"):
+            await asyncio.wait_for(call, 10)

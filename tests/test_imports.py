@@ -29,6 +29,7 @@ LAYERS = {
         "exceptions",
         "_config",
         "_privacy",
+        "_first_use",
         "_warnings",
         "_machine",
         "_letters",
@@ -214,7 +215,7 @@ def test_there_is_no_cycle() -> None:
 def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
     homes = {
         "aiohttp": ["_http", *EMULATOR, "cli.*"],
-        "threading": ["_concurrency", "_dialing", "_loop_thread", *EMULATOR, "cli.*"],
+        "threading": ["_first_use", "_concurrency", "_dialing", "_loop_thread", *EMULATOR, "cli.*"],
     }
 
     strays = [

@@ -265,3 +265,41 @@ late.itself = late  # collected when nothing can be imported any more
         lines = await said(program + ("ask()" if used else ""), server)
     assert len(lines) == 1
     assert ("hello" if used else "call before the program ends") in lines[0]
+
+
+# -- a first call --------------------------------------------------------------------------------------------------------
+
+FORKED = """
+import time
+first = threading.Thread(target=ask)
+first.start()
+time.sleep(float(sys.argv[2]))
+child = os.fork()
+if not child:
+    ask()
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+first.join()
+"""
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.02", "0.1"])
+async def test_a_fork_during_the_first_call_of_another_thread_leaves_the_child_able_to_call(seconds: str) -> None:
+    async with serving(ANSWER) as server:
+        assert await said(FORKED, server, seconds) == ["0"]
+
+
+INTERRUPTED = """
+import signal
+threading.Timer(float(sys.argv[2]), signal.raise_signal, (signal.SIGINT,)).start()
+try:
+    print(ask())
+except KeyboardInterrupt:
+    print(ask())
+"""
+
+
+@pytest.mark.parametrize("seconds", ["0.001", "0.05", "0.1", "0.2"])
+async def test_ctrl_c_during_a_first_import_kills_nothing(seconds: str) -> None:
+    async with serving([0.5, *ANSWER]) as server:
+        assert await said(INTERRUPTED, server, seconds) == ["hello"]

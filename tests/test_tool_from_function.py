@@ -331,9 +331,12 @@ def test_every_error_is_told_with_its_path() -> None:
 
     with pytest.raises(ToolArgumentsError) as caught:
         FunctionTool(visit).call({"person": {"name": 1, "born": "1815-12-10"}, "night": 2}, CONTEXT)
-    assert str(caught.value) == (
-        "person.name: Input should be a valid string; nights: Field required; night: Extra inputs are not permitted"
-    )
+    # Which comes first depends on pydantic's release.
+    assert sorted(str(caught.value).split("; ")) == [
+        "night: Extra inputs are not permitted",
+        "nights: Field required",
+        "person.name: Input should be a valid string",
+    ]
 
 
 def test_definitions_of_nested_classes_can_be_found() -> None:

@@ -51,6 +51,7 @@ class BlockingClock(SystemClock):
     """The machine's clock and the thread's sleep, which ends when the transport is closed."""
 
     def __init__(self, transport: BlockingTransport) -> None:
+        super().__init__()
         self._transport = transport
 
     async def sleep(self, seconds: float) -> None:
@@ -93,9 +94,11 @@ class BlockingTransport:
             sock = kept.sock if kept else _connected(route, request, clock, deadline, stop)
             exchange = _Exchange(sock, deadline)
             try:
-                with stop.holding(sock):
-                    exchange.send(*_message(route, request))
-                    reply = exchange.receive(host_of(request.url))
+                stop.hold(sock)
+                exchange.send(*_message(route, request))
+                reply = exchange.receive(host_of(request.url))
+                if not exchange.keeps:  # perhaps because we ended it
+                    stop.check()
             except BaseException as error:
                 sock.close()
                 stop.check()  # then what broke was broken by us
@@ -105,6 +108,8 @@ class BlockingTransport:
                 if told is error:
                     raise
                 raise told from (None if isinstance(told, APITimeoutError) else error)
+            finally:
+                stop.release(sock)
             if exchange.keeps and self._closing.alive and not stop.fired:  # at the interpreter's end nobody would close it
                 self._keep(_place(route), reply, sock, kept.served if kept else 0)
             else:
@@ -175,6 +180,7 @@ class _Exchange:
         self._deadline = deadline
         self._reader = ReplyReader()
         self._body: Body | None = None
+        self._headers: Headers | None = None
         self.taken: int = 0
         """How many bytes of the request the connection took."""
         self.keeps: bool = False
@@ -205,7 +211,7 @@ class _Exchange:
             if not self._refuses or _is_late(error):
                 raise
         body = b"" if self._body is None else self._body.finish()
-        return WholeReply(reader.status, Headers(reader.fields), body)
+        return WholeReply(reader.status, self._headers or Headers(reader.fields), body)
 
     def _more(self, host: str) -> bool:
         """Reads once, and says whether more is needed."""
@@ -224,7 +230,8 @@ class _Exchange:
             raise speaks_tls(host)
         for piece in reader.feed(data):
             if self._body is None:
-                self._body = Body(Headers(reader.fields).get("content-encoding"), refusal=self._refuses)
+                self._headers = Headers(reader.fields)
+                self._body = Body(self._headers.get("content-encoding"), refusal=self._refuses)
             try:
                 for _ in self._body.steps(piece):
                     left(self._deadline)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ._meta import ResponseMeta
 from ._retry import RetryPolicy
-from ._transport import Clock, Reply, Request, Transport
+from ._transport import Clock, Reply, Request, SystemClock, Transport
+from ._warnings import Remembered
 from ._wire import refusal
 from .exceptions import APIConnectionError, APIError
 
@@ -32,7 +33,14 @@ class Caller:
         self.policy = policy
         self.closed: bool = False
         """Whether the client was closed: then nothing more is sent."""
-        self._warned: set[str] = set()
+        self._warned: Remembered[str] = Remembered()
+
+    async def close(self) -> None:
+        """Ends the calls that are under way, also those that wait to be tried again."""
+        self.closed = True
+        if isinstance(self.clock, SystemClock):
+            self.clock.wake()
+        await self.transport.aclose()
 
     async def call(self, request: Request) -> Answer:
         """The first good reply.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from ._config import (
@@ -17,6 +16,7 @@ from ._config import (
     resolve_key,
     timeout_for,
 )
+from ._first_use import load, made_once
 from ._privacy import Privacy, check_privacy, refuse_below
 from ._transport import KEY_HEADERS, SECRET_HEADERS, Request
 from ._version import __version__
@@ -133,21 +133,23 @@ class VeniceClient:
         if tee is not None:
             _check_tee(tee, self.min_privacy)
 
-    @cached_property
+    @made_once
     def chat(self) -> Chat:
         """Chats: `client.chat.completions`."""
+        load(".resources.chat")
         from .resources.chat import Chat
 
         return Chat(self)
 
-    @cached_property
+    @made_once
     def models(self) -> Models:
         """The catalogue of models."""
+        load(".resources.models")
         from .resources.models import Models
 
         return Models(self)
 
-    @cached_property
+    @made_once
     def tee(self) -> Tee:
         """Attestations and signatures of enclaves.
 
@@ -157,13 +159,15 @@ class VeniceClient:
         from .tee.extra import require_extra
 
         require_extra()
+        load(".resources.tee")
         from .resources.tee import Tee
 
         return Tee(self)
 
-    @cached_property
+    @made_once
     def caller(self) -> Caller:
         """What sends requests and tries them again."""
+        load("._call", *([] if self._transport else ["._http", "encodings.idna"]))
         from ._call import Caller
         from ._retry import RetryPolicy
         from ._transport import SystemClock
@@ -223,7 +227,7 @@ class VeniceClient:
         """
         return timeout_for(timeout, self._timeouts[stream], stream=stream)
 
-    @cached_property
+    @made_once
     def _base_headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": f"venice-chat/{__version__}"}
         if self._api_key is not None:
@@ -256,8 +260,7 @@ class VeniceClient:
         if "tee" in self.__dict__:
             self.tee.forget_all()
         if "caller" in self.__dict__:
-            self.caller.closed = True
-            await self.caller.transport.aclose()
+            await self.caller.close()
 
     async def __aenter__(self) -> Self:
         self._closed = False
@@ -274,10 +277,10 @@ class VeniceClient:
         raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
 
     def __repr__(self) -> str:
-        # A traceback may show one that is half made.
-        key = "with a key" if getattr(self, "_api_key", None) else "without a key"
-        where = getattr(self, "base_url", "no address")
-        return f"<VeniceClient of {where} {key}{', closed' if getattr(self, '_closed', False) else ''}>"
+        if "_closed" not in vars(self):
+            return "<VeniceClient that was not made>"  # its settings were refused, and a debugger shows it
+        key = "with a key" if self._api_key else "without a key"
+        return f"<VeniceClient of {self.base_url} {key}{', closed' if self._closed else ''}>"
 
 
 def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str]:

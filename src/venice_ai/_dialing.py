@@ -15,8 +15,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 _STAGGER_SECONDS = 0.25
@@ -59,19 +59,18 @@ class Stop:
         """Waits, or until it is fired."""
         self._over.wait(seconds)
 
-    @contextmanager
-    def holding(self, sock: socket.socket) -> Generator[None]:
-        """What waits for this socket ends at once when it is fired: it reads an end, or fails.
+    def hold(self, sock: socket.socket) -> None:
+        """What waits for this socket ends at once when this is fired: it reads an end, or fails.
 
         Raises:
             Stopped: it was fired before.
         """
         self._held.add(sock)
-        try:
-            self.check()
-            yield
-        finally:
-            self._held.discard(sock)
+        self.check()
+
+    def release(self, sock: socket.socket) -> None:
+        """Nobody waits for this socket any more."""
+        self._held.discard(sock)
 
 
 def _shut(sock: socket.socket) -> None:
@@ -95,12 +94,15 @@ def dial(host: str, port: int, tls: ssl.SSLContext | None, deadline: float | Non
         if tls is None:
             return sock
         # The handshake takes the socket to itself; its twin is what it can be ended by.
-        with sock.dup() as twin, stop.holding(twin):
+        with sock.dup() as twin:
             try:
+                stop.hold(twin)
                 return tls.wrap_socket(sock, server_hostname=host)
             except OSError:
                 stop.check()
                 raise
+            finally:
+                stop.release(twin)
     except BaseException:
         sock.close()
         raise

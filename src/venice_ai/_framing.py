@@ -15,7 +15,7 @@ HEADER_BYTES: Final = 65_536
 _MOST_HEADERS = 128  # as aiohttp
 _MOST_BYTES = 2**63  # as a machine counts
 _STATUS = re.compile(rb"HTTP/(0\.9|1\.[01]|2\.0) (\d{3})(?: [^\r]*)?")
-_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r]*?)[ \t]*")
+_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r\n]*?)[ \t]*")
 _SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r]*)?\r")
 _BODILESS = frozenset({101, 204, 304})
 
@@ -111,6 +111,12 @@ class ReplyReader:
     def _fields(self) -> Generator[bytes, None, list[tuple[bytes, bytes]]]:
         """The headers, or the trailers, up to the empty line."""
         fields: list[tuple[bytes, bytes]] = []
+        end = self._buffer.find(b"\r\n\r\n")
+        if 0 < end < HEADER_BYTES:  # nearly always all are here, and are as they should be
+            matches = [_HEADER.fullmatch(line) for line in self._buffer[:end].split(b"\r\n")]
+            if all(matches) and len(matches) <= _MOST_HEADERS:
+                del self._buffer[: end + 4]
+                return [(bytes(match[1]), bytes(match[2])) for match in matches if match]
         while line := (yield from self._line()).removesuffix(b"\r"):
             if line[0] in b" \t":  # it goes on with the line before; before the first there is nothing to go on with
                 if fields and b"\0" not in line and b"\r" not in line:

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 from weakref import finalize
 
+from ._first_use import whole
 from ._warnings import WAITING_THREAD
 from .exceptions import VeniceError
 
@@ -49,7 +50,6 @@ class LoopThread:
     """An event loop that runs on a daemon thread until the interpreter ends."""
 
     _shared: ClassVar[LoopThread | None] = None
-    _starting: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
         # A loop factory keeps the runner from making this the event loop of the calling thread.
@@ -76,12 +76,14 @@ class LoopThread:
             VeniceError: it cannot be started.
         """
         found = cls._shared
-        if found is None or found.ended:
-            with cls._starting:
-                found = cls._shared
-                if found is None or found.ended:
-                    found = cls._shared = cls()
-                    atexit.register(found.stop)
+        return whole(cls._start) if found is None or found.ended else found
+
+    @classmethod
+    def _start(cls) -> LoopThread:
+        found = cls._shared
+        if found is None or found.ended:  # else another thread was faster
+            found = cls._shared = cls()
+            atexit.register(found.stop)
         return found
 
     @classmethod
@@ -172,7 +174,6 @@ class LoopThread:
     @classmethod
     def after_fork(cls) -> None:
         """Lets go of the parent's thread, in the child."""
-        cls._starting = threading.Lock()
         if cls._shared is not None:
             cls._shared.ended = True
             cls._shared = None

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, Unpack, cast, overload
 
 from ._client import VeniceClient
 from ._drive import drive
+from ._first_use import load, made_once
 from ._resource import APIResource
 from .exceptions import VeniceError
 
@@ -126,17 +126,17 @@ class SyncVeniceClient:
         self.min_privacy: Privacy | None = min_privacy
         """The least privacy a request must have to leave."""
 
-    @cached_property
+    @made_once
     def chat(self) -> SyncChat:
         """Chats: `client.chat.completions`."""
         return SyncChat(self, self._bridge)
 
-    @cached_property
+    @made_once
     def models(self) -> SyncModels:
         """The catalogue of models."""
         return SyncModels(self, self._bridge)
 
-    @cached_property
+    @made_once
     def tee(self) -> SyncTee:
         """Attestations and signatures of enclaves.
 
@@ -168,7 +168,8 @@ class SyncVeniceClient:
         raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
 
     def __repr__(self) -> str:
-        return f"<Sync{repr(self._bridge)[1:]}"
+        bridge = vars(self).get("_bridge", "<VeniceClient that was not made>")
+        return f"<Sync{repr(bridge)[1:] if isinstance(bridge, Bridge) else bridge[1:]}"
 
 
 class Bridge:
@@ -204,6 +205,7 @@ class Bridge:
 
     def _make_blocking(self) -> None:
         try:
+            load("._blocking", "._call", ".resources.chat", "encodings.idna")
             from ._blocking import BlockingClock, BlockingTransport
             from ._connections import Routes
         except ImportError as error:
@@ -241,6 +243,7 @@ class Bridge:
     @staticmethod
     def _thread() -> LoopThread:
         try:
+            load("._loop_thread", "._sync_streams", ".streaming", "._http", ".resources.chat", ".resources.models")
             from ._loop_thread import LoopThread
         except ImportError as error:
             raise _ended(error) from error

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ._config import Timeout
 
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
+    from asyncio import AbstractEventLoop, Future
+
     from ._meta import Headers
 
 KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
@@ -128,6 +131,9 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock and the event loop's sleep."""
 
+    def __init__(self) -> None:
+        self._sleepers: set[tuple[AbstractEventLoop, Future[None]]] = set()
+
     def now(self) -> float:
         """Seconds on a clock that only goes forward."""
         return time.monotonic()
@@ -137,7 +143,24 @@ class SystemClock:
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Waits."""
+        """Waits, at most until `wake`."""
         import asyncio
 
-        await asyncio.sleep(seconds)
+        loop = asyncio.get_running_loop()
+        sleeper = loop, loop.create_future()
+        self._sleepers.add(sleeper)
+        try:
+            await asyncio.wait(sleeper[1:], timeout=seconds)
+        finally:
+            self._sleepers.discard(sleeper)
+
+    def wake(self) -> None:
+        """Ends every sleep, on whatever loop: what was waited for will not come, because the client was closed."""
+        for loop, future in self._sleepers.copy():
+            with suppress(RuntimeError):  # the loop was closed
+                loop.call_soon_threadsafe(_settle, future)
+
+
+def _settle(future: Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -23,7 +23,7 @@ from .._config import Timeout
 from .._machine import cache_folder, is_loopback
 from .._resource import APIResource
 from .._retry import RetryPolicy
-from .._warnings import warn
+from .._warnings import Remembered, warn
 from .._wire import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee import attestation, collateral, parts, policy, signature
@@ -73,8 +73,8 @@ class Tee(APIResource["VeniceClient"]):
         self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
         self._flights: Flights[AttestationReport] = Flights()
         self._reached: dict[str, Level] = {}
+        self._warned: Remembered[Any] = Remembered()
         self._shown: dict[str, frozenset[str]] = {}
-        self._warned: set[Any] = set()
         self._fetchers: dict[str, Fetcher] = {}
 
     # -- attestations ----------------------------------------------------------------------------------------------------
