@@ -20,8 +20,9 @@ from ._validation import explained, learn
 from ._warnings import warn
 from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, RateLimitError, error_for
 from .types._base import Model, plain
-from .types.api.chat import ChatCompletionResponse, Message
+from .types.api.chat import ChatCompletionResponse, ChatMessage, Message
 from .types.api.params import ChatParams, Conversation, VeniceSwitches, lacks_function
+from .types.api.returned import turn_to_send
 from .types.api.streaming import ChatCompletionChunk
 
 strict_decode = msgspec.json.Decoder().decode
@@ -150,6 +151,8 @@ def _holds_a_message(given: Any) -> bool:
 def _message(message: Any, index: int) -> Any:
     if message.__class__ is dict and _TEXTS.issuperset(map(type, message)) and _TEXTS.issuperset(map(type, message.values())):
         return dict(cast("dict[str, str]", message))  # most messages by far: there is nothing else to look at
+    if isinstance(message, ChatMessage):  # a model's, and not the caller's to put right
+        return turn_to_send(message)
     if not isinstance(message, (dict, Model, Mapping)) and hasattr(message, "model_dump"):
         message = message.model_dump(exclude_none=True)  # a pydantic model of the caller's
     copy: Any = plain(message)

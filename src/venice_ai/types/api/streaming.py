@@ -44,6 +44,7 @@ class ChatChunkChoice(Model):
     logprobs: Any = None
 
     _nested = {"delta": ChatDelta}
+    _certain = frozenset({"delta"})
 
 
 class ChatCompletionChunk(Model):
