@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import ChatCompletionResponse, ChatStream
@@ -63,7 +64,7 @@ async def test_a_choice_without_message_reads_as_an_empty_message(choice: Any) -
 
 # -- any message, cut as servers cut it ------------------------------------------------------------------------------------
 
-TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
+TEXTS = st.text('ab é😀"\\{', min_size=1, max_size=6)
 NAMES = st.sampled_from(["alpha", "beta", "gamma"])
 OBJECTS = st.dictionaries(NAMES, TEXTS | st.integers(), min_size=1, max_size=3)
 IMAGES = st.builds(lambda url: {"type": "image_url", "image_url": {"url": url}}, TEXTS)
@@ -77,43 +78,39 @@ DETAILS = st.sampled_from(["reasoning.text", "reasoning.summary", "reasoning.enc
         optional={"signature": TEXTS, "format": NAMES},
     )
 )
-MESSAGES = st.fixed_dictionaries(
-    {},
-    optional={
-        "content": TEXTS | st.lists(PARTS | IMAGES, min_size=1, max_size=3),
-        **dict.fromkeys(["reasoning_content", "reasoning", "refusal", "thought_signature", "a_text_of_tomorrow"], TEXTS),
-        **dict.fromkeys(
-            ["annotations", "images", "citations", "a_list_of_tomorrow"], st.lists(OBJECTS, min_size=1, max_size=3)
-        ),
-        "audio": st.fixed_dictionaries(
-            {"id": NAMES, "data": TEXTS}, optional={"transcript": TEXTS, "expires_at": st.integers(1)}
-        ),
-        "function_call": st.fixed_dictionaries({"name": NAMES, "arguments": TEXTS}),
-        "tool_calls": st.lists(CALLS, min_size=1, max_size=3),
-        "reasoning_details": st.lists(DETAILS, min_size=1, max_size=4),
-        "an_object_of_tomorrow": st.dictionaries(NAMES, TEXTS | st.lists(st.integers(), min_size=1), min_size=1),
-    },
+MEMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "content": TEXTS | st.lists(PARTS | IMAGES, min_size=1, max_size=3),
+    **dict.fromkeys(["reasoning_content", "reasoning", "refusal", "thought_signature", "a_text_of_tomorrow"], TEXTS),
+    **dict.fromkeys(["annotations", "images", "citations", "a_list_of_tomorrow"], st.lists(OBJECTS, min_size=1, max_size=3)),
+    "audio": st.fixed_dictionaries({"id": NAMES, "data": TEXTS}, optional={"transcript": TEXTS, "expires_at": st.integers(1)}),
+    "function_call": st.fixed_dictionaries({"name": NAMES, "arguments": TEXTS}),
+    "tool_calls": st.lists(CALLS, min_size=1, max_size=3),
+    "reasoning_details": st.lists(DETAILS, min_size=1, max_size=4),
+    "an_object_of_tomorrow": st.dictionaries(NAMES, TEXTS | st.lists(st.integers(), min_size=1), min_size=1),
+}
+MESSAGES = st.sets(st.sampled_from(sorted(MEMBERS)), max_size=4).flatmap(
+    lambda names: st.fixed_dictionaries({name: MEMBERS[name] for name in sorted(names)})
 )
 WHOLE = frozenset({"id", "type", "name", "format", "role", "signature", "thought_signature"})
 
 
-def pieces_of(draw: st.DrawFn, value: Any, name: str = "") -> list[Any]:
+def pieces_of(random: Random, value: Any, name: str = "") -> list[Any]:
     """A member in the pieces in which servers send it; what is missing from a piece of an object is null, empty or absent."""
     if isinstance(value, dict):
-        return [{key: piece} for key, inner in value.items() for piece in pieces_of(draw, inner, key)]
+        return [{key: piece} for key, inner in value.items() for piece in pieces_of(random, inner, key)]
     if not isinstance(value, (str, list)) or name in WHOLE:
         return [value]
-    edges = sorted({0, len(value), *draw(st.lists(st.integers(0, len(value)), max_size=3))})
+    edges = sorted({0, len(value), *(random.randint(0, len(value)) for _ in range(random.randint(0, 3)))})
     return [value[start:end] for start, end in pairwise(edges)]
 
 
-def deltas_of(draw: st.DrawFn, message: dict[str, Any]) -> list[dict[str, Any]]:
+def deltas_of(random: Random, message: dict[str, Any]) -> list[dict[str, Any]]:
     """The message as deltas: each member's pieces in their order, the members mixed."""
     queues: list[list[dict[str, Any]]] = []
     for name, value in message.items():
         if name == "tool_calls":
             calls = [{"id": f"c{index}", **call} for index, call in enumerate(value)]
-            fragments = [_fragments(draw, call, index) for index, call in enumerate(calls)]
+            fragments = [_fragments(random, call, index) for index, call in enumerate(calls)]
             queues += [[{name: [fragment]} for fragment in of_one] for of_one in fragments]
             message[name] = calls
         elif name == "reasoning_details":
@@ -122,69 +119,59 @@ def deltas_of(draw: st.DrawFn, message: dict[str, Any]) -> list[dict[str, Any]]:
             for entry in value:
                 last = entries[-1] if entries else {"index": -1}
                 entries.append({**entry, "index": last["index"] + (last.get("type") in (None, entry["type"]))})
-            queues.append([{name: [piece]} for entry in entries for piece in _with_type(pieces_of(draw, entry), entry)])
+            queues.append([{name: [piece]} for entry in entries for piece in _with_type(pieces_of(random, entry), entry)])
             message[name] = entries
         else:
-            queues.append([{name: piece} for piece in pieces_of(draw, value, name)])
+            queues.append([{name: piece} for piece in pieces_of(random, value, name)])
     deltas: list[dict[str, Any]] = []
     while queues := [queue for queue in queues if queue]:
-        deltas.append(queues[draw(st.integers(0, len(queues) - 1))].pop(0))
+        deltas.append(random.choice(queues).pop(0))
     return deltas
 
 
-def _fragments(draw: st.DrawFn, call: dict[str, Any], index: int) -> list[dict[str, Any]]:
+def _fragments(random: Random, call: dict[str, Any], index: int) -> list[dict[str, Any]]:
     function = call["function"]
     first = {**call, "index": index, "function": {"name": function["name"], "arguments": ""}}
-    return [first, *({"index": index, "function": {"arguments": piece}} for piece in pieces_of(draw, function["arguments"]))]
+    return [first, *({"index": index, "function": {"arguments": piece}} for piece in pieces_of(random, function["arguments"]))]
 
 
 def _with_type(pieces: list[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"type": entry["type"], "index": entry["index"], **piece} for piece in pieces]
 
 
-@st.composite
-def cut_messages(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A message, and deltas that bring it."""
-    message: dict[str, Any] = draw(MESSAGES)
-    deltas = deltas_of(draw, message)
-    roles = draw(st.sampled_from([[{"role": "assistant", "content": ""}], [{"role": "assistant"}] * 2, []]))
-    empty = st.sampled_from(
-        [{}, {"content": None}, {"role": None, "tool_calls": None, "images": []}, {"refusal": "", "audio": None}]
-    )
-    mixed = [*roles]
-    for delta in deltas:
-        mixed += [draw(empty)] if draw(st.booleans()) else []
-        mixed.append({**draw(empty), **delta})
-    return message, mixed
+EMPTY: list[dict[str, Any]] = [
+    {},
+    {"content": None},
+    {"role": None, "tool_calls": None, "images": []},
+    {"refusal": "", "audio": None},
+]
+ROLES: list[list[dict[str, Any]]] = [[{"role": "assistant", "content": ""}], [{"role": "assistant"}] * 2, []]
 
 
-@given(cut_messages())
-def test_what_is_collected_is_the_message_that_was_cut(cut: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
-    message, deltas = cut
+def cut(message: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A message, with the ids and indices that its deltas give it, and the deltas."""
+    random = Random(seed)
+    message = {**message}
+    deltas = [{**random.choice(EMPTY), **delta} for delta in deltas_of(random, message)]
+    return message, [*random.choice(ROLES), *deltas, random.choice(EMPTY)]
+
+
+@given(MESSAGES, st.integers(0, 2**32))
+def test_what_is_collected_is_the_message_that_was_cut(given_message: dict[str, Any], seed: int) -> None:
+    message, deltas = cut(given_message, seed)
     assembly = Assembly()
-    content = [assembly.add(read(chunk(**delta))) for delta in deltas]
+    for delta in deltas:
+        says = {key: value for key, value in delta.items() if value and key != "role"}
+        assert assembly.add(read(chunk(**delta))) == bool(says)  # all that a message is made of counts as progress
 
-    (choice,) = assembly.response().choices or [None]
-    found = {} if choice is None else choice.message.model_dump()
+    found = assembly.response().choices[0].message.model_dump()
 
-    nothing = {key: value for key, value in found.items() if key not in message}
     assert {key: found.get(key) for key in message} == message
-    assert all(not value for key, value in nothing.items() if key != "role")
-    assert any(content) == bool(message)
+    assert not any(value for key, value in found.items() if key not in message and key != "role")
 
 
 def read(data: dict[str, Any]) -> Any:
     return typed(decode(json.dumps(data).encode()))
-
-
-@given(cut_messages())
-@example(({}, [{"content": "a"}, {"reasoning_details": [{"type": "t", "index": 0, "text": "b"}]}]))
-def test_all_that_a_message_is_made_of_counts_as_progress(cut: tuple[Any, list[dict[str, Any]]]) -> None:
-    _, deltas = cut
-    assembly = Assembly()
-    for delta in deltas:
-        says = {key: value for key, value in delta.items() if value and key != "role"}
-        assert assembly.add(read(chunk(**delta))) == bool(says)
 
 
 # -- every shape by itself ---------------------------------------------------------------------------------------------------
