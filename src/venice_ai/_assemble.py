@@ -388,7 +388,7 @@ class _Choice:
         if self.details.entries:
             message["reasoning_details"] = _whole(self.details.entries)
         if self.calls.calls:
-            message["tool_calls"] = [call.json() for call in self.calls.calls]
+            message["tool_calls"] = [call.json() for call in self.calls.in_order()]
         if self.function is not None:
             message["function_call"] = self.function.json()["function"]
         return {
@@ -479,8 +479,13 @@ class _Calls:
                 if given.get("id"):
                     self.by_id.setdefault(repr(given["id"]), call)
 
+    def in_order(self) -> list[_Call]:
+        """The calls by index, if all have one; else, and those of one index, as they came."""
+        indices = [call.index for call in self.calls]
+        return self.calls if None in indices else sorted(self.calls, key=lambda call: call.index or 0)
+
     def _opened(self, index: int | None) -> _Call:
-        call = _Call()
+        call = _Call(index)
         self.calls.append(call)
         if index is not None:
             self.by_index[index] = call
@@ -501,9 +506,10 @@ class _Calls:
 class _Call:
     """One tool call."""
 
-    __slots__ = ("arguments", "fields", "function", "name")
+    __slots__ = ("arguments", "fields", "function", "index", "name")
 
-    def __init__(self) -> None:
+    def __init__(self, index: int | None = None) -> None:
+        self.index = index
         self.fields: dict[str, Any] = {}
         self.function: dict[str, Any] = {}
         self.name = _Name()

@@ -86,7 +86,7 @@ class Reading:
         self._now = now
         self._sent = sent
         self._settle = settle
-        self._head = b""  # what came before the first event
+        self._head = bytearray()  # what came before the first event
         self._received = bytearray()
 
     def partial(self) -> ChatCompletionResponse:
@@ -209,7 +209,7 @@ class Reading:
         if self.meta.time_to_first_chunk is None:
             if events:
                 self.meta.time_to_first_chunk = self._now() - self._sent
-                self._head = b""
+                self._head.clear()
             elif len(self._head) < _HEAD_BYTES:
                 self._head += piece
         return events
@@ -235,11 +235,11 @@ class Reading:
         if self.assembly.chunks or self.session is not None or self._head[:64].lstrip()[:1] != b"{":
             return
         try:
-            found = _wire.decode(self._head)
+            found = _wire.decode(bytes(self._head))
         except ValueError:
             return
         if isinstance(found, dict):
-            raise _wire.instead_of_stream(self._head, self.meta)
+            raise _wire.instead_of_stream(bytes(self._head), self.meta)
 
     def _reported(self, content: dict[str, Any]) -> APIError:
         return _wire.stream_error(content, self.meta, self.partial())
