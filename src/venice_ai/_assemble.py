@@ -13,10 +13,10 @@ from itertools import groupby
 from typing import Any, Final, cast
 
 from ._letters import joined, without_half
-from ._repeats import Repeats
+from ._repeats import UNREADABLE, Pattern, Repeats, decode_text
 from .types._base import Model, is_array, is_object, plain
 from .types.api.chat import ChatCompletionResponse, ChatUsage
-from .types.api.streaming import CHUNK_KEYS, ChatChunkChoice, ChatCompletionChunk, ChatDelta
+from .types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
 
 _new = object.__new__
 _UNSEEN = _new(ChatCompletionChunk)
@@ -30,7 +30,7 @@ class Assembly:
     """
 
     __slots__ = (
-        *("_choices", "_expected", "_fields", "_halved", "_repeats", "_texts", "_unfinished"),
+        *("_choices", "_expected", "_fields", "_halved", "_repeats", "_unfinished"),
         *("chunks", "halved", "unseen"),
     )
 
@@ -39,7 +39,6 @@ class Assembly:
         self._choices: dict[int, _Choice] = {}
         self._unfinished = 0  # how many of them have no finish reason
         self._halved: set[int] = set()  # which of them have half a letter
-        self._texts: dict[Any, list[Any]] = {}  # of the choices whose text has begun
         self._fields: dict[str, Any] = {}
         self._repeats = Repeats()
         self.chunks: int = 0
@@ -47,7 +46,7 @@ class Assembly:
         self.halved: bool = False
         """Whether the first half of a letter came, and is kept for the chunk that brings the other: give that one to `add`."""
         self.unseen: bool = False
-        """Whether nobody looks at the chunks, but at the answer that they make: then `common` makes no objects of them."""
+        """Whether nobody looks at the chunks, but at the answer that they make: then `repeated` makes no objects of them."""
 
     @property
     def finished(self) -> bool:
@@ -61,68 +60,29 @@ class Assembly:
         return ChatUsage._adopt(_whole(found)) if isinstance(found, dict) else found  # noqa: SLF001  # a copy, ours to give away
 
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
-        """Takes in an event that says what the last common one said with another text, and gives its chunk; else None."""
-        repeats = self._repeats
-        text = repeats.text(event)
-        if not text:
-            return None
-        self.chunks += 1
-        repeats.texts.append(text)
-        if self.unseen:
-            return _UNSEEN
-        # `_typed`, spelled out: it runs for nearly every chunk of every stream.
-        delta: Any = _new(ChatDelta)
-        delta.__dict__ = fields = repeats.delta.copy()
-        fields["content"] = text
-        choice: Any = _new(ChatChunkChoice)
-        choice.__dict__ = fields = repeats.choice.copy()
-        fields["delta"] = delta
-        chunk = _new(ChatCompletionChunk)
-        chunk.__dict__ = fields = repeats.data.copy()
-        fields["choices"] = [choice]
-        return chunk
+        """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""
+        for pattern in self._repeats.patterns:
+            if event.startswith(pattern.before) and event.endswith(pattern.after):
+                try:
+                    text = decode_text(event[pattern.text])  # where the two overlap, nothing is left that could be a text
+                except UNREADABLE:
+                    continue
+                if text:
+                    self.chunks += 1
+                    pattern.pieces.append(text)
+                    return _UNSEEN if self.unseen else pattern.chunk(text)
+        return None
 
-    def common(self, data: dict[str, Any], event: bytes) -> ChatCompletionChunk | None:
-        """Takes in the JSON of the common chunk, and gives it typed; None for every other one, which is left as it is.
+    def learn(self, event: bytes) -> None:
+        """Looks at an event that `add` took in, so that those that follow may be taken in by their text alone."""
+        self._repeats.learn(event, self._pieces)
 
-        It brings one text for a choice that has begun, and nothing else that is new or not null. This runs for every chunk of
-        every stream, so it is spelled out; `ChatCompletionChunk` and `add` would come to the same.
-        """
-        choices: Any = data.get("choices")
-        if not (
-            choices.__class__ is list
-            and len(choices) == 1
-            and len(data) == 5
-            and "id" in data
-            and "object" in data
-            and "created" in data
-            and "model" in data
-        ):
-            return None
-        choice: Any = choices[0]
-        delta: Any = choice.get("delta") if choice.__class__ is dict else None
-        if not (
-            delta.__class__ is dict
-            and (
-                (len(choice) == 4 and choice.get("finish_reason", 0) is None and choice.get("logprobs", 0) is None)
-                or len(choice) == 2
-            )
-        ):
-            return None
-        index: Any = choice.get("index")
-        text: Any = delta.get("content")
-        if not (
-            text.__class__ is str
-            and text
-            and index.__class__ is int
-            and index in self._texts
-            and (len(delta) == 1 or list(delta.values()).count(None) == len(delta) - 1)
-        ):
-            return None
-        self._repeats.learn(event, data, self._texts[index])
-        self.chunks += 1
-        self._texts[index].append(text)
-        return _UNSEEN if self.unseen else _typed(data, choice, delta)
+    def _pieces(self, pattern: Pattern) -> list[Any] | None:
+        """Where the texts of a pattern go; None if that is not known."""
+        choice: dict[str, Any] = pattern.like.choices[0].__dict__
+        index = choice.get("index")
+        found = self._choices.get(index if type(index) is int else 0)
+        return None if found is None or found.halves else found.pieces_at(choice["delta"].__dict__, *pattern.path[3:])
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
         """Takes a chunk in. True if it brought content: anything of a message but who says it.
@@ -133,34 +93,33 @@ class Assembly:
         self.chunks += 1
         fields = chunk.__dict__
         if self.chunks == 1 or fields.keys() != CHUNK_KEYS:
-            _keep(self._fields, {key: value for key, value in fields.items() if key != "choices"})
-        given: Any = fields.get("choices")
-        choices = given if is_array(given) else []
+            _keep(self._fields, fields)
+        choices: Any = fields.get("choices")
         content = False
-        for position, choice in enumerate(choices):
+        odd = choices.__class__ is not list
+        for position, choice in enumerate(() if odd else choices):
             if isinstance(choice, Model):
-                index = choice.__dict__.get("index")
-                content |= self._add(index if type(index) is int else position, choice.__dict__)
-        if given is not None and not (given is choices and all(isinstance(choice, Model) for choice in choices)):
-            fields["choices"] = [choice for choice in choices if isinstance(choice, Model)]
-        self.halved = bool(self._halved)
+                content |= self._add(position, choice.__dict__)
+            else:
+                odd = True
+        if odd and choices is not None:
+            fields["choices"] = [choice for choice in choices if isinstance(choice, Model)] if is_array(choices) else []
         return content
 
-    def _add(self, key: int, given: dict[str, Any]) -> bool:
+    def _add(self, position: int, given: dict[str, Any]) -> bool:
+        index = given.get("index")
+        key = index if type(index) is int else position
         found = self._choices.get(key)
         if found is None:
             found = self._choices[key] = _Choice()
             self._unfinished += 1
-        going_on = found.finish_reason is None
+        was_finished = found.finish_reason is not None
         content = found.add(given)
-        if going_on and found.finish_reason is not None:
+        if not was_finished and found.finish_reason is not None:
             self._unfinished -= 1
-        if found.content is not None:
-            self._texts[key] = found.content
-        if found.halves:
-            self._halved.add(key)
-        else:
-            self._halved.discard(key)
+        if found.halves or self._halved:
+            (self._halved.add if found.halves else self._halved.discard)(key)
+            self.halved = bool(self._halved)
         return content
 
     def response(self) -> ChatCompletionResponse:
@@ -173,19 +132,6 @@ class Assembly:
 def ends(finish_reason: object) -> bool:
     """Whether a choice ends with this finish reason: some servers send an empty one, or false, while it goes on."""
     return isinstance(finish_reason, str) and finish_reason != ""
-
-
-def _typed(data: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any]) -> ChatCompletionChunk:
-    """The chunk with one choice, whose objects are these very dicts."""
-    typed: Any = _new(ChatDelta)
-    typed.__dict__ = delta
-    choice["delta"] = typed
-    typed = _new(ChatChunkChoice)
-    typed.__dict__ = choice
-    data["choices"][0] = typed
-    chunk = _new(ChatCompletionChunk)
-    chunk.__dict__ = data
-    return chunk
 
 
 # -- members that grow ---------------------------------------------------------------------------------------------------
@@ -234,11 +180,16 @@ def _extended(held: Any, items: list[Any]) -> list[Any]:
 def _keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
     """Takes over what a chunk says beside its choices: the last word on each matter, and what is empty is none."""
     for name, value in given.items():
-        if isinstance(value, (dict, Model)) and depth < _DEEPEST:
+        kind = value.__class__
+        if kind is int or (kind is str and value):  # most by far
+            fields[name] = value
+        elif value is None or (not depth and name == "choices"):
+            pass
+        elif isinstance(value, (dict, Model)) and depth < _DEEPEST:
             held = fields.get(name)
             inner = fields[name] = held if is_object(held) else {}
             _keep(inner, _fields(value), depth + 1)
-        elif value is not None and not (name in fields and _is_empty(value)):
+        elif not (name in fields and _is_empty(value)):
             fields[name] = value
 
 
@@ -287,30 +238,35 @@ class _Choice:
 
     def add(self, choice: dict[str, Any]) -> bool:
         content = False
-        self._take_for_delta(choice)
+        if not self.begun and choice.get("message"):
+            self._take_for_delta(choice)
         for key, value in choice.items():
             if value is None or key == "index":
                 continue
             if key == "delta":
-                content = isinstance(value, Model) and self._delta(value.__dict__)
+                if isinstance(value, Model) and self._delta(value.__dict__):
+                    content = self.begun = True
             elif key == "finish_reason":
                 if ends(value):
                     self.finish_reason = value
             elif key == "logprobs":
                 self._logprobs(value)
-            elif is_array(value):
-                self.rest[key] = _extended(self.rest.get(key), value)
-            elif not (key in self.rest and _is_empty(value)):
-                self.rest[key] = value
-        self.begun = self.begun or content
+            else:
+                self._rest(key, value)
         if self.halves and self.finish_reason is not None:
             self._give_up(choice)
         return content
 
+    def _rest(self, key: str, value: Any) -> None:
+        if is_array(value):
+            self.rest[key] = _extended(self.rest.get(key), value)
+        elif not (key in self.rest and _is_empty(value)):
+            self.rest[key] = value
+
     def _take_for_delta(self, choice: dict[str, Any]) -> None:
         """Makes a whole message the delta, where nothing has come yet and there is no other."""
         delta, message = choice.get("delta"), choice.get("message")
-        if not (isinstance(delta, Model) and delta.__dict__) and is_object(message) and not self.begun:
+        if not (isinstance(delta, Model) and delta.__dict__) and is_object(message):
             choice["delta"] = ChatDelta._adopt({**message})  # noqa: SLF001  # a copy of its own
 
     def _give_up(self, choice: dict[str, Any]) -> None:
@@ -338,10 +294,15 @@ class _Choice:
         for key, value in delta.items():
             if value is None:
                 continue
-            if isinstance(value, str) and key not in _SAID_ONCE:
-                value = self._letters(delta, key)  # noqa: PLW2901  # the same text
-            self._hold(key, value)
-            content |= key not in _SAID_ONCE and _says_something(value)
+            if key in _SAID_ONCE:
+                self._hold(key, value)
+            elif value.__class__ is str:
+                text = value if value.isascii() and not self.halves else self._letters(delta, key)
+                self._hold(key, text)
+                content = content or text != ""
+            else:
+                self._hold(key, value)
+                content = content or _says_something(value)
         return content
 
     def _hold(self, key: str, value: Any) -> None:
@@ -364,7 +325,7 @@ class _Choice:
             self.content += value
         else:
             self.content.append(value)
-            self.bare = self.bare or not isinstance(value, str)
+            self.bare = self.bare or value.__class__ is not str
 
     def _logprobs(self, value: Any) -> None:
         """Log probabilities come in OpenAI's shape, lists of tokens by field, or as one token alone."""
@@ -375,6 +336,19 @@ class _Choice:
         for name, tokens in lists.items():
             if isinstance(tokens, list):
                 collected.setdefault(name, []).extend(cast("list[Any]", tokens))
+
+    def pieces_at(self, delta: dict[str, Any], name: Any, *inner: Any) -> list[Any] | None:
+        """Where a text of a delta went that this choice has taken in."""
+        held: Any = self.message.get(name)
+        if name == "content":
+            return None if inner else self.content
+        if name in {"tool_calls", "reasoning_details"}:
+            (fragment,) = delta[name]
+            held = self.calls.held(_fields(fragment)) if name == "tool_calls" else self.details.held(fragment)
+            inner = inner[1:]
+        for step in inner:
+            held = held.get(step) if is_object(held) else None
+        return cast("list[Any]", held) if isinstance(held, (_Texts, _Arguments)) else None
 
     def json(self, index: int) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": None}
@@ -449,6 +423,10 @@ class _Details:
                 self.entries.append(entry)
             _grown(entry, fragment, "")
 
+    def held(self, fragment: dict[str, Any]) -> Any:
+        """The entry that a fragment went to."""
+        return self._open.get(fragment.get("index", -1))
+
 
 def _differs(entry: dict[str, Any], fragment: dict[str, Any], name: str) -> bool:
     """Whether both say something of a member, and not the same."""
@@ -483,6 +461,12 @@ class _Calls:
         """The calls by index, if all have one; else, and those of one index, as they came."""
         indices = [call.index for call in self.calls]
         return self.calls if None in indices else sorted(self.calls, key=lambda call: call.index or 0)
+
+    def held(self, fragment: dict[str, Any]) -> dict[str, Any]:
+        """What is held of the call that a fragment without a name went to."""
+        index = fragment.get("index")
+        call = self.by_index.get(index) if type(index) is int and index >= 0 else self.calls[-1]
+        return {} if call is None else {"function": {**call.function, "arguments": call.arguments}}
 
     def _opened(self, index: int | None) -> _Call:
         call = _Call(index)
