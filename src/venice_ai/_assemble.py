@@ -30,7 +30,7 @@ class Assembly:
     """
 
     __slots__ = (
-        *("_choices", "_expected", "_fields", "_halved", "_repeats", "_unfinished"),
+        *("_choices", "_expected", "_fields", "_halved", "_patterns", "_repeats", "_unfinished"),
         *("chunks", "halved", "unseen"),
     )
 
@@ -41,6 +41,7 @@ class Assembly:
         self._halved: set[int] = set()  # which of them have half a letter
         self._fields: dict[str, Any] = {}
         self._repeats = Repeats()
+        self._patterns: list[Pattern] = self._repeats.patterns
         self.chunks: int = 0
         """How many chunks came."""
         self.halved: bool = False
@@ -61,7 +62,7 @@ class Assembly:
 
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
         """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""
-        for pattern in self._repeats.patterns:
+        for pattern in self._patterns:
             if event.startswith(pattern.before) and event.endswith(pattern.after):
                 try:
                     text = decode_text(event[pattern.text])  # where the two overlap, nothing is left that could be a text
@@ -79,10 +80,8 @@ class Assembly:
 
     def _pieces(self, pattern: Pattern) -> list[Any] | None:
         """Where the texts of a pattern go; None if that is not known."""
-        choice: dict[str, Any] = pattern.like.choices[0].__dict__
-        index = choice.get("index")
-        found = self._choices.get(index if type(index) is int else 0)
-        return None if found is None or found.halves else found.pieces_at(choice["delta"].__dict__, *pattern.path[3:])
+        found = self._choices.get(pattern.index if type(pattern.index) is int else 0)
+        return None if found is None or found.halves else found.pieces_at(pattern.delta, *pattern.path)
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
         """Takes a chunk in. True if it brought content: anything of a message but who says it.

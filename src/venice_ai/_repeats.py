@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from .types._base import Model, is_array, is_object
-from .types.api.streaming import ChatCompletionChunk
+from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
 Path: TypeAlias = "tuple[str | int, ...]"
 
@@ -41,42 +41,71 @@ _new: Final = object.__new__
 class Pattern:
     """The bytes around the text that changes, what the event says, and the text's pieces so far."""
 
-    __slots__ = ("_holders", "after", "before", "like", "path", "pieces", "text")
+    __slots__ = ("_choice", "_chunk", "_delta", "_inner", "_name", "_others", "after", "before", "path", "pieces", "text")
 
     def __init__(self, before: bytes, after: bytes, path: Path) -> None:
         self.before = before
         self.after = after
         self.path = path
-        """Where the text is in the event."""
+        """Where the text is in a delta."""
         self.text: slice = slice(len(before), -len(after))
         """Where it is in the bytes, in its quotation marks."""
         self.pieces: list[Any] = []
         """Where the texts go."""
         chunk: Any = ChatCompletionChunk._adopt(_decode(before + b'""' + after))  # noqa: SLF001  # the JSON is ours to give away
-        self.like: ChatCompletionChunk = chunk
-        """What such events say, without their text."""
-        self._holders: list[tuple[type[Any], Any, Any, tuple[Any, ...]]] = []  # from the innermost, with the others to copy
-        holder: Any = chunk
-        for name in path:
-            fields: Any = vars(chunk) if isinstance(chunk, Model) else chunk
-            others = () if is_array(fields) else _mutable(fields, name)
-            self._holders.insert(0, (holder.__class__, fields, name, others))
-            holder = chunk = fields[name]
+        self._chunk: dict[str, Any] = vars(chunk)
+        self._choice: dict[str, Any] = vars(chunk.choices[0])
+        self._delta: dict[str, Any] = vars(chunk.choices[0].delta)
+        self._name: Any = path[0]
+        # From the innermost: what stands around the text within the member of the delta.
+        self._inner: list[tuple[type[Any], Any, Any]] = []
+        holder: Any = self._delta[self._name]
+        for name in path[1:]:
+            fields: Any = holder.__dict__ if isinstance(holder, Model) else holder
+            self._inner.insert(0, (holder.__class__, fields, name))
+            holder = fields[name]
+        beside = (
+            (self._chunk, "choices"),
+            (self._choice, "delta"),
+            (self._delta, self._name),
+            *(each[1:] for each in self._inner),
+        )
+        self._others = any(_mutable(fields, name) for fields, name in beside if not is_array(fields))
+
+    @property
+    def index(self) -> Any:
+        """Of the choice that such events are about."""
+        return self._choice.get("index")
+
+    @property
+    def delta(self) -> dict[str, Any]:
+        """What their delta says, without the text."""
+        return self._delta
 
     def chunk(self, text: str) -> ChatCompletionChunk:
         """The chunk with this text. It shares nothing with another that can be changed."""
         held: Any = text
-        for kind, fields, name, others in self._holders:
-            copied = fields.copy()
-            copied[name] = held
-            for other in others:
-                copied[other] = _copy(fields[other])
-            if kind is list or kind is dict:
-                held = copied
+        for kind, fields, name in self._inner:
+            if kind is list:
+                held = [held]
             else:
-                held = _new(kind)
-                held.__dict__ = copied
-        return held  # type: ignore[no-any-return]  # the outermost is the chunk
+                copied = {**fields, name: held}
+                held = copied if kind is dict else _new(kind)
+                if kind is not dict:
+                    held.__dict__ = copied
+        # `ChatCompletionChunk._adopt`, spelled out: it runs for nearly every chunk of every stream.
+        delta: Any = _new(ChatDelta)
+        delta.__dict__ = fields = self._delta.copy()
+        fields[self._name] = held
+        choice: Any = _new(ChatChunkChoice)
+        choice.__dict__ = fields = self._choice.copy()
+        fields["delta"] = delta
+        chunk: Any = _new(ChatCompletionChunk)
+        chunk.__dict__ = fields = self._chunk.copy()
+        fields["choices"] = [choice]
+        if self._others:
+            chunk = _copy(chunk)
+        return chunk  # type: ignore[no-any-return]  # a cast would be a call
 
 
 class Repeats:
@@ -105,7 +134,8 @@ class Repeats:
             self._fruitless += 1
         else:
             found.pieces = places
-            self.patterns = [found, *self.patterns[: _RECENT - 1]]
+            self.patterns.insert(0, found)
+            del self.patterns[_RECENT:]
             self._fruitless = 0
         self._recent.append(event)
 
@@ -119,7 +149,7 @@ class Repeats:
                 except UNREADABLE:
                     return None
                 if path is not None and path[:3] == _DELTA and _changes_nothing(_decode(before + b'""' + after), path):
-                    return Pattern(before, after, path)
+                    return Pattern(before, after, path[3:])
         return None
 
 
@@ -185,9 +215,9 @@ def _says_nothing_new(name: str, value: Any) -> bool:
     return not value or isinstance(value, (int, float)) or (isinstance(value, str) and name in _REPEATABLE)
 
 
-def _mutable(fields: dict[str, Any], name: Any) -> tuple[str, ...]:
-    """The members, but for one, that chunks must not share."""
-    return tuple(key for key, value in fields.items() if key != name and isinstance(value, (dict, list, Model)))
+def _mutable(fields: dict[str, Any], name: Any) -> bool:
+    """Whether any member but this one must not be shared by chunks."""
+    return any(isinstance(value, (dict, list, Model)) for key, value in fields.items() if key != name)
 
 
 def _copy(value: Any) -> Any:
