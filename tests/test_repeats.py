@@ -161,30 +161,29 @@ def test_what_differs_from_time_to_time_is_learnt_anew() -> None:
     assert ways(events) == ["any", "any", "repeated"] * 6
 
 
-def shaped(texts: str, wrap: Any, **beside: Any) -> list[bytes]:
-    """Chunks in whose delta each of these texts stands as `wrap` says."""
-    events = [fake(**wrap(text)) | beside for text in texts]
-    return [json.dumps(event).encode() for event in events]
+def shaped(texts: str, delta: dict[str, Any], **beside: Any) -> list[bytes]:
+    """Chunks with this delta, in which each of these texts stands in place of TEXT."""
+    written = json.dumps(fake(**delta) | beside)
+    return [written.replace("TEXT", text).encode() for text in texts]
 
 
-def argument(text: str) -> dict[str, Any]:
-    return {"tool_calls": [{"index": 0, "id": None, "type": "function", "function": {"name": None, "arguments": text}}]}
-
-
+ARGUMENT: dict[str, Any] = {
+    "tool_calls": [{"index": 0, "id": None, "type": "function", "function": {"name": None, "arguments": "TEXT"}}]
+}
 SHAPES = [
-    pytest.param(lambda text: {"content": text, "role": "assistant"}, {"usage": None, "service_tier": "default"}, id="nulls"),
-    pytest.param(lambda text: {"content": "", "reasoning_content": text, "tool_calls": []}, {}, id="reasoning"),
-    pytest.param(lambda text: {"reasoning_details": [{"type": "t", "index": 0, "text": text}]}, {}, id="details of reasoning"),
-    pytest.param(lambda text: {"a_text_of_tomorrow": text, "level": 3}, {"odd": {"a": [1]}}, id="a text of tomorrow"),
-    pytest.param(lambda text: {"audio": {"data": text}}, {}, id="audio"),
-    pytest.param(argument, {}, id="arguments of a call"),
+    pytest.param({"content": "TEXT", "role": "assistant"}, {"usage": None, "service_tier": "default"}, id="nulls"),
+    pytest.param({"content": "", "reasoning_content": "TEXT", "tool_calls": []}, {}, id="reasoning"),
+    pytest.param({"reasoning_details": [{"type": "t", "index": 0, "text": "TEXT"}]}, {}, id="details of reasoning"),
+    pytest.param({"a_text_of_tomorrow": "TEXT", "level": 3}, {"odd": {"a": [1]}}, id="a text of tomorrow"),
+    pytest.param({"audio": {"data": "TEXT"}}, {}, id="audio"),
+    pytest.param(ARGUMENT, {}, id="arguments of a call"),
 ]
 
 
-@pytest.mark.parametrize(("wrap", "beside"), SHAPES)
-def test_whatever_text_changes_is_taken_by_itself(wrap: Any, beside: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("delta", "beside"), SHAPES)
+def test_whatever_text_changes_is_taken_by_itself(delta: dict[str, Any], beside: dict[str, Any]) -> None:
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
-    events = [json.dumps(fake(tool_calls=[call])).encode(), *shaped("abcdefgh", wrap, **beside)]
+    events = [json.dumps(fake(tool_calls=[call])).encode(), *shaped("abcdefgh", delta, **beside)]
     assembly, general = Assembly(), Assembly()
     found = [read(assembly, event) for event in events]
     for event in events:
@@ -197,20 +196,20 @@ def test_whatever_text_changes_is_taken_by_itself(wrap: Any, beside: dict[str, A
 
 
 UNFIT = [
-    pytest.param(lambda text: {"content": text, "reasoning": "again"}, id="a second text that joins"),
-    pytest.param(lambda text: {"content": text, "images": [1]}, id="a list that adds up"),
-    pytest.param(lambda text: {"content": [{"type": "text", "text": text}]}, id="parts"),
-    pytest.param(lambda text: {"tool_calls": [{"function": {"name": "f", "arguments": text}}]}, id="a call's name"),
-    pytest.param(lambda text: {"tool_calls": [{"index": 0, "id": text, "function": {"arguments": "{}"}}]}, id="ids"),
-    pytest.param(lambda text: {"name": text}, id="a text that is said once"),
-    pytest.param(lambda text: {text: "a"}, id="keys"),
-    pytest.param(lambda text: {"content": text, "audio": {"data": "again"}}, id="an object with a text"),
+    pytest.param({"content": "TEXT", "reasoning": "again"}, id="a second text that joins"),
+    pytest.param({"content": "TEXT", "images": [1]}, id="a list that adds up"),
+    pytest.param({"content": [{"type": "text", "text": "TEXT"}]}, id="parts"),
+    pytest.param({"tool_calls": [{"function": {"name": "f", "arguments": "TEXT"}}]}, id="a call's name"),
+    pytest.param({"tool_calls": [{"index": 0, "id": "TEXT", "function": {"arguments": "{}"}}]}, id="ids"),
+    pytest.param({"name": "TEXT"}, id="a text that is said once"),
+    pytest.param({"TEXT": "a"}, id="keys"),
+    pytest.param({"content": "TEXT", "audio": {"data": "again"}}, id="an object with a text"),
 ]
 
 
-@pytest.mark.parametrize("wrap", UNFIT)
-def test_what_would_change_more_than_a_text_is_read_whole(wrap: Any) -> None:
-    events = shaped("abcdef", wrap)
+@pytest.mark.parametrize("delta", UNFIT)
+def test_what_would_change_more_than_a_text_is_read_whole(delta: dict[str, Any]) -> None:
+    events = shaped("abcdef", delta)
     assembly, general = Assembly(), Assembly()
     for event in events:
         general.add(ChatCompletionChunk._adopt(decode(event)))
@@ -234,7 +233,7 @@ def test_arguments_never_go_to_a_call_that_is_over() -> None:
         call = {"index": 0, "id": identity, "function": {"name": "f", "arguments": ""}}
         return json.dumps(fake(tool_calls=[call])).encode()
 
-    events = [opening("one"), *shaped("abc", argument), opening("two"), *shaped("def", argument)]
+    events = [opening("one"), *shaped("abc", ARGUMENT), opening("two"), *shaped("def", ARGUMENT)]
     assembly = Assembly()
     for event in events:
         read(assembly, event)

@@ -52,16 +52,16 @@ class Pattern:
         """Where it is in the bytes, in its quotation marks."""
         self.pieces: list[Any] = []
         """Where the texts go."""
-        chunk: Any = ChatCompletionChunk._adopt(_decode(before + b'""' + after))  # noqa: SLF001  # the JSON is ours to give away
-        self._chunk: dict[str, Any] = vars(chunk)
-        self._choice: dict[str, Any] = vars(chunk.choices[0])
-        self._delta: dict[str, Any] = vars(chunk.choices[0].delta)
+        chunk = ChatCompletionChunk._adopt(_decode(before + b'""' + after))  # noqa: SLF001  # the JSON is ours to give away
+        self._chunk = _fields(chunk)
+        self._choice = _fields(chunk.choices[0])
+        self._delta = _fields(chunk.choices[0].delta)
         self._name: Any = path[0]
         # From the innermost: what stands around the text within the member of the delta.
         self._inner: list[tuple[type[Any], Any, Any]] = []
         holder: Any = self._delta[self._name]
         for name in path[1:]:
-            fields: Any = holder.__dict__ if isinstance(holder, Model) else holder
+            fields = _fields(holder)
             self._inner.insert(0, (holder.__class__, fields, name))
             holder = fields[name]
         beside = (
@@ -198,17 +198,25 @@ def _difference(one: Any, other: Any) -> Path | None:
     return path if isinstance(other, str) else None
 
 
-def _changes_nothing(data: dict[str, Any], path: Path) -> bool:
+def _fields(holder: Any) -> Any:
+    return vars(holder) if isinstance(holder, Model) else holder
+
+
+def _changes_nothing(data: Any, path: Path) -> bool:
     """Whether an event, its text left empty, changes nothing of an answer that has taken it in before."""
     holder: Any = data["choices"]  # beside them, the last word holds: it is this one
     for name in path[1:]:
-        if is_array(holder):
-            if len(holder) != 1:
-                return False
-        elif not is_object(holder) or not all(_says_nothing_new(key, value) for key, value in holder.items() if key != name):
+        if not _is_idle(holder, name):
             return False
         holder = holder[name]
     return True
+
+
+def _is_idle(holder: Any, but: Any) -> bool:
+    """Whether a list has but one item, or an object says nothing new but for one member."""
+    if is_array(holder):
+        return len(holder) == 1
+    return is_object(holder) and all(_says_nothing_new(name, value) for name, value in holder.items() if name != but)
 
 
 def _says_nothing_new(name: str, value: Any) -> bool:
