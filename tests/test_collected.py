@@ -182,7 +182,7 @@ def read(data: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("deltas", "expected"),
     [
-        pytest.param([{"images": [1]}, {"images": []}, {"images": [2]}], {"images": [1, 2]}, id="lists add up"),
+        pytest.param([{"images": [1]}, {"images": [2]}, {"refusal": ""}], {"images": [1, 2]}, id="lists add up"),
         pytest.param([{"think": "a"}, {"think": ""}, {"think": "b"}], {"think": "ab"}, id="unknown texts join"),
         pytest.param([{"name": "n"}, {"name": "n"}, {"name": ""}], {"name": "n"}, id="a name is said once"),
         pytest.param([{"thought_signature": "s"}] * 2, {"thought_signature": "s"}, id="a signature that is repeated"),
