@@ -53,9 +53,9 @@ class Pattern:
         self.pieces: list[Any] = []
         """Where the texts go."""
         chunk = ChatCompletionChunk._adopt(_decode(before + b'""' + after))  # noqa: SLF001  # the JSON is ours to give away
-        self._chunk = _fields(chunk)
-        self._choice = _fields(chunk.choices[0])
-        self._delta = _fields(chunk.choices[0].delta)
+        self._chunk: dict[str, Any] = _fields(chunk)
+        self._choice: dict[str, Any] = _fields(chunk.choices[0])
+        self._delta: dict[str, Any] = _fields(chunk.choices[0].delta)
         self._name: Any = path[0]
         # From the innermost: what stands around the text within the member of the delta.
         self._inner: list[tuple[type[Any], Any, Any]] = []
