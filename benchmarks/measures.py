@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.contenders import BARE, LINES, OPENAI, OURS, READS, VENICE_PY, Contender
 from benchmarks.job import Job, Work
+from benchmarks.shapes import LONG, OTHERS, TITLES, USUAL
 
 ALL = (OURS, LINES, READS, BARE, VENICE_PY, OPENAI)
 # The two ways to read a stream with aiohttp are one way to read a whole reply.
@@ -89,6 +90,28 @@ def stream(kind: str, title: str, chunks: int, streams: int, promises: Mapping[C
         job=job,
         per=chunks * streams,
     )
+
+
+def shaped(shape: str, manner: str, title: str, most: float) -> Calls:
+    promises = {LINES: most, VENICE_PY: 0.5, OPENAI: 1 / 12}
+    return stream(f"{shape}.{manner}", f"{TITLES[shape]}, {title}", 5000, 1, promises)
+
+
+def odd(kind: str, title: str, size: int) -> tuple[Calls, Calls, Growth]:
+    """`collect()` of an odd stream and of one half as long, and how the cost grows."""
+    halves = [
+        Calls(
+            name=f"odd-{kind.partition('.')[0]}-{each}",
+            title=f"`collect()` of {each:,} {title}",
+            unit="ms",
+            contenders=(OURS,),
+            job=Job(work="collect", model=f"{kind}-{each}", warm_up="blocks-20"),
+            per=1,
+        )
+        for each in (size // 2, size)
+    ]
+    names = [each.name for each in halves]
+    return halves[0], halves[1], growth(f"{names[1]}-growth", f"twice as many {title}", names[1], names[0], (OURS,), 2.6)
 
 
 def long_event(megabytes: int) -> Calls:
@@ -219,6 +242,10 @@ MEASURES: tuple[Measure, ...] = (
     stream("blocks", "writes of 16 KB", 5000, 1, {LINES: 0.4, VENICE_PY: 0.45, OPENAI: 1 / 15}),
     stream("blocks", "writes of 16 KB", 500, 100, {LINES: 0.4, VENICE_PY: 0.45, OPENAI: 1 / 15}),
     stream("live", "a chunk every millisecond", 300, 1, {}),
+    *(shaped(shape, "packets", "one event a packet", 0.75) for shape in USUAL),
+    *(shaped(shape, "blocks", "writes of 16 KB", 0.4) for shape in USUAL),
+    *(shaped(shape, "packets", "one event a packet", 0.9) for shape in OTHERS),
+    *(shaped(shape, "blocks", "writes of 16 KB", 0.9) for shape in OTHERS),
     sync_create(300, {VENICE_PY: 0.5, OPENAI: 1 / 6}),
     # No promise: a bare socket costs as much as a fifteenth of a peer here.
     sync_stream("packets", "one event a packet", 5000, {}),
@@ -232,6 +259,9 @@ MEASURES: tuple[Measure, ...] = (
     long_stream("collect", 25_000),
     long_stream("collect", 50_000),
     growth("collect-growth", "50,000 chunks against 25,000, `collect()`", "collect-50000", "collect-25000", (OURS,), 2.2),
+    *(measure for shape in LONG for measure in odd(f"{shape}.blocks", TITLES[shape], 16_000)),
+    *odd("tiny", "tiny pieces before the first event", 400_000),
+    *odd("returns", "chunks whose lines end with CR alone", 16_000),
     Calls(
         name="parse-stream",
         title="`stream_parse` of 20 kB in 5,000 chunks",

@@ -6,6 +6,10 @@
     live-500       the same stream, one event a write and a millisecond between them
     event-8        a stream of one event whose text is 8 MB
     hold           a stream that sends one chunk and then stays open
+    nulls.blocks-5000, nulls.packets-5000
+                   the same streams in another shape of `shapes`
+    tiny-400000    a stream whose first event comes in so many pieces
+    returns-5000   a stream whose lines end with CR alone
     object-5000    a stream of 5,000 chunks whose text is JSON of 20 kB, in writes of 16 KB
 
 The shapes are those of the service: a role first, then text, a finish reason, usage in a chunk without choices, `[DONE]`.
@@ -18,6 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from benchmarks import shapes
 from benchmarks.envelopes import TEXT
 
 BLOCK = 16 * 1024
@@ -58,6 +63,9 @@ class Reply:
 def reply(model: str) -> Reply | None:
     """What the server sends for this model; None when it has no such model."""
     kind, _, size = model.partition("-")
+    shape, dot, manner = kind.partition(".")
+    if dot and shape in shapes.TITLES:
+        return _shaped(shape, manner, int(size))
     make = _KINDS.get(kind)
     return make(int(size or 0)) if make else None
 
@@ -79,6 +87,10 @@ def text_length(model: str) -> int:  # noqa: PLR0911  # a line each
             return len("".join(short_pieces()))
         case "verify" | "hold":
             return 1 if kind == "verify" else len(_word(0))
+        case "tiny":
+            return int(size)
+        case _ if "." in kind:
+            return len(shapes.text_of(kind.partition(".")[0], int(size), _word))
         case _:
             return sum(len(_word(number)) for number in range(int(size)))
 
@@ -94,6 +106,25 @@ def _packets(chunks: int) -> Reply:
 
 def _blocks(chunks: int) -> Reply:
     return Reply((_STREAM_HEAD, *_cut(b"".join(_events(chunks)), BLOCK), _http_chunk(b"")))
+
+
+def _shaped(shape: str, manner: str, chunks: int) -> Reply:
+    made = {**shapes.USUAL, **shapes.OTHERS, **shapes.LONG}[shape](chunks, _chunk, _word)
+    events = [*map(_sse, made), _sse(_finish()), _sse(_usage_chunk(chunks)), _DONE]
+    if manner == "packets":
+        return Reply((_STREAM_HEAD, *map(_http_chunk, events), _http_chunk(b"")))
+    return Reply((_STREAM_HEAD, *_cut(b"".join(events), BLOCK), _http_chunk(b"")))
+
+
+def _tiny(pieces: int) -> Reply:
+    """A first event of so many bytes and those around them, each byte a chunk of the body."""
+    long = _sse(_chunk({"content": "x" * pieces}))
+    whole = b"".join(_http_chunk(long[start : start + 1]) for start in range(len(long)))
+    return Reply((_STREAM_HEAD, whole, _http_chunk(_sse(_finish()) + _DONE), _http_chunk(b"")))
+
+
+def _returns(chunks: int) -> Reply:
+    return Reply((_STREAM_HEAD, *_cut(b"".join(_events(chunks)).replace(b"\n", b"\r"), MEGABYTE), _http_chunk(b"")))
 
 
 def _live(chunks: int) -> Reply:
@@ -123,6 +154,8 @@ _KINDS: dict[str, Callable[[int], Reply]] = {
     "event": _event,
     "hold": _hold,
     "object": _object,
+    "tiny": _tiny,
+    "returns": _returns,
 }
 _DONE = b"data: [DONE]\n\n"
 _DELTA = 4

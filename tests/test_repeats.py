@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from venice_ai import ChatCompletionChunk
 from venice_ai._assemble import Assembly
 from venice_ai._letters import without_half
-from venice_ai._repeats import Repeats
 from venice_ai._wire import NOT_STRICT, chunk, decode, strict_decode
 
 from .fakes import chunk as fake
@@ -33,11 +32,12 @@ def read(assembly: Assembly, event: bytes) -> tuple[ChatCompletionChunk, str]:
         data = strict_decode(event)
     except NOT_STRICT:
         data = decode(event)
-    if not assembly.halved and (found := assembly.common(data, event)) is not None:
-        return found, "common"
+    usual = not assembly.halved
     typed = chunk(data)
     assert isinstance(typed, ChatCompletionChunk)
     assembly.add(typed)
+    if usual:
+        assembly.learn(event)
     return typed, "any"
 
 
@@ -91,7 +91,7 @@ def test_every_chunk_is_what_its_event_says(
 
 
 def test_what_differs_in_its_text_alone_is_repeated() -> None:
-    assert ways(events_of(["a", "b", "c", "d"])) == ["any", "common", "repeated", "repeated"]
+    assert ways(events_of(["a", "b", "c", "d"])) == ["any", "any", "repeated", "repeated"]
 
 
 USUAL = events_of(["a", "b"])
@@ -122,7 +122,7 @@ def test_what_stands_between_the_same_bytes_and_is_no_text_is_read_whole(middle:
     found, way = read(assembly, event)
 
     assert way != "repeated" or middle == b'"c" '  # blanks around a text are JSON's
-    assert found == ChatCompletionChunk.model_validate(decode(event))
+    assert assembly.halved or found == ChatCompletionChunk.model_validate(decode(event))
 
 
 def test_what_is_too_short_to_hold_a_text_is_not_repeated() -> None:
@@ -148,21 +148,102 @@ def test_a_chunk_that_is_changed_changes_no_other() -> None:
 
 
 def test_values_that_can_be_changed_are_not_shared() -> None:
-    events = [json.dumps(made(text) | {"x": []}).encode() for text in "abcd"]
-    assert "repeated" not in ways(events)
-
-
-def test_a_stream_whose_every_event_differs_is_not_compared_for_long() -> None:
-    repeats = Repeats()
-    for number in range(5):
-        data = made("a") | {"created": number}
-        event = json.dumps(data).encode()
-        assert repeats.text(event) is None
-        repeats.learn(event, data, [])
-
-    assert repeats.text(json.dumps(made("b") | {"created": 4}).encode()) is None
+    events = [json.dumps(made(text) | {"x": [{"a": []}]}).encode() for text in "abcd"]
+    assembly = Assembly()
+    for event in events:
+        found: Any = read(assembly, event)[0]
+        assert found["x"] == [{"a": []}]
+        found["x"][0]["a"].append("mine")
 
 
 def test_what_differs_from_time_to_time_is_learnt_anew() -> None:
     events = [json.dumps(made(text) | {"created": second}).encode() for second in range(6) for text in "abc"]
-    assert ways(events) == ["any", "common", "repeated"] + ["common", "repeated", "repeated"] * 5
+    assert ways(events) == ["any", "any", "repeated"] * 6
+
+
+def shaped(texts: str, delta: dict[str, Any], **beside: Any) -> list[bytes]:
+    """Chunks with this delta, in which each of these texts stands in place of TEXT."""
+    written = json.dumps(fake(**delta) | beside)
+    return [written.replace("TEXT", text).encode() for text in texts]
+
+
+ARGUMENT: dict[str, Any] = {
+    "tool_calls": [{"index": 0, "id": None, "type": "function", "function": {"name": None, "arguments": "TEXT"}}]
+}
+SHAPES = [
+    pytest.param({"content": "TEXT", "role": "assistant"}, {"usage": None, "service_tier": "default"}, id="nulls"),
+    pytest.param({"content": "", "reasoning_content": "TEXT", "tool_calls": []}, {}, id="reasoning"),
+    pytest.param({"reasoning_details": [{"type": "t", "index": 0, "text": "TEXT"}]}, {}, id="details of reasoning"),
+    pytest.param({"a_text_of_tomorrow": "TEXT", "level": 3}, {"odd": {"a": [1]}}, id="a text of tomorrow"),
+    pytest.param({"audio": {"data": "TEXT"}}, {}, id="audio"),
+    pytest.param(ARGUMENT, {}, id="arguments of a call"),
+]
+
+
+@pytest.mark.parametrize(("delta", "beside"), SHAPES)
+def test_whatever_text_changes_is_taken_by_itself(delta: dict[str, Any], beside: dict[str, Any]) -> None:
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+    events = [json.dumps(fake(tool_calls=[call])).encode(), *shaped("abcdefgh", delta, **beside)]
+    assembly, general = Assembly(), Assembly()
+    found = [read(assembly, event) for event in events]
+    for event in events:
+        general.add(ChatCompletionChunk._adopt(decode(event)))
+
+    assert [way for _, way in found] == ["any"] * 3 + ["repeated"] * 6
+    assert assembly.response() == general.response()
+    assert [each.model_dump() for each, _ in found] == [decode(event) for event in events]
+    assert [type(each.choices[0].delta) for each, _ in found] == [type(found[0][0].choices[0].delta)] * 9
+
+
+UNFIT = [
+    pytest.param({"content": "TEXT", "reasoning": "again"}, id="a second text that joins"),
+    pytest.param({"content": "TEXT", "images": [1]}, id="a list that adds up"),
+    pytest.param({"content": [{"type": "text", "text": "TEXT"}]}, id="parts"),
+    pytest.param({"tool_calls": [{"function": {"name": "f", "arguments": "TEXT"}}]}, id="a call's name"),
+    pytest.param({"tool_calls": [{"index": 0, "id": "TEXT", "function": {"arguments": "{}"}}]}, id="ids"),
+    pytest.param({"name": "TEXT"}, id="a text that is said once"),
+    pytest.param({"TEXT": "a"}, id="keys"),
+    pytest.param({"content": "TEXT", "audio": {"data": "again"}}, id="an object with a text"),
+]
+
+
+@pytest.mark.parametrize("delta", UNFIT)
+def test_what_would_change_more_than_a_text_is_read_whole(delta: dict[str, Any]) -> None:
+    events = shaped("abcdef", delta)
+    assembly, general = Assembly(), Assembly()
+    for event in events:
+        general.add(ChatCompletionChunk._adopt(decode(event)))
+
+    assert {read(assembly, event)[1] for event in events} == {"any"}
+    assert assembly.response() == general.response()
+
+
+def test_choices_that_come_in_turn_have_a_pattern_each() -> None:
+    events = [json.dumps(fake(f"{text}{index}", index=index)).encode() for text in "abcd" for index in range(3)]
+    assembly = Assembly(3)
+
+    assert [read(assembly, event)[1] for event in events] == ["any"] * 6 + ["repeated"] * 6
+    assert [choice.message.content for choice in assembly.response().choices] == [
+        "".join(f"{text}{index}" for text in "abcd") for index in range(3)
+    ]
+
+
+def test_arguments_never_go_to_a_call_that_is_over() -> None:
+    def opening(identity: str) -> bytes:
+        call = {"index": 0, "id": identity, "function": {"name": "f", "arguments": ""}}
+        return json.dumps(fake(tool_calls=[call])).encode()
+
+    events = [opening("one"), *shaped("abc", ARGUMENT), opening("two"), *shaped("def", ARGUMENT)]
+    assembly = Assembly()
+    for event in events:
+        read(assembly, event)
+
+    calls = assembly.response().choices[0].message.tool_calls or []
+    assert [(call.id, call.function.arguments) for call in calls] == [("one", "abc"), ("two", "def")]
+
+
+def test_a_stream_whose_every_event_differs_is_not_compared_for_long() -> None:
+    events = [json.dumps(made("a") | {"created": number}).encode() for number in range(20)]
+    like = [json.dumps(made(text) | {"created": 20}).encode() for text in "abcd"]
+
+    assert set(ways([*events, *like])) == {"any"}

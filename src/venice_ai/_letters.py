@@ -9,6 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
+def is_whole(text: str) -> bool:
+    """Whether the text has no half of a pair, so that it can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def joined(texts: Iterable[str]) -> str:
     """The texts in one, and halves that met as the letter they are."""
     return paired("".join(texts))
@@ -16,11 +25,7 @@ def joined(texts: Iterable[str]) -> str:
 
 def paired(text: str) -> str:
     """The text with its pairs as letters. A half that has no other stays as it is."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    return text
+    return text if is_whole(text) else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def without_half(text: str) -> tuple[str, str]:

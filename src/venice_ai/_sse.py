@@ -121,26 +121,21 @@ class EventParser:
     def _lines(self, *, at_end: bool = False) -> Iterator[bytes]:
         """Line by line, for streams with CRs in them and for what is left at the end."""
         buffer = self._buffer
-        start = 0
-        position = self._searched
-        while True:
-            end, after = _line_end(buffer, position, at_end=at_end)
-            if end < 0:
-                break
-            line = bytes(buffer[start:end])
-            start = position = after
+        # What was searched holds no line's end; a CR at the very end is looked at again once it is known whether an LF follows.
+        end = max(buffer.rfind(b"\n", self._searched), buffer.rfind(b"\r", self._searched, None if at_end else -1)) + 1
+        lines = bytes(buffer[:end]).splitlines()
+        del buffer[:end]
+        self._searched = max(len(buffer) - 1, 0)
+        if at_end and buffer:
+            lines.append(bytes(buffer))
+            buffer.clear()
+        for line in lines:
             if line:
                 self._line(line)
             else:
                 if self._data:
                     yield self._dispatch()
                 self._type = b""
-        if at_end and start < len(buffer):
-            self._line(bytes(buffer[start:]))
-            start = len(buffer)
-        del buffer[:start]
-        # A CR at the very end is looked at again once it is known whether an LF follows.
-        self._searched = max(len(buffer) - 1, 0)
 
     def _line(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
@@ -159,19 +154,6 @@ class EventParser:
         self._data = bytearray()
         self._type = b""
         return event
-
-
-def _line_end(buffer: bytearray, position: int, *, at_end: bool) -> tuple[int, int]:
-    """Where the next line ends and where the one after it begins; (-1, -1) if that is not known yet."""
-    lf = buffer.find(b"\n", position)
-    cr = buffer.find(b"\r", position, lf if lf >= 0 else len(buffer))
-    if cr < 0:
-        return (lf, lf + 1) if lf >= 0 else (-1, -1)
-    if cr + 1 == lf:
-        return cr, cr + 2
-    if cr + 1 == len(buffer) and not at_end:
-        return -1, -1
-    return cr, cr + 1
 
 
 def encode(data: bytes, type: str | None = None) -> bytes:  # noqa: A002  # the standard's own word

@@ -234,18 +234,16 @@ def _typed(message: dict[str, Any]) -> Message:
 def _turn(response: ChatCompletionResponse) -> AssistantMessage:
     """The assistant's turn as it came.
 
-    Only what cannot be sent back is mended: a missing role, and ids that are missing or not unique, for nothing else pairs
-    results with calls.
+    Only what cannot be sent back is mended, here and in `from_response`: ids that are missing or not unique, for nothing else
+    pairs results with calls.
     """
     try:
-        message: Any = choice_at(response, 0).message
+        found = isinstance(choice_at(response, 0).get("message"), ChatMessage)
     except ValueError as error:
         raise NoChoicesError(str(error)) from None
-    except AttributeError:
-        message = None
-    if not isinstance(message, ChatMessage):
+    if not found:
         raise NoChoicesError("the response's first choice holds no message")
-    turn = AssistantMessage.model_validate(vars(message))
+    turn = AssistantMessage.from_response(response)
     if vars(turn).get("role") != "assistant":
         vars(turn)["role"] = "assistant"
     seen: set[str] = set()

@@ -20,8 +20,9 @@ from ._validation import explained, learn
 from ._warnings import warn
 from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, RateLimitError, error_for
 from .types._base import Model, plain
-from .types.api.chat import ChatCompletionResponse, Message
+from .types.api.chat import ChatCompletionResponse, ChatMessage, Message
 from .types.api.params import ChatParams, Conversation, VeniceSwitches, given_fields, lacks_function
+from .types.api.returned import turn_to_send
 from .types.api.streaming import ChatCompletionChunk
 
 strict_decode = msgspec.json.Decoder().decode
@@ -163,6 +164,8 @@ def _holds_a_message(given: Any) -> bool:
 def _message(message: Any, index: int, *, echo: bool) -> Any:
     if message.__class__ is dict and _TEXTS.issuperset(map(type, message)) and _TEXTS.issuperset(map(type, message.values())):
         return dict(cast("dict[str, str]", message))  # most messages by far: there is nothing else to look at
+    if isinstance(message, ChatMessage):  # a model's, and not the caller's to put right
+        return turn_to_send(message)
     copy: Any = plain(message)
     if isinstance(copy, dict) and "reasoning_details" in copy and copy["reasoning_details"] is None:
         # A reply may hold null where a request must not.

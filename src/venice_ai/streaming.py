@@ -86,7 +86,7 @@ class Reading:
         self._now = now
         self._sent = sent
         self._settle = settle
-        self._head = b""  # what came before the first event
+        self._head = bytearray()  # what came before the first event
         self._received = bytearray()
 
     def partial(self) -> ChatCompletionResponse:
@@ -100,27 +100,24 @@ class Reading:
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
         decode = _wire.strict_decode if self.session is None else partial(self._opened, self.session)
         assembly = self.assembly
-        repeated, common, progressed = assembly.repeated, assembly.common, self.reply.progressed
+        repeated, progressed = assembly.repeated, self.reply.progressed
         parser = EventParser() if self._settle is None else _KeepingParser(self._received)
         pieces = aiter(self.reply.pieces())
         try:
             while not self._at_end:
                 for event in await self._next_events(pieces, parser):
-                    found: Any = None
                     usual = event.__class__ is bytes and not assembly.halved  # it has no type
                     chunk = repeated(event) if usual else None
-                    if chunk is None:
-                        try:
-                            found = decode(event)
-                        except _wire.NOT_STRICT:
-                            found = None
-                        chunk = common(found, event) if usual and found.__class__ is dict else None
                     if chunk is not None:
                         if watch_progress:
                             progressed()
                         if not assembly.unseen:
                             yield chunk
                         continue
+                    try:
+                        found = decode(event)
+                    except _wire.NOT_STRICT:
+                        found = None
                     if event.strip() == b"[DONE]":
                         await self.reply.drain()
                         await self._close(done=True)
@@ -130,6 +127,8 @@ class Reading:
                         continue
                     if assembly.add(chunk) and watch_progress:
                         progressed()
+                    if usual:
+                        assembly.learn(event)
                     if every_chunk or chunk.choices:
                         yield chunk
             await self._close(done=False)
@@ -211,7 +210,7 @@ class Reading:
         if self.meta.time_to_first_chunk is None:
             if events:
                 self.meta.time_to_first_chunk = self._now() - self._sent
-                self._head = b""
+                self._head.clear()
             elif len(self._head) < _HEAD_BYTES:
                 self._head += piece
         return events
@@ -237,11 +236,11 @@ class Reading:
         if self.assembly.chunks or self.session is not None or self._head[:64].lstrip()[:1] != b"{":
             return
         try:
-            found = _wire.decode(self._head)
+            found = _wire.decode(bytes(self._head))
         except ValueError:
             return
         if isinstance(found, dict):
-            raise _wire.instead_of_stream(self._head, self.meta)
+            raise _wire.instead_of_stream(bytes(self._head), self.meta)
 
     def _reported(self, content: dict[str, Any]) -> APIError:
         return _wire.stream_error(content, self.meta, self.partial())

@@ -332,14 +332,8 @@ class _PrivateAssembly(Assembly):
         super().__init__(expected)
         self._session = session
 
-    def repeated(self, event: bytes) -> None:
-        """None: no two sealed events are alike."""
-
-    def common(self, data: dict[str, Any], event: bytes) -> ChatCompletionChunk | None:
-        chunk = super().common(data, b"")
-        if chunk is not None and not self.unseen:
-            hush(chunk)
-        return chunk
+    def learn(self, event: bytes) -> None:
+        """Nothing: no two sealed events are alike."""
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
         content = super().add(chunk)

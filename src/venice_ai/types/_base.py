@@ -20,6 +20,7 @@ from typing import (
     ParamSpec,
     Self,
     SupportsIndex,
+    TypeGuard,
     TypeVar,
     cast,
     dataclass_transform,
@@ -78,6 +79,8 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     """The same, as what runs for every reply wants it."""
     _lists: ClassVar[frozenset[str]] = frozenset()
     """Fields that read as an empty list where the JSON has none."""
+    _certain: ClassVar[frozenset[str]] = frozenset()
+    """Nested fields that read as an (empty) object, or list of objects, whatever the JSON has in their place."""
     _fields: ClassVar[frozenset[str]] = frozenset()
     _required: ClassVar[frozenset[str]] = frozenset()
     _constants: ClassVar[dict[str, Any]] = {}
@@ -90,6 +93,8 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
         cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
         cls._inner = tuple(cls._nested.items())
+        for name in cls._certain:
+            setattr(cls, name, _certainly(name, cls._nested[name], of_many=name in cls._lists))
 
     def __init__(self, /, *unnamed: Never, **data: Any) -> None:
         cls = type(self)  # the tables of the class, which keys of the same names cannot hide
@@ -123,7 +128,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         if not (isinstance(data, (Mapping, Model)) or is_foreign_model(data)):
             raise TypeError(f"{cls.__name__} is made from a mapping, not from {type(data).__name__}")
         made = cls._adopt(cast("dict[str, Any]", plain(data)))
-        if isinstance(data, Model) and _slot(data, "_private"):
+        if isinstance(data, Model) and is_private(data):
             hush(made)
         return made
 
@@ -149,10 +154,11 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields are {known}")
 
     def __getitem__(self, key: str) -> Any:
+        cls = type(self)
         try:
-            return vars(self)[key]
+            return vars(self)[key] if key not in cls._certain else getattr(self, key)
         except KeyError:
-            if key in type(self)._fields:
+            if key in cls._fields:
                 return getattr(self, key)
             raise
 
@@ -217,7 +223,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         return cast("Self", _restored(type(self), fields, _kept(self)))
 
     def __repr__(self) -> str:
-        if _slot(self, "_private"):
+        if is_private(self):
             return f"{type(self).__name__}(<end-to-end encrypted, not shown>)"
         fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({fields})"
@@ -288,6 +294,33 @@ def _kept(value: Model) -> dict[str, Any]:
     return {name: held for name in _SLOTS if (held := _slot(value, name)) is not None}
 
 
+def is_private(value: Model) -> bool:
+    """Whether an object came end-to-end encrypted."""
+    return bool(_slot(value, "_private"))
+
+
+def _certainly(name: str, kind: type[Model], *, of_many: bool) -> property:
+    """A field that reads as objects of a kind, also where the JSON has something else. What the JSON has stays as it is."""
+
+    def one(self: Model) -> Any:
+        """Always an object: an empty one where the JSON has none."""
+        found = self.__dict__.get(name)
+        return found if isinstance(found, kind) else kind._adopt({})  # noqa: SLF001  # the same class hierarchy
+
+    def many(self: Model) -> Any:
+        """Always a list of objects: an empty one where the JSON has none."""
+        found: Any = self.__dict__.get(name)
+        if not is_array(found):
+            return []
+        whole = all(isinstance(item, kind) for item in found)
+        return found if whole else [item if isinstance(item, kind) else kind._adopt({}) for item in found]  # noqa: SLF001
+
+    def write(self: Model, value: Any) -> None:
+        self.__dict__[name] = value
+
+    return property(many if of_many else one, write)
+
+
 def _restored(cls: type[Model], fields: dict[str, Any], kept: dict[str, Any]) -> Model:
     self = object.__new__(cls)
     self.__dict__ = fields
@@ -307,6 +340,16 @@ def hush(value: Any) -> None:
         for name in ("choices", "delta", "message"):
             if name in held:
                 hush(held[name])
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value of decoded JSON is an object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value of decoded JSON is an array."""
+    return isinstance(value, list)
 
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
-from .._base import Model, Response, fixed, plain
+from .._base import Model, Response, fixed, hush, is_private, plain
+from .returned import turn_to_send
 
 T = TypeVar("T")
 
@@ -208,10 +209,17 @@ class AssistantMessage(Model):
     def from_response(cls, response: ChatCompletionResponse, choice_index: int = 0) -> AssistantMessage:
         """The assistant turn of a response, with every field it came with.
 
+        What no request may hold (content parts that are no text, fields of another type, halves of surrogate pairs) is mended
+        or left out, and logged; `reply.choices[0].message` itself is treated in the same way when it is sent.
+
         Raises:
             ValueError: the response has no such choice.
         """
-        return cls.model_validate(choice_at(response, choice_index).message)
+        message = choice_at(response, choice_index).message
+        turn = cls._adopt(turn_to_send(message))
+        if is_private(message):
+            hush(turn)
+        return turn
 
 
 class ToolMessage(Model):
@@ -224,7 +232,7 @@ class ToolMessage(Model):
 
 
 class ChatMessage(Model):
-    """The message of a choice. It can be sent back as it is."""
+    """The message of a choice. It can be sent back: what no request may hold is mended or left out then, and logged."""
 
     role: str
     content: str | list[Any] | None = None
@@ -421,6 +429,7 @@ class ChatChoice(Model):
     stop_reason: Any = None
 
     _nested = {"message": ChatMessage}
+    _certain = frozenset({"message"})
 
 
 class ChatCompletionResponse(Response):
@@ -445,6 +454,7 @@ class ChatCompletionResponse(Response):
         "venice_parameters": EffectiveParameters,
     }
     _lists = frozenset({"choices"})
+    _certain = frozenset({"choices"})
 
     @property
     def text(self) -> str | None:

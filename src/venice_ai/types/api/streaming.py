@@ -44,6 +44,7 @@ class ChatChunkChoice(Model):
     logprobs: Any = None
 
     _nested = {"delta": ChatDelta}
+    _certain = frozenset({"delta"})
 
 
 class ChatCompletionChunk(Model):
@@ -76,27 +77,31 @@ class ChatCompletionChunk(Model):
 
     @classmethod
     def _adopt(cls, data: dict[str, Any]) -> Self:
-        # A chunk of one choice, spelled out for streams of reasoning. It gives what the general way would.
+        # A chunk of one choice, spelled out for streams whose every chunk differs. It gives what the general way would.
         choices: Any = data.get("choices")
-        if (
-            _type(choices) is list
-            and len(choices) == 1
-            and not ("usage" in data or "venice_parameters" in data or "cost" in data)
-        ):
+        if _type(choices) is list and len(choices) == 1 and _type(choices[0]) is dict:
             choice: Any = choices[0]
-            delta: Any = choice.get("delta") if _type(choice) is dict else None
-            if _type(delta) is dict and delta.get("tool_calls") is None:
+            delta: Any = choice.get("delta")
+            if _type(delta) is dict:
                 typed: Any = _new(ChatDelta)
                 typed.__dict__ = delta
-                choice["delta"] = typed
-                typed = _new(ChatChunkChoice)
-                typed.__dict__ = choice
-                choices[0] = typed
-                self = _new(cls)
-                self.__dict__ = data
-                return self
+                choice["delta"] = typed if delta.get("tool_calls") is None else ChatDelta._adopt(delta)  # noqa: SLF001
+            typed = _new(ChatChunkChoice)
+            typed.__dict__ = choice
+            choices[0] = typed
+            for name, kind in _BESIDE:
+                if name in data and _type(data[name]) is dict:
+                    data[name] = kind._adopt(data[name])  # noqa: SLF001  # the same class hierarchy
+            self = _new(cls)
+            self.__dict__ = data
+            return self
         return super()._adopt(data)
 
 
+_BESIDE: tuple[tuple[str, type[Model]], ...] = (
+    ("usage", ChatUsage),
+    ("cost", Cost),
+    ("venice_parameters", EffectiveParameters),
+)
 _new = object.__new__
 _type: Callable[[object], object] = type  # without a type checker's narrowing to containers of unknown things
