@@ -29,6 +29,7 @@ LAYERS = {
         "exceptions",
         "_config",
         "_privacy",
+        "_secrets",
         "_warnings",
         "_machine",
         "_letters",
@@ -41,6 +42,7 @@ LAYERS = {
     "rules": [
         *(
             "_meta",
+            "_notices",
             "_rate",
             "_retry",
             "_sse",

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .exceptions import InvalidRequestError as InvalidRequestError
     from .exceptions import MaxIterationsExceededError as MaxIterationsExceededError
     from .exceptions import ModelGoneError as ModelGoneError
+    from .exceptions import ModelOverloadedError as ModelOverloadedError
+    from .exceptions import ModelSubstitutedWarning as ModelSubstitutedWarning
     from .exceptions import NoChoicesError as NoChoicesError
     from .exceptions import NoMatchingModelError as NoMatchingModelError
     from .exceptions import NotFoundError as NotFoundError
@@ -127,6 +129,8 @@ _HOMES = {
     "InvalidRequestError": "exceptions",
     "MaxIterationsExceededError": "exceptions",
     "ModelGoneError": "exceptions",
+    "ModelOverloadedError": "exceptions",
+    "ModelSubstitutedWarning": "exceptions",
     "NoChoicesError": "exceptions",
     "NoMatchingModelError": "exceptions",
     "NotFoundError": "exceptions",
@@ -224,6 +228,8 @@ __all__ = [
     "MaxIterationsExceededError",
     "Message",
     "ModelGoneError",
+    "ModelOverloadedError",
+    "ModelSubstitutedWarning",
     "NoChoicesError",
     "NoMatchingModelError",
     "NotFoundError",

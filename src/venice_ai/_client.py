@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._call import Caller
+    from ._notices import Notices
     from ._transport import Clock, Transport
     from .resources.chat import Chat
     from .resources.models import Models
@@ -152,6 +153,13 @@ class VeniceClient:
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
         return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """What is told once beside answers."""
+        from ._notices import Notices
+
+        return Notices()
 
     def request(
         self,

@@ -152,8 +152,8 @@ class Watch:
             self._check()
 
     def progressed(self) -> None:
-        """Content came."""
-        self._content = self._loop.time()
+        """Content came, with the last bytes."""
+        self._content = self._byte
 
     def close(self) -> None:
         """Stops watching."""
