@@ -49,7 +49,7 @@ class Caller:
 
         Args:
             request: a plain one.
-            read: takes a body, its meta and the key that was sent, and gives what is in it: if that is an error, without the key.
+            read: takes a body, its meta and the key that was sent, and gives what is in it, or an error without the key.
 
         Raises:
             APIError: the last failure, when it may not be tried again.

@@ -99,7 +99,7 @@ DEFAULT_TIMEOUT: Final = Timeout()
 
 
 def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool) -> Timeout:
-    """The clocks of one call. A number is the deadline of a plain call; for a stream it is `first_chunk`, `idle` and `progress`.
+    """The clocks of one call. A number is the deadline of a plain call; of a stream, `first_chunk`, `idle` and `progress`.
 
     Raises:
         InvalidRequestError: `value` is none of these.

@@ -73,8 +73,8 @@ class ResponseMeta:
     attempts: int = 1
     """How often the request was sent."""
     model_substituted: bool = False
-    """Whether another model answered than the one that was asked for, as far as the catalogue in memory tells: traits, aliases and
-    feature suffixes are what they stand for. False where the name that was asked for is not in it."""
+    """Whether another model answered than the one that was asked for. Traits and aliases count as the model they stand for,
+    feature suffixes do not count. Only the catalogue in memory is asked: False where the name is not in it."""
     body_id: str | None = None
     """The completion's id; None before it is known, and for what is no completion."""
 

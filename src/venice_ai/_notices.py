@@ -19,7 +19,7 @@ _MOST_TOLD: Final = 1000  # a server that makes up names must not fill the memor
 
 
 class Notices:
-    """What one client was told, and the names of models that it knows: what it fetched of the catalogue, while that is fresh."""
+    """What one client was told; and the names of models that it knows from the catalogue it fetched, while that is fresh."""
 
     def __init__(self) -> None:
         self._told: set[object] = set()

@@ -18,9 +18,9 @@ import msgspec
 
 from ._meta import ResponseMeta
 from ._rate import FAILURE_BLOCK_SECONDS, wait_seconds
+from ._secrets import without
 from ._validation import explained, learn
 from ._warnings import warn
-from ._secrets import without
 from .exceptions import (
     APIError,
     APIResponseProcessingError,
@@ -235,10 +235,18 @@ def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatComp
         return error
     response = ChatCompletionResponse._adopt(data if error is None else without_errors(data))  # noqa: SLF001  # the JSON is ours
     attach(response, meta)
-    if error is not None:
-        error.partial = response
-        return error
-    return response
+    if error is None:
+        return response
+    error.partial = response
+    if any(map(_brings_content, response.get("choices") or ())):
+        error.counts_as = meta.status_code  # it was paid for, and is not asked for again
+    return error
+
+
+def _brings_content(choice: Any) -> bool:
+    """Whether a choice holds more than a role."""
+    message = choice.get("message") if isinstance(choice, Model) else None
+    return isinstance(message, Model) and any(value for name, value in vars(message).items() if name != "role")
 
 
 def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
@@ -287,8 +295,10 @@ def decode(data: bytes) -> Any:
             raise ValueError("nested too deeply") from error
 
 
-def chunk(event: bytes, found: Any) -> ChatCompletionChunk | dict[str, Any] | None:
-    """The chunk in an event, whose JSON was found; the object itself if it reports an error; None if it is no part of an answer.
+def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[str, Any] | None:
+    """The chunk in an event's JSON; the object itself if it reports an error; None if it is no part of an answer.
+
+    `event` is the text of the JSON; where it is given, an error is found sooner.
 
     Raises:
         ValueError: it is not a JSON object.
@@ -296,7 +306,7 @@ def chunk(event: bytes, found: Any) -> ChatCompletionChunk | dict[str, Any] | No
     if not isinstance(found, dict):
         raise ValueError("an event is not a JSON object")  # noqa: TRY004  # what the server sent, not what a caller passed
     data = cast("dict[str, Any]", found)
-    if may_report(event, data):
+    if event is None or may_report(event, data):
         if reported(data) is not None:
             return data
         if data.get("choices") is None and not any(data.get(name) is not None for name in _WITHOUT_CHOICES):
@@ -356,12 +366,12 @@ def _wait(content: dict[str, Any]) -> float | None:
 
 def stream_error(content: Any, meta: ResponseMeta, partial: ChatCompletionResponse, secret: bytes = b"") -> APIError:
     """The error that an event of a stream stands for: JSON, or the text of one that the server called an error."""
-    body: dict[str, Any] = content if isinstance(content, dict) else {"error": content}
+    body = cast("dict[str, Any]", content) if isinstance(content, dict) else {"error": content}
     return _reported(body, meta, secret, partial)
 
 
 def instead_of_stream(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> APIError:
-    """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer that it is."""
+    """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer it is."""
     found = completion(body, meta, secret)
     if isinstance(found, APIError):
         return found

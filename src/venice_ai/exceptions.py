@@ -44,8 +44,8 @@
         +-- TeeEncryptionError               an answer that should be sealed is not, or cannot be opened
 
 Every `APIError` carries `status_code`, `counts_as`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`,
-each None where there is none. We put no prompt into a message, and no key: where Venice's own words repeat a key of eight letters or
-more, it is taken out.
+each None where there is none. We put no prompt into a message, and no key: where Venice's own words repeat a key of eight
+letters or more, it is taken out.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class APIError(VeniceError):
         self.status_code = status_code
         """HTTP status of the answer; None if there was none."""
         self.counts_as: int | None = status_code
-        """The status by which it is tried again: `status_code`, but for an error inside a 200 reply that of its code."""
+        """Decides whether to try again: `status_code`; for an error in a 200 reply before any content, its code's."""
         self.code = code
         """Venice's own code for the error, where it gives one."""
         self.request_id = request_id
@@ -476,10 +476,10 @@ _STATUS_BY_CODE = {code: status for status, codes in _CODES_BY_STATUS.items() fo
 
 
 def reported(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The part of a 200 reply, or of an event of a stream, that reports an error: itself, a choice, or a delta; None if none does.
+    """The part of a 200 reply, or of an event of a stream, that reports an error: the whole, a choice or a delta; else None.
 
-    A part reports one in a member whose name begins with `error` and that is not empty. The whole does so, too, by its `type` or
-    `object` being `error`, and by a `message` or `detail` without `choices`.
+    A part reports one in a member whose name begins with `error` and that is not empty. The whole does so, too, if its `type`
+    or `object` is `error`, or by a `message` or `detail` without `choices`.
     """
     if reply.get("type") == "error" or reply.get("object") == "error" or _error_members(reply):
         return reply
@@ -528,7 +528,9 @@ def error_for(
 
     `headers` is looked up in lower case; `body` is decoded JSON, or text that is not JSON.
     """
-    said: Any = (reported(cast("Mapping[str, Any]", body)) or body) if status < 300 and isinstance(body, Mapping) else body
+    said: Any = body
+    if status < 300 and isinstance(body, Mapping):
+        said = reported(cast("Mapping[str, Any]", body)) or body
     code = _code(said)
     counts_as = status if status >= 300 else _counts_as(said, code, status)
     kind = _class(counts_as, code, said, told=status)
@@ -620,7 +622,9 @@ def _text(value: Any) -> str | None:
 
 
 def _code(body: Any) -> str | None:
-    codes = (_text(_member(each, name)) for name in ("code", "error_code") for each in (_member(body, "error"), *_nested(body), body))
+    codes = (
+        _text(_member(each, name)) for name in ("code", "error_code") for each in (_member(body, "error"), *_nested(body), body)
+    )
     return next(filter(None, codes), None)
 
 

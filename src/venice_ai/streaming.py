@@ -150,7 +150,8 @@ class Reading:
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
         decode = _wire.strict_decode if self.session is None else partial(self._opened, self.session)
-        event, found, events, taken = b"", None, list[bytes](), None
+        found: Any = None
+        event, events, taken = b"", list[bytes](), None
         try:
             while True:  # once for each reply
                 failure = await self._whole_reply()
@@ -226,13 +227,13 @@ class Reading:
         try:
             while (failure := await self._whole_reply()) is not None:
                 await self._go_on(failure)
-        except VeniceError as error:
-            self._failure = Failure(error)
+        except BaseException as error:
+            if isinstance(error, VeniceError):
+                self._failure = Failure(error)
+            self.close()
             raise
         finally:
-            if failure is not None:
-                failure = None
-                self.close()
+            del failure  # its traceback refers to this frame
 
     def close(self) -> None:
         """Reads no more."""
@@ -270,13 +271,11 @@ class Reading:
             raise self.interrupted("it was closed before its end")
 
     def _opened(self, session: TeeSession, event: bytes) -> Any:
-        """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON. An error is in clear, and stays as it is."""
+        """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON. An error, in clear, stays as it is."""
         found: Any = None
         try:
             found = _wire.decode(event)
-            if isinstance(found, dict) and may_report(event, found) and reported(found) is not None:
-                return found
-            return session.open(found)
+            return found if _reports(event, found) else session.open(found)
         except TeeEncryptionError as error:
             del event, found  # part of it may be in clear, here and in the frames of what raised
             raise error.with_traceback(None) from None
@@ -284,7 +283,7 @@ class Reading:
             return None
 
     def _any(self, event: bytes, found: Any) -> ChatCompletionChunk | APIError | None:
-        """The chunk in an event of any kind; or the error that it reports or is; or None if it changes nothing of the answer."""
+        """The chunk in an event of any kind; or the error that it reports or is; None if it changes nothing of the answer."""
         named = event.type if isinstance(event, NamedEvent) else b""
         text = event.strip()
         if named != b"error" and text in _NOTHING:  # keeps the connection alive
@@ -294,7 +293,7 @@ class Reading:
                 found = _wire.decode(event)
         if not isinstance(found, dict):
             return self._odd(event, named, found)
-        chunk = _wire.chunk(event, cast("dict[str, Any]", found))
+        chunk = _wire.chunk(found, event)
         if isinstance(chunk, dict):
             return self._reported(chunk)
         if named == b"error":
@@ -403,7 +402,10 @@ class Reading:
                 beside = True
             if beside and not self._begun:
                 self._began()
-        return _wire.stream_error(content, self.meta, self.partial(), self._secret)
+        error = _wire.stream_error(content, self.meta, self.partial(), self._secret)
+        if self._begun:
+            error.counts_as = self.meta.status_code  # it is not asked for again
+        return error
 
     def interrupted(
         self, why: str, cause: APIConnectionError | None = None, *, body: str | None = None
@@ -423,6 +425,12 @@ class Reading:
         if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):
             error.clock = cause.clock
         return error
+
+
+def _reports(event: bytes, found: Any) -> bool:
+    """Whether an event, whose JSON was found, reports an error."""
+    data = cast("dict[str, Any]", found)
+    return isinstance(found, dict) and may_report(event, data) and reported(data) is not None
 
 
 def _why(missing: list[int], chunks: int, *, done: bool) -> str:
@@ -471,7 +479,7 @@ def whole_answer(body: bytes, meta: ResponseMeta, secret: bytes, *, choices: int
         return answer
     if error.body is None:
         error.body = without(body.decode("utf-8", "replace"), secret)
-    return without_locals(error.with_traceback(None))
+    return error.with_traceback(None)
 
 
 class _Received:

@@ -15,7 +15,7 @@ from ..._privacy import Privacy
 from ..._resource import APIResource
 from ..._transport import Request
 from ..._wire import chat_body, checked_messages, completion, encode, is_framed, says_stream
-from ...exceptions import APIError, APIResponseProcessingError, InvalidRequestError
+from ...exceptions import APIError, APIResponseProcessingError, InvalidRequestError, StreamInterruptedError
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
 from .e2ee import SealedChat, attested, sealed
@@ -619,7 +619,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
             request = await chat.renewed(failure)
         return await self._open(request, model, params, chat)
 
-    async def _open(self, request: Request, model: str, params: Mapping[str, Any], chat: SealedChat | None = None) -> ChunkSource:
+    async def _open(
+        self, request: Request, model: str, params: Mapping[str, Any], chat: SealedChat | None = None
+    ) -> ChunkSource:
         caller = self._client.caller
         sent = caller.clock.now()
         call = Call(caller, request)
@@ -658,7 +660,9 @@ def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatC
     if isinstance(found, APIResponseProcessingError) and is_framed(body):
         from ...streaming import whole_answer  # a plain call starts without it
 
-        return whole_answer(body, meta, secret, choices=choices)
+        answer = whole_answer(body, meta, secret, choices=choices)
+        nothing = isinstance(answer, StreamInterruptedError) and not (answer.partial and answer.partial.choices)
+        return found if nothing else answer
     return found
 
 
