@@ -404,6 +404,8 @@ _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 def start_of(head: bytes | bytearray) -> bytes:
     """What a body begins with, without blanks; empty while what came does not tell what it is."""
+    if head.startswith(_FIELDS):
+        return bytes(head[:8])
     start = bytes(head).removeprefix(_BOM).lstrip()[:8]
     undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
     return b"" if undecided and not start.startswith(_FIELDS) else start

@@ -150,7 +150,9 @@ class Reading:
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
         decode = _wire.strict_decode if self.session is None else partial(self._opened, self.session)
+        adopt = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give away
         found: Any = None
+        taken: ChatCompletionChunk | APIError | None
         event, events, taken = b"", list[bytes](), None
         try:
             while True:  # once for each reply
@@ -159,6 +161,7 @@ class Reading:
                 repeated, common, progressed = assembly.repeated, assembly.common, self.reply.progressed
                 while failure is None and not self._at_end:
                     events = await self._next_events()
+                    untold = watch_progress  # content has come when its bytes did, so it is told once
                     for event in events:
                         found = None
                         usual = event.__class__ is bytes and not assembly.halved  # it has no type
@@ -173,25 +176,35 @@ class Reading:
                             if chunk is not None and not self._begun:
                                 self._began()
                         if chunk is not None:
-                            if watch_progress:
+                            if untold:
+                                untold = False
                                 progressed()
                             if not assembly.unseen:
                                 yield chunk
                             continue
-                        if event.strip() == b"[DONE]":
-                            await self.reply.drain()
-                            await self._close(done=True)
-                            return
-                        taken = self._any(event, found)
-                        if taken is None:
-                            continue
-                        if isinstance(taken, APIError):
-                            failure = taken
-                            break
+                        if (
+                            event.__class__ is bytes
+                            and found.__class__ is dict
+                            and found.get("choices") is not None
+                            and b'"error' not in event
+                        ):
+                            taken = adopt(found)  # what `_any` comes to for nearly every event that is left
+                        else:
+                            if event.strip() == b"[DONE]":
+                                await self.reply.drain()
+                                await self._close(done=True)
+                                return
+                            taken = self._any(event, found)
+                            if taken is None:
+                                continue
+                            if isinstance(taken, APIError):
+                                failure = taken
+                                break
                         if assembly.add(taken):
                             if not self._begun:
                                 self._began()
-                            if watch_progress:
+                            if untold:
+                                untold = False
                                 progressed()
                         if every_chunk or taken.choices:
                             yield taken
@@ -351,19 +364,29 @@ class Reading:
         """The next piece; empty at the end of the body."""
         try:
             return await anext(self._pieces)
-        except StopAsyncIteration:
-            self._at_end = True
-        except APIConnectionError as error:
-            # The answer itself is complete once every choice has its finish reason.
-            if not self.assembly.finished:
+        except (StopAsyncIteration, APIConnectionError) as error:
+            self._ended_with(error)
+            return b""
+
+    def _ended_with(self, error: StopAsyncIteration | APIConnectionError) -> None:
+        """Notes the end of the body. The answer itself is complete once every choice has its finish reason.
+
+        Raises:
+            StreamInterruptedError: the body broke off before that.
+        """
+        try:
+            if isinstance(error, APIConnectionError) and not self.assembly.finished:
                 raise self.interrupted(error.message, error) from error
-            self._at_end = True
-        return b""
+        finally:
+            del error  # its traceback may refer to this frame
+        self._at_end = True
 
     async def _next_events(self) -> list[bytes]:
         """The events of the next piece; at the end of the body, what its end completes."""
-        piece = self._first or await self._piece()
-        if not piece and self._at_end:
+        try:
+            piece = self._first or await anext(self._pieces)
+        except (StopAsyncIteration, APIConnectionError) as error:
+            self._ended_with(error)
             return self._parser.finish()
         events = self._parser.feed(piece)
         if self.meta.time_to_first_chunk is None:
