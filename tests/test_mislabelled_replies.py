@@ -1,4 +1,4 @@
-"""Replies that are not what their label, or the request, says: their first bytes decide, and nothing that was paid for is lost."""
+"""Replies that are not what their label, or the request, says: their first bytes decide, and nothing paid for is lost."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import warnings
 from typing import Any
@@ -12,6 +13,7 @@ from venice_ai import ModelSubstitutedWarning, SyncVeniceClient, VeniceClient
 from venice_ai._notices import Notices
 
 from .fakes import DONE, HI, KEY, RecordingClock, ScriptedReply, answer, chunk, client_of, completion, event, stream
+from .sockets import reply, serving
 
 MODELS = {"object": "list", "data": [{"id": name, "type": "text", "model_spec": {}} for name in ("one", "two")]}
 TRAITS = {"object": "list", "data": {"default": "one"}}
@@ -99,11 +101,22 @@ async def test_where_warnings_are_errors_another_model_is_logged(caplog: pytest.
 async def test_a_stream_tells_of_another_model() -> None:
     client = await informed(stream(event({**chunk("hello", finish="stop"), "model": "two"}), DONE))
 
+    read = await client.chat.completions.stream(model="one", messages=HI)
     with pytest.warns(ModelSubstitutedWarning, match="'one' was asked for, and 'two' answered"):
-        read = await client.chat.completions.stream(model="one", messages=HI)
         await read.collect()
 
     assert read.meta.model_substituted
+
+
+async def test_the_synchronous_client_knows_the_catalogue_too() -> None:
+    def ask(url: str) -> bool:
+        with SyncVeniceClient(api_key=KEY, base_url=url) as client:
+            client.models.list()
+            return client.chat.completions.create(model="one", messages=HI).meta.model_substituted
+
+    async with serving(reply(MODELS), reply(completion(model="two"))) as server:
+        with pytest.warns(ModelSubstitutedWarning, match="'two' answered"):
+            assert await asyncio.to_thread(ask, server.url)
 
 
 # -- spent ---------------------------------------------------------------------------------------------------------------

@@ -173,6 +173,12 @@ async def test_an_overloaded_model_is_caught_by_either_name() -> None:
     assert caught.value.kind == "overloaded"
 
 
+def own(chunks: Any, *, client: VeniceClient) -> Any:
+    """A `stream_cls` that is the chunks themselves."""
+    assert isinstance(client, VeniceClient)
+    return chunks
+
+
 async def read_in(how: str, client: VeniceClient) -> str:
     """The text of a stream, read in one of the ways there are."""
     completions = client.chat.completions
@@ -181,7 +187,7 @@ async def read_in(how: str, client: VeniceClient) -> str:
     if how == "iteration":
         return "".join([piece.text async for piece in await completions.create(model="m", messages=HI, stream=True)])
     if how == "stream_cls":
-        pieces: Any = await completions.create(model="m", messages=HI, stream=True, stream_cls=lambda it, client: it)
+        pieces: Any = await completions.create(model="m", messages=HI, stream=True, stream_cls=own)
         return "".join([piece.text async for piece in pieces])
     if how == "stream_with_tools":
         result = await (await completions.stream_with_tools(model="m", messages=HI, tools=[])).collect()

@@ -150,7 +150,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 the client does. The enclave proves what it is before anything is sent, messages are sealed to its key, and the
                 answer is opened here. What cannot be sealed is refused. It does not protect from a relay that tampers.
             timeout: seconds, or the five clocks. A number is the deadline of a plain call; for a stream it limits the
-                wait for the first chunk, and between bytes.
+                wait for the first chunk, between bytes, and between pieces of content.
             extra_headers: HTTP headers for this call.
             **params: see `ChatParams`: temperature (0 to 2), max_completion_tokens, tools, response_format, ...
 
@@ -167,6 +167,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             PermissionDeniedError: the key may not do this (403).
             NotFoundError: there is no such model (404).
             RateLimitError: too fast, or overloaded, also after retries (429).
+            StreamInterruptedError: a plain answer came as a stream that broke off.
             APIConnectionError: no answer; `APITimeoutError` if not in time.
             APIError: anything else that went wrong with the call.
             TypeError: `max_tokens` was given, or `stream_cls` cannot be called.
