@@ -15,10 +15,12 @@ from venice_ai._notices import Notices
 from .fakes import DONE, HI, KEY, RecordingClock, ScriptedReply, answer, chunk, client_of, completion, event, stream
 from .sockets import reply, serving
 
-MODELS = {"object": "list", "data": [{"id": name, "type": "text", "model_spec": {}} for name in ("one", "two")]}
+MODELS: dict[str, Any] = {"object": "list", "data": [{"id": name, "type": "text", "model_spec": {}} for name in ("one", "two")]}
 TRAITS = {"object": "list", "data": {"default": "one"}}
 ALIASES = {"object": "list", "data": {"gpt-4o": "one"}}
-SPENT = {"choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": None}}]}
+SPENT: dict[str, Any] = {
+    "choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": None}}]
+}
 
 
 def said(model: str) -> ScriptedReply:

@@ -22,7 +22,7 @@ from ._assemble import Assembly
 from ._drive import drive
 from ._meta import ResponseMeta
 from ._secrets import without
-from ._sse import EventParser, NamedEvent
+from ._sse import EventParser, EventTooLongError, NamedEvent
 from ._transport import Reply
 from .exceptions import (
     APIConnectionError,
@@ -385,10 +385,12 @@ class Reading:
         """The events of the next piece; at the end of the body, what its end completes."""
         try:
             piece = self._first or await anext(self._pieces)
+            events = self._parser.feed(piece)
+        except EventTooLongError as error:
+            raise self.interrupted(str(error)) from None
         except (StopAsyncIteration, APIConnectionError) as error:
             self._ended_with(error)
             return self._parser.finish()
-        events = self._parser.feed(piece)
         if self.meta.time_to_first_chunk is None:
             if events:
                 self.meta.time_to_first_chunk = self._now() - self._sent
@@ -632,6 +634,10 @@ class Stream(Generic[T]):
         aclose = getattr(self._iterator, "aclose", None)
         if aclose is not None:
             await aclose()
+
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        await self.close()
 
     async def __aenter__(self) -> Self:
         return self
