@@ -126,7 +126,8 @@ class Call:
         logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
         await self._caller.clock.sleep(delay)
         if self._caller.closed or self.abandoned:
-            raise APIConnectionError("the client, or the stream, was closed before it tried again") from failure
+            what = "client" if self._caller.closed else "stream"
+            raise APIConnectionError(f"the {what} was closed before it tried again") from failure
 
     async def _attempt(self) -> Answer:
         clock, request = self._caller.clock, self._request

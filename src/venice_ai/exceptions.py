@@ -538,7 +538,8 @@ def error_for(
     """
     said: Any = body
     if status < 300 and isinstance(body, Mapping):
-        said = reported(cast("Mapping[str, Any]", body)) or body
+        content = cast("Mapping[str, Any]", body)
+        said = reported(content) or content
     code = _code(said)
     counts_as = status if status >= 300 else _counts_as(said, code, status)
     kind = _class(counts_as, code, said, told=status)
