@@ -7,17 +7,19 @@ took. One that hangs is ended by the suite.
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
+import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
 
-from venice_ai import APITimeoutError, StreamTimeoutError, Timeout
+from venice_ai import APITimeoutError, StreamTimeoutError, SyncVeniceClient, Timeout
 
-from .fakes import DONE, HI, RecordingClock, chunk, completion, event, hello, joined
+from .fakes import DONE, HI, KEY, RecordingClock, chunk, completion, event, hello, joined
 from .sockets import SILENCE, Step, reply, serving, streamed
 
 PING = b": ping\n\n"
@@ -25,6 +27,7 @@ HEL = event(chunk("hel"))
 # A piece every 0.05 s, for longer than LONGER seconds.
 DRIBBLE: list[Step] = [step for _ in range(17) for step in (event(chunk("x")), 0.05)]
 PINGS: list[Step] = [step for _ in range(17) for step in (PING, 0.05)]
+DRIPS: list[Step] = [step for byte in event(chunk("x"))[:17] for step in (bytes([byte]), 0.05)]
 LONGER = 0.8
 """What no piece of these takes, and all of them together do."""
 
@@ -194,6 +197,8 @@ async def test_a_stream_that_does_not_begin_runs_out_of_first_chunk(steps: list[
         pytest.param(streamed(HEL, SILENCE), Timeout(idle=0.25), "idle", id="silence"),
         pytest.param(streamed(HEL, SILENCE), 0.25, "idle", id="silence, a number"),
         pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(progress=0.25), "progress", id="only comments"),
+        pytest.param(streamed(HEL, *PINGS, SILENCE), 0.25, "progress", id="only comments, a number"),
+        pytest.param(streamed(HEL, *DRIPS, SILENCE), 0.25, "progress", id="a chunk byte by byte, a number"),
         pytest.param(streamed(HEL, SILENCE), Timeout(progress=0.25), "progress", id="no content"),
         pytest.param(streamed(HEL, *PINGS, SILENCE), Timeout(deadline=0.25), "deadline", id="too long, comments"),
         pytest.param(streamed(HEL, SILENCE), Timeout(deadline=0.25), "deadline", id="too long, silence"),
@@ -208,6 +213,35 @@ async def test_a_stream_that_stalls_names_its_clock_and_keeps_what_came(steps: l
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.partial is not None
     assert caught.value.partial.text == "hel"
+
+
+@pytest.mark.parametrize("what", [PINGS, DRIPS], ids=["comments", "drips"])
+async def test_comments_and_drips_end_a_synchronous_stream_too(what: list[Step]) -> None:
+    def read(url: str) -> None:
+        with SyncVeniceClient(api_key=KEY, base_url=url) as client:
+            client.chat.completions.stream(model="m", messages=HI, timeout=0.25).collect()
+
+    async with serving(streamed(HEL, *what, SILENCE)) as server:
+        with pytest.raises(StreamTimeoutError) as caught:
+            await asyncio.to_thread(read, server.url)
+
+    assert caught.value.clock == "progress"
+
+
+async def test_a_stream_that_ran_out_of_time_leaves_no_cycle() -> None:
+    async with serving(streamed(HEL, SILENCE)) as server, server.client() as client:
+        stream = await client.chat.completions.stream(model="m", messages=HI, timeout=0.05)
+        gone = weakref.ref(stream._reading)
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(StreamTimeoutError):
+                async for _ in stream:
+                    pass
+            del stream
+            assert gone() is None
+        finally:
+            gc.enable()
 
 
 async def test_a_deadline_ends_even_a_stream_that_makes_progress() -> None:

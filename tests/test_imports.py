@@ -30,6 +30,7 @@ LAYERS = {
         "_config",
         "_privacy",
         "_first_use",
+        "_secrets",
         "_warnings",
         "_machine",
         "_letters",
@@ -42,6 +43,7 @@ LAYERS = {
     "rules": [
         *(
             "_meta",
+            "_notices",
             "_rate",
             "_retry",
             "_sse",

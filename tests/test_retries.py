@@ -37,6 +37,7 @@ from .fakes import (
 )
 
 Failure = int | BaseException
+BUSY = {"message": "busy", "type": "server_error", "code": "model_overloaded", "retry_after": 1}
 
 
 def failed(failure: Failure, headers: dict[str, str] | None = None, error: str = "no") -> ScriptedReply | BaseException:
@@ -423,9 +424,13 @@ async def test_each_attempt_knows_what_is_left_of_the_deadline() -> None:
         pytest.param(lambda: stream(event(chunk("hel")), TOO_SLOW), id="a clock"),
         pytest.param(lambda: stream(BROKEN), id="a reset before the first event"),
         pytest.param(stream, id="nothing"),
+        pytest.param(lambda: stream(event(chunk("hel")), event({"error": BUSY})), id="an error after some text"),
+        pytest.param(lambda: stream(event({**chunk("hel"), "error": BUSY})), id="an error beside some text"),
         pytest.param(
-            lambda: stream(event({"error": {"message": "busy", "code": "model_overloaded", "retry_after": 1}})), id="an error"
+            lambda: stream(event(chunk(reasoning_content="h")), event({"error": BUSY})), id="an error after reasoning"
         ),
+        pytest.param(lambda: stream(event({"error": {**BUSY, "code": "e2ee_attestation_stale"}})), id="an unknown code"),
+        pytest.param(lambda: stream(event({"error": "busy"})), id="an error without a code"),
     ],
 )
 @pytest.mark.parametrize("settings", [{}, {"retry_timeouts": True}, {"max_retries": 9}], ids=str)
@@ -443,7 +448,9 @@ async def test_a_stream_that_began_is_never_asked_for_again(reply: Any, settings
         pytest.param(lambda: ScriptedReply(b'{"id": "chat', BROKEN), id="half an answer"),
         pytest.param(lambda: ScriptedReply(b"{broken"), id="broken JSON"),
         pytest.param(lambda: ScriptedReply(b""), id="an empty answer"),
-        pytest.param(lambda: answer({"error": {"message": "busy", "code": "model_overloaded"}}), id="an error with status 200"),
+        pytest.param(lambda: answer({"error": {"message": "busy", "code": "an unknown one"}}), id="an error with status 200"),
+        pytest.param(lambda: answer({**completion(), "error": BUSY}), id="an error beside the answer"),
+        pytest.param(lambda: ScriptedReply(event(chunk("hel")), event({"error": BUSY})), id="an error in an answer of events"),
     ],
 )
 async def test_an_answer_that_began_is_never_asked_for_again(reply: Any) -> None:

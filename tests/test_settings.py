@@ -119,7 +119,7 @@ def test_a_clock_that_cannot_be_one_is_refused(clock: str, seconds: Any) -> None
 def test_the_clocks_have_the_documented_defaults() -> None:
     timeout = Timeout()
 
-    assert (timeout.connect, timeout.first_chunk, timeout.idle, timeout.progress, timeout.deadline) == (10, 300, 60, None, None)
+    assert (timeout.connect, timeout.first_chunk, timeout.idle, timeout.progress, timeout.deadline) == (10, 300, 60, 300, None)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_what_a_number_sets_and_what_it_leaves(settings: dict[str, Any], t
     plain, streamed = (request.timeout for request in transport.requests)
     assert (plain.connect, plain.plain, plain.deadline) == (10, 300, 5)
     assert (streamed.connect, streamed.first_chunk, streamed.idle) == (10, 5, 5)
-    assert (streamed.progress, streamed.deadline) == (None, None)
+    assert (streamed.progress, streamed.deadline) == (5, None)
 
 
 async def test_a_plain_call_has_more_patience_than_a_stream_has_between_bytes() -> None:

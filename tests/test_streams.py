@@ -102,6 +102,7 @@ WHOLE = [
     pytest.param([*hello()[:2], b"data: [DONE] \n\n"], None, id="DONE with a blank after it"),
     pytest.param([*hello()[:3], b"data: {broken\n\n", USAGE_EVENT, DONE], "stop", id="a finish reason, then a broken event"),
     pytest.param([*hello()[:1], b"data:\n\n", b"data: \n\n", *hello()[1:]], "stop", id="events without content between"),
+    pytest.param([b"data: null\n\n", *hello()[:2], b"data: null\n\n", *hello()[2:]], "stop", id="events that are null between"),
     pytest.param([event(chunk("hel", finish="")), event(chunk("lo", finish="stop")), DONE], "stop", id="empty finish reasons"),
     pytest.param([event(chunk("hello", finish="a reason of tomorrow")), DONE], "a reason of tomorrow", id="an unknown reason"),
 ]
@@ -133,7 +134,6 @@ INTERRUPTED = [
     pytest.param([b"hello?"], None, id="words that call themselves a stream"),
     pytest.param([event(chunk("hel")), b"data: {broken\n\n", *hello()], "hel", id="an event that is not JSON"),
     pytest.param([event(chunk("hel")), b"data: [1]\n\n", *hello()], "hel", id="an event that is a list"),
-    pytest.param([event(chunk("hel")), b"data: null\n\n", *hello()], "hel", id="an event that is null"),
     pytest.param([event(chunk("hel")), b"data: DONE\n\n"], "hel", id="another word for DONE"),
     pytest.param([event(chunk("hel")), b'data: "text"\n\n', DONE], "hel", id="an event that is a text"),
     pytest.param([event(chunk("hel")), event(chunk("x", index=1, finish="stop"))], "hel", id="the end of one choice of two"),

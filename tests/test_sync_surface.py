@@ -29,7 +29,7 @@ PAIRS: list[tuple[type, type]] = [
 ]
 # What the parts of the package say to each other, and no caller of a synchronous client could await.
 INNER = {
-    VeniceClient: {"caller", "request", "clocks"},
+    VeniceClient: {"caller", "request", "clocks", "notices"},
     Tee: {"verified", "options", "forget", "forget_all", "signed", "warn_of_limits"},
 }
 # What belongs to an event loop is the asynchronous client's alone.

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from .exceptions import InvalidRequestError as InvalidRequestError
     from .exceptions import MaxIterationsExceededError as MaxIterationsExceededError
     from .exceptions import ModelGoneError as ModelGoneError
+    from .exceptions import ModelOverloadedError as ModelOverloadedError
+    from .exceptions import ModelSubstitutedWarning as ModelSubstitutedWarning
     from .exceptions import NoChoicesError as NoChoicesError
     from .exceptions import NoMatchingModelError as NoMatchingModelError
     from .exceptions import NotFoundError as NotFoundError
@@ -132,6 +134,8 @@ _HOMES = {
     "InvalidRequestError": "exceptions",
     "MaxIterationsExceededError": "exceptions",
     "ModelGoneError": "exceptions",
+    "ModelOverloadedError": "exceptions",
+    "ModelSubstitutedWarning": "exceptions",
     "NoChoicesError": "exceptions",
     "NoToolCallsError": "exceptions",
     "NoMatchingModelError": "exceptions",
@@ -233,6 +237,8 @@ __all__ = [
     "MaxIterationsExceededError",
     "Message",
     "ModelGoneError",
+    "ModelOverloadedError",
+    "ModelSubstitutedWarning",
     "NoChoicesError",
     "NoMatchingModelError",
     "NoToolCallsError",

@@ -55,6 +55,23 @@ class Assembly:
         return len(self._choices) >= self._expected and not self._unfinished
 
     @property
+    def missing(self) -> list[int]:
+        """The indices of choices that were asked for and did not come, or have no finish reason."""
+        choices = self._choices
+        absent = [index for index in range(self._expected) if index not in choices][: max(self._expected - len(choices), 0)]
+        return sorted([*absent, *(index for index, choice in choices.items() if choice.finish_reason is None)])
+
+    @property
+    def without_reasons(self) -> bool:
+        """Whether choices came, and none of them with a finish reason: a server that gives none."""
+        return bool(self._choices) and all(choice.finish_reason is None for choice in self._choices.values())
+
+    @property
+    def model(self) -> Any:
+        """The model that answers, as far as it is known."""
+        return self._fields.get("model")
+
+    @property
     def usage(self) -> Any:
         """The usage, once it came."""
         found = self._fields.get("usage")

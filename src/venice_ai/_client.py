@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from ._call import Caller
+    from ._notices import Notices
     from ._transport import Clock, Transport
     from .resources.chat import Chat
     from .resources.models import Models
@@ -46,7 +47,8 @@ class VeniceClient:
         api_key: the key; else the variable `VENICE_API_KEY`. Without one, `models` works, and chats raise.
         base_url: root of the API; else the variable `VENICE_BASE_URL`; else `https://api.venice.ai/api/v1`.
         timeout: seconds, or the five clocks. A number is the deadline of plain calls, each answer of which must also come
-            within 300 s (`Timeout(idle=...)` sets that); of streams it limits the wait for the first chunk and between bytes.
+            within 300 s (`Timeout(idle=...)` sets that); of streams it limits the wait for the first chunk, between bytes and
+            between pieces of content.
         max_retries: how often a failed request is sent again, from 0, where that is safe.
         retry_timeouts: also send again what ran out of time, here or at a gateway (504), or lost its connection, and may have
             been billed.
@@ -174,6 +176,13 @@ class VeniceClient:
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
         return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """What is told once beside answers."""
+        from ._notices import Notices
+
+        return Notices()
 
     def request(
         self,

@@ -105,10 +105,10 @@ class Watch:
         "_late",
         "_loop",
         "_progress",
+        "_ran_out",
         "_reading",
         "_sent",
         "_stop",
-        "expired",
     )
 
     def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
@@ -126,9 +126,13 @@ class Watch:
         self._content: float | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._reading = False
-        self.expired: APITimeoutError | None = None
-        """The error that the clock stands for, once one ran out."""
+        self._ran_out: str | None = None
         self._check()
+
+    @property
+    def expired(self) -> APITimeoutError | None:
+        """A new error for the clock that ran out; None if none did. A kept one would refer to who has this, and so on."""
+        return None if self._ran_out is None else self._late(self._ran_out)
 
     def resume(self) -> None:
         """Somebody waits for bytes again. What they did meanwhile is not the server's time: only the deadline counts it."""
@@ -152,8 +156,8 @@ class Watch:
             self._check()
 
     def progressed(self) -> None:
-        """Content came."""
-        self._content = self._loop.time()
+        """Content came, with the last bytes."""
+        self._content = self._byte
 
     def close(self) -> None:
         """Stops watching."""
@@ -176,7 +180,7 @@ class Watch:
         self._expire(clock)
 
     def _expire(self, clock: str) -> None:
-        self.expired = self._late(clock)
+        self._ran_out = clock
         self._stop()
 
     def _due(self) -> tuple[float, str, float] | None:

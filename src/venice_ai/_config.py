@@ -42,7 +42,7 @@ class Timeout:
         first_chunk: from sending the request to the first byte of a stream's body.
         idle: without any byte of a stream (60 unless given); for plain calls, from the request to the end of the answer
             (300 unless given).
-        progress: without content in a stream; comments and empty chunks do not count.
+        progress: without content in a stream; comments, empty chunks and the bytes of one that is not whole do not count.
         deadline: the whole call with its retries and waits, and with the whole stream.
 
     Raises:
@@ -57,7 +57,7 @@ class Timeout:
         connect: float | None = 10.0,
         first_chunk: float | None = 300.0,
         idle: float | EllipsisType | None = ...,
-        progress: float | None = None,
+        progress: float | None = 300.0,
         deadline: float | None = None,
     ) -> None:
         self.connect: float | None = _seconds("connect", connect)
@@ -99,7 +99,7 @@ DEFAULT_TIMEOUT: Final = Timeout()
 
 
 def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool) -> Timeout:
-    """The clocks of one call. A number is the deadline of a plain call; for a stream it is `first_chunk` and `idle`.
+    """The clocks of one call. A number is the deadline of a plain call; of a stream, `first_chunk`, `idle` and `progress`.
 
     Raises:
         InvalidRequestError: `value` is none of these.
@@ -114,7 +114,7 @@ def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool
             connect=default.connect,
             first_chunk=seconds,
             idle=seconds,
-            progress=default.progress,
+            progress=seconds,
             deadline=default.deadline,
         )
     return default.with_deadline(seconds)

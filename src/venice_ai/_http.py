@@ -625,11 +625,15 @@ class _StreamedReply:
             if self._decoder is None and self._arriving.fault is None:
                 self._arriving.blame(error)
                 piece = self._content.read_nowait()
+            error.__traceback__ = None  # aiohttp keeps the error, and this refers to the frame
         if piece:
             self._watch.received()
             return piece
-        if failure is not None:
-            raise failure
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # its traceback refers to this frame
         self._watch.close()
         self._arriving.stop()
         raise StopAsyncIteration

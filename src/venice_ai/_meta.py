@@ -72,6 +72,9 @@ class ResponseMeta:
     """From sending the request to the first chunk of a stream."""
     attempts: int = 1
     """How often the request was sent."""
+    model_substituted: bool = False
+    """Whether another model answered than the one that was asked for. Traits and aliases count as the model they stand for,
+    feature suffixes do not count. Only the catalogue in memory is asked: False where the name is not in it."""
     body_id: str | None = None
     """The completion's id; None before it is known, and for what is no completion."""
 

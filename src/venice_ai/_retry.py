@@ -1,16 +1,17 @@
 """May this failure be tried again, and after how long.
 
 A chat call has no idempotency key: what may have been answered may have been billed. So a POST is sent again only when
-the server said no, or could not be reached; never after a time limit ran out, unless the caller asks for it.
+the server said no, in the status line or in an error before any content, or could not be reached; never after a time limit ran
+out, unless the caller asks for it.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from .exceptions import APIConnectionError, APIError, APITimeoutError, RateLimitError
+from .exceptions import APIConnectionError, APIError, APITimeoutError
 
-_SAID_NO = frozenset({502, 503, 529})  # 529: overloaded, as some model providers say
+_SAID_NO = frozenset({429, 502, 503, 529})  # 529: overloaded, as some model providers say
 
 
 class RetryPolicy(NamedTuple):
@@ -47,11 +48,11 @@ class RetryPolicy(NamedTuple):
         """How many further attempts this kind of failure is worth."""
         if isinstance(failure, PermanentConnectFailure):
             return 0
-        if isinstance(failure, APIConnectionError) or failure.status_code == 504:
+        if isinstance(failure, APIConnectionError) or failure.counts_as == 504:
             return self.retries if idempotent or self.retry_timeouts or isinstance(failure, ConnectFailure) else 0
-        if isinstance(failure, RateLimitError) or failure.status_code in _SAID_NO:
+        if failure.counts_as in _SAID_NO:
             return self.retries
-        if failure.status_code == 500:
+        if failure.counts_as == 500:
             return self.retries if idempotent else min(self.retries, 1)
         return 0
 

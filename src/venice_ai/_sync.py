@@ -227,7 +227,8 @@ class Bridge:
         return found or self._clients.setdefault(thread, self._made(thread))
 
     def _like_the_template(self, client: VeniceClient) -> VeniceClient:
-        """A new client, closed if the others are."""
+        """A new client, closed if the others are. What one is told, and knows of the catalogue, all are."""
+        client.notices = self._template.notices
         if self._template.closed:
             drive(client.close())
         return client

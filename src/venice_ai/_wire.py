@@ -6,7 +6,9 @@ What we send is checked here, once, against `types/api/params.py`. What we recei
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from inspect import isroutine
 from math import isfinite
@@ -16,9 +18,19 @@ import msgspec
 
 from ._meta import ResponseMeta
 from ._rate import FAILURE_BLOCK_SECONDS, wait_seconds
+from ._secrets import without
 from ._validation import explained, learn
 from ._warnings import warn
-from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, RateLimitError, error_for
+from .exceptions import (
+    APIError,
+    APIResponseProcessingError,
+    InvalidRequestError,
+    RateLimitError,
+    error_for,
+    may_report,
+    reported,
+    without_errors,
+)
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, ChatMessage, Message
 from .types.api.params import ChatParams, Conversation, VeniceSwitches, given_fields, lacks_function
@@ -33,7 +45,6 @@ _KEYWORDS = (*ChatParams.__annotations__, "model", "messages", "stream", "stream
 _HALF = "a name in it holds half of a surrogate pair, which is no character"
 _LIKENESS = 0.84  # of a slip to what was meant; `top_a`, which other servers know, is 0.8 like `top_p`
 _TEXTS = frozenset({str})
-_LEAST_SECRET = 8  # characters; a shorter key is a word such as "any", and stands in many messages
 
 
 def _unknown(value: object) -> NoReturn:
@@ -234,20 +245,35 @@ def _warn_of_slips(names: Iterable[Any], known: Iterable[str], lack: str, likene
 
 
 # -- in ------------------------------------------------------------------------------------------------------------------
+#
+# What is wrong with a reply is returned, not raised: the frames of a traceback would show the body, and a server may repeat the
+# key in it. For the same reason nothing is raised within an `except`, whose error holds what it could not read.
 
 
-def completion(body: bytes, meta: ResponseMeta) -> ChatCompletionResponse:
-    """The completion in a successful reply.
-
-    Raises:
-        APIError: the body is an error, or not a completion.
-    """
-    data = json_object(body, meta)
-    if not ("choices" in data or "usage" in data or "id" in data):
-        raise unusable(body, meta, "JSON that is no completion")
-    response = ChatCompletionResponse._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
+def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatCompletionResponse | APIError:
+    """The completion in a successful reply; or the error that the body is or holds, with what came beside it as `partial`."""
+    data = _json(body)
+    if data.__class__ is not dict:
+        return _no_object(data, body, meta, secret)
+    error = _reported(data, meta, secret) if may_report(body, data) and reported(data) is not None else None
+    if error is None and not ("choices" in data or "usage" in data or "id" in data):
+        return unusable(body, meta, "JSON that is no completion", secret)
+    if error is not None and not data.get("choices"):
+        return error
+    response = ChatCompletionResponse._adopt(data if error is None else without_errors(data))  # noqa: SLF001  # the JSON is ours
     attach(response, meta)
-    return response
+    if error is None:
+        return response
+    error.partial = response
+    if any(map(_brings_content, response.get("choices") or ())):
+        error.counts_as = meta.status_code  # it was paid for, and is not asked for again
+    return error
+
+
+def _brings_content(choice: Any) -> bool:
+    """Whether a choice holds more than a role."""
+    message = choice.get("message") if isinstance(choice, Model) else None
+    return isinstance(message, Model) and any(value for name, value in vars(message).items() if name != "role")
 
 
 def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
@@ -257,21 +283,28 @@ def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
     response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
 
 
-def json_object(body: bytes, meta: ResponseMeta) -> dict[str, Any]:
-    """The JSON object in a successful reply.
+def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[str, Any] | APIError:
+    """The JSON object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
+    data = _json(body)
+    if data.__class__ is not dict:
+        return _no_object(data, body, meta, secret)
+    return _reported(data, meta, secret) if data.get("error") and not data.get("choices") else data
 
-    Raises:
-        APIError: it holds an error instead, or no JSON object.
-    """
-    try:
-        found: Any = decode(body)
-    except ValueError:
-        raise unusable(body, meta, "a body that is not JSON") from None
-    if found.__class__ is not dict:
-        raise unusable(body, meta, "JSON that is no object")
-    if found.get("error") and not found.get("choices"):
-        raise error_for(meta.status_code, meta.headers, found, meta=meta)
-    return found  # type: ignore[no-any-return]  # a cast would be a call
+
+_NOT_JSON = object()
+
+
+def _json(body: bytes) -> Any:
+    """The JSON in a body, after which some servers say that a stream is done; `_NOT_JSON` if it is none."""
+    with suppress(ValueError):
+        return decode(body)
+    with suppress(ValueError):
+        return decode(body.rstrip().removesuffix(b"[DONE]").rstrip().removesuffix(b"data:"))
+    return _NOT_JSON
+
+
+def _no_object(found: Any, body: bytes, meta: ResponseMeta, secret: bytes) -> APIError:
+    return unusable(body, meta, "a body that is not JSON" if found is _NOT_JSON else "JSON that is no object", secret)
 
 
 def decode(data: bytes) -> Any:
@@ -289,25 +322,34 @@ def decode(data: bytes) -> Any:
             raise ValueError("nested too deeply") from error
 
 
-def chunk(found: Any) -> ChatCompletionChunk | dict[str, Any]:
-    """The chunk in an event's JSON; the object itself if it holds an error.
+def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[str, Any] | None:
+    """The chunk in an event's JSON; the object itself if it reports an error; None if it is no part of an answer.
+
+    `event` is the text of the JSON; where it is given, an error is found sooner.
 
     Raises:
         ValueError: it is not a JSON object.
     """
     if not isinstance(found, dict):
         raise ValueError("an event is not a JSON object")  # noqa: TRY004  # what the server sent, not what a caller passed
-    event = cast("dict[str, Any]", found)
-    return event if event.get("error") else ChatCompletionChunk._adopt(event)  # noqa: SLF001  # the JSON is ours to give away
+    data = cast("dict[str, Any]", found)
+    if event is None or may_report(event, data):
+        if reported(data) is not None:
+            return data
+        if data.get("choices") is None and not any(data.get(name) is not None for name in _WITHOUT_CHOICES):
+            return None
+    return ChatCompletionChunk._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
+
+
+_WITHOUT_CHOICES = ("usage", "cost", "venice_parameters")
+"""What a chunk may bring that has no choices: usage, and Venice's own fields."""
 
 
 def refusal(body: bytes, meta: ResponseMeta, *, secret: bytes = b"") -> APIError:
     """The error that an unsuccessful reply stands for. A server may repeat the key that it refuses; it is taken out."""
     status, headers = meta.status_code, meta.headers
-    try:
-        content = decode(body)
-    except ValueError:
-        content = body.decode("utf-8", "replace")
+    content = _json(body)
+    content = without(body.decode("utf-8", "replace") if content is _NOT_JSON else content, secret)
     wait = wait_seconds(status, headers, meta.received_at)
     error = error_for(status, headers, content, meta=meta, retry_after_seconds=wait)
     if isinstance(error, RateLimitError) and error.kind == "failures":
@@ -315,50 +357,98 @@ def refusal(body: bytes, meta: ResponseMeta, *, secret: bytes = b"") -> APIError
     if 300 <= status < 400:
         location = headers.get("location", "nowhere")
         error.args = (f"Venice answered {status}, a redirect to {location!r}; redirects are not followed. Set base_url.",)
-    if len(secret) >= _LEAST_SECRET:
-        key = secret.decode()
-        error.args = _without(list(error.args), key)
-        error.body, error.code, error.request_id = _without([error.body, error.code, error.request_id], key)
+    return _shown(error, secret)
+
+
+def _shown(error: APIError, secret: bytes) -> APIError:
+    """An error whose words hold no secret: a header may repeat it, too."""
+    error.args = tuple(without(list(error.args), secret))
+    error.request_id = without(error.request_id, secret)
     return error
 
 
-def _without(value: Any, secret: str) -> Any:
-    """A JSON value in whose texts a secret is not shown."""
-    if isinstance(value, str):
-        return value.replace(secret, "***")
-    if isinstance(value, dict):
-        return {_without(key, secret): _without(inner, secret) for key, inner in _items(value)}
-    return [_without(inner, secret) for inner in cast("list[Any]", value)] if isinstance(value, list) else value
+def _reported(
+    content: dict[str, Any], meta: ResponseMeta, secret: bytes, partial: ChatCompletionResponse | None = None
+) -> APIError:
+    """The error that a 200 reply, or an event of a stream, reports."""
+    found = without(content, secret)
+    wait = _wait(found)
+    error = error_for(meta.status_code, meta.headers, found, meta=meta, retry_after_seconds=wait, partial=partial)
+    if wait is None and error.counts_as is not None and error.counts_as >= 400:
+        error.retry_after_seconds = wait_seconds(error.counts_as, meta.headers, meta.received_at)
+    return _shown(error, secret)
 
 
-def stream_error(content: dict[str, Any], meta: ResponseMeta, partial: ChatCompletionResponse) -> APIError:
-    """The error that an event of a stream stands for."""
-    details = content.get("error")
-    wait = cast("dict[str, Any]", details).get("retry_after") if isinstance(details, dict) else None
-    seconds = float(wait) if isinstance(wait, (int, float)) and not isinstance(wait, bool) else None
-    return error_for(meta.status_code, meta.headers, content, meta=meta, retry_after_seconds=seconds, partial=partial)
+def _wait(content: dict[str, Any]) -> float | None:
+    """How many seconds the server asks to wait in an error inside a reply."""
+    part: Any = reported(content) or content
+    for holder in (part.get("error"), part):
+        given = cast("dict[str, Any]", holder).get("retry_after") if isinstance(holder, dict) else None
+        with suppress(TypeError, ValueError):
+            seconds = math.nan if given is None or isinstance(given, bool) else float(given)
+            if 0 < seconds < math.inf:
+                return seconds
+    return None
 
 
-def instead_of_stream(body: bytes, meta: ResponseMeta) -> APIError:
-    """The error for a whole completion where a stream was asked for; `partial` holds it.
+def stream_error(content: Any, meta: ResponseMeta, partial: ChatCompletionResponse, secret: bytes = b"") -> APIError:
+    """The error that an event of a stream stands for: JSON, or the text of one that the server called an error."""
+    body = cast("dict[str, Any]", content) if isinstance(content, dict) else {"error": content}
+    return _reported(body, meta, secret, partial)
 
-    Raises:
-        APIError: it is not even that, but an error, or no answer at all.
-    """
-    error = unusable(body, meta, "JSON")
-    error.partial = completion(body, meta)
+
+def instead_of_stream(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> APIError:
+    """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer it is."""
+    found = completion(body, meta, secret)
+    if isinstance(found, APIError):
+        return found
+    error = unusable(body, meta, "JSON", secret)
+    error.partial = found
     return error
 
 
-def unusable(body: bytes, meta: ResponseMeta, what: str) -> APIResponseProcessingError:
+def unusable(body: bytes, meta: ResponseMeta, what: str, secret: bytes = b"") -> APIResponseProcessingError:
     """The error for a successful status without an answer."""
-    text = body.decode("utf-8", "replace")
+    text: str = without(body.decode("utf-8", "replace"), secret)
     start = text.lstrip()[:1]
     shown = "an empty body" if not start else "an HTML page" if start == "<" else what
-    return APIResponseProcessingError(
+    error = APIResponseProcessingError(
         f"Venice answered {meta.status_code} with {shown} instead of an answer. {APIResponseProcessingError.remedy}",
         status_code=meta.status_code,
         request_id=meta.request_id,
         body=text,
         meta=meta,
     )
+    error.request_id = without(error.request_id, secret)
+    return error
+
+
+# -- the label of a reply, and its bytes ---------------------------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+def start_of(head: bytes | bytearray) -> bytes:
+    """What a body begins with, without blanks; empty while what came does not tell what it is."""
+    if head.startswith(_FIELDS):
+        return bytes(head[:8])
+    start = bytes(head).removeprefix(_BOM).lstrip()[:8]
+    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
+    return b"" if undecided and not start.startswith(_FIELDS) else start
+
+
+def is_whole(start: bytes, *, labelled: bool) -> bool:
+    """Whether a body that begins so is one value, or a page, and no stream of events; `labelled`: it calls itself a stream."""
+    return start[:1] == b"{" if labelled else not start.startswith(_FIELDS)
+
+
+def is_framed(body: bytes) -> bool:
+    """Whether a body is a stream of events."""
+    return start_of(body).startswith(_FIELDS)
+
+
+def says_stream(meta: ResponseMeta) -> bool:
+    """Whether the label of a reply lets it be a stream of events."""
+    label = meta.headers.get("content-type", "").lower()
+    return not ("json" in label or "html" in label)

@@ -17,6 +17,7 @@
     |   +-- ConflictError                    409
     |   +-- ModelGoneError                   410
     |   +-- RateLimitError                   429; `kind` says which limit
+    |   |   +-- ModelOverloadedError         an overloaded model, in a 200 reply (is a ServiceUnavailableError)
     |   +-- InternalServerError              5xx
     |   |   +-- ServiceUnavailableError      503
     |   |   +-- GatewayTimeoutError          504
@@ -46,9 +47,9 @@
         +-- TeeAttestationError              the enclave did not prove what it must: nothing was sent
         +-- TeeEncryptionError               an answer that should be sealed is not, or cannot be opened
 
-Every `APIError` carries `status_code`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`, each None
-where there is none. We put no prompt into a message, and no key: where Venice's own words repeat a key of eight letters or
-more, it is taken out.
+Every `APIError` carries `status_code`, `counts_as`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`,
+each None where there is none. We put no prompt into a message, and no key: where Venice's own words repeat a key of eight
+letters or more, it is taken out.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ class APIError(VeniceError):
         super().__init__(message)
         self.status_code = status_code
         """HTTP status of the answer; None if there was none."""
+        self.counts_as: int | None = status_code
+        """Decides whether to try again: `status_code`; for an error in a 200 reply before any content, its code's."""
         self.code = code
         """Venice's own code for the error, where it gives one."""
         self.request_id = request_id
@@ -208,6 +211,10 @@ class InternalServerError(APIError):
 
 class ServiceUnavailableError(InternalServerError):
     """The model is offline or at capacity (503)."""
+
+
+class ModelOverloadedError(RateLimitError, ServiceUnavailableError):
+    """The model is overloaded, says an error inside a 200 reply. It counts as 503, and is caught as a 429 is, too."""
 
 
 class GatewayTimeoutError(InternalServerError):
@@ -461,6 +468,13 @@ class TeeDowngradeWarning(UserWarning):
     """An attestation was accepted at a lower level than this client can verify."""
 
 
+class ModelSubstitutedWarning(UserWarning):
+    """Another model answered than the one that was asked for; `response.meta.model_substituted` tells it of each reply.
+
+    It comes once for each pair of models and client, and never costs an answer: where warnings are errors, it is logged.
+    """
+
+
 _BY_STATUS: dict[int, type[APIError]] = {
     400: InvalidRequestError,
     401: AuthenticationError,
@@ -478,26 +492,62 @@ _BY_STATUS: dict[int, type[APIError]] = {
 }
 
 _LONGEST_DETAIL = 1000  # characters of what a server says
-# An error inside a stream has no status of its own; its code or type tells which it would have had.
-_STATUS_BY_CODE = {
-    "model_overloaded": 429,
-    "rate_limit_exceeded": 429,
-    "rate_limit_error": 429,
-    "context_length_exceeded": 400,
-    "invalid_request_error": 400,
-    "content_blocked_by_provider": 422,
-    "content_filter_error": 422,
-    "provider_content_policy": 422,
-    "authentication_error": 401,
-    "insufficient_balance": 402,
-    "payment_required": 402,
-    "model_not_found": 404,
-    "model_offline": 503,
-    "model_at_capacity": 503,
-    "upstream_error": 502,
-    "server_error": 500,
-    "api_error": 500,
+# An error inside a 200 reply has no status of its own; its code, or its type where it has no code, tells which it counts as.
+_CODES_BY_STATUS = {
+    400: "bad_request invalid_request invalid_request_error invalid_model context_length_exceeded too_many_tokens",
+    401: "authentication_failed authentication_failed_inactive_key authentication_error invalid_api_key pro_only_model",
+    402: "insufficient_balance insufficient_quota payment_required billing_error",
+    403: "unauthorized permission_denied permission_error api_access_disabled",
+    404: "model_not_found character_not_found not_found not_found_error",
+    413: "payload_too_large request_too_large",
+    422: "content_policy_violation content_blocked_by_provider content_filter content_filter_error provider_content_policy",
+    429: "rate_limit rate_limited rate_limit_exceeded rate_limit_error too_many_requests x402_concurrency_limit",
+    500: "server_error internal_error internal_server_error api_error inference_failed unknown_error",
+    502: "upstream_error bad_gateway provider_error",
+    503: "model_overloaded overloaded overloaded_error engine_overloaded model_offline model_at_capacity service_unavailable",
+    504: "request_timeout gateway_timeout timeout timeout_error",
 }
+_STATUS_BY_CODE = {code: status for status, codes in _CODES_BY_STATUS.items() for code in codes.split()}
+
+
+def reported(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The part of a 200 reply, or of an event of a stream, that reports an error: the whole, a choice or a delta; else None.
+
+    A part reports one in a member whose name begins with `error` and that is not empty. The whole does so, too, if its `type`
+    or `object` is `error`, or by a `message` or `detail` without `choices`.
+    """
+    if reply.get("type") == "error" or reply.get("object") == "error" or _error_members(reply):
+        return reply
+    choices: Any = reply.get("choices")
+    if "choices" not in reply:
+        return reply if reply.get("message") or reply.get("detail") else None
+    for choice in cast("list[Any]", choices) if isinstance(choices, list) else ():
+        for part in (choice, _member(choice, "delta"), _member(choice, "message")):
+            if isinstance(part, Mapping) and _error_members(cast("Mapping[str, Any]", part)):
+                return cast("Mapping[str, Any]", part)
+    return None
+
+
+def may_report(text: bytes, reply: Mapping[str, Any]) -> bool:
+    """Whether it is worth looking for an error in a reply or event, whose JSON text this is. Nearly none is."""
+    return b'"error' in text or "choices" not in reply
+
+
+def without_errors(reply: Any) -> Any:
+    """A reply or event without the members that report an error: what came beside it."""
+    if not isinstance(reply, Mapping):
+        return [without_errors(each) for each in cast("list[Any]", reply)] if isinstance(reply, list) else reply
+    inner = {"choices", "delta", "message"}
+    return {
+        name: without_errors(value) if name in inner else value
+        for name, value in cast("Mapping[str, Any]", reply).items()
+        if not name.startswith("error")
+    }
+
+
+def _error_members(part: Mapping[str, Any]) -> list[Any]:
+    """What the members of a part hold that report an error."""
+    return [value for name, value in part.items() if name.startswith("error") and value]
 
 
 def error_for(
@@ -513,9 +563,14 @@ def error_for(
 
     `headers` is looked up in lower case; `body` is decoded JSON, or text that is not JSON.
     """
-    code = _code(body)
-    kind = _class(status, code, body)
-    detail = _shortened(_detail(body, headers))
+    said: Any = body
+    if status < 300 and isinstance(body, Mapping):
+        content = cast("Mapping[str, Any]", body)
+        said = reported(content) or content
+    code = _code(said)
+    counts_as = status if status >= 300 else _counts_as(said, code, status)
+    kind = _class(counts_as, code, said, told=status)
+    detail = _shortened(_detail(said, headers))
     remedy = kind.remedy
     if issubclass(kind, RateLimitError) and retry_after_seconds:
         remedy = remedy.replace("Wait", f"Wait {retry_after_seconds:.3g} s")
@@ -535,6 +590,7 @@ def error_for(
         retry_after_seconds=retry_after_seconds,
         partial=partial,
     )
+    error.counts_as = counts_as
     if isinstance(error, RateLimitError):
         error.kind = _rate_limit_kind(headers, detail.lower(), code or "")
     return error
@@ -545,15 +601,39 @@ def _shortened(detail: str) -> str:
     return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."
 
 
-def _class(status: int, code: str | None, body: Any) -> type[APIError]:
+def _class(status: int, code: str | None, body: Any, *, told: int) -> type[APIError]:
+    """The class for what a status, or an error inside a reply with the status `told`, stands for."""
     if status == 402 and _member(body, "x402Version") is not None:
         return AuthenticationError  # Venice's way to say that no credentials were sent
-    if status < 300:
-        kind = _text(_member(_member(body, "error"), "type"))
-        status = _STATUS_BY_CODE.get((code or "").lower()) or _STATUS_BY_CODE.get((kind or "").lower(), status)
+    if told < 300:
+        if status < 300 and code:  # an unknown code is not tried again; the type still tells what kind of error it is
+            status = _status_of(_type(body), status)
+        elif status == 503 and "overloaded" in (code or _type(body) or "").lower():
+            return ModelOverloadedError
     if status >= 500:
         return _BY_STATUS.get(status, InternalServerError)
     return _BY_STATUS.get(status, APIError)
+
+
+def _counts_as(body: Any, code: str | None, status: int) -> int:
+    """The status that an error inside a 200 reply counts as; that of the reply, if its code is not known."""
+    return _status_of(code or _type(body), status)
+
+
+def _status_of(code: str | None, otherwise: int) -> int:
+    name = (code or "").lower()
+    if name.isdecimal() and 400 <= int(name[:9]) <= 599:  # some relays give the status they were told as the code
+        return int(name)
+    return _STATUS_BY_CODE.get(name, otherwise)
+
+
+def _type(body: Any) -> str | None:
+    types = (_text(_member(each, "type")) for each in (*_nested(body), body))
+    return next((name for name in types if name not in {None, "error"}), _text(_member(body, "error_type")))
+
+
+def _nested(body: Any) -> list[Any]:
+    return _error_members(cast("Mapping[str, Any]", body)) if isinstance(body, Mapping) else []
 
 
 def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> RateLimitKind:
@@ -581,14 +661,17 @@ def _text(value: Any) -> str | None:
 
 
 def _code(body: Any) -> str | None:
-    return _text(_member(_member(body, "error"), "code")) or _text(_member(body, "code"))
+    codes = (
+        _text(_member(each, name)) for name in ("code", "error_code") for each in (_member(body, "error"), *_nested(body), body)
+    )
+    return next(filter(None, codes), None)
 
 
 def _detail(body: Any, headers: Mapping[str, str]) -> str:
     if isinstance(body, str):
         return _page(body, headers.get("content-type", ""))
-    error = _member(body, "error")
-    said = _message(error) or _text(_member(body, "message")) or _text(_member(body, "detail")) or "no reason was given"
+    places = (_member(body, "error"), _member(body, "error_message"), body, *_nested(body))
+    said = next(filter(None, map(_message, places)), "no reason was given")
     reasons = list(dict.fromkeys(reason for reason in _reasons(body) if reason not in said))[:10]
     return f"{said} ({'; '.join(reasons)})" if reasons else said
 

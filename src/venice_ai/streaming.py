@@ -1,7 +1,8 @@
 """Streams that cannot lie.
 
 Every stream ends in exactly one way: a finish reason or `[DONE]` was seen; or `StreamInterruptedError` with what had come;
-or the error that the server reported inside the stream, with what had come; or the caller left. The rule lives in
+or the error that the server reported inside the stream, with what had come (one that comes before any content counts as the
+status that it stands for, and the request may be sent again); or the caller left. The rule lives in
 `Reading`, which is below every stream, so that iteration, `text_deltas()`, `collect()` and a `stream_cls` of the
 caller's all obey it. What was read is assembled on the way and nothing is asked for twice.
 """
@@ -14,37 +15,52 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from weakref import ref
 
 from . import _wire
 from ._assemble import Assembly
+from ._drive import drive
 from ._meta import ResponseMeta
+from ._secrets import without
 from ._sse import EventParser, EventTooLongError, NamedEvent
 from ._transport import Reply
 from .exceptions import (
     APIConnectionError,
     APIError,
+    APIResponseProcessingError,
     APITimeoutError,
     StreamConsumedError,
     StreamInterruptedError,
     StreamTimeoutError,
     TeeEncryptionError,
     VeniceError,
+    may_report,
+    reported,
+    without_errors,
 )
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
 if TYPE_CHECKING:
+    from ._call import Call
     from ._client import VeniceClient
+    from ._notices import Notices
     from .tee.report import AttestationReport, SignatureReport
     from .tee.session import TeeSession
 
 T = TypeVar("T")
 
 _HEAD_BYTES = 2**20
+_START_BYTES = 64
+_NOTHING = frozenset({b"", b"null"})
+_OF_CHUNKS = frozenset({b"", b"message"})  # types of events; events of all others say nothing of the answer
 
 
 class Reading:
     """The state of one reply that is being read: what came, and whether and how it ended.
+
+    An error that the server reports before any content is as if the status line had said it: the request may be sent again, and
+    the next reply is read in place of this one.
 
     Args:
         reply: the open reply.
@@ -56,6 +72,10 @@ class Reading:
         sent: when the request was sent, by that clock.
         session: opens what is end-to-end encrypted, and says whether the answer is whole.
         settle: called with all bytes that came, when a whole answer of a session is over.
+        call: what sends the request again; None if nothing may.
+        secret: the key, which is in no error.
+        notices: what is told of an answer beside it; None tells nothing.
+        model: the model that was asked for.
     """
 
     def __init__(
@@ -70,24 +90,48 @@ class Reading:
         sent: float,
         session: TeeSession | None = None,
         settle: Callable[[bytes], Awaitable[None]] | None = None,
+        call: Call | None = None,
+        secret: bytes = b"",
+        notices: Notices | None = None,
+        model: str = "",
     ) -> None:
-        self.reply = reply
-        self.meta = meta
         self.session = session
-        self.assembly: Assembly = Assembly(choices) if session is None else session.assembly(choices)
         self.ended: bool = False
         self.complete: bool = False
         self.left = False
         self.handed_out = False
-        self._at_end = False
-        self.error: VeniceError | None = None
+        self._failure: Failure | None = None
+        self._choices = choices
         self._every_chunk = every_chunk
         self._watch_progress = watch_progress
         self._now = now
         self._sent = sent
         self._settle = settle
-        self._head = bytearray()  # what came before the first event
+        self._call = call  # until content came
+        self._secret = secret
+        self._notices = notices
+        self._model = model
         self._received = bytearray()
+        self._begin(reply, meta)
+
+    def _begin(self, reply: Reply, meta: ResponseMeta) -> None:
+        """Reads this reply from now on."""
+        self.reply = reply
+        self.meta = meta
+        session = self.session
+        self.assembly: Assembly = Assembly(self._choices) if session is None else session.assembly(self._choices)
+        self._received.clear()
+        self._parser = EventParser() if self._settle is None else _KeepingParser(self._received)
+        self._pieces = aiter(reply.pieces())
+        self._at_end = False
+        self._begun = False  # whether content came
+        self._head = bytearray()  # what came before the first event
+        self._first = b""  # what of it the parser has not seen
+
+    @property
+    def error(self) -> VeniceError | None:
+        """What the stream failed with."""
+        return None if self._failure is None else self._failure.error
 
     def partial(self) -> ChatCompletionResponse:
         """What has come so far."""
@@ -95,95 +139,187 @@ class Reading:
         _wire.attach(response, self.meta)
         return response
 
-    async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901, PLR0912  # the hot path, spelled out
+    def whole(self) -> ChatCompletionResponse:
+        """The whole answer, at the end."""
+        response = self.partial()
+        if self._notices is not None:
+            self._notices.spent(response)
+        return response
+
+    async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901, PLR0912, PLR0915  # the hot path, spelled out
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
         decode = _wire.strict_decode if self.session is None else partial(self._opened, self.session)
-        assembly = self.assembly
-        repeated, progressed = assembly.repeated, self.reply.progressed
-        parser = EventParser() if self._settle is None else _KeepingParser(self._received)
-        pieces = aiter(self.reply.pieces())
+        adopt = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give away
+        found: Any = None
+        taken: ChatCompletionChunk | APIError | None
+        event, events, taken = b"", list[bytes](), None
         try:
-            while not self._at_end:
-                for event in await self._next_events(pieces, parser):
-                    usual = event.__class__ is bytes and not assembly.halved  # it has no type
-                    chunk = repeated(event) if usual else None
-                    if chunk is not None:
-                        if watch_progress:
-                            progressed()
-                        if not assembly.unseen:
-                            yield chunk
-                        continue
-                    try:
-                        found = decode(event)
-                    except _wire.NOT_STRICT:
+            while True:  # once for each reply
+                failure = await self._whole_reply()
+                assembly = self.assembly
+                repeated, progressed = assembly.repeated, self.reply.progressed
+                while failure is None and not self._at_end:
+                    events = await self._next_events()
+                    untold = watch_progress  # content has come when its bytes did, so it is told once
+                    for event in events:
                         found = None
-                    if event.strip() == b"[DONE]":
-                        await self.reply.drain()
-                        await self._close(done=True)
-                        return
-                    chunk = self._any(event, found)
-                    if chunk is None:
-                        continue
-                    if assembly.add(chunk) and watch_progress:
-                        progressed()
-                    if usual:
-                        assembly.learn(event)
-                    if every_chunk or chunk.choices:
-                        yield chunk
-            await self._close(done=False)
+                        usual = event.__class__ is bytes and not assembly.halved  # it has no type
+                        chunk = repeated(event) if usual else None
+                        if chunk is not None:
+                            if untold:
+                                untold = False
+                                progressed()
+                            if not assembly.unseen:
+                                yield chunk
+                            continue
+                        try:
+                            found = decode(event)
+                        except _wire.NOT_STRICT:
+                            found = None
+                        if (
+                            event.__class__ is bytes
+                            and found.__class__ is dict
+                            and found.get("choices") is not None
+                            and b'"error' not in event
+                        ):
+                            taken = adopt(found)  # what `_any` comes to for nearly every event that is left
+                        else:
+                            if event.strip() == b"[DONE]":
+                                await self.reply.drain()
+                                await self._close(done=True)
+                                return
+                            taken = self._any(event, found)
+                            if taken is None:
+                                continue
+                            if isinstance(taken, APIError):
+                                failure = taken
+                                break
+                        if assembly.add(taken):
+                            if not self._begun:
+                                self._began()
+                            if untold:
+                                untold = False
+                                progressed()
+                        if usual and self._begun:
+                            assembly.learn(event)
+                        if every_chunk or taken.choices:
+                            yield taken
+                if failure is None:
+                    await self._close(done=False)
+                    return
+                event, found, events, taken = b"", None, [], None
+                await self._go_on(failure)
         except VeniceError as error:
-            self.error = error
+            self._failure = Failure(error)
             raise
         except GeneratorExit:
             if not self.left:  # nobody closed it: it is being collected as garbage
                 self.drop()
             raise
         finally:
-            event, found = b"", None  # a traceback may show what they hold
-            self.ended = True
+            event, found, events, taken, failure = b"", None, [], None, None  # a traceback may show what they hold
+            self.close()
+
+    def _began(self) -> None:
+        """Content came: from now on the request is not sent again."""
+        self._begun, self._call = True, None
+        if self._notices is not None:
+            self._notices.substitution(self._model, self.assembly.model, self.meta, self._now())
+
+    async def look(self) -> None:
+        """Reads the first bytes of a reply whose label says that it is no stream.
+
+        Raises:
+            APIError: they say so, too.
+        """
+        failure: APIError | None = None
+        try:
+            while (failure := await self._whole_reply()) is not None:
+                await self._go_on(failure)
+        except BaseException as error:
+            if isinstance(error, VeniceError):
+                self._failure = Failure(error)
+            self.close()
+            raise
+        finally:
+            del failure  # its traceback refers to this frame
+
+    def close(self) -> None:
+        """Reads no more."""
+        self.ended = True
+        self.reply.close()
+        if self.session is not None:
+            self.session.close()
+
+    def leave(self) -> None:
+        """Reads no more, for nobody wants to."""
+        self.left = self.ended = True
+        self.reply.close()
+        if self._call is not None:
+            self._call.abandoned = True
+
+    async def _go_on(self, failure: APIError) -> None:
+        """Goes on with the reply to the next attempt.
+
+        Raises:
+            APIError: this failure, if it is none of a status that is tried again; or the last one.
+        """
+        try:
+            if self._call is None or isinstance(failure, StreamInterruptedError):
+                raise failure
+            unseen = self.assembly.unseen
             self.reply.close()
-            if self.session is not None:
-                self.session.close()
+            answer = await self._call.again(failure)
+        finally:
+            del failure  # its traceback refers to this frame
+        self._begin(answer.reply, answer.meta)
+        self.assembly.unseen = unseen
+        if self.session is not None:
+            self.session.begin_again()
+        if self.left:
+            raise self.interrupted("it was closed before its end")
 
     def _opened(self, session: TeeSession, event: bytes) -> Any:
-        """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON."""
+        """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON. An error, in clear, stays as it is."""
         found: Any = None
         try:
             found = _wire.decode(event)
-            return session.open(found)
+            return found if _reports(event, found) else session.open(found)
         except TeeEncryptionError as error:
             del event, found  # part of it may be in clear, here and in the frames of what raised
             raise error.with_traceback(None) from None
         except ValueError:
             return None
 
-    def _any(self, event: bytes, found: Any) -> ChatCompletionChunk | None:
-        """The chunk in an event of any kind; None for an empty one, and for what is no chunk once the answer is complete.
-
-        Raises:
-            APIError: the event reports one, or is not JSON.
-        """
-        reports = isinstance(event, NamedEvent) and event.type == b"error"
-        if not reports and not event.strip():  # keeps the connection alive
+    def _any(self, event: bytes, found: Any) -> ChatCompletionChunk | APIError | None:
+        """The chunk in an event of any kind; or the error that it reports or is; None if it changes nothing of the answer."""
+        named = event.type if isinstance(event, NamedEvent) else b""
+        text = event.strip()
+        if named != b"error" and text in _NOTHING:  # keeps the connection alive
             return None
-        try:
-            # What a session did not open is never read past it.
-            chunk = _wire.chunk(_wire.decode(event) if found is None and self.session is None else found)
-        except ValueError as error:
-            if self.assembly.finished:
-                return None
-            if self.session is not None:
-                del event  # a traceback may show what it holds
-                raise self.interrupted("an event is not JSON") from None
-            raise self.interrupted(f"an event is not JSON: {event!r:.100}") from error
+        if found is None and self.session is None:  # what a session did not open is never read past it
+            with contextlib.suppress(ValueError):
+                found = _wire.decode(event)
+        if not isinstance(found, dict):
+            return self._odd(event, named, found)
+        chunk = _wire.chunk(found, event)
         if isinstance(chunk, dict):
-            if "choices" in chunk and self.session is None:  # what stands beside an error is not opened in a session
-                self.assembly.add(ChatCompletionChunk.model_validate({**chunk, "error": None}))
-            raise self._reported(chunk)
-        if reports:
-            raise self._reported({"error": vars(chunk)})
-        return chunk
+            return self._reported(chunk)
+        if named == b"error":
+            return self._reported({"error": found})
+        return chunk if named in _OF_CHUNKS else None
+
+    def _odd(self, event: bytes, named: bytes, found: Any) -> APIError | None:
+        """What an event means whose data is no JSON object: nothing, once the answer is complete."""
+        if named == b"error" and event.strip() and self.session is None:
+            return self._reported({"error": event.decode("utf-8", "replace") if found is None else found})
+        if self.assembly.finished or named not in {*_OF_CHUNKS, b"error"}:
+            return None
+        if self.session is not None:
+            return self.interrupted("an event is not JSON")
+        shown = without(bytes(event), self._secret)
+        return self.interrupted(f"an event is not JSON: {shown!r:.100}", body=shown.decode("utf-8", "replace"))
 
     def drop(self) -> None:
         """Closes a stream that nobody can read any more, and says so."""
@@ -191,38 +327,86 @@ class Reading:
         self.reply.close()
         warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=3)
 
-    async def _next_events(self, pieces: AsyncIterator[bytes], parser: EventParser) -> list[bytes]:
+    async def _whole_reply(self) -> APIError | None:
+        """The error for a reply that is one JSON value, or a page, by its first bytes; None for a stream."""
+        start, labelled = _wire.start_of(self._head), _wire.says_stream(self.meta)
+        while not start and not self._at_end:
+            piece = await self._piece()
+            self._head += piece
+            start = _wire.start_of(self._head if len(self._head) < _START_BYTES else piece)
+        if not _wire.is_whole(start, labelled=labelled):
+            self._first = bytes(self._head)
+            return None
+        while not self._at_end:
+            self._head += await self._piece()
+        return self._instead(labelled=labelled)
+
+    def _instead(self, *, labelled: bool) -> APIError:
+        """The error for what came in place of a stream; `labelled`: it calls itself one.
+
+        Raises:
+            TeeEncryptionError: it is an answer in clear, in place of an encrypted one.
+        """
+        error = _wire.instead_of_stream(bytes(self._head), self.meta, self._secret)
+        unusable = isinstance(error, APIResponseProcessingError)
+        if self.session is not None:
+            if unusable and error.partial is not None:
+                self.session.refuse_reply()
+            error.partial = None
+        if labelled and unusable and error.partial is None:
+            return self.interrupted("the connection was closed before the answer was complete")
+        return error
+
+    async def _piece(self) -> bytes:
+        """The next piece; empty at the end of the body."""
+        try:
+            return await anext(self._pieces)
+        except (StopAsyncIteration, APIConnectionError) as error:
+            self._ended_with(error)
+            return b""
+
+    def _ended_with(self, error: StopAsyncIteration | APIConnectionError) -> None:
+        """Notes the end of the body. The answer itself is complete once every choice has its finish reason.
+
+        Raises:
+            StreamInterruptedError: the body broke off before that.
+        """
+        try:
+            if isinstance(error, APIConnectionError) and not self.assembly.finished:
+                raise self.interrupted(error.message, error) from error
+        finally:
+            del error  # its traceback may refer to this frame
+        self._at_end = True
+
+    async def _next_events(self) -> list[bytes]:
         """The events of the next piece; at the end of the body, what its end completes."""
         try:
-            piece = await anext(pieces)
-            events = parser.feed(piece)
-        except StopAsyncIteration:
-            self._at_end = True
-            return parser.finish()
+            piece = self._first or await anext(self._pieces)
+            events = self._parser.feed(piece)
         except EventTooLongError as error:
             raise self.interrupted(str(error)) from None
-        except APIConnectionError as error:
-            # The answer itself is complete once every choice has its finish reason.
-            if not self.assembly.finished:
-                raise self.interrupted(error.message, error) from error
-            self._at_end = True
-            return parser.finish()
+        except (StopAsyncIteration, APIConnectionError) as error:
+            self._ended_with(error)
+            return self._parser.finish()
         if self.meta.time_to_first_chunk is None:
             if events:
                 self.meta.time_to_first_chunk = self._now() - self._sent
                 self._head.clear()
-            elif len(self._head) < _HEAD_BYTES:
+            elif not self._first and len(self._head) < _HEAD_BYTES:
                 self._head += piece
+        self._first = b""
         return events
 
     async def _close(self, *, done: bool) -> None:
-        if not (done or self.assembly.finished):
-            self._refuse_whole()
-            raise self.interrupted("the connection was closed before the answer was complete")
+        missing = self.assembly.missing
+        if missing and not (done and self.assembly.without_reasons):
+            raise self.interrupted(_why(missing, self.assembly.chunks, done=done))
         if self.session is not None:
             lacking = self.session.end(done=done)
             if lacking is not None:
                 raise self.interrupted(lacking)
+        if not self._begun:
+            self._began()
         if self._settle is not None:
             try:
                 await self._settle(bytes(self._received))
@@ -231,34 +415,114 @@ class Reading:
                 raise
         self.complete = True
 
-    def _refuse_whole(self) -> None:
-        """Raises what a reply says that calls itself a stream and is JSON."""
-        if self.assembly.chunks or self.session is not None or self._head[:64].lstrip()[:1] != b"{":
-            return
-        try:
-            found = _wire.decode(bytes(self._head))
-        except ValueError:
-            return
-        if isinstance(found, dict):
-            raise _wire.instead_of_stream(bytes(self._head), self.meta)
-
     def _reported(self, content: dict[str, Any]) -> APIError:
-        return _wire.stream_error(content, self.meta, self.partial())
+        """The error that an event reports. What stands beside it is part of the answer, unless it is to be encrypted."""
+        if content.get("choices"):
+            if self.session is None:
+                beside = self.assembly.add(ChatCompletionChunk.model_validate(without_errors(content)))
+            else:
+                beside = True
+            if beside and not self._begun:
+                self._began()
+        error = _wire.stream_error(content, self.meta, self.partial(), self._secret)
+        if self._begun:
+            error.counts_as = self.meta.status_code  # it is not asked for again
+        return error
 
-    def interrupted(self, why: str, cause: APIConnectionError | None = None) -> StreamInterruptedError:
-        """The error for a stream that broke off, with what had come."""
+    def interrupted(
+        self, why: str, cause: APIConnectionError | None = None, *, body: str | None = None
+    ) -> StreamInterruptedError:
+        """The error for a stream that broke off, with what had come; `body` has what could not be read of it."""
         kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError
-        partial = self.partial()
+        if body is None and self._head and self.session is None:
+            body = without(self._head.decode("utf-8", "replace"), self._secret)
         error = kind(
             f"the stream broke off after {self.assembly.chunks} chunks: {why.rstrip('.')}. What had come is in `partial`.",
             status_code=self.meta.status_code,
-            request_id=self.meta.request_id,
+            request_id=without(self.meta.request_id, self._secret),
+            body=body,
             meta=self.meta,
-            partial=partial,
+            partial=self.partial(),
         )
         if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):
             error.clock = cause.clock
         return error
+
+
+def _reports(event: bytes, found: Any) -> bool:
+    """Whether an event, whose JSON was found, reports an error."""
+    data = cast("dict[str, Any]", found)
+    return isinstance(found, dict) and may_report(event, data) and reported(data) is not None
+
+
+def _why(missing: list[int], chunks: int, *, done: bool) -> str:
+    """Why an answer is not whole, whose choices with these indices are missing, or have no finish reason."""
+    if not done and (not chunks or len(missing) == 1):
+        return "the connection was closed before the answer was complete"
+    how = "[DONE] came" if done else "the connection was closed"
+    return f"{how} before the choices {missing} were there with a finish reason"
+
+
+class Failure:
+    """An error that can be raised again. It is not kept alive, for its traceback leads to whoever keeps it."""
+
+    def __init__(self, error: VeniceError) -> None:
+        self._first = ref(error)
+        self._kind, self._args, self._state = type(error), error.args, dict(vars(error))
+
+    @property
+    def error(self) -> VeniceError:
+        """The same error; another like it where nobody has it any more."""
+        error = self._first()
+        if error is None:
+            error = self._kind.__new__(self._kind, *self._args)
+            vars(error).update(self._state)
+        return error
+
+
+def whole_answer(body: bytes, meta: ResponseMeta, secret: bytes, *, choices: int) -> ChatCompletionResponse | APIError:
+    """The answer in the body of a plain call that is a stream of events; or the error that it is or holds."""
+    reading = Reading(
+        _Received(body, meta),
+        meta,
+        choices=choices,
+        every_chunk=False,
+        watch_progress=False,
+        now=float,
+        sent=0.0,
+        secret=secret,
+    )
+    try:
+        answer = drive(ChatStream(ChunkSource(reading)).collect())
+    except APIError as failure:
+        error = failure
+    else:
+        meta.time_to_first_chunk = None
+        return answer
+    if error.body is None:
+        error.body = without(body.decode("utf-8", "replace"), secret)
+    return error.with_traceback(None)
+
+
+class _Received:
+    """A reply that is here as a whole."""
+
+    def __init__(self, body: bytes, meta: ResponseMeta) -> None:
+        self.status = meta.status_code
+        self.headers = meta.headers
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        yield self._body
+
+    async def drain(self) -> None: ...
+
+    def progressed(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class _KeepingParser(EventParser):
@@ -297,8 +561,7 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
 
     async def aclose(self) -> None:
         """Drops the connection, if the stream has not ended."""
-        self.reading.left = self.reading.ended = True
-        self.reading.reply.close()
+        self.reading.leave()
         with contextlib.suppress(RuntimeError):  # another task is reading; it sees the connection go
             await self._chunks.aclose()
 
@@ -437,7 +700,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
             raise self._reading.error
         if not self._reading.complete:
             raise self._reading.interrupted("it was closed before its end")
-        return self._reading.partial()
+        return self._reading.whole()
 
     @property
     def usage(self) -> ChatUsage | None:

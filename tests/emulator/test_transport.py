@@ -135,7 +135,7 @@ async def test_a_refused_connection_was_never_made(emulator: Emulator, transport
 
 async def test_closing_ends_a_read_that_waits(emulator: Emulator, transport: EmulatorTransport) -> None:
     emulator.script(text("abc", stall_after=1))
-    reply = await transport.send(request_for(STREAM, timeout=Timeout(first_chunk=None, idle=None)))
+    reply = await transport.send(request_for(STREAM, timeout=Timeout(first_chunk=None, idle=None, progress=None)))
     reading = asyncio.create_task(reply.read())
     await asyncio.sleep(0.01)
     assert not reading.done()
@@ -147,7 +147,7 @@ async def test_closing_ends_a_read_that_waits(emulator: Emulator, transport: Emu
 
 async def test_cancelling_a_read_that_waits(emulator: Emulator, transport: EmulatorTransport) -> None:
     emulator.script(text("abc", stall_after=1))
-    reply = await transport.send(request_for(STREAM, timeout=Timeout(first_chunk=None, idle=None)))
+    reply = await transport.send(request_for(STREAM, timeout=Timeout(first_chunk=None, idle=None, progress=None)))
     reading = asyncio.create_task(reply.read())
     await asyncio.sleep(0.01)
     reading.cancel()

@@ -89,6 +89,59 @@ async def test_a_question_and_its_answer_are_sealed_and_read_in_clear(how: str) 
     assert b"secret" not in (sent.body or b"")
 
 
+BUSY = event({"error": {"message": "busy", "code": "model_overloaded", "retry_after": 1}})
+
+
+@pytest.mark.parametrize("how", READERS)
+async def test_an_error_before_any_content_is_tried_again_with_the_same_sealed_bytes(how: str) -> None:
+    enclave = Enclave()
+    role = event({**chunk("", role="assistant"), "id": "chatcmpl-of-the-first"})
+    enclave.refusals += [stream(role, BUSY, DONE), stream(BUSY, DONE)]
+
+    text, error = await read(client_of(enclave), how)
+
+    assert (text.replace("\n", ""), error) == ("my secret answer", None)
+    assert len({sent.body for sent in enclave.chats}) == 1
+    assert len(enclave.chats) == 3
+
+
+@pytest.mark.parametrize(
+    "event_of",
+    [
+        case(lambda _: {"detail": "boo"}, id="a detail"),
+        case(lambda _: {"object": "error", "message": "boo"}, id="an object"),
+        case(lambda _: envelope(choices=[{"index": 0, "delta": {}, "error": {"message": "boo"}}]), id="in a choice"),
+        case(lambda sealed: {**chunk(sealed("more")), "error": "boo"}, id="beside a text"),
+        case(
+            lambda _: {**chunk("in clear"), "error": {"message": "boo", "code": "model_overloaded"}}, id="beside one in clear"
+        ),
+    ],
+)
+@pytest.mark.parametrize("how", READERS)
+async def test_an_error_in_any_shape_is_one_in_an_encrypted_answer(how: str, event_of: Callable[[Sealed], Any]) -> None:
+    enclave = Enclave()
+    enclave.answer = lambda sealed: [chunk(sealed("hel")), event_of(sealed), DONE]
+
+    _, error = await read(client_of(enclave), how)
+
+    assert isinstance(error, APIError)
+    assert "boo" in str(error)
+    assert error.partial is not None
+    assert error.partial.text == "hel"
+    assert len(enclave.chats) == 1
+
+
+async def test_an_answer_in_clear_beside_an_error_is_not_asked_for_again() -> None:
+    enclave = Enclave()
+    enclave.answer = lambda _: [{**chunk("in clear"), "error": {"message": "boo", "code": "model_overloaded"}}, DONE]
+
+    text, error = await read(client_of(enclave), "text_deltas")
+
+    assert text == ""
+    assert isinstance(error, RateLimitError)
+    assert len(enclave.chats) == 1
+
+
 async def test_a_plain_call_gives_an_ordinary_response() -> None:
     response = await created(client_of(Enclave()), e2ee=True)
 

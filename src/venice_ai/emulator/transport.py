@@ -17,7 +17,7 @@ from venice_ai._clocks import Watch
 from venice_ai._meta import Headers
 from venice_ai._retry import ConnectFailure
 from venice_ai._transport import Clock, Request
-from venice_ai.exceptions import APIConnectionError, APITimeoutError
+from venice_ai.exceptions import APIConnectionError
 
 from .clock import VirtualClock
 from .sending import Act, Answer, Incoming, Pause, Reset, Send
@@ -198,7 +198,6 @@ class _Watch(Watch):
     """A watch that can be told that time passed."""
 
     _sent: float
-    expired: APITimeoutError | None
 
     def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
         self._skipped = 0.0

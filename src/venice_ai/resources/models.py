@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from .._resource import APIResource
 from .._wire import json_object
-from ..exceptions import InvalidArgumentError, NoMatchingModelError, NotFoundError
+from ..exceptions import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
 from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse, ModelSpec
 from ._flights import Flights
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
+    from .._meta import ResponseMeta
 
 ModelType: TypeAlias = Literal[
     "text", "chat", "code", "all", "asr", "embedding", "image", "inpaint", "music", "tts", "upscale", "video"
@@ -229,9 +230,17 @@ class Models(APIResource["VeniceClient"]):
             path = f"{path}?type={model_type}"
 
         async def fetch() -> R:
-            answer = await self._client.caller.call(self._client.request("GET", path))
-            reply = kind._adopt(json_object(answer.body, answer.meta))  # noqa: SLF001  # the JSON is ours to give away
-            reply._meta = answer.meta  # noqa: SLF001  # set where a response is made, read-only for users
+            def read(body: bytes, meta: ResponseMeta, secret: bytes) -> R | APIError:
+                found = json_object(body, meta, secret)
+                if isinstance(found, APIError):
+                    return found
+                reply = kind._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
+                reply._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
+                return reply
+
+            caller = self._client.caller
+            reply = await caller.read(self._client.request("GET", path), read)
+            self._client.notices.learn(path, _names(reply), caller.clock.now() + CACHE_SECONDS)
             return reply
 
         return _handed_out(await self._cache.get(path, fetch, refresh=refresh))
@@ -256,6 +265,12 @@ class Cache:
         value = await fetch()
         self._values[key] = (self._now(), value)
         return value
+
+
+def _names(reply: Response) -> dict[str, Any]:
+    """What names stand for, by a part of the catalogue: a model's id for itself, a trait or an alias for an id."""
+    held: Any = reply.get("data")
+    return dict(cast("dict[str, Any]", held)) if isinstance(held, dict) else {model.id: model.id for model in _entries(held)}
 
 
 def _handed_out(kept: R) -> R:

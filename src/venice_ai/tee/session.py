@@ -167,6 +167,13 @@ class TeeSession:
             return "an encrypted answer must end with a finish reason for each choice"
         return None if done else "an encrypted answer must end with [DONE]"
 
+    def begin_again(self) -> None:
+        """Forgets what a reply said that held nothing sealed, for the same request was sent again."""
+        self.request_id = None
+        self._ids.clear()
+        self._choices.clear()
+        self._completion_tokens = 0
+
     def refuse_reply(self) -> NoReturn:
         """For a reply that is no stream at all.
 

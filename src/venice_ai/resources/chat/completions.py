@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
+from ..._call import Call
 from ..._concurrency import bounded_map, without_locals
 from ..._config import Timeout
 from ..._privacy import Privacy
 from ..._resource import APIResource
 from ..._transport import Request
-from ..._wire import chat_body, checked_messages, completion, encode, instead_of_stream
-from ...exceptions import InvalidArgumentError, InvalidRequestError
+from ..._wire import chat_body, checked_messages, completion, encode, is_framed, says_stream
+from ...exceptions import (
+    APIError,
+    APIResponseProcessingError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    StreamInterruptedError,
+)
 from ...tee.guard import engaged_by
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
@@ -21,6 +29,7 @@ from .e2ee import SealedChat, attested, sealed
 
 if TYPE_CHECKING:
     from ..._client import VeniceClient
+    from ..._meta import ResponseMeta
     from ..._toolbox import PlainFunction
     from ...costs import ChatCostEstimate
     from ...streaming import ChatStream, ChunkSource
@@ -148,7 +157,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 the client does. The enclave proves what it is before anything is sent, messages are sealed to its key, and the
                 answer is opened here. What cannot be sealed is refused. It does not protect from a relay that tampers.
             timeout: seconds, or the five clocks. A number is the deadline of a plain call; for a stream it limits the
-                wait for the first chunk, and between bytes.
+                wait for the first chunk, between bytes, and between pieces of content.
             extra_headers: HTTP headers for this call.
             **params: see `ChatParams`: temperature (0 to 2), max_completion_tokens, tools, response_format, ...
 
@@ -165,6 +174,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             PermissionDeniedError: the key may not do this (403).
             NotFoundError: there is no such model (404).
             RateLimitError: too fast, or overloaded, also after retries (429).
+            StreamInterruptedError: a plain answer came as a stream that broke off.
             APIConnectionError: no answer; `APITimeoutError` if not in time.
             APIError: anything else that went wrong with the call.
             InvalidArgumentError: `stream_cls` was given without `stream=True` (a ValueError).
@@ -193,15 +203,16 @@ class ChatCompletions(APIResource["VeniceClient"]):
             raise
         if chat is not None:
             del messages, body  # nor later
-            source = await self._open_sealed(chat, params)
+            source = await self._open_sealed(chat, model, params)
             if not stream:
                 return await source.stream(self._client).collect()
         else:
             assert request is not None
             if not stream:
-                answer = await self._client.caller.call(request)
-                return completion(answer.body, answer.meta)
-            source = await self._open(request, params)
+                response = await self._client.caller.read(request, partial(_read, params.get("n") or 1))
+                self._note(model, response)
+                return response
+            source = await self._open(request, model, params)
         if wrap is None:
             return source.stream(self._client)
         try:
@@ -677,28 +688,20 @@ class ChatCompletions(APIResource["VeniceClient"]):
             privacy=privacy,
         )
 
-    async def _open_sealed(self, chat: SealedChat, params: Mapping[str, Any]) -> ChunkSource:
+    async def _open_sealed(self, chat: SealedChat, model: str, params: Mapping[str, Any]) -> ChunkSource:
         try:
-            return await self._open(await chat.request(), params, chat)
+            return await self._open(await chat.request(), model, params, chat)
         except InvalidRequestError as failure:
             request = await chat.renewed(failure)
-        return await self._open(request, params, chat)
+        return await self._open(request, model, params, chat)
 
-    async def _open(self, request: Request, params: Mapping[str, Any], chat: SealedChat | None = None) -> ChunkSource:
+    async def _open(
+        self, request: Request, model: str, params: Mapping[str, Any], chat: SealedChat | None = None
+    ) -> ChunkSource:
         caller = self._client.caller
         sent = caller.clock.now()
-        answer = await caller.call(request)
-        content_type = answer.meta.headers.get("content-type", "text/event-stream").lower()
-        if "json" in content_type or "html" in content_type:
-            # An error, a page, or a whole completion in place of a stream: none of them is one.
-            try:
-                body = await answer.reply.read()
-            finally:
-                answer.reply.close()
-            error = instead_of_stream(body, answer.meta)
-            if chat is not None:
-                chat.session.refuse_reply()
-            raise error
+        call = Call(caller, request)
+        answer = await call.answer()
         from ...streaming import ChunkSource, Reading  # a plain call starts without it
 
         reading = Reading(
@@ -711,8 +714,32 @@ class ChatCompletions(APIResource["VeniceClient"]):
             sent=sent,
             session=None if chat is None else chat.session,
             settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
+            call=call,
+            secret=request.secret,
+            notices=self._client.notices,
+            model=model,
         )
+        if not says_stream(answer.meta):
+            await reading.look()
         return ChunkSource(reading)
+
+    def _note(self, model: str, response: ChatCompletionResponse) -> None:
+        """Tells what there is to tell beside an answer."""
+        notices = self._client.notices
+        notices.substitution(model, response.get("model"), response.meta, self._client.caller.clock.now())
+        notices.spent(response)
+
+
+def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
+    """The completion in the body of a plain call, also where it is a stream of events; or the error that it is or holds."""
+    found = completion(body, meta, secret)
+    if isinstance(found, APIResponseProcessingError) and is_framed(body):
+        from ...streaming import whole_answer  # a plain call starts without it
+
+        answer = whole_answer(body, meta, secret, choices=choices)
+        nothing = isinstance(answer, StreamInterruptedError) and not (answer.partial and answer.partial.choices)
+        return found if nothing else answer
+    return found
 
 
 def _refuse_another_stream(params: dict[str, Any]) -> None:

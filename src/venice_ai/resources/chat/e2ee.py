@@ -185,7 +185,9 @@ def _limits(client: VeniceClient, timeout: float | Timeout | None, *, stream: bo
     limits = client.clocks(timeout, stream=stream)
     if stream:
         return limits
-    return Timeout(connect=limits.connect, first_chunk=limits.plain, idle=limits.plain, deadline=limits.deadline)
+    return Timeout(
+        connect=limits.connect, first_chunk=limits.plain, idle=limits.plain, progress=limits.plain, deadline=limits.deadline
+    )
 
 
 def _about_keys(failure: APIError) -> bool:

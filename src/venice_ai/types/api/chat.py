@@ -458,7 +458,11 @@ class ChatCompletionResponse(Response):
 
     @property
     def text(self) -> str | None:
-        """The first choice's text; None if it has none."""
+        """The first choice's text; None if it has none.
+
+        An answer whose budget went into reasoning has none, and is billed: its `finish_reason` is `"length"`. Raise
+        `max_completion_tokens`, or lower the reasoning effort; the log says so once for each model.
+        """
         message = _first_message(self)
         return None if message is None else message.text
 

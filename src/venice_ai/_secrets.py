@@ -1,0 +1,27 @@
+"""How a secret is taken out of what is shown: the one home for it.
+
+A server may repeat the key that it was sent, in any part of its reply. Take it out before a text is shortened for a message: of
+a key that is cut in two, neither half would be found.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+_LEAST_SECRET: Final = 8  # characters; a shorter key is a word such as "any", and stands in many messages
+
+
+def without(value: Any, secret: bytes) -> Any:
+    """The same bytes, text or JSON value, in which `***` stands for a secret of eight characters or more."""
+    return _without(value, secret, secret.decode("utf-8", "replace")) if len(secret) >= _LEAST_SECRET else value
+
+
+def _without(value: Any, secret: bytes, text: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(text, "***")
+    if isinstance(value, bytes):
+        return value.replace(secret, b"***")
+    if isinstance(value, dict):
+        members = cast("dict[Any, Any]", value).items()
+        return {_without(name, secret, text): _without(inner, secret, text) for name, inner in members}
+    return [_without(inner, secret, text) for inner in cast("list[Any]", value)] if isinstance(value, list) else value
