@@ -22,6 +22,7 @@ def assembled(chunks: Iterator[dict[str, Any]]) -> Assembly:
     assembly = Assembly()
     for data in chunks:
         found = typed(data)
+        assert found is not None
         assert not isinstance(found, dict)
         assembly.add(found)
     return assembly

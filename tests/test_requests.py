@@ -299,7 +299,11 @@ CIRCULAR: list[Any] = []
 CIRCULAR.append(CIRCULAR)
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), float("inf"), {"x": float("nan")}, CIRCULAR, "\ud800"], ids=ascii)
+@pytest.mark.parametrize(
+    "value",
+    [pytest.param(object(), id="an object"), float("nan"), float("inf"), {"x": float("nan")}, CIRCULAR, "\ud800"],
+    ids=ascii,
+)
 async def test_what_cannot_be_json_is_refused(value: Any) -> None:
     await refused(later=value)
 

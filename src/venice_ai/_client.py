@@ -177,7 +177,7 @@ class VeniceClient:
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
         return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy)
 
-    @cached_property
+    @made_once
     def notices(self) -> Notices:
         """What is told once beside answers."""
         from ._notices import Notices
