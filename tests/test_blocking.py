@@ -156,7 +156,7 @@ async def test_what_breaks_is_the_same_error(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("lines", "header"),
-    [(b"X-One : a\r\n", "a"), (b"X-One: a\r\n b\r\n\tc\r\n", "a b c"), (b"X-One:a\n", "a"), (b"X-One:\xff\r\n", "\udcff")],
+    [(b"X-One: a\r\n b\r\n\tc\r\n", "a b c"), (b"X-One:a\n", "a"), (b"X-One:\xff\r\n", "\udcff")],
 )
 async def test_a_header_that_is_written_oddly_is_read_all_the_same(lines: bytes, header: str) -> None:
     async with serving([head("200 OK", LENGTH).removesuffix(b"\r\n") + lines + b"\r\n" + RAW]) as server:

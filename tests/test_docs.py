@@ -60,7 +60,7 @@ def collected() -> list[str]:
 
 
 def test_the_attackers_are_those_that_are_known() -> None:
-    assert len(ATTACKERS) == 9
+    assert len(ATTACKERS) == 13
 
 
 @pytest.mark.parametrize("attacker", ATTACKERS)

@@ -44,6 +44,8 @@ LAYERS = {
             "_rate",
             "_retry",
             "_sse",
+            "_decoding",
+            "_framing",
             "_assemble",
             "_repeats",
             "_partial",
@@ -56,7 +58,7 @@ LAYERS = {
         *("tee", "tee.*"),
     ],
     "transport": [
-        *("_transport", "_clocks", "_connections", "_http", "_blocking", "_drive"),
+        *("_transport", "_clocks", "_connections", "_http", "_dialing", "_blocking", "_drive"),
         *("_concurrency", "_loop_thread"),
     ],
     "call and streaming": ["_call", "streaming"],
@@ -210,7 +212,10 @@ def test_there_is_no_cycle() -> None:
 
 
 def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
-    homes = {"aiohttp": ["_http", *EMULATOR, "cli.*"], "threading": ["_concurrency", "_loop_thread", *EMULATOR, "cli.*"]}
+    homes = {
+        "aiohttp": ["_http", *EMULATOR, "cli.*"],
+        "threading": ["_concurrency", "_dialing", "_loop_thread", *EMULATOR, "cli.*"],
+    }
 
     strays = [
         f"{name} imports {library}"

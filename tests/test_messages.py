@@ -237,9 +237,23 @@ async def test_a_message_that_cannot_be_one_is_refused_with_its_place(message: A
     assert named in str(error)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user", "content": "x", "\ud800": 1},
+        {"role": "user", "content": [{"type": "text", "text": "x", "\ud800": 1}]},
+        {"\ud800": "user"},
+        "hello",
+    ],
+    ids=["a key", "a key of a part", "the only key", "a bare string"],
+)
+async def test_a_message_that_no_json_object_can_be_is_refused_with_its_place(message: Any) -> None:
+    assert "messages.1" in str(await refused(messages=[*HI, message]))
+
+
 @pytest.mark.parametrize("kind", [UserMessage, SystemMessage, DeveloperMessage, ToolMessage, TextContent])
 def test_a_message_is_made_with_keywords_and_misses_what_it_needs(kind: Any) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=rf"takes keywords alone: write {kind.__name__}\((content|text)=\.\.\.\)"):
         kind("hi")
     with pytest.raises(TypeError, match=r"content|text"):
         kind()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai import APIError, InvalidRequestError, NoMatchingModelError, NotFoundError, VeniceClient
+from venice_ai import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError, VeniceClient
 from venice_ai.types.api import ModelResponse, ModelsListResponse
 
 from .fakes import HI, JSON, KEY, UNIX, RecordingClock, ScriptedReply, ScriptedTransport, answer, client_of
@@ -169,7 +169,7 @@ async def test_a_model_that_is_not_listed_is_not_found() -> None:
 async def test_a_model_must_have_a_name(name: Any) -> None:
     client, transport = client_of()
 
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(InvalidArgumentError):
         await client.models.retrieve(name)
 
     assert transport.requests == []
@@ -179,7 +179,7 @@ async def test_a_model_must_have_a_name(name: Any) -> None:
 async def test_a_type_that_cannot_be_one_is_refused(kind: Any) -> None:
     client, transport = client_of()
 
-    with pytest.raises(InvalidRequestError, match="type"):
+    with pytest.raises(InvalidArgumentError, match="type"):
         await client.models.list(type=kind)
 
     assert transport.requests == []
@@ -341,7 +341,7 @@ async def test_one_name_in_place_of_a_list_is_that_name_or_refused(wish: str, na
 
     try:
         outcome = await client.models.resolve_chat(**given)
-    except InvalidRequestError as refusal:
+    except InvalidArgumentError as refusal:
         outcome = str(refusal)
 
     assert outcome == taken or wish in outcome
@@ -365,7 +365,7 @@ async def test_none_is_no_wish(wish: str) -> None:
 async def test_a_wish_that_cannot_be_one_is_refused_by_name(wish: str, value: Any) -> None:
     client, transport = client_of()
 
-    with pytest.raises(InvalidRequestError, match=wish):
+    with pytest.raises(InvalidArgumentError, match=wish):
         await client.models.resolve_chat(**{wish: value})
 
     assert transport.requests == []
@@ -419,6 +419,26 @@ async def test_a_preference_that_is_not_known_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"prefer.*'fastest'.*cheapest"):
         await client.models.resolve_chat(prefer=cast("Any", "fastest"))
+
+
+# -- a catalogue in OpenAI's shape ---------------------------------------------------------------------------------------
+
+BARE: list[dict[str, Any]] = [{"id": name, "object": "model", "created": 1, "owned_by": "me"} for name in ("a", "b")]
+
+
+async def test_an_entry_that_says_nothing_of_itself_is_retrieved_and_taken_where_it_is_preferred() -> None:
+    assert (await client_with(*BARE).models.retrieve("b")).id == "b"
+    assert (await client_with(*BARE).models.find("b")).id == "b"
+    assert await client_with(*BARE).models.resolve_chat(preferred_models=["x", "b"]) == "b"
+    assert await client_with(*BARE, model("m")).models.resolve_chat() == "m"
+
+
+@pytest.mark.parametrize(
+    "wishes", [{}, {"preferred_models": ["x"]}, {"preferred_models": ["a"], "require_vision": True}], ids=str
+)
+async def test_nothing_is_taken_on_faith_from_a_catalogue_that_says_nothing(wishes: dict[str, Any]) -> None:
+    with pytest.raises(NoMatchingModelError, match=r"^2 models are listed, none says what it can do.*preferred_models=\['a'\]"):
+        await client_with(*BARE).models.resolve_chat(**wishes)
 
 
 async def test_nothing_fits_a_catalogue_that_is_empty() -> None:

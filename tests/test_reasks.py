@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from venice_ai import (
     APIError,
     ChatCompletionResponse,
-    InvalidRequestError,
+    InvalidArgumentError,
     Message,
     OutputInvalidError,
     OutputRefusedError,
@@ -232,7 +232,7 @@ async def test_messages_may_be_an_iterator_and_are_not_changed() -> None:
 async def test_the_number_is_a_whole_one_from_zero(number: Any) -> None:
     client, emulator = asking()
 
-    with pytest.raises(InvalidRequestError, match="max_reasks="):
+    with pytest.raises(InvalidArgumentError, match="max_reasks="):
         await parse(client, max_reasks=number)
 
     assert emulator.requests == []

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import cProfile
+import pstats
 import re
 import subprocess
 import sys
 import types
+import warnings
 from collections.abc import Callable
+from contextlib import aclosing
 from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Any, cast
 
 import pytest
 from hypothesis import given
+from pydantic import BaseModel, Field, HttpUrl
 
 import venice_ai
 from venice_ai import (
+    APIError,
+    InvalidArgumentError,
     InvalidRequestError,
     JSONSchemaFormat,
     ReasoningConfig,
@@ -28,6 +35,7 @@ from venice_ai import (
     VeniceClient,
     VeniceParameters,
 )
+from venice_ai._wire import chat_body
 from venice_ai.emulator import Emulator
 from venice_ai.types.api import (
     JSONObjectFormat,
@@ -409,6 +417,32 @@ async def test_a_switch_that_venice_would_drop_in_silence_is_told() -> None:
     assert body["venice_parameters"] == {"enable_web_serch": "on"}
 
 
+@pytest.mark.parametrize(("slip", "meant"), [("temperatur", "temperature"), ("max_completion_token", "max_completion_tokens")])
+async def test_a_keyword_that_looks_like_a_slip_is_told_and_sent(slip: str, meant: str) -> None:
+    with pytest.warns(UserWarning, match=f"no parameter '{slip}'; did you mean '{meant}'"):
+        body = await sent(**{slip: 1})
+
+    assert body[slip] == 1
+
+
+@pytest.mark.parametrize("name", ["top_a", "logit_bias", "best_of", "function_call", "service_tier", "min_tokens", "typical_p"])
+async def test_a_keyword_that_resembles_none_goes_through_in_silence(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (await sent(**{name: 1}))[name] == 1
+
+
+def test_warnings_that_are_remembered_have_an_end() -> None:
+    seen: dict[str, Any] = {"__name__": "a_program"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda *_: None
+        program = "from venice_ai._warnings import warn\nfor number in range(3_000): warn(f'slip {number}')"
+        exec(compile(program, "a_program", "exec"), seen)  # a module of its own
+
+    assert 0 < len(seen["__warningregistry__"]) <= 1_001
+
+
 # -- objects in place of mappings ----------------------------------------------------------------------------------------
 
 
@@ -446,11 +480,136 @@ NAMED: dict[str, Any] = {"type": "function", "function": {"name": "f"}}
         ("venice_parameters", VeniceParameters(character_slug=None, enable_web_search="on"), {"enable_web_search": "on"}),
         ("reasoning", ReasoningConfig(effort="low", summary=None), {"effort": "low"}),
         ("tools", [Tool(function=ToolFunction(name="f", description=None, strict=None), id=None)], [NAMED]),
+        ("tools", [{**NAMED, "id": None, "function": {"name": "f", "description": None, "parameters": None}}], [NAMED]),
+        ("venice_parameters", {"character_slug": None, "enable_web_search": "on"}, {"enable_web_search": "on"}),
+        ("reasoning", {"effort": None}, {}),
+        ("text", {"verbosity": None}, {}),
+        ("stream_options", {"include_usage": None}, {}),
+        ("response_format", {"type": "json_schema", "json_schema": {**SCHEMA["json_schema"], "description": None}}, SCHEMA),
     ],
-    ids=["venice_parameters", "reasoning", "tools"],
+    ids=lambda value: repr(value)[:60],
 )  # fmt: skip
 async def test_none_in_an_object_is_the_same_as_not_given(name: str, value: Any, expected: Any) -> None:
     assert (await sent(**{name: value}))[name] == expected
+
+
+NULL = {"default": None, "enum": [None]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("metadata", {"a": None}),
+        ("venice_parameters", {"a_new_switch": None, "another": {"a": None}}),
+        ("tools", [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"x": NULL}}, "new": None}}]),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "n", "schema": {"properties": {"x": NULL}}}}),
+        ("a_new_parameter", {"a": None}),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+async def test_null_stays_where_it_is_a_value(name: str, value: Any) -> None:
+    assert (await sent(**{name: value}))[name] == value
+
+
+class Inner(BaseModel):
+    url: HttpUrl
+
+
+class Thing(BaseModel):
+    """An object of the caller's, with a field that travels under another name."""
+
+    type: str | None = None
+    text: str | None = None
+    image_url: Inner | None = None
+    enable_web_search: str | None = None
+    schema_: Any = Field(None, serialization_alias="schema")
+    name: str | None = None
+    function: Any = None
+    json_schema: Any = None
+
+
+PICTURE: dict[str, Any] = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("venice_parameters", Thing(enable_web_search="on"), {"enable_web_search": "on"}),
+        ("metadata", {"a": Thing(name="n")}, {"a": {"name": "n"}}),
+        ("tools", [Thing(type="function", function=Thing(name="f"))], [NAMED]),
+        (
+            "response_format",
+            Thing(type="json_schema", json_schema=Thing(name="n", schema_={"properties": {"x": NULL}})),
+            {"type": "json_schema", "json_schema": {"name": "n", "schema": {"properties": {"x": NULL}}}},
+        ),
+        (
+            "messages",
+            [{"role": "user", "content": [Thing(type="image_url", image_url=Inner(url=HttpUrl(PICTURE["image_url"]["url"])))]}],
+            [{"role": "user", "content": [PICTURE]}],
+        ),
+        ("tool_choice", SpecificToolChoice(function=cast("Any", Thing(name="f"))), NAMED),
+    ],
+    ids=["venice_parameters", "metadata", "tools", "response_format", "messages", "inside ours"],
+)
+async def test_a_pydantic_object_is_taken_wherever_a_mapping_is(name: str, value: Any, expected: Any) -> None:
+    assert (await sent(**{"messages": HI, name: value}))[name] == expected
+
+
+async def test_infinity_in_a_pydantic_object_is_no_null() -> None:
+    assert "metadata" in str(await refused(metadata=Thing(name="n", function=float("inf"))))
+
+
+# -- mistakes that no server made ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong"),
+    [
+        pytest.param("create", {"stream_cls": list}, id="a stream class without a stream"),
+        pytest.param("stream", {"stream": False}, id="a stream that is none"),
+        pytest.param("stream", {"stream": "yes"}, id="a word"),
+        pytest.param("stream", {"stream_cls": list}, id="a stream of another class"),
+        pytest.param("parse", {"stream": True, "response_format": dict}, id="a parsed stream"),
+        pytest.param("parse", {"max_reasks": -1, "response_format": Inner}, id="fewer than no attempts"),
+        pytest.param("stream_parse", {"max_reasks": 1, "response_format": Inner}, id="a stream that asks again"),
+        pytest.param("run_with_tools", {"tools": [], "max_iterations": 0}, id="no round trips"),
+    ],
+)
+async def test_a_mistake_in_a_call_is_no_answer_of_the_server(method: str, wrong: dict[str, Any]) -> None:
+    client, transport = client_of()
+
+    with pytest.raises(InvalidArgumentError) as caught:
+        await getattr(client.chat.completions, method)(model="m", messages=HI, **wrong)
+
+    assert isinstance(caught.value, ValueError)
+    assert not isinstance(caught.value, APIError)
+    assert transport.requests == []
+    with (
+        SyncVeniceClient(api_key=KEY, transport=transport) as at_once,
+        pytest.raises(InvalidArgumentError, match=re.escape(str(caught.value))),
+    ):
+        getattr(at_once.chat.completions, method)(model="m", messages=HI, **wrong)
+
+
+async def test_what_says_nothing_new_is_allowed() -> None:
+    client, _ = client_of(stream(*hello()))
+
+    async with aclosing(await client.chat.completions.stream(model="m", messages=HI, stream=True)) as opened:
+        assert (await opened.collect()).text == "hello"
+
+
+def test_a_refusal_builds_no_schema() -> None:
+    def refuse() -> None:
+        with pytest.raises(InvalidRequestError, match="allowed is 0 to 2"):
+            chat_body(model="m", messages=HI, stream=False, params={"temperature": 5})
+
+    refuse()
+    profile = cProfile.Profile()
+    profile.runcall(refuse)
+    names = {entry[2] for entry in cast("Any", pstats.Stats(profile)).stats}
+
+    assert "explained" in names
+    assert "schema_components" not in names
 
 
 async def test_a_function_in_place_of_a_tool_is_refused_with_the_remedy() -> None:

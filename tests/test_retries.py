@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from email.utils import formatdate
 from typing import Any
 
@@ -16,7 +17,8 @@ from venice_ai import (
     StreamInterruptedError,
     Timeout,
 )
-from venice_ai._retry import ConnectFailure, ConnectTimeout
+from venice_ai._rate import retry_after
+from venice_ai._retry import ConnectFailure, ConnectTimeout, PermanentConnectFailure, RetryPolicy
 
 from .fakes import (
     HI,
@@ -195,9 +197,11 @@ DIRECTED = [
     pytest.param({"Retry-After": "7"}, 7.0, id="seconds"),
     pytest.param({"Retry-After": " 7 "}, 7.0, id="seconds with blanks"),
     pytest.param({"retry-after": "1.5"}, 1.5, id="a fraction"),
-    pytest.param({"Retry-After": "0"}, 0.0, id="at once"),
+    pytest.param({"retry-after-ms": "1500"}, 1.5, id="milliseconds"),
+    pytest.param({"Retry-After-MS": "2500", "Retry-After": "7"}, 2.5, id="milliseconds beside seconds"),
+    pytest.param({"retry-after-ms": "soon", "Retry-After": "7"}, 7.0, id="seconds beside odd milliseconds"),
+    pytest.param({"retry-after-ms": "0", "Retry-After": "7"}, 7.0, id="seconds beside no milliseconds"),
     pytest.param({"Retry-After": formatdate(UNIX + 9, usegmt=True)}, 9.0, id="a date"),
-    pytest.param({"Retry-After": formatdate(UNIX - 99, usegmt=True)}, 0.0, id="a date in the past"),
     pytest.param({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "17"}, 17.0, id="requests, seconds"),
     pytest.param(
         {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": str(int(UNIX) + 17)},
@@ -239,7 +243,9 @@ DIRECTED = [
         id="a reset where Retry-After cannot be read",
     ),
     pytest.param(
-        {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": str(int(UNIX) - 5)}, 0.0, id="a reset in the past"
+        {"Retry-After": "0", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "40"},
+        40.0,
+        id="a reset beside a Retry-After of nothing",
     ),
 ]
 
@@ -259,6 +265,15 @@ async def test_a_wait_is_as_long_as_the_server_asked(headers: dict[str, str], se
     [
         pytest.param({"Retry-After": "soon"}, id="a word"),
         pytest.param({"Retry-After": "-5"}, id="a negative number"),
+        pytest.param({"Retry-After": "0"}, id="at once"),
+        pytest.param({"Retry-After": "0.0"}, id="a fraction of nothing"),
+        pytest.param({"Retry-After": formatdate(UNIX - 99, usegmt=True)}, id="a date in the past"),
+        pytest.param({"Retry-After": "Sunday, 06-Nov-94 08:49:37 GMT"}, id="a date in the past with two digits of its year"),
+        pytest.param({"retry-after-ms": "0"}, id="no milliseconds"),
+        pytest.param({"retry-after-ms": "-500"}, id="negative milliseconds"),
+        pytest.param(
+            {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": str(int(UNIX) - 5)}, id="a reset in the past"
+        ),
         pytest.param({"Retry-After": "nan"}, id="not a number"),
         pytest.param({"Retry-After": "inf"}, id="for ever"),
         pytest.param({"Retry-After": ""}, id="nothing"),
@@ -275,6 +290,44 @@ async def test_a_wait_that_nobody_can_read_is_an_ordinary_one(headers: dict[str,
 
     assert outcome.error is None
     assert 0 < outcome.slept[0] <= 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param("%a, %d %b %Y %H:%M:%S GMT", id="IMF-fixdate"),
+        pytest.param("%A, %d-%b-%y %H:%M:%S GMT", id="RFC 850"),
+        pytest.param("%a %b %e %H:%M:%S %Y", id="asctime"),
+        pytest.param("%a, %d %b %Y %H:%M:%S", id="no zone"),
+        pytest.param("%a, %d %b %Y %H:%M:%S -0000", id="-0000"),
+        pytest.param("%a, %d %b %Y %H:%M:%S +0000", id="+0000"),
+    ],
+)
+def test_a_date_is_universal_time_wherever_the_client_is(form: str, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(time, "tzset"):
+        pytest.skip("the zone of a process cannot be set here")
+    date = time.strftime(form, time.gmtime(UNIX + 9))
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert retry_after(date, UNIX) == 9.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("wait", [0, -3, None, 0.0])
+def test_the_backoff_is_waited_where_an_error_asks_for_no_wait(wait: float | None) -> None:
+    failure = RateLimitError("busy", status_code=429, retry_after_seconds=wait)
+    assert RetryPolicy().delay(1, failure, idempotent=False, random=0.0) == 0.5
+
+
+def test_a_connection_that_can_never_be_made_is_not_tried_again() -> None:
+    policy = RetryPolicy(retry_timeouts=True)
+    for idempotent in (False, True):
+        assert policy.delay(1, PermanentConnectFailure("untrusted"), idempotent=idempotent, random=0.0) is None
+        assert policy.delay(1, ConnectFailure("nobody listens"), idempotent=idempotent, random=0.0) == 0.5
 
 
 @pytest.mark.parametrize(

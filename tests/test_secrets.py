@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from venice_ai import (
+    AuthenticationError,
     UserMessage,
     VeniceClient,
 )
@@ -72,3 +73,19 @@ async def test_a_log_holds_neither_key_nor_prompt(caplog: pytest.LogCaptureFixtu
 
     assert KEY not in caplog.text
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION", "Sign-In-With-X", "x-sign-in-with-x"])
+@pytest.mark.parametrize("value", ["another-key-0123456789", "Bearer another-key-0123456789", "bearer another-key-0123456789"])
+async def test_a_key_is_taken_out_of_a_refusal_under_any_case_of_its_header_s_name(name: str, value: str) -> None:
+    refusal = answer(
+        {"error": "another-key-0123456789 is wrong", "key": "another-key-0123456789"},
+        status=401,
+        headers={"CF-RAY": "another-key-0123456789"},
+    )
+    client, _ = client_of(refusal, api_key="" if name.lower() != "authorization" else KEY)
+
+    with pytest.raises(AuthenticationError) as caught:
+        await client.chat.completions.create(model="m", messages=HI, extra_headers={name: value})
+
+    assert "another" not in f"{caught.value!r} {caught.value.body} {caught.value.request_id}"

@@ -19,7 +19,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from venice_ai import (
     AuthenticationError,
-    InvalidRequestError,
+    InvalidArgumentError,
     OutputInvalidError,
     OutputTruncatedError,
     ParsedChatCompletion,
@@ -233,7 +233,7 @@ async def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent() -> 
         await completions.stream_parse(model="default", messages=HI, response_format=dict[str, int])
     with pytest.raises(TypeError):
         await completions.stream_parse(model="default", messages=HI, response_format=cast("Any", 7))
-    with pytest.raises(InvalidRequestError, match="parse"):
+    with pytest.raises(InvalidArgumentError, match="parse"):
         await completions.stream_parse(model="default", messages=HI, response_format=Car, max_reasks=1)
     assert emulator.requests == []
 

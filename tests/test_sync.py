@@ -158,7 +158,7 @@ def test_costs_are_estimated_and_batches_are_run() -> None:
     emulator = Emulator()
     emulator.always(echo())
     with emulated(emulator) as client:
-        assert client.chat.completions.estimate_cost(model="default", messages=HI).total_cost_usd > 0
+        assert client.chat.completions.estimate_cost(model=client.models.resolve_chat(), messages=HI).total_cost_usd > 0
         requests = [{"model": "default", "messages": [{"role": "user", "content": f"question {n}"}]} for n in range(12)]
         results = client.chat.completions.batch([*requests, {**requests[0], "temperature": 9}], max_concurrency=3)
 

@@ -14,7 +14,7 @@ import pytest
 
 from venice_ai import (
     Approval,
-    InvalidRequestError,
+    InvalidArgumentError,
     ServiceUnavailableError,
     ToolCall,
     ToolCallFinished,
@@ -324,7 +324,7 @@ async def test_decisions_about_calls_that_do_not_wait_are_refused(emulator: Emul
     emulator.script(BOTH, text("well"))
     state = await paused(client, bank, approve=transfers_wait)
     for decisions in ({"call_x": True}, dict.fromkeys(state.results or {}, True)):
-        with pytest.raises(InvalidRequestError, match="decisions has"):
+        with pytest.raises(InvalidArgumentError, match="decisions has"):
             await run(client, bank, resume=state, decisions=decisions)
     with pytest.raises(TypeError):
         await run(client, bank, resume=state, decisions={state.waiting_calls[0].id: "yes"})

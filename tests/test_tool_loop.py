@@ -20,6 +20,7 @@ from venice_ai import (
     ChatCompletionResponse,
     ChatUsage,
     FunctionTool,
+    InvalidArgumentError,
     InvalidRequestError,
     MaxIterationsExceededError,
     NoChoicesError,
@@ -515,7 +516,7 @@ def test_a_model_that_calls_what_it_was_not_offered_meets_the_limit() -> None:
 )
 def test_arguments_that_cannot_be_right_are_refused(wrong: dict[str, Any]) -> None:
     messages = wrong.pop("messages", HI)
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises((InvalidArgumentError, InvalidRequestError)):
         ToolLoop(messages, [now], **wrong)
 
 
@@ -525,7 +526,7 @@ def test_arguments_that_cannot_be_right_are_refused(wrong: dict[str, Any]) -> No
 def test_the_next_answer_is_refused_while_calls_are_open() -> None:
     loop = ToolLoop(HI, [now])
     loop.receive(turn(asked("now")))
-    with pytest.raises(InvalidRequestError, match="answer the calls"):
+    with pytest.raises(InvalidArgumentError, match="answer the calls"):
         loop.receive(said("done"))
 
 
@@ -533,18 +534,18 @@ def test_a_call_is_answered_once() -> None:
     loop = ToolLoop(HI, [now])
     calls = loop.receive(turn(asked("now"), asked("now", id="call_2")))
     loop.answer(calls[:1], ["noon"])
-    with pytest.raises(InvalidRequestError, match=r"'call_1'.*not open"):
+    with pytest.raises(InvalidArgumentError, match=r"'call_1'.*not open"):
         loop.answer(calls, ["again", "noon"])
-    with pytest.raises(InvalidRequestError, match="1 results for 2 calls"):
+    with pytest.raises(InvalidArgumentError, match="1 results for 2 calls"):
         loop.answer(calls, ["noon"])
 
 
 def test_there_is_no_result_before_the_end() -> None:
     loop = ToolLoop(HI, [now])
-    with pytest.raises(InvalidRequestError, match="not ended"):
+    with pytest.raises(InvalidArgumentError, match="not ended"):
         _ = loop.result
     loop.receive(turn(asked("now")))
-    with pytest.raises(InvalidRequestError, match="not ended"):
+    with pytest.raises(InvalidArgumentError, match="not ended"):
         _ = loop.result
 
 
@@ -596,12 +597,12 @@ def test_the_state_between_two_turns_has_no_open_calls() -> None:
     ],
 )
 def test_what_is_no_state_is_refused(state: Any) -> None:
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(InvalidArgumentError):
         ToolLoop(None, [now], resume=state)
 
 
 def test_either_messages_or_a_state() -> None:
-    with pytest.raises(InvalidRequestError, match="either"):
+    with pytest.raises(InvalidArgumentError, match="either"):
         ToolLoop(HI, [now], resume={"version": 1, "messages": HI, "iterations": 1})
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .exceptions import ConflictError as ConflictError
     from .exceptions import GatewayTimeoutError as GatewayTimeoutError
     from .exceptions import InternalServerError as InternalServerError
+    from .exceptions import InvalidArgumentError as InvalidArgumentError
     from .exceptions import InvalidRequestError as InvalidRequestError
     from .exceptions import MaxIterationsExceededError as MaxIterationsExceededError
     from .exceptions import ModelGoneError as ModelGoneError
@@ -124,6 +125,7 @@ _HOMES = {
     "ConflictError": "exceptions",
     "GatewayTimeoutError": "exceptions",
     "InternalServerError": "exceptions",
+    "InvalidArgumentError": "exceptions",
     "InvalidRequestError": "exceptions",
     "MaxIterationsExceededError": "exceptions",
     "ModelGoneError": "exceptions",
@@ -219,6 +221,7 @@ __all__ = [
     "ImageContent",
     "ImageUrl",
     "InternalServerError",
+    "InvalidArgumentError",
     "InvalidRequestError",
     "JSONSchemaFormat",
     "MaxIterationsExceededError",

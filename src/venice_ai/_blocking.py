@@ -1,4 +1,4 @@
-"""The two ports for code that does not await: HTTP by the standard library, and the sleep of the thread that calls.
+"""The two ports for code that does not await: HTTP over sockets that block, and the sleep of the thread that calls.
 
 Nothing behind these ports ever suspends. So the same `async def` that an event loop runs for others, `drive` runs to its end
 in the thread that calls, and no other thread has to be woken. Only what is one request after the other can be run so:
@@ -7,60 +7,67 @@ whatever reads ahead, runs side by side or is shared between callers needs an ev
 
 from __future__ import annotations
 
-import io
 import os
-import select
 import socket
 import ssl
 import time
-import zlib
 from collections import deque
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 from weakref import finalize
 
 from ._clocks import late, shortest
 from ._connections import (
-    HEADER_BYTES,
-    KEPT_SECONDS,
-    REFUSAL_BYTES,
+    CLOSED,
     Route,
     Routes,
     WholeReply,
+    begins_tls,
     broken,
     host_of,
+    is_quiet,
+    kept_seconds,
+    speaks_tls,
+    too_large,
     unreachable,
     untrusted,
 )
+from ._decoding import ACCEPTED, Body, BodyTooLargeError, DecodingError
+from ._dialing import Stop, Stopped, dial, left
+from ._framing import FramingError, ReplyReader
 from ._meta import Headers
 from ._retry import ConnectTimeout
 from ._transport import Clock, Reply, Request, SystemClock
+from .exceptions import APIConnectionError, APIError, APITimeoutError
 
-_BUFFER_BYTES = 16_384
+_READ_BYTES = 65_536
 _LARGE_BYTES = 65_536
-_MOST_HEADERS = 128  # as aiohttp
-_FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection"})
+_GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""What sending raises on a connection that the other end has closed."""
 
 
 class BlockingClock(SystemClock):
-    """The machine's clock and the thread's sleep."""
+    """The machine's clock and the thread's sleep, which ends when the transport is closed."""
+
+    def __init__(self, transport: BlockingTransport) -> None:
+        self._transport = transport
 
     async def sleep(self, seconds: float) -> None:
         """Blocks the thread."""
-        time.sleep(seconds)  # noqa: ASYNC251  # no event loop runs this
+        self._transport.stop.wait(seconds)
 
 
 class BlockingTransport:
-    """Sends requests with `http.client`, each thread on a connection of its own while it waits.
+    """Sends requests over sockets that block, each thread on a connection of its own while it waits.
 
     It reads whole bodies and knows no proxies; see `reaches`.
     """
 
     def __init__(self, routes: Routes, clock: Clock | None = None) -> None:
         self._routes = routes
-        self._now = (clock or BlockingClock()).now  # for how long a connection is kept; the limits of calls are the socket's
+        self._now = (clock or SystemClock()).now  # for how long a connection is kept; the limits of calls are the socket's
         self._idle: deque[_Kept] = deque()  # its ends are taken and given back by many threads without a lock
+        self._stop = Stop()
         self._process = os.getpid()
         self._closing = finalize(self, _close_all, self._idle)
 
@@ -70,232 +77,200 @@ class BlockingTransport:
 
     async def send(self, request: Request) -> Reply:
         """The reply with its whole body."""
-        route = self._routes.find(request.url)
+        route, stop = self._routes.find(request.url), self.stop
         clock, seconds = shortest(request)
         deadline = None if seconds is None else time.monotonic() + seconds
-        connection = self._taken(route) or _connected(route, request, clock, seconds)
         try:
-            response, headers = _asked(connection, route, request, deadline)
-            body = response.read(None if response.status < 300 else REFUSAL_BYTES)
-            reply = WholeReply(response.status, headers, _unpacked(body, headers.get("content-encoding")))
-            whole = response.isclosed() and not response.will_close
-        except TimeoutError:
-            connection.close()
-            raise late(request, clock) from None
-        except (OSError, HTTPException, zlib.error, ValueError) as error:
-            connection.close()
-            raise broken(host_of(request.url), request.method, error) from error
-        except BaseException:  # Ctrl-C
-            connection.close()
-            raise
-        if whole and self._closing.alive:  # not at the end of the interpreter, where nobody would close it
-            self._idle.append(_Kept(_place(route), self._now(), connection))
-        else:
-            connection.close()
-        return reply
+            return self._sent(request, route, clock, deadline, stop)
+        except Stopped:
+            raise APIConnectionError(CLOSED) from None
+
+    def _sent(self, request: Request, route: Route, clock: str, deadline: float | None, stop: Stop) -> Reply:
+        while True:
+            kept = self._taken(route)
+            sock = kept or _connected(route, request, clock, deadline, stop)
+            exchange = _Exchange(sock, deadline)
+            try:
+                with stop.holding(sock):
+                    exchange.send(*_message(route, request))
+                    reply = exchange.receive(host_of(request.url))
+            except BaseException as error:
+                sock.close()
+                stop.check()  # then what broke was broken by us
+                if kept and not exchange.taken and isinstance(error, _GONE):
+                    continue  # a kept connection that was closed meanwhile: nothing was sent
+                told = _told(error, request, clock)
+                if told is error:
+                    raise
+                raise told from (None if isinstance(told, APITimeoutError) else error)
+            if exchange.keeps and self._closing.alive and not stop.fired:  # at the interpreter's end nobody would close it
+                self._idle.append(_Kept(_place(route), self._now() + kept_seconds(reply.headers), sock))
+            else:
+                sock.close()
+            return reply
+
+    @property
+    def stop(self) -> Stop:
+        """Ends what is under way when the transport is closed."""
+        if (
+            self._process != os.getpid()
+        ):  # a fork: what is here is the parent's, who does not notice that it is closed in the child
+            self._process, self._stop = os.getpid(), Stop()
+            _close_all(self._idle)
+        return self._stop
 
     async def aclose(self) -> None:
-        """Closes the connections that nobody uses."""
+        """Closes the connections that nobody uses, and ends the calls that use the others."""
+        stop, self._stop = self.stop, Stop()
+        stop.fire()
         _close_all(self._idle)
 
-    def _taken(self, route: Route) -> HTTPConnection | None:
+    def _taken(self, route: Route) -> socket.socket | None:
         """A connection that is kept, still open, and leads there."""
-        if self._process != os.getpid():  # a fork: what is kept is the parent's, who does not notice that it is closed here
-            self._process = os.getpid()
-            _close_all(self._idle)
-        place, oldest = _place(route), self._now() - KEPT_SECONDS
-        found: HTTPConnection | None = None
+        place, now = _place(route), self._now()
         with suppress(IndexError):  # another thread was faster
-            while self._idle and self._idle[0].since < oldest:  # what nobody has needed since more calls were made at once
-                self._idle.popleft().connection.close()
-            while self._idle and found is None:
+            while self._idle and self._idle[0].until < now:  # what nobody has needed since more calls were made at once
+                self._idle.popleft().sock.close()
+            while self._idle:
                 kept = self._idle.pop()
-                if kept.place == place and kept.since >= oldest and _is_quiet(kept.connection):
-                    found = kept.connection
-                else:
-                    kept.connection.close()
-        return found
+                if kept.place == place and kept.until >= now and is_quiet(kept.sock):
+                    return kept.sock
+                kept.sock.close()
+        return None
 
 
 class _Kept(NamedTuple):
     place: str
-    since: float
-    connection: HTTPConnection
+    until: float
+    sock: socket.socket
 
 
-class _Socket:
-    """A socket whose time is limited for all that is done with it together; `http.client` takes it for one."""
+class _Exchange:
+    """A request and its reply on a connection, within one limit of time."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, deadline: float | None) -> None:
         self._sock = sock
-        self.deadline: float | None = None
+        self._deadline = deadline
+        self._reader = ReplyReader()
+        self._body: Body | None = None
+        self.taken: int = 0
+        """How many bytes of the request the connection took."""
+        self.keeps: bool = False
+        """Whether the connection can serve again."""
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reading(self), _BUFFER_BYTES)
+    def send(self, *parts: bytes) -> None:
+        for part in parts:
+            rest = memoryview(part)
+            while rest:
+                self._sock.settimeout(left(self._deadline))
+                try:
+                    count = self._sock.send(rest)
+                except _GONE:
+                    if not self.taken:
+                        raise
+                    return  # what does not want the rest may have said why
+                self.taken += count
+                rest = rest[count:]
 
-    def sendall(self, data: bytes) -> None:
-        self._in_time().sendall(data)
+    def receive(self, host: str) -> WholeReply:
+        reader = self._reader
+        try:
+            while not reader.done and self._more(host):
+                ...
+            self.keeps = reader.done and reader.reusable
+        except (OSError, FramingError) as error:
+            # A refusal is what its status says, whatever becomes of its body.
+            if not self._refuses or _is_late(error):
+                raise
+        body = b"" if self._body is None else self._body.finish()
+        return WholeReply(reader.status, Headers(reader.fields), body)
 
-    def receive(self, buffer: Any) -> int:
-        return self._in_time().recv_into(buffer)
-
-    def _in_time(self) -> socket.socket:
-        left = None if self.deadline is None else self.deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise TimeoutError
-        self._sock.settimeout(left)
-        return self._sock
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
-    def close(self) -> None:
-        self._sock.close()
-
-
-class _Reading(io.RawIOBase):
-    """The reading end of a socket, for one response: closing it leaves the socket open for the next."""
-
-    def __init__(self, sock: _Socket) -> None:
-        self._sock = sock
-
-    def readable(self) -> bool:
+    def _more(self, host: str) -> bool:
+        """Reads once, and says whether more is needed."""
+        reader = self._reader
+        self._sock.settimeout(left(self._deadline))
+        try:
+            data = self._sock.recv(_READ_BYTES)
+        except ConnectionResetError:
+            if not reader.until_end:
+                raise
+            data = b""  # an end like another
+        if not data:
+            reader.end()
+            return False
+        if not reader.started and begins_tls(data):
+            raise speaks_tls(host)
+        for piece in reader.feed(data):
+            if self._body is None:
+                self._body = Body(Headers(reader.fields).get("content-encoding"), refusal=self._refuses)
+            try:
+                for _ in self._body.steps(piece):
+                    left(self._deadline)
+            except BodyTooLargeError as error:
+                raise too_large(reader.status, error) from None
+            if not self._body.wants:
+                return False
         return True
 
-    def readinto(self, buffer: Any, /) -> int:
-        return self._sock.receive(buffer)
+    @property
+    def _refuses(self) -> bool:
+        return bool(self._reader.status) and not 200 <= self._reader.status < 300
+
+
+def _told(error: BaseException, request: Request, clock: str) -> BaseException:
+    """What an error means to the caller; those that are ours already, and Ctrl-C, mean what they say."""
+    if isinstance(error, APIError) or not isinstance(error, (OSError, DecodingError, FramingError)):
+        return error
+    return late(request, clock) if _is_late(error) else broken(host_of(request.url), request.method, error)
+
+
+def _is_late(error: BaseException) -> bool:
+    """Whether a limit of ours ran out; the operating system's have a number."""
+    return isinstance(error, TimeoutError) and error.errno is None
 
 
 def _close_all(idle: deque[_Kept]) -> None:
     while idle:
-        idle.pop().connection.close()
+        idle.pop().sock.close()
 
 
 def _place(route: Route) -> str:
     return f"{route.address.scheme}://{route.address.netloc}"
 
 
-def _connected(route: Route, request: Request, clock: str, seconds: float | None) -> HTTPConnection:
-    """A new connection; `clock` and its seconds limit the whole call.
+def _connected(route: Route, request: Request, clock: str, deadline: float | None, stop: Stop) -> socket.socket:
+    """A new connection; `clock` and its deadline limit the whole call.
 
     Raises:
         ConnectFailure: there is none (`ConnectTimeout`: not in time).
     """
-    host, port = route.address.hostname or "", route.address.port
-    wait = request.timeout.connect
-    if seconds is not None and (wait is None or seconds < wait):
-        wait = seconds
+    address, wait = route.address, request.timeout.connect
+    due = None if wait is None else time.monotonic() + wait
+    if due is None or (deadline is not None and deadline < due):
+        due = deadline
     else:
         clock = "connect"
-    if route.tls is None:
-        connection = HTTPConnection(host, port, timeout=wait)
-    else:
-        connection = HTTPSConnection(host, port, timeout=wait, context=route.tls)
+    port = address.port or (80 if route.tls is None else 443)
     try:
-        connection.connect()
-    except TimeoutError:
-        connection.close()
-        raise late(request, clock, ConnectTimeout) from None
+        return dial(address.hostname or "", port, route.tls, due, stop)
     except OSError as error:
-        connection.close()
+        if _is_late(error):
+            raise late(request, clock, ConnectTimeout) from None
         raise (untrusted if isinstance(error, ssl.SSLError) else unreachable)(host_of(request.url), error) from error
-    except BaseException:
-        connection.close()
-        raise
-    connection.sock = cast("Any", _Socket(connection.sock))
-    return connection
 
 
-def _asked(connection: HTTPConnection, route: Route, request: Request, deadline: float | None) -> tuple[HTTPResponse, Headers]:
-    """The response to a request, whose head and body leave together, and the response's headers."""
-    sock: Any = connection.sock
-    sock.deadline = deadline
-    head, body = _head(route, request), request.body or b""
-    if len(body) < _LARGE_BYTES:
-        sock.sendall(head + body)
-    else:
-        sock.sendall(head)
-        sock.sendall(body)
-    response: Any = HTTPResponse(sock, method=request.method)
-    status, fields = _answered(response.fp)
-    # `http.client` reads headers as those of a mail, which takes 40 % of a call. It is shown the ones that frame the body.
-    framing = "".join(f"{name}: {value}\r\n" for name, value in fields if name.lower() in _FRAMING)
-    rest, response.fp = response.fp, io.BytesIO(status + framing.encode("utf-8", "surrogateescape") + b"\r\n")
-    response.begin()
-    response.fp = rest
-    return response, Headers(fields)
-
-
-def _answered(reader: io.BufferedReader) -> tuple[bytes, list[tuple[str, str]]]:
-    """The status line and the headers of a final answer (RFC 9112, sections 4 and 5).
-
-    Raises:
-        ConnectionError: it broke off.
-        HTTPException: it is none.
-    """
-    while True:
-        status = _line(reader)
-        if not status.startswith(b"HTTP/"):
-            raise HTTPException(f"this is no status line: {status!r:.100}")
-        fields: list[tuple[str, str]] = []
-        while (line := _line(reader)).strip():
-            text = line.decode("utf-8", "surrogateescape")
-            name, colon, value = text.partition(":")
-            if text[0] in " \t" and fields:
-                fields[-1] = fields[-1][0], f"{fields[-1][1]} {text.strip()}"
-            elif colon and name.strip():
-                fields.append((name.strip(), value.strip()))
-            else:
-                raise HTTPException(f"this is no header: {text.strip():.100}")
-            if len(fields) > _MOST_HEADERS:
-                raise HTTPException(f"the answer has more than {_MOST_HEADERS} headers")
-        code = status.split(None, 2)[1:2]
-        if not (code and code[0].startswith(b"1") and code[0] != b"101"):  # else it is interim, and another one follows
-            return status, fields
-
-
-def _line(reader: io.BufferedReader) -> bytes:
-    line = reader.readline(HEADER_BYTES + 1)
-    if len(line) > HEADER_BYTES:
-        raise HTTPException(f"a line of the answer's head is longer than {HEADER_BYTES} bytes")
-    if not line.endswith(b"\n"):
-        raise ConnectionError("the head of the answer broke off" if line else "it was closed without an answer")
-    return line
-
-
-def _head(route: Route, request: Request) -> bytes:
-    """The head of a request (RFC 9112, section 3); names and values were checked when the client was given them."""
-    target = f"{route.address.path or '/'}?{route.address.query}".removesuffix("?")
-    headers = {"Host": host_of(request.url), "Accept-Encoding": "gzip, deflate", **request.headers}
-    if request.body is not None:
-        headers["Content-Length"] = str(len(request.body))
+def _message(route: Route, request: Request) -> list[bytes]:
+    """A request (RFC 9112, section 3), in one part if it is small; its headers were checked when the client was given them."""
+    address, body = route.address, request.body or b""
+    target = f"{address.path or '/'}?{address.query}" if address.query else address.path or "/"
+    headers = request.headers
+    names = {name.lower() for name in headers}
     lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
-
-
-def _is_quiet(connection: HTTPConnection) -> bool:
-    """Whether nothing can be read from a connection that nothing was asked on: it was not closed at the other end."""
-    if connection.sock is None:
-        return False
-    if not hasattr(select, "poll"):
-        return not select.select([connection.sock], [], [], 0)[0]
-    poll = select.poll()
-    poll.register(connection.sock, select.POLLIN)
-    return not poll.poll(0)
-
-
-def _unpacked(body: bytes, encoding: str | None) -> bytes:
-    """The body as it was before the server compressed it.
-
-    Raises:
-        zlib.error: it is not what it says.
-        ValueError: nobody asked for that.
-    """
-    if not body or encoding in {None, "", "identity"}:
-        return body
-    if encoding in {"gzip", "x-gzip"}:
-        return zlib.decompress(body, wbits=zlib.MAX_WBITS | 16)
-    if encoding == "deflate":
-        zipped = body[0] & 0x0F == zlib.DEFLATED  # some send it without the head that RFC 1950 gives it
-        return zlib.decompress(body, wbits=zlib.MAX_WBITS if zipped else -zlib.MAX_WBITS)
-    raise ValueError(f"it is compressed by {encoding!r}, which was not asked for")
+    if "host" not in names:
+        lines.insert(1, f"Host: {address.netloc}")
+    if "accept-encoding" not in names:
+        lines.append(f"Accept-Encoding: {ACCEPTED}")
+    if request.body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    head = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+    return [head + body] if len(body) < _LARGE_BYTES else [head, body]

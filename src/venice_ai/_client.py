@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
+    import aiohttp
+
     from ._call import Caller
     from ._transport import Clock, Transport
     from .resources.chat import Chat
@@ -52,6 +54,9 @@ class VeniceClient:
         trust_env: heed `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
         ssl_context: the TLS context to use; else one with the operating system's trust store.
         ca_bundle: path of a file with certificates to trust instead of the operating system's.
+        session: an `aiohttp.ClientSession` to send through. Its pool, resolver, TLS, keep-alive, proxy, cookies and headers
+            count; redirects, `raise_for_status`, time limits and decompression are this client's. It is used on its own event
+            loop alone, and stays open when the client is closed. The asynchronous client alone takes one.
         transport: what sends the requests, in place of HTTP; then the settings of HTTP have no effect.
         clock: what waits are slept on, in place of the system's clock.
         tee: what to demand of enclaves, in every call. The options of a call may demand more, never less.
@@ -76,6 +81,7 @@ class VeniceClient:
         trust_env: bool = True,
         ssl_context: ssl.SSLContext | None = None,
         ca_bundle: str | None = None,
+        session: aiohttp.ClientSession | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
         tee: TeeOptions | None = None,
@@ -99,6 +105,7 @@ class VeniceClient:
             "ssl_context": ssl_context,
             "ca_bundle": ca_bundle,
         }
+        self._session = session
         self._transport = transport
         self._clock = clock
         self._closed = False
@@ -107,6 +114,7 @@ class VeniceClient:
         self.min_privacy: Privacy | None = check_privacy(min_privacy)
         """The least privacy a request must have to leave."""
         _check_tls(ssl_context, ca_bundle)
+        _check_session(session, {"proxy": proxy, "ssl_context": ssl_context, "ca_bundle": ca_bundle, "transport": transport})
         _check_methods("transport", transport, "send", "aclose")
         _check_methods("clock", clock, "now", "time", "sleep")
         for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env)):
@@ -215,7 +223,7 @@ class VeniceClient:
         from ._http import AiohttpTransport
 
         settings: dict[str, Any] = self._http
-        return AiohttpTransport(Routes(**settings))
+        return AiohttpTransport(Routes(**settings), self._session)
 
     @property
     def knows_server(self) -> bool:
@@ -271,6 +279,15 @@ def _check_tee(options: object, floor: Privacy | None) -> None:
     if not isinstance(options, TeeOptions):
         raise InvalidRequestError(f"tee={options!r} must be a TeeOptions")
     check_floor(floor, options)
+
+
+def _check_session(session: object, others: Mapping[str, object]) -> None:
+    if session is None:
+        return
+    if not all(hasattr(session, name) for name in ("request", "connector", "closed")):  # importing aiohttp would take too long
+        raise InvalidRequestError(f"session={session!r} must be an aiohttp.ClientSession")
+    if given := next((name for name, value in others.items() if value is not None), None):
+        raise InvalidRequestError(f"session and {given} cannot both be given: it is the session's own matter")
 
 
 def _check_methods(name: str, port: object, *methods: str) -> None:

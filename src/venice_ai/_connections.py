@@ -6,6 +6,8 @@ Both ways of sending requests look here: `_http.py` for code that awaits, `_bloc
 from __future__ import annotations
 
 import os
+import re
+import select
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, cast
@@ -13,19 +15,42 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ._config import check_proxy
+from ._decoding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC0414  # both transports look here
+from ._decoding import BodyTooLargeError
+from ._framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
 from ._machine import is_loopback
 from ._meta import Headers
-from ._retry import ConnectFailure
-from .exceptions import APIConnectionError, InvalidRequestError
+from ._retry import ConnectFailure, PermanentConnectFailure
+from .exceptions import APIConnectionError, APIResponseProcessingError, InvalidRequestError
 
-HEADER_BYTES: Final = 65_536
-"""The longest line that is taken of a reply's head."""
-REFUSAL_BYTES: Final = 4 * 2**20
-"""What is read of a refusal: no honest one is longer."""
-KEPT_SECONDS: Final = 15.0
-"""How long a connection that nobody uses is kept: servers close theirs after a while."""
+KEPT_SECONDS: Final = 4.0
+"""How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
+LONGEST_KEPT_SECONDS: Final = 60.0
+"""How long one is kept at most, whatever its server says."""
+_MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
 _MOST_ROUTES: Final = 100
+CLOSED: Final = "the client was closed"
 _PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
+_SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
+_PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are no TLS
+
+
+def kept_seconds(headers: Headers) -> float:
+    """How long a reply's connection may be kept for the next request: what `Keep-Alive: timeout` says, less a margin."""
+    for each in (headers.get("keep-alive") or "").split(","):
+        name, _, value = each.partition("=")
+        if name.strip().lower() == "timeout" and value.strip(' "').isdecimal():
+            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), LONGEST_KEPT_SECONDS)
+    return KEPT_SECONDS
+
+
+def is_quiet(sock: Any) -> bool:
+    """Whether nothing can be read from a socket: neither bytes, nor that the other end has closed the connection."""
+    if not hasattr(select, "poll"):
+        return not select.select([sock], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)
 
 
 class Route(NamedTuple):
@@ -61,7 +86,7 @@ class Routes:
         """
         found = self._known.get(url)
         if found is None:
-            parts = urlsplit(url)
+            parts = urlsplit(_encoded(url))
             proxy = self._proxy
             if proxy is None and self._trust_env:
                 proxy = _environment_proxy(parts)
@@ -146,6 +171,15 @@ class WholeReply:
         """There is nothing to close."""
 
 
+def _encoded(url: str) -> str:
+    """The address as it is sent: percent-encoded, the host in ASCII, without the port that goes without saying."""
+    if _SIMPLE.fullmatch(url) and "/." not in url:
+        return url
+    from yarl import URL  # whatever is not simple is encoded as aiohttp does it
+
+    return str(URL(url))
+
+
 def _environment_proxy(address: SplitResult) -> str | None:
     """The proxy that the environment wants for an address. What is for this machine does not leave it."""
     if is_loopback(address.hostname or ""):
@@ -180,20 +214,35 @@ def unreachable(host: str, error: Any) -> ConnectFailure:
 
 def untrusted(host: str, error: Any, setting: str = "base_url") -> ConnectFailure:
     """The error for a TLS connection that did not come about. `setting` is where the address comes from."""
-    if getattr(getattr(error, "os_error", error), "reason", None) == "WRONG_VERSION_NUMBER":
-        return ConnectFailure(
+    reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if getattr(reason, "reason", None) in _PLAIN:
+        return PermanentConnectFailure(
             f"no TLS connection to {host}: it speaks plain http. If that is meant, set {setting} to http://..."
         )
-    return ConnectFailure(
+    # A connection that broke off during the handshake says nothing about what either side trusts.
+    kind = ConnectFailure if isinstance(reason, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) else PermanentConnectFailure
+    return kind(
         f"no trusted TLS connection to {host}: {words(error)}. If your network has an authority of its own, add "
         "it to the operating system's trust store or pass ca_bundle=..."
     )
 
 
+def speaks_tls(host: str) -> PermanentConnectFailure:
+    """The error for a server that answered plain http in the language of TLS."""
+    return PermanentConnectFailure(f"{host} speaks TLS, and was asked in plain http: set base_url to https://...")
+
+
+def begins_tls(data: bytes) -> bool:
+    """Whether this, in place of the first bytes of a reply, is an alert or a handshake of TLS (RFC 8446, section 5.1)."""
+    return data[:2] in {b"\x15\x03", b"\x16\x03"}
+
+
 def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFailure:
     """The error for a proxy that there is no connection to, or that answered with another status."""
     if status is not None:
-        return ConnectFailure(f"the proxy did not connect to {host}, it answered {status}. {_PROXY_REMEDY}")
+        return (PermanentConnectFailure if status == 407 else ConnectFailure)(
+            f"the proxy did not connect to {host}, it answered {status}. {_PROXY_REMEDY}"
+        )
     return ConnectFailure(f"no connection to the proxy for {host}: {words(error)}. {_PROXY_REMEDY}")
 
 
@@ -202,6 +251,15 @@ def broken(host: str, method: str, error: Any, *, proxied: bool = False) -> APIC
     through = " through the proxy" if proxied else ""
     billed = " The call may have been billed." if method == "POST" else ""
     return APIConnectionError(f"the connection to {host}{through} broke: {words(error)}.{billed}")
+
+
+def too_large(status: int, error: BodyTooLargeError) -> APIResponseProcessingError:
+    """The error for an answer of which there is more than is read; it holds the beginning."""
+    return APIResponseProcessingError(
+        f"Venice answered {status}, but {error}. The call may have been billed. {APIResponseProcessingError.remedy}",
+        status_code=status,
+        body=error.beginning.decode("utf-8", "replace"),
+    )
 
 
 def words(error: Any) -> str:

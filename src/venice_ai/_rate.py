@@ -54,17 +54,21 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
 
 
 def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """How long an unsuccessful reply asks to wait: `Retry-After`, else the reset of what is used up; None if neither says."""
-    asked = retry_after(headers.get("retry-after"), now)
-    if asked is not None or status not in {429, 503, 529}:
-        return asked
+    """How long an unsuccessful reply asks to wait; None if it does not say.
+
+    `retry-after-ms` says it, else `Retry-After`, else the reset of what is used up. What says "at once", or a time that has
+    passed, says nothing: of a server that failed just now it would be the wish for a loop without pauses.
+    """
+    asked = _milliseconds(headers.get("retry-after-ms")) or retry_after(headers.get("retry-after"), now)
+    if asked or status not in {429, 503, 529}:
+        return asked or None
     limits = rate_limits(headers, now)
     waits = [
         limits.reset_requests_seconds if limits.remaining_requests == 0 else None,
         limits.reset_tokens_seconds if limits.remaining_tokens == 0 else None,
         limits.reset_failures_seconds if limits.remaining_failures == 0 else None,
     ]
-    return max((wait for wait in waits if wait is not None), default=None)
+    return max((wait for wait in waits if wait), default=None)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -75,6 +79,12 @@ def retry_after(value: str | None, now: float) -> float | None:
     if seconds is None:
         seconds = _date(value, now)
     return None if seconds is None or seconds < 0 else seconds
+
+
+def _milliseconds(value: str | None) -> float | None:
+    """What Azure and OpenAI send beside `Retry-After`, and more exact than that, as seconds."""
+    number = None if value is None else _number(value)
+    return None if number is None or number <= 0 else number / 1000
 
 
 def reset_seconds(value: str | None, now: float) -> float | None:
@@ -103,9 +113,12 @@ def _count(value: str | None) -> int | None:
 
 
 def _date(value: str, now: float) -> float | None:
+    """A date in one of the three forms of RFC 9110, section 5.6.7; without a zone it is universal time, as all of them are."""
+    from datetime import UTC
     from email.utils import parsedate_to_datetime
 
     try:
-        return max(parsedate_to_datetime(value).timestamp() - now, 0.0)
+        date = parsedate_to_datetime(value)
+        return max((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now, 0.0)
     except (ValueError, OverflowError):
         return None

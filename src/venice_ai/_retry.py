@@ -39,12 +39,14 @@ class RetryPolicy(NamedTuple):
             return None
         backoff = min(self.first_delay * 2.0 ** (attempt - 1), self.max_delay) * (1 - 0.25 * random)
         wait = failure.retry_after_seconds
-        if wait is None:
+        if not wait or wait < 0:  # nothing was said, or "at once", which would be a loop without pauses
             return backoff
         return None if wait > self.max_wait else wait
 
     def _retries(self, failure: APIError, *, idempotent: bool) -> int:
         """How many further attempts this kind of failure is worth."""
+        if isinstance(failure, PermanentConnectFailure):
+            return 0
         if isinstance(failure, APIConnectionError) or failure.status_code == 504:
             return self.retries if idempotent or self.retry_timeouts or isinstance(failure, ConnectFailure) else 0
         if isinstance(failure, RateLimitError) or failure.status_code in _SAID_NO:
@@ -56,6 +58,10 @@ class RetryPolicy(NamedTuple):
 
 class ConnectFailure(APIConnectionError):
     """The connection could not be made, so nothing was sent."""
+
+
+class PermanentConnectFailure(ConnectFailure):
+    """The connection could not be made, and never will be with these settings: trying again would only take time."""
 
 
 class ConnectTimeout(ConnectFailure, APITimeoutError):

@@ -9,14 +9,24 @@ Nearly every event is `data: ...` and a blank line with LF endings. A run of suc
 line feeds proves that it is one; everything else goes line by line through the rules. The position up to which the buffer was
 searched is kept, so that one event of many megabytes is searched once.
 
-An event is its data, as bytes: a `NamedEvent` where the server named a type.
+An event is its data, as bytes: a `NamedEvent` where the server named a type. None, no line and no comment may be longer than
+`EVENT_BYTES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ._decoding import EVENT_BYTES
+
 _BOM = b"\xef\xbb\xbf"
+
+
+class EventTooLongError(ValueError):
+    """An event, a line or a comment has no end within what is read of one."""
+
+    def __init__(self) -> None:
+        super().__init__(f"an event has no end within {EVENT_BYTES // 2**20} MiB, which is more than is read of one")
 
 
 class NamedEvent(bytes):
@@ -34,14 +44,21 @@ class EventParser:
         self._buffer = bytearray()
         self._searched = 0
         self._started = False
-        # Lines of an event that came in another form than the usual one are collected here.
-        self._data: list[bytes] = []
+        # Lines of an event that came in another form than the usual one are collected here, each with a line feed.
+        self._data = bytearray()
         self._type = b""
         self._line_mode = False
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The events that this piece completes."""
+        """The events that this piece completes.
+
+        Raises:
+            EventTooLongError: the event that it goes on with is too long. What came of that is forgotten.
+        """
         buffer = self._buffer
+        if len(buffer) + len(self._data) > EVENT_BYTES:
+            self._buffer, self._data = bytearray(), bytearray()
+            raise EventTooLongError
         if not self._started:
             buffer += piece
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
@@ -129,16 +146,17 @@ class EventParser:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
-            self._data.append(value)
+            self._data += value
+            self._data += b"\n"
         elif name == b"event":
             self._type = value
 
     def _dispatch(self) -> bytes:
-        event: bytes = b"\n".join(self._data)
+        event = bytes(memoryview(self._data)[:-1])
         if self._type:
             event = NamedEvent(event)
             event.type = self._type
-        self._data = []
+        self._data = bytearray()
         self._type = b""
         return event
 

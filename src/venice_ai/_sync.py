@@ -211,7 +211,7 @@ class Bridge:
         names = ("proxy", "trust_env", "ssl_context", "ca_bundle")
         transport = BlockingTransport(Routes(**{name: self.settings[name] for name in names}))
         if transport.reaches(self._template.base_url):
-            ports: dict[str, Any] = {"transport": transport, "clock": BlockingClock()}
+            ports: dict[str, Any] = {"transport": transport, "clock": BlockingClock(transport)}
             self._blocking = self._like_the_template(VeniceClient(**{**self.settings, **ports}))
         else:
             self._needs_loop = True
@@ -425,7 +425,7 @@ class SyncChatCompletions(_Facade):
         Raises:
             APIError: as there, and everything else.
         """
-        wrap = None if stream_cls is None else _wrapper(stream_cls, self._client)
+        wrap = _wrapper(stream_cls, self._client) if stream_cls is not None and stream is True else None
         asked: dict[str, Any] = {
             **params,
             "model": model,
@@ -436,6 +436,7 @@ class SyncChatCompletions(_Facade):
             "extra_headers": extra_headers,
         }
         if stream is not True:
+            asked["stream_cls"] = stream_cls
             return self._answered(lambda chats: chats.create(**asked), asked)
         opening: Any = cast("Any", self._async.create)(**asked)
         return (wrap or self._stream)(self._bridge.open(opening))

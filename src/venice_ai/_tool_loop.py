@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from ._toolbox import FunctionTool, PlainFunction, Toolbox, call_name, result_text
 from ._wire import checked_messages
-from .exceptions import InvalidRequestError, MaxIterationsExceededError, NoChoicesError
+from .exceptions import InvalidArgumentError, MaxIterationsExceededError, NoChoicesError
 from .types._base import Model, plain
 from .types.api.chat import (
     AssistantMessage,
@@ -58,7 +58,7 @@ class ToolLoop:
         resume: the state of an earlier loop, in place of messages.
 
     Raises:
-        InvalidRequestError: an argument is not allowed.
+        InvalidArgumentError: an argument is not allowed.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class ToolLoop:
         _one_of("on_limit", on_limit, OnLimit)
         _one_of("on_unknown_tool", on_unknown_tool, OnUnknownTool)
         if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
-            raise InvalidRequestError(f"max_iterations={max_iterations!r} must be a whole number from 1")
+            raise InvalidArgumentError(f"max_iterations={max_iterations!r} must be a whole number from 1")
         if (messages is None) == (resume is None):
-            raise InvalidRequestError("give either messages, or resume with the state of an earlier loop")
+            raise InvalidArgumentError("give either messages, or resume with the state of an earlier loop")
         self.tools: Toolbox = Toolbox(tools)
         """The tools."""
         self.max_iterations = max_iterations
@@ -112,10 +112,10 @@ class ToolLoop:
         """How it ended, once `receive` gave no calls.
 
         Raises:
-            InvalidRequestError: it has not ended.
+            InvalidArgumentError: it has not ended.
         """
         if self._response is None or self._calls:
-            raise InvalidRequestError("the loop has not ended: the model has called tools, or was not asked yet")
+            raise InvalidArgumentError("the loop has not ended: the model has called tools, or was not asked yet")
         return ToolLoopResult(self._response, list(self.history), self.iterations, self.usage)
 
     @property
@@ -140,10 +140,10 @@ class ToolLoop:
             NoChoicesError: there is no answer in it.
             MaxIterationsExceededError: it asks for calls, and no further answer is allowed.
             UnknownToolError: it calls a tool that is not there.
-            InvalidRequestError: calls of the turn before are still open.
+            InvalidArgumentError: calls of the turn before are still open.
         """
         if self.open_calls:
-            raise InvalidRequestError("answer the calls of the last turn first")
+            raise InvalidArgumentError("answer the calls of the last turn first")
         offered = bool(self.offered)
         turn = _turn(response)
         self.iterations += 1
@@ -169,15 +169,15 @@ class ToolLoop:
         order in which the model made the calls.
 
         Raises:
-            InvalidRequestError: a call is not open, or there are not as many results as calls.
+            InvalidArgumentError: a call is not open, or there are not as many results as calls.
             TypeError: a result cannot be JSON.
         """
         if len(calls) != len(results):
-            raise InvalidRequestError(f"there are {len(results)} results for {len(calls)} calls")
+            raise InvalidArgumentError(f"there are {len(results)} results for {len(calls)} calls")
         open_ids = {call.id for call in self.open_calls}
         for call, result in zip(calls, results, strict=True):
             if call.id not in open_ids:
-                raise InvalidRequestError(f"the call {call.id!r} of {call_name(call)!r} is not open")
+                raise InvalidArgumentError(f"the call {call.id!r} of {call_name(call)!r} is not open")
             self._results[call.id] = result_text(result)
         self.waiting = [identity for identity in self.waiting if identity not in self._results]
         if not self.open_calls:
@@ -208,13 +208,13 @@ class ToolLoop:
             state = ToolLoopState.model_validate(resume)
             iterations, results, waiting = state.iterations, dict(state.results or {}), list(state.waiting or [])
         except (TypeError, ValueError) as error:
-            raise InvalidRequestError(f"resume is not the state of a tool loop: {error}") from None
+            raise InvalidArgumentError(f"resume is not the state of a tool loop: {error}") from None
         if state.version != 1 or not isinstance(iterations, int) or iterations < 0:
-            raise InvalidRequestError(
+            raise InvalidArgumentError(
                 f"resume is not a state that this version knows: version={state.version!r}, iterations={iterations!r}"
             )
         if iterations >= self.max_iterations and self.on_limit == "raise":
-            raise InvalidRequestError(
+            raise InvalidArgumentError(
                 f"max_iterations={self.max_iterations}, and the loop has made {iterations} round trips; allow more to go on"
             )
         self.iterations, self._results, self.waiting, self.usage = iterations, results, waiting, state.usage
@@ -263,4 +263,4 @@ def _unanswered(history: list[Message]) -> list[ToolCall]:
 
 def _one_of(name: str, value: object, allowed: Any) -> None:
     if value not in allowed.__args__:
-        raise InvalidRequestError(f"{name}={value!r} is not allowed: expected {' or '.join(map(repr, allowed.__args__))}")
+        raise InvalidArgumentError(f"{name}={value!r} is not allowed: expected {' or '.join(map(repr, allowed.__args__))}")

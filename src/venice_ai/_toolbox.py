@@ -17,7 +17,7 @@ from ._omissions import Omissions
 from ._parameters import is_async, named
 from ._schema import strict_schema
 from ._signature import Signature
-from .exceptions import InvalidRequestError, ToolArgumentsError, UnknownToolError
+from .exceptions import InvalidArgumentError, InvalidRequestError, ToolArgumentsError, UnknownToolError
 from .types._base import Model, plain
 from .types.api.chat import ChatUsage, Message, Tool, ToolCall, ToolCallFunction, ToolFunction
 
@@ -118,11 +118,11 @@ def checked_timeout(seconds: float | None, name: str = "timeout") -> float | Non
     """A time limit for tools.
 
     Raises:
-        InvalidRequestError: it is not a number of seconds above 0.
+        InvalidArgumentError: it is not a number of seconds above 0.
     """
     if seconds is None or (isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0):
         return seconds
-    raise InvalidRequestError(f"{name}={seconds!r} is not allowed: expected seconds above 0, or None for no limit")
+    raise InvalidArgumentError(f"{name}={seconds!r} is not allowed: expected seconds above 0, or None for no limit")
 
 
 class PlainFunction(Protocol):

@@ -48,8 +48,10 @@ class Request:
 
     @property
     def secret(self) -> bytes:
-        """The API key that it carries; empty if none."""
-        return self.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+        """The key that it carries, whatever the case of its header's name and of the word before it; empty if none."""
+        keys = sorted((name.lower(), value) for name, value in self.headers.items() if name.lower() in KEY_HEADERS)
+        value = keys[0][1] if keys else ""
+        return (value.partition(" ")[2].strip() or value).encode()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a request holds a key and cannot be pickled")

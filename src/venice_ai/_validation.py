@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -51,7 +52,7 @@ def _at(value: Any, place: Place) -> Any:
 
 def _allowed(kind: Any, place: Place, value: Any) -> str:
     """The values, or the range, that are allowed at a place in a value; nothing where the reason says it all."""
-    (schema,), definitions = msgspec.json.schema_components([kind])
+    schema, definitions = _schema(kind)
     nodes = _alternatives(schema, definitions)
     for step in place:
         meant = [node for node in nodes if _is_meant(node, value)] or nodes
@@ -63,14 +64,20 @@ def _allowed(kind: Any, place: Place, value: Any) -> str:
     return f"; allowed is {' or '.join(bounds)}" if bounds else ""
 
 
+@cache  # a program that sends wrong parameters may do so often, and a schema takes 8 ms; there are few kinds
+def _schema(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    (schema,), definitions = msgspec.json.schema_components([kind])
+    return schema, definitions
+
+
 def _is_meant(node: dict[str, Any], value: Any) -> bool:
     """Whether a value is of the kind that a schema describes, going by the fields that have one value there: role, type."""
     if not isinstance(value, dict):
         return True
-    fields: dict[str, Any] = node.get("properties", {})
-    only = {name: field["enum"] for name, field in fields.items() if len(field.get("enum", ())) == 1}
-    given = cast("dict[str, Any]", value)
-    return node.get("type") == "object" and all(given.get(name) in enum for name, enum in only.items())
+    if node.get("type") != "object":
+        return False
+    given, fields = cast("dict[str, Any]", value), cast("dict[str, Any]", node.get("properties", {}))
+    return all(given.get(name) in enum for name, field in fields.items() if len(enum := field.get("enum", ())) == 1)
 
 
 def _bounds(node: dict[str, Any]) -> Iterator[str]:

@@ -14,6 +14,8 @@ from typing import Final
 
 WAITING_THREAD: Final[ContextVar[int | None]] = ContextVar("WAITING_THREAD", default=None)
 """The thread that waits for what the current task does, by its identity."""
+_MOST_REMEMBERED: Final = 1_000
+"""How many texts Python may remember as shown: there is no end to those that name what a program was given."""
 # Between a task of ours, such as those of a batch, and the caller there is the event loop.
 _BETWEEN: Final = ("venice_ai", "asyncio", "threading")
 
@@ -26,6 +28,8 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         warnings.warn(message, category, stacklevel=2)
         return
     registry = frame.f_globals.setdefault("__warningregistry__", {})
+    if len(registry) > _MOST_REMEMBERED:
+        registry.clear()
     module = frame.f_globals.get("__name__")
     warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, module=module, registry=registry)
 

@@ -21,13 +21,16 @@ from ._warnings import warn
 from .exceptions import APIError, APIResponseProcessingError, InvalidRequestError, RateLimitError, error_for
 from .types._base import Model, plain
 from .types.api.chat import ChatCompletionResponse, Message
-from .types.api.params import ChatParams, Conversation, VeniceSwitches, lacks_function
+from .types.api.params import ChatParams, Conversation, VeniceSwitches, given_fields, lacks_function
 from .types.api.streaming import ChatCompletionChunk
 
 strict_decode = msgspec.json.Decoder().decode
 NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `strict_decode` raises; `decode` may still read it."""
 _KNOWN = frozenset(ChatParams.__annotations__)
+_KEYWORDS = (*ChatParams.__annotations__, "model", "messages", "stream", "stream_cls", "e2ee", "timeout", "extra_headers")
+_HALF = "a name in it holds half of a surrogate pair, which is no character"
+_LIKENESS = 0.84  # of a slip to what was meant; `top_a`, which other servers know, is 0.8 like `top_p`
 _TEXTS = frozenset({str})
 _LEAST_SECRET = 8  # characters; a shorter key is a word such as "any", and stands in many messages
 
@@ -61,6 +64,8 @@ def chat_body(
         given = {name: _parameter(name, value) for name, value in params.items() if value is not None} if params else {}
     except RecursionError:
         raise InvalidRequestError("the request is no JSON: something in it holds itself, or is nested too deeply") from None
+    if slips := given.keys() - _KNOWN:
+        _warn_of_slips(slips, _KEYWORDS, "a chat request has no parameter", _LIKENESS)
     if known := {name: value for name, value in given.items() if name in _KNOWN}:
         _check_params(known)
     if stream:
@@ -139,6 +144,8 @@ def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
         raise InvalidRequestError('messages is empty; give at least one, as {"role": "user", "content": "..."}')
     try:
         msgspec.convert({"messages": given}, Conversation)
+    except UnicodeEncodeError:
+        raise InvalidRequestError(f"{_place({'messages': given})}{_HALF}") from None
     except msgspec.ValidationError as error:
         # The value itself may be the prompt, which belongs in no error.
         where, _, why = explained(error, Conversation, {"messages": given})
@@ -156,8 +163,6 @@ def _holds_a_message(given: Any) -> bool:
 def _message(message: Any, index: int, *, echo: bool) -> Any:
     if message.__class__ is dict and _TEXTS.issuperset(map(type, message)) and _TEXTS.issuperset(map(type, message.values())):
         return dict(cast("dict[str, str]", message))  # most messages by far: there is nothing else to look at
-    if not isinstance(message, (dict, Model, Mapping)) and hasattr(message, "model_dump"):
-        message = message.model_dump(exclude_none=True)  # a pydantic model of the caller's
     copy: Any = plain(message)
     if isinstance(copy, dict) and "reasoning_details" in copy and copy["reasoning_details"] is None:
         # A reply may hold null where a request must not.
@@ -183,7 +188,7 @@ def _parameter(name: str, value: Any) -> Any:
             return response_format(value)
     if name == "tools" and isinstance(value, (list, tuple)) and any(map(isroutine, cast("list[Any]", value))):
         raise InvalidRequestError("tools holds a function; make it a Tool with tool_from_function(...)")
-    copy = plain(value)
+    copy = given_fields(name, plain(value))
     _refuse_endless(name, copy)
     return copy
 
@@ -201,6 +206,8 @@ def _refuse_endless(name: str, value: Any) -> None:
 def _check_params(params: dict[str, Any]) -> None:
     try:
         msgspec.convert(params, ChatParams)
+    except UnicodeEncodeError:
+        raise InvalidRequestError(f"{_place(params)}{_HALF}") from None
     except msgspec.ValidationError as error:
         where, value, why = explained(error, ChatParams, params)
         raise InvalidRequestError(f"{where}={value!r:.100} is not allowed: {why}") from None
@@ -209,12 +216,18 @@ def _check_params(params: dict[str, Any]) -> None:
             raise InvalidRequestError(
                 f'tools.{index}={tool!r:.100} is not allowed: expected {{"type": "function", "function": {{"name": ...}}}}'
             )
-    for name in params.get("venice_parameters", {}).keys() - VeniceSwitches.__annotations__.keys():
-        from difflib import get_close_matches
+    # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
+    if slips := params.get("venice_parameters", {}).keys() - VeniceSwitches.__annotations__.keys():
+        _warn_of_slips(slips, VeniceSwitches.__annotations__, "venice_parameters has no", 0.8)
 
-        # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
-        if close := get_close_matches(str(name), VeniceSwitches.__annotations__, n=1, cutoff=0.8):
-            warn(f"venice_parameters has no {name!r}; did you mean {close[0]!r}?")
+
+def _warn_of_slips(names: Iterable[Any], known: Iterable[str], lack: str, likeness: float) -> None:
+    """Warns of names that look like a known one."""
+    from difflib import get_close_matches
+
+    for name in sorted(map(str, names)):
+        if close := get_close_matches(name, list(known), n=1, cutoff=likeness):
+            warn(f"{lack} {name!r}; did you mean {close[0]!r}?")
 
 
 # -- in ------------------------------------------------------------------------------------------------------------------

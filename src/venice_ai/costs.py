@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from .exceptions import InvalidRequestError
+from .exceptions import InvalidArgumentError
 from .types._base import Model
 from .types.api.chat import Message, content_texts
 from .types.api.models import ModelPricing, ModelResponse
@@ -63,10 +63,10 @@ def estimate_chat_cost(
     Raises:
         ValueError: the model has no token prices, or a number is out of range.
     """
-    _check("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
-    pricing = entry.model_spec.pricing
+    check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
+    pricing = getattr(entry.model_spec, "pricing", None)
     if entry.type != "text" or _rates(pricing, 0) is None:
-        raise InvalidRequestError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
+        raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
     given = list(messages)
     texts = [text for message in given for text in _texts(message)]
     prompt_tokens = int(sum(map(_words, texts)) * tokens_per_word)
@@ -103,18 +103,23 @@ def estimate_completion_cost(
     Raises:
         ValueError: a number is out of range.
     """
-    _check("estimated_completion_tokens", estimated_completion_tokens, tokens_per_word)
+    check_numbers("estimated_completion_tokens", estimated_completion_tokens, tokens_per_word)
     pricing = None if model_pricing is None else ModelPricing.model_validate(model_pricing)
     if _rates(pricing, 0) is None:
         return {"usd": Decimal("0.00")}
     return {"usd": sum(_cost(pricing, int(_words(prompt) * tokens_per_word), estimated_completion_tokens), Decimal(0))}
 
 
-def _check(name: str, tokens: object, tokens_per_word: object) -> None:
+def check_numbers(name: str, tokens: object, tokens_per_word: object) -> None:
+    """Refuses numbers that make no sense.
+
+    Raises:
+        InvalidArgumentError: one of them is out of range; the count of tokens is called `name`.
+    """
     if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
-        raise InvalidRequestError(f"{name}={tokens!r} must be a whole number from 0")
+        raise InvalidArgumentError(f"{name}={tokens!r} must be a whole number from 0")
     if not isinstance(tokens_per_word, (int, float)) or isinstance(tokens_per_word, bool) or not 0 < tokens_per_word < 1e6:
-        raise InvalidRequestError(f"tokens_per_word={tokens_per_word!r} must be a number above 0")
+        raise InvalidArgumentError(f"tokens_per_word={tokens_per_word!r} must be a number above 0")
 
 
 def _cost(pricing: ModelPricing | None, prompt_tokens: int, completion_tokens: int) -> tuple[Decimal, Decimal]:

@@ -24,6 +24,7 @@
     |   +-- APIResponseProcessingError       an answer that is none: HTML, nothing, broken JSON
     |   +-- StreamInterruptedError           a stream that broke off; `partial` has what came
     |       +-- StreamTimeoutError           because a clock ran out (is an APITimeoutError)
+    +-- InvalidArgumentError                 an argument of a method here, not of a request, is wrong (is a ValueError)
     +-- StreamConsumedError                  a stream is read once
     +-- NoMatchingModelError                 no model fits (is a ValueError)
     +-- SchemaNotStrictError                 a class that strict mode cannot express (is a ValueError)
@@ -121,6 +122,13 @@ class InvalidRequestError(APIError, ValueError):
     """The request cannot be right: refused here before it was sent, or by Venice (400)."""
 
     remedy = "Correct the request; sending it again unchanged fails again."
+
+
+class InvalidArgumentError(VeniceError, ValueError):
+    """A method of this package was called in a way that cannot be right, such as `batch(max_concurrency=0)`; nothing was sent.
+
+    Unlike `InvalidRequestError`, which is about the parameters of a request, it is no `APIError`.
+    """
 
 
 class PayloadTooLargeError(InvalidRequestError):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from . import _wire
 from ._assemble import Assembly
 from ._meta import ResponseMeta
-from ._sse import EventParser, NamedEvent
+from ._sse import EventParser, EventTooLongError, NamedEvent
 from ._transport import Reply
 from .exceptions import (
     APIConnectionError,
@@ -200,6 +200,8 @@ class Reading:
         except StopAsyncIteration:
             self._at_end = True
             return parser.finish()
+        except EventTooLongError as error:
+            raise self.interrupted(str(error)) from None
         except APIConnectionError as error:
             # The answer itself is complete once every choice has its finish reason.
             if not self.assembly.finished:
@@ -367,6 +369,10 @@ class Stream(Generic[T]):
         aclose = getattr(self._iterator, "aclose", None)
         if aclose is not None:
             await aclose()
+
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        await self.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -178,7 +178,7 @@ def test_evidence_that_is_none_is_refused(here: Here, tmp_path: Path, reply: byt
 
 
 @pytest.mark.parametrize("epoch", ["NaN", "Infinity", "1e999", "-1", "true", '"today"', "1" + "0" * 400])
-@pytest.mark.parametrize("member", ["_capture_epoch", "_min_tcb_eval", "_nras"])
+@pytest.mark.parametrize("member", ["_capture_epoch", "_min_tcb_eval", "_revocation_lists", "_nras"])
 def test_what_cannot_be_in_evidence_is_no_traceback(here: Here, tmp_path: Path, member: str, epoch: str) -> None:
     found = captured()
     about = {"_client_nonce": json.dumps(found["_client_nonce"]), "_capture_epoch": str(JUNE), member: epoch}
@@ -189,7 +189,7 @@ def test_what_cannot_be_in_evidence_is_no_traceback(here: Here, tmp_path: Path, 
     outcome = offline(here, evidence=file)
 
     # Judged now, its collateral has expired; NVIDIA's word that is none is a check that failed.
-    assert outcome.code == (0 if member == "_min_tcb_eval" else 1)
+    assert outcome.code == (0 if member in {"_min_tcb_eval", "_revocation_lists"} else 1)
 
 
 @pytest.mark.parametrize(
@@ -403,15 +403,18 @@ def test_pins_that_were_not_met_are_not_met_again(here: Here, tmp_path: Path) ->
     assert verdict_of(first) == verdict_of(again(here, first)) == (1, ["pins"])
 
 
-def test_the_evaluation_that_was_asked_for_is_kept_too(here: Here, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("numbers", "check"), [("20", "tcb_eval"), ('{"evaluation": 19, "revocation_lists": {"root": 2}}', "revocation")]
+)
+def test_the_numbers_that_were_seen_before_are_kept_too(here: Here, tmp_path: Path, numbers: str, check: str) -> None:
     remembered = tmp_path / "cache" / "venice-chat" / "collateral-evaluation.json"
     remembered.parent.mkdir(parents=True)
-    remembered.write_text("20")
+    remembered.write_text(numbers)
     with replaying(Replay(body())) as replay:
         first = online(here, replay, "--save-evidence", str(tmp_path / "kept"))
     remembered.unlink()
 
-    assert verdict_of(first) == verdict_of(again(here, first)) == (1, ["tcb_eval"])
+    assert verdict_of(first) == verdict_of(again(here, first)) == (1, [check])
 
 
 def test_that_nvidia_gave_no_answer_is_kept_too(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,7 +459,8 @@ async def test_what_nvidia_said_comes_to_the_same_again(
 
     outcome = offline(here, evidence=file)
 
-    assert f"{said.status.upper()}  gpu_nras" in outcome.out
+    assert f"{'WARN' if said.status == 'pass' else 'FAIL'}  gpu_nras" in outcome.out
+    assert ("the keys are the file's own" in outcome.out) is (said.status == "pass")
     assert outcome.code == (0 if said.status == "pass" else 1)
 
 

@@ -11,7 +11,7 @@ import pytest
 from venice_ai import VeniceClient
 from venice_ai.cli._asking import Manner, Screen, ask
 from venice_ai.cli._input import join
-from venice_ai.emulator import Emulator, echo, error, run_in_thread, text, tool_call, usual
+from venice_ai.emulator import Emulator, echo, error, run_in_thread, text, tool_call, usual, whole
 from venice_ai.emulator.enclave import Enclave
 
 from .shell import Here
@@ -42,6 +42,11 @@ def test_piped_stdin_is_the_prompt(emulator: Emulator, here: Here) -> None:
 def test_a_dash_stands_for_stdin(emulator: Emulator, here: Here) -> None:
     here("chat", "Summarise", "this:", "-", stdin=b"A long text.\n")
     assert body(emulator)["messages"][0]["content"] == "Summarise this:\n\nA long text."
+
+
+def test_what_is_piped_follows_the_words(emulator: Emulator, here: Here) -> None:
+    here("chat", "Summarise", "this", stdin=b"/quit\nA long text.\n")
+    assert body(emulator)["messages"] == [{"role": "user", "content": "Summarise this\n\n/quit\nA long text."}]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +161,34 @@ def test_what_came_before_the_break_is_printed(emulator: Emulator, here: Here) -
     assert outcome.out.strip()
     assert outcome.out.endswith("\n")
     assert "overloaded" in outcome.err
+    assert "the answer is not whole" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("how", "deltas", "told"),
+    [
+        pytest.param({"no_done": True, "cut_at": 900}, ["drip "] * 50, True, id="after some text"),
+        pytest.param({"cut_at": 0}, ["drip"], False, id="before any"),
+    ],
+)
+def test_an_answer_that_broke_off_is_called_cut_only_where_some_of_it_was_shown(
+    emulator: Emulator, here: Here, how: dict[str, Any], deltas: list[str], told: bool
+) -> None:
+    emulator.always(text("".join(deltas), deltas=deltas, **how))
+    outcome = here("chat", "hi")
+    assert outcome.code == 7
+    assert ("the answer is not whole" in outcome.err) is told
+    assert "partial" not in outcome.err
+    assert "printed" not in outcome.err
+
+
+def test_every_answer_that_was_cut_off_counts(emulator: Emulator, here: Here) -> None:
+    choices = [
+        {"index": n, "message": {"role": "assistant", "content": "a"}, "finish_reason": r}
+        for n, r in enumerate(("stop", "length"))
+    ]
+    emulator.script(whole({"id": "i", "model": "m", "created": 1, "object": "chat.completion", "choices": choices}))
+    assert "cut off at the limit of tokens" in here("chat", "--param", "n=2", "hi").err
 
 
 def test_an_answer_that_came_as_json_instead_is_printed(emulator: Emulator, here: Here) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import signal
@@ -10,9 +11,12 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 import pytest
 
+from venice_ai import ChatCompletionChunk, ChatCompletionResponse
+from venice_ai.cli._asking import Screen
 from venice_ai.cli.conversation import Conversation
 from venice_ai.emulator import Emulator, echo, error, text
 
@@ -81,7 +85,7 @@ def test_the_model_is_told_all_that_was_said(emulator: Emulator) -> None:
         terminal.sees("second answer")
         terminal.types("/quit\n")
         assert terminal.leaves() == 0
-    assert said(emulator) == [("system", "Be brief."), ("user", "one"), ("assistant", "one\n"), ("user", "two")]
+    assert said(emulator) == [("system", "Be brief."), ("user", "one"), ("assistant", "one"), ("user", "two")]
 
 
 @terminals
@@ -149,15 +153,83 @@ def test_reasoning_is_dim_where_the_terminal_can(emulator: Emulator, term: str, 
         assert terminal.leaves() == 0
 
 
+@terminals
+def test_several_pasted_lines_are_one_message(emulator: Emulator) -> None:
+    emulator.script(text("seen"))
+    with at_terminal("chat") as terminal:
+        terminal.sees("> ")
+        terminal.types("/* one\n\n  two\n/quit\n")
+        terminal.sees("seen")
+        terminal.types("/quit\n")
+        assert terminal.leaves() == 0
+    assert said(emulator) == [("user", "/* one\n\n  two\n/quit")]
+
+
+@terminals
+def test_a_word_that_begins_like_a_command_is_not_sent(emulator: Emulator) -> None:
+    emulator.script(text("seen"))
+    with at_terminal("chat") as terminal:
+        terminal.sees("> ")
+        terminal.types("/hepl me\n")
+        terminal.sees("there is no /hepl; /quit ends")
+        terminal.sees("> ")
+        terminal.types(" /etc/hosts is what?\n")
+        terminal.sees("seen")
+        terminal.types("/quit\n")
+        assert terminal.leaves() == 0
+    assert said(emulator) == [("user", " /etc/hosts is what?")]
+
+
+def answered(**message: Any) -> ChatCompletionResponse:
+    return ChatCompletionResponse.model_validate({"choices": [{"index": 0, "message": {"role": "assistant", **message}}]})
+
+
 @pytest.mark.parametrize(
-    ("answer", "roles"),
+    "message",
     [
-        pytest.param("b", ["user", "assistant"], id="answered"),
-        pytest.param("", [], id="not answered"),
+        pytest.param({"content": "b"}, id="text"),
+        pytest.param({"content": "  b\r\n\n"}, id="byte for byte"),
+        pytest.param({"content": [{"type": "text", "text": "b"}]}, id="parts"),
+        pytest.param(
+            {"content": "b", "reasoning_content": "Hm", "reasoning_details": [{"type": "x", "signature": "s"}], "new": None},
+            id="the whole message",
+        ),
     ],
 )
-def test_a_question_stays_only_if_there_was_an_answer(answer: str, roles: list[str]) -> None:
+def test_what_the_model_said_is_sent_back_as_it_came(message: dict[str, Any]) -> None:
     conversation = Conversation(system=None)
     conversation.ask("a")
-    conversation.settle(answer)
-    assert [message["role"] for message in conversation.messages] == roles
+    conversation.settle(answered(**message))
+    assert conversation.messages == [{"role": "user", "content": "a"}, {"role": "assistant", **message}]
+
+
+def test_calls_that_nobody_answers_are_not_sent_back() -> None:
+    conversation = Conversation(system=None)
+    conversation.ask("a")
+    conversation.settle(answered(content="b", tool_calls=[{"id": "c", "function": {"name": "f", "arguments": ""}}]))
+    assert conversation.messages[-1] == {"role": "assistant", "content": "b"}
+
+
+def test_of_an_encrypted_answer_only_what_can_be_sealed_is_sent_back() -> None:
+    conversation = Conversation(system=None, sealed=True)
+    conversation.ask("a")
+    conversation.settle(answered(content="b", reasoning_content="Hm"))
+    assert conversation.messages[-1] == {"role": "assistant", "content": "b"}
+
+
+@pytest.mark.parametrize("response", [None, answered(content=None), answered(content="", reasoning_content="Hm")], ids=repr)
+def test_a_question_without_an_answer_is_taken_back(response: ChatCompletionResponse | None) -> None:
+    conversation = Conversation(system=None)
+    conversation.ask("a")
+    conversation.settle(response)
+    assert conversation.messages == []
+
+
+def test_an_answer_is_shown_without_looking_at_what_was_shown_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", written := io.StringIO())
+    screen = Screen(reasoning=False)
+    delta = ChatCompletionChunk.model_validate({"choices": [{"index": 0, "delta": {"content": "drip "}}]})
+    for _ in range(2_000):
+        screen.show_chunk(delta)
+    assert written.getvalue() == "drip " * 2_000
+    assert "drip" not in repr(vars(screen))

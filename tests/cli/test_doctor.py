@@ -20,6 +20,26 @@ def test_all_is_well(here: Here) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert "(VENICE_BASE_URL)" in outcome.out
     assert "!!" not in outcome.out
+    assert "VENICE_API_KEY is set and accepted" in outcome.out
+
+
+def test_a_key_that_is_not_accepted_is_a_problem(emulator: Emulator, here: Here) -> None:
+    emulator.script(error(401), path="/api_keys/rate_limits")
+    outcome = here("doctor")
+    assert outcome.code == 1
+    assert "!!  key         VENICE_API_KEY is set, and is not accepted" in outcome.out
+    assert "-> Venice answered 401" in outcome.out
+    assert [request.path for request in emulator.requests] == ["/api/v1/api_keys/rate_limits", "/api/v1/models"]
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_server_that_does_not_say_whether_it_accepts_the_key_is_no_problem(
+    emulator: Emulator, here: Here, status: int
+) -> None:
+    emulator.script(error(status), path="/api_keys/rate_limits")
+    outcome = here("doctor")
+    assert outcome.code == 0
+    assert f"whether it is accepted is not known: Venice answered {status}" in outcome.out
 
 
 def test_json_has_each_finding(here: Here) -> None:

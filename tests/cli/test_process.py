@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +58,29 @@ def test_ctrl_c_while_waiting_for_the_first_word(emulator: Emulator) -> None:
         _until(lambda: bool(emulator.requests))
         outcome = ended(process, signal.SIGINT)
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+
+
+def test_sigterm_ends_the_command_at_once(emulator: Emulator) -> None:
+    emulator.always(text("drip " * 100, chunk_delay=0.05))
+    with running("chat", "hi") as process:
+        assert process.stdout is not None
+        assert process.stdout.read(4) == "drip"
+        outcome = ended(process, signal.SIGTERM)
+    assert (outcome.code, outcome.err) == (-signal.SIGTERM, "")
+
+
+def test_sigterm_ends_the_command_as_process_1_too(emulator: Emulator) -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-pf", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs a namespace of processes of its own")
+    emulator.always(usual(delay=30))
+    with subprocess.Popen(
+        [unshare, "-pf", *COMMAND, "chat", "--model", "venice-1", "hi"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        _until(lambda: bool(emulator.requests))
+        (inner,) = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split())
+        os.kill(inner, signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("arguments", ["chat hi", "models", "--help"])

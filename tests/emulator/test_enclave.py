@@ -27,6 +27,7 @@ from venice_ai.exceptions import (
     InvalidRequestError,
     StreamInterruptedError,
     TeeAttestationError,
+    TeeDowngradeWarning,
     TeeEncryptionError,
 )
 from venice_ai.tee import TeeOptions, TrustRoots
@@ -249,29 +250,43 @@ REFUSED_BY: dict[str, str] = {
     **dict.fromkeys(("debug", "no_sept_ve_disable", "migratable", "pks", "perfmon", "seam_signer"), "td_attributes"),
     **dict.fromkeys(("event_removed", "event_reordered"), "rtmr_replay"),
     **dict.fromkeys(("event_edited", "event_duplicated", "extra_compose_hash"), "event_payload"),
+    **dict.fromkeys(("event_with_colon", "event_without_name", "event_split", "boot_without_end"), "event_payload"),
     "compose_edited": "compose_hash",
     "other_config_id": "mr_config_id",
     "forged_os_image": "info_match",
     **dict.fromkeys(("gpu_nonce", "gpu_replayed"), "gpu_nonce"),
     "gpu_other_root": "gpu_chain",
     **dict.fromkeys(("gpu_other_chain", "gpu_measurement", "gpu_signature", "gpu_opaque"), "gpu_signature"),
-    "gpu_twice": "gpu_unique",
+    **dict.fromkeys(("gpu_twice", "gpu_two_keys"), "gpu_unique"),
+    "gpu_switch": "gpu_chain",
+    "gpu_firmware": "gpu_firmware",
+    **dict.fromkeys(("gpu_empty_record", "gpu_zeros"), "gpu_structure"),
     "gpu_empty": "gpu_evidence",
     **dict.fromkeys(("forged_collateral", "edited_tcb_info", "other_fmspc"), "collateral"),
     **dict.fromkeys(("expired_collateral", "early_collateral", "expired_crl"), "collateral"),
     **dict.fromkeys(("platform_revoked", "ca_revoked"), "revocation"),
     **dict.fromkeys(("status_revoked", "unknown_status"), "tcb_status"),
     **dict.fromkeys(("out_of_date", "module_out_of_date", "qe_out_of_date"), "tcb_status"),
-    **dict.fromkeys(("needs_configuration", "needs_hardening"), "tcb_status"),
+    **dict.fromkeys(("needs_configuration", "needs_hardening", "qe_needs_configuration"), "tcb_status"),
+    **dict.fromkeys(("platform_signed", "authority_signed", "other_pce", "other_tcb_type"), "collateral"),
     "rolled_back": "tcb_eval",
 }
 """The check that refuses an attack."""
 WARNED_OF: dict[str, str] = {
     "dev_image": "made for development",
     "loose_images": "not pinned by their hash",
-    "no_gpus": "no evidence of a GPU",
+    "unknown_image": "unknown",
+    "image_of_another": "not those of it",
 }
 """What a client is told of, and accepts."""
+LEFT_OUT: dict[str, str] = {
+    "no_gpus": "evidence of its 2 GPUs",
+    "gpu_less": "evidence of 1 of its 2 GPUs",
+    "no_machine": "evidence of its GPUs",
+    "no_compose": "the compose file",
+    "gateway_without_version": "aci_endorsement",
+}
+"""What a reply promises and leaves out, so that it does not reach `hardware`."""
 IN_AN_ANSWER = (
     *("plaintext_chunk", "plaintext_reply", "plaintext_reasoning", "plaintext_choice"),
     *("chunk_tag", "chunk_text", "chunk_nonce", "chunk_key", "chunk_short", "chunk_odd", "chunk_prefix", "chunk_other_key"),
@@ -283,13 +298,13 @@ IN_A_SIGNATURE = (
     *("signature_signer", "signature_text", "signature_request"),
     *("signature_zero_r", "signature_zero_s", "signature_large_r", "signature_large_s"),
 )
-HARMLESS = ("no_claims", "upper_case", "other_spelling", "other_name", "long_compose")
+HARMLESS = ("no_claims", "upper_case", "other_spelling", "other_name", "long_compose", "container_events")
 
 
 def test_every_fault_has_its_test() -> None:
-    others = ("no_quote", "redirect", "chat_redirect", "signature_relabelled")
+    others = ("no_quote", "redirect", "chat_redirect", "signature_relabelled", "gpus_denied", "older_lists")
 
-    assert sorted(FAULTS) == sorted([*REFUSED_BY, *WARNED_OF, *IN_AN_ANSWER, *IN_A_SIGNATURE, *HARMLESS, *others])
+    assert sorted(FAULTS) == sorted([*REFUSED_BY, *WARNED_OF, *LEFT_OUT, *IN_AN_ANSWER, *IN_A_SIGNATURE, *HARMLESS, *others])
 
 
 @pytest.mark.parametrize("fault", REFUSED_BY)
@@ -318,7 +333,9 @@ async def test_what_is_accepted_is_told(enclave: Enclave, client: VeniceClient, 
 @pytest.mark.parametrize(
     ("fault", "options"),
     [
-        pytest.param("no_gpus", {"gpu": "require"}, id="no GPUs"),
+        pytest.param("no_gpus", {"gpu": "require", "verification": "auto"}, id="no GPUs"),
+        pytest.param("unknown_image", {"allow_dev_image": False}, id="an unknown image"),
+        pytest.param("image_of_another", {"allow_dev_image": False}, id="another image's measurements"),
         pytest.param("dev_image", {"allow_dev_image": False}, id="an image for development"),
     ],
 )
@@ -329,6 +346,42 @@ async def test_what_is_accepted_can_be_refused(emulator: Emulator, enclave: Encl
             await asked(client)
 
     assert chats(emulator) == []
+
+
+@pytest.mark.parametrize("fault", LEFT_OUT)
+async def test_what_is_left_out_keeps_the_level_below_hardware(emulator: Emulator, enclave: Enclave, fault: str) -> None:
+    enclave.fault = fault
+    async with client_of(emulator) as strict, client_of(emulator, verification="auto") as tolerant:
+        with pytest.raises(TeeAttestationError, match=LEFT_OUT[fault]):
+            await asked(strict)
+        assert chats(emulator) == []
+        with pytest.warns(TeeDowngradeWarning, match=LEFT_OUT[fault]):
+            report = await tolerant.tee.attest(MODEL)
+
+    assert report.level == "quote"
+
+
+async def test_what_a_model_showed_once_is_expected_from_then_on(emulator: Emulator, enclave: Enclave) -> None:
+    async with client_of(emulator, attestation_ttl=0) as client, client_of(emulator) as newcomer:
+        await asked(client)
+        enclave.fault = "gpus_denied"
+
+        with pytest.raises(TeeAttestationError, match="evidence of its GPUs"):
+            await asked(client)
+        assert (await asked(newcomer)).text == SAID
+
+
+async def test_events_of_containers_stand_apart(enclave: Enclave, client: VeniceClient) -> None:
+    before = await client.tee.attest(MODEL)
+    enclave.fault = "container_events"
+
+    report = await client.tee.attest(MODEL)
+
+    assert before.workload is not None
+    assert report.workload is not None
+    assert [name for name, _ in report.workload.later_events] == ["compose-hash", "compose-hash", "system-ready"]
+    assert report.workload.compose_hash == before.workload.compose_hash
+    assert report.summary().count("by the word of a container") == 3
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
@@ -396,6 +449,10 @@ async def test_an_evaluation_that_was_seen_is_not_gone_back_from(emulator: Emula
         client_of(emulator, min_tcb_eval=0) as newcomer,
     ):
         await asked(client)
+        enclave.fault = "older_lists"
+        with pytest.raises(TeeAttestationError) as caught:
+            await asked(client)
+        assert failures(caught.value) == {"revocation"}
         enclave.fault = "rolled_back"
 
         with pytest.raises(TeeAttestationError) as caught:

@@ -40,24 +40,30 @@ class PythonEnvironment:
         return str(_programs(self.folder) / name)
 
     @contextmanager
-    def running(self, script: str) -> Generator[Script]:
-        """A script of `clients/` that waits for questions."""
-        with (
-            tempfile.TemporaryFile() as complaints,
-            subprocess.Popen(
-                [self.command("python"), str(CLIENTS / script)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                encoding="utf-8",
-                env=environment(),
-                cwd=self.folder,
-            ) as process,
-        ):
-            try:
-                yield Script(process, complaints)
-            finally:
-                process.kill()
+    def running(self, script: str, settings: Mapping[str, str] | None = None) -> Generator[Script]:
+        """A script of `clients/` that waits for questions, with some variables more in its environment."""
+        with _asked([self.command("python"), str(CLIENTS / script)], self.folder, settings) as found:
+            yield found
+
+
+@contextmanager
+def _asked(command: list[str], folder: Path, settings: Mapping[str, str] | None = None) -> Generator[Script]:
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            encoding="utf-8",
+            env=environment(settings),
+            cwd=folder,
+        ) as process,
+    ):
+        try:
+            yield Script(process, complaints)
+        finally:
+            process.kill()
 
 
 class Script:
@@ -97,6 +103,14 @@ class NodeEnvironment:
     def command(self, script: str) -> list[str]:
         """How to run a file of an installed package."""
         return [_node_program("node"), str(self.folder / "node_modules" / script)]
+
+    @contextmanager
+    def running(self, script: str) -> Generator[Script]:
+        """A script of `clients/` that waits for questions."""
+        # Node looks for packages from where the script lies.
+        own = shutil.copy(CLIENTS / script, self.folder)
+        with _asked([_node_program("node"), str(own)], self.folder) as found:
+            yield found
 
 
 def python_env(name: str, requirements: Sequence[str]) -> PythonEnvironment:

@@ -92,7 +92,9 @@ def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
                 return True
         except urllib.error.HTTPError as error:
             error.close()
-            return True
+            if error.code != 503:  # that one loads what it needs
+                return True
+            time.sleep(0.05)
         except OSError:
             time.sleep(0.05)
     return False

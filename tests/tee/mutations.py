@@ -20,7 +20,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, intel, nras, quote, signature, workload
@@ -30,7 +30,7 @@ from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
 
 from .enclave import chunk
 from .evidence import CAPTURES, Case, capture, managed, synthetic
-from .test_nras import KEYS, NONCE, NOW, Answer
+from .test_nras import KEYS, NONCE, NOW, Answer, payload_of
 from .test_session import REPORT
 from .test_signature import KEY
 from .test_signature import reply as signed_reply
@@ -109,7 +109,7 @@ class Chance:
         key: Any = ""
         while True:
             held = holder[key]
-            inside = list(held) if isinstance(held, dict) else list(range(len(held))) if isinstance(held, list) else []
+            inside = _keys_of(held)
             if not inside or (holder is not whole and self.random.random() < 0.15):
                 return holder, key
             holder, key = held, self.random.choice(inside)
@@ -122,6 +122,13 @@ class Chance:
             except (ValueError, RecursionError):
                 pass
         return self.octets(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+
+def _keys_of(value: Any) -> list[Any]:
+    """What leads to the values in a JSON object or list."""
+    if isinstance(value, dict):
+        return list(cast("dict[str, Any]", value))
+    return list(range(len(cast("list[Any]", value)))) if isinstance(value, list) else []
 
 
 @dataclass(frozen=True)
@@ -177,7 +184,8 @@ def _opened(chance: Chance) -> None:
 def _signed(chance: Chance) -> None:
     given = chance.json({**signed_reply(), "api_version": "aci/1", "receipt": {"chat_id": "chatcmpl-1", "event_log": []}})
     if isinstance(given, dict):
-        signature.verify(given, public_key=KEY, request_id="chatcmpl-1", keyset=given, received=b"")
+        found = cast("dict[str, Any]", given)
+        signature.verify(found, public_key=KEY, request_id="chatcmpl-1", keyset=found, received=b"")
 
 
 def targets() -> list[Target]:
@@ -209,14 +217,22 @@ def targets() -> list[Target]:
         Target("certificates", 20, lambda chance: intel.certificates(chance.octets(parsed.chain)), wrong),
         Target("event log", 30, lambda chance: eventlog.replay(chance.json(log)), wrong),
         Target("GPUs", 8, lambda chance: gpu.check(chance.json(json.loads(gemma.reply["nvidia_payload"])), gemma.nonce)),
-        Target("NVIDIA's answer", 20, lambda chance: nras.check(chance.octets(bytes(answer)), KEYS, nonce=NONCE, now=NOW)),
         Target(
-            "NVIDIA's claims", 20, lambda chance: nras.check(_written(chance.json(answer.parts)), KEYS, nonce=NONCE, now=NOW)
+            "NVIDIA's answer",
+            20,
+            lambda chance: nras.check(chance.octets(bytes(answer)), KEYS, payload=payload_of(2), nonce=NONCE, now=NOW),
+        ),
+        Target(
+            "NVIDIA's claims",
+            20,
+            lambda chance: nras.check(_written(chance.json(answer.parts)), KEYS, payload=payload_of(2), nonce=NONCE, now=NOW),
         ),
         Target(
             "NVIDIA's keys",
             20,
-            lambda chance: nras.check(bytes(answer), _written(chance.json(json.loads(KEYS))), nonce=NONCE, now=NOW),
+            lambda chance: nras.check(
+                bytes(answer), _written(chance.json(json.loads(KEYS))), payload=payload_of(2), nonce=NONCE, now=NOW
+            ),
         ),
         Target("a gateway", 20, lambda chance: _gateway(chance, live.reply)),
         Target("compose file", 30, lambda chance: _compose(chance, compose)),
@@ -231,7 +247,7 @@ def targets() -> list[Target]:
 def _gateway(chance: Chance, reply: dict[str, Any]) -> None:
     given = chance.json(reply)
     if isinstance(given, dict):
-        aci.check(given)
+        aci.check(cast("dict[str, Any]", given))
 
 
 def _compose(chance: Chance, text: str) -> None:

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from tests.shared import shared, shared_text
 from venice_ai._transport import Request
 from venice_ai.emulator import error, text
+from venice_ai.emulator.enclave.domain import Domain
 from venice_ai.emulator.enclave.intel import DAY, FMSPC
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import MeasurementPins, TeeOptions
 from venice_ai.tee.policy import raise_for
-from venice_ai.tee.types import INTEL_AND_NVIDIA
+from venice_ai.tee.types import INTEL_AND_NVIDIA, OS_PINS
 
 from ..fakes import HI, UNIX, ScriptedReply, answer
 from .attacks import ENCLAVE, SAID, SECRET, Attack, assert_outcome
@@ -107,12 +108,20 @@ class Verdict:
         return self.answer
 
 
+(OS_IMAGE,) = ENCLAVE.options().os_images
 STATUSES = {"tcb_statuses": {"UpToDate", "OutOfDate", "ConfigurationNeeded", "SWHardeningNeeded"}}
 KEYSET = {"workload_keyset": {"e2ee_public_keys": [{"public_key": OTHER_KEY}]}}
 AUTO = {"verification": "auto"}
 FLOOR = {"min_privacy": "e2ee"}
 UNVERIFIED = {"ssl_context": unverified()}
 IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.invalid"}}]}]
+
+PINS = {
+    **{name: getattr(OS_IMAGE, name) for name in OS_PINS},
+    "os_image_hash": OS_IMAGE.os_image_hash,
+    "compose_hash": Domain().compose_hash.hex(),
+}
+"""The enclave's own software."""
 
 ROWS: dict[int, Row] = {
     1: replies("TAE", *map(flipped, OFFSETS)),
@@ -160,10 +169,11 @@ ROWS: dict[int, Row] = {
         *faults("TAE", "gpu_nonce", "gpu_replayed", "gpu_other_root", "gpu_other_chain", "gpu_measurement"),
         *faults("TAE", "gpu_signature", "gpu_opaque", "gpu_twice", "gpu_empty"),
     ],
-    31: [*faults("OK", "no_gpus"), *faults("TAE", "no_gpus", options={"gpu": "require"})],
-    32: demands(
-        "TAE", *({"pins": MeasurementPins.from_dict(pins)} for pins in ({"mrtd": "00" * 48}, {"compose_hash": "00" * 32}))
-    ),
+    31: [
+        *faults("OK", "no_gpus", options={"verification": "auto"}),
+        *faults("TAE", "no_gpus", options={"verification": "auto", "gpu": "require"}),
+    ],
+    32: demands("TAE", *({"pins": MeasurementPins.from_dict({**PINS, name: "00" * (len(PINS[name]) // 2)})} for name in PINS)),
     33: replies("TAE", lambda _: {"signing_public_key": None, "api_version": "aci/1", "attestation": KEYSET}),
     34: demands("TAE", {"trust": INTEL_AND_NVIDIA}),
     35: replies(
@@ -295,6 +305,41 @@ READING_ALONG: dict[str, Row] = {
 @pytest.mark.parametrize("row", READING_ALONG)
 async def test_nobody_reads_along(row: str) -> None:
     for required, attack in READING_ALONG[row]:
+        await assert_outcome(attack, required)
+
+
+EVIDENCE: dict[str, Row] = {
+    "4 pins that are met": demands("OK", {"pins": MeasurementPins.from_dict(PINS)}),
+    "4 a log that means two things": faults("TAE", "event_with_colon", "event_without_name", "event_split", "boot_without_end"),
+    "4 what a container measures is not the boot's": [
+        *faults("OK", "container_events"),
+        *faults("OK", "container_events", options={"pins": MeasurementPins.from_dict(PINS)}),
+    ],
+    "5 an image that is for development, unknown, or measured otherwise": [
+        *faults("OK", "dev_image", "unknown_image", "image_of_another"),
+        *faults("TAE", "dev_image", "unknown_image", "image_of_another", options={"allow_dev_image": False}),
+        *demands("OK", {"allow_dev_image": False}),
+        *demands("TAE", {"allow_dev_image": False, "os_images": ()}),
+    ],
+    "6 a part that is left out": [
+        *faults("TAE", "no_gpus", "gpu_less", "no_machine", "no_compose", "gateway_without_version"),
+        *faults("TAE", "gpus_denied", options={"attestation_ttl": 0}, later=True),
+    ],
+    "7 what is not a GPU, or not another one": [
+        *faults("TAE", "gpu_two_keys", "gpu_switch", "gpu_firmware", "gpu_empty_record", "gpu_zeros"),
+    ],
+    "9 collateral that another signed, or of something else": [
+        *faults("TAE", "platform_signed", "authority_signed", "other_pce", "other_tcb_type", "qe_needs_configuration"),
+        *faults("OK", "qe_needs_configuration", options=STATUSES),
+        *faults("TAE", "older_lists", options={"attestation_ttl": 0}, later=True),
+    ],
+}
+"""Attacks beyond the protocol's description, on what an enclave shows of its software, its GPUs and its platform."""
+
+
+@pytest.mark.parametrize("row", EVIDENCE)
+async def test_an_attack_on_the_evidence_comes_to_what_is_required(row: str) -> None:
+    for required, attack in EVIDENCE[row]:
         await assert_outcome(attack, required)
 
 

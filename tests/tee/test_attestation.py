@@ -22,15 +22,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.shared import shared
-from venice_ai.exceptions import TeeAttestationError
-from venice_ai.tee import MeasurementPins, TeeOptions
+from venice_ai.exceptions import InvalidRequestError, TeeAttestationError
+from venice_ai.tee import MeasurementPins, OsImage, TeeOptions
 from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, platform
 from venice_ai.tee.crypto import address, public_key_bytes
 from venice_ai.tee.eventlog import RUNTIME_EVENT
+from venice_ai.tee.parts import shown
 from venice_ai.tee.policy import QUOTE, raise_for, with_custom
 from venice_ai.tee.report import AttestationReport
 from venice_ai.tee.types import INTEL_AND_NVIDIA
-from venice_ai.tee.workload import compose_warnings
+from venice_ai.tee.workload import compose_warnings, known_images
 
 from .evidence import (
     CAPTURES,
@@ -303,7 +304,7 @@ def test_25_an_event_log_that_was_edited_is_refused(name: str) -> None:
 
 def test_25_logs_that_differ_are_refused() -> None:
     case = GEMMA.bent()
-    case.reply["info"]["tcb_info"]["event_log"].pop()
+    del case.reply["info"]["tcb_info"]["event_log"][-2]
     assert "rtmr_replay" in failed(case.judged())
 
 
@@ -335,20 +336,165 @@ def test_29_without_the_servers_claims_it_is_good() -> None:
 
 def test_31_missing_evidence_of_gpus_is_a_warning_or_a_failure_as_asked() -> None:
     case = GEMMA.bent(nvidia_payload=None)
-    assert case.judged().level == "hardware"
+    assert case.judged().level == "quote"
     assert any("GPU" in warning for warning in case.judged().warnings)
     assert failed(replace(case, options=TeeOptions(gpu="require")).judged()) == {"gpu_evidence"}
 
 
-@pytest.mark.parametrize("field", ["mrtd", "compose_hash", "rtmr1", "os_image_hash", "app_id"])
+@pytest.mark.parametrize("field", ["mrtd", "compose_hash", "rtmr1", "rtmr2", "rtmr3", "os_image_hash", "app_id"])
 def test_32_a_pin_that_does_not_match_is_refused(field: str) -> None:
-    report = GEMMA.judged()
-    assert report.td is not None
-    good = {**{name: getattr(report.td, name) for name in ("mrtd", "rtmr1")}, **_workload(report)}[field]
-    pinned = TeeOptions(verification="pinned", pins=MeasurementPins(**{field: frozenset({good})}))
+    good = _pins(GEMMA, field)
+    pinned = TeeOptions(verification="pinned", pins=MeasurementPins.from_dict(good))
     assert replace(GEMMA, options=pinned).judged().level == "pinned"
-    wrong = TeeOptions(pins=MeasurementPins(**{field: frozenset({"00" * (len(good) // 2)})}))
+    wrong = TeeOptions(pins=MeasurementPins.from_dict({**good, field: "00" * (len(good[field]) // 2)}))
     assert failed(replace(GEMMA, options=wrong).judged()) == {"pins"}
+
+
+def _pins(case: Case, *more: str) -> dict[str, str]:
+    """The least that is the software, and some fields more."""
+    report = case.judged()
+    assert report.td is not None
+    found = {**{name: getattr(report.td, name) for name in ("mrtd", "rtmr1", "rtmr2", "rtmr3")}, **_workload(report)}
+    return {name: found[name] for name in {"mrtd", "rtmr1", "rtmr2", "compose_hash", *more}}
+
+
+@pytest.mark.parametrize(
+    "left_out", [["mrtd"], ["rtmr1"], ["rtmr2"], ["compose_hash"], ["mrtd", "rtmr1", "rtmr2"]], ids=",".join
+)
+def test_pins_that_leave_the_software_open_are_refused_with_the_reason(left_out: list[str]) -> None:
+    pins = {name: value for name, value in _pins(GEMMA, "os_image_hash", "app_id").items() if name not in left_out}
+
+    with pytest.raises(InvalidRequestError, match=f"must also name {left_out[0]}.*the operating system"):
+        MeasurementPins.from_dict(pins)
+
+
+def test_the_register_of_the_application_can_be_pinned_in_place_of_its_compose_file() -> None:
+    pins = {name: value for name, value in _pins(GEMMA, "rtmr3").items() if name != "compose_hash"}
+
+    assert replace(GEMMA, options=TeeOptions(pins=MeasurementPins.from_dict(pins))).judged().level == "pinned"
+
+
+# -- operating system images ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("case", "name", "is_dev"), [
+    pytest.param(GEMMA, "dstack-nvidia-dev-0.5.8", True, id="gemma"),
+    pytest.param(GLM, "dstack-nvidia-0.5.5", False, id="glm"),
+    pytest.param(LIVE, "dstack-dev-0.5.9", True, id="gateway"),
+])  # fmt: skip
+def test_the_images_of_the_captures_are_known(case: Case, name: str, is_dev: bool) -> None:
+    report = case.judged()
+    check = report.check("dev_image")
+
+    assert check is not None
+    assert (check.status, name in check.detail) == ("warn" if is_dev else "pass", True)
+    strict = replace(case, options=TeeOptions(allow_dev_image=False)).judged()
+    assert failed(strict) == ({"dev_image"} if is_dev else set())
+
+
+def test_the_known_images_are_those_of_the_real_attestations() -> None:
+    measured = shared("tee/measurements.json")["captures"].values()
+
+    assert {(image.os_image_hash, image.mrtd, image.rtmr1, image.rtmr2) for image in known_images()} == {
+        tuple(each[name] for name in ("os_image_hash", "mrtd", "rtmr1", "rtmr2")) for each in measured
+    }
+
+
+def test_an_unknown_image_is_told_and_can_be_refused_or_made_known() -> None:
+    case = synthetic()
+    report = case.judged()
+    assert report.td is not None
+    assert report.workload is not None
+    strict = case.options.replace(allow_dev_image=False)
+    image = OsImage(report.workload.os_image_hash or "", report.td.mrtd, report.td.rtmr1, report.td.rtmr2, is_dev=False)
+
+    assert any("is unknown" in warning for warning in report.warnings)
+    assert failed(replace(case, options=strict).judged()) == {"dev_image"}
+    assert failed(replace(case, options=strict.replace(os_images=[image])).judged()) == set()
+    for changed in (replace(image, rtmr2="00" * 48), replace(image, is_dev=True)):
+        assert failed(replace(case, options=strict.replace(os_images=(changed,))).judged()) == {"dev_image"}
+
+
+@pytest.mark.parametrize("wrong", [{"mrtd": "00"}, {"os_image_hash": "x" * 64}, {"is_dev": "no"}], ids=repr)
+def test_an_image_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    good: dict[str, Any] = {"os_image_hash": "0" * 64, "mrtd": "0" * 96, "rtmr1": "0" * 96, "rtmr2": "0" * 96, "is_dev": False}
+
+    with pytest.raises(InvalidRequestError):
+        OsImage(**{**good, **wrong})
+    with pytest.raises(InvalidRequestError):
+        TeeOptions(os_images=wrong)  # type: ignore[arg-type]  # what is refused
+
+
+# -- what is left out ----------------------------------------------------------------------------------------------------
+
+
+def _without_app_compose(reply: dict[str, Any]) -> None:
+    del reply["info"]["tcb_info"]["app_compose"]
+
+
+def _without_gpus(reply: dict[str, Any]) -> None:
+    """GPUs, and every unsigned word about them: what was measured still tells of them."""
+    for name in ("nvidia_payload", "server_verification"):
+        del reply[name]
+    for holder in (reply, reply["info"]):
+        if "vm_config" in holder:
+            holder["vm_config"] = json.dumps({"num_gpus": 0})
+
+
+def _without(*path: str) -> Callable[[dict[str, Any]], None]:
+    def change(reply: dict[str, Any]) -> None:
+        *above, last = path
+        for name in above:
+            reply = reply[name]
+        del reply[last]
+
+    return change
+
+
+@pytest.mark.parametrize(("case", "change", "named"), [
+    pytest.param(GEMMA, _without_app_compose, "compose file", id="compose file"),
+    pytest.param(GEMMA, _without_gpus, "GPUs", id="GPUs that the compose file and the image tell of"),
+    pytest.param(GLM, _without_gpus, "GPUs", id="GPUs that the image tells of"),
+    pytest.param(GLM, _without("compose_manager_attestation"), "manager", id="manager"),
+    pytest.param(LIVE, _without("workload_keyset_digest"), "aci_keyset", id="digest"),
+    pytest.param(LIVE, _without("workload_id"), "aci_workload", id="workload"),
+    pytest.param(LIVE, _without("attestation", "keyset_endorsement"), "aci_endorsement", id="endorsement"),
+    pytest.param(LIVE, _without("attestation", "evidence", "key_custody"), "aci_custody", id="custody"),
+    pytest.param(LIVE, _without("attestation", "evidence", "vm_config"), "GPUs", id="machine"),
+])  # fmt: skip
+def test_what_is_promised_and_left_out_keeps_the_level_below_hardware(
+    case: Case, change: Callable[[dict[str, Any]], None], named: str
+) -> None:
+    case = case.bent()
+    change(case.reply)
+    report = case.judged()
+    parts = report.check("parts")
+
+    assert failed(report) == set()
+    assert parts is not None
+    assert (parts.status, named in parts.detail) == ("skip", True), parts.detail
+    assert report.level == "quote"
+    assert _raises(case, verification="hardware")
+
+
+def test_a_gateway_is_known_by_what_it_holds() -> None:
+    report = LIVE.bent(api_version=None).judged()
+
+    assert (report.level, report.variant) == ("hardware", "aci")
+    assert any("gateway" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("part", ["gpus", "compose_manager", "gateway"])
+def test_what_was_shown_before_is_expected_again(part: str) -> None:
+    """Of another shape, which by itself promises no such part."""
+    case = {"gpus": LIVE, "compose_manager": GEMMA, "gateway": GEMMA}[part]
+
+    assert case.judged().level == "hardware"
+    assert case.judged(shown_before={part}).level == "quote"
+
+
+def test_a_report_tells_what_a_model_is_to_show_from_then_on() -> None:
+    assert [shown(case.judged()) for case in (GEMMA, GLM, LIVE)] == [{"gpus"}, {"gpus", "compose_manager"}, {"gateway"}]
 
 
 def _workload(report: Any) -> dict[str, str]:
@@ -440,7 +586,7 @@ def _other_register(log: Log) -> None:
 
 
 def test_what_we_log_ourselves_is_good() -> None:
-    assert logged(lambda log: log.pop()).judged().level == "hardware"
+    assert logged(lambda log: log.pop(-2)).judged().level == "hardware"
 
 
 @pytest.mark.parametrize(
@@ -569,7 +715,7 @@ def test_a_level_that_asks_less_looks_at_less() -> None:
 
 
 def test_pins_without_a_quote_are_refused() -> None:
-    pins = MeasurementPins(mrtd=frozenset({"00" * 48}))
+    pins = MeasurementPins.from_dict(dict.fromkeys(("mrtd", "rtmr1", "rtmr2", "rtmr3"), "00" * 48))
     assert "pins" in failed(replace(BASELINE, options=TeeOptions(pins=pins)).judged())
 
 

@@ -137,6 +137,14 @@ def edited(field: str, old: str, new: str) -> dict[str, str]:
         pytest.param(edited("tcb_info", ":19", ":20"), "collateral", id="20-an edited evaluation number"),
         pytest.param(edited("qe_identity", '"isvsvn":4', '"isvsvn":3'), "collateral", id="20-an edited enclave identity"),
         pytest.param(INTEL.collateral(fmspc="112233445566"), "collateral", id="20-another FMSPC"),
+        pytest.param(INTEL.collateral(signed_by="platform"), "collateral", id="signed by a platform's key"),
+        pytest.param(INTEL.collateral(signed_by="ca"), "collateral", id="signed by the authority of platforms"),
+        pytest.param(INTEL.collateral(signed_by="root"), "collateral", id="signed by the root itself"),
+        pytest.param(INTEL.collateral(pce_id="0001"), "collateral", id="of another pceId"),
+        pytest.param(INTEL.collateral(tcb_type=1), "collateral", id="of another tcbType"),
+        pytest.param(INTEL.collateral(tcb_type=False), "collateral", id="of a tcbType that is no number"),
+        pytest.param(INTEL.collateral(qe_status="SWHardeningNeeded"), "tcb_status", id="the quoting enclave needs hardening"),
+        pytest.param(INTEL.collateral(qe_status="ConfigurationNeeded"), "tcb_status", id="the enclave needs configuration"),
         pytest.param(INTEL.collateral(issued=NOW - 40 * DAY, expires=NOW), "collateral", id="21-expired"),
         pytest.param(INTEL.collateral(issued=NOW + 1), "collateral", id="21-not yet valid"),
         pytest.param(INTEL.collateral(crl_expires=NOW), "collateral", id="21-revocation lists expired"),
@@ -358,11 +366,19 @@ def whole(**arguments: Any) -> AttestationReport:
 
 
 def test_24_what_was_seen_before_is_the_least_that_is_accepted() -> None:
-    assert whole(seen_tcb_eval=19).level == "hardware"
-    report = whole(seen_tcb_eval=20)
+    assert whole(seen=collateral.Seen(19, {"root": 1, "platform": 1, "processor": 7})).level == "hardware"
+    report = whole(seen=collateral.Seen(20, where="/the/file"))
 
     assert (report.ok, report.level) == (False, None)
     assert [check.id for check in report.failures] == ["tcb_eval"]
+    assert "/the/file" in report.failures[0].detail
+
+
+@pytest.mark.parametrize("issuer", ["root", "platform"])
+def test_a_revocation_list_with_a_lower_number_than_was_seen_before_is_refused(issuer: str) -> None:
+    report = whole(seen=collateral.Seen(revocation_lists={issuer: 2}))
+
+    assert [check.id for check in report.failures] == ["revocation"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,11 +20,18 @@ from tests.shared import shared
 from venice_ai import VeniceClient
 from venice_ai._transport import Request
 from venice_ai.emulator.enclave.intel import DAY, FMSPC
-from venice_ai.exceptions import APIConnectionError, APITimeoutError, TeeAttestationError, TeeDowngradeWarning
+from venice_ai.exceptions import (
+    APIConnectionError,
+    APITimeoutError,
+    InvalidRequestError,
+    TeeAttestationError,
+    TeeDowngradeWarning,
+)
 from venice_ai.resources._evidence import MAX_BODY_BYTES, Fetcher
 from venice_ai.resources.tee import USED_NONCES
 from venice_ai.tee import collateral
-from venice_ai.tee.report import AttestationReport
+from venice_ai.tee.collateral import Seen
+from venice_ai.tee.report import AttestationReport, Tcb
 from venice_ai.tee.types import CollateralProvider, TeeOptions, TrustRoots
 
 from .hierarchy import NOW, Intel
@@ -360,7 +368,7 @@ async def test_the_file_holds_what_intel_publishes_and_nothing_else(tmp_path: Pa
 
     (file,) = tmp_path.iterdir()
     assert file.name == f"collateral-{FMSPC}-platform.json"
-    assert json.loads(file.read_bytes()) == given
+    assert json.loads(file.read_bytes()) == {**given, "fetched": NOW}
     if os.name == "posix":
         assert stat.S_IMODE(file.stat().st_mode) & 0o022 == 0
 
@@ -386,7 +394,54 @@ async def test_a_broken_or_expired_file_is_renewed(tmp_path: Path, text: str) ->
     given = INTEL.collateral()
 
     assert await fetcher(Servers(given), tmp_path).get(FMSPC, "platform", NOW) == given
-    assert json.loads(file.read_bytes()) == given
+    assert json.loads(file.read_bytes()) == {**given, "fetched": NOW}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no FIFOs, and links need rights")
+@pytest.mark.parametrize("kind", ["a FIFO", "a link"])
+async def test_what_is_no_file_is_no_cache(tmp_path: Path, kind: str) -> None:
+    file, given, elsewhere = tmp_path / f"collateral-{FMSPC}-platform.json", INTEL.collateral(), tmp_path / "elsewhere"
+    elsewhere.write_text(json.dumps({**given, "fetched": NOW}))
+    if kind == "a FIFO":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(elsewhere)
+    servers = Servers(given)
+
+    assert await fetcher(servers, tmp_path).get(FMSPC, "platform", NOW) == given
+    assert len(servers.requests) == 4
+    assert not file.is_symlink()
+    assert json.loads(elsewhere.read_bytes()) == json.loads(file.read_bytes())
+
+
+async def test_collateral_is_renewed_after_a_day_where_it_can_be_had(tmp_path: Path) -> None:
+    old, new = INTEL.collateral(), INTEL.collateral(crl_number=2)
+    clock, servers = RecordingClock(), Servers(old)
+    one = fetcher(servers, tmp_path, clock)
+    await one.get(FMSPC, "platform", NOW)
+
+    assert await one.get(FMSPC, "platform", NOW + DAY - 1) == old
+    assert len(servers.requests) == 4
+    servers.hosts = dict.fromkeys(servers.hosts)
+    assert await one.get(FMSPC, "platform", NOW + DAY) == old
+    asked = len(servers.requests)
+    servers.serve(new)
+    clock.passed += 3599
+    assert await one.get(FMSPC, "platform", NOW + DAY) == old
+    assert len(servers.requests) == asked
+    clock.passed += 1
+    assert await one.get(FMSPC, "platform", NOW + DAY) == new
+    assert await fetcher(Servers(), tmp_path).get(FMSPC, "platform", NOW + DAY) == new
+
+
+async def test_what_is_older_than_what_is_kept_does_not_replace_it() -> None:
+    new, older = INTEL.collateral(), INTEL.collateral(issued=NOW - 9 * DAY, crl_issued=NOW - 9 * DAY)
+    servers = Servers(new)
+    one = fetcher(servers)
+    await one.get(FMSPC, "platform", NOW)
+    servers.serve(older)
+
+    assert await one.get(FMSPC, "platform", NOW + DAY) == new
 
 
 async def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
@@ -395,33 +450,48 @@ async def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path: Path) -> N
     one = fetcher(Servers(INTEL.collateral()), occupied)
 
     assert await one.get(FMSPC, "platform", NOW) == INTEL.collateral()
-    one.remember(19)
+    one.remember(Tcb("UpToDate", eval_number=19))
     one.forget(FMSPC, "platform")
-    assert one.highest_eval == 19
+    assert one.seen.tcb_eval == 19
 
 
-def test_24_the_highest_evaluation_is_remembered_beside_it(tmp_path: Path) -> None:
+def test_24_the_highest_numbers_are_remembered_beside_it(tmp_path: Path) -> None:
     one = fetcher(Servers(), tmp_path)
-    assert one.highest_eval == 0
-    for number in (19, 21, 20, -5, 10**9):
-        one.remember(number)
+    assert one.seen.tcb_eval == 0
+    for number in (19, 21, 20, -5, 10**9, None):
+        one.remember(Tcb("UpToDate", eval_number=number, revocation_lists=(("root", number or 0), ("platform", 3))))
 
-    assert one.highest_eval == 21
-    assert fetcher(Servers(), tmp_path).highest_eval == 21
+    for each in (one, fetcher(Servers(), tmp_path)):
+        assert each.seen == Seen(21, {"root": 21, "platform": 3}, str(tmp_path / "collateral-evaluation.json"))
 
 
-@pytest.mark.parametrize("text", ["", "true", '"19"', "-3", "1e9", "19.5", "10000000000", "{}"])
+def test_the_evaluation_number_that_earlier_versions_kept_still_counts(tmp_path: Path) -> None:
+    (tmp_path / "collateral-evaluation.json").write_text("21")
+
+    assert fetcher(Servers(), tmp_path).seen.tcb_eval == 21
+
+
+@pytest.mark.parametrize("text", ["", "true", '"19"', "-3", "1e9", "19.5", "{}", '{"revocation_lists": 7}'])
 def test_a_broken_evaluation_file_counts_for_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "collateral-evaluation.json").write_text(text)
 
-    assert fetcher(Servers(), tmp_path).highest_eval == 0
+    assert fetcher(Servers(), tmp_path).seen.tcb_eval == 0
+
+
+@pytest.mark.parametrize("text", ["10000000000", '{"evaluation": 1001}', '{"revocation_lists": {"root": 9223372036854775809}}'])
+def test_a_number_that_nothing_of_intels_can_reach_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "collateral-evaluation.json"
+    file.write_text(text)
+
+    with pytest.raises(InvalidRequestError, match=re.escape(str(file))):
+        fetcher(Servers(), tmp_path).seen  # noqa: B018  # it raises
 
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     one = fetcher(Servers(INTEL.collateral()))
     asyncio.run(one.get(FMSPC, "platform", NOW))
-    one.remember(20)
+    one.remember(Tcb("UpToDate", eval_number=20))
 
     assert list(tmp_path.iterdir()) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -66,7 +67,11 @@ def test_the_emulators_enclave_names_the_extra() -> None:
         pytest.param(["attest", MODEL, "--offline", "--evidence", __file__], id="attest offline"),
     ],
 )
-def test_the_command_names_the_extra(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_the_command_names_the_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+
     assert run(arguments) == 2
 
     out, err = capsys.readouterr()

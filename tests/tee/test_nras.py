@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA384
 
 from tests.fakes import ScriptedReply, ScriptedTransport
+from venice_ai.emulator.enclave.certificates import Authority
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.resources._evidence import ask_nras
 from venice_ai.tee import nras
@@ -68,8 +69,12 @@ class Answer:
 KEYS = json.dumps({"keys": [{"kty": "RSA", "kid": "old"}, jwk(OTHER, "other"), jwk(KEY, "nv")]}).encode()
 
 
-def judged(answer: bytes, keys: bytes = KEYS, *, now: float = NOW) -> tuple[str, str]:
-    (check,) = nras.check(answer, keys, nonce=NONCE, now=now)
+def payload_of(gpus: int) -> dict[str, Any]:
+    return {"nonce": NONCE.hex(), "evidence_list": [{}] * gpus}
+
+
+def judged(answer: bytes, keys: bytes = KEYS, *, now: float = NOW, gpus: int = 2, **more: Any) -> tuple[str, str]:
+    (check,) = nras.check(answer, keys, payload=payload_of(gpus), nonce=NONCE, now=now, **more)
     assert check.id == "gpu_nras"
     assert check.stops
     return check.status, check.detail
@@ -77,7 +82,7 @@ def judged(answer: bytes, keys: bytes = KEYS, *, now: float = NOW) -> tuple[str,
 
 @pytest.mark.parametrize("gpus", [1, 2, 8])
 def test_gpus_that_nvidia_attests_pass(gpus: int) -> None:
-    assert judged(bytes(Answer(gpus))) == ("pass", f"NVIDIA attests {gpus} GPU{'s' if gpus > 1 else ''}")
+    assert judged(bytes(Answer(gpus)), gpus=gpus) == ("pass", f"NVIDIA attests {gpus} GPU{'s' if gpus > 1 else ''}")
 
 
 def case(change: Change, *, name: str) -> Any:
@@ -103,7 +108,8 @@ def case(change: Change, *, name: str) -> Any:
         case(lambda it: it.gpus["GPU-0"].update(secboot=False), name="no secure boot"),
         case(lambda it: it.gpus["GPU-0"].update(secboot="true"), name="a text for secure boot"),
         case(lambda it: it.gpus["GPU-0"].update(dbgstat="enabled"), name="debugging"),
-        case(lambda it: it.gpus["GPU-0"].update(hwmodel="GB200"), name="another chip"),
+        case(lambda it: it.gpus["GPU-0"].update(hwmodel="LS10 A01 FSP BROM"), name="a switch"),
+        case(lambda it: it.gpus["GPU-0"].update(hwmodel="like a GH100"), name="a chip in the middle"),
         case(lambda it: it.gpus["GPU-0"].update(hwmodel="GH1000"), name="a chip with a longer name"),
         case(lambda it: it.submods.update({"GPU-0": ["DIGEST", ["SHA-256", "00" * 32]]}), name="another token of a GPU"),
         case(lambda it: it.submods.update({"GPU-9": ["DIGEST", ["SHA-256", "00" * 32]]}), name="a GPU more"),
@@ -159,7 +165,7 @@ def test_an_answer_that_is_none_is_refused(answer: bytes) -> None:
 @pytest.mark.parametrize(
     "keys",
     [
-        *(b"", b"{}", b"[]", b'{"keys":[]}', b'{"keys":[7]}', b'{"keys":7}'),
+        *(b"", b"{}", b"[]", b'{"keys":[]}', b'{"keys":[7]}', b'{"keys":[null,{}]}', b'{"keys":7}'),
         *(
             json.dumps({"keys": [jwk(KEY, "nv") | each]}).encode()
             for each in ({"x": "AA"}, {"x": 7}, {"crv": "P-256"}, {"kid": 7})
@@ -174,7 +180,54 @@ def test_keys_that_are_none_are_refused(keys: bytes) -> None:
 # -- asking --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("payload", ['{"nonce":"a","evidence_list":[]}', {"nonce": "a", "evidence_list": []}])
+@pytest.mark.parametrize("there", [1, 3])
+def test_an_answer_about_another_number_of_gpus_than_there_is_evidence_of_is_refused(there: int) -> None:
+    status, detail = judged(bytes(Answer(2)), gpus=there)
+
+    assert (status, f"evidence of {there}" in detail) == ("fail", True)
+
+
+@pytest.mark.parametrize("model", ["GH100 A01 GSP BROM", "GB100 A01 GSP BROM", "GB202 A01 GSP BROM", "GB20X"])
+def test_hopper_and_blackwell_are_accepted(model: str) -> None:
+    answer = Answer()
+    for claims in answer.gpus.values():
+        claims.update(hwmodel=model)
+
+    assert judged(bytes(answer))[0] == "pass"
+
+
+@pytest.mark.parametrize("odd", [None, 7, [], {}, {**jwk(OTHER, "x"), "x": "!"}, {**jwk(OTHER, "x"), "kid": 7}], ids=repr)
+def test_an_odd_entry_of_a_key_set_is_skipped(odd: Any) -> None:
+    assert judged(bytes(Answer()), json.dumps({"keys": [odd, jwk(KEY, "nv")]}).encode())[0] == "pass"
+
+
+def _certified(key: ec.EllipticCurvePrivateKey, *chain: Authority) -> bytes:
+    entry = {**jwk(key, "nv"), "x5c": [base64.b64encode(each.der).decode() for each in chain]}
+    return json.dumps({"keys": [entry]}).encode()
+
+
+def test_keys_of_a_file_are_told_as_the_files_own_unless_they_chain_to_the_pinned_root() -> None:
+    p384 = ec.SECP384R1()
+    root = Authority("tests/nras/root", "Root", curve=p384)
+    signer = Authority("tests/nras/signer", "Attestation Service", root, p384, ca=False)
+    gpu = Authority("tests/nras/gpu", "GH100 A01 GSP FMC LF", root, p384, ca=False)
+    answer, files_own = Answer(), "the keys are the file's own"
+    for authority, trusted in ((signer, True), (gpu, False)):
+        answer.signer = authority.key
+        keys = _certified(authority.key, authority, root)
+        status, detail = judged(bytes(answer), keys, root_sha256=root.sha256)
+        assert (status, files_own in detail) == (("pass", False) if trusted else ("warn", True))
+    answer.signer = KEY
+
+    for keys in (KEYS, _certified(KEY, signer, root), _certified(KEY)):
+        status, detail = judged(bytes(answer), keys, root_sha256=root.sha256)
+        assert (status, files_own in detail) == ("warn", True)
+    other = _certified(signer.key, signer, root)
+    answer.signer = signer.key
+    assert judged(bytes(answer), other, root_sha256="00" * 32)[0] == "warn"
+
+
+@pytest.mark.parametrize("payload", [json.dumps(payload_of(2)), payload_of(2)], ids=["text", "object"])
 async def test_the_evidence_is_sent_without_a_key(payload: Any) -> None:
     transport = ScriptedTransport(ScriptedReply(bytes(Answer())), ScriptedReply(KEYS))
 
@@ -183,7 +236,7 @@ async def test_the_evidence_is_sent_without_a_key(payload: Any) -> None:
     assert check.status == "pass"
     asked, keys = transport.requests
     assert (asked.method, asked.url) == ("POST", "https://nras.attestation.nvidia.com/v3/attest/gpu")
-    assert json.loads(asked.body or b"") == {"nonce": "a", "evidence_list": []}
+    assert json.loads(asked.body or b"") == payload_of(2)
     assert (keys.method, keys.url) == ("GET", "https://nras.attestation.nvidia.com/.well-known/jwks.json")
     assert {request.secret for request in transport.requests} == {b""}
 

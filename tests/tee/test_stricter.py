@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from venice_ai import InvalidRequestError
-from venice_ai.tee import MeasurementPins, TeeOptions, TrustRoots
+from venice_ai.tee import MeasurementPins, OsImage, TeeOptions, TrustRoots
 from venice_ai.tee.stricter import stricter
 
-PINS = MeasurementPins(mrtd=frozenset({"00" * 48}))
-OTHER_PINS = MeasurementPins(mrtd=frozenset({"00" * 48, "11" * 48}))
+PINS = MeasurementPins.from_dict(dict.fromkeys(("mrtd", "rtmr1", "rtmr2", "rtmr3"), "00" * 48))
+OTHER_PINS = replace(PINS, mrtd=frozenset({"00" * 48, "11" * 48}))
+IMAGE = OsImage("00" * 32, "00" * 48, "00" * 48, "00" * 48, is_dev=False)
+OTHER_IMAGE = replace(IMAGE, os_image_hash="11" * 32)
 OTHER_ROOTS = TrustRoots(nvidia_root_sha256="00" * 32)
 
 
@@ -78,6 +80,9 @@ def test_whoever_demands_more_is_heard(field: str, less: Any, more: Any) -> None
         ),
         pytest.param("allowed_td_attributes_mask", 1 << 30 | 1 << 63, 1 << 30 | 1 << 31, 1 << 30, id="the attributes of both"),
         pytest.param("encrypt_roles", ("user",), ("system", "user"), ("user", "system"), id="the roles of either"),
+        pytest.param("os_images", (IMAGE, OTHER_IMAGE), (IMAGE,), (IMAGE,), id="the images that both know"),
+        pytest.param("os_images", (IMAGE,), (), (), id="an image that the client does not know"),
+        pytest.param("os_images", (), (IMAGE,), (IMAGE,), id="the client's images"),
     ],
 )
 def test_each_keeps_what_it_demands_of_the_same(field: str, call: Any, client: Any, both: Any) -> None:
@@ -133,6 +138,6 @@ def test_the_roots_of_a_client_hold_for_a_call_that_names_none() -> None:
 
 
 def test_every_option_that_demands_something_is_compared() -> None:
-    compared = {each.values[0] for each in ONE_OF_TWO} | {"trust"}
+    compared = {each.values[0] for each in ONE_OF_TWO} | {"trust", "os_images"}
     # What a call is asked with, and where the time and Intel's word come from, demands nothing.
     assert {each.name for each in fields(TeeOptions)} - compared == {"nonce", "collateral", "clock"}

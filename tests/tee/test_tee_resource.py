@@ -740,7 +740,13 @@ async def test_a_level_of_the_environment_that_needs_pins_is_named(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    "demand", [{"pins": MeasurementPins(mrtd=frozenset({"00" * 48}))}, {"gpu": "require"}, {"gpu": "nras"}], ids=repr
+    "demand",
+    [
+        {"pins": MeasurementPins.from_dict(dict.fromkeys(("mrtd", "rtmr1", "rtmr2", "rtmr3"), "00" * 48))},
+        {"gpu": "require"},
+        {"gpu": "nras"},
+    ],
+    ids=repr,
 )
 def test_what_the_level_server_does_not_look_at_cannot_be_demanded_of_it(demand: Any) -> None:
     with pytest.raises(InvalidRequestError, match="verification='server'"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..exceptions import APIError
+from ..exceptions import APIError, VeniceError
 from . import _output
 from ._connection import asking_for_models
 
@@ -46,10 +46,14 @@ class Manner:
 
 
 class Screen:
-    """An answer as it is shown: text on stdout, reasoning dim on stderr. `text` is what was shown of the answer."""
+    """An answer as it is shown: text on stdout, reasoning dim on stderr."""
 
     def __init__(self, *, reasoning: bool) -> None:
-        self.text = ""
+        self.response: ChatCompletionResponse | None = None
+        """What came, also of an answer that broke off."""
+        self.shown = False
+        """Whether any text of the answer was shown."""
+        self._in_line = False
         self._reasoning = reasoning
         self._thinking = False
 
@@ -71,13 +75,13 @@ class Screen:
     def end(self) -> None:
         """Ends the last line."""
         self._think_no_more()
-        if self.text and not self.text.endswith("\n"):
+        if self._in_line:
             self._say("\n")
 
     def _say(self, text: object) -> None:
         if isinstance(text, str) and text:
             self._think_no_more()
-            self.text += text
+            self.shown, self._in_line = True, not text.endswith("\n")
             _output.answer(text)
 
     def _think(self, text: object) -> None:
@@ -101,24 +105,38 @@ async def ask(client: VeniceClient, manner: Manner, messages: Sequence[Mapping[s
     if manner.streams:
         try:
             response = await _streamed(client, model, manner, messages, screen)
-        except APIError as error:
-            if error.partial is not None and not screen.text:  # it came as JSON instead, and is paid for
-                screen.show_whole(error.partial)
+        except VeniceError as error:
+            _show_what_came(error, screen)
             raise
     else:
-        response = await client.chat.completions.create(
+        screen.response = response = await client.chat.completions.create(
             model=model, messages=messages, stream=False, e2ee=manner.sealed, **manner.params
         )
         if manner.as_json:
             _output.line(response.model_dump_json(indent=2))
         else:
             screen.show_whole(response)
-    if not manner.as_json and (ending := _ENDINGS.get(response.finish_reason or "")):
-        _output.note(ending)
+    if not manner.as_json:
+        _tell_endings(response)
     if response.attestation is not None:
         _output.note(f"end-to-end encrypted; the enclave was verified at level {response.attestation.level}")
     if manner.usage:
         _output.note(bill(response))
+
+
+def _show_what_came(error: VeniceError, screen: Screen) -> None:
+    """After a stream that broke off."""
+    if screen.shown:
+        _output.note("the answer is not whole")
+    elif isinstance(error, APIError) and error.partial is not None:  # it came as JSON instead, and is paid for
+        screen.response = error.partial
+        screen.show_whole(error.partial)
+
+
+def _tell_endings(response: ChatCompletionResponse) -> None:
+    for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
+        if ending in _ENDINGS:
+            _output.note(_ENDINGS[ending])
 
 
 async def chosen_model(client: VeniceClient, manner: Manner) -> str:
@@ -138,8 +156,10 @@ async def _streamed(
             async for chunk in stream:
                 screen.show_chunk(chunk)
         finally:
+            screen.response = stream.partial
             screen.end()
-        return await stream.collect()
+        screen.response = await stream.collect()
+        return screen.response
 
 
 def bill(response: ChatCompletionResponse) -> str:

@@ -8,6 +8,7 @@ from ..exceptions import (
     APIConnectionError,
     AuthenticationError,
     GatewayTimeoutError,
+    InvalidArgumentError,
     InvalidRequestError,
     ModelGoneError,
     NoMatchingModelError,
@@ -27,8 +28,9 @@ EXIT_CODES: Final = {
     4: "no such model",
     5: "rate limited, or the model is overloaded or offline",
     6: "no connection, or no answer in time",
-    7: "the stream broke off; what had come was printed",
+    7: "the stream broke off before its end",
     130: "Ctrl-C",
+    143: "SIGTERM",
 }
 
 # The first that fits counts: a stream that ran out of time is an interrupted stream.
@@ -45,6 +47,7 @@ _CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (PermissionDeniedError, 3),
     (PaymentRequiredError, 3),
     (InvalidRequestError, 2),
+    (InvalidArgumentError, 2),
 )
 
 

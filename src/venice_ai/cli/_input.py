@@ -11,16 +11,16 @@ import click
 def prompt_from(words: Sequence[str]) -> str | None:
     """The prompt that was given; None if there is none and a person sits at the terminal.
 
-    Words are joined by blanks. A word `-` stands for what stdin holds, in a paragraph of its own; so does giving no words
-    when stdin is not a terminal.
+    Words are joined by blanks. What is piped follows them in a paragraph of its own, or stands where a word is `-`.
 
     Raises:
         click.UsageError: the prompt is empty, or not UTF-8.
     """
-    if not words and sys.stdin is not None and sys.stdin.isatty():
+    typed = sys.stdin is not None and sys.stdin.isatty()
+    if not words and typed:
         return None
-    stdin = _read_stdin() if not words or "-" in words else ""
-    prompt = join(words or ["-"], stdin)
+    piped = "" if typed and "-" not in words else _read_stdin()
+    prompt = join(words if "-" in words else [*words, "-"], piped)
     if not prompt:
         raise click.UsageError("the prompt is empty; give it as arguments or on stdin")
     require_text("the prompt", prompt)

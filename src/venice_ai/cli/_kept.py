@@ -1,15 +1,16 @@
 """What an attestation was judged by, in files: so that anybody can judge it again, also years later.
 
 The evidence is the reply exactly as it came, with what else the verdict hung on around it:
-`{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>}`, and with NVIDIA's
-word `"_nras": {"answer": "<text>", "keys": "<text>"}`. Collateral and pins are files of their own.
+`{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>,
+"_revocation_lists": {<issuer>: <number>}}`, and with NVIDIA's word `"_nras": {"answer": "<text>", "keys": "<text>"}`.
+Collateral and pins are files of their own.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
@@ -36,6 +37,8 @@ class Kept:
     """Seconds since 1970."""
     min_tcb_eval: int = 0
     """The lowest evaluation number that was accepted."""
+    revocation_lists: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The lowest numbers of revocation lists that were accepted, by their issuers."""
     collateral: Mapping[str, Any] | None = None
     nras: NrasDocuments | None = None
     """None: NVIDIA's service was not to be asked."""
@@ -55,6 +58,7 @@ class Kept:
         if not self.whole:
             return reply
         about: dict[str, Any] = {"_client_nonce": self.nonce, "_capture_epoch": self.now, "_min_tcb_eval": self.min_tcb_eval}
+        about["_revocation_lists"] = dict(self.revocation_lists)
         if self.nras is not None:
             about["_nras"] = {name: None if text is None else text.decode(*_TEXT) for name, text in self.nras.items()}
         return b'{"attestation": ' + reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
@@ -73,14 +77,16 @@ def read(path: Path) -> Kept:
         return Kept(raw)  # whatever it is, it was the reply
     if "_client_nonce" not in members or "attestation" not in members:
         return Kept(raw)
-    nonce, taken, least, nras = (
-        _value(members.get(name)) for name in ("_client_nonce", "_capture_epoch", "_min_tcb_eval", "_nras")
+    nonce, taken, least, lists, nras = (
+        _value(members.get(name)) for name in ("_client_nonce", "_capture_epoch", "_min_tcb_eval", "_revocation_lists", "_nras")
     )
+    numbers = cast("dict[str, Any]", lists) if isinstance(lists, dict) else {}
     return Kept(
         members["attestation"].encode(),
         nonce=nonce if isinstance(nonce, str) else None,
         now=float(taken) if _is_number(taken, END_OF_TIME) else None,
         min_tcb_eval=int(least) if _is_number(least, END_OF_TIME) else 0,
+        revocation_lists={name: number for name, number in numbers.items() if type(number) is int},
         nras=_documents(nras) if "_nras" in members else None,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .._config import KEY_VARIABLE
 
 _CLOCKS = ("connect", "first_chunk", "idle", "progress", "deadline")
@@ -13,17 +15,34 @@ _IN_OUR_WORDS = (
     ("client.models.list()", "venice-chat models"),
     ("with client.chat.completions.stream(...)", "without --no-stream and --json"),
     *((f"timeout=Timeout({clock}=...), here or on the client", "--timeout") for clock in _CLOCKS),
-    ("What had come is in `partial`.", "What had come was printed."),
+    (" What had come is in `partial`.", ""),
+    ("; `partial` has the answer", ""),
+    ("client.chat.completions.stream(...)", "a stream: leave out --no-stream and --json"),
     (" or pass ca_bundle=...", ""),
     (f"pass api_key=... or set {KEY_VARIABLE}", f"set {KEY_VARIABLE}"),
     ("or port=0", "or --port 0"),
     ("base_url", "--base-url"),
+    ("expected_completion_tokens", "--expected"),
+    ("max_completion_tokens", "--max-tokens"),
+    ("Check proxy=... or the *_PROXY variables", "Check the *_PROXY variables"),
+    ("TeeOptions(verification='hardware') refuses that", "'venice-chat attest' demands more"),
+)
+_PATTERNS = (
+    (re.compile(r"preferred_models=\['([^']*)'\]"), r"-m \1"),
+    (re.compile(r"\bTeeOptions\(tcb_statuses=[^)]*\), or (?=--allow-status)"), ""),
+    (re.compile(r"\brequire_(\w+)=True"), lambda found: f"--capability {found[1].replace('_', '-')}"),
 )
 
 
 def message(error: Exception) -> str:
     """What an error says, with remedies that can be typed."""
-    text = str(error)
+    return in_our_words(str(error))
+
+
+def in_our_words(text: str) -> str:
+    """What the library says, with remedies that can be typed."""
     for theirs, ours in _IN_OUR_WORDS:
         text = text.replace(theirs, ours)
+    for pattern, words in _PATTERNS:
+        text = pattern.sub(words, text)
     return text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import signal
 import sys
 import traceback
 import warnings
@@ -77,18 +80,31 @@ def app() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs the command; gives the exit code."""
+    _end_on_sigterm()
     _output.prepare()
     _route_warnings()
     try:
         return app.main(arguments, prog_name="venice-chat", standalone_mode=False) or 0
     except click.UsageError as error:
-        _output.note(f"{error.format_message()}{_help_hint(error.ctx)}")
+        _output.note(f"{_remedies.in_our_words(error.format_message())}{_help_hint(error.ctx)}")
         return error.exit_code
     except click.ClickException as error:
-        _output.note(error.format_message())
+        _output.note(_remedies.in_our_words(error.format_message()))
         return error.exit_code
     except click.Abort:
         return 130
+
+
+def _end_on_sigterm() -> None:
+    """Ends the process at once when it is told to, also as process 1, for which the system does nothing of itself."""
+    with contextlib.suppress(ValueError):  # not in the main thread, where a program runs the command
+        signal.signal(signal.SIGTERM, lambda *_: _end())
+
+
+def _end() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(128 + signal.SIGTERM)
 
 
 def _help_hint(context: click.Context | None) -> str:
@@ -97,10 +113,17 @@ def _help_hint(context: click.Context | None) -> str:
 
 def _route_warnings() -> None:
     """Warnings, and what the library logs, look like every other message of the command."""
-    logging.basicConfig(format="venice-chat: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("venice-chat: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     if not sys.warnoptions:
         warnings.showwarning = _show_warning
 
 
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return _remedies.in_our_words(super().format(record))
+
+
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _output.note(f"warning: {message}")
+    _output.note(f"warning: {_remedies.in_our_words(str(message))}")

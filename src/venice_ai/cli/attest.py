@@ -222,19 +222,21 @@ def _offline(model: str, wishes: Wishes, options: TeeOptions) -> tuple[Kept, Att
         options=options,
         collateral=kept.collateral,
         dcap=collateral.installed(),
-        nras=None if kept.nras is None else _nras(kept.nras, nonce, kept.now),
+        seen=collateral.Seen(revocation_lists=kept.revocation_lists),
+        nras=None if kept.nras is None else _nras(kept, kept.nras, nonce, options.trust.nvidia_root_sha256),
     )
     return kept, report
 
 
-def _nras(documents: Mapping[str, bytes | None], nonce: bytes, now: float) -> tuple[Check, ...]:
-    """What NVIDIA's service said, judged again."""
-    from ..tee import nras
+def _nras(kept: Kept, documents: Mapping[str, bytes | None], nonce: bytes, root_sha256: str) -> tuple[Check, ...]:
+    """What NVIDIA's service said, judged again. Its keys are now those of the file."""
+    from ..tee import attestation, nras
 
     answer, keys = (documents[name] for name in NRAS_DOCUMENTS)
     if answer is None or keys is None:
         return (nras.unavailable("none was kept"),)
-    return tuple(nras.check(answer, keys, nonce=nonce, now=now))
+    payload = attestation.gpu_payload(kept.reply or b"")
+    return tuple(nras.check(answer, keys, payload=payload, nonce=nonce, now=kept.now or 0, root_sha256=root_sha256))
 
 
 # -- online --------------------------------------------------------------------------------------------------------------
@@ -249,7 +251,8 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
         fetcher = Fetcher(caller.transport, caller.clock, cache_folder())
         caller.transport = Witness(caller.transport, kept)
         source = Source(fetcher, kept, cast("Mapping[str, Any] | None", options.collateral))
-        kept.min_tcb_eval = max(options.min_tcb_eval, fetcher.highest_eval)
+        kept.min_tcb_eval = max(options.min_tcb_eval, fetcher.seen.tcb_eval)
+        kept.revocation_lists = dict(fetcher.seen.revocation_lists)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TeeDowngradeWarning)  # the report says it
@@ -265,11 +268,11 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
 
 def _learn(fetcher: Fetcher, platform: tuple[str, str], report: AttestationReport) -> None:
     """Keeps what Intel's collateral turned out to be."""
-    check, tcb = report.check("collateral"), report.tcb
+    check = report.check("collateral")
     if check is not None and check.status == "fail":
         fetcher.forget(*platform)
-    if report.ok and tcb is not None and tcb.eval_number is not None:
-        fetcher.remember(tcb.eval_number)
+    if report.ok and report.tcb is not None:
+        fetcher.remember(report.tcb)
 
 
 # -- telling and keeping -------------------------------------------------------------------------------------------------

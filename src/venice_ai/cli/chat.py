@@ -25,7 +25,7 @@ _OPTIONS_OF_THEIR_OWN = {
 }
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
-venice-chat chat "Summarise in one sentence:" - < article.txt
+venice-chat chat "Summarise in one sentence:" < article.txt
 venice-chat chat --web-search on --usage What happened in Venice today?
 """
 
@@ -63,7 +63,7 @@ def chat(
 ) -> None:
     """Ask a model and print its answer as it comes.
 
-    The prompt is taken from the arguments, in which '-' stands for what is on stdin; without arguments, from stdin. At a
+    The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands. At a
     terminal without a prompt it is a conversation: /quit or Ctrl-D ends it, Ctrl-C only the answer being given.
     """
     named = {"temperature": temperature, "max_completion_tokens": max_tokens, "seed": seed}

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import select
 import sys
 from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._client import VeniceClient
 from ..exceptions import AuthenticationError, VeniceError
 from . import _output, _remedies
 from ._asking import Manner, Screen, ask, chosen_model
 from ._connection import Connection
+
+if TYPE_CHECKING:
+    from ..types.api.chat import ChatCompletionResponse
+
+
+_PASTED_SECONDS = 0.05
+_COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
+"""How a line begins that is meant for the command. Several lines are a text."""
 
 
 def opening(system: str | None) -> list[dict[str, Any]]:
@@ -26,21 +36,29 @@ def opening(system: str | None) -> list[dict[str, Any]]:
 
 
 class Conversation:
-    """What was said so far. A question without any answer is taken back."""
+    """What was said so far. A question without any answer is taken back.
 
-    def __init__(self, system: str | None) -> None:
+    Args:
+        system: instructions for the model.
+        sealed: whether it is end-to-end encrypted: then nothing but the text of a message can be sent back.
+    """
+
+    def __init__(self, system: str | None, *, sealed: bool = False) -> None:
+        self._sealed = sealed
         self.messages: list[dict[str, Any]] = opening(system)
 
     def ask(self, text: str) -> None:
         """The user says something."""
         self.messages.append({"role": "user", "content": text})
 
-    def settle(self, answer: str) -> None:
-        """The model has said this, or nothing."""
-        if answer:
-            self.messages.append({"role": "assistant", "content": answer})
-        else:
+    def settle(self, response: ChatCompletionResponse | None) -> None:
+        """The model has said this, or nothing. What it said is sent back as it came, but for calls, which nobody answers."""
+        if response is None or not response.text:
             self.messages.pop()
+            return
+        turn = response.choices[0].message.model_dump()
+        kept = {"role", "content"} if self._sealed else turn.keys() - {"tool_calls"}
+        self.messages.append({name: value for name, value in turn.items() if name in kept} | {"role": "assistant"})
 
 
 def converse(connection: Connection, manner: Manner, system: str | None) -> None:
@@ -51,14 +69,16 @@ def converse(connection: Connection, manner: Manner, system: str | None) -> None
     """
     with contextlib.suppress(ImportError):
         import_module("readline")  # gives `input` its line editing and history
-    conversation = Conversation(system)
+    conversation = Conversation(system, sealed=manner.sealed)
     with asyncio.Runner() as runner:
         client = connection.client(sealed=manner.sealed)
         try:
             model = runner.run(chosen_model(client, manner))
             _output.note(f"this is {model}; /quit or Ctrl-D ends, Ctrl-C stops an answer")
             while (text := _read()) is not None:
-                if text:
+                if unknown := _COMMAND.match(text):
+                    _output.note(f"there is no {unknown[0]}; /quit ends. To send a line that begins so, put a blank before it")
+                elif text.strip():
                     _turn(runner, client, replace(manner, model=model), conversation, text)
         finally:
             runner.run(client.close())
@@ -75,21 +95,31 @@ def _turn(runner: asyncio.Runner, client: VeniceClient, manner: Manner, conversa
         raise
     except VeniceError as error:
         _output.note(_remedies.message(error))
-    conversation.settle(screen.text)
+    conversation.settle(screen.response)
 
 
 def _read() -> str | None:
-    """The next line; empty after Ctrl-C; None at the end."""
+    """What is typed next: a line, or all the lines that were pasted; empty after Ctrl-C; None at the end."""
     prompt = "> "
     if not sys.stdout.isatty():  # the prompt is no part of an answer that goes to a file
         _output.aside(prompt)
         prompt = ""
     try:
-        text = input(prompt).strip()
+        lines = [input(prompt)]
+        with contextlib.suppress(EOFError):  # after a text; it comes again
+            while _more_is_there():
+                lines.append(input())
     except KeyboardInterrupt:
         _output.aside("\n")
         return ""
     except EOFError:
         _output.aside("\n")
         return None
+    text = "\n".join(lines).rstrip()
     return None if text in {"/quit", "/exit"} else text
+
+
+def _more_is_there() -> bool:
+    """Whether more lines came with the last one: nobody types so fast, so they were pasted."""
+    # Windows lets nobody ask a console.
+    return sys.platform != "win32" and bool(select.select([sys.stdin], [], [], _PASTED_SECONDS)[0])

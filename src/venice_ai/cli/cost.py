@@ -29,7 +29,7 @@ _EXAMPLE = "venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt
 def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, expected: int, as_json: bool) -> None:
     """Estimate the cost of an answer, without sending the prompt. No key is needed.
 
-    The prompt is taken from the arguments, in which '-' stands for what is on stdin; without arguments, from stdin.
+    The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands.
     """
     text = prompt_from(prompt)
     if text is None:
@@ -42,7 +42,7 @@ async def _estimate(connection: Connection, prompt: str, model: str | None, expe
     async with connection.client() as client:
         with asking_for_models(client):
             return await client.chat.completions.estimate_cost(
-                model=await client.models.resolve_chat() if model is None else model,
+                model=await client.models.resolve_chat() if model is None else str((await client.models.find(model)).id),
                 messages=[{"role": "user", "content": prompt}],
                 expected_completion_tokens=expected,
             )

@@ -15,14 +15,16 @@ from urllib.parse import urlsplit
 
 import click
 
+from .._client import VeniceClient
 from .._config import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
 from .._machine import is_loopback
 from .._version import __version__
-from ..exceptions import VeniceError
+from ..exceptions import AuthenticationError, PaymentRequiredError, VeniceError
 from . import _output, _packages, _remedies
 from ._connection import Connection, asking_for_models, with_connection
 
 _DEFAULT_SECONDS = 10.0
+_LIMITS_PATH = "/api_keys/rate_limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def examine(connection: Connection) -> dict[str, Finding]:
         "package": Finding(f"{_packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
         "conflicts": conflicts(_packages.rivals()),
         "extras": Finding(extras(_packages.extras())),
-        "key": _key(),
+        "key": _key() if not where.ok else asyncio.run(_accepted(connection)),
         "base URL": where,
         "TLS": _tls(connection) if where.ok else Finding("not checked"),
         "Venice": asyncio.run(_reach(connection)) if where.ok else Finding("not asked"),
@@ -99,6 +101,29 @@ def extras(lacking: dict[str, list[str]]) -> str:
         )
         or "unknown, because the package itself is not installed"
     )
+
+
+async def _accepted(connection: Connection) -> Finding:
+    """Whether Venice takes the key: the catalogue, which anybody may read, cannot tell."""
+    found = _key()
+    if not found.ok:
+        return found
+    try:
+        async with _client(connection) as client:
+            await client.caller.call(client.request("GET", _LIMITS_PATH, needs_key=True))
+    except (AuthenticationError, PaymentRequiredError) as error:
+        return Finding(f"{KEY_VARIABLE} is set, and is not accepted", _remedies.message(error))
+    except VeniceError as error:
+        return Finding(f"{found.text}; whether it is accepted is not known: {_first_sentence(_remedies.message(error))}")
+    return Finding(f"{found.text} and accepted")
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0].rstrip(".")
+
+
+def _client(connection: Connection) -> VeniceClient:
+    return Connection(connection.base_url, connection.timeout or _DEFAULT_SECONDS).client(max_retries=0)
 
 
 def _key() -> Finding:
@@ -133,7 +158,7 @@ def _tls(connection: Connection) -> Finding:
 async def _reach(connection: Connection) -> Finding:
     began = monotonic()
     try:
-        async with Connection(connection.base_url, connection.timeout or _DEFAULT_SECONDS).client(max_retries=0) as client:
+        async with _client(connection) as client:
             with asking_for_models(client):
                 models = (await client.models.list(type="all")).data
     except (VeniceError, click.UsageError) as error:

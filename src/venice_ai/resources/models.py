@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from .._resource import APIResource
 from .._wire import json_object
-from ..exceptions import InvalidRequestError, NoMatchingModelError, NotFoundError
+from ..exceptions import InvalidArgumentError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
 from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse, ModelSpec
 from ._flights import Flights
@@ -25,6 +25,7 @@ R = TypeVar("R", bound=Response)
 T = TypeVar("T")
 
 CACHE_SECONDS = 300.0
+_UNTOLD = ModelSpec()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,13 +207,13 @@ class Models(APIResource["VeniceClient"]):
 
         Raises:
             NoMatchingModelError: no model has all that (a ValueError).
-            InvalidRequestError: `prefer` has another value, or another argument is not allowed.
+            InvalidArgumentError: `prefer` has another value, or another argument is not allowed.
             APIError: the catalogue could not be had.
         """
         if prefer not in {None, "cheapest"}:
-            raise InvalidRequestError(f"prefer={prefer!r} is not a preference; 'cheapest' is one")
+            raise InvalidArgumentError(f"prefer={prefer!r} is not a preference; 'cheapest' is one")
         if not (min_context_tokens is None or _is_count(min_context_tokens)):
-            raise InvalidRequestError(f"min_context_tokens={min_context_tokens!r} must be a whole number from 0")
+            raise InvalidArgumentError(f"min_context_tokens={min_context_tokens!r} must be a whole number from 0")
         preferred_models = _ids("preferred_models", preferred_models)
         exclude_models = _ids("exclude_models", exclude_models)
         wishes = {name: wish for name, wish in locals().items() if name in Wanted.__dataclass_fields__ and wish is not None}
@@ -223,7 +224,7 @@ class Models(APIResource["VeniceClient"]):
 
     async def _get(self, kind: type[R], path: str, model_type: str | None, *, refresh: bool) -> R:
         if model_type is not None and not (isinstance(model_type, str) and model_type.isalnum()):
-            raise InvalidRequestError(f"type={model_type!r} is not a type of model; 'text', 'image', 'all', ...")
+            raise InvalidArgumentError(f"type={model_type!r} is not a type of model; 'text', 'image', 'all', ...")
         if model_type not in {None, "text", "chat"}:  # text is what the server takes if nothing is said; they share an answer
             path = f"{path}?type={model_type}"
 
@@ -272,7 +273,7 @@ def _ids(name: str, given: object) -> tuple[str, ...]:
         return ()
     if isinstance(given, str) or not isinstance(given, Iterable):
         hint = f": {name}=[{given!r}]" if isinstance(given, str) else ""
-        raise InvalidRequestError(f"{name}={given!r} must be a list of model ids{hint}")
+        raise InvalidArgumentError(f"{name}={given!r} must be a list of model ids{hint}")
     return tuple(cast("Iterable[str]", given))
 
 
@@ -286,12 +287,18 @@ def choose(models: object, wanted: Wanted, *, now: float) -> ModelResponse:
     Raises:
         NoMatchingModelError: none fits.
     """
-    fitting = [model for model in _listed(models) if _fits(model, wanted, now)]
+    entries = list(_entries(models))
+    fitting = [model for model in entries if _fits(model, wanted, now)]
     by_id = {model.id: model for model in fitting}
     for preferred in wanted.preferred_models:
         if preferred in by_id:
             return by_id[preferred]
-    ordinary = [model for model in fitting if wanted.require_e2ee or wanted.require_tee or not model.id.startswith("e2ee-")]
+    sealed = wanted.require_e2ee or wanted.require_tee
+    ordinary = [model for model in fitting if _tells(model) and (sealed or not model.id.startswith("e2ee-"))]
+    if entries and not any(map(_tells, entries)):
+        raise NoMatchingModelError(
+            f"{len(entries)} models are listed, none says what it can do; name one: preferred_models=[{entries[0].id!r}]"
+        )
     if not ordinary:
         asked = ", ".join(f"{name}={getattr(wanted, name)!r}" for name in _given(wanted) if name != "prefer")
         lack = f"no chat model fits {asked}. Ask for less" if asked else "no chat model is online. Try again later"
@@ -305,9 +312,17 @@ def choose(models: object, wanted: Wanted, *, now: float) -> ModelResponse:
     return (ordinary if wanted.require_reasoning or not calm else calm)[0]
 
 
+def _tells(model: ModelResponse) -> bool:
+    """Whether an entry has a specification: those of a catalogue in OpenAI's shape have none."""
+    return isinstance(model.model_spec, ModelSpec)
+
+
 def _fits(model: ModelResponse, wanted: Wanted, now: float) -> bool:
-    spec = model.model_spec
-    if model.type != "text" or spec.get("offline") is True or _retired(spec, now):
+    # What says nothing of itself fits whoever asks for nothing, and names it.
+    spec = model.model_spec if _tells(model) else _UNTOLD
+    if model.type != "text" and (model.type is not None or _tells(model)):
+        return False
+    if spec.get("offline") is True or _retired(spec, now):
         return False
     context = spec.get("availableContextTokens") or model.get("context_length")
     return (
@@ -323,7 +338,7 @@ def _fits(model: ModelResponse, wanted: Wanted, now: float) -> bool:
 
 
 def _can(model: ModelResponse, flag: str) -> bool:
-    return getattr(model.model_spec.capabilities, flag, None) is True
+    return getattr(getattr(model.model_spec, "capabilities", None), flag, None) is True
 
 
 def _at_least(number: object, least: int) -> bool:
@@ -358,18 +373,33 @@ def _given(wanted: Wanted) -> list[str]:
 
 def entry(models: object, name: object) -> ModelResponse | None:
     """The entry with this id."""
-    return next((model for model in _listed(models) if model.id == name), None)
+    return next((model for model in _entries(models) if model.id == name), None)
 
 
-def _listed(models: object) -> Iterator[ModelResponse]:
-    """The entries that have at least an id and a specification; an odd one must not hide the rest."""
+def listed(models: object, name: str) -> ModelResponse:
+    """The same, where a trait or an alias will not do.
+
+    Raises:
+        NoMatchingModelError: there is none.
+    """
+    found = entry(models, name)
+    if found is None:
+        raise NoMatchingModelError(
+            f"model {name!r} was not found in the catalogue; client.models.list() shows all. If it is a trait or an alias, "
+            "resolve it first: (await client.models.find(...)).id"
+        )
+    return found
+
+
+def _entries(models: object) -> Iterator[ModelResponse]:
+    """The entries that have at least an id; an odd one must not hide the rest."""
     for model in cast("list[object]", models) if isinstance(models, list) else ():
-        if isinstance(model, ModelResponse) and isinstance(model.id, str) and isinstance(model.model_spec, ModelSpec):
+        if isinstance(model, ModelResponse) and isinstance(model.id, str):
             yield model
 
 
 def without_suffix(model: str) -> str:
     """A model's name without its feature suffix."""
     if not isinstance(model, str) or not model.strip():
-        raise InvalidRequestError(f"model={model!r} is not a model id; client.models.list() shows all")
+        raise InvalidArgumentError(f"model={model!r} is not a model id; client.models.list() shows all")
     return model.strip().partition(":")[0]

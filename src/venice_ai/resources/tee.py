@@ -26,7 +26,7 @@ from .._retry import RetryPolicy
 from .._warnings import warn
 from .._wire import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
-from ..tee import attestation, collateral, policy, signature
+from ..tee import attestation, collateral, parts, policy, signature
 from ..tee.canonical import Malformed, parse
 from ..tee.crypto import public_key_bytes
 from ..tee.report import AttestationReport, Check, SignatureReport
@@ -73,6 +73,7 @@ class Tee(APIResource["VeniceClient"]):
         self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
         self._flights: Flights[AttestationReport] = Flights()
         self._reached: dict[str, Level] = {}
+        self._shown: dict[str, frozenset[str]] = {}
         self._warned: set[Any] = set()
         self._fetchers: dict[str, Fetcher] = {}
 
@@ -188,10 +189,11 @@ class Tee(APIResource["VeniceClient"]):
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
-        _now(options)  # a clock that is none is wrong before the network is touched
+        _now(options)  # a clock that is none is wrong before the network is touched, and so are kept numbers that are none
+        fetcher = self._fetcher(options)
+        seen = fetcher.seen
         asked = await self._evidence(model, options)
         nonce, reply, now = asked.nonce, asked.body, _now(options)
-        fetcher = self._fetcher(options)
         platform = None if options.verification == "server" else await _apart(reply, lambda: attestation.platform(reply))
         found = await self._intel(platform, options, now)
         # In a thread: the evidence of eight GPUs takes a tenth of a second.
@@ -208,7 +210,8 @@ class Tee(APIResource["VeniceClient"]):
             private=_is_private(self._client.base_url),
             known_server=_is_loopback(self._client.base_url) or self._client.knows_server,
             reached_before=self._reached.get(model),
-            seen_tcb_eval=fetcher.highest_eval,
+            seen=seen,
+            shown_before=self._shown.get(model, ()),
             nras=await self._nvidia(reply, nonce, now) if options.gpu == "nras" else None,
         )
         _drop_refused(fetcher, report, platform)
@@ -255,12 +258,9 @@ class Tee(APIResource["VeniceClient"]):
         return self._fetchers[root]
 
     async def _nvidia(self, reply: bytes, nonce: bytes, now: float) -> tuple[Check, ...]:
-        """What NVIDIA's service says about the GPUs of a reply."""
-        try:
-            payload = vars(await _apart(reply, lambda: _adopted(TeeAttestation, reply))).get("nvidia_payload")
-        except ValueError:
-            return ()  # there are no GPUs in it; `transport` says what is wrong
-        return await ask_nras(self._once.transport, payload, nonce=nonce, now=now)
+        """What NVIDIA's service says about the GPUs of a reply; nothing where there are none, which another check says."""
+        payload = await _apart(reply, lambda: attestation.gpu_payload(reply))
+        return () if payload is None else await ask_nras(self._once.transport, payload, nonce=nonce, now=now)
 
     def _keep(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.nonce is not None or not options.attestation_ttl:
@@ -275,8 +275,9 @@ class Tee(APIResource["VeniceClient"]):
         before = self._reached.get(report.model)
         if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
             self._reached[report.model] = report.level
-        if report.tcb is not None and report.tcb.eval_number is not None:
-            fetcher.remember(report.tcb.eval_number)
+        self._shown[report.model] = self._shown.get(report.model, frozenset()) | parts.shown(report)
+        if report.tcb is not None:
+            fetcher.remember(report.tcb)
 
     # -- warnings --------------------------------------------------------------------------------------------------------
 
@@ -469,8 +470,7 @@ def _used(nonce: bytes) -> bool:
 
 def _drop_refused(fetcher: Fetcher, report: AttestationReport, platform: tuple[str, str] | None) -> None:
     """Collateral that did not verify is not kept: another server may have better."""
-    found = report.check("collateral")
-    if found is not None and found.status == "fail" and platform is not None:
+    if platform is not None and any(check.id in {"collateral", "revocation", "tcb_eval"} for check in report.failures):
         fetcher.forget(*platform)
 
 
@@ -522,7 +522,7 @@ def _key(model: str, options: TeeOptions) -> tuple[Any, ...]:
     """What a verified attestation is good for: this process, this model, and the same demands."""
     kept = (
         *(options.verification, options.gpu, options.pins, options.tcb_statuses, options.min_tcb_eval, options.trust),
-        *(options.allowed_td_attributes_mask, options.allow_dev_image, options.attestation_ttl),
+        *(options.allowed_td_attributes_mask, options.allow_dev_image, options.os_images, options.attestation_ttl),
         # By identity; the options are kept with the report, so that no other object takes the place of these.
         *(identity(options.verifier), id(options.collateral), id(options.clock)),
     )

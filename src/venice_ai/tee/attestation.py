@@ -11,17 +11,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Literal, cast
 
 from . import aci, collateral, gpu  # `aci` first: it names the extra where that is missing
 from .canonical import parse as parse_json
-from .checks import NOT_REACHED, Doubt
+from .checks import NOT_REACHED, Doubt, Unchecked
 from .crypto import address, public_key_bytes
 from .intel import certificates, check_chain, check_qe_report, check_signature
 from .intel import platform as platform_of
+from .parts import missing
 from .policy import QUOTE, Examination, level_of, shortfall
 from .quote import Quote, decode
 from .quote import parse as parse_quote
@@ -62,7 +63,8 @@ def verify(
     private: bool = True,
     known_server: bool = True,
     reached_before: Level | None = None,
-    seen_tcb_eval: int = 0,
+    seen: collateral.Seen | None = None,
+    shown_before: Collection[str] = (),
     nras: tuple[Check, ...] | None = None,
 ) -> AttestationReport:
     """The report on a reply of `/tee/attestation` that was asked for with this model and nonce (32 bytes).
@@ -71,9 +73,9 @@ def verify(
     the error. `collateral` is None, or says why, when there is none (skip S3), `dcap` False when dcap-qvl is not installed
     (skip S2). `used_nonce`: this process used the nonce before. `private`: the reply came over TLS, or from this machine.
     `known_server`: and TLS showed whose server it is; without that no level above `server` is reached.
-    `reached_before`: the highest level this model reached in this client (the ratchet). `seen_tcb_eval`: the highest
-    evaluation number of collateral seen. `nras`: the checks of NVIDIA's service, where `options.gpu` is `nras` and it was
-    asked.
+    `reached_before`: the highest level this model reached in this client (the ratchet). `seen`: the highest numbers of
+    collateral seen. `shown_before`: what `parts.shown` gave of the model's earlier reports. `nras`: the checks of NVIDIA's
+    service, where `options.gpu` is `nras` and it was asked.
 
     Raises:
         ImportError: the extra `e2ee` is not installed.
@@ -83,9 +85,10 @@ def verify(
     case.check_claims(used_nonce=used_nonce, reached_before=reached_before)
     if chosen.verification != "server":
         case.check_quote()
-        case.check_platform(collateral, dcap=dcap, min_eval=max(chosen.min_tcb_eval, seen_tcb_eval))
+        case.check_platform(collateral, dcap=dcap, seen=seen)
         case.check_workload()
         case.check_gpus(nras)
+        case.check_parts(shown_before)
     return case.report()
 
 
@@ -109,6 +112,14 @@ def platform(reply: bytes) -> tuple[str, str] | None:
         raw = decode(_object(reply).get("intel_quote"))
         return None if raw is None else platform_of(certificates(parse_quote(raw).chain))
     except Exception:  # noqa: BLE001  # whatever a certificate does to its reader; the checks say what is wrong with it
+        return None
+
+
+def gpu_payload(reply: bytes) -> object:
+    """The evidence of GPUs in a reply; None if there is none, or the reply cannot be read."""
+    try:
+        return _object(reply).get("nvidia_payload")
+    except ValueError:
         return None
 
 
@@ -329,7 +340,7 @@ class _Case:
 
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
-    def check_platform(self, found: Mapping[str, Any] | str | None, *, dcap: bool, min_eval: int) -> None:
+    def check_platform(self, found: Mapping[str, Any] | str | None, *, dcap: bool, seen: collateral.Seen | None) -> None:
         if self._quote is None or self._raw is None:
             return
         checks, self._tcb = collateral.check(
@@ -338,7 +349,8 @@ class _Case:
             now=self._now,
             root_der=self._options.trust.intel_root_der,
             statuses=self._options.tcb_statuses,
-            min_eval=min_eval,
+            min_eval=self._options.min_tcb_eval,
+            seen=seen,
             dcap=dcap,
         )
         self._examination.checks += checks
@@ -351,8 +363,9 @@ class _Case:
             if not options.allow_dev_image:
                 self.refuse("dev_image", "there is no quote that says which operating system image runs")
             return
-        workload = self._workload = describe(self._logs.payloads, self._reply)
-        run("dev_image", partial(check_image, workload, allowed=options.allow_dev_image), "event_payload")
+        workload = self._workload = describe(self._logs, self._reply)
+        image = partial(check_image, quote, workload, options.os_images, allowed=options.allow_dev_image)
+        run("dev_image", image, "event_payload")
         if self._reply.get("compose_manager_attestation") is not None:
             run("compose_manager", partial(self._compose_manager, quote), "quote_signature")
             self._warnings.append(
@@ -395,6 +408,24 @@ class _Case:
             expected_count=number if type(number) is int else None,
         )
         self._examination.checks += [*checks, *(nras or ())]
+
+    def check_parts(self, shown_before: Collection[str]) -> None:
+        if self._workload is not None:
+            self._examination.run("parts", partial(self._parts, self._workload, shown_before), "compose_hash")
+
+    def _parts(self, workload: Workload, shown_before: Collection[str]) -> str:
+        """That nothing is left out of what the model or the reply promises."""
+        left_out = missing(
+            self._reply,
+            compose=app_compose(self._reply),
+            workload=workload,
+            checks=self._examination.checks,
+            before=shown_before,
+            gpus=self._options.gpu != "off",
+        )
+        if found := ", ".join(left_out):
+            raise Unchecked(f"the reply leaves out what it, or this model, promises: {found}")
+        return "nothing is left out that the reply or the model promises"
 
     # -- the report ------------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
+import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any, Final, cast
@@ -23,7 +25,7 @@ from typing import Any, Final, cast
 from .canonical import Malformed, parse
 from .checks import NOT_REACHED, Checks
 from .report import Check, Status, Tcb
-from .types import TCB_STATUSES
+from .types import INTEL_ROOT_SHA256, TCB_STATUSES
 
 STOPS: Final = {
     "collateral": "forged or outdated word of Intel",
@@ -31,6 +33,12 @@ STOPS: Final = {
     "tcb_status": "firmware with known holes",
     "tcb_eval": "an older word of Intel, from before a hole was known",
 }
+_SIGNERS: Final = {
+    "tcb_info_issuer_chain": "Intel SGX TCB Signing",
+    "qe_identity_issuer_chain": "Intel SGX TCB Signing",
+    "pck_crl_issuer_chain": "Intel SGX PCK ",
+}
+"""What stands in the names of those who may sign. Each is issued by the root; a platform's own key signs nothing here."""
 _check = Checks(STOPS)
 _TEXTS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_identity_issuer_chain", "qe_identity")
 _BINARIES = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
@@ -42,6 +50,22 @@ _STATUS_TROUBLE = re.compile(
 _LAST_SECOND = 2**40
 _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if it is built for this platform"
 _NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and none is kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What Intel's collateral had in numbers before. It never goes back to a lower one."""
+
+    tcb_eval: int = 0
+    revocation_lists: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By their issuer: `root`, `platform`, `processor`."""
+    where: str = ""
+    """The file that these are kept in."""
+
+    @property
+    def words(self) -> str:
+        """Where a number that was seen before is from."""
+        return f", which was seen before{f' (kept in {self.where})' if self.where else ''}"
 
 
 @cache
@@ -58,13 +82,14 @@ def check(
     root_der: bytes | None = None,
     statuses: Collection[str] = ("UpToDate",),
     min_eval: int = 0,
+    seen: Seen | None = None,
     dcap: bool = True,
 ) -> tuple[list[Check], Tcb | None]:
     """The checks `collateral`, `revocation`, `tcb_status` and `tcb_eval` of a quote, and what Intel says of its platform.
 
     Without collateral (None, or why there is none), or without dcap-qvl (`dcap` False, or it cannot be imported), they are
-    skipped. `root_der` is the
-    trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation number. Never raises.
+    skipped. `root_der` is the trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation
+    number that is accepted, `seen` what was there before. Never raises.
     """
     if not dcap or not installed():
         return _all("skip", _NOT_INSTALLED), None
@@ -74,12 +99,12 @@ def check(
         claims = _claims(quote, collateral, now, root_der)
     except _Refused as refused:
         return _instead(refused.name, refused.detail), refused.tcb
-    tcb = _tcb(claims)
+    tcb, seen = _tcb(claims, collateral), seen or Seen()
     checks = [
         _check("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires)}"),
-        _check("revocation", "pass", "no certificate of the platform is in Intel's lists"),
-        _status(tcb, statuses),
-        _evaluation(tcb, min_eval),
+        _revocation(tcb, seen),
+        _status(tcb, claims["qe"]["tcb_level"]["tcbStatus"], statuses),
+        _evaluation(tcb, min_eval, seen),
     ]
     return checks, tcb
 
@@ -106,6 +131,7 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
         raise _Refused("collateral", f"{now!r} is no time that collateral could be valid at")
     try:
         parts = _parts(collateral)
+        _check_signers(collateral, root_der)
     except ValueError as error:
         raise _Refused("collateral", str(error)) from None
     try:
@@ -124,7 +150,39 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
     # dcap-qvl does not look at the beginning of revocation lists, and counts the last second of the rest as valid.
     if not claims["latest_issue_date"] <= seconds < claims["earliest_expiration_date"]:
         raise _Refused("collateral", f"a part of the collateral is not valid now{_window_words(collateral, now)}")
+    _check_kind(json.loads(collateral["tcb_info"]), bytes(claims["platform"]["pck"]["pce_id"]).hex())
     return claims
+
+
+def _check_kind(tcb_info: Mapping[str, Any], pce_id: str) -> None:
+    """That TCB information is about this provisioning enclave, and is compared as we know it; dcap-qvl looks at neither."""
+    if str(tcb_info.get("pceId")).lower() != pce_id:
+        raise _Refused("collateral", f"it is about the pceId {tcb_info.get('pceId')!r:.40}, and the platform has {pce_id}")
+    if tcb_info.get("tcbType") != 0 or isinstance(tcb_info["tcbType"], bool):
+        raise _Refused("collateral", f"its tcbType is {tcb_info.get('tcbType')!r:.40}, which is not known here")
+
+
+def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> None:
+    """That each part is signed by whom Intel has sign it. dcap-qvl takes any certificate below the root, a platform's too.
+
+    Raises:
+        ValueError: another one signed it.
+    """
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    wanted = INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest()
+    for name, part in _SIGNERS.items():
+        try:
+            chain = x509.load_pem_x509_certificates(collateral[name].rstrip("\0").encode())
+            root = hashlib.sha256(chain[-1].public_bytes(Encoding.DER)).hexdigest()
+            common = chain[0].subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+            chain[0].verify_directly_issued_by(chain[-1])
+        except (ValueError, TypeError, IndexError, InvalidSignature, x509.InvalidVersion):
+            raise ValueError(f"the {name} is not a certificate that the root has issued, and the root") from None
+        if len(chain) != 2 or root != wanted or part not in str(common):
+            raise ValueError(f"the {name} is not {part.strip()} and the trusted root: {common!r:.60} may not sign this")
 
 
 def _parts(collateral: Mapping[str, Any]) -> Any:
@@ -188,8 +246,12 @@ def _window_words(collateral: Mapping[str, Any], now: float) -> str:
     )
 
 
-def _tcb(claims: dict[str, Any]) -> Tcb:
+def _tcb(claims: dict[str, Any], collateral: Mapping[str, Any]) -> Tcb:
+    from cryptography.x509 import load_der_x509_crl
+
     platform = claims["platform"]
+    issuer = load_der_x509_crl(_binary("pck_crl", collateral["pck_crl"])).issuer.rfc4514_string().lower()
+    lists = {"root": platform["root_ca_crl_num"], "processor" if "processor" in issuer else "platform": platform["pck_crl_num"]}
     return Tcb(
         status=claims["tcb"]["status"],
         advisories=tuple(claims["tcb"]["advisory_ids"]),
@@ -197,28 +259,43 @@ def _tcb(claims: dict[str, Any]) -> Tcb:
         tcb_date=platform["tcb_level"]["tcbDate"],
         fmspc=bytes(platform["pck"]["fmspc"]).hex().upper(),
         collateral_expires=float(claims["earliest_expiration_date"]),
+        revocation_lists=tuple(lists.items()),
     )
 
 
-def _status(tcb: Tcb, statuses: Collection[str]) -> Check:
+def _revocation(tcb: Tcb, seen: Seen) -> Check:
+    for issuer, number in tcb.revocation_lists:
+        if number < (before := seen.revocation_lists.get(issuer, 0)):
+            detail = f"the list of what the {issuer} CA revoked has the number {number}, older than {before}{seen.words}"
+            return _check("revocation", "fail", detail)
+    return _check("revocation", "pass", "no certificate of the platform is in Intel's lists")
+
+
+def _status(tcb: Tcb, enclave: str, statuses: Collection[str]) -> Check:
     advisories = ", ".join(tcb.advisories) or "no advisories"
+    if tcb.status in statuses and enclave not in statuses:  # merged with the platform's, some words of it are lost
+        return _unaccepted("the quoting enclave", enclave, advisories, statuses)
     if tcb.status in statuses:
         return _check("tcb_status", "pass", f"{tcb.status}, {advisories}")
+    return _unaccepted("this platform", tcb.status, advisories, statuses)
+
+
+def _unaccepted(whose: str, status: str, advisories: str, statuses: Collection[str]) -> Check:
     remedy = "nothing can allow it"
-    if tcb.status in TCB_STATUSES:
-        wanted = ", ".join(map(repr, sorted({*statuses, tcb.status})))
-        remedy = f"to accept it all the same: TeeOptions(tcb_statuses={{{wanted}}}), or --allow-status {tcb.status}"
+    if status in TCB_STATUSES:
+        wanted = ", ".join(map(repr, sorted({*statuses, status})))
+        remedy = f"to accept it all the same: TeeOptions(tcb_statuses={{{wanted}}}), or --allow-status {status}"
     accepted = " and ".join(sorted(statuses))
-    detail = f"Intel's status of this platform is {tcb.status} ({advisories}), and accepted is {accepted}; {remedy}"
+    detail = f"Intel's status of {whose} is {status} ({advisories}), and accepted is {accepted}; {remedy}"
     return _check("tcb_status", "fail", detail)
 
 
-def _evaluation(tcb: Tcb, minimum: int) -> Check:
-    number = tcb.eval_number
-    if number is not None and number >= minimum:
-        return _check("tcb_eval", "pass", f"evaluation {number}, at least {minimum} is needed")
-    detail = f"evaluation {number} of Intel is older than {minimum}, which was seen before or is asked for (min_tcb_eval)"
-    return _check("tcb_eval", "fail", detail)
+def _evaluation(tcb: Tcb, minimum: int, seen: Seen) -> Check:
+    number, least = tcb.eval_number, max(minimum, seen.tcb_eval)
+    if number is not None and number >= least:
+        return _check("tcb_eval", "pass", f"evaluation {number}, at least {least} is needed")
+    why = seen.words if seen.tcb_eval > minimum else ", which is asked for (min_tcb_eval)"
+    return _check("tcb_eval", "fail", f"evaluation {number} of Intel is older than {least}{why}")
 
 
 def _instead(failed: str, detail: str) -> list[Check]:

@@ -2,7 +2,11 @@
 
     register = SHA384(register || digest), from 48 zero bytes
 
-A runtime event's digest is recomputed from its name and payload, so that neither can be edited while the digest is kept.
+A runtime event's digest is recomputed from its name and payload, so that neither can be edited while the digest is kept. The
+usual digest is over `name:payload`, so a name has no colon: otherwise one digest would be that of two events.
+
+The log of the boot ends with the event `system-ready`. Containers start after it, and can add events of any name: those are
+their own word, and stand apart.
 Source: dstack's guest agent, "cc-eventlog".
 """
 
@@ -11,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from .canonical import canonical, parse
 
@@ -19,6 +23,7 @@ RUNTIME_EVENT: Final = 0x08000001
 _RUNTIME_REGISTER: Final = 3
 _DIGEST_BYTES: Final = 48
 _MAX_EVENTS: Final = 10_000
+_LAST_OF_BOOT: Final = "system-ready"
 
 
 class ReplayError(ValueError):
@@ -31,10 +36,12 @@ class PayloadError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a log comes to: the four registers, and the payloads of the runtime events by their names."""
+    """What a log comes to: the four registers, the payloads of the boot's runtime events by their names, and later events."""
 
     rtmrs: tuple[bytes, ...]
     payloads: dict[str, bytes]
+    later: tuple[tuple[str, bytes], ...] = ()
+    """Names and payloads that containers added; a name may be there more than once."""
 
 
 def replay(log: object) -> Replay:
@@ -42,17 +49,36 @@ def replay(log: object) -> Replay:
 
     Raises:
         ReplayError: it is no log.
-        PayloadError: a runtime event's digest is not that of its payload, or a name occurs twice.
+        PayloadError: a runtime event's digest is not that of its payload alone, a name occurs twice in the boot, or the log
+            ends before the boot does.
     """
     registers = [bytes(_DIGEST_BYTES)] * 4
     payloads: dict[str, bytes] = {}
-    for register, name, payload, digest in map(_event, _events(log)):
-        if name is not None:
-            if name in payloads:
-                raise PayloadError(f"the event {name!r} occurs twice")
-            payloads[name] = payload
-        registers[register] = hashlib.sha384(registers[register] + digest).digest()
-    return Replay(tuple(registers), payloads)
+    later: list[tuple[str, bytes]] = []
+    for event in map(_event, _events(log)):
+        if event.name is not None and _LAST_OF_BOOT in payloads:
+            if event.ambiguous:  # the boot's names are known to have no colon, those that containers choose are not
+                raise PayloadError(f"the digest of the later event {event.name!r:.80} could be that of another name, too")
+            later.append((event.name, event.payload))
+        elif event.name is not None:
+            if event.name in payloads:
+                raise PayloadError(f"the event {event.name!r:.80} occurs twice")
+            payloads[event.name] = event.payload
+        registers[event.register] = hashlib.sha384(registers[event.register] + event.digest).digest()
+    if _LAST_OF_BOOT not in payloads:
+        raise PayloadError(f"the event log has no {_LAST_OF_BOOT}, so that nothing tells the boot from what containers add")
+    return Replay(tuple(registers), payloads, tuple(later))
+
+
+class _Event(NamedTuple):
+    """An event; `name` is None for one that the firmware or the kernel measured."""
+
+    register: int
+    name: str | None
+    payload: bytes
+    digest: bytes
+    ambiguous: bool = False
+    """Whether its digest is that of another name with another payload, too."""
 
 
 def _events(log: object) -> Iterator[Mapping[str, Any]]:
@@ -69,8 +95,7 @@ def _events(log: object) -> Iterator[Mapping[str, Any]]:
         yield cast("dict[str, Any]", event)
 
 
-def _event(event: Mapping[str, Any]) -> tuple[int, str | None, bytes, bytes]:
-    """Register, name (None for an event of the boot), payload and digest of an event."""
+def _event(event: Mapping[str, Any]) -> _Event:
     register, kind = event.get("imr"), event.get("event_type")
     if type(register) is not int or not 0 <= register <= _RUNTIME_REGISTER or type(kind) is not int:
         raise ReplayError("an event of the log has no register or no type")
@@ -80,25 +105,26 @@ def _event(event: Mapping[str, Any]) -> tuple[int, str | None, bytes, bytes]:
             raise PayloadError("an event of another kind is in the register of runtime events")
         if len(digest) != _DIGEST_BYTES:
             raise ReplayError("an event of the boot has no digest of 48 bytes")
-        return register, None, b"", digest
+        return _Event(register, None, b"", digest)
     if register != _RUNTIME_REGISTER:
         raise PayloadError("a runtime event is in a register of the boot")
     name = event.get("event")
     if not isinstance(name, str):
         raise ReplayError("a runtime event has no name")
-    payload = _bytes(event.get("event_payload") or "")
-    return register, name, payload, _runtime_digest(name, payload, digest)
+    if not name or ":" in name:
+        raise PayloadError(f"the event {name!r:.80} has no name, or a colon in it, so that its digest is that of another, too")
+    return _runtime_event(name, _bytes(event.get("event_payload") or ""), digest)
 
 
-def _runtime_digest(name: str, payload: bytes, given: bytes) -> bytes:
+def _runtime_event(name: str, payload: bytes, given: bytes) -> _Event:
     usual = hashlib.sha384(RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload).digest()
     if given in (b"", usual):
-        return usual
+        return _Event(_RUNTIME_REGISTER, name, payload, usual, b":" in payload)
     # The form of newer guests.
     other = hashlib.sha384(canonical({"name": name, "payload": payload.hex(), "type": RUNTIME_EVENT})).digest()
     if given != other:
-        raise PayloadError(f"the digest of the event {name!r} is not that of its payload")
-    return other
+        raise PayloadError(f"the digest of the event {name!r:.80} is not that of its payload")
+    return _Event(_RUNTIME_REGISTER, name, payload, other)
 
 
 def _bytes(text: object) -> bytes:

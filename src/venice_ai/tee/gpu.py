@@ -22,12 +22,14 @@ from typing import Any, Final, cast
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA384
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import (
     BasicConstraints,
     Certificate,
     ExtensionNotFound,
     InvalidVersion,
+    ObjectIdentifier,
+    UnrecognizedExtension,
     load_der_x509_certificate,
     load_pem_x509_certificates,
 )
@@ -35,15 +37,17 @@ from cryptography.x509.oid import NameOID
 
 from .canonical import Malformed, parse
 from .checks import Checks
+from .chips import chip
 from .report import Check, Gpu
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 
 STOPS: Final = {
     "gpu_evidence": "a machine whose GPUs prove nothing",
+    "gpu_structure": "evidence that is read in two ways",
     "gpu_nonce": "replayed evidence",
     "gpu_chain": "evidence of something that NVIDIA did not make",
     "gpu_signature": "edited measurements",
-    "gpu_structure": "evidence that is read in two ways",
+    "gpu_firmware": "the key of one firmware, and the measurements of another",
     "gpu_unique": "one GPU that answers for several",
     "gpu_count": "a machine with other GPUs than it says",
 }
@@ -53,7 +57,12 @@ _MOST_GPUS = 64
 _REQUEST = bytes.fromhex("11e001ff")  # SPDM 1.1, GET_MEASUREMENTS, signed, all of them
 _RESPONSE = bytes.fromhex("1160")
 _REQUEST_BYTES, _SIGNATURE_BYTES, _NONCE_BYTES = 37, 96, 32
-_DRIVER, _VBIOS = 3, 6
+_MEASUREMENT_HEAD = 3
+_DRIVER, _VBIOS, _FIRMWARE = 3, 6, 20
+_DEVICE_ID: Final = ObjectIdentifier("2.23.133.5.4.1")
+"""Of what firmware a key is: TCG's "DICE Certificate Profiles", CompositeDeviceID, whose last field is the firmware's hash."""
+_FIRMWARE_HEAD: Final = bytes.fromhex("303d06096086480165030402020430")  # a SHA-384
+_FIRMWARE_BYTES: Final = 48
 
 
 def check(
@@ -83,7 +92,7 @@ def check(
     found.refuse_unless(_same(claimed, nonce), "gpu_nonce", "the payload answers another nonce")
     gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
     _look_for_twins(found)
-    checks = [found.check(name) for name in ("gpu_structure", "gpu_nonce", "gpu_chain", "gpu_signature", "gpu_unique")]
+    checks = [found.check(name) for name in STOPS if name not in {"gpu_evidence", "gpu_count"}]
     checks.append(_count(len(items), expected_count))
     whole = not any(found.problems.values())
     return checks, [gpu for gpu in gpus if gpu is not None] if whole else []
@@ -91,11 +100,12 @@ def check(
 
 @dataclass(slots=True)
 class _Findings:
-    """What is wrong, by check, and the certificates that were seen."""
+    """What is wrong, by check, what is not shown, and the keys of the devices that were seen."""
 
     count: int
     problems: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    leaves: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
+    doubts: dict[str, str] = field(default_factory=dict[str, str])
+    devices: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
 
     def refuse_unless(self, right: bool, name: str, problem: str) -> None:
         if not right:
@@ -107,6 +117,8 @@ class _Findings:
     def check(self, name: str) -> Check:
         if problems := self.problems.get(name):
             return _check(name, "fail", "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if problems[3:] else ""))
+        if doubt := self.doubts.get(name):
+            return _check(name, "warn", doubt)
         return _check(name, "pass", f"{self.count} GPU{'s' if self.count > 1 else ''}")
 
 
@@ -165,7 +177,7 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     chain: list[Certificate] = []
     try:
         chain = _chain(item.chain, root_sha256)
-        found.leaves.append((number, _serial(chain[0])))
+        found.devices.append((number, _public(chain[1])))
     except ValueError as error:
         found.refuse("gpu_chain", f"{who}: {error}")
     try:
@@ -178,6 +190,10 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     if not chain:
         return None
     found.refuse_unless(_signed(chain[0], item.evidence), "gpu_signature", f"{who}: its key did not sign this")
+    certified, measured = _certified_firmware(chain[0]), opaque.get(_FIRMWARE)
+    if certified is None and measured is None:
+        found.doubts["gpu_firmware"] = f"{who}: neither its certificate nor its measurements name its firmware"
+    found.refuse_unless(certified == measured, "gpu_firmware", f"{who}: its key is of another firmware than was measured")
     return _gpu(chain, opaque)
 
 
@@ -200,13 +216,39 @@ def _chain(pem: bytes, root_sha256: str) -> list[Certificate]:
     if not hmac.compare_digest(hashlib.sha256(ders[-1]).hexdigest(), root_sha256.lower()):
         raise ValueError("its chain does not end in the root that is trusted")
     for position in reversed(range(_CHAIN_LENGTH - 1)):  # from the root down: nothing is read of what is not verified
-        if not _issued(ders[position], ders[position + 1]):
+        if not issued(ders[position], ders[position + 1]):
             raise ValueError(f"certificate {position} of its chain was not issued by the next")
+    chips = {chip(_common_name(certificate) or "") for certificate in chain[1:-1]}
+    if len(chips) != 1 or None in chips:
+        raise ValueError("its chain is not that of one GPU, Hopper or Blackwell")
     return chain
 
 
+def _common_name(certificate: Certificate) -> str | None:
+    try:
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError:
+        names = []
+    return str(names[0].value) if names else None
+
+
+def _public(certificate: Certificate) -> bytes:
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _certified_firmware(leaf: Certificate) -> bytes | None:
+    """The hash of the firmware that a key was made for, as its certificate has it; None if it does not say."""
+    try:
+        extension = leaf.extensions.get_extension_for_oid(_DEVICE_ID).value
+    except (ExtensionNotFound, ValueError):
+        return None
+    der = extension.value if isinstance(extension, UnrecognizedExtension) else b""
+    head, firmware = der[:-_FIRMWARE_BYTES], der[-_FIRMWARE_BYTES:]
+    return firmware if head.endswith(_FIRMWARE_HEAD) else b""
+
+
 @lru_cache(maxsize=256)
-def _issued(subject: bytes, issuer: bytes) -> bool:
+def issued(subject: bytes, issuer: bytes) -> bool:
     """Whether a certificate (DER) was issued by another one, which is an authority."""
     authority = load_der_x509_certificate(issuer)
     try:
@@ -239,17 +281,15 @@ def _serial(certificate: Certificate) -> bytes:
 
 def _look_for_twins(found: _Findings) -> None:
     seen: dict[bytes, int] = {}
-    for number, serial in found.leaves:
-        first = seen.setdefault(serial, number)
+    for number, device in found.devices:  # and not by the key that signs: a device may have several of those
+        first = seen.setdefault(device, number)
         found.refuse_unless(first == number, "gpu_unique", f"GPU {number} is GPU {first} again")
 
 
 def _count(there: int, expected: int | None) -> Check:
     if expected is None:
-        return _check("gpu_count", "pass", f"{there}; the machine does not say how many it has")
-    if there != expected:
-        return _check("gpu_count", "warn", f"{there} GPUs gave evidence, and the machine says it has {expected}")
-    return _check("gpu_count", "pass", f"{there}, as the machine says")
+        return _check("gpu_count", "pass", f"{there} answered; the machine does not say how many it has")
+    return _check("gpu_count", "pass" if there == expected else "warn", f"{there} of {expected} GPUs answered")
 
 
 # -- SPDM ----------------------------------------------------------------------------------------------------------------
@@ -269,20 +309,25 @@ def _opaque(evidence: bytes) -> dict[int, bytes]:
     opaque_end = opaque_start + int.from_bytes(response[opaque_start - 2 : opaque_start], "little")
     if opaque_end + _SIGNATURE_BYTES != len(response):
         raise ValueError("the lengths in it do not add up")
-    if _blocks(response[8:record_end]) != response[4]:
+    measured = _measurements(response[8:record_end])
+    if len(measured) != response[4]:
         raise ValueError("it holds another number of measurements than it says")
+    if not any(any(value[_MEASUREMENT_HEAD:]) for value in measured):
+        raise ValueError("it measured nothing")
     return _fields(response[opaque_start:opaque_end])
 
 
-def _blocks(record: bytes) -> int:
-    """How many measurements a record holds."""
-    count = at = 0
+def _measurements(record: bytes) -> list[bytes]:
+    """The measurements in a record, each with its head."""
+    found: list[bytes] = []
+    at = 0
     while at < len(record):
-        at += 4 + int.from_bytes(record[at + 2 : at + 4], "little")
-        count += 1
+        end = at + 4 + int.from_bytes(record[at + 2 : at + 4], "little")
+        found.append(record[at + 4 : end])
+        at = end
     if at != len(record):
         raise ValueError("its last measurement is cut off")
-    return count
+    return found
 
 
 def _fields(opaque: bytes) -> dict[int, bytes]:
@@ -300,12 +345,9 @@ def _fields(opaque: bytes) -> dict[int, bytes]:
 
 
 def _gpu(chain: list[Certificate], opaque: dict[int, bytes]) -> Gpu:
-    try:
-        names = chain[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError:
-        names = []
+    name = _common_name(chain[0])
     return Gpu(
-        model=str(names[0].value).removesuffix(" GSP FMC LF") if names else None,
+        model=None if name is None else name.removesuffix(" GSP FMC LF"),
         driver=_text(opaque.get(_DRIVER)),
         vbios=_vbios(opaque.get(_VBIOS, b"")),
         serial=_serial(chain[1]).hex().upper().lstrip("0"),

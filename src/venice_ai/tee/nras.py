@@ -2,7 +2,8 @@
 
 The service compares the measurements with NVIDIA's golden values and looks at revocation, which cannot be done offline. Its
 answer is `[["JWT", overall], {"GPU-0": token, ...}]`, signed with ES384 by keys that it publishes; those are trusted because
-they come from its address. Asking tells NVIDIA that somebody attests these GPUs, so it is done only when asked for.
+they come from its address. From a file they come from whoever wrote the file, unless they chain to a root that is pinned.
+Asking tells NVIDIA that somebody attests these GPUs, so it is done only when asked for.
 https://docs.nvidia.com/attestation/
 """
 
@@ -13,10 +14,12 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from .canonical import Malformed, parse
+from .chips import chip
 from .report import Check
 
 if TYPE_CHECKING:
@@ -48,17 +51,37 @@ def unavailable(reason: str) -> Check:
     return Check("gpu_nras", "fail", f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {reason}", STOPS)
 
 
-def check(answer: bytes | str, keys: bytes | str, *, nonce: bytes, now: float) -> list[Check]:
-    """The check `gpu_nras` on the service's answer and its published keys (JSON both). Never raises."""
+def check(
+    answer: bytes | str, keys: bytes | str, *, payload: object, nonce: bytes, now: float, root_sha256: str | None = None
+) -> list[Check]:
+    """The check `gpu_nras` on the service's answer about the evidence `payload`, and its published keys (JSON both).
+
+    `root_sha256` is None for keys that came from the service's address just now. For those of a file it is the root that
+    they must chain to; otherwise the check is a warning, for anybody can have written them. Never raises.
+    """
     try:
-        count = _verified(parse(answer), _published(parse(keys)), nonce, now)
+        published = _published(parse(keys), root_sha256, now)
+        count = _verified(parse(answer), published, nonce, now)
+        if count != (there := _count(payload)):
+            raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
     except ValueError as error:
         return [Check("gpu_nras", "fail", str(error), STOPS)]
-    return [Check("gpu_nras", "pass", f"NVIDIA attests {count} GPU{'s' if count > 1 else ''}", STOPS)]
+    said = f"NVIDIA attests {count} GPU{'s' if count > 1 else ''}"
+    if not published.trusted:
+        return [Check("gpu_nras", "warn", f"{said}, if the keys are NVIDIA's: the keys are the file's own", STOPS)]
+    return [Check("gpu_nras", "pass", said, STOPS)]
 
 
-def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> int:
+def _count(payload: object) -> int:
+    """How many GPUs there is evidence of."""
+    found = parse(payload) if isinstance(payload, (str, bytes)) else payload
+    items: object = cast("Mapping[str, Any]", found).get("evidence_list") if isinstance(found, Mapping) else None
+    return len(cast("list[Any]", items)) if isinstance(items, list) else 0
+
+
+def _verified(answer: Any, published: _Published, nonce: bytes, now: float) -> int:
     overall, tokens = _tokens(answer)
+    keys = published.keys
     claims = _claims(overall, keys, nonce, now)
     if claims.get("x-nvidia-overall-att-result") is not True:
         raise ValueError("NVIDIA does not attest these GPUs")
@@ -86,8 +109,10 @@ def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
         raise ValueError(f"{name}: it did not boot securely")
     if claims.get("dbgstat") != "disabled":
         raise ValueError(f"{name}: its debugger is not switched off ({claims.get('dbgstat')!r})")
-    if not isinstance(model, str) or model.split(" ")[0] != "GH100":
-        raise ValueError(f"{name}: it is a {model!r}, not a GH100")
+    # The claims for Blackwell are those for Hopper.
+    # https://docs.nvidia.com/attestation/quick-start-guide/latest/attestation-examples/blackwell_single_gpu.html
+    if not isinstance(model, str) or chip(model) != model.split(" ")[0]:
+        raise ValueError(f"{name}: it is a {model!r:.60}, neither a Hopper nor a Blackwell")
 
 
 def _tokens(answer: Any) -> tuple[str, dict[str, str]]:
@@ -148,22 +173,56 @@ def _moment(claims: Mapping[str, Any], name: str) -> float:
     return float(moment)
 
 
-def _published(keys: Any) -> dict[str, EllipticCurvePublicKey]:
-    """The keys of a JSON Web Key Set that can sign ES384, by their id."""
-    found = dict(_each_key(_object(keys, "the set of NVIDIA's keys").get("keys")))
+class _Published(NamedTuple):
+    """The keys that can sign ES384, by their id, and whether all of them are NVIDIA's."""
+
+    keys: dict[str, EllipticCurvePublicKey]
+    trusted: bool
+
+
+def _published(keys: Any, root_sha256: str | None, now: float) -> _Published:
+    """The keys of a JSON Web Key Set. What is no such key is skipped: sets hold keys of other kinds, too."""
+    entries: Any = _object(keys, "the set of NVIDIA's keys").get("keys")
+    found: dict[str, EllipticCurvePublicKey] = {}
+    trusted = True
+    for entry in cast("list[Any]", entries) if isinstance(entries, list) else []:
+        if (key := _key(entry)) is not None:
+            found[entry["kid"]] = key
+            trusted = trusted and (root_sha256 is None or _chained(entry, key, root_sha256, now))
     if not found:
         raise ValueError("NVIDIA publishes no key for ES384")
-    return found
+    return _Published(found, trusted)
 
 
-def _each_key(entries: Any) -> Iterator[tuple[str, EllipticCurvePublicKey]]:
+def _key(entry: Any) -> EllipticCurvePublicKey | None:
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    for entry in cast("list[Any]", entries) if isinstance(entries, list) else []:
-        fields = _object(entry, "a key of NVIDIA's")
-        if fields.get("kty") == "EC" and fields.get("crv") == "P-384" and isinstance(fields.get("kid"), str):
-            x, y = (int.from_bytes(_decoded(fields.get(name)), "big") for name in ("x", "y"))
-            yield fields["kid"], ec.EllipticCurvePublicNumbers(x, y, ec.SECP384R1()).public_key()
+    try:
+        if entry["kty"] != "EC" or entry["crv"] != "P-384" or not isinstance(entry["kid"], str):
+            return None
+        x, y = (int.from_bytes(_decoded(entry[name]), "big") for name in ("x", "y"))
+        return ec.EllipticCurvePublicNumbers(x, y, ec.SECP384R1()).public_key()
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def _chained(entry: Mapping[str, Any], key: EllipticCurvePublicKey, root_sha256: str, now: float) -> bool:
+    """Whether the certificates that come with a key lead to the pinned root, and are none of a GPU's own."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    from .gpu import issued
+
+    try:
+        ders = [base64.b64decode(each, validate=True) for each in entry["x5c"]]
+        chain = [x509.load_der_x509_certificate(each) for each in ders]
+        if chain[0].public_key() != key or any(chip(each.subject.rfc4514_string()) for each in chain):
+            return False
+        valid = all(each.not_valid_before_utc.timestamp() <= now <= each.not_valid_after_utc.timestamp() for each in chain)
+    except (ValueError, TypeError, LookupError, OverflowError, OSError, UnsupportedAlgorithm, x509.InvalidVersion, Warning):
+        return False
+    rooted = hmac.compare_digest(hashlib.sha256(ders[-1]).hexdigest(), root_sha256)
+    return valid and rooted and all(issued(subject, issuer) for subject, issuer in pairwise(ders))
 
 
 def _object(value: Any, what: str) -> Mapping[str, Any]:

@@ -40,10 +40,11 @@ FURTHER: Final = {
     "dev_image": "an operating system that lets its operator in",
     "compose_manager": "containers that were changed in secret after the start",
     "pins": "genuine hardware that runs the wrong software",
+    "parts": "evidence that is left out so that it cannot fail",
     "custom": "what the caller's own verifier refuses",
 }
 STOPS: Final = {**SERVER, **QUOTE, **FURTHER}
-HARDWARE: Final = ("collateral", "revocation", "tcb_status", "tcb_eval")
+HARDWARE: Final = ("collateral", "revocation", "tcb_status", "tcb_eval", "parts")
 
 _check = Checks(STOPS)
 _WITHOUT_QUOTE: Final = "the reply has no quote"

@@ -52,6 +52,8 @@ class Tcb:
     fmspc: str | None = None
     collateral_expires: float | None = None
     """When the collateral can no longer be used, in seconds since 1970."""
+    revocation_lists: tuple[tuple[str, int], ...] = ()
+    """The numbers of Intel's revocation lists by who issued them: `root`, and `platform` or `processor`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,11 @@ class Td:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What runs in the trust domain, from its measured event log; `image_name` alone is an unsigned claim."""
+    """What runs in the trust domain, from its event log up to the end of the boot.
+
+    The log is the word of the operating system, so it is worth what `mrtd`, `rtmr1` and `rtmr2` are known to be; `image_name`
+    is nothing but a claim.
+    """
 
     compose_hash: str | None = None
     app_id: str | None = None
@@ -82,6 +88,8 @@ class Workload:
     key_provider: str | None = None
     images: tuple[str, ...] = ()
     """The container images that the measured compose file names, with their digests where it has them."""
+    later_events: tuple[tuple[str, str], ...] = ()
+    """Names, and payloads in hex, that containers measured after the boot: their own word, in which names may repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ class Gpu:
     driver: str | None = None
     vbios: str | None = None
     serial: str | None = None
-    status: str = "verified"
+    status: str = "answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +221,10 @@ class AttestationReport:
         if self.workload is not None:
             lines.append(f"workload: compose {self.workload.compose_hash}, image {self.workload.os_image_hash}")
             lines += [f"container image: {_with_digest(image)}" for image in self.workload.images]
+            lines += [
+                f"later event, by the word of a container: {name!r:.80} {payload:.80}"
+                for name, payload in self.workload.later_events
+            ]
         lines += [f"GPU: {gpu.model or 'unknown'}, driver {gpu.driver}, VBIOS {gpu.vbios}, {gpu.status}" for gpu in self.gpus]
         lines += [f"manager's action: {action}" for action in self.actions]
         lines += [f"warning: {warning}" for warning in self.warnings]

@@ -68,6 +68,8 @@ def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:
         min_tcb_eval=max(call.min_tcb_eval, client.min_tcb_eval),
         allowed_td_attributes_mask=call.allowed_td_attributes_mask & client.allowed_td_attributes_mask,
         allow_dev_image=call.allow_dev_image and client.allow_dev_image,
+        # What a call knows besides, its client does not; and what it does not repeat, it does not take back.
+        os_images=tuple(image for image in call.os_images or client.os_images if image in client.os_images),
         attestation_ttl=min(call.attestation_ttl, client.attestation_ttl),
         pins=call.pins or client.pins,
         trust=client.trust,

@@ -103,15 +103,49 @@ _PIN_DIGITS = {
 }
 
 
+OS_PINS: Final = ("mrtd", "rtmr1", "rtmr2")
+"""What firmware, kernel and file system are measured into."""
+
+
+@dataclass(frozen=True, slots=True)
+class OsImage:
+    """An operating system image and what it is measured as, all in hex.
+
+    Args:
+        os_image_hash: what the event log names, and what can be recomputed from the image.
+        mrtd: the firmware.
+        rtmr1: the kernel.
+        rtmr2: its command line, and with it the file system.
+        is_dev: whether it was made for development, so that its operator can log in.
+        name: what reports call it.
+
+    Raises:
+        InvalidRequestError: a value is not hex of its length.
+    """
+
+    os_image_hash: str
+    mrtd: str
+    rtmr1: str
+    rtmr2: str
+    is_dev: bool
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("os_image_hash", *OS_PINS):
+            object.__setattr__(self, name, _hex(name, getattr(self, name), _PIN_DIGITS[name]))
+        _kind("is_dev", self.is_dev, bool, "True or False")
+
+
 @dataclass(frozen=True, slots=True)
 class MeasurementPins:
     """The software a caller accepts: for each field a set of allowed values in hex; None allows any.
 
-    `rtmr0` varies with the shape of the machine, `rtmr3` with the instance; `mrtd`, `rtmr1`, `rtmr2`, `os_image_hash` and
-    `compose_hash` are what is worth pinning. `kms_root` is the key (DER) that the key provider names in the measured log.
+    `mrtd`, `rtmr1` and `rtmr2` are needed, for they are the operating system, and so is `compose_hash` or `rtmr3`, which are
+    what it started: all the rest is the word of software that only these show to be what it says it is. `rtmr0` varies with
+    the shape of the machine, `rtmr3` with the instance. `kms_root` is the key (DER) that the key provider names in the log.
 
     Raises:
-        InvalidRequestError: a value is not hex of its length, a set is empty, or nothing is pinned.
+        InvalidRequestError: a value is not hex of its length, a set is empty, or what is pinned leaves the software open.
     """
 
     mrtd: frozenset[str] | None = None
@@ -133,8 +167,14 @@ class MeasurementPins:
                 if not allowed:
                     raise InvalidRequestError(f"pins.{name} is empty, so that nothing could pass; leave it out to allow any")
                 object.__setattr__(self, name, allowed)
-        if not any(self.sets()):
-            raise InvalidRequestError("pins allow everything; set at least one of " + ", ".join(_PIN_DIGITS))
+        missing = [name for name in OS_PINS if getattr(self, name) is None]
+        if self.compose_hash is None and self.rtmr3 is None:
+            missing.append("compose_hash (or rtmr3)")
+        if missing:
+            raise InvalidRequestError(
+                f"pins must also name {', '.join(missing)}: mrtd, rtmr1 and rtmr2 are the operating system, compose_hash or "
+                "rtmr3 what it started, and everything else is the word of software that only these measure"
+            )
 
     def sets(self) -> dict[str, frozenset[str]]:
         """The fields that are pinned, with what they allow."""
@@ -173,7 +213,9 @@ class TeeOptions:
             SEPT_VE_DISABLE). Debug (bit 0) cannot be allowed.
         gpu: `verify-if-present`, `require` (evidence must be there), `nras` (NVIDIA's service is asked, too) or `off`.
         pins: the software to accept; reaching them is the level `pinned`.
-        allow_dev_image: False refuses operating system images made for development, which are reported in any case.
+        allow_dev_image: False refuses operating system images made for development, and those that are not known, both of
+            which are reported in any case.
+        os_images: images to know besides those that come with this package.
         encrypt_roles: the roles whose messages are sealed: `all`, or some of `ROLES`.
         attestation_ttl: seconds that a verified key is used for further requests; 0 attests every request.
         verify_signature: whether to fetch and verify the signature of an answer: `off`, `try` or `require`.
@@ -194,6 +236,7 @@ class TeeOptions:
     gpu: GpuPolicy = "verify-if-present"
     pins: MeasurementPins | None = None
     allow_dev_image: bool = True
+    os_images: tuple[OsImage, ...] = ()
     encrypt_roles: Literal["all"] | tuple[str, ...] = "all"
     attestation_ttl: float = 300.0
     verify_signature: SignaturePolicy = "off"
@@ -208,6 +251,7 @@ class TeeOptions:
         _one_of("verify_signature", self.verify_signature, get_args(SignaturePolicy))
         object.__setattr__(self, "tcb_statuses", _statuses(self.tcb_statuses))
         object.__setattr__(self, "encrypt_roles", _roles(self.encrypt_roles))
+        object.__setattr__(self, "os_images", _images(self.os_images))
         self._check_objects()
         self._check_numbers()
         self._check_level()
@@ -296,6 +340,13 @@ def _statuses(value: Any) -> frozenset[str]:
     if not statuses:
         raise InvalidRequestError("tcb_statuses is empty, so that no platform could pass")
     return statuses
+
+
+def _images(value: Any) -> tuple[OsImage, ...]:
+    images = tuple(cast("Iterable[Any]", value)) if isinstance(value, Iterable) else (value,)
+    for image in images:
+        _kind("os_images", image, OsImage, "some OsImage")
+    return images
 
 
 def _roles(value: Any) -> Any:

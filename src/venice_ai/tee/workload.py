@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final, cast
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
 
 from .canonical import parse
 from .checks import Doubt, Unchecked
 from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
 from .report import Workload, one_line
-from .types import MeasurementPins
-
-DEV_IMAGES: Final = {
-    "e3e677dd53901c4b12ad202fedded37687944d00f9176a26605894400121bb3e": "dstack-nvidia-dev-0.5.8",
-    "de9c74f0c85d0820ce075cb4a99f8e39f7b681be632907c5bf8bdc95ea72feb9": "dstack-dev-0.5.9",
-}
-"""Hashes of operating system images made for development, in which an operator can log in."""
+from .types import OS_PINS, MeasurementPins, OsImage
 
 _SHOWN = {"compose_hash": "compose-hash", "os_image_hash": "os-image-hash", "app_id": "app-id", "instance_id": "instance-id"}
 _DEBUG_SWITCHES = {"debug", "isdebug", "debugmode", "debugenabled", "debuggable", "isdebuggable", "tddebug", "debugtd"}
@@ -54,6 +51,7 @@ class Logs:
         except ValueError as error:
             self._trouble = error
         self.payloads: dict[str, bytes] = self._replays[0].payloads if self._replays else {}
+        self.later = self._replays[0].later if self._replays else ()
 
     def check_registers(self, quote: Quote) -> str:
         """That every log leads to the registers of the quote."""
@@ -71,7 +69,7 @@ class Logs:
         """That every runtime event is what its digest says, and the logs agree."""
         if self._trouble is not None:
             raise self._trouble
-        if any(found.payloads != self.payloads for found in self._replays):
+        if any((found.payloads, found.later) != (self.payloads, self.later) for found in self._replays):
             raise ValueError("the event logs of the reply differ")
         return ", ".join(self.payloads)
 
@@ -197,9 +195,8 @@ def check_not_debug(reply: Mapping[str, Any], quote: Quote | None) -> None:
     Raises:
         ValueError: something does.
     """
-    claims: Any = reply.get("server_verification")
-    for holder in (reply, claims if isinstance(claims, dict) else {}):
-        if where := next(_debug_signs(cast("Mapping[str, Any]", holder), "the reply"), None):
+    for holder in (reply, member(reply, "server_verification")):
+        if where := next(_debug_signs(holder, "the reply"), None):
             raise ValueError(f"the server reports a trust domain in debug mode ({where:.200}): its host can read its memory")
     if quote is not None and quote.attributes[0] & 1:
         raise ValueError("the quote is of a trust domain in debug mode: its host can read its memory")
@@ -228,14 +225,16 @@ def _are_without_debug(attributes: object) -> bool:
     return len(raw) == 8 and not raw[0] & 1
 
 
-def describe(payloads: Mapping[str, bytes], reply: Mapping[str, Any]) -> Workload:
+def describe(logs: Logs, reply: Mapping[str, Any]) -> Workload:
     """What the measured log says is running; the image's name alone is unsigned."""
+    payloads = logs.payloads
     name = vm_config(reply).get("image")
     shown = {field: payloads[event].hex() if event in payloads else None for field, event in _SHOWN.items()}
     return replace(
         Workload(**shown),  # type: ignore[arg-type]  # mypy does not see which fields are in it
         image_name=name if isinstance(name, str) else None,
         key_provider=payloads["key-provider"].decode("utf-8", "replace") if "key-provider" in payloads else None,
+        later_events=tuple((each, payload.hex()) for each, payload in logs.later),
     )
 
 
@@ -246,17 +245,31 @@ def vm_config(reply: Mapping[str, Any]) -> dict[str, Any]:
     return next(filter(None, found), found[0])
 
 
-def check_image(workload: Workload, *, allowed: bool) -> str:
-    """That the operating system is none for development."""
-    named = DEV_IMAGES.get(workload.os_image_hash or "")
-    if named is None and "-dev-" in (workload.image_name or ""):
-        named = workload.image_name
-    if named is None:
-        return f"os image {workload.os_image_hash}"
-    found = f"the operating system image {named} is made for development: its operator can log in and read prompts"
+@cache
+def known_images() -> tuple[OsImage, ...]:
+    """The images in the real attestations that this package was made with."""
+    found: dict[str, Any] = json.loads(files(__package__).joinpath("os_images.json").read_bytes())
+    return tuple(OsImage(os_image_hash, **image) for os_image_hash, image in found.items())
+
+
+def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, allowed: bool) -> str:
+    """That the operating system is one that is known, is measured as that one is, and is none for development."""
+    measured = _measured(quote)
+    named = [image for image in (*more, *known_images()) if image.os_image_hash == workload.os_image_hash]
+    found = next((image for image in named if all(measured[name] == getattr(image, name) for name in OS_PINS)), None)
+    claim = workload.image_name or ""
+    if (found is not None and found.is_dev) or "-dev-" in claim:
+        trouble = f"{found.name if found else claim} is made for development: its operator can log in and read prompts"
+    elif found is None and named:
+        trouble = f"the log names {named[0].name or workload.os_image_hash}, and mrtd, rtmr1 or rtmr2 are not those of it"
+    elif found is None:
+        trouble = f"{workload.os_image_hash} is unknown, so that its log is nothing but its own word"
+    else:
+        return f"os image {found.name} {workload.os_image_hash}"
+    trouble = f"the operating system image: {trouble}"
     if allowed:
-        raise Doubt(f"{found}. TeeOptions(allow_dev_image=False) refuses it")
-    raise ValueError(found)
+        raise Doubt(f"{trouble}. TeeOptions(allow_dev_image=False) refuses it")
+    raise ValueError(trouble)
 
 
 def compose_images(text: str | None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import (
     Any,
     ClassVar,
     Literal,
+    Never,
     ParamSpec,
     Self,
     SupportsIndex,
@@ -90,8 +91,11 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
         cls._inner = tuple(cls._nested.items())
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, *unnamed: Never, **data: Any) -> None:
         cls = type(self)  # the tables of the class, which keys of the same names cannot hide
+        if unnamed:
+            example = next((name for name in cls.__annotations__ if name in cls._required), "...")
+            raise TypeError(f"{cls.__name__}() takes keywords alone: write {cls.__name__}({example}=...)")
         missing = sorted(cls._required - data.keys())
         if missing:
             raise TypeError(f"{type(self).__name__}() is missing {', '.join(map(repr, missing))}")
@@ -116,7 +120,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         """
         if isinstance(data, cls):
             return data
-        if not isinstance(data, (Mapping, Model)):
+        if not (isinstance(data, (Mapping, Model)) or is_foreign_model(data)):
             raise TypeError(f"{cls.__name__} is made from a mapping, not from {type(data).__name__}")
         made = cls._adopt(cast("dict[str, Any]", plain(data)))
         if isinstance(data, Model) and _slot(data, "_private"):
@@ -326,7 +330,33 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, (set, frozenset)):
         return sorted(map(plain, cast("set[Any]", value)), key=repr)  # the same input is always the same bytes
-    return next((itself(value) for kind, itself in _ITSELF if isinstance(value, kind)), value)
+    itself: Any = next((itself(value) for kind, itself in _ITSELF if isinstance(value, kind)), value)
+    return plain(_dumped(value)) if is_foreign_model(value) else itself
+
+
+def is_foreign_model(value: object) -> bool:
+    """Whether it is an object of a pydantic class of the caller's, or can be written as one can."""
+    return hasattr(type(value), "model_dump") and not isinstance(value, Model)
+
+
+def _dumped(value: Any) -> Any:
+    """A pydantic object as JSON, under the names that travel. As in ours, a field that is None was not given."""
+    from pydantic_core import to_jsonable_python  # whoever has such an object has loaded it
+
+    # Not pydantic's own mode for JSON, in which infinity becomes null.
+    return to_jsonable_python(value.model_dump(by_alias=True, exclude=_unset(value) or None), inf_nan_mode="constants")
+
+
+def _unset(value: Any) -> dict[Any, Any]:
+    """The fields that are None, as pydantic's `exclude` wants them told."""
+    fields: Mapping[str, Any] | None = getattr(cast("Any", type(value)), "model_fields", None)
+    if fields is not None and "root" not in fields:
+        held = {name: getattr(value, name, None) for name in fields}
+        return {name: inner for name, each in held.items() if (inner := True if each is None else _unset(each))}
+    if isinstance(value, (dict, list, tuple)):
+        items = cast("Any", value).items() if isinstance(value, dict) else enumerate(cast("list[Any]", value))
+        return {key: inner for key, each in items if (inner := _unset(each))}
+    return {}
 
 
 # By these methods, because what a class has in their place may say something else.

@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .domain import ATTRIBUTES_AT, GPU_COUNT, IMAGE, REPORT_DATA_AT, Domain, Event
 
 if TYPE_CHECKING:
     from .enclave import Enclave
+
+_CLAIMED: Final = {
+    "tdAttributes": (168, 176),
+    "xfam": (176, 184),
+    "mrtd": (184, 232),
+    "mrconfigid": (232, 280),
+    "mrowner": (280, 328),
+    "mrownerconfig": (328, 376),
+    **{f"rtmr{number}": (376 + 48 * number, 424 + 48 * number) for number in range(4)},
+}
+"""Where in the quote those measurements stand that Venice reports, too."""
 
 
 @dataclass
@@ -124,8 +135,10 @@ class Draft:
     def _claims(self) -> dict[str, Any]:
         """What Venice says that it found."""
         data = self.signed[REPORT_DATA_AT:].hex()
+        measured = {name: self.signed[start:end].hex() for name, (start, end) in _CLAIMED.items()}
+        tdx = {"valid": True, "signatureValid": True, "certificateChainValid": True, "reportData": data}
         return {
-            "tdx": {"valid": True, "signatureValid": True, "certificateChainValid": True, "reportData": data},
+            "tdx": {**tdx, "measurements": measured},
             "nvidia": {"valid": True, "signatureVerified": True},
             "signingAddressBinding": {"bound": True, "reportDataAddress": "0x" + data[:40]},
             "nonceBinding": {"bound": True, "method": "raw"},

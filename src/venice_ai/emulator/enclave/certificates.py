@@ -80,6 +80,11 @@ class Authority:
         return builder.sign(issuer.key, issuer.digest)
 
     @property
+    def chain(self) -> tuple[Authority, ...]:
+        """This authority, its issuer, and so on up to the root."""
+        return (self, *(self.issuer.chain if self.issuer else ()))
+
+    @property
     def identifier(self) -> x509.AuthorityKeyIdentifier:
         """How certificates name this authority's key."""
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
@@ -95,6 +100,11 @@ class Authority:
         return self.certificate.public_bytes(Encoding.DER)
 
     @property
+    def sha256(self) -> str:
+        """How a client pins the certificate."""
+        return hashlib.sha256(self.der).hexdigest()
+
+    @property
     def raw_public(self) -> bytes:
         """X and Y of the public key."""
         return self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
@@ -105,7 +115,7 @@ class Authority:
         size = (self.curve.key_size + 7) // 8
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
-    def revocations(self, revoked: tuple[Authority, ...], issued: float, until: float) -> bytes:
+    def revocations(self, revoked: tuple[Authority, ...], issued: float, until: float, number: int = 1) -> bytes:
         """The list of what this authority revoked, DER; the times are Unix time."""
         start, end = (dt.datetime.fromtimestamp(seconds, dt.UTC) for seconds in (issued, until))
         builder = (
@@ -113,7 +123,7 @@ class Authority:
             .issuer_name(self.name)
             .last_update(start)
             .next_update(end)
-            .add_extension(x509.CRLNumber(1), critical=False)
+            .add_extension(x509.CRLNumber(number), critical=False)
             .add_extension(self.identifier, critical=False)
         )
         for each in revoked:
@@ -139,3 +149,24 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    """A value of ASN.1."""
+    body = b"".join(parts)
+    if len(body) < 0x80:
+        return bytes([tag, len(body)]) + body
+    size = (len(body).bit_length() + 7) // 8
+    return bytes([tag, 0x80 + size]) + len(body).to_bytes(size, "big") + body
+
+
+def oid(dotted: str) -> bytes:
+    """An object identifier of ASN.1."""
+    first, second, *rest = map(int, dotted.split("."))
+    body = bytearray([first * 40 + second])
+    for number in rest:
+        digits = [number & 0x7F]
+        while number := number >> 7:
+            digits.append(0x80 | number & 0x7F)
+        body += bytes(reversed(digits))
+    return der(0x06, bytes(body))

@@ -15,6 +15,7 @@ SEPT_VE_DISABLE: Final = 1 << 28
 IMAGE: Final = "dstack-nvidia-0.5.5"
 GPU_COUNT: Final = 2
 
+MRTD: Final = b"\x11" * 48
 _HEADER: Final = bytes.fromhex("040002008100000000000000939a7233f79c4ca9940a0db3957f0607") + bytes(20)
 _TCB_SVN: Final = bytes.fromhex("05010500000000000000000000000000")
 _XFAM: Final = bytes.fromhex("e702060000000000")
@@ -72,7 +73,7 @@ class Domain:
         """Header and body of a quote about this domain."""
         config_id = b"\x01" + self.compose_hash + bytes(15)
         body = _TCB_SVN + b"\x33" * 48 + bytes(48) + bytes(8) + SEPT_VE_DISABLE.to_bytes(8, "little") + _XFAM
-        body += b"\x11" * 48 + config_id + bytes(96) + b"".join(self.registers()) + report_data
+        body += MRTD + config_id + bytes(96) + b"".join(self.registers()) + report_data
         return bytearray(_HEADER + body)
 
     def registers(self) -> tuple[bytes, ...]:

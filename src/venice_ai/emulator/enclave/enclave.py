@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
 from venice_ai.exceptions import InvalidRequestError
-from venice_ai.tee.types import TeeOptions, TrustRoots
+from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
 
 from .. import refusals
 from ..loose import members
@@ -17,6 +16,7 @@ from ..sending import JSON_TYPE, Answer, Send, encode_json, json_answer
 from . import channel
 from .attestation import Draft
 from .channel import Channel
+from .domain import IMAGE, MRTD, Domain
 from .faults import FAULTS, Fault
 from .intel import Intel
 from .keys import EnclaveKey
@@ -69,11 +69,11 @@ class Enclave:
     @property
     def trust(self) -> TrustRoots:
         """The roots with which a client accepts this enclave."""
-        return TrustRoots(self.intel.root.der, hashlib.sha256(self.nvidia.root.der).hexdigest())
+        return TrustRoots(self.intel.root.der, self.nvidia.root.sha256)
 
     def options(self, **changes: Any) -> TeeOptions:
-        """Options for a client that trusts this enclave, and has its collateral from here."""
-        return TeeOptions(trust=self.trust, collateral=self).replace(**changes)
+        """Options for a client that trusts this enclave, knows its operating system, and has its collateral from here."""
+        return TeeOptions(trust=self.trust, collateral=self, os_images=(_os_image(),)).replace(**changes)
 
     def to_dict(self, now: float) -> dict[str, Any]:
         """What a client in another process needs to accept this enclave: `trust`, and `collateral` of that time."""
@@ -161,6 +161,13 @@ class Enclave:
     def _remembered(self, used: Channel) -> Channel:
         self._channels = [*self._channels[1 - _KEPT_ANSWERS :], used]
         return used
+
+
+def _os_image() -> OsImage:
+    """The operating system that it boots."""
+    domain = Domain()
+    _, rtmr1, rtmr2, _ = (register.hex() for register in domain.registers())
+    return OsImage(domain.os_image.hex(), MRTD.hex(), rtmr1, rtmr2, is_dev=False, name=IMAGE)
 
 
 def _is_nonce(text: str) -> bool:

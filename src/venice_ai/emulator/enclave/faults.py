@@ -25,6 +25,7 @@ ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
 _MRTD_AT = 184
 _SIGNATURE_AT = 636
 _MANY_KEYS = 20_000
+_KNOWN_IMAGE: Final = "9b69bb1698bacbb6985409a2c272bcb892e09cdcea63d5399c6768b67d3ff677"
 _OLD_NONCE: Final = hashlib.sha256(b"an old nonce").digest()
 _ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
@@ -208,9 +209,34 @@ def _edited(log: list[Event]) -> list[Event]:
     return [{**each, "event_payload": "00" * 32} if each["event"] == "compose-hash" else each for each in log]
 
 
-def _extended(name: str) -> Callable[[Draft], None]:
-    """Somebody in the domain measures an event once more."""
-    return lambda draft: draft.domain.log.append(event(name, hashlib.sha256(b"another").digest()))
+def _measures(
+    name: str, payload: bytes = hashlib.sha256(b"another").digest(), *, later: bool = False
+) -> Callable[[Draft], None]:
+    """A further event is measured: before the boot ends, or later by a container."""
+
+    def extend(draft: Draft) -> None:
+        log = draft.domain.log
+        log.insert(len(log) if later else len(log) - 1, event(name, payload))
+
+    return extend
+
+
+def _container_measures_twice(draft: Draft) -> None:
+    for name in ("compose-hash", "compose-hash", "system-ready"):
+        _measures(name, later=True)(draft)
+
+
+def _endless_boot(draft: Draft) -> None:
+    draft.domain.log.pop()
+
+
+def _boots(os_image: str) -> Callable[[Draft], None]:
+    """Another operating system is booted, as far as its own log says."""
+
+    def boot(draft: Draft) -> None:
+        draft.domain = type(draft.domain)(os_image=bytes.fromhex(os_image))
+
+    return boot
 
 
 def _other_config(draft: Draft) -> None:
@@ -247,6 +273,31 @@ def _loose_images(draft: Draft) -> None:
     draft.domain = type(draft.domain)(compose("services:\n  model:\n    image: emulator/model:latest\n    privileged: true\n"))
 
 
+# -- what is left out ----------------------------------------------------------------------------------------------------
+
+
+def _no_compose(draft: Draft) -> None:
+    del draft.reply["info"]["tcb_info"]["app_compose"]
+
+
+def _no_machine(draft: Draft) -> None:
+    """Neither GPUs nor the configuration that says how many there are."""
+    for name in ("nvidia_payload", "vm_config", "server_verification"):
+        del draft.reply[name]
+
+
+def _gpus_denied(draft: Draft) -> None:
+    """There were none, says the machine."""
+    _no_machine(draft)
+    draft.reply["vm_config"] = json.dumps({"num_gpus": 0})
+
+
+def _gateway_without_version(draft: Draft) -> None:
+    """A gateway that shows but one of its parts, and no word about its version."""
+    key = {"key_id": "e2ee-1", "algo": "ecdsa", "public_key": draft.enclave.key.public.hex()}
+    draft.reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [key]}}
+
+
 # -- GPUs ----------------------------------------------------------------------------------------------------------------
 
 
@@ -280,6 +331,27 @@ def _gpu_with_another_chain(draft: Draft, items: list[dict[str, Any]]) -> None:
 
 def _gpu_twice(_: Draft, items: list[dict[str, Any]]) -> None:
     items[1] = items[0]
+
+
+def _gpu_measured(**measured: Any) -> Callable[[Draft, list[dict[str, Any]]], None]:
+    """A GPU that measures something else."""
+
+    def measure(draft: Draft, items: list[dict[str, Any]]) -> None:
+        items[0] = draft.enclave.nvidia.item(0, draft.nonce, **measured)
+
+    return measure
+
+
+def _gpu_no_gpu(draft: Draft, items: list[dict[str, Any]]) -> None:
+    items[0] = draft.enclave.nvidia.other("LS10", draft.nonce)
+
+
+def _gpu_with_two_keys(draft: Draft, items: list[dict[str, Any]]) -> None:
+    items[1] = draft.enclave.nvidia.again(0, draft.nonce)
+
+
+def _gpu_less(_: Draft, items: list[dict[str, Any]]) -> None:
+    items.pop()
 
 
 def _gpu_none(_: Draft, items: list[dict[str, Any]]) -> None:
@@ -486,11 +558,18 @@ _QUOTES = {
 }
 
 _LOGS = {
-    "event_removed": Fault(about="an event is not shown", replied=_log(lambda log: log[:-1])),
+    "event_removed": Fault(about="an event is not shown", replied=_log(lambda log: [*log[:-2], log[-1]])),
     "event_reordered": Fault(about="two events change places", replied=_log(lambda log: [*log[:-2], log[-1], log[-2]])),
     "event_edited": Fault(about="the payload of an event is another one", replied=_log(_edited)),
-    "event_duplicated": Fault(about="an event is measured twice", booted=_extended("system-ready")),
-    "extra_compose_hash": Fault(about="a second compose file is measured", booted=_extended("compose-hash")),
+    "event_duplicated": Fault(about="an event is measured twice in the boot", booted=_measures("storage-fs")),
+    "extra_compose_hash": Fault(about="a second compose file is measured in the boot", booted=_measures("compose-hash")),
+    "event_with_colon": Fault(about="the name of an event has a colon", booted=_measures("app-id:00")),
+    "event_without_name": Fault(about="an event has no name", booted=_measures("")),
+    "event_split": Fault(about="an event may be another one of a longer name", booted=_measures("a", b"b:c", later=True)),
+    "boot_without_end": Fault(about="the log ends before the boot", booted=_endless_boot),
+    "container_events": Fault(about="harmless: a container measures what it likes", booted=_container_measures_twice),
+    "unknown_image": Fault(about="nobody knows the operating system", booted=_boots("ab" * 32)),
+    "image_of_another": Fault(about="the log names a known image, and another one was measured", booted=_boots(_KNOWN_IMAGE)),
     "compose_edited": Fault(about="the compose file shown has one blank more", replied=_compose_shown),
     "other_config_id": Fault(about="MRCONFIGID is of another compose file", measured=_other_config),
     "forged_os_image": Fault(about="another operating system is shown than was measured", replied=_forged_image),
@@ -502,6 +581,15 @@ _LOGS = {
         replied=_compose_of_line_breaks_unsigned,
     ),
     "loose_images": Fault(about="containers are privileged, and not pinned by their hash", booted=_loose_images),
+}
+
+_LEFT_OUT = {
+    "no_gpus": Fault(about="there is no evidence of GPUs", replied=_says(nvidia_payload=None)),
+    "gpu_less": Fault(about="one GPU gives no evidence", replied=_gpu(_gpu_less)),
+    "no_machine": Fault(about="neither GPUs nor the machine's configuration are shown", replied=_no_machine),
+    "gpus_denied": Fault(about="GPUs that were there before are said not to exist", replied=_gpus_denied),
+    "no_compose": Fault(about="the compose file is not shown", replied=_no_compose),
+    "gateway_without_version": Fault(about="a gateway shows one of its parts alone", replied=_gateway_without_version),
 }
 
 _GPUS = {
@@ -516,7 +604,11 @@ _GPUS = {
     "gpu_opaque": Fault(about="a field of the driver's is another one", replied=_gpu(_evidence(-100))),
     "gpu_twice": Fault(about="one GPU answers for two", replied=_gpu(_gpu_twice)),
     "gpu_empty": Fault(about="the list of GPUs is empty", replied=_gpu(_gpu_none)),
-    "no_gpus": Fault(about="there is no evidence of GPUs", replied=_says(nvidia_payload=None)),
+    "gpu_two_keys": Fault(about="one GPU answers for two with two keys", replied=_gpu(_gpu_with_two_keys)),
+    "gpu_switch": Fault(about="a switch answers as a GPU", replied=_gpu(_gpu_no_gpu)),
+    "gpu_firmware": Fault(about="a GPU's key is of another firmware", replied=_gpu(_gpu_measured(firmware=b"\1" * 48))),
+    "gpu_empty_record": Fault(about="a GPU measured nothing", replied=_gpu(_gpu_measured(measurements=()))),
+    "gpu_zeros": Fault(about="a GPU measured zeros", replied=_gpu(_gpu_measured(measurements=(bytes(51), bytes(51))))),
 }
 
 _COLLATERAL = {
@@ -538,6 +630,14 @@ _COLLATERAL = {
     "needs_hardening": Fault(about="software has to help", published=_published(status="SWHardeningNeeded")),
     "unknown_status": Fault(about="a status that nobody knows", published=_published(status="Splendid")),
     "rolled_back": Fault(about="collateral of an older evaluation", published=_published(evaluation=18)),
+    "older_lists": Fault(about="older lists of what was revoked", published=_published(crl_number=0)),
+    "platform_signed": Fault(about="a platform signed the collateral", published=_published(signed_by="platform")),
+    "authority_signed": Fault(about="the platforms' authority signed the collateral", published=_published(signed_by="ca")),
+    "other_pce": Fault(about="of another provisioning enclave", published=_published(pce_id="0001")),
+    "other_tcb_type": Fault(about="compared in another way", published=_published(tcb_type=1)),
+    "qe_needs_configuration": Fault(
+        about="settings of the quoting enclave are unsafe", published=_published(qe_status="ConfigurationNeeded")
+    ),
 }
 
 _ANSWERS = {
@@ -592,5 +692,14 @@ _SIGNATURES = {
     "signature_large_s": Fault(about="s is the order of the curve", attested=_numbers(s=_ORDER)),
 }
 
-FAULTS: Final[dict[str, Fault]] = {**_CLAIMS, **_QUOTES, **_LOGS, **_GPUS, **_COLLATERAL, **_ANSWERS, **_SIGNATURES}
+FAULTS: Final[dict[str, Fault]] = {
+    **_CLAIMS,
+    **_QUOTES,
+    **_LOGS,
+    **_LEFT_OUT,
+    **_GPUS,
+    **_COLLATERAL,
+    **_ANSWERS,
+    **_SIGNATURES,
+}
 """The attacks by their names."""

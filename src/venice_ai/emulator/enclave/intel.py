@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from .certificates import Authority, pem
+from .certificates import Authority, der, oid, pem
 
 FMSPC: Final = "90C06F000000"
 DAY: Final = 86_400.0
@@ -94,6 +94,11 @@ class _Changes:
     crl_expires: float = 20 * DAY
     revoked: tuple[str, ...] = ()
     """Of `platform`, `ca`, `signer`."""
+    crl_number: int = 1
+    signed_by: str = "signer"
+    """Who signs TCB information and the quoting enclave's identity."""
+    pce_id: str = "0000"
+    tcb_type: Any = 0
 
 
 class Published:
@@ -106,22 +111,24 @@ class Published:
     def documents(self) -> dict[str, str]:
         """The documents and their signatures, as clients store them."""
         intel, tcb_info, identity = self._intel, self._tcb_info(), self._identity()
-        signing = pem(intel.signer, intel.root)
+        signer: Authority = getattr(intel, self._is.signed_by)
+        signing = pem(*signer.chain)
         return {
             "pck_crl_issuer_chain": pem(intel.ca, intel.root),
             "root_ca_crl": self._revocations(intel.root, "ca", "signer"),
             "pck_crl": self._revocations(intel.ca, "platform"),
             "tcb_info_issuer_chain": signing,
             "tcb_info": tcb_info,
-            "tcb_info_signature": intel.signer.sign(tcb_info.encode()).hex(),
+            "tcb_info_signature": signer.sign(tcb_info.encode()).hex(),
             "qe_identity_issuer_chain": signing,
             "qe_identity": identity,
-            "qe_identity_signature": intel.signer.sign(identity.encode()).hex(),
+            "qe_identity_signature": signer.sign(identity.encode()).hex(),
         }
 
     def _revocations(self, issuer: Authority, *names: str) -> str:
         revoked = tuple(getattr(self._intel, name) for name in names if name in self._is.revoked)
-        return issuer.revocations(revoked, self._now + self._is.crl_issued, self._now + self._is.crl_expires).hex()
+        dates = self._now + self._is.crl_issued, self._now + self._is.crl_expires
+        return issuer.revocations(revoked, *dates, self._is.crl_number).hex()
 
     def _head(self, evaluation: int | None = None) -> dict[str, Any]:
         dates = {"issueDate": self._now + self._is.issued, "nextUpdate": self._now + self._is.expires}
@@ -145,8 +152,8 @@ class Published:
                 "version": 3,
                 **self._head(),
                 "fmspc": self._is.fmspc or self._intel.fmspc,
-                "pceId": "0000",
-                "tcbType": 0,
+                "pceId": self._is.pce_id,
+                "tcbType": self._is.tcb_type,
                 "tdxModule": module,
                 "tdxModuleIdentities": [identity],
                 "tcbLevels": [level],
@@ -185,40 +192,21 @@ def _platform_extension(fmspc: str) -> bytes:
     """What a platform's certificate says of it."""
 
     def entry(suffix: str, value: bytes) -> bytes:
-        return _der(0x30, _oid(_SGX + suffix), value)
+        return der(0x30, oid(_SGX + suffix), value)
 
-    svns = [entry(f".2.{number}", _der(0x02, bytes([_SVN]))) for number in range(1, 17)]
-    tcb = [*svns, entry(".2.17", _der(0x02, bytes([_PCE_SVN]))), entry(".2.18", _der(0x04, bytes([_SVN] * 16)))]
-    flags = [entry(f".7.{number}", _der(0x01, value)) for number, value in ((1, b"\xff"), (2, b"\xff"), (3, b"\x00"))]
-    return _der(
+    svns = [entry(f".2.{number}", der(0x02, bytes([_SVN]))) for number in range(1, 17)]
+    tcb = [*svns, entry(".2.17", der(0x02, bytes([_PCE_SVN]))), entry(".2.18", der(0x04, bytes([_SVN] * 16)))]
+    flags = [entry(f".7.{number}", der(0x01, value)) for number, value in ((1, b"\xff"), (2, b"\xff"), (3, b"\x00"))]
+    return der(
         0x30,
-        entry(".1", _der(0x04, b"\x11" * 16)),
-        entry(".2", _der(0x30, *tcb)),
-        entry(".3", _der(0x04, bytes(2))),
-        entry(".4", _der(0x04, bytes.fromhex(fmspc))),
-        entry(".5", _der(0x0A, b"\x01")),
-        entry(".6", _der(0x04, b"\x22" * 16)),
-        entry(".7", _der(0x30, *flags)),
+        entry(".1", der(0x04, b"\x11" * 16)),
+        entry(".2", der(0x30, *tcb)),
+        entry(".3", der(0x04, bytes(2))),
+        entry(".4", der(0x04, bytes.fromhex(fmspc))),
+        entry(".5", der(0x0A, b"\x01")),
+        entry(".6", der(0x04, b"\x22" * 16)),
+        entry(".7", der(0x30, *flags)),
     )
-
-
-def _der(tag: int, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    if len(body) < 0x80:
-        return bytes([tag, len(body)]) + body
-    size = (len(body).bit_length() + 7) // 8
-    return bytes([tag, 0x80 + size]) + len(body).to_bytes(size, "big") + body
-
-
-def _oid(dotted: str) -> bytes:
-    first, second, *rest = map(int, dotted.split("."))
-    body = bytearray([first * 40 + second])
-    for number in rest:
-        digits = [number & 0x7F]
-        while number := number >> 7:
-            digits.append(0x80 | number & 0x7F)
-        body += bytes(reversed(digits))
-    return _der(0x06, bytes(body))
 
 
 def _number(value: int, width: int) -> bytes:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from .certificates import Authority, pem
+from .certificates import Authority, der, oid, pem
 
 _MEASUREMENTS: Final = 4
+_SIGNATURE_BYTES: Final = 96
 _DRIVER: Final = b"570.172.08\0"
 _VBIOS: Final = bytes.fromhex("00d0009603000000")
+_FIRMWARE: Final = hashlib.sha384(b"firmware").digest()
 
 
 @dataclass(frozen=True)
@@ -36,20 +39,33 @@ class Nvidia:
         """The certificates of a GPU, its own first."""
         return self._chains[number]
 
-    def evidence(self, number: int, nonce: bytes) -> bytes:
+    def evidence(
+        self, number: int, nonce: bytes, *, firmware: bytes = _FIRMWARE, measurements: tuple[bytes, ...] | None = None
+    ) -> bytes:
         """What a GPU signs to answer a nonce: the request, and its answer."""
         request = bytes.fromhex("11e001ff") + nonce + b"\0"
-        measured = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
+        usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
+        measured = tuple(usual) if measurements is None else measurements
         record = b"".join(bytes([block, 1]) + _sized(value) for block, value in enumerate(measured, 1))
-        answer = bytes.fromhex("1160") + bytes(2) + bytes([_MEASUREMENTS]) + len(record).to_bytes(3, "little") + record
-        opaque = b"".join(_tag(kind) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS)))
+        answer = bytes.fromhex("1160") + bytes(2) + bytes([len(measured)]) + len(record).to_bytes(3, "little") + record
+        opaque = b"".join(_tag(kind) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS), (20, firmware)))
         signed = request + answer + hashlib.sha256(nonce).digest() + _sized(opaque)
         return signed + self.chain(number)[0].sign(signed)
 
-    def item(self, number: int, nonce: bytes) -> dict[str, str]:
-        """The evidence of a GPU as it stands in a payload."""
-        chain, evidence = pem(*self.chain(number)).encode(), self.evidence(number, nonce)
-        return {"certificate": _text(chain), "evidence": _text(evidence), "arch": "HOPPER"}
+    def item(self, number: int, nonce: bytes, **measured: Any) -> dict[str, str]:
+        """The evidence of a GPU as it stands in a payload; what it measured otherwise is as in `evidence`."""
+        return _item(self.chain(number), self.evidence(number, nonce, **measured))
+
+    def other(self, chip: str, nonce: bytes) -> dict[str, str]:
+        """The evidence of another device below the same root."""
+        chain, signed = self._device(0, chip), self.evidence(0, nonce)[:-_SIGNATURE_BYTES]
+        return _item(chain, signed + chain[0].sign(signed))
+
+    def again(self, number: int, nonce: bytes) -> dict[str, str]:
+        """The same evidence by another key that the same GPU certified."""
+        leaf, *above = self.chain(number)
+        other, signed = replace(leaf, label=f"{leaf.label}/again"), self.evidence(number, nonce)[:-_SIGNATURE_BYTES]
+        return _item((other, *above), signed + other.sign(signed))
 
     def payload(self, nonce: bytes) -> dict[str, Any]:
         """The evidence of all GPUs."""
@@ -58,19 +74,36 @@ class Nvidia:
 
     @cached_property
     def _chains(self) -> list[tuple[Authority, ...]]:
-        model = self._authority("model", "Test GH100 Identity", self.root)
-        provisioner = self._authority("provisioner", "Test GH100 Provisioner ICA 1", model)
-        return [self._device(number, provisioner) for number in range(self.gpus)]
+        return [self._device(number) for number in range(self.gpus)]
 
-    def _device(self, number: int, provisioner: Authority) -> tuple[Authority, ...]:
-        model = provisioner.issuer
-        assert model is not None
-        device = self._authority(f"{number}/device", "GH100 A01 GSP BROM", provisioner)
-        leaf = self._authority(f"{number}/leaf", "GH100 A01 GSP FMC LF", device, ca=False)
+    @cached_property
+    def _authorities(self) -> dict[str, Authority]:
+        return {}
+
+    def _device(self, number: int, chip: str = "GH100") -> tuple[Authority, ...]:
+        model = self._authority(f"{chip}/model", f"Test {chip} Identity", self.root)
+        provisioner = self._authority(f"{chip}/provisioner", f"Test {chip} Provisioner ICA 1", model)
+        device = self._authority(f"{chip}/{number}/device", f"{chip} A01 GSP BROM", provisioner)
+        device_id = _device_id(device, _FIRMWARE)
+        name = f"{chip} A01 GSP FMC LF"
+        leaf = self._authority(f"{chip}/{number}/leaf", name, device, ca=False, extension=device_id)
         return leaf, device, provisioner, model, self.root
 
-    def _authority(self, name: str, common: str, issuer: Authority | None, *, ca: bool = True) -> Authority:
-        return Authority(f"{self.label}/gpu/{name}", common, issuer, ec.SECP384R1(), ca)
+    def _authority(self, name: str, common: str, issuer: Authority | None, **more: Any) -> Authority:
+        """A certificate that is made anew has another signature, so each is made once."""
+        label = f"{self.label}/gpu/{name}"
+        return self._authorities.setdefault(name, Authority(label, common, issuer, ec.SECP384R1(), **more))
+
+
+def _item(chain: tuple[Authority, ...], evidence: bytes) -> dict[str, str]:
+    return {"certificate": _text(pem(*chain).encode()), "evidence": _text(evidence), "arch": "HOPPER"}
+
+
+def _device_id(device: Authority, firmware: bytes) -> tuple[str, bytes]:
+    """What a certificate says of the firmware that a key was made for."""
+    public = device.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    hashed = der(0x30, oid("2.16.840.1.101.3.4.2.2"), der(0x04, firmware))
+    return "2.23.133.5.4.1", der(0x30, der(0x02, b"\x01"), public, hashed)
 
 
 def _tag(kind: int) -> bytes:

@@ -13,7 +13,7 @@ from ..._privacy import Privacy
 from ..._resource import APIResource
 from ..._transport import Request
 from ..._wire import chat_body, checked_messages, completion, encode, instead_of_stream
-from ...exceptions import InvalidRequestError
+from ...exceptions import InvalidArgumentError, InvalidRequestError
 from ...tee.guard import engaged_by
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
@@ -167,6 +167,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             RateLimitError: too fast, or overloaded, also after retries (429).
             APIConnectionError: no answer; `APITimeoutError` if not in time.
             APIError: anything else that went wrong with the call.
+            InvalidArgumentError: `stream_cls` was given without `stream=True` (a ValueError).
             TypeError: `max_tokens` was given, or `stream_cls` cannot be called.
 
         Source: https://docs.venice.ai/api-reference/endpoint/chat/completions
@@ -174,6 +175,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
         stream = False if stream is None else stream
         if not isinstance(stream, bool):
             raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
+        if stream_cls is not None and not stream:
+            raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
         body: dict[str, Any] = {}
         try:
@@ -247,9 +250,10 @@ class ChatCompletions(APIResource["VeniceClient"]):
             **params: see `ChatParams`.
 
         Raises:
+            InvalidArgumentError: `stream` is anything but True, or `stream_cls` was given, which `create` takes (a ValueError).
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
-        params.pop("stream", None)
+        _refuse_another_stream(params)
         opening = self.create(
             model=model,
             messages=messages,
@@ -302,7 +306,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             OutputTruncatedError: the answer was cut off. A `pydantic.ValidationError`.
             OutputRefusedError: the model, or a filter, refused. A ValueError.
             ToolCallInsteadError: the model wants a tool called. A ValueError.
-            InvalidRequestError: `stream=True`, or another parameter that is not allowed. A ValueError.
+            InvalidArgumentError: `stream=True`, or `max_reasks` is below 0. A ValueError.
+            InvalidRequestError: a parameter is not allowed. A ValueError.
             TypeError: `response_format` is no class; or `create`, which may be overridden, gave no response.
             APIError: as in `create`; if the model was asked again, `attempts` has the answers that did not fit.
         """
@@ -311,7 +316,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         from .parsing import Parameters, asked_for, wanted
 
         if kwargs.pop("stream", False):
-            raise InvalidRequestError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
+            raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
         schema, wrapped = asking(response_format, name=schema_name, strict=strict)
         kwargs = Parameters(kwargs)
         try:
@@ -357,7 +362,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         Raises:
             SchemaNotStrictError: strict mode cannot express the class; it names the path. Nothing was sent.
-            InvalidRequestError: a parameter is not allowed.
+            InvalidArgumentError: `max_reasks` was given. A ValueError.
+            InvalidRequestError: a parameter is not allowed. A ValueError.
             TypeError: `response_format` is no class.
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
@@ -365,7 +371,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         from .parsing import Parameters, ParsedChatStream, wanted
 
         if "max_reasks" in kwargs:
-            raise InvalidRequestError(
+            raise InvalidArgumentError(
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
         schema, wrapped = asking(response_format, name=schema_name, strict=strict)
@@ -391,19 +397,24 @@ class ChatCompletions(APIResource["VeniceClient"]):
         """What a completion is likely to cost, before it is sent. Sends no prompt; looks up prices in the catalogue.
 
         Args:
-            model: id of a model of the catalogue, with or without a feature suffix; also a trait or an alias.
+            model: id of a model that `client.models.list()` shows, with or without a feature suffix. A trait or an alias is not
+                looked up: `(await client.models.find(name)).id` resolves one.
             messages: what would be sent.
             expected_completion_tokens: how long the answer may be, from 0.
             tokens_per_word: tokens for a word; 1.3 suits English, code and Chinese want more.
 
         Raises:
-            ValueError: the model is not in the catalogue, has no token prices, or a number is out of range.
+            NoMatchingModelError: the model is not in the catalogue (a ValueError).
+            InvalidArgumentError: it has no token prices, or a number is out of range (a ValueError).
+            InvalidRequestError: the messages are not allowed (a ValueError).
             APIError: the catalogue could not be had.
         """
-        from ...costs import estimate_chat_cost
+        from ...costs import check_numbers, estimate_chat_cost
+        from ..models import listed, without_suffix
 
         checked = checked_messages(messages)
-        entry = await self._client.models.find(model)
+        check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
+        entry = listed((await self._client.models.list()).data, without_suffix(model))
         return estimate_chat_cost(
             entry, checked, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
         )
@@ -421,14 +432,15 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 way is cancelled, and nothing more is sent.
 
         Raises:
-            InvalidRequestError: `requests` is no list, or `max_concurrency` is below 1.
+            InvalidArgumentError: `requests` is no list, or `max_concurrency` is below 1 (a ValueError).
             TypeError: with `return_exceptions=False`, `create`, which may be overridden, gave something else than a response.
-            APIError: with `return_exceptions=False`, the first call that failed; a ValueError if it wanted a stream.
+            VeniceError: with `return_exceptions=False`, the first call that failed; an `InvalidArgumentError` if it wanted a
+                stream.
         """
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
-            raise InvalidRequestError(f"max_concurrency={max_concurrency!r} must be a whole number from 1")
+            raise InvalidArgumentError(f"max_concurrency={max_concurrency!r} must be a whole number from 1")
         if isinstance(requests, (str, bytes)) or not isinstance(requests, Sequence):
-            raise InvalidRequestError(f"requests must be a list of mappings, one for each call, not {type(requests).__name__}")
+            raise InvalidArgumentError(f"requests must be a list of mappings, one for each call, not {type(requests).__name__}")
         call = self._tried if return_exceptions else self._one
         answers = bounded_map(call, requests, limit=max_concurrency)
         del requests  # as in `create`
@@ -613,9 +625,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
     async def _one(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):
-            raise InvalidRequestError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
+            raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
         if request.get("stream"):
-            raise InvalidRequestError("a batch cannot stream; call stream(...) for this request")
+            raise InvalidArgumentError("a batch cannot stream; call stream(...) for this request")
         call = cast("Any", self.create)(**request)
         del request  # as in `create`
         response: object = await call
@@ -691,6 +703,15 @@ class ChatCompletions(APIResource["VeniceClient"]):
             settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
         )
         return ChunkSource(reading)
+
+
+def _refuse_another_stream(params: dict[str, Any]) -> None:
+    """`stream(stream=True)` says nothing new; all else would be something else than the `ChatStream` that is promised."""
+    streams = params.pop("stream", None)
+    if not (streams is None or streams is True):
+        raise InvalidArgumentError(f"stream={streams!r} is not allowed: stream(...) streams; create(...) gives a whole answer")
+    if params.pop("stream_cls", None) is not None:
+        raise InvalidArgumentError("stream(...) gives a ChatStream; use create(stream=True, stream_cls=...) for another one")
 
 
 def _stream_factory(stream_cls: Callable[..., Any]) -> Callable[[Any, VeniceClient], Any]:

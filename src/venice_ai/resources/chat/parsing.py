@@ -11,7 +11,7 @@ from ..._letters import sendable
 from ..._output import Output, OutputInvalidError, read
 from ..._partial import Growing
 from ..._wire import checked_messages
-from ...exceptions import APIError, InvalidRequestError, OutputError, StreamConsumedError, TeeError
+from ...exceptions import APIError, InvalidArgumentError, OutputError, StreamConsumedError, TeeError
 from ...streaming import ChatStream
 from ...tee.guard import engaged_by
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, content_text, summed_usage
@@ -77,7 +77,7 @@ async def asked_for(
         TeeError: so has this one.
     """
     if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
-        raise InvalidRequestError(f"max_reasks={max_reasks!r} must be a whole number from 0")
+        raise InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
     asked, attempts = messages, list[ChatCompletionResponse]()
     while True:
         attempts.append(await _response(ask, asked, attempts))
@@ -210,6 +210,10 @@ class ParsedChatStream(Generic[T]):
     async def close(self) -> None:
         """Drops the connection. May be called often."""
         await self._stream.close()
+
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        await self.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -27,7 +27,15 @@ from ..._toolbox import (
     result_text,
     whole,
 )
-from ...exceptions import APIError, InvalidRequestError, ToolLoopPausedError, ToolTimeoutError, UnknownToolError, VeniceError
+from ...exceptions import (
+    APIError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    ToolLoopPausedError,
+    ToolTimeoutError,
+    UnknownToolError,
+    VeniceError,
+)
 from ...streaming import ChatStream, Stream
 from ...tee.guard import engaged_by
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
@@ -92,13 +100,13 @@ class ToolRun:
     """One run of a loop.
 
     Raises:
-        InvalidRequestError: a rule is not allowed, or a decision is about a call that does not wait for one.
+        InvalidArgumentError: a rule is not allowed, or a decision is about a call that does not wait for one.
     """
 
     def __init__(self, loop: ToolLoop, ask: Asking, rules: ToolRules) -> None:
         checked_timeout(rules.tool_timeout, "tool_timeout")
         if not_waiting := [identity for identity in rules.decisions if identity not in loop.waiting]:
-            raise InvalidRequestError(
+            raise InvalidArgumentError(
                 f"decisions has {not_waiting[0]!r}, which is not a call that waits for one; waiting are {loop.waiting!r}"
             )
         for decision in rules.decisions.values():
@@ -424,7 +432,7 @@ class ToolStream(Stream[ToolEvent]):
 def _refuse_streaming(params: Mapping[str, Any], why: str) -> None:
     for name in ("stream", "stream_cls"):
         if name in params:
-            raise InvalidRequestError(f"{name} {why}")
+            raise InvalidArgumentError(f"{name} {why}")
 
 
 def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ Keys that are not listed travel to the server untouched, in the request and in e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Never, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Never, TypeAlias, cast
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from typing_extensions import TypedDict
@@ -226,6 +226,37 @@ class ChatParams(TypedDict, total=False, extra_items=Any):  # type: ignore[call-
     """Venice's own switches."""
     stream_options: StreamOptionsLike | None
     """`{"include_usage": bool}`; usage is asked for unless this is given."""
+
+
+def given_fields(name: str, value: Any) -> Any:
+    """The value of a parameter without the fields of ours that are None, which is the same as not given.
+
+    In a schema, in `metadata`, and in fields that are not known, null is a value, and stays.
+    """
+    return _without_none(value, _OBJECTS[name]) if name in _OBJECTS else value
+
+
+def _without_none(value: Any, fields: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_without_none(item, fields) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without_none(inner, inside) if (inside := fields.get(name)) else inner
+        for name, inner in cast("dict[Any, Any]", value).items()
+        if inner is not None or name not in fields
+    }
+
+
+_OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "venice_parameters": dict.fromkeys(VeniceSwitches.__annotations__),
+    "reasoning": dict.fromkeys(Reasoning.__annotations__),
+    "stream_options": dict.fromkeys(StreamSwitches.__annotations__),
+    "text": dict.fromkeys(TextSwitches.__annotations__),
+    "tools": {"id": None, "function": dict.fromkeys(_Function.__annotations__)},
+    "response_format": {"json_schema": dict.fromkeys(("name", "description", "strict", "schema"))},
+}
+"""The parameters that are objects, or lists of them, with the fields that may be left out, and those of objects inside them."""
 
 
 if TYPE_CHECKING:

@@ -1,0 +1,118 @@
+"""Which module of the package imports which, read from the source. Nothing is imported to find out.
+
+Imports that only type checkers see count as well: they tie modules together in a reader's head. Imports inside functions are
+told apart, for they delay start-up work and are what may reach up once, where it is documented.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "venice_ai"
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Every module below the package's folder by its name within the package; the package itself is the empty name."""
+    found: dict[str, Path] = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+class ImportGraph:
+    """The imports among the modules of a package.
+
+    Args:
+        root: the package's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.modules: dict[str, Path] = modules(root)
+        self.at_top: dict[str, set[str]] = {}
+        """What each module imports outside its functions, imports for type checkers included."""
+        self.in_functions: dict[str, set[str]] = {}
+        """What each module imports inside its functions."""
+        for name, path in self.modules.items():
+            tree = ast.parse(path.read_text("utf-8"))
+            self.at_top[name] = set(self._imported(name, path, _outside_functions(tree))) - {name}
+            self.in_functions[name] = set(self._imported(name, path, ast.walk(tree))) - {name} - self.at_top[name]
+
+    def _imported(self, name: str, path: Path, nodes: Iterator[ast.AST]) -> Iterator[str]:
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and (base := _absolute(node, package)) is not None:
+                for alias in node.names:
+                    inner = f"{base}.{alias.name}".strip(".")
+                    yield inner if inner in self.modules else base
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.name.split(".")[0] == PACKAGE:
+                        yield alias.name.removeprefix(PACKAGE).strip(".")
+
+    def rooms(self) -> dict[str, set[str]]:
+        """The rooms (folders and files at the top) and which others each imports outside functions."""
+        found: dict[str, set[str]] = {room(name): set() for name in self.modules if name}
+        for name, others in self.at_top.items():
+            if name:
+                found[room(name)] |= {room(other) for other in others if other} - {room(name)}
+        return found
+
+    def lines(self, room_name: str) -> int:
+        """How many lines the files of a room have."""
+        return sum(
+            len(path.read_text("utf-8").splitlines()) for name, path in self.modules.items() if name and room(name) == room_name
+        )
+
+
+def room(name: str) -> str:
+    """The folder or file at the top of the package that a module lies in."""
+    return name.split(".", maxsplit=1)[0]
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of names that import each other, by Tarjan's algorithm for strongly connected components."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        index[name] = low[name] = len(index)
+        stack.append(name)
+        for other in graph.get(name, ()):
+            if other not in index:
+                visit(other)
+                low[name] = min(low[name], low[other])
+            elif other in stack:
+                low[name] = min(low[name], index[other])
+        if low[name] == index[name]:
+            group = [stack.pop()]
+            while group[-1] != name:
+                group.append(stack.pop())
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for name in graph:
+        if name not in index:
+            visit(name)
+    return found
+
+
+def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+            yield from _outside_functions(child)
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str | None:
+    """The module that a statement imports from, by its name within the package; None if it lies outside."""
+    if node.level:
+        parts = package.split(".") if package else []
+        return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
+    module = node.module or ""
+    return module.removeprefix(PACKAGE).strip(".") if module.split(".")[0] == PACKAGE else None

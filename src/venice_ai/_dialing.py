@@ -1,0 +1,237 @@
+"""A new connection of a thread that blocks: a name's addresses, the race between them, TLS, all within one limit of time.
+
+The operating system limits none of it as a call wants it: a resolver takes as long as it likes, and each dead address, tried
+one after the other, as long as the limit of all. So a name is looked up on a thread that is left behind when time is over, and
+addresses are tried side by side, each a quarter of a second after the one before (RFC 8305), as aiohttp does it.
+
+`Stop` ends all this at once, and every call of its client, when another thread closes the client.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeAlias
+
+_STAGGER_SECONDS = 0.25
+_LOOK_SECONDS = 0.1  # how often what cannot be interrupted is asked whether it is still wanted
+_Address: TypeAlias = tuple[Any, ...]  # what getaddrinfo gives
+
+
+class Stopped(Exception):
+    """The client was closed."""
+
+
+class Stop:
+    """Ends what threads wait for: it shuts down the sockets that they hold, and wakes those who sleep."""
+
+    def __init__(self) -> None:
+        self._held: set[socket.socket] = set()  # copied and changed in single steps, by many threads without a lock
+        self._over = threading.Event()
+
+    def fire(self) -> None:
+        """Ends everything, now and from now on."""
+        self._over.set()
+        for sock in self._held.copy():
+            _shut(sock)
+
+    def check(self) -> None:
+        """Looks whether it was fired.
+
+        Raises:
+            Stopped: it was.
+        """
+        if self.fired:
+            raise Stopped
+
+    @property
+    def fired(self) -> bool:
+        """Whether it was fired."""
+        return self._over.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Waits, or until it is fired."""
+        self._over.wait(seconds)
+
+    @contextmanager
+    def holding(self, sock: socket.socket) -> Generator[None]:
+        """What waits for this socket ends at once when it is fired: it reads an end, or fails.
+
+        Raises:
+            Stopped: it was fired before.
+        """
+        self._held.add(sock)
+        try:
+            self.check()
+            yield
+        finally:
+            self._held.discard(sock)
+
+
+def _shut(sock: socket.socket) -> None:
+    with suppress(OSError):  # it was closed just now
+        # Not the method of a TLS socket, which would take away what the other thread is using.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def dial(host: str, port: int, tls: ssl.SSLContext | None, deadline: float | None, stop: Stop) -> socket.socket:
+    """A connection. `deadline` is a time of `time.monotonic`.
+
+    Raises:
+        TimeoutError: it was not made in time.
+        Stopped: nobody wants it any more.
+        OSError: it cannot be made.
+    """
+    sock = _fastest(_addresses(host, port, deadline, stop), deadline, stop)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(left(deadline))
+        if tls is None:
+            return sock
+        # The handshake takes the socket to itself; its twin is what it can be ended by.
+        with sock.dup() as twin, stop.holding(twin):
+            try:
+                return tls.wrap_socket(sock, server_hostname=host)
+            except OSError:
+                stop.check()
+                raise
+    except BaseException:
+        sock.close()
+        raise
+
+
+def left(deadline: float | None) -> float | None:
+    """Seconds until then.
+
+    Raises:
+        TimeoutError: none.
+    """
+    if deadline is None:
+        return None
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
+
+
+# -- names ---------------------------------------------------------------------------------------------------------------
+
+
+def _addresses(host: str, port: int, deadline: float | None, stop: Stop) -> list[_Address]:
+    if ":" in host or host.replace(".", "").isdigit():
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    lookup = _Lookup(host, port)
+    try:
+        threading.Thread(target=lookup.run, name="venice-ai resolver", daemon=True).start()
+    except RuntimeError:  # there are no more threads, as at the end of the interpreter
+        lookup.run()
+    while not lookup.done.wait(_shorter(left(deadline))):
+        stop.check()
+    return lookup.found()
+
+
+class _Lookup:
+    def __init__(self, host: str, port: int) -> None:
+        self.done = threading.Event()
+        self._asked = host, port
+        self._found: list[_Address] = []
+        self._error: OSError | None = None
+
+    def run(self) -> None:
+        try:
+            self._found = socket.getaddrinfo(*self._asked, type=socket.SOCK_STREAM)
+        except OSError as error:
+            self._error = error
+        except UnicodeError:  # a label that is too long for a name
+            self._error = socket.gaierror(socket.EAI_NONAME, "this is no name of a host")
+        self.done.set()
+
+    def found(self) -> list[_Address]:
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback refers to this frame
+        return self._found
+
+
+def _shorter(seconds: float | None) -> float:
+    return _LOOK_SECONDS if seconds is None else min(seconds, _LOOK_SECONDS)
+
+
+# -- addresses -----------------------------------------------------------------------------------------------------------
+
+
+def _fastest(addresses: list[_Address], deadline: float | None, stop: Stop) -> socket.socket:
+    """The first connection that stands; the others are closed."""
+    failures: list[OSError] = []
+    with selectors.DefaultSelector() as pending:
+        try:
+            for sock in _race(_interleaved(addresses), pending, failures, deadline):
+                if sock is not None:
+                    pending.unregister(sock)
+                    return sock
+                stop.check()
+        finally:
+            for key in list(pending.get_map().values()):
+                key.fileobj.close()  # type: ignore[union-attr]  # only sockets were put in
+    raise failures[0] if failures else OSError("the name has no address")
+
+
+def _race(
+    addresses: list[_Address], pending: selectors.BaseSelector, failures: list[OSError], deadline: float | None
+) -> Iterator[socket.socket | None]:
+    """Begins one connection after the other; gives those that stand, and None now and then."""
+    next_at = 0.0
+    while addresses or pending.get_map():
+        if addresses and (not pending.get_map() or time.monotonic() >= next_at):
+            _begin(addresses.pop(0), pending, failures)
+            next_at = time.monotonic() + _STAGGER_SECONDS
+            continue
+        seconds = _shorter(left(deadline))
+        if addresses:
+            seconds = min(seconds, max(next_at - time.monotonic(), 0.0))
+        for key, _ in pending.select(seconds):
+            sock: Any = key.fileobj
+            if failure := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                failures.append(OSError(failure, os.strerror(failure)))
+                pending.unregister(sock)
+                sock.close()
+                next_at = 0.0
+            else:
+                yield sock
+        yield None
+
+
+def _begin(address: _Address, pending: selectors.BaseSelector, failures: list[OSError]) -> None:
+    family, kind, protocol, _, place = address
+    try:
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:  # a family that this machine does not have
+        failures.append(error)
+        return
+    try:
+        sock.settimeout(0)
+        with suppress(BlockingIOError):
+            sock.connect(place)
+        pending.register(sock, selectors.EVENT_WRITE)
+    except OSError as error:
+        sock.close()
+        failures.append(error)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _interleaved(addresses: list[_Address]) -> list[_Address]:
+    """The families in turn, the one that the system prefers first: a family that leads nowhere costs one step."""
+    first = [each for each in addresses if each[0] == addresses[0][0]]
+    others = [each for each in addresses if each[0] != addresses[0][0]]
+    return [each for number in range(len(addresses)) for each in (*first[number : number + 1], *others[number : number + 1])]

@@ -1,0 +1,185 @@
+"""The framing of an HTTP/1.1 reply (RFC 9112): a connection's bytes in, the head of a final answer and its body's bytes out.
+
+It is as strict as llhttp, which reads for aiohttp, so that both transports come to the same answers and errors: what leaves
+open where a body ends (two lengths, a length beside chunks) is an error, and so is what no server means to send.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from typing import Final
+
+HEADER_BYTES: Final = 65_536
+"""The longest line that is taken of a reply's head."""
+_MOST_HEADERS = 128  # as aiohttp
+_MOST_BYTES = 2**63  # as a machine counts
+_STATUS = re.compile(rb"HTTP/(0\.9|1\.[01]|2\.0) (\d{3})(?: [^\r]*)?")
+_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r]*?)[ \t]*")
+_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r]*)?\r")
+_BODILESS = frozenset({101, 204, 304})
+
+
+class FramingError(ValueError):
+    """What came is no reply of HTTP/1.1, or does not say where its body ends. The words do not repeat it."""
+
+
+class TruncatedReplyError(FramingError):
+    """The connection ended before the reply did."""
+
+
+class ReplyReader:
+    """Feed it what a connection says after a request, get the bytes of the body; what the head says is in attributes."""
+
+    def __init__(self) -> None:
+        self.status: int = 0
+        """The status of the final answer; 0 until its head is whole."""
+        self.fields: list[tuple[bytes, bytes]] = []
+        """Its headers, names and values."""
+        self.done: bool = False
+        """Whether the reply is whole."""
+        self.reusable: bool = False
+        """Whether its connection serves further requests, once it is done."""
+        self.started: bool = False
+        """Whether a byte came."""
+        self.until_end: bool = False
+        """Whether the end of the connection is the end of its body."""
+        self._buffer = bytearray()
+        self._body: Iterator[bytes] = self._read()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The pieces of the body that this completes. Take all of them before the next is fed.
+
+        Raises:
+            FramingError: this is no reply.
+        """
+        self.started = self.started or bool(data)
+        self._buffer += data
+        for piece in self._body:
+            if not piece:
+                return
+            yield piece
+        self.done = True
+        # Between two replies some servers send an empty line.
+        if self._buffer.strip(b"\r\n"):
+            raise FramingError("more came than its head announced")
+
+    def end(self) -> None:
+        """The connection has ended.
+
+        Raises:
+            TruncatedReplyError: the reply has not.
+        """
+        if not self.until_end:
+            said = "it was closed without an answer" if not self.started else "the answer broke off"
+            raise TruncatedReplyError(said if self.status or not self.started else "the head of the answer broke off")
+        self.done = True
+
+    # -- the reply, read by generators that give b"" where they need more ------------------------------------------------
+
+    def _read(self) -> Generator[bytes, None, None]:
+        version = status = b""
+        while not self.status:
+            version, status = yield from self._status_line()
+            fields = yield from self._fields()
+            if not status.startswith(b"1") or status == b"101":  # else it is interim, and another one follows
+                self.fields, self.status = fields, int(status)
+        length, chunked, keeps = _framing(self.fields, version)
+        self.reusable = keeps
+        if self.status in _BODILESS:
+            self.reusable = keeps and self.status != 101
+        elif chunked:
+            yield from self._chunks()
+        elif length is not None:
+            yield from self._bytes(length)
+        else:
+            self.until_end, self.reusable = True, False
+            while True:
+                piece = bytes(self._buffer)
+                self._buffer.clear()
+                yield piece
+
+    def _status_line(self) -> Generator[bytes, None, tuple[bytes, bytes]]:
+        line = b""
+        while not line:  # an empty line before it does no harm
+            line = (yield from self._line()).removesuffix(b"\r")
+        match = _STATUS.fullmatch(line)
+        if match is None:
+            raise FramingError("it is no reply of HTTP/1.1")
+        return match[1], match[2]
+
+    def _fields(self) -> Generator[bytes, None, list[tuple[bytes, bytes]]]:
+        """The headers, or the trailers, up to the empty line."""
+        fields: list[tuple[bytes, bytes]] = []
+        while line := (yield from self._line()).removesuffix(b"\r"):
+            if line[0] in b" \t":  # it goes on with the line before; before the first there is nothing to go on with
+                if fields and b"\0" not in line and b"\r" not in line:
+                    fields[-1] = fields[-1][0], b"%b %b" % (fields[-1][1], line.strip(b" \t"))
+                    continue
+                line = line.lstrip(b" \t")
+            match = _HEADER.fullmatch(line)
+            if match is None:
+                raise FramingError("a line of its head is no header")
+            fields.append((match[1], match[2]))
+            if len(fields) > _MOST_HEADERS:
+                raise FramingError(f"it has more than {_MOST_HEADERS} headers")
+        return fields
+
+    def _line(self) -> Generator[bytes, None, bytes]:
+        """The next line without its LF."""
+        buffer, searched = self._buffer, 0
+        while (end := buffer.find(b"\n", searched)) < 0 and len(buffer) <= HEADER_BYTES:
+            searched = len(buffer)
+            yield b""
+        if not 0 <= end <= HEADER_BYTES:
+            raise FramingError(f"a line of its head is longer than {HEADER_BYTES} bytes")
+        line = bytes(buffer[:end])
+        del buffer[: end + 1]
+        return line
+
+    def _bytes(self, size: int) -> Generator[bytes, None, None]:
+        """So many bytes of the body."""
+        buffer = self._buffer
+        while size:
+            piece = bytes(buffer[:size])
+            del buffer[:size]
+            size -= len(piece)
+            yield piece
+
+    def _chunks(self) -> Generator[bytes, None, None]:
+        """A body in chunks (RFC 9112, section 7.1), with the trailers after it."""
+        while True:
+            match = _SIZE.fullmatch((yield from self._line()))
+            if match is None:
+                raise FramingError("the size of a chunk is none")
+            size = int(match[1], 16)
+            if not size:
+                break
+            if size >= _MOST_BYTES:
+                raise FramingError("the size of a chunk is too large")
+            yield from self._bytes(size)
+            if (yield from self._line()) != b"\r":
+                raise FramingError("a chunk is longer than its size")
+        yield from self._fields()
+
+
+def _framing(fields: list[tuple[bytes, bytes]], version: bytes) -> tuple[int | None, bool, bool]:
+    """The body's length, whether it comes in chunks, and whether the connection serves on (RFC 9112, sections 6.3 and 9.3)."""
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    options: list[bytes] = []
+    for name, value in fields:
+        size = len(name)
+        if size == 14 and name.lower() == b"content-length":
+            lengths.append(value)
+        elif size == 17 and name.lower() == b"transfer-encoding":
+            codings.append(value)
+        elif size == 10 and name.lower() == b"connection":
+            options += [each.strip() for each in value.lower().split(b",")]
+    if len(lengths) > 1 or (lengths and codings):
+        raise FramingError("it has two lengths")
+    if lengths and not (lengths[0].isdigit() and len(lengths[0]) < 30 and int(lengths[0]) < _MOST_BYTES):
+        raise FramingError("its length is no number")
+    keeps = b"close" not in options and (version == b"1.1" or b"keep-alive" in options)
+    chunked = bool(codings) and codings[-1].lower().rpartition(b",")[2].strip() == b"chunked"
+    return int(lengths[0]) if lengths else None, chunked, keeps

@@ -1,0 +1,70 @@
+"""What a reply must bring for the level `hardware`, so that leaving a part out is no better than showing a bad one.
+
+A part is promised by what the model showed before, or by what the reply itself holds and has measured: the compose file, the
+operating system image, the machine's configuration. Words about a version promise nothing, and excuse nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final, cast
+
+from . import aci
+from .report import AttestationReport, Check, Workload
+from .workload import known_images, member, vm_config
+
+GPUS: Final = "gpus"
+MANAGER: Final = "compose_manager"
+GATEWAY: Final = "gateway"
+_FOR_GPUS: Final = ("runtime: nvidia", "driver: nvidia", "NVIDIA_VISIBLE_DEVICES")
+_FOR_MANAGER: Final = "compose-manager"
+
+
+def shown(report: AttestationReport) -> frozenset[str]:
+    """The parts that a report found to be good, which the model is to show from then on."""
+    found = {check.id for check in report.checks if check.status in {"pass", "warn"}}
+    parts = {MANAGER: MANAGER in found, GPUS: bool(report.gpus), GATEWAY: bool(found & set(aci.STOPS))}
+    return frozenset(name for name, there in parts.items() if there)
+
+
+def missing(
+    reply: Mapping[str, Any],
+    *,
+    compose: str | None,
+    workload: Workload,
+    checks: Collection[Check],
+    before: Collection[str],
+    gpus: bool,
+) -> Iterator[str]:
+    """What a reply promises and does not bring.
+
+    `compose` is the compose file as it was measured, None if it is not shown; `checks` are those that were made; `before` is
+    what the model has `shown`; `gpus` says whether evidence of GPUs is looked at.
+    """
+    gateway = aci.is_aci(reply)
+    if compose is None and not gateway:
+        yield "the compose file"
+    if gpus:
+        yield from _missing_gpus(reply, compose or "", workload, before)
+    if reply.get("compose_manager_attestation") is None and (MANAGER in before or _FOR_MANAGER in (compose or "")):
+        yield "what the manager of containers did"
+    if GATEWAY in before and not gateway:
+        yield "the keys of the gateway"
+    yield from (f"{check.id} ({check.detail})" for check in checks if check.id in aci.STOPS and check.status == "skip")
+
+
+def _missing_gpus(reply: Mapping[str, Any], compose: str, workload: Workload, before: Collection[str]) -> Iterator[str]:
+    said: object = vm_config(reply).get("num_gpus")
+    number = said if type(said) is int else None
+    payload = member(reply, "nvidia_payload")
+    if not payload:
+        claimed = bool(member(member(reply, "server_verification"), "nvidia"))
+        images = {image.name for image in known_images() if image.os_image_hash == workload.os_image_hash}
+        measured = any(word in compose for word in _FOR_GPUS) or any("nvidia" in name for name in images)
+        if number != 0 or claimed or measured or GPUS in before:
+            yield f"evidence of its {number or ''} GPUs".replace("  ", " ")
+        return
+    items: object = payload.get("evidence_list")
+    there = len(cast("list[Any]", items)) if isinstance(items, list) else 0
+    if number is not None and there < number:
+        yield f"evidence of {number - there} of its {number} GPUs"
