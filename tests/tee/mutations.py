@@ -20,7 +20,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, intel, nras, quote, signature, workload
@@ -110,7 +110,7 @@ class Chance:
         key: Any = ""
         while True:
             held = holder[key]
-            inside = list(held) if isinstance(held, dict) else list(range(len(held))) if isinstance(held, list) else []
+            inside = _keys_of(held)
             if not inside or (holder is not whole and self.random.random() < 0.15):
                 return holder, key
             holder, key = held, self.random.choice(inside)
@@ -123,6 +123,13 @@ class Chance:
             except (ValueError, RecursionError):
                 pass
         return self.octets(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+
+def _keys_of(value: Any) -> list[Any]:
+    """What leads to the values in a JSON object or list."""
+    if isinstance(value, dict):
+        return list(cast("dict[str, Any]", value))
+    return list(range(len(cast("list[Any]", value)))) if isinstance(value, list) else []
 
 
 @dataclass(frozen=True)
@@ -178,7 +185,8 @@ def _opened(chance: Chance) -> None:
 def _signed(chance: Chance) -> None:
     given = chance.json({**signed_reply(), "api_version": "aci/1", "receipt": {"chat_id": "chatcmpl-1", "event_log": []}})
     if isinstance(given, dict):
-        signature.verify(given, public_key=KEY, request_id="chatcmpl-1", keyset=given, received=b"")
+        found = cast("dict[str, Any]", given)
+        signature.verify(found, public_key=KEY, request_id="chatcmpl-1", keyset=found, received=b"")
 
 
 def said(answer: bytes, keys: bytes, *, nonce: bytes, now: float) -> list[Check]:
@@ -235,7 +243,7 @@ def targets() -> list[Target]:
 def _gateway(chance: Chance, reply: dict[str, Any]) -> None:
     given = chance.json(reply)
     if isinstance(given, dict):
-        aci.check(given)
+        aci.check(cast("dict[str, Any]", given))
 
 
 def _compose(chance: Chance, text: str) -> None:

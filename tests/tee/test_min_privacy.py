@@ -410,7 +410,8 @@ async def test_a_session_seals_what_a_call_would() -> None:
     session = await client_of(enclave, min_privacy="e2ee").tee.open_session(model=MODEL)
 
     wrong: list[dict[str, Any]] = [{"stop": "x"}, {"user": "x"}, {"tools": [{}]}, {"model": "e2ee-other"}]
-    for params in (*wrong, {"messages": []}, {"messages": None}):
+    wrong += [{"messages": []}, {"messages": None}]
+    for params in wrong:
         with pytest.raises(InvalidRequestError):
             session.seal({"model": MODEL, **IN_CLEAR, **params})
     sealed = session.seal({"model": MODEL, **IN_CLEAR, "temperature": 0.5})

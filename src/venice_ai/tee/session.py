@@ -73,7 +73,7 @@ class TeeSession:
         """The id of the answer; None before it began, and if its chunks do not agree on one."""
         self._model_key = public_key_bytes(report.model_public_key)
         self._roles: Literal["all"] | tuple[str, ...] = encrypt_roles
-        self._floor = floor
+        self._floor: Literal["tee", "e2ee"] | None = floor
         self._spoilt = spoilt
         self._opener: Opener | None = Opener(private)
         self._public_key = self._opener.public_key
@@ -278,7 +278,7 @@ class TeeSession:
         if identity is not None and (identity.__class__ is not str or _IDENTITY.fullmatch(identity) is None):
             self._refuse("an id that is none")
         if identity.__class__ is str and identity not in self._ids:
-            self._ids.add(identity)
+            self._ids.add(cast("str", identity))
             self.request_id = identity if len(self._ids) == 1 else None
         usage: Any = chunk.get("usage")
         if usage.__class__ is dict:

@@ -195,9 +195,8 @@ def check_not_debug(reply: Mapping[str, Any], quote: Quote | None) -> None:
     Raises:
         ValueError: something does.
     """
-    claims: Any = reply.get("server_verification")
-    for holder in (reply, claims if isinstance(claims, dict) else {}):
-        if where := next(_debug_signs(cast("Mapping[str, Any]", holder), "the reply"), None):
+    for holder in (reply, member(reply, "server_verification")):
+        if where := next(_debug_signs(holder, "the reply"), None):
             raise ValueError(f"the server reports a trust domain in debug mode ({where:.200}): its host can read its memory")
     if quote is not None and quote.attributes[0] & 1:
         raise ValueError("the quote is of a trust domain in debug mode: its host can read its memory")
