@@ -283,7 +283,7 @@ first.join()
 """
 
 
-@pytest.mark.parametrize("seconds", ["0", "0.02", "0.1"])
+@pytest.mark.parametrize("seconds", ["0", "0.02", "0.05", "0.1", "0.2"])
 async def test_a_fork_during_the_first_call_of_another_thread_leaves_the_child_able_to_call(seconds: str) -> None:
     async with serving(ANSWER) as server:
         assert await said(FORKED, server, seconds) == ["0"]

@@ -251,7 +251,7 @@ class VeniceClient:
         return AiohttpTransport(Routes(**settings), self._session)
 
     @property
-    def knows_server(self) -> bool:
+    def _knows_server(self) -> bool:
         """Whether its TLS verifies whose server answers."""
         context: ssl.SSLContext | None = self._http["ssl_context"]  # type: ignore[assignment]  # the names of `Routes`
         if context is None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 T = TypeVar("T")
 
 _PACKAGE = __package__ or ""
+_AWAITED = (_PACKAGE, "yarl", "truststore", "pydantic", "cryptography")  # what a thread may import in the middle of a call
 _MOST_SECONDS = 10.0
 _lock = threading.RLock()  # held while work is done, and while the process forks
 _loaded: set[str] = set()
@@ -79,11 +80,19 @@ _LOCKS = {"logging": "_lock", "concurrent.futures.thread": "_global_shutdown_loc
 
 def _before_fork() -> None:
     absent = [name for name in _LOCKS if name not in sys.modules or _is_initializing(name)]
+    # Hooks run from the last registered to the first. If logging came after us, its lock is taken already, and an import that
+    # we are about to wait for may need it.
+    logging_lock: Any = getattr(sys.modules.get("logging"), "_lock", None)
+    taken = "logging" not in absent and getattr(logging_lock, "_is_owned", bool)()
+    if taken:
+        logging_lock.release()
     _lock.acquire()
     # Less common parts are imported by the threads that need them. Their end is waited for, too, but not for ever.
     until = time.monotonic() + _MOST_SECONDS
     while any(map(_is_half_imported, list(sys.modules))) and time.monotonic() < until:
         time.sleep(0.001)
+    if taken:
+        logging_lock.acquire()
     # What came meanwhile was not asked to take its lock, but will be told to give it back.
     for name in absent:
         lock: Any = getattr(sys.modules.get(name), _LOCKS[name], None)
@@ -92,7 +101,7 @@ def _before_fork() -> None:
 
 
 def _is_half_imported(name: str) -> bool:
-    return name.startswith(_PACKAGE) and _is_initializing(name)
+    return name.startswith(_AWAITED) and _is_initializing(name)
 
 
 def _is_initializing(name: str) -> bool:

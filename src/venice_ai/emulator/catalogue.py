@@ -16,7 +16,10 @@ from venice_ai.types.api.models import ModelResponse
 from venice_ai.types.api.params import VeniceSwitches
 
 from .headers import rate_limits
+from .loose import members
 
+CLOSED_SCHEMAS: Final = "requiresClosedSchemas"
+"""A capability that marks models whose provider refuses strict schemas that are not closed; others take them as they are."""
 TYPES = ("asr", "embedding", "image", "music", "text", "tts", "upscale", "inpaint", "video")
 
 _CAPABILITIES = (
@@ -176,7 +179,7 @@ _TEXT_MODELS: Final[tuple[dict[str, Any], ...]] = (
                 "cache_input": price(1.25),
             },
         },
-        "capabilities": {**_EFFORTS, "quantization": "not-available", "requiresClosedSchemas": True},
+        "capabilities": {**_EFFORTS, "quantization": "not-available", CLOSED_SCHEMAS: True},
         "privacy": "anonymized",
     },
     {"id": "acqua-alta", "name": "Acqua Alta", "offline": True},
@@ -269,7 +272,7 @@ class Catalogue:
 
     def listed(self, kind: str) -> list[dict[str, Any]]:
         """The entries of one type, of `all` types, or those for `code`."""
-        return [model.model_dump() for model in self._models.values() if _is(model, kind)]
+        return [_shown(model) for model in self._models.values() if _is(model, kind)]
 
     def traits(self, kind: str) -> dict[str, str]:
         """The traits of a type, and the model that each stands for."""
@@ -290,6 +293,13 @@ class Catalogue:
         if found is None:
             found = next((model for model in self._models.values() if _loose(model.id) == _loose(name)), None)
         return found if found is not None and found.type == "text" else None
+
+
+def _shown(model: ModelResponse) -> dict[str, Any]:
+    """An entry as it is listed: without what only the emulator needs to know of the model."""
+    entry = model.model_dump()
+    members(members(entry.get("model_spec")).get("capabilities")).pop(CLOSED_SCHEMAS, None)
+    return entry
 
 
 def _is(model: ModelResponse, kind: str) -> bool:

@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 from venice_ai._validation import learn, objection
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
 
+from .catalogue import CLOSED_SCHEMAS
 from .loose import items, members
 from .refusals import Issue
 from .request import ChatRequest, parts_of
@@ -27,8 +28,6 @@ from .request import ChatRequest, parts_of
 MAX_BODY_BYTES = 35 * 1024 * 1024
 MAX_FILE_BYTES = 25 * 1024 * 1024
 MAX_CHOICES = 128
-CLOSED_SCHEMAS = "requiresClosedSchemas"
-"""The capability of an entry whose provider refuses strict schemas that are not closed; the others take them as they are."""
 
 
 class WireParams(TypedDict, total=False):

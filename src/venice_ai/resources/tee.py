@@ -208,7 +208,7 @@ class Tee(APIResource["VeniceClient"]):
             dcap=collateral.installed(),
             used_nonce=asked.again,
             private=_is_private(self._client.base_url),
-            known_server=_is_loopback(self._client.base_url) or self._client.knows_server,
+            known_server=_is_loopback(self._client.base_url) or self._client._knows_server,  # noqa: SLF001  # of the same package
             reached_before=self._reached.get(model),
             seen=seen,
             shown_before=self._shown.get(model, ()),
