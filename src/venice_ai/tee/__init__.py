@@ -8,79 +8,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..exceptions import TeeAttestationError, TeeDowngradeWarning, TeeEncryptionError, TeeError
-    from .report import AttestationReport, Check, Gpu, SignatureReport, Tcb, Td, Workload
-    from .session import TeeSession
-    from .types import (
-        INTEL_AND_NVIDIA,
-        CollateralProvider,
-        Evidence,
-        FullQuoteVerifier,
-        Level,
-        MeasurementPins,
-        OsImage,
-        QuoteVerifier,
-        TeeOptions,
-        TrustRoots,
-    )
-
-_HOMES = {
-    "INTEL_AND_NVIDIA": ".types",
-    "AttestationReport": ".report",
-    "Check": ".report",
-    "CollateralProvider": ".types",
-    "Evidence": ".types",
-    "FullQuoteVerifier": ".types",
-    "Gpu": ".report",
-    "Level": ".types",
-    "MeasurementPins": ".types",
-    "OsImage": ".types",
-    "QuoteVerifier": ".types",
-    "SignatureReport": ".report",
-    "Tcb": ".report",
-    "Td": ".report",
-    "TeeAttestationError": "..exceptions",
-    "TeeDowngradeWarning": "..exceptions",
-    "TeeEncryptionError": "..exceptions",
-    "TeeError": "..exceptions",
-    "TeeOptions": ".types",
-    "TeeSession": ".session",
-    "TrustRoots": ".types",
-    "Workload": ".report",
+_NAMES = {
+    ".types": (
+        "INTEL_AND_NVIDIA CollateralProvider Evidence FullQuoteVerifier Level MeasurementPins OsImage QuoteVerifier "
+        "TeeOptions TrustRoots"
+    ),
+    ".report": "AttestationReport Check Gpu SignatureReport Tcb Td Workload",
+    "..exceptions": "TeeAttestationError TeeDowngradeWarning TeeEncryptionError TeeError",
+    ".session": "TeeSession",
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
-__all__ = [
-    "INTEL_AND_NVIDIA",
-    "AttestationReport",
-    "Check",
-    "CollateralProvider",
-    "Evidence",
-    "FullQuoteVerifier",
-    "Gpu",
-    "Level",
-    "MeasurementPins",
-    "OsImage",
-    "QuoteVerifier",
-    "SignatureReport",
-    "Tcb",
-    "Td",
-    "TeeAttestationError",
-    "TeeDowngradeWarning",
-    "TeeEncryptionError",
-    "TeeError",
-    "TeeOptions",
-    "TeeSession",
-    "TrustRoots",
-    "Workload",
-]
+if TYPE_CHECKING:
+    from ..exceptions import TeeAttestationError as TeeAttestationError
+    from ..exceptions import TeeDowngradeWarning as TeeDowngradeWarning
+    from ..exceptions import TeeEncryptionError as TeeEncryptionError
+    from ..exceptions import TeeError as TeeError
+    from .report import AttestationReport as AttestationReport
+    from .report import Check as Check
+    from .report import Gpu as Gpu
+    from .report import SignatureReport as SignatureReport
+    from .report import Tcb as Tcb
+    from .report import Td as Td
+    from .report import Workload as Workload
+    from .session import TeeSession as TeeSession
+    from .types import INTEL_AND_NVIDIA as INTEL_AND_NVIDIA
+    from .types import CollateralProvider as CollateralProvider
+    from .types import Evidence as Evidence
+    from .types import FullQuoteVerifier as FullQuoteVerifier
+    from .types import Level as Level
+    from .types import MeasurementPins as MeasurementPins
+    from .types import OsImage as OsImage
+    from .types import QuoteVerifier as QuoteVerifier
+    from .types import TeeOptions as TeeOptions
+    from .types import TrustRoots as TrustRoots
+else:
+    __all__ = [*sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from importlib import import_module as import_module
 
     value = globals()[name] = getattr(import_module(home, __name__), name)
     return value
