@@ -147,7 +147,7 @@ if TYPE_CHECKING:
     from .types.api.streaming import ChatCompletionChunk as ChatCompletionChunk
     from .types.api.streaming import ChunkModelFactory as ChunkModelFactory
 else:
-    __all__ = [*sorted(_HOMES)]
+    globals()["__all__"] = sorted(_HOMES)  # a list that tools need not read: they see the imports above
 
 
 def __getattr__(name: str) -> object:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .types import TeeOptions as TeeOptions
     from .types import TrustRoots as TrustRoots
 else:
-    __all__ = [*sorted(_HOMES)]
+    globals()["__all__"] = sorted(_HOMES)  # a list that tools need not read: they see the imports above
 
 
 def __getattr__(name: str) -> object:
