@@ -9,7 +9,7 @@ from typing import Any, get_overloads
 
 import pytest
 
-from venice_ai import _sync, _sync_parsing, _sync_streams, streaming
+from venice_ai import _sync, _sync_parsing, _sync_resources, _sync_streams, streaming
 from venice_ai._client import VeniceClient
 from venice_ai.resources.chat import Chat, ChatCompletions, parsing, tool_runs
 from venice_ai.resources.models import Models
@@ -19,8 +19,8 @@ PAIRS: list[tuple[type, type]] = [
     (VeniceClient, _sync.SyncVeniceClient),
     (Chat, _sync.SyncChat),
     (ChatCompletions, _sync.SyncChatCompletions),
-    (Models, _sync.SyncModels),
-    (Tee, _sync.SyncTee),
+    (Models, _sync_resources.SyncModels),
+    (Tee, _sync_resources.SyncTee),
     (streaming.Stream, _sync_streams.SyncStream),
     (streaming.ModelStream, _sync_streams.SyncModelStream),
     (streaming.ChatStream, _sync_streams.SyncChatStream),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, Unpack,
 from ._client import VeniceClient
 from ._drive import drive
 from ._first_use import load, made_once
-from ._resource import APIResource
+from ._sync_facade import Facade
 from .exceptions import VeniceError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._loop_thread import LoopThread
     from ._privacy import Privacy
     from ._sync_parsing import SyncParsedChatStream
+    from ._sync_resources import SyncModels, SyncTee
     from ._sync_streams import SyncChatStream, SyncChunkSource, SyncToolStream
     from ._toolbox import PlainFunction
     from ._transport import Clock, Transport
@@ -32,17 +33,11 @@ if TYPE_CHECKING:
     from .resources.chat import ChatCompletions
     from .resources.chat.parsing import ParsedChatStream
     from .resources.chat.tool_runs import Approve, OnToolCall, OnToolError, ToolStream
-    from .resources.models import Models, ModelType
-    from .resources.tee import Tee
     from .streaming import ChatStream
-    from .tee.report import AttestationReport, SignatureReport
-    from .tee.session import TeeSession
-    from .tee.types import QuoteVerifier, TeeOptions
+    from .tee.types import TeeOptions
     from .tools import Approval, FunctionTool, OnLimit, OnUnknownTool
     from .types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
-    from .types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse
     from .types.api.params import ChatParams, OnlyForMypy
-    from .types.api.tee import TeeAttestation, TeeSignature
 
 T = TypeVar("T")
 
@@ -134,6 +129,8 @@ class SyncVeniceClient:
     @made_once
     def models(self) -> SyncModels:
         """The catalogue of models."""
+        from ._sync_resources import SyncModels
+
         return SyncModels(self, self._bridge)
 
     @made_once
@@ -146,6 +143,8 @@ class SyncVeniceClient:
         from .tee.extra import require_extra
 
         require_extra()
+        from ._sync_resources import SyncTee
+
         return SyncTee(self, self._bridge)
 
     @property
@@ -314,16 +313,7 @@ def _refuse_own_thread() -> None:
         shared.check()
 
 
-class _Facade(APIResource[SyncVeniceClient]):
-    """A part of the API for code that does not await."""
-
-    def __init__(self, client: SyncVeniceClient, bridge: Bridge) -> None:
-        super().__init__(client)
-        self._bridge = bridge
-        self._run = bridge.run
-
-
-class SyncChat(_Facade):
+class SyncChat(Facade):
     """Chats."""
 
     def __init__(self, client: SyncVeniceClient, bridge: Bridge) -> None:
@@ -331,7 +321,7 @@ class SyncChat(_Facade):
         self.completions: SyncChatCompletions = SyncChatCompletions(client, bridge)
 
 
-class SyncChatCompletions(_Facade):
+class SyncChatCompletions(Facade):
     """Completions and streams of chats; see `ChatCompletions`, also for every method."""
 
     @property
@@ -692,164 +682,6 @@ class SyncChatCompletions(_Facade):
             **create_kwargs,
         )
         return self._bridge.open_tools(opening, self._client)
-
-
-class SyncModels(_Facade):
-    """The catalogue of models; see `Models`, also for every method."""
-
-    @property
-    def _async(self) -> Models:
-        return self._bridge.client.models
-
-    def list(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelsListResponse:  # noqa: A002
-        """The models of one type; text models if none is given. See `Models.list`.
-
-        Raises:
-            APIError: the catalogue could not be had.
-        """
-        return self._run(self._async.list(type=type, refresh=refresh))
-
-    def traits(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelMapResponse:  # noqa: A002
-        """Traits such as `default`, and the model each stands for. See `Models.traits`.
-
-        Raises:
-            APIError: the catalogue could not be had.
-        """
-        return self._run(self._async.traits(type=type, refresh=refresh))
-
-    def compatibility_mapping(
-        self,
-        *,
-        type: ModelType | None = None,  # noqa: A002
-        refresh: bool = False,
-    ) -> ModelMapResponse:
-        """Other vendors' model names, and the model each stands for. See `Models.compatibility_mapping`.
-
-        Raises:
-            APIError: the catalogue could not be had.
-        """
-        return self._run(self._async.compatibility_mapping(type=type, refresh=refresh))
-
-    def retrieve(self, model: str, *, refresh: bool = False) -> ModelResponse:
-        """The catalogue's entry for an id of any type. See `Models.retrieve`.
-
-        Raises:
-            NotFoundError: the catalogue has no such model.
-            APIError: the catalogue could not be had.
-        """
-        return self._run(self._async.retrieve(model, refresh=refresh))
-
-    def find(self, model: str) -> ModelResponse:
-        """The text model that an id, a trait or an alias stands for. See `Models.find`.
-
-        Raises:
-            NoMatchingModelError: there is none (a ValueError).
-            APIError: the catalogue could not be had.
-        """
-        return self._run(self._async.find(model))
-
-    def resolve_chat(
-        self,
-        *,
-        require_function_calling: bool = False,
-        require_vision: bool = False,
-        require_reasoning: bool = False,
-        require_reasoning_effort: bool = False,
-        require_code_optimization: bool = False,
-        require_response_schema: bool = False,
-        require_web_search: bool = False,
-        require_multiple_images: bool = False,
-        require_audio_input: bool = False,
-        require_video_input: bool = False,
-        require_log_probs: bool = False,
-        require_e2ee: bool = False,
-        require_tee: bool = False,
-        require_prompt_caching: bool = False,
-        require_private: bool = False,
-        min_context_tokens: int | None = None,
-        preferred_models: Sequence[str] | None = None,
-        exclude_models: Sequence[str] | None = None,
-        exclude_beta: bool = True,
-        exclude_reasoning: bool = False,
-        exclude_uncensored: bool = False,
-        prefer: Literal["cheapest"] | None = None,
-        refresh: bool = False,
-    ) -> str:
-        """The id of a chat model that has all that is required. See `Models.resolve_chat`.
-
-        Raises:
-            NoMatchingModelError: no model has all that (a ValueError).
-            APIError: the catalogue could not be had.
-        """
-        wishes = {name: value for name, value in locals().items() if name != "self"}
-        return self._run(self._async.resolve_chat(**wishes))
-
-
-class SyncTee(_Facade):
-    """Attestations and signatures of enclaves; see `Tee`, also for every method."""
-
-    @property
-    def _async(self) -> Tee:
-        # It is made on the loop, where one thing happens at a time.
-        client = self._bridge.client
-        return vars(client).get("tee") or self._run(_tee(client))
-
-    def attest(self, model: str, options: TeeOptions | None = None) -> AttestationReport:
-        """Asks the enclave of a model to prove what it is, and verifies what it answers. See `Tee.attest`.
-
-        Raises:
-            TeeAttestationError: the enclave did not prove what it must; `report` has every check.
-            APIError: the attestation could not be had.
-        """
-        return self._run(self._async.attest(model, options))
-
-    def get_attestation(self, *, model: str, nonce: str | None = None) -> TeeAttestation:
-        """The reply of `GET /tee/attestation` as it came, unverified. See `Tee.get_attestation`.
-
-        Raises:
-            APIError: it could not be had.
-        """
-        return self._run(self._async.get_attestation(model=model, nonce=nonce))
-
-    def open_session(
-        self,
-        *,
-        model: str,
-        nonce: str | None = None,
-        verifier: QuoteVerifier | None = None,
-        options: TeeOptions | None = None,
-    ) -> TeeSession:
-        """Attests a model and gives the session to seal one request with. See `Tee.open_session`.
-
-        Raises:
-            TeeAttestationError: the enclave did not prove what it must.
-            APIError: the attestation could not be had.
-        """
-        return self._run(self._async.open_session(model=model, nonce=nonce, verifier=verifier, options=options))
-
-    def get_signature(self, *, model: str, request_id: str) -> TeeSignature:
-        """The reply of `GET /tee/signature` as it came. See `Tee.get_signature`.
-
-        Raises:
-            APIError: it could not be had.
-        """
-        return self._run(self._async.get_signature(model=model, request_id=request_id))
-
-    def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
-        """Whether the attested key signed an end-to-end encrypted answer. See `Tee.verify_signature`.
-
-        Raises:
-            InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
-            APIError: the signature could not be had.
-        """
-        from .types.api.chat import ChatCompletionResponse
-
-        response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
-        return self._run(self._async.verify_signature(response))
-
-
-async def _tee(client: VeniceClient) -> Tee:
-    return client.tee
 
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:
