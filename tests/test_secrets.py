@@ -13,6 +13,7 @@ import pytest
 from venice_ai import (
     AuthenticationError,
     InvalidRequestError,
+    SyncVeniceClient,
     UserMessage,
     VeniceClient,
     VeniceError,
@@ -212,9 +213,11 @@ async def test_a_mistake_in_a_call_does_not_show_the_key(wrong: dict[str, Any]) 
     assert not [where for where, text in shown(caught.value) if KEY in text]
 
 
-@pytest.mark.parametrize("wrong", [{"max_retries": -1}, {"timeout": -1}, {"base_url": "nonsense"}, {"session": 7}])
-def test_a_mistake_in_a_setting_does_not_show_the_key(wrong: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", [VeniceClient, SyncVeniceClient])
+@pytest.mark.parametrize("wrong", [{"max_retries": -1}, {"timeout": -1}, {"base_url": "nonsense"}, {"trust_env": 7}])
+def test_a_mistake_in_a_setting_does_not_show_the_key(kind: type, wrong: dict[str, Any]) -> None:
+    signed = {"Sign-In-With-X": KEY}
     with pytest.raises(InvalidRequestError) as caught:
-        VeniceClient(api_key=KEY, proxy=f"http://bob:{PASSWORD}@proxy.invalid", **wrong)
+        kind(api_key=KEY, headers=signed, proxy=f"http://bob:{PASSWORD}@proxy.invalid", **wrong)
 
     assert not [where for where, text in shown(caught.value) if KEY in text or PASSWORD in text]

@@ -100,7 +100,8 @@ class VeniceClient:
             "ssl_context": ssl_context,
             "ca_bundle": ca_bundle,
         }
-        del api_key, proxy, address
+        self._headers = check_headers(headers)
+        del api_key, proxy, address, headers
         if problem is not None:
             raise problem
         if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
@@ -113,7 +114,6 @@ class VeniceClient:
         )
         self._max_retries = max_retries
         self._retry_timeouts = retry_timeouts
-        self._headers = check_headers(headers)
         self._session = session
         self._transport = transport
         self._clock = clock

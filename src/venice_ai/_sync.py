@@ -97,23 +97,13 @@ class SyncVeniceClient:
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
     ) -> None:
-        settings: dict[str, Any] = {
-            "api_key": api_key,
-            "base_url": base_url,
-            "timeout": timeout,
-            "max_retries": max_retries,
-            "retry_timeouts": retry_timeouts,
-            "headers": headers,
-            "proxy": proxy,
-            "trust_env": trust_env,
-            "ssl_context": ssl_context,
-            "ca_bundle": ca_bundle,
-            "transport": transport,
-            "clock": clock,
-            "tee": tee,
-            "min_privacy": min_privacy,
-        }
-        self._bridge = Bridge(settings)
+        settings = _given(locals())
+        del api_key, proxy, headers  # a traceback may show them
+        try:
+            self._bridge = Bridge(settings)
+        except BaseException:
+            settings.clear()
+            raise
         self.base_url: str = self._bridge.settings["base_url"]
         """Root of the API, without a trailing slash."""
         self.tee_options: TeeOptions | None = tee
@@ -291,7 +281,13 @@ class Bridge:
                 thread.run(client.__aenter__())
 
     def __repr__(self) -> str:
-        return repr(self._template)
+        return repr(vars(self).get("_template", "<VeniceClient that was not made>"))
+
+
+def _given(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the method that passes its `locals()`, with those that `create_kwargs` holds."""
+    named = {name: value for name, value in variables.items() if name not in {"self", "create_kwargs"}}
+    return {**named, **variables.get("create_kwargs", {})}
 
 
 def _ended(error: ImportError) -> VeniceError:
@@ -568,14 +564,7 @@ class SyncChatCompletions(Facade):
         Raises:
             ValueError: as there.
         """
-        return self._run(
-            self._async.estimate_cost(
-                model=model,
-                messages=messages,
-                expected_completion_tokens=expected_completion_tokens,
-                tokens_per_word=tokens_per_word,
-            )
-        )
+        return self._run(self._async.estimate_cost(**_given(locals())))
 
     def batch(
         self, requests: Sequence[Mapping[str, Any]], *, max_concurrency: int = 10, return_exceptions: bool = True
@@ -615,26 +604,10 @@ class SyncChatCompletions(Facade):
             MaxIterationsExceededError: the limit is reached, and the model still calls tools.
             VeniceError: as there.
         """
+        given = _given(locals())
         from ._toolbox import prepared  # needs pydantic, which a chat does not
 
-        work = self._async.run_with_tools(
-            model=model,
-            messages=messages,
-            tools=prepared(tools),
-            on_tool_call=on_tool_call,
-            on_tool_error=on_tool_error,
-            parallel=parallel,
-            max_iterations=max_iterations,
-            on_limit=on_limit,
-            on_unknown_tool=on_unknown_tool,
-            approve=approve,
-            tool_timeout=tool_timeout,
-            deps=deps,
-            resume=resume,
-            decisions=decisions,
-            **create_kwargs,
-        )
-        return self._run(work)
+        return self._run(self._async.run_with_tools(**given | {"tools": prepared(tools)}))
 
     def stream_with_tools(
         self,
@@ -662,25 +635,10 @@ class SyncChatCompletions(Facade):
         Raises:
             VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
         """
+        given = _given(locals())
         from ._toolbox import prepared  # needs pydantic, which a chat does not
 
-        opening = self._async.stream_with_tools(
-            model=model,
-            messages=messages,
-            tools=prepared(tools),
-            on_tool_call=on_tool_call,
-            on_tool_error=on_tool_error,
-            parallel=parallel,
-            max_iterations=max_iterations,
-            on_limit=on_limit,
-            on_unknown_tool=on_unknown_tool,
-            approve=approve,
-            tool_timeout=tool_timeout,
-            deps=deps,
-            resume=resume,
-            decisions=decisions,
-            **create_kwargs,
-        )
+        opening = self._async.stream_with_tools(**given | {"tools": prepared(tools)})
         return self._bridge.open_tools(opening, self._client)
 
 
