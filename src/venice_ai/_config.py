@@ -195,19 +195,6 @@ def _without_password(address: str) -> str:
     return "***@" + address.rpartition("@")[2] if "@" in address else address
 
 
-def check_proxy(value: object, setting: str) -> str:
-    """The address of an HTTP proxy, with the `http://` that may be left out.
-
-    Raises:
-        InvalidRequestError: it is none. The setting is named; the value may hold a password and is not shown.
-    """
-    address = proxy_address(value)
-    if address is None:
-        del value  # a traceback may show it
-        raise no_proxy(setting)
-    return address
-
-
 def no_proxy(setting: str) -> InvalidRequestError:
     """The error for what is no address of a proxy."""
     return InvalidRequestError(
