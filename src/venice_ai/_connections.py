@@ -150,7 +150,7 @@ class ReplyHeaders(Headers):
     __slots__ = ("_find", "_items")
 
     def __init__(self, values: Callable[[str, Any], Any], pairs: Callable[[], Iterable[tuple[str, str]]]) -> None:
-        super().__init__()
+        self._pairs = ()
         self._find = values
         self._items = pairs
 

@@ -679,7 +679,10 @@ class _StreamedReply:
 
 def _sent(headers: dict[str, str]) -> dict[str, str]:
     """The headers to send: only those codings are asked for that can be decoded in bounded steps."""
-    return headers if "accept-encoding" in map(str.lower, headers) else headers | _ACCEPT_ENCODING
+    for name in headers:  # of each request: spelled out it takes half the time
+        if len(name) == 15 and name.lower() == "accept-encoding":
+            return headers
+    return headers | _ACCEPT_ENCODING
 
 
 def _payload(body: bytes | None) -> bytes | BytesIO | None:

@@ -31,6 +31,8 @@ class Notices:
 
     def substitution(self, asked: str, answered: object, meta: ResponseMeta, now: float) -> None:
         """Tells of another model than the one that was asked for; nothing where the name that was asked for is not known."""
+        if not self._names:
+            return
         known = self._resolved(asked, now)
         if not isinstance(answered, str) or known is None or (self._resolved(answered, now) or answered) == known:
             return

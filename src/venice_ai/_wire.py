@@ -76,10 +76,11 @@ def chat_body(
         given = {name: _parameter(name, value) for name, value in params.items() if value is not None} if params else {}
     except RecursionError:
         raise InvalidRequestError("the request is no JSON: something in it holds itself, or is nested too deeply") from None
-    if slips := given.keys() - _KNOWN:
-        _warn_of_slips(slips, _KEYWORDS, "a chat request has no parameter", _LIKENESS)
-    if known := {name: value for name, value in given.items() if name in _KNOWN}:
-        _check_params(known)
+    if given:
+        if slips := given.keys() - _KNOWN:
+            _warn_of_slips(slips, _KEYWORDS, "a chat request has no parameter", _LIKENESS)
+        if known := {name: value for name, value in given.items() if name in _KNOWN}:
+            _check_params(known)
     if stream:
         body["stream"] = True
         given.setdefault("stream_options", {"include_usage": True})
@@ -296,6 +297,10 @@ _NOT_JSON = object()
 
 def _json(body: bytes) -> Any:
     """The JSON in a body, after which some servers say that a stream is done; `_NOT_JSON` if it is none."""
+    try:
+        return strict_decode(body)  # nearly always
+    except NOT_STRICT:
+        pass
     with suppress(ValueError):
         return decode(body)
     with suppress(ValueError):

@@ -57,12 +57,13 @@ _REFUSED_SWITCHES = {
 
 def engaged(e2ee: object, body: Mapping[str, Any]) -> bool:
     """Whether a call is to be end-to-end encrypted: by its argument, or by `venice_parameters.enable_e2ee`."""
-    return bool(e2ee) or _switches(body).get("enable_e2ee") is True
+    return bool(e2ee) or ("venice_parameters" in body and _switches(body).get("enable_e2ee") is True)
 
 
 def engaged_by(params: Mapping[str, Any]) -> bool:
     """The same by the keywords of a call, of which no body was made yet."""
-    return engaged(params.get("e2ee"), {"venice_parameters": plain(params.get("venice_parameters"))})
+    switches = params.get("venice_parameters")
+    return engaged(params.get("e2ee"), {} if switches is None else {"venice_parameters": plain(switches)})
 
 
 def guard(

@@ -310,10 +310,13 @@ def _certainly(name: str, kind: type[Model], *, of_many: bool) -> property:
     def many(self: Model) -> Any:
         """Always a list of objects: an empty one where the JSON has none."""
         found: Any = self.__dict__.get(name)
-        if not is_array(found):
+        if not isinstance(found, list):
             return []
-        whole = all(isinstance(item, kind) for item in found)
-        return found if whole else [item if isinstance(item, kind) else kind._adopt({}) for item in found]  # noqa: SLF001
+        items = cast("list[Any]", found)
+        for item in items:
+            if item.__class__ is not kind and not isinstance(item, kind):
+                return [item if isinstance(item, kind) else kind._adopt({}) for item in items]  # noqa: SLF001
+        return items
 
     def write(self: Model, value: Any) -> None:
         self.__dict__[name] = value

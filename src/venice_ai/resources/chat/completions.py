@@ -190,7 +190,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
         body: dict[str, Any] = {}
         try:
-            echo = self._echoes({**params, "e2ee": e2ee})
+            echo = self._echoes({**params, "e2ee": e2ee} if params or e2ee else params)
             body = chat_body(model=model, messages=messages, stream=stream, params=params, echo=echo)
             chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
             privacy = None
