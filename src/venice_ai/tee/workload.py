@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from .canonical import parse
 from .checks import Doubt, Unchecked
@@ -24,7 +24,7 @@ _OBJECTS_AS_TEXT = {"tcb_info", "vm_config"}
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
 _NOT_DEBUG = (None, False, 0, "", "false", "0", "off", "no", "disabled")
 _CLAIMS_DEPTH = 8
-_LONGEST_COMPOSE = 256 * 1024
+LONGEST_COMPOSE: Final = 256 * 1024
 """The longest compose file that is read, in characters; real ones have some thousands."""
 # Blanks of one line, not `\s`: that takes line breaks in too, and tries each of them anew from every line before it.
 _IMAGE = re.compile(r"^[ \t]*(?:-[ \t]*)?image:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
@@ -312,7 +312,7 @@ def compose_warnings(text: str | None) -> Iterator[str]:
 
 def _settings(text: str | None) -> dict[str, Any] | None:
     """What a compose file sets; None if there is none, or it cannot be read."""
-    if text is None or len(text) > _LONGEST_COMPOSE:
+    if text is None or len(text) > LONGEST_COMPOSE:
         return None
     try:
         compose: object = parse(text)
