@@ -237,7 +237,10 @@ REFUSED_BY: dict[str, str] = {
     **dict.fromkeys(("not_verified", "verified_as_text", "verified_missing"), "server_verified"),
     **dict.fromkeys(("other_model", "no_model"), "model"),
     **dict.fromkeys(("other_hardware", "other_algorithm"), "hardware"),
-    **dict.fromkeys(("claims_invalid", "claims_other_data", "claims_debug", "debug_switch"), "server_claims"),
+    **dict.fromkeys(
+        ("claims_invalid", "claims_other_data", "claims_debug", "debug_switch", "debug_in_a_list"), "server_claims"
+    ),
+    "keys_beside": "aci_keyset",
     **dict.fromkeys(("doubled_keys", "many_keys"), "transport"),
     "forged_lines": "model",
     "long_compose_unsigned": "quote_signature",
@@ -490,6 +493,38 @@ async def test_a_bad_signature_is_refused_where_one_is_required(emulator: Emulat
 
     assert reply.signature is not None
     assert (reply.signature.status, reply.signature.valid) == ("invalid", False)
+
+
+@pytest.mark.parametrize("backend", [None, "a real model"])
+@pytest.mark.parametrize("as_stream", [True, False])
+async def test_an_enclave_that_signs_the_bytes_that_go_out_meets_what_is_required(as_stream: bool, backend: str | None) -> None:
+    enclave = Enclave(signs_bytes=True)
+    model = MODEL if backend is None else SealedParrot.model_id
+    emulator = Emulator(tee=enclave, backend=None if backend is None else SealedParrot())
+    async with client_of(emulator, verify_signature="require") as client:
+        if as_stream:
+            opened = await client.chat.completions.stream(model=model, messages=QUESTION, e2ee=True)
+            reply = await opened.collect()
+        else:
+            reply = await asked(client, model=model)
+
+        found = reply.signature
+        assert found is not None
+        assert (found.bound, found.request_hash_match, found.response_hash_match) == (True, True, True)
+
+        enclave.fault = "signature_relabelled"
+        with pytest.raises(TeeEncryptionError, match="another answer's"):
+            await asked(client, model=model)
+
+
+async def test_what_venice_cannot_meet_says_so_and_keeps_the_answer(emulator: Emulator) -> None:
+    async with client_of(emulator, verify_signature="require") as client:
+        with pytest.raises(
+            TeeEncryptionError, match="Venice frames anew, so that its service has never met 'require'"
+        ) as caught:
+            await asked(client)
+
+    assert caught.value.partial is not None
 
 
 async def test_a_signature_says_what_it_proves_and_no_more(emulator: Emulator) -> None:

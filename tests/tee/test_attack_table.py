@@ -303,10 +303,11 @@ READING_ALONG: dict[str, Row] = {
     ],
     "a domain in debug mode, by the server's own word": [
         *faults("TAE", "debug", "claims_debug", "debug_switch", options={"verification": "server"}),
-        *faults("TAE", "claims_debug", "debug_switch", options={"verification": "auto"}),
+        *faults("TAE", "claims_debug", "debug_switch", "debug_in_a_list", options={"verification": "auto"}),
+        *faults("TAE", "debug_in_a_list", options={"verification": "server"}),
     ],
     "evidence that takes long": [
-        *faults("TAE", "doubled_keys", "many_keys", "long_compose_unsigned", options={"verification": "auto"}),
+        *faults("TAE", "doubled_keys", "many_keys", "keys_beside", "long_compose_unsigned", options={"verification": "auto"}),
         *faults("TAE", "doubled_keys", "many_keys", options={"verification": "server"}),
         *faults("OK", "long_compose"),
     ],

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError, field_validator
 
-from venice_ai import APIConnectionError, AssistantMessage, OutputInvalidError, VeniceClient
+from venice_ai import APIConnectionError, AssistantMessage, InvalidRequestError, OutputInvalidError, VeniceClient
 from venice_ai._transport import Request
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee.curve import KINDS
@@ -225,6 +225,25 @@ def locals_of_ours(error: BaseException) -> list[str]:
         shown += [f"{frame.name}: {frame.locals}" for frame in ours]
         found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
     return shown
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"stop": PROMPT}, id="what would leave in clear"),
+        pytest.param({"messages": [{"role": "user", "content": PROMPT, "name": PROMPT}]}, id="a message"),
+        pytest.param({"messages": [{"role": PROMPT, "content": PROMPT}]}, id="a role"),
+        pytest.param({"messages": [{"role": "user", "content": PROMPT, PROMPT: PROMPT}]}, id="a key"),
+        pytest.param({"model": "e2ee-another"}, id="another model"),
+    ],
+)
+async def test_a_session_that_refuses_to_seal_shows_no_prompt(wrong: dict[str, Any]) -> None:
+    session = await client_of(Enclave(quoted=True), min_privacy="e2ee").tee.open_session(model=MODEL)
+
+    with pytest.raises(InvalidRequestError) as caught:
+        session.seal({"model": MODEL, "messages": ASKING["messages"], **wrong})
+
+    assert not any(PROMPT in text for text in (*seen(caught.value), *locals_of_ours(caught.value)))
 
 
 def seen(value: Any) -> list[str]:

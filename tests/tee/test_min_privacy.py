@@ -367,6 +367,8 @@ async def test_a_refusal_shows_nothing_that_the_caller_wrote(params: dict[str, A
         pytest.param({"model": "tee-m:enable_web_search=%6Fn"}, id="a suffix, written otherwise"),
         pytest.param({"model": "tee-m:disable_thinking=true&enable_web_scraping=true"}, id="the second of a suffix"),
         pytest.param({"model": "tee-m:web"}, id="a short suffix"),
+        pytest.param({"model": "tee-m:disable_thinking=true,enable_web_search=on"}, id="another separator"),
+        pytest.param({"model": "tee-m:disable_thinking=true%26enable_web_search=on"}, id="a separator, written otherwise"),
         pytest.param({"model": "tee-m:character_slug=x"}, id="a character"),
         pytest.param({"model": "tee-m", "venice_parameters": {"enable_web_search": "auto"}}, id="a switch"),
         pytest.param({"model": "tee-m", "venice_parameters": {"enable_x_search": True}}, id="another switch"),

@@ -74,6 +74,10 @@ def test_what_tls_does_not_know_is_venices_word_at_most(verification: Any, known
         pytest.param({"server_verification": {"tdx": {"measurements": {"tdAttributes": "0100001000000000"}}}}, id="attributes"),
         pytest.param({"server_verification": {"td_attributes": "0x0100001000000000"}}, id="attributes, written otherwise"),
         pytest.param({"server_verification": {"tdAttributes": "?"}}, id="attributes that cannot be read"),
+        pytest.param({"server_verification": {"domains": [{"debug": True}]}}, id="a switch in a list"),
+        pytest.param({"server_verification": {"tdx": {"is-debug": True}}}, id="a switch, written otherwise"),
+        pytest.param({"debug": [{"on": True}]}, id="a switch that is a list"),
+        pytest.param({"vm_config": '{"debug": true}'}, id="a switch in an object that came as text"),
     ],
 )
 def test_a_server_that_reports_a_debug_domain_is_refused_at_every_level(said: dict[str, Any], verification: Any) -> None:

@@ -164,11 +164,13 @@ class Emulator:
             return refusals.refused(400, f"Invalid JSON in the request body: {reason}")
         if issues := [*contract.issues(body)]:
             return refusals.invalid(issues)
-        entered = None if self._confidential is None else self._confidential.enter(incoming, body)
+        confidential = self._confidential
+        entered = None if confidential is None else confidential.enter(incoming, body)
         if isinstance(entered, Answer):
             return entered
-        read, leaving = (body, None) if entered is None else entered
-        return await self._chat.respond(read, self._script.take(CHAT_PATH), number=number, now=now, leaving=leaving)
+        read, channel = (body, None) if entered is None else entered
+        answer = await self._chat.respond(read, self._script.take(CHAT_PATH), number=number, now=now, leaving=channel)
+        return answer if confidential is None or channel is None else confidential.leave(incoming, answer, channel)
 
     def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
         kind = query.get("type", "text")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import contract, refusals
 from .catalogue import Catalogue, split_suffix
-from .request import Leaving
 from .sending import Answer, Incoming, json_answer
 
 if TYPE_CHECKING:
     from venice_ai.types.api.models import ModelCapabilities
 
     from .enclave import Enclave
+    from .enclave.channel import Channel
 
 ATTESTATION = "/tee/attestation"
 SIGNATURE = "/tee/signature"
@@ -37,7 +37,7 @@ class Confidential:
         answer = self._enclave.attest if path == ATTESTATION else self._enclave.signature
         return answer(name, query)
 
-    def enter(self, incoming: Incoming, body: dict[str, Any]) -> tuple[dict[str, Any], Leaving] | Answer | None:
+    def enter(self, incoming: Incoming, body: dict[str, Any]) -> tuple[dict[str, Any], Channel] | Answer | None:
         """A chat as the enclave reads it, and how its answer leaves; None for a model that is in no enclave."""
         from .enclave import RefusedError
         from .enclave.channel import wanted
@@ -55,6 +55,10 @@ class Confidential:
             return _refused(str(reason))
         issues = [*contract.issues(read)]
         return refusals.invalid(issues) if issues else (read, leaving)
+
+    def leave(self, incoming: Incoming, answer: Answer, used: Channel) -> Answer:
+        """The answer to a chat that the enclave read."""
+        return self._enclave.leave(incoming.body, answer, used)
 
     def _capabilities(self, name: str) -> ModelCapabilities:
         from venice_ai.types.api.models import ModelCapabilities

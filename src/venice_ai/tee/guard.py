@@ -30,6 +30,7 @@ _ROLES = ("system", "developer", "user", "assistant", "tool")
 _OF_MESSAGES = frozenset(
     ("name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content", "reasoning_details", "audio")
 )
+_SWITCH = re.compile(r"[A-Za-z0-9]*")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{0,64}")
 """What settings are made of; nobody writes sentences in it by mistake."""
 _REFUSED = {
@@ -100,8 +101,8 @@ def search_in(body: Mapping[str, Any]) -> str | None:
     """What of a request has the conversation leave the enclave that answers it: a suffix of the model, a switch or a tool."""
     for part in body["model"].partition(":")[2].replace(":", "&").split("&"):
         name, _, value = part.partition("=")
-        harmless = name in _HARMLESS_SUFFIXES or (name in _SEARCHES and value.lower() in {"off", "false"})
-        if part and not harmless:
+        off = name in _SEARCHES and value.lower() in {"off", "false"}
+        if part and not off and (name not in _HARMLESS_SUFFIXES or _SWITCH.fullmatch(value) is None):
             return "the suffix of the model"
     switches = _switches(body)
     on = [name for name in _SEARCHES if switches.get(name) not in (None, False, "off")]

@@ -11,12 +11,12 @@ from typing import Any, Final, cast
 
 from . import aci
 from .report import AttestationReport, Check, Workload
-from .workload import known_images, member, vm_config
+from .workload import LONGEST_COMPOSE, known_images, member, vm_config
 
 GPUS: Final = "gpus"
 MANAGER: Final = "compose_manager"
 GATEWAY: Final = "gateway"
-_FOR_GPUS: Final = ("runtime: nvidia", "driver: nvidia", "NVIDIA_VISIBLE_DEVICES")
+_FOR_GPUS: Final = ("runtime:nvidia", "driver:nvidia", "\ngpus:", "nvidia.com/gpu", "NVIDIA_VISIBLE_DEVICES")
 _FOR_MANAGER: Final = "compose-manager"
 
 
@@ -60,7 +60,7 @@ def _missing_gpus(reply: Mapping[str, Any], compose: str, workload: Workload, be
     if not payload:
         claimed = bool(member(member(reply, "server_verification"), "nvidia"))
         images = {image.name for image in known_images() if image.os_image_hash == workload.os_image_hash}
-        measured = any(word in compose for word in _FOR_GPUS) or any("nvidia" in name for name in images)
+        measured = _asks_for_gpus(compose) or any("nvidia" in name for name in images)
         if number != 0 or claimed or measured or GPUS in before:
             yield f"evidence of its {number or ''} GPUs".replace("  ", " ")
         return
@@ -68,3 +68,14 @@ def _missing_gpus(reply: Mapping[str, Any], compose: str, workload: Workload, be
     there = len(cast("list[Any]", items)) if isinstance(items, list) else 0
     if number is not None and there < number:
         yield f"evidence of {number - there} of its {number} GPUs"
+
+
+def _asks_for_gpus(compose: str) -> bool:
+    """Whether a compose file asks for GPUs, however it is spelled. One that is too long to be read may."""
+    if len(compose) > LONGEST_COMPOSE:
+        return True
+    plain = compose.replace("\\n", "\n").replace("\\", "")
+    for mark in "\"' \t":
+        plain = plain.replace(mark, "")
+    capabilities = (part.partition(":")[0] for part in plain.split("capabilities:")[1:])
+    return any(word in plain for word in _FOR_GPUS) or any("gpu" in each for each in capabilities)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from traceback import clear_frames
 from typing import Any, Literal, NoReturn, cast
 
 from .._assemble import Assembly, ends
@@ -99,10 +100,15 @@ class TeeSession:
         Raises:
             InvalidRequestError: it is for another model, or holds what cannot be sealed; see `guard`.
         """
-        body = plain(body)
-        guard(body, floor=self._floor, roles=self._roles)
-        if body["model"] != self.attestation.model:
-            raise InvalidRequestError(f"this session is with {self.attestation.model!r}, and the request for another model")
+        try:
+            body = plain(body)
+            guard(body, floor=self._floor, roles=self._roles)
+            if body["model"] != self.attestation.model:
+                raise InvalidRequestError(f"this session is with {self.attestation.model!r}, and the request for another model")
+        except InvalidRequestError as refusal:
+            del body  # what shows the local variables of a traceback must not show the prompt
+            clear_frames(refusal.__traceback__)
+            raise
         sealed = {name: value for name, value in body.items() if name not in _DROPPED}
         sealed["messages"] = [self._sealed(message) for message in body["messages"]]
         sealed["stream"] = True

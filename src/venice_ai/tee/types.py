@@ -218,7 +218,9 @@ class TeeOptions:
         os_images: images to know besides those that come with this package.
         encrypt_roles: the roles whose messages are sealed: `all`, or some of `ROLES`.
         attestation_ttl: seconds that a verified key is used for further requests; 0 attests every request.
-        verify_signature: whether to fetch and verify the signature of an answer: `off`, `try` or `require`.
+        verify_signature: whether to fetch and verify the signature of an answer: `off`, `try` or `require`. `require` accepts
+            an answer only if the bytes that came are the signed ones. Venice frames answers anew, so that no answer of its
+            service has met that, and each raises `TeeEncryptionError`; a server that passes the enclave's bytes on meets it.
         trust: the roots of trust; another one than the default is for tests only.
         clock: gives the time in seconds since 1970 that certificates and collateral are judged at.
 

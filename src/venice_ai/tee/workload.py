@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from .canonical import parse
 from .checks import Doubt, Unchecked
@@ -20,9 +20,11 @@ from .types import OS_PINS, MeasurementPins, OsImage
 
 _SHOWN = {"compose_hash": "compose-hash", "os_image_hash": "os-image-hash", "app_id": "app-id", "instance_id": "instance-id"}
 _DEBUG_SWITCHES = {"debug", "isdebug", "debugmode", "debugenabled", "debuggable", "isdebuggable", "tddebug", "debugtd"}
+_OBJECTS_AS_TEXT = {"tcb_info", "vm_config"}
+_PUNCTUATION = re.compile(r"[^a-z0-9]+")
 _NOT_DEBUG = (None, False, 0, "", "false", "0", "off", "no", "disabled")
 _CLAIMS_DEPTH = 8
-_LONGEST_COMPOSE = 256 * 1024
+LONGEST_COMPOSE: Final = 256 * 1024
 """The longest compose file that is read, in characters; real ones have some thousands."""
 # Blanks of one line, not `\s`: that takes line breaks in too, and tries each of them anew from every line before it.
 _IMAGE = re.compile(r"^[ \t]*(?:-[ \t]*)?image:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
@@ -204,12 +206,21 @@ def check_not_debug(reply: Mapping[str, Any], quote: Quote | None) -> None:
 
 def _debug_signs(claims: Mapping[str, Any], path: str, depth: int = 0) -> Iterator[str]:
     for name, value in claims.items():
-        plain = name.lower().replace("_", "")
-        if isinstance(value, dict):
-            if depth < _CLAIMS_DEPTH and name != "server_verification":
-                yield from _debug_signs(cast("dict[str, Any]", value), f"{path}.{name}", depth + 1)
-        elif (plain in _DEBUG_SWITCHES and _is_on(value)) or (plain == "tdattributes" and not _are_without_debug(value)):
+        plain = _PUNCTUATION.sub("", name.lower())
+        if name != "server_verification" and depth < _CLAIMS_DEPTH:
+            for each in _objects(claims, name):
+                yield from _debug_signs(each, f"{path}.{name}", depth + 1)
+        switched_on = plain in _DEBUG_SWITCHES and _is_on(value)
+        if not isinstance(value, dict) and (switched_on or (plain == "tdattributes" and not _are_without_debug(value))):
             yield f"{path}.{name}"
+
+
+def _objects(claims: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The objects that a member is, or that are in its list; also as text, where servers write it so."""
+    value = claims[name]
+    if isinstance(value, list):
+        return [cast("dict[str, Any]", each) for each in cast("list[Any]", value) if isinstance(each, dict)]
+    return [member(claims, name)] if isinstance(value, dict) or name in _OBJECTS_AS_TEXT else []
 
 
 def _is_on(switch: object) -> bool:
@@ -301,7 +312,7 @@ def compose_warnings(text: str | None) -> Iterator[str]:
 
 def _settings(text: str | None) -> dict[str, Any] | None:
     """What a compose file sets; None if there is none, or it cannot be read."""
-    if text is None or len(text) > _LONGEST_COMPOSE:
+    if text is None or len(text) > LONGEST_COMPOSE:
         return None
     try:
         compose: object = parse(text)

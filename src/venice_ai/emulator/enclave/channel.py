@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 from venice_ai.tee.crypto import EnvelopeError, Opener, Sealer, public_key_bytes
 from venice_ai.tee.curve import PrivateKey
 from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 
-from ..sending import encode_json
+from ..sending import Act, Answer, Send, encode_json
 
 Chunk: TypeAlias = dict[str, Any]
 SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
@@ -47,15 +48,40 @@ class Channel:
         self._fault = fault
         self._request = hashlib.sha256(request)
         self._response = hashlib.sha256()
+        self._bytes = False
 
     def __call__(self, chunk: Chunk) -> Iterable[Chunk]:
         """What is sent for a chunk."""
         self.id = chunk.get("id")
         leaving = chunk if self._sealer is None else {**chunk, "choices": [self._choice(each) for each in chunk["choices"]]}
         sent = [leaving] if self._fault is None else [*self._fault(leaving, self)]
-        for each in sent:
+        for each in () if self._bytes else sent:
             self._response.update(encode_json(each))
         return sent
+
+    def signing(self, request: bytes, answer: Answer) -> Answer:
+        """The answer, of whose bytes, and of the request's as they came, the hashes are from now on."""
+        self._request, self._response, self._bytes = hashlib.sha256(request), hashlib.sha256(), True
+        body = answer.body
+        return replace(answer, body=self._awaited(body) if isinstance(body, AsyncIterator) else self._passed(body))
+
+    def _passed(self, body: Iterable[Act]) -> Iterator[Act]:
+        for act in body:
+            self._note(act)
+            yield act
+
+    async def _awaited(self, body: AsyncIterator[Act]) -> AsyncIterator[Act]:
+        try:
+            async for act in body:
+                self._note(act)
+                yield act
+        finally:
+            if (close := getattr(body, "aclose", None)) is not None:
+                await close()
+
+    def _note(self, act: Act) -> None:
+        if isinstance(act, Send):
+            self._response.update(act.data)
 
     def seal(self, text: str) -> str:
         """The envelope of a text."""

@@ -36,13 +36,15 @@ class Enclave:
 
     Args:
         fault: the attack to play; one of `FAULTS`, or None.
+        signs_bytes: sign the very bytes that came and went. Venice's service frames both anew, so that its signatures are of
+            others; with this `verify_signature="require"` can be met.
 
     Raises:
         InvalidRequestError: there is no such fault.
         ImportError: the extra `e2ee` is not installed.
     """
 
-    def __init__(self, *, fault: str | None = None) -> None:
+    def __init__(self, *, fault: str | None = None, signs_bytes: bool = False) -> None:
         label = secrets.token_hex(8)
         self.intel: Intel = Intel(label)
         """The hierarchy that signs quotes and collateral."""
@@ -53,6 +55,7 @@ class Enclave:
         self._fault = _HARMLESS
         self._name: str | None = None
         self._channels: list[Channel] = []
+        self._signs_bytes = signs_bytes
         self.fault = fault
 
     @property
@@ -131,6 +134,10 @@ class Enclave:
         key = channel.client_key(headers, self.key.public)
         read = channel.opened(body, self.key.private)
         return read, self._remembered(Channel(encode_json(read), key, self._fault.sealed))
+
+    def leave(self, request: bytes, answer: Answer, used: Channel) -> Answer:
+        """An answer on its way out, to a request as it came: what is signed of them, if it is their bytes."""
+        return used.signing(request, answer) if self._signs_bytes else answer
 
     def chat_answered(self) -> Answer | None:
         """What a chat gets instead of an answer, if the fault says so."""

@@ -106,6 +106,11 @@ def _keys_of_others(draft: Draft) -> None:
     reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [key]}, "evidence": shown}
 
 
+def _keys_beside(draft: Draft) -> None:
+    key = {"key_id": "e2ee-1", "algo": "ecdsa", "public_key": EnclaveKey().public.hex()}
+    draft.reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [key] * 65}}
+
+
 def _other_spelling(draft: Draft) -> None:
     draft.reply["signing_address"] = "0x" + draft.reply["signing_address"][2:].upper()
     draft.reply["intel_quote"] = draft.reply["quote"] = base64.b64encode(draft.quote).decode()
@@ -517,8 +522,13 @@ _CLAIMS = {
     "claims_other_data": Fault(about="Venice reports other data than the quote has", replied=_claims_other_data),
     "claims_debug": Fault(about="Venice reports a domain in debug mode, and shows no quote", replied=_claims_debug),
     "debug_switch": Fault(about="the reply says that the domain is in debug mode", replied=_says(debug=True)),
+    "debug_in_a_list": Fault(
+        about="Venice reports domains, one of them in debug mode",
+        replied=_says(server_verification={"domains": [{"debug": False}, {"is-debug": True}]}),
+    ),
     "doubled_keys": Fault(about="a key of very many comes twice", written=_doubled_keys),
     "many_keys": Fault(about="a gateway has 20,000 keys", written=_gateway_keys),
+    "keys_beside": Fault(about="a good key, and beside it a gateway's set of 65", replied=_keys_beside),
     "forged_lines": Fault(about="names have line breaks, and a verdict of their own", replied=_provider_of_lines),
     "no_claims": Fault(about="harmless: Venice says nothing of its own verification", replied=_says(server_verification=None)),
     "duplicate_members": Fault(about="the reply says verified twice", written=_duplicate_members),

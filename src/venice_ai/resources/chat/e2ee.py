@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ...tee.session import TeeSession
     from ...tee.types import TeeOptions
 
+_FRAMED_ANEW: Final = (
+    "what it signs are not the bytes that came, which Venice frames anew, so that its service has never met 'require'; 'try' "
+    "shows what a signature proves"
+)
 _KEY_ERRORS: Final = (
     "decryption failed",
     "failed to decrypt field",
@@ -113,7 +117,7 @@ class SealedChat:
             found, failure = UNAVAILABLE, error
         session.signature = found
         if self.options.verify_signature == "require" and found.bound is not True:
-            said = found.status if found.status != "valid" else "valid, but it may be another answer's"
+            said = found.status if found.status != "valid" else f"valid, but it may be another answer's: {_FRAMED_ANEW}"
             raise TeeEncryptionError(
                 f"the signature of the answer is {said}, and TeeOptions(verify_signature='require'); `partial` has the answer",
                 report=session.attestation,

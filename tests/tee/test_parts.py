@@ -1,0 +1,58 @@
+"""What a reply promises by its compose file, however that is written, so that leaving it out is told."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from venice_ai.tee.parts import missing
+from venice_ai.tee.report import Workload
+
+
+def left_out(compose: str) -> list[str]:
+    """What is missing of a reply that denies GPUs, and shows none, with this compose file."""
+    text = json.dumps({"docker_compose_file": compose})
+    reply = {"vm_config": {"num_gpus": 0}}
+    return list(missing(reply, compose=text, workload=Workload(), checks=(), before=(), gpus=True))
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "runtime: nvidia",
+        'runtime: "nvidia"',
+        "runtime:  'nvidia'",
+        "driver : nvidia",
+        '"driver":"nvidia"',
+        "NVIDIA_VISIBLE_DEVICES=all",
+        "capabilities: [gpu]",
+        "capabilities:\n      - compute\n      - 'gpu'",
+        "gpus: all",
+        "devices: ['nvidia.com/gpu=all']",
+    ],
+)
+def test_a_compose_file_that_asks_for_gpus_promises_their_evidence_however_it_is_spelled(spelled: str) -> None:
+    assert left_out(f"services:\n  model:\n    {spelled}\n") == ["evidence of its GPUs"]
+
+
+@pytest.mark.parametrize(
+    "harmless", ["image: nginx", "capabilities: [SYS_NICE]", "environment:\n      - num_gpus: 0", "gpu: no"]
+)
+def test_a_compose_file_that_asks_for_none_does_not(harmless: str) -> None:
+    assert left_out(f"services:\n  model:\n    {harmless}\n") == []
+
+
+@pytest.mark.parametrize("piece", ["capabilities:", "runtime:  ", "driver\\\\", "gpus", "capabilities: gp ", "\u2028"])
+@pytest.mark.parametrize("length", [30_000, 3_000_000])
+def test_a_compose_file_that_is_made_to_take_long_is_looked_through_in_time(piece: str, length: int) -> None:
+    compose = piece * (length // len(piece))
+    began = time.perf_counter()
+    left_out(compose)
+
+    assert time.perf_counter() - began < 1  # on a busy machine; it is some milliseconds
+
+
+def test_a_compose_file_that_is_too_long_to_be_read_may_ask_for_gpus() -> None:
+    assert left_out("#" * 300_000) == ["evidence of its GPUs"]
