@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any, assert_type
+from typing import Any, assert_type, cast
 
 import pytest
 from pydantic import BaseModel
@@ -1167,7 +1167,7 @@ async def test_a_method_that_is_overridden_may_change_the_lists_it_is_given(
 ) -> None:
     class Clearing(ChatCompletions):
         async def create(self, **more: Any) -> Any:
-            answer: Any = await super().create(**more)
+            answer = cast("Any", await super().create(**more))
             more["messages"].clear()
             more["tools"].clear()
             return answer
