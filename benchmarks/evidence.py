@@ -99,7 +99,7 @@ class _Server:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    async def send(self, _: Request) -> WholeReply:
+    async def send(self, request: Request) -> WholeReply:
         return WholeReply(200, Headers([("content-type", "application/json")]), self._body)
 
     async def aclose(self) -> None:

@@ -252,6 +252,15 @@ async def test_a_number_that_makes_no_sense_is_refused_by_name(name: str, value:
     assert transport.requests == []
 
 
+@pytest.mark.parametrize("model", [None, "", " ", 7], ids=repr)
+async def test_a_model_that_is_no_name_is_refused_before_the_catalogue_is_asked_for(model: Any) -> None:
+    client, transport = client_of()
+
+    with pytest.raises(InvalidArgumentError, match="is not a model id"):
+        await client.chat.completions.estimate_cost(model=model, messages=HI)
+    assert transport.requests == []
+
+
 @pytest.mark.parametrize("messages", ["hello there", None, 7, {"role": "user", "content": "x"}, ["hello"]], ids=repr)
 async def test_messages_that_are_none_are_refused_as_they_would_be_in_a_chat(messages: Any) -> None:
     with pytest.raises(ValueError, match="messages"):

@@ -259,6 +259,12 @@ def test_a_message_is_made_with_keywords_and_misses_what_it_needs(kind: Any) -> 
         kind()
 
 
+def test_a_message_whose_content_may_be_left_out_says_what_to_write_too() -> None:
+    kind: Any = AssistantMessage
+    with pytest.raises(TypeError, match=r"write AssistantMessage\(content=\.\.\.\)"):
+        kind("hi")
+
+
 def test_messages_are_fields_of_other_people_s_models() -> None:
     adapter = TypeAdapter(list[UserMessage])
 

@@ -619,10 +619,20 @@ async def test_a_schema_name_that_cannot_be_one_is_refused(name: Any) -> None:
     assert emulator.requests == []
 
 
+@pytest.mark.parametrize("strict", [None, "no", 1])
+@pytest.mark.parametrize("method", ["parse", "stream_parse"])
+async def test_strict_that_is_neither_true_nor_false_is_refused(method: str, strict: Any) -> None:
+    client, emulator = scripted(text("{}"))
+
+    with pytest.raises(InvalidRequestError, match=f"^strict={strict!r} is not allowed"):
+        await getattr(client.chat.completions, method)(model="default", messages=HI, response_format=Person, strict=strict)
+    assert emulator.requests == []
+
+
 async def test_create_that_is_overridden_may_change_the_list_it_is_given() -> None:
     class Clearing(ChatCompletions):
         async def create(self, **more: Any) -> Any:
-            answer: Any = await super().create(**more)
+            answer = cast("Any", await super().create(**more))
             more["messages"].clear()
             return answer
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any, assert_type
+from typing import Any, assert_type, cast
 
 import pytest
 from pydantic import BaseModel
@@ -1154,6 +1154,16 @@ async def test_after_a_failed_request_the_loop_goes_on_and_runs_nothing_twice(em
     assert (ran, told(result), result.text, result.iterations) == ([1], ["noted"], "done", 2)
 
 
+@pytest.mark.parametrize("hook", ["on_tool_call", "on_tool_error", "approve"])
+@pytest.mark.parametrize("method", ["run_with_tools", "stream_with_tools"])
+async def test_a_hook_that_cannot_be_called_is_refused_before_the_model_is_asked(
+    emulator: Emulator, client: VeniceClient, method: str, hook: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{hook}='log' is not allowed: expected a function"):
+        await getattr(client.chat.completions, method)(model="default", messages=HI, tools=[add], **{hook: "log"})
+    assert emulator.requests == []
+
+
 # -- beside other parameters ---------------------------------------------------------------------------------------------
 
 
@@ -1167,7 +1177,7 @@ async def test_a_method_that_is_overridden_may_change_the_lists_it_is_given(
 ) -> None:
     class Clearing(ChatCompletions):
         async def create(self, **more: Any) -> Any:
-            answer: Any = await super().create(**more)
+            answer = cast("Any", await super().create(**more))
             more["messages"].clear()
             more["tools"].clear()
             return answer

@@ -106,7 +106,9 @@ def asking(kind: Any, *, name: str | None = None, strict: bool = True) -> Asking
     _check(kind)
     if name is not None and not (isinstance(name, str) and _ALLOWED_NAME.fullmatch(name)):
         raise InvalidRequestError(f"schema_name={name!r:.100} is not allowed: expected 1 to 64 letters, digits, '_' or '-'")
-    schema, wrapped = _SCHEMAS[bool(strict)](kind)
+    if not isinstance(strict, bool):
+        raise InvalidRequestError(f"strict={strict!r:.100} is not allowed: expected True or False")
+    schema, wrapped = _SCHEMAS[strict](kind)
     json_schema = {"name": name or _name(kind), "strict": strict, "schema": schema}
     return Asking({"type": "json_schema", "json_schema": json_schema}, wrapped)
 

@@ -6,7 +6,7 @@ import json
 import secrets
 import warnings
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -541,7 +541,9 @@ async def test_a_signature_says_what_it_proves_and_no_more(emulator: Emulator) -
 
 def shape(value: Any) -> Any:
     """The members of an object, and of those in it, with the kinds of their values."""
-    return {name: shape(each) for name, each in value.items()} if isinstance(value, dict) else type(value).__name__
+    if not isinstance(value, dict):
+        return type(value).__name__
+    return {name: shape(each) for name, each in cast("dict[str, Any]", value).items()}
 
 
 def test_it_says_of_its_own_verification_what_venice_says() -> None:

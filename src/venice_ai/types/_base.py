@@ -99,7 +99,8 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     def __init__(self, /, *unnamed: Never, **data: Any) -> None:
         cls = type(self)  # the tables of the class, which keys of the same names cannot hide
         if unnamed:
-            example = next((name for name in cls.__annotations__ if name in cls._required), "...")
+            names = [name for name in cls.__annotations__ if name not in cls._constants]
+            example = next((name for name in names if name in cls._required), next(iter(names), "..."))
             raise TypeError(f"{cls.__name__}() takes keywords alone: write {cls.__name__}({example}=...)")
         missing = sorted(cls._required - data.keys())
         if missing:

@@ -418,7 +418,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         Raises:
             NoMatchingModelError: the model is not in the catalogue (a ValueError).
-            InvalidArgumentError: it has no token prices, or a number is out of range (a ValueError).
+            InvalidArgumentError: it has no token prices, is no model id, or a number is out of range (a ValueError).
             InvalidRequestError: the messages are not allowed (a ValueError).
             APIError: the catalogue could not be had.
         """
@@ -427,7 +427,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         checked = checked_messages(messages)
         check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
-        entry = listed((await self._client.models.list()).data, without_suffix(model))
+        name = without_suffix(model)
+        entry = listed((await self._client.models.list()).data, name)
         return estimate_chat_cost(
             entry, checked, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
         )

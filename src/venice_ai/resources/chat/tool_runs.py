@@ -119,6 +119,11 @@ class ToolRun:
 
     def __init__(self, loop: ToolLoop, ask: Asking, rules: ToolRules) -> None:
         checked_timeout(rules.tool_timeout, "tool_timeout")
+        # A hook that cannot be called would fail only after an answer was paid for and a tool had run.
+        for name in ("on_tool_call", "on_tool_error", "approve"):
+            hook = getattr(rules, name)
+            if hook is not None and not callable(hook):
+                raise InvalidArgumentError(f"{name}={hook!r:.100} is not allowed: expected a function, or None")
         if not_waiting := [identity for identity in rules.decisions if identity not in loop.waiting]:
             raise InvalidArgumentError(
                 f"decisions has {not_waiting[0]!r}, which is not a call that waits for one; waiting are {loop.waiting!r}"
