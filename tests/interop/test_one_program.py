@@ -42,7 +42,8 @@ def run(script: Script, do: str, arguments: dict[str, str]) -> tuple[Any, list[A
 def asked_for(body: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a body says without members that are absent, null or false, which mean the same."""
     messages = [{name: value for name, value in message.items() if value} for message in body.get("messages", [])]
-    tools = [(tool["function"]["name"], tool["function"]["parameters"]["required"]) for tool in body.get("tools") or []]
+    chosen: list[Any] = body.get("tools") or []
+    tools = [(tool["function"]["name"], tool["function"]["parameters"]["required"]) for tool in chosen]
     return (
         body.get("model"),
         messages,
