@@ -1,7 +1,7 @@
 """A program for `venice_ai` that runs with this package and with `venice-py`, whose module has the same name."""
 
 # mypy: ignore-errors
-# pyright: basic, reportOptionalSubscript=false, reportOptionalMemberAccess=false, reportArgumentType=false
+# pyright: basic, reportOptionalSubscript=false, reportOptionalMemberAccess=false, reportArgumentType=false, reportGeneralTypeIssues=false
 # Both packages are meant, and their types differ.
 
 from __future__ import annotations
