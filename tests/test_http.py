@@ -948,6 +948,24 @@ async def test_a_proxy_that_does_not_connect_is_named_without_its_password(answe
     assert "pass-word" not in repr(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        ("401 Unauthorized", "user:password@host"),
+        ("403 Filtered", "Check proxy="),
+        ("407 Who", "user:password@host"),
+    ],
+)
+async def test_a_proxy_that_refuses_to_connect_is_asked_once(status: str, remedy: str) -> None:
+    async with serving(*[reply(b"", status=status)] * 3) as proxy:
+        address = proxy.url.removesuffix("/api/v1")
+        async with proxy.client(base_url="https://venice.invalid/api/v1", proxy=address, max_retries=2) as client:
+            with pytest.raises(APIConnectionError, match=remedy):
+                await asked(client)
+
+    assert len(proxy.received) == 1
+
+
 async def test_a_proxy_where_nobody_listens_is_named() -> None:
     async with VeniceClient(
         api_key=KEY, base_url=ELSEWHERE, proxy=f"http://user:pass-word@127.0.0.1:{closed_port()}", max_retries=0

@@ -21,7 +21,7 @@ from ._framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
 from ._machine import is_loopback
 from ._meta import Headers
 from ._retry import ConnectFailure, PermanentConnectFailure
-from .exceptions import APIConnectionError, APIResponseProcessingError, InvalidRequestError
+from .exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, InvalidRequestError
 
 KEPT_SECONDS: Final = 4.0
 """How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
@@ -31,6 +31,8 @@ _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coars
 _PROOF_SECONDS: Final = 0.05  # a server that closes after its answer has done so by then
 _MOST_ROUTES: Final = 100
 CLOSED: Final = "the client was closed"
+# tinyproxy answers 401 to a wrong password, and 403 to an address or a port that it does not let through.
+_REFUSED_BY_PROXY: Final = frozenset({401, 403, 405, 407})
 _PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
 _SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
 _PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are no TLS
@@ -275,9 +277,9 @@ def begins_tls(data: bytes) -> bool:
 def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFailure:
     """The error for a proxy that there is no connection to, or that answered with another status."""
     if status is not None:
-        return (PermanentConnectFailure if status == 407 else ConnectFailure)(
-            f"the proxy did not connect to {host}, it answered {status}. {_PROXY_REMEDY}"
-        )
+        kind = PermanentConnectFailure if status in _REFUSED_BY_PROXY else ConnectFailure
+        remedy = PROXY_ASKS_WHO if status in {401, 407} else _PROXY_REMEDY
+        return kind(f"the proxy did not connect to {host}, it answered {status}. {remedy}")
     return ConnectFailure(f"no connection to the proxy for {host}: {words(error)}. {_PROXY_REMEDY}")
 
 

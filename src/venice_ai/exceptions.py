@@ -491,6 +491,7 @@ _BY_STATUS: dict[int, type[APIError]] = {
     504: GatewayTimeoutError,
 }
 
+PROXY_ASKS_WHO = "The proxy wants to know who asks: proxy='http://user:password@host:port', here or in the *_PROXY variables."
 _LONGEST_DETAIL = 1000  # characters of what a server says
 # An error inside a 200 reply has no status of its own; its code, or its type where it has no code, tells which it counts as.
 _CODES_BY_STATUS = {
@@ -575,7 +576,7 @@ def error_for(
     if issubclass(kind, RateLimitError) and retry_after_seconds:
         remedy = remedy.replace("Wait", f"Wait {retry_after_seconds:.3g} s")
     if status == 407:
-        remedy = "The proxy wants to know who asks: proxy='http://user:password@host:port', here or in the *_PROXY variables."
+        remedy = PROXY_ASKS_WHO
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
     who = "the proxy" if status == 407 else "Venice"
     where = f"{who} answered {status}" if status >= 300 else "Venice reported an error"

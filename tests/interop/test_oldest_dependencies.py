@@ -13,7 +13,7 @@ import venice_ai
 
 from .environments import environment, python_env
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.more]
 
 ROOT = Path(__file__).parents[2]
 TRANSPORT = ["test_http.py", "test_blocking.py", "test_odd_replies.py", "test_clocks.py", "test_streams.py", "test_retries.py"]

@@ -1,18 +1,22 @@
-"""Proxies that others wrote stand between our client and the emulator: nginx as it is installed, and tinyproxy."""
+"""Proxies and clients of HTTP/1.0 that others wrote: nginx as it is installed, tinyproxy, and curl before the emulator."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from venice_ai import SyncVeniceClient, VeniceClient
+from venice_ai import APIConnectionError, APIError, SyncVeniceClient, VeniceClient
 from venice_ai.emulator import Emulator, echo
 
+from .environments import environment
 from .servers import ForeignServer, serving
 
 pytestmark = pytest.mark.interop
@@ -65,16 +69,30 @@ def nginx(base_url: str, tmp_path: Path) -> Generator[ForeignServer]:
         yield server
 
 
-@pytest.fixture
-def tinyproxy(tmp_path: Path) -> Generator[ForeignServer]:
+@contextmanager
+def proxying(folder: Path, *directives: str) -> Generator[ForeignServer]:
+    """A tinyproxy, with some directives more."""
     command = program("tinyproxy")
 
     def configured(port: int) -> list[str]:
-        file = tmp_path / "tinyproxy.conf"
-        file.write_text(TINYPROXY.format(folder=tmp_path, port=port))
+        file = folder / "tinyproxy.conf"
+        file.write_text("\n".join([TINYPROXY.format(folder=folder, port=port), *directives, ""]))
         return [command, "-d", "-c", str(file)]
 
-    with serving(configured, ready="/", folder=tmp_path) as server:
+    with serving(configured, ready="/", folder=folder) as server:
+        yield server
+
+
+@pytest.fixture
+def tinyproxy(tmp_path: Path) -> Generator[ForeignServer]:
+    with proxying(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Generator[ForeignServer]:
+    """A tinyproxy that wants a user and a password."""
+    with proxying(tmp_path, "BasicAuth bob pass-word") as server:
         yield server
 
 
@@ -123,3 +141,55 @@ def test_the_synchronous_client_goes_through_it_too(tinyproxy: ForeignServer, ba
 
     assert len(replies) == CALLS
     assert text
+
+
+@pytest.mark.parametrize(("user", "status"), [("", 407), ("bob:wrong-word@", 401)], ids=["nobody", "a wrong password"])
+async def test_a_proxy_that_wants_a_password_is_asked_once_and_its_refusal_says_what_it_wants(
+    user: str, status: int, guarded: ForeignServer, tmp_path: Path
+) -> None:
+    address = guarded.origin.replace("//", f"//{user}")
+    before = (tmp_path / "tinyproxy.log").read_text().count("CONNECT venice.invalid")
+
+    async with VeniceClient(api_key="k", base_url="https://venice.invalid/api/v1", proxy=address) as client:
+        with pytest.raises(APIConnectionError, match=f"answered {status}.*user:password@host") as caught:
+            await client.chat.completions.create(model=MODEL, messages=HI)
+    with (
+        SyncVeniceClient(api_key="k", base_url="https://venice.invalid/api/v1", proxy=address) as client,
+        pytest.raises(APIConnectionError, match=f"answered {status}.*user:password@host"),
+    ):
+        client.chat.completions.create(model=MODEL, messages=HI)
+
+    assert "wrong-word" not in str(caught.value)
+    assert (tmp_path / "tinyproxy.log").read_text().count("CONNECT venice.invalid") == before + 2
+
+
+async def test_a_proxy_that_wants_a_password_is_gone_through_with_it(guarded: ForeignServer, base_url: str) -> None:
+    address = guarded.origin.replace("//", "//bob:pass-word@")
+    async with VeniceClient(api_key="k", base_url=base_url, proxy=address, max_retries=0) as client:
+        assert (await client.chat.completions.create(model=MODEL, messages=HI)).text
+    async with VeniceClient(api_key="k", base_url=base_url, proxy=guarded.origin, max_retries=0) as client:
+        with pytest.raises(APIError, match=r"proxy answered 407.*user:password@host"):
+            await client.chat.completions.create(model=MODEL, messages=HI)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_curl_gets_its_answer_in_http_1_0(stream: bool, emulator: Emulator, base_url: str) -> None:
+    emulator.script(echo())
+    body = json.dumps({"model": MODEL, "messages": HI, "stream": stream})
+    headers = ["--header", "Authorization: Bearer k", "--header", "Content-Type: application/json"]
+
+    done = subprocess.run(
+        [program("curl"), "-sSi", "--http1.0", "--max-time", "20", *headers, "--data", body, f"{base_url}/chat/completions"],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment(),
+        check=True,
+    )
+
+    head, _, content = done.stdout.replace("\r\n", "\n").partition("\n\n")
+    assert head.startswith("HTTP/1.0 200")
+    assert "transfer-encoding" not in head.lower()
+    if stream:
+        assert content.endswith("data: [DONE]\n\n")
+    else:
+        assert json.loads(content)["choices"][0]["message"]["content"] == "hi there"
