@@ -289,6 +289,33 @@ async def test_a_fork_during_the_first_call_of_another_thread_leaves_the_child_a
         assert await said(FORKED, server, seconds) == ["0"]
 
 
+HALF_IMPORTED = """
+class Slow:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def find_spec(self, *_):
+        module = sys.modules.get("venice_ai._loop_thread")
+        if module is not None and not hasattr(module, "LoopThread"):
+            self.begun.set()
+            self.go_on.wait(10)
+
+sys.meta_path.insert(0, Slow())
+first = threading.Thread(target=lambda: stream().close())
+first.start()
+assert Slow.begun.wait(10)
+threading.Timer(0.5, Slow.go_on.set).start()
+try:
+    print(ask())
+finally:
+    first.join()
+"""
+
+
+async def test_a_call_is_answered_while_another_thread_imports_what_streams_need() -> None:
+    async with serving(ANSWER, streamed(*hello())) as server:
+        assert await said(HALF_IMPORTED, server) == ["hello"]
+
+
 INTERRUPTED = """
 import signal
 threading.Timer(float(sys.argv[2]), signal.raise_signal, (signal.SIGINT,)).start()
