@@ -241,8 +241,8 @@ BODIES: dict[str, list[Step]] = {
     "a refusal of 5 MB": reply(b"x" * 5_000_000, status="400 Bad"),
     "a refusal without an end": [head("404 Not Found", {}), *[b"x" * 2**20] * 300],
 }
-_HALF = [head("200 OK", {"Transfer-Encoding": "chunked"}), 0.05, b"%x\r\n%b" % (SIZE, RAW)]
-_LENGTH = [head("200 OK", {"Content-Length": str(SIZE)}), 0.05]
+_HALF: list[Step] = [head("200 OK", {"Transfer-Encoding": "chunked"}), 0.05, b"%x\r\n%b" % (SIZE, RAW)]
+_LENGTH: list[Step] = [head("200 OK", {"Content-Length": str(SIZE)}), 0.05]
 _OTHER = head("200 OK", {"Content-Length": "0"})
 LATE: dict[str, list[Step]] = {
     "a chunk that goes on": [*_HALF, 0.05, b"XX", SILENCE],
