@@ -64,7 +64,39 @@ def test_nothing_of_what_came_is_repeated_in_an_error() -> None:
 
 
 def test_a_line_without_an_end_is_refused_while_it_arrives() -> None:
-    reader = ReplyReader()
+    reader, _ = read([HEAD])
     with pytest.raises(FramingError, match="longer than 65536 bytes"):
         for _ in range(100):
             list(reader.feed(b"a" * 1000))
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "wrong"),
+    [
+        pytest.param(b"", b"SSH-2.0", id="another protocol"),
+        pytest.param(HEAD, b"\0", id="no header"),
+        pytest.param(CHUNKED, b"zz", id="no size of a chunk"),
+        pytest.param(CHUNKED + b"2\r\nhi", b"X", id="a chunk that is longer than its size"),
+    ],
+)
+def test_a_line_that_begins_wrongly_is_an_error_before_its_end_has_come(before: bytes, wrong: bytes) -> None:
+    reader, _ = read([before])
+    with pytest.raises(FramingError):
+        list(reader.feed(wrong))
+
+
+@pytest.mark.parametrize("surplus", [b"garbage", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_what_follows_a_whole_reply_in_a_later_packet_takes_nothing_away(surplus: bytes) -> None:
+    reader, body = read([HEAD + b"Content-Length: 5\r\n\r\n", b"hello" + surplus])
+    assert (reader.done, reader.reusable, body) == (True, False, b"hello")
+
+
+def test_in_the_packet_of_its_head_a_reply_is_followed_by_another_one_or_is_an_error() -> None:
+    whole = HEAD + b"Content-Length: 5\r\n\r\nhello"
+    reader, body = read([whole + whole])
+    assert (reader.done, reader.reusable, body) == (True, False, b"hello")
+    with pytest.raises(FramingError, match="more came than its head announced"):
+        read([whole + b"garbage"])

@@ -186,3 +186,14 @@ async def test_a_usage_chunk_at_the_end_of_such_an_answer_counts() -> None:
     client, _ = client_of(ScriptedReply(event(chunk("a")), FINISH, event(envelope(choices=[], usage=USAGE)), DONE))
 
     assert (await client.chat.completions.create(model="m", messages=HI)).usage == USAGE
+
+
+@pytest.mark.parametrize("label", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("first", [b"{", b" "], ids=["JSON", "blanks"])
+async def test_what_is_no_stream_and_has_no_end_is_given_up_like_an_event_without_one(label: str, first: bytes) -> None:
+    client, _ = client_of(labelled(label, first, *[b" " * 2**20] * 66, HANG))
+
+    with pytest.raises(StreamInterruptedError, match="no end within 64 MiB") as caught:
+        await (await client.chat.completions.stream(model="m", messages=HI)).collect()
+
+    assert len(caught.value.body or "") <= 2**20

@@ -15,7 +15,7 @@ import pytest
 from venice_ai import SyncVeniceClient, VeniceError
 
 from .fakes import HI, KEY, completion
-from .sockets import ABORT, CLOSE, FAREWELL, Server, Step, head, reply, serving
+from .sockets import ABORT, CLOSE, FAREWELL, SILENCE, Server, Step, head, reply, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there every call takes the event loop")
 
@@ -241,6 +241,19 @@ BODIES: dict[str, list[Step]] = {
     "a refusal of 5 MB": reply(b"x" * 5_000_000, status="400 Bad"),
     "a refusal without an end": [head("404 Not Found", {}), *[b"x" * 2**20] * 300],
 }
+_HALF: list[Step] = [head("200 OK", {"Transfer-Encoding": "chunked"}), 0.05, b"%x\r\n%b" % (SIZE, RAW)]
+_LENGTH: list[Step] = [head("200 OK", {"Content-Length": str(SIZE)}), 0.05]
+_OTHER = head("200 OK", {"Content-Length": "0"})
+LATE: dict[str, list[Step]] = {
+    "a chunk that goes on": [*_HALF, 0.05, b"XX", SILENCE],
+    "a size that is none": [*_HALF, b"\r\n", 0.05, b"zz", SILENCE],
+    "another protocol": [b"SSH-2.0-OpenSSH", SILENCE],
+    "a header that is none": [b"HTTP/1.1 200 OK\r\n", 0.05, b"\0", SILENCE],
+    "a second reply in the same packet": [head("200 OK", {"Content-Length": str(SIZE)}) + RAW + _OTHER, SILENCE],
+    "a second reply in the packet of the end": [*_LENGTH, RAW + _OTHER, SILENCE],
+    "no reply in the packet of the end": [*_LENGTH, RAW + b"garbage\r\n\r\n", SILENCE],
+    "a byte after the last chunk": [*_HALF, b"\r\n0\r\n\r\nH", SILENCE],
+}
 TABLES: dict[str, Mapping[str, list[Step]]] = {
     "coding": CODINGS,
     "length": LENGTHS,
@@ -248,6 +261,7 @@ TABLES: dict[str, Mapping[str, list[Step]]] = {
     "status line": STATUS_LINES,
     "headers": HEADERS,
     "body": BODIES,
+    "late": LATE,
 }
 ROWS = [pytest.param(steps, id=f"{table}: {name}") for table, rows in TABLES.items() for name, steps in rows.items()]
 

@@ -343,6 +343,7 @@ async def test_venice_s_own_fields_count_without_choices() -> None:
         pytest.param([event(envelope(choices=[], usage={"total_tokens": 1}))], 1, "[0]", "", id="usage alone"),
         pytest.param([event(chunk("a", finish="stop")), event(chunk("b", index=1))], 2, "[1]", "ab", id="one without a reason"),
         pytest.param([event(chunk("a", finish="stop"))], 2, "[1]", "a", id="one that never came"),
+        pytest.param([event(chunk("a"))], 2, "[0, 1]", "a", id="one that never came, the other without a reason"),
         pytest.param(
             [event(chunk("a")), event(chunk("b", index=1, finish="stop"))], 1, "[0]", "ab", id="one more than asked for"
         ),

@@ -289,6 +289,31 @@ async def test_a_fork_during_the_first_call_of_another_thread_leaves_the_child_a
         assert await said(FORKED, server, seconds) == ["0"]
 
 
+HALF_IMPORTED = """
+begun, go_on = threading.Event(), threading.Event()
+
+def slowly(frame, event, argument):
+    if frame.f_code.co_filename.endswith("_loop_thread.py") and frame.f_code.co_name == "<module>":
+        begun.set()
+        go_on.wait(10)
+
+ask()
+threading.settrace(slowly)
+first = threading.Thread(target=lambda: stream().close())
+first.start()
+assert begun.wait(10)
+threading.settrace(None)
+threading.Timer(0.5, go_on.set).start()
+print(ask())
+first.join()
+"""
+
+
+async def test_a_call_is_answered_while_another_thread_imports_what_streams_need() -> None:
+    async with serving(ANSWER, ANSWER, streamed(*hello())) as server:
+        assert await said(HALF_IMPORTED, server) == ["hello"]
+
+
 INTERRUPTED = """
 import signal
 threading.Timer(float(sys.argv[2]), signal.raise_signal, (signal.SIGINT,)).start()

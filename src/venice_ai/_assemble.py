@@ -63,8 +63,13 @@ class Assembly:
 
     @property
     def without_reasons(self) -> bool:
-        """Whether choices came, and none of them with a finish reason: a server that gives none."""
-        return bool(self._choices) and all(choice.finish_reason is None for choice in self._choices.values())
+        """Whether all choices came, and none of them with a finish reason: a server that gives none."""
+        choices = self._choices
+        return (
+            bool(choices)
+            and len(choices) >= self._expected
+            and all(choice.finish_reason is None for choice in choices.values())
+        )
 
     @property
     def model(self) -> Any:

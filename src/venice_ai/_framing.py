@@ -17,6 +17,12 @@ _MOST_BYTES = 2**63  # as a machine counts
 _STATUS = re.compile(rb"HTTP/(0\.9|1\.[01]|2\.0) (\d{3})(?: [^\r]*)?")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r\n]*?)[ \t]*")
 _SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r]*)?\r")
+# What a line may be whose end has not come: what is none of these is an error at once, and not when a clock runs out.
+_START_BYTES = 64
+_STATUS_START = re.compile(rb"\r?|H|HT|HTT|HTTP|HTTP/.*", re.DOTALL)
+_HEADER_START = re.compile(rb"\r?|[ \t].*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?::.*)?", re.DOTALL)
+_SIZE_START = re.compile(rb"[0-9A-Fa-f]*[ \t]*(?:;.*|\r)?", re.DOTALL)
+_CHUNK_END_START = re.compile(rb"\r?")
 _BODILESS = frozenset({101, 204, 304})
 
 
@@ -54,15 +60,18 @@ class ReplyReader:
             FramingError: this is no reply.
         """
         self.started = self.started or bool(data)
+        head_came = bool(self.status)
         self._buffer += data
         for piece in self._body:
             if not piece:
                 return
             yield piece
         self.done = True
-        # Between two replies some servers send an empty line.
-        if self._buffer.strip(b"\r\n"):
-            raise FramingError("more came than its head announced")
+        surplus = self._buffer.strip(b"\r\n")  # between two replies some servers send an empty line
+        if surplus:
+            self.reusable = False
+            if not head_came:
+                _check_surplus(bytes(surplus))
 
     def end(self) -> None:
         """The connection has ended.
@@ -102,7 +111,7 @@ class ReplyReader:
     def _status_line(self) -> Generator[bytes, None, tuple[bytes, bytes]]:
         line = b""
         while not line:  # an empty line before it does no harm
-            line = (yield from self._line()).removesuffix(b"\r")
+            line = (yield from self._line(_STATUS_START, "it is no reply of HTTP/1.1")).removesuffix(b"\r")
         match = _STATUS.fullmatch(line)
         if match is None:
             raise FramingError("it is no reply of HTTP/1.1")
@@ -117,7 +126,7 @@ class ReplyReader:
             if all(matches) and len(matches) <= _MOST_HEADERS:
                 del self._buffer[: end + 4]
                 return [(bytes(match[1]), bytes(match[2])) for match in matches if match]
-        while line := (yield from self._line()).removesuffix(b"\r"):
+        while line := (yield from self._line(_HEADER_START, "a line of its head is no header")).removesuffix(b"\r"):
             if line[0] in b" \t":  # it goes on with the line before; before the first there is nothing to go on with
                 if fields and b"\0" not in line and b"\r" not in line:
                     fields[-1] = fields[-1][0], b"%b %b" % (fields[-1][1], line.strip(b" \t"))
@@ -131,10 +140,12 @@ class ReplyReader:
                 raise FramingError(f"it has more than {_MOST_HEADERS} headers")
         return fields
 
-    def _line(self) -> Generator[bytes, None, bytes]:
-        """The next line without its LF."""
+    def _line(self, start: re.Pattern[bytes], otherwise: str) -> Generator[bytes, None, bytes]:
+        """The next line without its LF; an error with these words as soon as it cannot begin like this."""
         buffer, searched = self._buffer, 0
         while (end := buffer.find(b"\n", searched)) < 0 and len(buffer) <= HEADER_BYTES:
+            if not start.fullmatch(buffer[:_START_BYTES]):
+                raise FramingError(otherwise)
             searched = len(buffer)
             yield b""
         if not 0 <= end <= HEADER_BYTES:
@@ -155,7 +166,7 @@ class ReplyReader:
     def _chunks(self) -> Generator[bytes, None, None]:
         """A body in chunks (RFC 9112, section 7.1), with the trailers after it."""
         while True:
-            match = _SIZE.fullmatch((yield from self._line()))
+            match = _SIZE.fullmatch((yield from self._line(_SIZE_START, "the size of a chunk is none")))
             if match is None:
                 raise FramingError("the size of a chunk is none")
             size = int(match[1], 16)
@@ -164,9 +175,26 @@ class ReplyReader:
             if size >= _MOST_BYTES:
                 raise FramingError("the size of a chunk is too large")
             yield from self._bytes(size)
-            if (yield from self._line()) != b"\r":
-                raise FramingError("a chunk is longer than its size")
+            longer = "a chunk is longer than its size"
+            if (yield from self._line(_CHUNK_END_START, longer)) != b"\r":
+                raise FramingError(longer)
         yield from self._fields()
+
+
+def _check_surplus(data: bytes) -> None:
+    """Bytes after a reply, in the packet of its head, are an error like one in the head, unless they are a further reply.
+
+    In later packets, what is whole is delivered first, whatever follows it. llhttp and aiohttp come to the same.
+
+    Raises:
+        FramingError: they are none.
+    """
+    reader = ReplyReader()
+    try:
+        for _ in reader.feed(data):
+            pass
+    except FramingError:
+        raise FramingError("more came than its head announced") from None
 
 
 def _framing(fields: list[tuple[bytes, bytes]], version: bytes) -> tuple[int | None, bool, bool]:

@@ -304,7 +304,8 @@ def _is_sealed(params: Mapping[str, Any]) -> bool:
 def _refuse_own_thread() -> None:
     """Raises on the thread of the event loop, where waiting would stop everybody."""
     loop_thread = sys.modules.get(f"{__package__}._loop_thread")
-    shared = loop_thread and loop_thread.LoopThread.running()
+    kind = getattr(loop_thread, "LoopThread", None)  # another thread may be importing it just now: then no loop runs there
+    shared = kind and kind.running()
     if shared:
         shared.check()
 

@@ -19,6 +19,7 @@ from weakref import ref
 
 from . import _wire
 from ._assemble import Assembly
+from ._decoding import EVENT_BYTES
 from ._drive import drive
 from ._meta import ResponseMeta
 from ._secrets import without
@@ -334,12 +335,25 @@ class Reading:
             piece = await self._piece()
             self._head += piece
             start = _wire.start_of(self._head if len(self._head) < _START_BYTES else piece)
+            if not start:
+                self._bound_head()
         if not _wire.is_whole(start, labelled=labelled):
             self._first = bytes(self._head)
             return None
         while not self._at_end:
             self._head += await self._piece()
+            self._bound_head()
         return self._instead(labelled=labelled)
+
+    def _bound_head(self) -> None:
+        """Gives up what is no stream, like an event, where it has no end.
+
+        Raises:
+            StreamInterruptedError: more came than is read of an event.
+        """
+        if len(self._head) > EVENT_BYTES:
+            del self._head[_HEAD_BYTES:]
+            raise self.interrupted(f"what came is no stream, and has no end within {EVENT_BYTES // 2**20} MiB")
 
     def _instead(self, *, labelled: bool) -> APIError:
         """The error for what came in place of a stream; `labelled`: it calls itself one.
