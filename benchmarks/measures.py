@@ -200,13 +200,7 @@ def with_enclave(work: Work, title: str) -> Calls:
 
 def growth(name: str, title: str, larger: str, smaller: str, contenders: tuple[Contender, ...], most: float) -> Growth:
     return Growth(
-        name=name,
-        title=title,
-        unit="times",
-        contenders=contenders,
-        promises={OURS: most},
-        larger=larger,
-        smaller=smaller,
+        name=name, title=title, unit="times", contenders=contenders, promises={OURS: most}, larger=larger, smaller=smaller
     )
 
 

@@ -86,13 +86,7 @@ def _choices(count: int, chunk: Make, word: Word) -> Iterator[Chunk]:
 
 
 USUAL: dict[str, Shape] = {"five": _five, "nulls": _nulls, "reasoning": _reasoning, "arguments": _arguments}
-OTHERS: dict[str, Shape] = {
-    "usage": _usage,
-    "logprobs": _logprobs,
-    "tokens": _token_ids,
-    "turns": _in_turn,
-    "random": _random,
-}
+OTHERS: dict[str, Shape] = {"usage": _usage, "logprobs": _logprobs, "tokens": _token_ids, "turns": _in_turn, "random": _random}
 LONG: dict[str, Shape] = {"names": _names, "calls": _calls, "choices": _choices}
 TITLES = {
     "five": "five keys",

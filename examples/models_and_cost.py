@@ -22,9 +22,7 @@ async def main() -> None:
             print("not to be had:", error)
 
         estimate = await client.chat.completions.estimate_cost(
-            model=model,
-            messages=[UserMessage(content="Summarise the history of Venice.")],
-            expected_completion_tokens=1500,
+            model=model, messages=[UserMessage(content="Summarise the history of Venice.")], expected_completion_tokens=1500
         )
         # Decimals, so that cents add up. `low` and `high` say how far off the estimate may be.
         print(f"about ${estimate.total_cost_usd} (${estimate.low} to ${estimate.high})")

@@ -7,8 +7,7 @@ def main() -> None:
     with SyncVeniceClient() as client:
         model = client.models.resolve_chat()
         reply = client.chat.completions.create(
-            model=model,
-            messages=[{"role": "user", "content": "Name one island of Venice."}],
+            model=model, messages=[{"role": "user", "content": "Name one island of Venice."}]
         )
         print(reply.text)
         # Several questions at a time, still without await.

@@ -28,9 +28,7 @@ def get_weather(city: str, unit: Literal["celsius", "fahrenheit"] = "celsius") -
 
 
 async def book_gondola(
-    account: ToolContext[Account],
-    day: date,
-    guests: Annotated[int, Field(ge=1, le=5, description="How many people")] = 2,
+    account: ToolContext[Account], day: date, guests: Annotated[int, Field(ge=1, le=5, description="How many people")] = 2
 ) -> str:
     """Books a gondola."""
     return f"booked for {guests} on {day:%d %B %Y} by {account.deps.name}"

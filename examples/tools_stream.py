@@ -2,15 +2,7 @@
 
 import asyncio
 
-from venice_ai import (
-    RoundFinished,
-    TextDelta,
-    ToolCallFinished,
-    ToolCallStarted,
-    ToolLoopResult,
-    UserMessage,
-    VeniceClient,
-)
+from venice_ai import RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolLoopResult, UserMessage, VeniceClient
 
 
 def get_weather(city: str) -> str:
@@ -22,10 +14,7 @@ async def main() -> None:
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_function_calling=True)
         async with await client.chat.completions.stream_with_tools(
-            model=model,
-            messages=[UserMessage(content="How is the weather in Venice?")],
-            tools=[get_weather],
-            tool_timeout=10,
+            model=model, messages=[UserMessage(content="How is the weather in Venice?")], tools=[get_weather], tool_timeout=10
         ) as events:
             async for event in events:
                 match event:

@@ -23,10 +23,7 @@ async def main() -> None:
     # A public https address of a picture may stand here, too.
     picture = f"data:image/png;base64,{base64.b64encode(red_square()).decode()}"
     question = UserMessage(
-        content=[
-            TextContent(text="Which colour is this square?"),
-            ImageContent(image_url=ImageUrl(url=picture)),
-        ]
+        content=[TextContent(text="Which colour is this square?"), ImageContent(image_url=ImageUrl(url=picture))]
     )
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_vision=True)

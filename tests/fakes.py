@@ -37,12 +37,7 @@ Piece: TypeAlias = bytes | BaseException | Hang
 class ScriptedReply:
     """A reply: its status, its headers, and the pieces of its body; an exception in place of a piece is raised there."""
 
-    def __init__(
-        self,
-        *pieces: Piece,
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, *pieces: Piece, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
         self.headers = Headers(list((headers or {}).items()))
         self.script = pieces

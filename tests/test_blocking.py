@@ -159,8 +159,7 @@ async def test_what_breaks_is_the_same_error(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "header"),
-    [(b"X-One: a\r\n b\r\n\tc\r\n", "a b c"), (b"X-One:a\n", "a"), (b"X-One:\xff\r\n", "\udcff")],
+    ("lines", "header"), [(b"X-One: a\r\n b\r\n\tc\r\n", "a b c"), (b"X-One:a\n", "a"), (b"X-One:\xff\r\n", "\udcff")]
 )
 async def test_a_header_that_is_written_oddly_is_read_all_the_same(lines: bytes, header: str) -> None:
     async with serving([head("200 OK", LENGTH).removesuffix(b"\r\n") + lines + b"\r\n" + RAW]) as server:
@@ -423,9 +422,7 @@ async def test_the_thread_that_calls_is_enough_for_one_request_after_the_other(
 
 
 @pytest.mark.parametrize(
-    "params",
-    [{"e2ee": True}, {"venice_parameters": {"enable_e2ee": True}}],
-    ids=["e2ee", "venice_parameters"],
+    "params", [{"e2ee": True}, {"venice_parameters": {"enable_e2ee": True}}], ids=["e2ee", "venice_parameters"]
 )
 async def test_an_encrypted_call_is_not_made_here(params: dict[str, Any]) -> None:
     async with serving(ANSWER) as server:
@@ -530,8 +527,7 @@ async def test_both_transports_send_an_address_alike(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keep_alive", "connections"),
-    [(None, 2), ("timeout=5", 2), ("timeout=30, max=100", 1), ("timeout=1", 2), ("max=9", 2)],
+    ("keep_alive", "connections"), [(None, 2), ("timeout=5", 2), ("timeout=30, max=100", 1), ("timeout=1", 2), ("max=9", 2)]
 )
 async def test_a_connection_is_kept_for_as_long_as_the_server_says_and_not_quite(
     keep_alive: str | None, connections: int

@@ -525,9 +525,7 @@ async def test_an_answer_with_odd_choices_has_no_text_but_is_one(choices: Any) -
 
 
 @given(
-    place=st.sampled_from([("{}",), ("choices", 0, "{}"), ("choices", 0, "message", "{}"), ("usage", "{}")]),
-    key=TEXT,
-    odd=JSON,
+    place=st.sampled_from([("{}",), ("choices", 0, "{}"), ("choices", 0, "message", "{}"), ("usage", "{}")]), key=TEXT, odd=JSON
 )
 async def test_any_further_field_anywhere_leaves_the_text_alone(place: tuple[Any, ...], key: str, odd: Any) -> None:
     path = tuple(key if step == "{}" else step for step in place)

@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 
-from venice_ai import (
-    AuthenticationError,
-    RateLimitError,
-    StreamInterruptedError,
-    UserMessage,
-    VeniceClient,
-)
+from venice_ai import AuthenticationError, RateLimitError, StreamInterruptedError, UserMessage, VeniceClient
 from venice_ai.emulator import Emulator, busy, echo, serve, text, tool_call
 
 QUESTION = [UserMessage(content="Tell me a story.")]

@@ -11,10 +11,7 @@ import jsonschema  # type: ignore[import-untyped]  # it has no types
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from venice_ai import (
-    SchemaNotStrictError,
-    VeniceError,
-)
+from venice_ai import SchemaNotStrictError, VeniceError
 
 from .fakes import HI, client_of, sent
 

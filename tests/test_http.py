@@ -109,13 +109,7 @@ async def test_a_header_of_20_kilobytes_is_taken() -> None:
         assert await asked(client) == "hello"
 
 
-@pytest.mark.parametrize(
-    ("encoding", "encode"),
-    [
-        ("gzip", gzip.compress),
-        ("deflate", zlib.compress),
-    ],
-)
+@pytest.mark.parametrize(("encoding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 async def test_a_compressed_answer_is_read(encoding: str, encode: Any) -> None:
     body = reply(encode(json.dumps(completion()).encode()), headers={"Content-Encoding": encoding})
     async with serving(body) as server, server.client() as client:
@@ -950,11 +944,7 @@ async def test_a_proxy_that_does_not_connect_is_named_without_its_password(answe
 
 @pytest.mark.parametrize(
     ("status", "remedy"),
-    [
-        ("401 Unauthorized", "user:password@host"),
-        ("403 Filtered", "Check proxy="),
-        ("407 Who", "user:password@host"),
-    ],
+    [("401 Unauthorized", "user:password@host"), ("403 Filtered", "Check proxy="), ("407 Who", "user:password@host")],
 )
 async def test_a_proxy_that_refuses_to_connect_is_asked_once(status: str, remedy: str) -> None:
     async with serving(*[reply(b"", status=status)] * 3) as proxy:

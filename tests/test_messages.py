@@ -28,14 +28,7 @@ from venice_ai import (
     UserMessage,
 )
 from venice_ai.types._base import Model
-from venice_ai.types.api import (
-    AudioContent,
-    CacheControl,
-    File,
-    InputAudio,
-    VideoContent,
-    VideoUrl,
-)
+from venice_ai.types.api import AudioContent, CacheControl, File, InputAudio, VideoContent, VideoUrl
 
 from .fakes import HI, JSON, answer, client_of, completion, hello, refused, sent, stream
 from .shared import shared

@@ -449,11 +449,7 @@ async def test_nothing_fits_a_catalogue_that_is_empty() -> None:
 # -- odd entries ---------------------------------------------------------------------------------------------------------
 
 ODD: list[Any] = [None, 7, "model", [], {}, {"id": "x"}]
-ODD_VALUES: dict[str, list[Any]] = {
-    "model_spec": [None, 7, "x", [], {}],
-    "id": [None, 7, [], {}],
-    "type": [None, 7, ["text"]],
-}
+ODD_VALUES: dict[str, list[Any]] = {"model_spec": [None, 7, "x", [], {}], "id": [None, 7, [], {}], "type": [None, 7, ["text"]]}
 ODD_DETAILS: dict[str, list[Any]] = {
     "pricing": [7, "free", [7], {"input": 7, "output": []}],
     "traits": [7, "x", [7], {"a": 1}],

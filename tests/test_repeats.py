@@ -64,12 +64,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.li
     indices=st.lists(st.sampled_from([0, 0, 0, 1]), min_size=12, max_size=12),
 )
 def test_every_chunk_is_what_its_event_says(
-    texts: list[str],
-    deltas: dict[str, Any],
-    extra: dict[str, Any],
-    ascii_only: bool,
-    spaces: bool,
-    indices: list[int],
+    texts: list[str], deltas: dict[str, Any], extra: dict[str, Any], ascii_only: bool, spaces: bool, indices: list[int]
 ) -> None:
     assembly = Assembly()
     said: dict[int, list[str]] = {}

@@ -37,11 +37,7 @@ from venice_ai import (
 )
 from venice_ai._wire import chat_body
 from venice_ai.emulator import Emulator
-from venice_ai.types.api import (
-    JSONObjectFormat,
-    SpecificToolChoice,
-    TextResponseFormat,
-)
+from venice_ai.types.api import JSONObjectFormat, SpecificToolChoice, TextResponseFormat
 
 from .fakes import HI, JSON, KEY, answer, client_of, completion, hello, refused, sent, stream
 
@@ -62,9 +58,7 @@ async def test_a_stream_also_asks_for_the_stream_and_its_usage() -> None:
     async with await client.chat.completions.stream(model="m", messages=HI):
         pass
 
-    assert transport.bodies == [
-        {"model": "m", "messages": HI, "stream": True, "stream_options": {"include_usage": True}},
-    ]
+    assert transport.bodies == [{"model": "m", "messages": HI, "stream": True, "stream_options": {"include_usage": True}}]
 
 
 @pytest.mark.parametrize(

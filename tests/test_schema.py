@@ -281,15 +281,7 @@ CONSTRUCTS = [
     pytest.param(
         Pair,
         ref("Pair"),
-        {
-            "Pair": {
-                "type": "array",
-                "prefixItems": [INT, STR],
-                "items": {"anyOf": [INT, STR]},
-                "minItems": 1,
-                "maxItems": 2,
-            }
-        },
+        {"Pair": {"type": "array", "prefixItems": [INT, STR], "items": {"anyOf": [INT, STR]}, "minItems": 1, "maxItems": 2}},
         id="NamedTuple",
     ),
     pytest.param(Inner, ref("Inner"), INNER, id="model"),

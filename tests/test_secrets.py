@@ -10,14 +10,7 @@ from typing import Any
 
 import pytest
 
-from venice_ai import (
-    AuthenticationError,
-    InvalidRequestError,
-    SyncVeniceClient,
-    UserMessage,
-    VeniceClient,
-    VeniceError,
-)
+from venice_ai import AuthenticationError, InvalidRequestError, SyncVeniceClient, UserMessage, VeniceClient, VeniceError
 
 from .fakes import HI, KEY, answer, client_of, completion
 from .sockets import ABORT, CLOSE, Step, head, reply, serving
@@ -125,10 +118,7 @@ def shown(error: BaseException) -> Iterator[tuple[str, str]]:
         if each is None or id(each) in seen:
             continue
         seen.add(id(each))
-        yield (
-            type(each).__name__,
-            f"{each!r} {each} {each.args} {vars(each)}",
-        )
+        yield (type(each).__name__, f"{each!r} {each} {each.args} {vars(each)}")
         yield from _locals(each.__traceback__)
         waiting += [each.__cause__, each.__context__]
 

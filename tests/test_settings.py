@@ -11,14 +11,7 @@ from typing import Any
 
 import pytest
 
-from venice_ai import (
-    AuthenticationError,
-    InvalidRequestError,
-    SyncVeniceClient,
-    Timeout,
-    VeniceClient,
-    VeniceError,
-)
+from venice_ai import AuthenticationError, InvalidRequestError, SyncVeniceClient, Timeout, VeniceClient, VeniceError
 
 from .fakes import HI, KEY, ScriptedTransport, answer, client_of, completion, hello, refused, sent, stream
 

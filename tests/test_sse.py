@@ -21,11 +21,7 @@ from venice_ai._sse import EventParser, encode
 from .fakes import JSON, cut, single
 
 SPECIFICATION = [
-    pytest.param(
-        b"data: YHOO\ndata: +2\ndata: 10\n\n",
-        [b"YHOO\n+2\n10"],
-        id="three data lines are one event",
-    ),
+    pytest.param(b"data: YHOO\ndata: +2\ndata: 10\n\n", [b"YHOO\n+2\n10"], id="three data lines are one event"),
     pytest.param(
         b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
         [b"first event", b"second event", b" third event"],

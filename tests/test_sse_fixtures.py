@@ -24,12 +24,7 @@ WHOLE = [case for case in FIXTURES if case not in [*ENCRYPTED, *FAILING, *TRUNCA
 
 every_whole_stream = pytest.mark.parametrize("case", named(WHOLE))
 fed = pytest.mark.parametrize(
-    "size",
-    [
-        pytest.param(0, id="in one piece"),
-        pytest.param(1, id="byte by byte"),
-        pytest.param(7, id="in pieces of 7 bytes"),
-    ],
+    "size", [pytest.param(0, id="in one piece"), pytest.param(1, id="byte by byte"), pytest.param(7, id="in pieces of 7 bytes")]
 )
 
 
@@ -176,10 +171,7 @@ async def test_an_error_in_a_stream_is_raised_with_what_came_before(case: dict[s
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [
-        ("in-band error: overloaded", RateLimitError),
-        ("in-band error: provider content block", ContentPolicyError),
-    ],
+    [("in-band error: overloaded", RateLimitError), ("in-band error: provider content block", ContentPolicyError)],
 )
 async def test_an_error_in_a_stream_is_of_the_class_that_its_code_has_elsewhere(name: str, kind: type[APIError]) -> None:
     (case,) = (case for case in FAILING if case["name"] == name)

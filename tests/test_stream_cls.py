@@ -20,18 +20,7 @@ from venice_ai import (
     VeniceClient,
 )
 
-from .fakes import (
-    HANG,
-    HI,
-    USAGE,
-    Piece,
-    chunk,
-    client_of,
-    event,
-    hello,
-    joined,
-    stream,
-)
+from .fakes import HANG, HI, USAGE, Piece, chunk, client_of, event, hello, joined, stream
 
 RESET = APIConnectionError("the connection was reset")
 

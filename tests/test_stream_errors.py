@@ -115,9 +115,7 @@ async def test_an_event_called_error_is_one_whatever_its_data_is(told: str) -> N
 
 
 @pytest.mark.parametrize(
-    "empty",
-    [{"error": None}, {"error": ""}, {"error": {}}, {"errors": []}, {"error_code": 0}],
-    ids=json.dumps,
+    "empty", [{"error": None}, {"error": ""}, {"error": {}}, {"errors": []}, {"error_code": 0}], ids=json.dumps
 )
 async def test_an_empty_member_is_no_error(empty: dict[str, Any]) -> None:
     read = await opened(event({**chunk("hel"), **empty}), event(chunk("lo", **empty)), FINISH, DONE)

@@ -74,10 +74,7 @@ def fail() -> None:
 
 
 async def test_everything_that_happens_in_its_order(emulator: Emulator, client: VeniceClient) -> None:
-    emulator.script(
-        tool_call("add", {"a": 1}, id="a"),
-        text("it is 2", deltas=["it ", "is ", "2"]),
-    )
+    emulator.script(tool_call("add", {"a": 1}, id="a"), text("it is 2", deltas=["it ", "is ", "2"]))
     async with await stream(client, add) as events:
         lines = [shown(event) async for event in events]
 

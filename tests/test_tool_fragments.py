@@ -9,19 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai import (
-    ChatStream,
-)
+from venice_ai import ChatStream
 
-from .fakes import (
-    DONE,
-    HI,
-    chunk,
-    client_of,
-    cut,
-    event,
-    stream,
-)
+from .fakes import DONE, HI, chunk, client_of, cut, event, stream
 
 
 async def opened(*pieces: bytes) -> ChatStream:
@@ -61,9 +51,7 @@ FRAGMENTS = [
         id="empty on those that follow",
     ),
     pytest.param(
-        [[fragment(0, "c1", "ad", "")], [fragment(0, None, "d", "{}")]],
-        [("c1", "add", "{}")],
-        id="a name in two pieces",
+        [[fragment(0, "c1", "ad", "")], [fragment(0, None, "d", "{}")]], [("c1", "add", "{}")], id="a name in two pieces"
     ),
     pytest.param(
         [
@@ -158,11 +146,7 @@ FRAGMENTS = [
         [("c1", "f", '{"a":1}')],
         id="an index that does not begin with 0",
     ),
-    pytest.param(
-        [[fragment(0, "c1", "f", {"a": 1})]],
-        [("c1", "f", '{"a": 1}')],
-        id="arguments that are an object",
-    ),
+    pytest.param([[fragment(0, "c1", "f", {"a": 1})]], [("c1", "f", '{"a": 1}')], id="arguments that are an object"),
     pytest.param([[fragment(0, "c1", "f")]], [("c1", "f", "")], id="no arguments at all"),
     pytest.param([[fragment(0, "c1", "f", None)]], [("c1", "f", "")], id="arguments null"),
     pytest.param(

@@ -192,10 +192,7 @@ def taking(annotation: Any) -> Callable[..., Any]:
         ),
         pytest.param(Box[int], {"content": 1}, Box[int](content=1), id="generic class"),
         pytest.param(
-            Strict,
-            {"when": "2026-01-02T00:00:00Z"},
-            Strict(when=datetime(2026, 1, 2, tzinfo=UTC)),
-            id="strict class",
+            Strict, {"when": "2026-01-02T00:00:00Z"}, Strict(when=datetime(2026, 1, 2, tzinfo=UTC)), id="strict class"
         ),
         pytest.param(Annotated[int, Field(ge=1, le=5)], 5, 5, id="Annotated"),
         pytest.param(UserMessage, {"role": "user", "content": "a"}, UserMessage(content="a"), id="view of this package"),

@@ -11,10 +11,7 @@ _MEGABYTE = 1024 * 1024
 class AiohttpLines:
     def __init__(self, base_url: str) -> None:
         self._url = f"{base_url}/chat/completions"
-        self._session = aiohttp.ClientSession(
-            headers={"Authorization": "Bearer k"},
-            connector=aiohttp.TCPConnector(limit=0),
-        )
+        self._session = aiohttp.ClientSession(headers={"Authorization": "Bearer k"}, connector=aiohttp.TCPConnector(limit=0))
 
     async def create(self, model: str) -> int:
         async with self._post(model) as response:

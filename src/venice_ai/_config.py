@@ -110,13 +110,7 @@ def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool
         return value
     seconds = _seconds("timeout", value)
     if stream:
-        return Timeout(
-            connect=default.connect,
-            first_chunk=seconds,
-            idle=seconds,
-            progress=seconds,
-            deadline=default.deadline,
-        )
+        return Timeout(connect=default.connect, first_chunk=seconds, idle=seconds, progress=seconds, deadline=default.deadline)
     return default.with_deadline(seconds)
 
 

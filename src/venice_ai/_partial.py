@@ -20,19 +20,7 @@ from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from functools import cached_property, lru_cache
 from types import UnionType
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    Final,
-    Generic,
-    Literal,
-    TypeVar,
-    Union,
-    cast,
-    get_args,
-    get_origin,
-)
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, PydanticUserError, RootModel, TypeAdapter
 from pydantic.fields import FieldInfo

@@ -538,12 +538,7 @@ class SyncChatCompletions(Facade):
             APIError: as there, and everything else. What goes wrong later is raised where the stream is read.
         """
         opening = self._async.stream_parse(
-            model=model,
-            messages=messages,
-            response_format=response_format,
-            schema_name=schema_name,
-            strict=strict,
-            **kwargs,
+            model=model, messages=messages, response_format=response_format, schema_name=schema_name, strict=strict, **kwargs
         )
         stream = self._stream(self._bridge.open(_raw(opening)))
         # They need pydantic, which the request has loaded.
@@ -553,12 +548,7 @@ class SyncChatCompletions(Facade):
         return SyncParsedChatStream(stream, response_format, wrapped=asking(response_format, strict=strict).wrapped)
 
     def estimate_cost(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        expected_completion_tokens: int = 500,
-        tokens_per_word: float = 1.3,
+        self, *, model: str, messages: Iterable[Message], expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
     ) -> ChatCostEstimate:
         """What a completion is likely to cost, before it is sent; see `ChatCompletions.estimate_cost`.
 

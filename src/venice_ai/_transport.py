@@ -30,14 +30,7 @@ class Request:
     __slots__ = ("body", "deadline_seconds", "headers", "method", "stream", "timeout", "url")
 
     def __init__(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: dict[str, str],
-        body: bytes | None,
-        timeout: Timeout,
-        stream: bool = False,
+        self, method: str, url: str, *, headers: dict[str, str], body: bytes | None, timeout: Timeout, stream: bool = False
     ) -> None:
         self.method: str = method
         self.url: str = url

@@ -58,11 +58,7 @@ class ChatCostEstimate:
 
 
 def estimate_chat_cost(
-    entry: ModelResponse,
-    messages: Iterable[Message],
-    *,
-    expected_completion_tokens: int = 500,
-    tokens_per_word: float = 1.3,
+    entry: ModelResponse, messages: Iterable[Message], *, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
 ) -> ChatCostEstimate:
     """The estimate for a catalogue entry.
 

@@ -128,8 +128,4 @@ def test_an_address_without_a_catalogue_is_named(here: Here, monkeypatch: pytest
 
 def test_a_table_aligns_numbers_to_the_right() -> None:
     rows = [("MODEL", "CONTEXT", "NOTES"), ("m", "8,192", ""), ("longer", "1,000,000", "beta")]
-    assert list(table(rows)) == [
-        "MODEL     CONTEXT  NOTES",
-        "m           8,192",
-        "longer  1,000,000  beta",
-    ]
+    assert list(table(rows)) == ["MODEL     CONTEXT  NOTES", "m           8,192", "longer  1,000,000  beta"]

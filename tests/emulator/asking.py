@@ -63,12 +63,7 @@ class Asker(Protocol):
     """Sends one request and reads its answer to the end."""
 
     async def __call__(
-        self,
-        body: Any = None,
-        *,
-        method: str = "POST",
-        path: str = CHAT,
-        headers: Mapping[str, str] | None = None,
+        self, body: Any = None, *, method: str = "POST", path: str = CHAT, headers: Mapping[str, str] | None = None
     ) -> Got: ...
 
 

@@ -137,10 +137,7 @@ async def test_it_holds_over_a_socket_and_for_the_synchronous_client(emulator: E
 
 def test_the_synchronous_client_is_encrypted_too(emulator: Emulator, enclave: Enclave) -> None:
     options = enclave.options(verification="hardware", verify_signature="try")
-    with (
-        run_in_thread(emulator) as server,
-        SyncVeniceClient(api_key="any", base_url=server.url, tee=options) as client,
-    ):
+    with run_in_thread(emulator) as server, SyncVeniceClient(api_key="any", base_url=server.url, tee=options) as client:
         reply = client.chat.completions.create(model=MODEL, messages=QUESTION, e2ee=True)
         with client.chat.completions.stream(model=MODEL, messages=QUESTION, e2ee=True) as stream:
             streamed = "".join(stream.text_deltas())
@@ -164,11 +161,7 @@ async def test_a_real_models_answer_is_sealed_as_it_comes(enclave: Enclave) -> N
 
 
 @pytest.mark.parametrize(
-    "how",
-    [
-        pytest.param({"piece_bytes": 1}, id="byte by byte"),
-        pytest.param({"chunk_delay": 0.5, "delay": 2.0}, id="slowly"),
-    ],
+    "how", [pytest.param({"piece_bytes": 1}, id="byte by byte"), pytest.param({"chunk_delay": 0.5, "delay": 2.0}, id="slowly")]
 )
 async def test_how_it_travels_does_not_matter(emulator: Emulator, client: VeniceClient, how: Any) -> None:
     emulator.script(text(SAID, **how))

@@ -56,14 +56,7 @@ def asked_for(body: Mapping[str, Any]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize(
     ("do", "arguments"),
-    [
-        ("created", MODEL),
-        ("streamed", MODEL),
-        ("with_a_tool", MODEL),
-        ("refused", {}),
-        ("listed", {}),
-        ("synchronous", MODEL),
-    ],
+    [("created", MODEL), ("streamed", MODEL), ("with_a_tool", MODEL), ("refused", {}), ("listed", {}), ("synchronous", MODEL)],
 )
 def test_one_program_does_the_same_with_both_packages(ours: Script, theirs: Script, do: str, arguments: dict[str, str]) -> None:
     found, requests = run(ours, do, arguments)

@@ -111,10 +111,7 @@ def test_a_tool_is_called_and_its_result_used(ask: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize(
     "choice",
-    [
-        pytest.param("required", id="any"),
-        pytest.param({"type": "function", "function": {"name": "get_weather"}}, id="by name"),
-    ],
+    [pytest.param("required", id="any"), pytest.param({"type": "function", "function": {"name": "get_weather"}}, id="by name")],
 )
 def test_a_tool_can_be_demanded(ask: Callable[..., Any], choice: Any) -> None:
     reply = ask("create", model=MODEL, messages=HI, tools=TOOLS, tool_choice=choice)

@@ -22,9 +22,7 @@ NUMBERS = {"minimum": -1_000_000, "maximum": 1_000_000}
             {"type": "string", "minLength": 500}, {"type": "string", "minLength": 500, "maxLength": 500}, id="long-string"
         ),
         pytest.param(
-            {"type": "string", "format": "date-time"},
-            {"type": "string", "format": "date-time", "maxLength": 20},
-            id="format",
+            {"type": "string", "format": "date-time"}, {"type": "string", "format": "date-time", "maxLength": 20}, id="format"
         ),
         pytest.param({"type": "string", "format": "uri"}, {"type": "string", "maxLength": 120}, id="unknown-format"),
         pytest.param({"type": "string", "enum": ["a"]}, {"type": "string", "enum": ["a"]}, id="enum"),

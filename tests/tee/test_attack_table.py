@@ -183,10 +183,7 @@ ROWS: dict[int, Row] = {
         lambda reply: {"signing_address": "0x" + reply["signing_address"][2:].upper()},
     ),
     36: faults("TAE", "duplicate_members"),
-    37: [
-        *faults("TAE", "redirect"),
-        ("TAE", evidence_answers(302, location="http://api.venice.ai/api/v1/tee/attestation")),
-    ],
+    37: [*faults("TAE", "redirect"), ("TAE", evidence_answers(302, location="http://api.venice.ai/api/v1/tee/attestation"))],
     38: faults("API", "chat_redirect"),
     39: [
         *collateral_answers("TAE", "hardware", status=302),
@@ -272,7 +269,7 @@ EVIDENCE: dict[str, Row] = {
         *faults("TAE", "gpus_denied", options={"attestation_ttl": 0}, later=True),
     ],
     "7 what is not a GPU, or not another one": [
-        *faults("TAE", "gpu_two_keys", "gpu_switch", "gpu_firmware", "gpu_empty_record", "gpu_zeros"),
+        *faults("TAE", "gpu_two_keys", "gpu_switch", "gpu_firmware", "gpu_empty_record", "gpu_zeros")
     ],
     "9 collateral that another signed, or of something else": [
         *faults("TAE", "platform_signed", "authority_signed", "other_pce", "other_tcb_type", "qe_needs_configuration"),

@@ -33,19 +33,7 @@ from venice_ai.tee.report import AttestationReport
 from venice_ai.tee.types import INTEL_AND_NVIDIA
 from venice_ai.tee.workload import compose_warnings, known_images
 
-from .evidence import (
-    CAPTURES,
-    Case,
-    Log,
-    by_another_key,
-    capture,
-    failed,
-    logged,
-    managed,
-    resigned,
-    synthetic,
-    written,
-)
+from .evidence import CAPTURES, Case, Log, by_another_key, capture, failed, logged, managed, resigned, synthetic, written
 from .hierarchy import Intel
 
 OTHER_KEY = (
@@ -590,8 +578,7 @@ def test_what_we_log_ourselves_is_good() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [pytest.param(_other_kind, id="25 of another kind"), pytest.param(_other_register, id="25 in another register")],
+    "change", [pytest.param(_other_kind, id="25 of another kind"), pytest.param(_other_register, id="25 in another register")]
 )
 def test_25_an_event_where_none_of_its_kind_may_be_is_refused(change: Callable[[Log], object]) -> None:
     assert failed(logged(change).judged()) == {"event_payload"}

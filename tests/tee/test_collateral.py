@@ -382,8 +382,7 @@ def test_a_revocation_list_with_a_lower_number_than_was_seen_before_is_refused(i
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [pytest.param({"dcap": False}, id="58-no dcap-qvl"), pytest.param({"collateral": None}, id="58-no collateral")],
+    "arguments", [pytest.param({"dcap": False}, id="58-no dcap-qvl"), pytest.param({"collateral": None}, id="58-no collateral")]
 )
 def test_58_a_skip_lowers_the_level_and_hardware_refuses_it(arguments: dict[str, Any]) -> None:
     report = whole(**arguments)

@@ -179,10 +179,7 @@ def test_what_is_empty_in_a_message_is_left_out(nothing: Any) -> None:
     assert [*session().seal(wanted)["messages"][1]] == ["role", "content"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["X-Venice-TEE-Client-Pub-Key", "x-venice-tee-model-pub-key", "X-VENICE-TEE-SIGNING-ALGO"],
-)
+@pytest.mark.parametrize("name", ["X-Venice-TEE-Client-Pub-Key", "x-venice-tee-model-pub-key", "X-VENICE-TEE-SIGNING-ALGO"])
 def test_row_51_the_headers_of_the_exchange_are_not_the_callers(name: str) -> None:
     with pytest.raises(InvalidRequestError, match="extra_headers"):
         guard(body(), {name: "x"})

@@ -92,14 +92,7 @@ def test_each_keeps_what_it_demands_of_the_same(field: str, call: Any, client: A
 @pytest.mark.parametrize("kind", [Says, SaysLater])
 @pytest.mark.parametrize(
     ("call", "client", "accepted"),
-    [
-        (True, True, True),
-        (True, False, False),
-        (False, True, False),
-        (True, 1, False),
-        (1, True, False),
-        (None, True, False),
-    ],
+    [(True, True, True), (True, False, False), (False, True, False), (True, 1, False), (1, True, False), (None, True, False)],
 )
 async def test_both_verifiers_must_say_true(kind: type[Says], call: Any, client: Any, accepted: bool) -> None:
     verifier = merged({"verifier": kind(call)}, {"verifier": Says(client)}).verifier

@@ -23,12 +23,7 @@ from venice_ai import (
     Timeout,
     VeniceClient,
 )
-from venice_ai.exceptions import (
-    APIResponseProcessingError,
-    TeeAttestationError,
-    TeeDowngradeWarning,
-    TeeEncryptionError,
-)
+from venice_ai.exceptions import APIResponseProcessingError, TeeAttestationError, TeeDowngradeWarning, TeeEncryptionError
 from venice_ai.tee import MeasurementPins, TeeOptions, TeeSession
 from venice_ai.tee.keccak import keccak256
 
@@ -910,10 +905,7 @@ async def test_what_another_answers_signature_can_satisfy_is_not_enough_where_on
 @pytest.mark.parametrize("as_stream", [True, False])
 @pytest.mark.parametrize(
     "signature",
-    [
-        pytest.param(({"error": "none"}, 404), id="none"),
-        pytest.param(({"signature": "0x00", "text": "t"}, 200), id="invalid"),
-    ],
+    [pytest.param(({"error": "none"}, 404), id="none"), pytest.param(({"signature": "0x00", "text": "t"}, 200), id="invalid")],
 )
 async def test_a_signature_that_is_required_is_there(signature: tuple[dict[str, str], int], as_stream: bool) -> None:
     enclave = Enclave()

@@ -94,11 +94,7 @@ def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callabl
 def debug_option(command: Callable[P, R]) -> Callable[P, R]:
     """Gives a command its option `--debug`."""
     return click.option(
-        "--debug",
-        is_flag=True,
-        expose_value=False,
-        callback=_debug,
-        help="Show retries, and the traceback of errors.",
+        "--debug", is_flag=True, expose_value=False, callback=_debug, help="Show retries, and the traceback of errors."
     )(command)
 
 

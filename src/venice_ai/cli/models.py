@@ -41,12 +41,7 @@ venice-chat models --resolve --capability function-calling
 @click.option("--json", "as_json", is_flag=True, help="Print the catalogue's entries as JSON.")
 @with_connection
 def models(
-    connection: Connection,
-    kind: ModelType | None,
-    capabilities: tuple[str, ...],
-    cheapest: bool,
-    resolve: bool,
-    as_json: bool,
+    connection: Connection, kind: ModelType | None, capabilities: tuple[str, ...], cheapest: bool, resolve: bool, as_json: bool
 ) -> None:
     """List the models. Prices are US dollars for 1,000,000 tokens; no key is needed."""
     if resolve and (kind is not None or as_json):

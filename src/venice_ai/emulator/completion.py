@@ -32,12 +32,7 @@ class Completion:
     def body(self) -> dict[str, Any]:
         """The answer in one piece."""
         choices = [self._choice(index, turn) for index, turn in enumerate(self.turns)]
-        return {
-            **self._head("chat.completion"),
-            "choices": choices,
-            **self.bill(),
-            "venice_parameters": self.parameters(),
-        }
+        return {**self._head("chat.completion"), "choices": choices, **self.bill(), "venice_parameters": self.parameters()}
 
     def chunks(self, *, call_index: CallIndex = "normal", roles: int = 1, bare: bool = False) -> Iterator[dict[str, Any]]:
         """The answer in chunks, one choice after the other, without usage.

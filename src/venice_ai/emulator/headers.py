@@ -77,10 +77,7 @@ def _deprecation_headers(model: ModelResponse) -> dict[str, str]:
     instead = f" Use {deprecation.replacementModelId} instead." if deprecation.replacementModelId else ""
     warning = f"The model {model.id} is deprecated and will be retired.{instead}"
     date = deprecation.removesAt or deprecation.date
-    return {
-        "x-venice-model-deprecation-warning": warning,
-        **({"x-venice-model-deprecation-date": date} if date else {}),
-    }
+    return {"x-venice-model-deprecation-warning": warning, **({"x-venice-model-deprecation-date": date} if date else {})}
 
 
 def _enclave_headers(model: ModelResponse) -> dict[str, str]:

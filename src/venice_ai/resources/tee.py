@@ -160,12 +160,7 @@ class Tee(APIResource["VeniceClient"]):
         return reply
 
     async def open_session(
-        self,
-        *,
-        model: str,
-        nonce: str | None = None,
-        verifier: QuoteVerifier | None = None,
-        options: TeeOptions | None = None,
+        self, *, model: str, nonce: str | None = None, verifier: QuoteVerifier | None = None, options: TeeOptions | None = None
     ) -> TeeSession:
         """Attests a model and gives the session to seal one request with, and to open its answer.
 
@@ -334,11 +329,7 @@ class Tee(APIResource["VeniceClient"]):
         return await self.signed(response.attestation, response.id)
 
     async def signed(
-        self,
-        report: AttestationReport,
-        request_id: str | None,
-        sent: bytes | None = None,
-        received: bytes | None = None,
+        self, report: AttestationReport, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
     ) -> SignatureReport:
         """What the signature of an answer comes to, by the bytes of the request and of the answer where they are known.
 

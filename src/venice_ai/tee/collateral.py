@@ -119,12 +119,7 @@ class _Refused(Exception):
 
 def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
     """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
-    from dcap_qvl import (  # type: ignore[import-untyped]  # it says its types, and not that it does
-        QuotePolicy,
-        QuoteVerifier,
-        verify,
-        verify_with_root_ca,
-    )
+    from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # it says its types, and not that it does
 
     seconds = int(now) if 0 <= now < _LAST_SECOND else None
     if seconds is None:

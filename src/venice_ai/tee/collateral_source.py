@@ -40,9 +40,7 @@ class Source(NamedTuple):
 
 SOURCES: Final = (
     Source(
-        "Intel",
-        "https://api.trustedservices.intel.com",
-        "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der",
+        "Intel", "https://api.trustedservices.intel.com", "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
     ),
     Source("Phala's mirror", "https://pccs.phala.network", "https://pccs.phala.network/sgx/certification/v4/rootcacrl"),
 )

@@ -86,11 +86,7 @@ class TeeSession:
     @property
     def headers(self) -> dict[str, str]:
         """The headers without which Venice would take the request for one in clear."""
-        return {
-            CLIENT_KEY: self._public_key.hex(),
-            MODEL_KEY: self._model_key.hex(),
-            ALGORITHM: "ecdsa",
-        }
+        return {CLIENT_KEY: self._public_key.hex(), MODEL_KEY: self._model_key.hex(), ALGORITHM: "ecdsa"}
 
     # -- out -------------------------------------------------------------------------------------------------------------
 

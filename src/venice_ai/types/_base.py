@@ -234,8 +234,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         from pydantic_core import core_schema
 
         return core_schema.no_info_plain_validator_function(
-            _validator(cls),
-            serialization=core_schema.plain_serializer_function_ser_schema(plain),
+            _validator(cls), serialization=core_schema.plain_serializer_function_ser_schema(plain)
         )
 
     @classmethod
@@ -407,11 +406,7 @@ def _unset(value: Any) -> dict[Any, Any]:
 
 
 # By these methods, because what a class has in their place may say something else.
-_ITSELF: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (str, str.__str__),
-    (int, int.__int__),
-    (float, float.__float__),
-)
+_ITSELF: tuple[tuple[type, Callable[[Any], Any]], ...] = ((str, str.__str__), (int, int.__int__), (float, float.__float__))
 
 
 def _name(key: Any) -> Any:

@@ -32,10 +32,7 @@ class Channel:
     """
 
     def __init__(
-        self,
-        request: bytes,
-        client_key: bytes | None = None,
-        fault: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None,
+        self, request: bytes, client_key: bytes | None = None, fault: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None
     ) -> None:
         self.id: str | None = None
         """The id of the answer, once it has one."""

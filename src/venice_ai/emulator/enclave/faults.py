@@ -549,8 +549,7 @@ _QUOTES = {
     ),
     "swapped_halves": Fault(about="nonce first", measured=_binds(lambda own, nonce: nonce + own + bytes(12))),
     "hashed_nonce": Fault(
-        about="the nonce is hashed",
-        measured=_binds(lambda own, nonce: own + bytes(12) + hashlib.sha256(nonce).digest()),
+        about="the nonce is hashed", measured=_binds(lambda own, nonce: own + bytes(12) + hashlib.sha256(nonce).digest())
     ),
     "zero_nonce": Fault(about="no nonce is bound", measured=_binds(lambda own, _: own + bytes(44))),
     "bound_to_tls": Fault(

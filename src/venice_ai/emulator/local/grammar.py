@@ -94,12 +94,7 @@ _SCALAR: Schema = {
         {"type": "null"},
     ]
 }
-ANY_OBJECT: Schema = {
-    "type": "object",
-    "additionalProperties": _SCALAR,
-    "minProperties": 1,
-    "maxProperties": OBJECT_SIZE,
-}
+ANY_OBJECT: Schema = {"type": "object", "additionalProperties": _SCALAR, "minProperties": 1, "maxProperties": OBJECT_SIZE}
 """What `response_format: {"type": "json_object"}` asks for, within reach of a small model."""
 
 

@@ -266,13 +266,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         """
         _refuse_another_stream(params)
         opening = self.create(
-            model=model,
-            messages=messages,
-            stream=True,
-            e2ee=e2ee,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            **params,
+            model=model, messages=messages, stream=True, e2ee=e2ee, timeout=timeout, extra_headers=extra_headers, **params
         )
         del messages, params  # as in `create`
         return cast("ChatStream", await opening)
@@ -400,12 +394,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
     async def estimate_cost(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        expected_completion_tokens: int = 500,
-        tokens_per_word: float = 1.3,
+        self, *, model: str, messages: Iterable[Message], expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
     ) -> ChatCostEstimate:
         """What a completion is likely to cost, before it is sent. Sends no prompt; looks up prices in the catalogue.
 

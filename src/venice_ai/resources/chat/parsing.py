@@ -53,12 +53,7 @@ def wanted(
 
 
 async def asked_for(
-    kind: type[T],
-    messages: Conversation,
-    ask: Callable[[Conversation], Awaitable[object]],
-    *,
-    wrapped: bool,
-    max_reasks: int,
+    kind: type[T], messages: Conversation, ask: Callable[[Conversation], Awaitable[object]], *, wrapped: bool, max_reasks: int
 ) -> ParsedChatCompletion[T]:
     """The object that a model answers with.
 

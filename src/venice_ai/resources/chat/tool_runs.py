@@ -18,16 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from ..._concurrency import as_completed, in_thread
 from ..._parameters import is_async
 from ..._privacy import Privacy, refuse_below
-from ..._toolbox import (
-    FunctionTool,
-    ToolContext,
-    as_text,
-    call_arguments,
-    call_name,
-    checked_timeout,
-    result_text,
-    whole,
-)
+from ..._toolbox import FunctionTool, ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
 from ...exceptions import (
     APIError,
     InvalidArgumentError,
@@ -190,8 +181,7 @@ class ToolRun:
         if loop.open_calls:
             names = ", ".join(map(call_name, loop.open_calls))
             raise ToolLoopPausedError(
-                f"calls wait for a person ({names}); store error.state, and resume with decisions",
-                state=loop.state,
+                f"calls wait for a person ({names}); store error.state, and resume with decisions", state=loop.state
             )
 
     async def _judged(self, call: ToolCall) -> _Ready | _Failed | ToolCallFinished | None:

@@ -447,12 +447,7 @@ class ChatCompletionResponse(Response):
     system_fingerprint: str | None = None
     prompt_logprobs: Any = None
 
-    _nested = {
-        "choices": ChatChoice,
-        "usage": ChatUsage,
-        "cost": Cost,
-        "venice_parameters": EffectiveParameters,
-    }
+    _nested = {"choices": ChatChoice, "usage": ChatUsage, "cost": Cost, "venice_parameters": EffectiveParameters}
     _lists = frozenset({"choices"})
     _certain = frozenset({"choices"})
 

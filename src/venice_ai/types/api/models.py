@@ -38,13 +38,7 @@ class ModelPricing(Model):
     cache_write: Price | None = None
     extended: ExtendedPricing | None = None
 
-    _nested = {
-        "input": Price,
-        "output": Price,
-        "cache_input": Price,
-        "cache_write": Price,
-        "extended": ExtendedPricing,
-    }
+    _nested = {"input": Price, "output": Price, "cache_input": Price, "cache_write": Price, "extended": ExtendedPricing}
 
 
 class ModelCapabilities(Model):

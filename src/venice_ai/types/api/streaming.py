@@ -59,12 +59,7 @@ class ChatCompletionChunk(Model):
     cost: Cost | None = None
     venice_parameters: EffectiveParameters | None = None
 
-    _nested = {
-        "choices": ChatChunkChoice,
-        "usage": ChatUsage,
-        "cost": Cost,
-        "venice_parameters": EffectiveParameters,
-    }
+    _nested = {"choices": ChatChunkChoice, "usage": ChatUsage, "cost": Cost, "venice_parameters": EffectiveParameters}
     _lists = frozenset({"choices"})
 
     @property
