@@ -24,7 +24,6 @@ from .exceptions import AuthenticationError, InvalidRequestError, VeniceError
 
 if TYPE_CHECKING:
     import ssl
-    from types import TracebackType
 
     import aiohttp
 
@@ -277,9 +276,7 @@ class VeniceClient:
             self.caller.closed = False
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     def __reduce__(self) -> NoReturn:

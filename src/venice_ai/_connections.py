@@ -9,8 +9,8 @@ import os
 import re
 import select
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import AsyncIterator
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -141,41 +141,6 @@ class Routes:
         return self._ssl
 
 
-class ReplyHeaders(Headers):
-    """The headers of a reply as the HTTP library has them, where a look-up is one call.
-
-    Args:
-        values: gives all values of a header, or what is given beside its name if there is none.
-        pairs: gives all names with their values.
-    """
-
-    __slots__ = ("_find", "_items")
-
-    def __init__(self, values: Callable[[str, Any], Any], pairs: Callable[[], Iterable[tuple[str, str]]]) -> None:
-        self._pairs = ()
-        self._find = values
-        self._items = pairs
-
-    def _values(self, name: str) -> list[str]:
-        return cast("list[str]", self._find(name, _NO_VALUES))
-
-    def has_any(self, names: frozenset[str]) -> bool:
-        find = self._find
-        for name in names:  # noqa: SIM110  # spelled out it takes half the time
-            if find(name, _NO_VALUES):
-                return True
-        return False
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(name.lower() for name, _ in self._items()))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Headers, (list(self._items()),)
-
-
-_NO_VALUES: Final[list[str]] = []
-
-
 class WholeReply:
     """A reply whose body is here."""
 
@@ -234,9 +199,6 @@ def _context(ca_bundle: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_bundle)
     except (ssl.SSLError, OSError) as error:
         raise InvalidRequestError(f"ca_bundle={ca_bundle!r} holds no certificates that can be read: {words(error)}") from None
-
-
-# -- what went wrong -----------------------------------------------------------------------------------------------------
 
 
 def host_of(url: str) -> str:

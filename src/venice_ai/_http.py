@@ -34,7 +34,6 @@ from ._connections import (
     KEPT_SECONDS,
     LONGEST_KEPT_SECONDS,
     Habits,
-    ReplyHeaders,
     Routes,
     WholeReply,
     begins_tls,
@@ -440,7 +439,7 @@ async def _answered(
     response: aiohttp.ClientResponse, request: Request, pool: _Pool, started: float, call: _Call
 ) -> WholeReply | _StreamedReply:
     """The reply that a response is the beginning of."""
-    headers = ReplyHeaders(response.headers.getall, response.headers.items)
+    headers = Headers(response.raw_headers)
     if call.line is not None:
         pool.lines.answered(call.line, kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS)
     good = 200 <= response.status < 300

@@ -170,9 +170,6 @@ def _equal(one: object, other: object) -> bool:
         return False
 
 
-# -- shapes: what a class expects where ----------------------------------------------------------------------------------
-
-
 class _Shape:
     """A value of some type."""
 

@@ -19,7 +19,6 @@ from .exceptions import VeniceError
 
 if TYPE_CHECKING:
     import ssl
-    from types import TracebackType
 
     from ._config import Timeout
     from ._loop_thread import LoopThread
@@ -58,21 +57,7 @@ class SyncVeniceClient:
     made from any thread, also while an event loop runs there, and go on after a fork. An exception that ends the waiting, such
     as Ctrl-C, cancels the request.
 
-    Args:
-        api_key: see `VeniceClient`, also for everything else.
-        base_url: root of the API.
-        timeout: seconds, or the five clocks.
-        max_retries: how often a failed request is sent again, from 0, where that is safe.
-        retry_timeouts: also send again what may have been billed.
-        headers: HTTP headers for every request.
-        proxy: address of an HTTP proxy.
-        trust_env: heed the environment's proxies.
-        ssl_context: the TLS context to use.
-        ca_bundle: path of a file with certificates to trust.
-        transport: what sends the requests, in place of HTTP. It is called on the loop's thread.
-        clock: what waits are slept on, in place of the system's clock. It is called on the loop's thread.
-        tee: what to demand of enclaves, in every call.
-        min_privacy: the least privacy a request must have to leave.
+    The arguments are those of `VeniceClient`, but for `session`; a `transport` and a `clock` are called on the loop's thread.
 
     Raises:
         InvalidRequestError: an argument is not allowed.
@@ -150,7 +135,7 @@ class SyncVeniceClient:
         self._bridge.reopen()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce__(self) -> NoReturn:

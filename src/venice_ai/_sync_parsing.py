@@ -7,7 +7,6 @@ one go, without an event loop.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
 from ._drive import drive
@@ -72,7 +71,7 @@ class SyncParsedChatStream(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

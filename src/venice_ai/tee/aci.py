@@ -224,9 +224,6 @@ def _normal(key: str) -> str:
 _RULES = {"aci_keyset": _keyset, "aci_workload": _workload, "aci_endorsement": _endorsement, "aci_custody": _custody}
 
 
-# -- reading what anybody may have written -------------------------------------------------------------------------------
-
-
 def _member(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = value.get(name)
     return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}

@@ -301,9 +301,6 @@ def _all(status: Status, detail: str) -> list[Check]:
     return [_check(name, status, detail) for name in STOPS]
 
 
-# -- when it is valid ----------------------------------------------------------------------------------------------------
-
-
 def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
     """From when until when all parts say that they are valid, in seconds since 1970. Their signatures are not looked at.
 

@@ -125,9 +125,6 @@ def _tokens(answer: Any) -> tuple[str, dict[str, str]]:
     return first[1], tokens
 
 
-# -- JSON Web Tokens (RFC 7515, 7517, 7518, 7519), of the one kind that is used here ---------------------------------------
-
-
 def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> Mapping[str, Any]:
     """What a token claims, if NVIDIA signed it, it is valid now, and it answers our nonce."""
     from cryptography.exceptions import InvalidSignature

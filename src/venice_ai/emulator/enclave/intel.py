@@ -177,9 +177,6 @@ class Published:
         )
 
 
-# -- bytes ---------------------------------------------------------------------------------------------------------------
-
-
 def _quoting_enclave(public: bytes, auth: bytes, svn: int) -> bytes:
     """The report (384 bytes) of the enclave that made the attestation key."""
     attributes = b"\x11" + bytes(15)

@@ -512,36 +512,12 @@ class ChatCompletions(APIResource["VeniceClient"]):
             InvalidRequestError: an argument or a function cannot be right; nothing was sent. A ValueError.
             APIError: as in `create`, on any round trip; `error.tool_loop` has the loop as it was before.
         """
-        # They need pydantic, which a chat does not.
-        from ...tools import ToolLoop
-        from .tool_runs import PlainAsking, ToolRules, ToolRun
+        given = dict(locals())
+        del messages, create_kwargs  # as in `create`
+        from .tool_runs import PlainAsking, begun  # they need pydantic, which a chat does not
 
-        rules = ToolRules(
-            on_tool_call=on_tool_call,
-            on_tool_error=on_tool_error,
-            approve=approve,
-            decisions=decisions or {},
-            deps=deps,
-            parallel=parallel,
-            tool_timeout=tool_timeout,
-            hooks_in_threads=self._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
-        )
-        try:
-            asking = PlainAsking(self, {"model": model, **create_kwargs})
-            loop = ToolLoop(
-                messages,
-                tools,
-                max_iterations=max_iterations,
-                on_limit=on_limit,
-                on_unknown_tool=on_unknown_tool,
-                resume=resume,
-            )
-        except Exception as refusal:
-            del messages, create_kwargs  # as in `create`
-            without_locals(refusal)
-            raise
-        del messages, create_kwargs
-        return await ToolRun(loop, asking, rules).result()
+        run, _, _ = begun(self, PlainAsking, given)
+        return await run.result()
 
     async def stream_with_tools(
         self,
@@ -577,55 +553,16 @@ class ChatCompletions(APIResource["VeniceClient"]):
         The events are `TextDelta`, `ToolCallStarted`, `ToolCallFinished`, `RoundFinished`, and last the `ToolLoopResult`. The
         loop goes on as its events are read.
 
-        Args:
-            model: as in `run_with_tools`, like everything else.
-            messages: the conversation so far.
-            tools: functions, `FunctionTool`s and `Tool`s.
-            on_tool_call: sees each call and its result.
-            on_tool_error: what to tell the model of an error.
-            parallel: run the calls of a turn at the same time.
-            max_iterations: how often the model may be asked.
-            on_limit: what to do then.
-            on_unknown_tool: what to do about a tool that is not there.
-            approve: whether a call may be made.
-            tool_timeout: seconds that each call may take.
-            deps: what tools find as `deps` in their `ToolContext`.
-            resume: the state of a loop that paused or failed.
-            decisions: what becomes of the calls that waited.
-            **create_kwargs: for `stream` on every round trip.
+        The arguments are those of `run_with_tools`; `create_kwargs` are for `stream`, on every round trip.
 
         Raises:
             VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
         """
-        from ...tools import ToolLoop
-        from .tool_runs import StreamedAsking, ToolRules, ToolRun, ToolStream
-
-        rules = ToolRules(
-            on_tool_call=on_tool_call,
-            on_tool_error=on_tool_error,
-            approve=approve,
-            decisions=decisions or {},
-            deps=deps,
-            parallel=parallel,
-            tool_timeout=tool_timeout,
-            hooks_in_threads=self._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
-        )
-        try:
-            asking = StreamedAsking(self, {"model": model, **create_kwargs})
-            loop = ToolLoop(
-                messages,
-                tools,
-                max_iterations=max_iterations,
-                on_limit=on_limit,
-                on_unknown_tool=on_unknown_tool,
-                resume=resume,
-            )
-        except Exception as refusal:
-            del messages, create_kwargs  # as in `create`
-            without_locals(refusal)
-            raise
+        given = dict(locals())
         del messages, create_kwargs
-        run = ToolRun(loop, asking, rules)
+        from .tool_runs import StreamedAsking, ToolStream, begun
+
+        run, loop, asking = begun(self, StreamedAsking, given)
         if not loop.open_calls:
             await asking.open(loop)
         return ToolStream(run, asking)

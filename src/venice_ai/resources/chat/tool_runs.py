@@ -13,9 +13,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
-from ..._concurrency import as_completed, in_thread
+from ..._concurrency import as_completed, in_thread, without_locals
 from ..._parameters import is_async
 from ..._privacy import Privacy, refuse_below
 from ..._toolbox import FunctionTool, ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
@@ -44,6 +44,7 @@ OnToolError: TypeAlias = Callable[[ToolCall, Exception], Any]
 Approve: TypeAlias = Callable[[ToolCall, dict[str, Any]], Any]
 """Whether a call may be made: an `Approval`, True or False, or an awaitable one."""
 
+AskingT = TypeVar("AskingT", bound="PlainAsking | StreamedAsking")
 _NOT_HANDLED = object()
 
 _log = logging.getLogger("venice_ai.tools")
@@ -351,9 +352,6 @@ async def _awaited(value: Any) -> Any:
     return value
 
 
-# -- how the model is asked ----------------------------------------------------------------------------------------------
-
-
 class PlainAsking:
     """Asks for whole answers."""
 
@@ -457,6 +455,28 @@ class ToolStream(Stream[ToolEvent]):
         """Stops the loop: the connection is dropped, and asynchronous tools that run are cancelled. May be called often."""
         await super().close()
         await self._asking.close()
+
+
+RULES = ("on_tool_call", "on_tool_error", "approve", "deps", "parallel", "tool_timeout")
+LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
+
+
+def begun(completions: ChatCompletions, asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
+    """The run of a loop, by the arguments of `run_with_tools`, with what asks the model. `given` is emptied."""
+    try:
+        rules = ToolRules(
+            **{name: given[name] for name in RULES},
+            decisions=given["decisions"] or {},
+            hooks_in_threads=completions._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
+        )
+        ask = asking(completions, {"model": given["model"], **given["create_kwargs"]})
+        loop = ToolLoop(given["messages"], given["tools"], **{name: given[name] for name in LIMITS})
+    except Exception as refusal:
+        without_locals(refusal)  # as in `create`
+        raise
+    finally:
+        given.clear()
+    return ToolRun(loop, ask, rules), loop, ask
 
 
 def _refuse_streaming(params: Mapping[str, Any], why: str) -> None:
