@@ -20,12 +20,12 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from venice_ai import VeniceClient, VeniceError
-from venice_ai._connections import WholeReply
-from venice_ai._meta import Headers
-from venice_ai._transport import Request
+from venice_ai._http.routes import WholeReply
 from venice_ai.emulator.enclave import Enclave
 from venice_ai.emulator.enclave.attestation import Draft
 from venice_ai.emulator.enclave.domain import Domain, compose
+from venice_ai.transport import Request
+from venice_ai.types.response_meta import Headers
 
 _MODEL = "e2ee-m"
 _SIZES = [2**18, 2**20, 2**22]

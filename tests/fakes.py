@@ -16,9 +16,9 @@ import pytest
 from hypothesis import strategies as st
 
 from venice_ai import VeniceClient
-from venice_ai._meta import Headers
-from venice_ai._transport import Request
 from venice_ai.exceptions import APIConnectionError, InvalidRequestError
+from venice_ai.transport import Request
+from venice_ai.types.response_meta import Headers
 
 KEY: Final = "VENICE_INFERENCE_KEY_0123456789abcdef"
 HI: Final[list[dict[str, Any]]] = [{"role": "user", "content": "hi"}]

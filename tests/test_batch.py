@@ -14,10 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from venice_ai import ChatCompletionResponse, InvalidArgumentError, InvalidRequestError, NotFoundError, VeniceClient
-from venice_ai._concurrency import bounded_map
-from venice_ai._transport import Request
+from venice_ai._core.concurrency import bounded_map
 from venice_ai.emulator import Emulator, echo, text, usual
 from venice_ai.resources.chat import ChatCompletions
+from venice_ai.transport import Request
 
 from .fakes import KEY, ScriptedReply
 

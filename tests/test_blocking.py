@@ -34,10 +34,10 @@ from venice_ai import (
     VeniceClient,
     VeniceError,
 )
-from venice_ai._blocking import BlockingTransport
-from venice_ai._connections import KEPT_SECONDS, Routes
-from venice_ai._drive import drive
-from venice_ai._retry import PermanentConnectFailure
+from venice_ai._core.run_now import drive
+from venice_ai._http.blocking_transport import BlockingTransport
+from venice_ai._http.retry import PermanentConnectFailure
+from venice_ai._http.routes import KEPT_SECONDS, Routes
 
 from .fakes import HI, KEY, RecordingClock, completion
 from .sockets import ABORT, CLOSE, SILENCE, Server, Step, head, reply, serving

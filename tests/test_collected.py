@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import ChatCompletionResponse, ChatStream
-from venice_ai._assemble import Assembly
-from venice_ai._wire import chunk as typed
-from venice_ai._wire import decode
+from venice_ai._wire.assembly import Assembly
+from venice_ai._wire.body import chunk as typed
+from venice_ai._wire.body import decode
 from venice_ai.types._base import is_object
 
 from .fakes import DONE, FINISH, HI, answer, chunk, client_of, completion, envelope, event, stream

@@ -11,7 +11,7 @@ from itertools import islice
 
 import pytest
 
-from venice_ai._decoding import (
+from venice_ai._wire.content_coding import (
     ACCEPTED,
     REFUSAL_BYTES,
     REPLY_BYTES,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from venice_ai import APIConnectionError, APITimeoutError, SyncVeniceClient, Timeout
-from venice_ai._dialing import Stop, Stopped, dial
+from venice_ai._http.dialing import Stop, Stopped, dial
 
 from .fakes import HI, KEY
 

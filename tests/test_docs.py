@@ -86,7 +86,7 @@ def test_the_guide_shows_examples() -> None:
 
 
 # Where each public name is defined, and those that nobody imports but everybody is given.
-HOMES: dict[str, str] = {**vars(venice_ai)["_HOMES"], "ResponseMeta": "_meta", "RateLimits": "_rate"}
+HOMES: dict[str, str] = {**vars(venice_ai)["_HOMES"], "ResponseMeta": "types.response_meta", "RateLimits": "types.rate_limits"}
 
 
 def test_every_public_name_is_in_the_reference() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from venice_ai._docstrings import documentation
+from venice_ai.tools.docstrings import documentation
 
 CITY = {"city": "Name of the city,\nin English."}
 

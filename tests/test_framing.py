@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from venice_ai._framing import FramingError, ReplyReader, TruncatedReplyError
+from venice_ai._wire.http_framing import FramingError, ReplyReader, TruncatedReplyError
 
 from .fakes import single
 

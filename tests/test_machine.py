@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from venice_ai._machine import is_loopback
+from venice_ai._core.machine import is_loopback
 
 
 @pytest.mark.parametrize(

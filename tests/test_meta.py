@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import APIError, ChatCompletionResponse, SyncVeniceClient, VeniceClient
-from venice_ai._meta import ResponseMeta
 from venice_ai.emulator import Emulator, echo, serve
+from venice_ai.types.response_meta import ResponseMeta
 
 from .fakes import HI, TEXT, UNIX, RecordingClock, answer, client_of, completion, hello, stream
 

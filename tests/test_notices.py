@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from venice_ai import ModelSubstitutedWarning, SyncVeniceClient, VeniceClient
-from venice_ai._notices import Notices
+from venice_ai._wire.notices import Notices
 
 from .fakes import DONE, HI, KEY, RecordingClock, ScriptedReply, answer, chunk, client_of, completion, event, stream
 from .sockets import reply, serving

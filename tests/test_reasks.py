@@ -23,7 +23,7 @@ from venice_ai import (
 from venice_ai.emulator import Emulator, Step, completion, error, text, tool_call
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.resources.chat import ChatCompletions
-from venice_ai.resources.chat.parsing import Conversation, asked_for
+from venice_ai.resources.chat.parsed import Conversation, asked_for
 
 
 class Person(BaseModel):

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import ChatCompletionChunk
-from venice_ai._assemble import Assembly
-from venice_ai._letters import without_half
-from venice_ai._wire import NOT_STRICT, chunk, decode, strict_decode
+from venice_ai._wire.assembly import Assembly
+from venice_ai._wire.body import NOT_STRICT, chunk, decode, strict_decode
+from venice_ai.types._surrogates import without_half
 
 from .fakes import chunk as fake
 

@@ -35,7 +35,7 @@ from venice_ai import (
     VeniceClient,
     VeniceParameters,
 )
-from venice_ai._wire import chat_body
+from venice_ai._wire.body import chat_body
 from venice_ai.emulator import Emulator
 from venice_ai.types.api import JSONObjectFormat, SpecificToolChoice, TextResponseFormat
 
@@ -438,7 +438,7 @@ def test_warnings_that_are_remembered_have_an_end() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.showwarning = _unheard
-        program = "from venice_ai._warnings import warn\nfor number in range(3_000): warn(f'slip {number}')"
+        program = "from venice_ai._core.caller_warnings import warn\nfor number in range(3_000): warn(f'slip {number}')"
         exec(compile(program, "a_program", "exec"), seen)  # a module of its own
 
     assert 0 < len(seen["__warningregistry__"]) <= 1_001

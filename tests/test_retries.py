@@ -17,8 +17,8 @@ from venice_ai import (
     StreamInterruptedError,
     Timeout,
 )
-from venice_ai._rate import retry_after
-from venice_ai._retry import ConnectFailure, ConnectTimeout, PermanentConnectFailure, RetryPolicy
+from venice_ai._http.retry import ConnectFailure, ConnectTimeout, PermanentConnectFailure, RetryPolicy
+from venice_ai.types.rate_limits import retry_after
 
 from .fakes import (
     HI,

@@ -42,9 +42,10 @@ from venice_ai import (
     VeniceClient,
     tool_from_function,
 )
-from venice_ai._concurrency import as_completed, in_thread
+from venice_ai._core.concurrency import as_completed, in_thread
 from venice_ai.emulator import Emulator, completion, error, text, tool_call, tool_calls
-from venice_ai.resources.chat import ChatCompletions, completions, tool_runs
+from venice_ai.resources.chat import ChatCompletions, completions
+from venice_ai.resources.chat import tool_runner as tool_runs
 from venice_ai.tools import prepared
 
 HI = [{"role": "user", "content": "hi"}]

@@ -40,8 +40,8 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypeAliasType, TypedDict
 
 from venice_ai import SchemaNotStrictError, VeniceError
-from venice_ai._output import validate
-from venice_ai._schema import is_wrapped, response_format, strict_schema
+from venice_ai._structured.read_output import validate
+from venice_ai._structured.strict_schema import is_wrapped, response_format, strict_schema
 from venice_ai.emulator.instance import instance
 
 T = TypeVar("T")

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
 from typing_extensions import TypedDict
 
-from venice_ai._output import validate
-from venice_ai._partial import Growing
-from venice_ai._schema import is_wrapped, response_format
+from venice_ai._structured.growing_object import Growing
+from venice_ai._structured.read_output import validate
+from venice_ai._structured.strict_schema import is_wrapped, response_format
 from venice_ai.emulator.instance import instance
 
 T = TypeVar("T")

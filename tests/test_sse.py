@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai._sse import EventParser, encode
+from venice_ai._wire.sse import EventParser, encode
 
 from .fakes import JSON, cut, single
 

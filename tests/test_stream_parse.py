@@ -30,8 +30,8 @@ from venice_ai import (
     ToolCallInsteadError,
     VeniceClient,
 )
-from venice_ai._partial import Growing
-from venice_ai._schema import is_wrapped
+from venice_ai._structured.growing_object import Growing
+from venice_ai._structured.strict_schema import is_wrapped
 from venice_ai.emulator import Emulator, Step, error, text, tool_call
 
 from .fakes import DONE, FINISH, HI, chunk, client_of, event, stream

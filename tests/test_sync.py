@@ -35,10 +35,10 @@ from venice_ai import (
     SyncVeniceClient,
     VeniceError,
 )
-from venice_ai._transport import Request
 from venice_ai.emulator import Emulator, echo, text, tool_call
 from venice_ai.emulator.server import run_in_thread
 from venice_ai.exceptions import TeeAttestationError
+from venice_ai.transport import Request
 
 from .fakes import (
     HANG,

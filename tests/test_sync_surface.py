@@ -9,9 +9,15 @@ from typing import Any, get_overloads
 
 import pytest
 
-from venice_ai import _sync, _sync_parsing, _sync_resources, _sync_streams, streaming
+from venice_ai import streaming
 from venice_ai._client import VeniceClient
-from venice_ai.resources.chat import Chat, ChatCompletions, parsing, tool_runs
+from venice_ai._sync import client as _sync
+from venice_ai._sync import parsed_stream as _sync_parsing
+from venice_ai._sync import resources as _sync_resources
+from venice_ai._sync import streams as _sync_streams
+from venice_ai.resources.chat import Chat, ChatCompletions
+from venice_ai.resources.chat import parsed as parsing
+from venice_ai.resources.chat import tool_runner as tool_runs
 from venice_ai.resources.models import Models
 from venice_ai.resources.tee import Tee
 

@@ -37,7 +37,7 @@ from venice_ai import (
     UserMessage,
     tool_from_function,
 )
-from venice_ai._toolbox import Toolbox, call_arguments, result_text
+from venice_ai.tools.toolbox import Toolbox, call_arguments, result_text
 
 HI = [{"role": "user", "content": "hi"}]
 

@@ -17,10 +17,10 @@ TYPE_CHECKING = False
 
 _NAMES = {
     "_client": "VeniceClient",
-    "_config": "Timeout",
-    "_sync": "SyncVeniceClient",
-    "_sync_streams": "SyncChatStream SyncStream SyncToolStream",
-    "_sync_parsing": "SyncParsedChatStream",
+    "_core.settings": "Timeout",
+    "_sync.client": "SyncVeniceClient",
+    "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
+    "_sync.parsed_stream": "SyncParsedChatStream",
     "_version": "__version__",
     "costs": "ChatCostEstimate estimate_completion_cost",
     "exceptions": (
@@ -34,8 +34,8 @@ _NAMES = {
         "ToolSignatureError ToolTimeoutError UnknownToolError UnprocessableEntityError UnsupportedMediaTypeError "
         "VeniceError"
     ),
-    "resources.chat.parsing": "ParsedChatStream",
-    "resources.chat.tool_runs": "ToolStream",
+    "resources.chat.parsed": "ParsedChatStream",
+    "resources.chat.tool_runner": "ToolStream",
     "streaming": "ChatStream Stream",
     "tools": (
         "Approval FunctionTool RoundFinished TextDelta ToolCallFinished ToolCallStarted ToolContext ToolEvent ToolLoop "
@@ -53,12 +53,12 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()
 
 if TYPE_CHECKING:
     from ._client import VeniceClient as VeniceClient
-    from ._config import Timeout as Timeout
-    from ._sync import SyncVeniceClient as SyncVeniceClient
-    from ._sync_parsing import SyncParsedChatStream as SyncParsedChatStream
-    from ._sync_streams import SyncChatStream as SyncChatStream
-    from ._sync_streams import SyncStream as SyncStream
-    from ._sync_streams import SyncToolStream as SyncToolStream
+    from ._core.settings import Timeout as Timeout
+    from ._sync.client import SyncVeniceClient as SyncVeniceClient
+    from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
+    from ._sync.streams import SyncChatStream as SyncChatStream
+    from ._sync.streams import SyncStream as SyncStream
+    from ._sync.streams import SyncToolStream as SyncToolStream
     from ._version import __version__ as __version__
     from .costs import ChatCostEstimate as ChatCostEstimate
     from .costs import estimate_completion_cost as estimate_completion_cost
@@ -104,8 +104,8 @@ if TYPE_CHECKING:
     from .exceptions import UnprocessableEntityError as UnprocessableEntityError
     from .exceptions import UnsupportedMediaTypeError as UnsupportedMediaTypeError
     from .exceptions import VeniceError as VeniceError
-    from .resources.chat.parsing import ParsedChatStream as ParsedChatStream
-    from .resources.chat.tool_runs import ToolStream as ToolStream
+    from .resources.chat.parsed import ParsedChatStream as ParsedChatStream
+    from .resources.chat.tool_runner import ToolStream as ToolStream
     from .streaming import ChatStream as ChatStream
     from .streaming import Stream as Stream
     from .tools import Approval as Approval

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from ._config import (
+from ._core.first_use import load, made_once
+from ._core.privacy import Privacy, check_privacy, refuse_below
+from ._core.settings import (
     DEFAULT_TIMEOUT,
     KEY_VARIABLE,
     Timeout,
@@ -16,24 +18,22 @@ from ._config import (
     resolve_key,
     timeout_for,
 )
-from ._first_use import load, made_once
-from ._privacy import Privacy, check_privacy, refuse_below
-from ._transport import KEY_HEADERS, SECRET_HEADERS, Request
 from ._version import __version__
 from .exceptions import AuthenticationError, InvalidRequestError, VeniceError
+from .transport import KEY_HEADERS, SECRET_HEADERS, Request
 
 if TYPE_CHECKING:
     import ssl
 
     import aiohttp
 
-    from ._call import Caller
-    from ._notices import Notices
-    from ._transport import Clock, Transport
+    from ._http.caller import Caller
+    from ._wire.notices import Notices
     from .resources.chat import Chat
     from .resources.models import Models
     from .resources.tee import Tee
     from .tee.types import TeeOptions
+    from .transport import Clock, Transport
 
 
 class VeniceClient:
@@ -168,10 +168,10 @@ class VeniceClient:
     @made_once
     def caller(self) -> Caller:
         """What sends requests and tries them again."""
-        load("._call", *([] if self._transport else ["._http", "encodings.idna"]))
-        from ._call import Caller
-        from ._retry import RetryPolicy
-        from ._transport import SystemClock
+        load("._http.caller", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
+        from ._http.caller import Caller
+        from ._http.retry import RetryPolicy
+        from .transport import SystemClock
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
         return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy)
@@ -179,7 +179,7 @@ class VeniceClient:
     @made_once
     def notices(self) -> Notices:
         """What is told once beside answers."""
-        from ._notices import Notices
+        from ._wire.notices import Notices
 
         return Notices()
 
@@ -243,8 +243,8 @@ class VeniceClient:
         return _merged(headers, self._headers)
 
     def _http_transport(self) -> Transport:
-        from ._connections import Routes
-        from ._http import AiohttpTransport
+        from ._http.aiohttp_transport import AiohttpTransport
+        from ._http.routes import Routes
 
         settings: dict[str, Any] = self._http
         return AiohttpTransport(Routes(**settings), self._session)

@@ -59,9 +59,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
-    from ._meta import ResponseMeta
     from .tee.report import AttestationReport
     from .types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
+    from .types.response_meta import ResponseMeta
 
 RateLimitKind: TypeAlias = Literal["requests", "tokens", "failures", "overloaded", "concurrency", "unknown"]
 
@@ -343,8 +343,8 @@ class ToolCallInsteadError(OutputError):
 
 
 if TYPE_CHECKING:
-    from ._output import OutputInvalidError as OutputInvalidError  # noqa: PLC0414  # they can be imported from here
-    from ._output import OutputTruncatedError as OutputTruncatedError  # noqa: PLC0414
+    from ._structured.read_output import OutputInvalidError as OutputInvalidError  # noqa: PLC0414  # they can be imported from here
+    from ._structured.read_output import OutputTruncatedError as OutputTruncatedError  # noqa: PLC0414
 else:
     # They are pydantic errors, and pydantic is loaded when it is first needed.
     def __getattr__(name: str) -> object:
@@ -352,7 +352,7 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = globals()[name] = getattr(import_module("._output", __package__), name)
+        value = globals()[name] = getattr(import_module("._structured.read_output", __package__), name)
         return value
 
 

@@ -16,14 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from weakref import ref
 
-from . import _wire
-from ._assemble import Assembly
-from ._decoding import EVENT_BYTES
-from ._drive import drive
-from ._meta import ResponseMeta
-from ._secrets import without
-from ._sse import EventParser, EventTooLongError, NamedEvent
-from ._transport import Reply
+from ._core.run_now import drive
+from ._core.secrets import without
+from ._wire import body as _wire
+from ._wire.assembly import Assembly
+from ._wire.content_coding import EVENT_BYTES
+from ._wire.sse import EventParser, EventTooLongError, NamedEvent
 from .exceptions import (
     APIConnectionError,
     APIError,
@@ -38,13 +36,15 @@ from .exceptions import (
     reported,
     without_errors,
 )
+from .transport import Reply
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
+from .types.response_meta import ResponseMeta
 
 if TYPE_CHECKING:
-    from ._call import Call
     from ._client import VeniceClient
-    from ._notices import Notices
+    from ._http.caller import Call
+    from ._wire.notices import Notices
     from .tee.report import AttestationReport, SignatureReport
     from .tee.session import TeeSession
 

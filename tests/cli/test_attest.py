@@ -22,7 +22,7 @@ from venice_ai.cli._kept import Kept
 from venice_ai.cli._witness import Witness
 from venice_ai.cli.attest import EXIT_CODES
 from venice_ai.exceptions import APIConnectionError
-from venice_ai.resources._evidence import ask_nras
+from venice_ai.resources.tee_evidence import ask_nras
 from venice_ai.tee.report import Check
 
 from .shell import Here, Outcome, spawn

@@ -11,12 +11,12 @@ from typing import Any, Protocol, cast
 
 import aiohttp
 
-from venice_ai._config import Timeout
-from venice_ai._meta import Headers
-from venice_ai._sse import EventParser
-from venice_ai._transport import Request
+from venice_ai._core.settings import Timeout
+from venice_ai._wire.sse import EventParser
 from venice_ai.emulator import Emulator, serve
 from venice_ai.exceptions import APIConnectionError
+from venice_ai.transport import Request
+from venice_ai.types.response_meta import Headers
 
 BASE = "https://api.venice.ai"
 CHAT = "/api/v1/chat/completions"

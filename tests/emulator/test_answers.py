@@ -317,8 +317,8 @@ async def test_text_that_utf_8_cannot_hold(ask_both: Asker) -> None:
 
 
 def incoming(body: Any) -> Any:
-    from venice_ai._meta import Headers
     from venice_ai.emulator.sending import Incoming
+    from venice_ai.types.response_meta import Headers
 
     headers = Headers([("authorization", "Bearer k"), ("content-type", "application/json")])
     return Incoming("POST", "/api/v1/chat/completions", {}, headers, json.dumps(body).encode())

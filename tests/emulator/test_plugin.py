@@ -65,8 +65,8 @@ async def test_the_guides_orders_are_obeyed() -> None:
 def test_importing_the_emulator_imports_neither_pytest_nor_the_client() -> None:
     code = (
         "import sys, venice_ai.emulator as e; "
-        "unwanted = {'pytest', 'aiohttp', 'pydantic', 'venice_ai._client', 'venice_ai._call', 'venice_ai._http', "
-        "'venice_ai.streaming', 'venice_ai.resources'}; "
+        "unwanted = {'pytest', 'aiohttp', 'pydantic', 'venice_ai._client', 'venice_ai._http.caller', "
+        "'venice_ai._http.aiohttp_transport', 'venice_ai.streaming', 'venice_ai.resources'}; "
         "print(sorted(unwanted & sys.modules.keys()))"
     )
     done = subprocess.run(

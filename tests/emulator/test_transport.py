@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from venice_ai._config import Timeout
-from venice_ai._retry import ConnectFailure
-from venice_ai._transport import SystemClock
+from venice_ai._core.settings import Timeout
+from venice_ai._http.retry import ConnectFailure
 from venice_ai.emulator import Emulator, EmulatorTransport, VirtualClock, refused, text
 from venice_ai.exceptions import APIConnectionError, APITimeoutError
+from venice_ai.transport import SystemClock
 
 from .asking import HELLO, hello, request_for
 

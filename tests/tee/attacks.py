@@ -14,7 +14,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from venice_ai import APIError, VeniceClient
-from venice_ai._transport import Reply, Request
 from venice_ai.emulator import Emulator, Step, text
 from venice_ai.emulator.enclave import Enclave
 from venice_ai.exceptions import (
@@ -26,6 +25,7 @@ from venice_ai.exceptions import (
 )
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.crypto import is_envelope
+from venice_ai.transport import Reply, Request
 
 from ..fakes import KEY, UNIX, ScriptedReply
 from .enclave import CLIENT_KEY

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from venice_ai import ChatCompletionResponse, ChatStream, VeniceClient
-from venice_ai._transport import Request
 from venice_ai.emulator import enclave as emulated
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.crypto import Opener, Sealer, address
 from venice_ai.tee.curve import Key
+from venice_ai.transport import Request
 
 from .. import fakes
 from ..fakes import DONE, KEY, UNIX, RecordingClock, ScriptedReply, answer, completion, event, stream

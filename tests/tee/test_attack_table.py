@@ -19,7 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.shared import shared, shared_text
-from venice_ai._transport import Request
 from venice_ai.emulator import error, text
 from venice_ai.emulator.enclave.domain import Domain
 from venice_ai.emulator.enclave.intel import DAY, FMSPC
@@ -27,6 +26,7 @@ from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import MeasurementPins, TeeOptions
 from venice_ai.tee.policy import raise_for
 from venice_ai.tee.types import INTEL_AND_NVIDIA, OS_PINS
+from venice_ai.transport import Request
 
 from ..fakes import HI, UNIX, ScriptedReply, answer
 from .attacks import ENCLAVE, SAID, SECRET, Attack, assert_outcome

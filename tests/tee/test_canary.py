@@ -16,9 +16,9 @@ import pytest
 from pydantic import BaseModel, ValidationError, field_validator
 
 from venice_ai import APIConnectionError, AssistantMessage, InvalidRequestError, OutputInvalidError, VeniceClient
-from venice_ai._transport import Request
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee.curve import KINDS
+from venice_ai.transport import Request
 
 from ..fakes import DONE, KEY, ScriptedReply, answer
 from .enclave import CLIENT_KEY, MODEL, SERVER, Enclave, Sealed, chunk, client_of, created, envelope, refused, streamed, whole

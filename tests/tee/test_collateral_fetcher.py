@@ -18,7 +18,6 @@ from platformdirs import user_cache_path
 from tests.fakes import KEY, RecordingClock, ScriptedReply
 from tests.shared import shared
 from venice_ai import VeniceClient
-from venice_ai._transport import Request
 from venice_ai.emulator.enclave.intel import DAY, FMSPC
 from venice_ai.exceptions import (
     APIConnectionError,
@@ -27,12 +26,13 @@ from venice_ai.exceptions import (
     TeeAttestationError,
     TeeDowngradeWarning,
 )
-from venice_ai.resources._evidence import MAX_BODY_BYTES, Fetcher
 from venice_ai.resources.tee import USED_NONCES
+from venice_ai.resources.tee_evidence import MAX_BODY_BYTES, Fetcher
 from venice_ai.tee import collateral
 from venice_ai.tee.collateral import Seen
 from venice_ai.tee.report import AttestationReport, Tcb
 from venice_ai.tee.types import CollateralProvider, TeeOptions, TrustRoots
+from venice_ai.transport import Request
 
 from .hierarchy import NOW, Intel
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from tests.fakes import ScriptedReply, ScriptedTransport
 from venice_ai.emulator.enclave.certificates import Authority
 from venice_ai.exceptions import APIConnectionError
-from venice_ai.resources._evidence import ask_nras
+from venice_ai.resources.tee_evidence import ask_nras
 from venice_ai.tee import nras
 
 NOW = 1_795_000_000

@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 
 from .._client import VeniceClient
-from .._config import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_key
+from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_key
 from ..exceptions import AuthenticationError, NotFoundError
 
 P = ParamSpec("P")

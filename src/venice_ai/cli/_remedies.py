@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .._config import KEY_VARIABLE
+from .._core.settings import KEY_VARIABLE
 
 _CLOCKS = ("connect", "first_chunk", "idle", "progress", "deadline")
 

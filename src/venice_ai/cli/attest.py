@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 import click
 
-from .._machine import cache_folder
+from .._core.machine import cache_folder
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee.canonical import parse
 from ..tee.extra import require_extra
@@ -27,7 +27,7 @@ from ._kept import END_OF_TIME, NRAS_DOCUMENTS, Kept
 from ._witness import Source, Witness
 
 if TYPE_CHECKING:
-    from ..resources._evidence import Fetcher
+    from ..resources.tee_evidence import Fetcher
     from ..tee.report import AttestationReport, Check
 
 EXIT_CODES = {
@@ -243,7 +243,7 @@ def _nras(kept: Kept, documents: Mapping[str, bytes | None], nonce: bytes, root_
 
 
 async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[Kept, AttestationReport]:
-    from ..resources._evidence import Fetcher
+    from ..resources.tee_evidence import Fetcher
 
     kept = Kept(now=options.clock(), nras=dict.fromkeys(NRAS_DOCUMENTS) if options.gpu == "nras" else None)
     async with connection.client() as client:

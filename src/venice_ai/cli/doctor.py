@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import click
 
 from .._client import VeniceClient
-from .._config import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
-from .._machine import is_loopback
+from .._core.machine import is_loopback
+from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
 from .._version import __version__
 from ..exceptions import AuthenticationError, PaymentRequiredError, VeniceError
 from . import _output, _packages, _remedies

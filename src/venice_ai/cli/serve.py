@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .._config import BASE_URL_VARIABLE, KEY_VARIABLE
+from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..exceptions import InvalidRequestError
 from . import _output
 from ._connection import debug_option, need_confidential

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import TypedDict
 
-from venice_ai._validation import learn, objection
+from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
 
 from .catalogue import CLOSED_SCHEMAS

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from typing_extensions import TypedDict
 
-from venice_ai._sse import encode
+from venice_ai._wire.sse import encode
 
 from .answer import Turn
 from .completion import CallIndex, Completion

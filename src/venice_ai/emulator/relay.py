@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-from venice_ai._sse import encode
+from venice_ai._wire.sse import encode
 
 from . import refusals
 from .backend import Backend, UnsupportedInput

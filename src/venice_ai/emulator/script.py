@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, cast
 import msgspec
 from typing_extensions import Unpack
 
-from venice_ai._config import check_headers
+from venice_ai._core.settings import check_headers
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.api.params import CHAT_PATH
 

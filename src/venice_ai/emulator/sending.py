@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from venice_ai._meta import Headers
+from venice_ai.types.response_meta import Headers
 
 PREFIX = "/api/v1"
 JSON_TYPE = "application/json; charset=utf-8"

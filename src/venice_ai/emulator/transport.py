@@ -13,11 +13,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from venice_ai._clocks import Watch
-from venice_ai._meta import Headers
-from venice_ai._retry import ConnectFailure
-from venice_ai._transport import Clock, Request
+from venice_ai._http.retry import ConnectFailure
+from venice_ai._http.timers import Watch
 from venice_ai.exceptions import APIConnectionError
+from venice_ai.transport import Clock, Request
+from venice_ai.types.response_meta import Headers
 
 from .clock import VirtualClock
 from .sending import Act, Answer, Incoming, Pause, Reset, Send

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
+from .._core.single_flight import Flights
 from .._resource import APIResource
-from .._wire import json_object
+from .._wire.body import json_object
 from ..exceptions import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
 from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse, ModelSpec
-from ._flights import Flights
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
-    from .._meta import ResponseMeta
+    from ..types.response_meta import ResponseMeta
 
 ModelType: TypeAlias = Literal[
     "text", "chat", "code", "all", "asr", "embedding", "image", "inpaint", "music", "tts", "upscale", "video"

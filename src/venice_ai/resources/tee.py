@@ -17,14 +17,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
-from .._call import Caller
-from .._clocks import within
-from .._config import Timeout
-from .._machine import cache_folder, is_loopback
+from .._core.caller_warnings import Remembered, warn
+from .._core.machine import cache_folder, is_loopback
+from .._core.settings import Timeout
+from .._core.single_flight import Flights
+from .._http.caller import Caller
+from .._http.retry import RetryPolicy
+from .._http.timers import within
 from .._resource import APIResource
-from .._retry import RetryPolicy
-from .._warnings import Remembered, warn
-from .._wire import unusable
+from .._wire.body import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee import attestation, collateral, parts, policy, signature
 from ..tee.canonical import Malformed, parse
@@ -36,8 +37,7 @@ from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOpt
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
-from ._evidence import Fetcher, ask_nras
-from ._flights import Flights
+from .tee_evidence import Fetcher, ask_nras
 
 if TYPE_CHECKING:
     from .._client import VeniceClient

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from traceback import clear_frames
 from typing import Any, Literal, NoReturn, cast
 
-from .._assemble import Assembly, ends
+from .._wire.assembly import Assembly, ends
 from ..exceptions import InvalidRequestError, TeeEncryptionError
 from ..types._base import hush, plain
 from ..types.api.chat import ChatCompletionResponse, content_text

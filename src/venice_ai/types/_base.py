@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-    from venice_ai._meta import ResponseMeta
     from venice_ai.tee.report import AttestationReport, SignatureReport
+    from venice_ai.types.response_meta import ResponseMeta
 
 P = ParamSpec("P")
 R = TypeVar("R")

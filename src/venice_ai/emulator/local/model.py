@@ -10,7 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from venice_ai._assemble import Assembly
+from venice_ai._wire.assembly import Assembly
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import request

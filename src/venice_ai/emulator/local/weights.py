@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from venice_ai._machine import cache_folder
+from venice_ai._core.machine import cache_folder
 
 from .errors import LocalModelError
 

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
-from ..._call import Call
-from ..._concurrency import bounded_map, without_locals
-from ..._config import Timeout
-from ..._privacy import Privacy
+from ..._core.concurrency import bounded_map, without_locals
+from ..._core.privacy import Privacy
+from ..._core.settings import Timeout
+from ..._http.caller import Call
 from ..._resource import APIResource
-from ..._transport import Request
-from ..._wire import chat_body, checked_messages, completion, encode, is_framed, says_stream
+from ..._wire.body import chat_body, checked_messages, completion, encode, is_framed, says_stream
 from ...exceptions import (
     APIError,
     APIResponseProcessingError,
@@ -23,28 +22,29 @@ from ...exceptions import (
     StreamInterruptedError,
 )
 from ...tee.guard import engaged_by
+from ...transport import Request
 from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
-from .e2ee import SealedChat, attested, sealed
+from .encrypted import SealedChat, attested, sealed
 
 if TYPE_CHECKING:
     from ..._client import VeniceClient
-    from ..._meta import ResponseMeta
-    from ..._toolbox import PlainFunction
     from ...costs import ChatCostEstimate
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
     from ...tools import Approval, FunctionTool, OnLimit, OnUnknownTool
+    from ...tools.toolbox import PlainFunction
     from ...types.api.params import OnlyForMypy
-    from .parsing import ParsedChatStream
-    from .tool_runs import Approve, OnToolCall, OnToolError, ToolStream
+    from ...types.response_meta import ResponseMeta
+    from .parsed import ParsedChatStream
+    from .tool_runner import Approve, OnToolCall, OnToolError, ToolStream
 else:
 
     def __getattr__(name: str) -> object:
         # It is promised to be found here, and needs pydantic, which a chat does not.
         if name != "_default_on_tool_error":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import tool_runs
+        from . import tool_runner as tool_runs
 
         return getattr(tool_runs, name)
 
@@ -319,8 +319,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: as in `create`; if the model was asked again, `attempts` has the answers that did not fit.
         """
         # They need pydantic, which a chat does not.
-        from ..._schema import asking
-        from .parsing import Parameters, asked_for, wanted
+        from ..._structured.strict_schema import asking
+        from .parsed import Parameters, asked_for, wanted
 
         if kwargs.pop("stream", False):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
@@ -374,8 +374,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             TypeError: `response_format` is no class.
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
-        from ..._schema import asking
-        from .parsing import Parameters, ParsedChatStream, wanted
+        from ..._structured.strict_schema import asking
+        from .parsed import Parameters, ParsedChatStream, wanted
 
         if "max_reasks" in kwargs:
             raise InvalidArgumentError(
@@ -514,7 +514,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         """
         given = dict(locals())
         del messages, create_kwargs  # as in `create`
-        from .tool_runs import PlainAsking, begun  # they need pydantic, which a chat does not
+        from .tool_runner import PlainAsking, begun  # they need pydantic, which a chat does not
 
         run, _, _ = begun(self, PlainAsking, given)
         return await run.result()
@@ -560,7 +560,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         """
         given = dict(locals())
         del messages, create_kwargs
-        from .tool_runs import StreamedAsking, ToolStream, begun
+        from .tool_runner import StreamedAsking, ToolStream, begun
 
         run, loop, asking = begun(self, StreamedAsking, given)
         if not loop.open_calls:

@@ -491,8 +491,8 @@ class ChatCompletionResponse(Response):
             OutputInvalidError: the text does not fit the class. It is a `pydantic.ValidationError`, like
                 `OutputTruncatedError`; all of them are a `ValueError`.
         """
-        from ..._output import read
-        from ..._schema import is_wrapped
+        from ..._structured.read_output import read
+        from ..._structured.strict_schema import is_wrapped
 
         return read(kind, self, choice_index, wrapped=is_wrapped(kind)).parsed
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final, cast
 
-from ..._letters import is_whole, sendable
 from .._base import Model, is_array, is_object, plain
+from .._surrogates import is_whole, sendable
 
 _log = logging.getLogger("venice_ai")
 

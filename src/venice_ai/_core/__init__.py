@@ -1,0 +1,1 @@
+"""What stands below everything: settings, the privacy floor, warnings, threads, this machine."""

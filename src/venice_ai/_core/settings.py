@@ -1,0 +1,232 @@
+"""Settings: argument, else environment, else default. Nothing here reads a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import EllipsisType
+from typing import Final
+
+from ..exceptions import AuthenticationError, InvalidRequestError
+
+DEFAULT_BASE_URL: Final = "https://api.venice.ai/api/v1"
+KEY_VARIABLE: Final = "VENICE_API_KEY"
+BASE_URL_VARIABLE: Final = "VENICE_BASE_URL"
+
+_STREAM_IDLE_SECONDS = 60.0
+_PLAIN_SECONDS = 300.0
+# Some clocks of operating systems do not count much further.
+_ENDLESS_SECONDS = 1e9
+_CONTROLS = frozenset(map(chr, [*range(32), 127])) - {"\t"}
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_HOST_LETTERS = _LETTERS | set("-._")
+_TOKEN_LETTERS = _LETTERS | set("!#$%&'*+-.^_`|~")  # RFC 9110, 5.6.2
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
+
+
+def _seconds(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _ENDLESS_SECONDS:
+        raise InvalidRequestError(
+            f"{name}={value!r} must be a number of seconds above 0 and below {_ENDLESS_SECONDS:g}; pass None for no limit"
+        )
+    return float(value)
+
+
+class Timeout:
+    """The five clocks, in seconds, each above 0; None switches one off.
+
+    Args:
+        connect: until the connection stands.
+        first_chunk: from sending the request to the first byte of a stream's body.
+        idle: without any byte of a stream (60 unless given); for plain calls, from the request to the end of the answer
+            (300 unless given).
+        progress: without content in a stream; comments, empty chunks and the bytes of one that is not whole do not count.
+        deadline: the whole call with its retries and waits, and with the whole stream.
+
+    Raises:
+        InvalidRequestError: a clock is not a positive number.
+    """
+
+    __slots__ = ("_plain", "connect", "deadline", "first_chunk", "idle", "progress")
+
+    def __init__(
+        self,
+        *,
+        connect: float | None = 10.0,
+        first_chunk: float | None = 300.0,
+        idle: float | EllipsisType | None = ...,
+        progress: float | None = 300.0,
+        deadline: float | None = None,
+    ) -> None:
+        self.connect: float | None = _seconds("connect", connect)
+        self.first_chunk: float | None = _seconds("first_chunk", first_chunk)
+        self.idle: float | None = _STREAM_IDLE_SECONDS if isinstance(idle, EllipsisType) else _seconds("idle", idle)
+        self._plain = _PLAIN_SECONDS if isinstance(idle, EllipsisType) else self.idle
+        self.progress: float | None = _seconds("progress", progress)
+        self.deadline: float | None = _seconds("deadline", deadline)
+
+    @property
+    def plain(self) -> float | None:
+        """Seconds from the request to the end of the answer of a plain call."""
+        return self._plain
+
+    def with_deadline(self, seconds: float | None) -> Timeout:
+        """The same clocks, but for the deadline."""
+        return Timeout(**{**self._given(), "deadline": seconds})
+
+    def _given(self) -> dict[str, float | None]:
+        """The arguments that make the same; `idle` is one of them only if it was given."""
+        clocks = {name: getattr(self, name) for name in ("connect", "first_chunk", "progress", "deadline")}
+        return clocks if self.idle != self._plain else {**clocks, "idle": self.idle}
+
+    def __repr__(self) -> str:
+        return f"Timeout({', '.join(f'{name}={seconds!r}' for name, seconds in self._given().items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Timeout) and self._given() == other._given()
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def left(self, elapsed: float) -> float | None:
+        """Seconds left of the deadline; never quite nothing, so that the last attempt fails by its clock and says so."""
+        return None if self.deadline is None else max(self.deadline - elapsed, 0.001)
+
+
+DEFAULT_TIMEOUT: Final = Timeout()
+
+
+def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool) -> Timeout:
+    """The clocks of one call. A number is the deadline of a plain call; of a stream, `first_chunk`, `idle` and `progress`.
+
+    Raises:
+        InvalidRequestError: `value` is none of these.
+    """
+    if value is None:
+        return default
+    if isinstance(value, Timeout):
+        return value
+    seconds = _seconds("timeout", value)
+    if stream:
+        return Timeout(connect=default.connect, first_chunk=seconds, idle=seconds, progress=seconds, deadline=default.deadline)
+    return default.with_deadline(seconds)
+
+
+def resolve_key(argument: str | None) -> str | None:
+    """The API key from the argument or `VENICE_API_KEY`; None if there is none. Blanks around it do not count.
+
+    Raises:
+        AuthenticationError: the key holds characters that no HTTP header can carry.
+    """
+    value = os.environ.get(KEY_VARIABLE) if argument is None else argument
+    if value is not None and not isinstance(value, str):
+        raise AuthenticationError(f"api_key must be text, not {type(value).__name__}")
+    key = (value or "").strip()
+    if not key:
+        return None
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise AuthenticationError(
+            f"the API key has blanks or characters that a header cannot carry; copy it again ({KEY_VARIABLE} or api_key=)"
+        )
+    return key
+
+
+def resolve_base_url(argument: str | None) -> str:
+    """The root of the API from the argument, `VENICE_BASE_URL` or the default, without a trailing slash.
+
+    Raises:
+        InvalidRequestError: it is not an absolute http(s) address, or holds a user name, a query or a fragment.
+    """
+    from urllib.parse import urlsplit
+
+    given = argument if argument is not None else os.environ.get(BASE_URL_VARIABLE, "").strip() or DEFAULT_BASE_URL
+    if not isinstance(given, str):
+        raise InvalidRequestError(f"base_url must be text, not {type(given).__name__}")
+    value = given.strip()
+    hint = f"pass base_url=... or set {BASE_URL_VARIABLE}, for example {DEFAULT_BASE_URL!r}"
+    try:
+        parts = urlsplit(value)
+        port_is_legal = parts.port is None or parts.port > 0
+    except ValueError:
+        raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an address; {hint}") from None
+    if (
+        parts.scheme not in {"http", "https"}
+        or not _is_host(parts.hostname)
+        or not port_is_legal
+        or any(map(str.isspace, value))
+    ):
+        raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an absolute http(s) address; {hint}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise InvalidRequestError(f"base_url must not hold a user name, a query or a fragment; {hint}")
+    return value.rstrip("/")
+
+
+def _is_host(host: str | None) -> bool:
+    """Whether it can be the name of a host, with labels of 1 to 63 letters (RFC 1035, 2.3.4), or is an IP address."""
+    if not host or not host.isprintable():
+        return False
+    if ":" in host:  # an IPv6 address; whoever split it from its brackets has looked at it
+        return True
+    try:
+        name = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return False
+    labels = name.removesuffix(".").split(".")
+    if not (_HOST_LETTERS.issuperset(name) and all(0 < len(label) < 64 for label in labels)):
+        return False
+    # Numbers alone are no name, and short forms of addresses are read by some resolvers only.
+    return not labels[-1].isdigit() or (len(labels) == 4 and all(map(_is_byte, labels)))
+
+
+def _is_byte(digits: str) -> bool:
+    return digits.isdigit() and int(digits) < 256 and str(int(digits)) == digits
+
+
+def _without_password(address: str) -> str:
+    """An address, perhaps a wrong one, to be shown."""
+    return "***@" + address.rpartition("@")[2] if "@" in address else address
+
+
+def no_proxy(setting: str) -> InvalidRequestError:
+    """The error for what is no address of a proxy."""
+    return InvalidRequestError(
+        f"{setting} must be the address of an HTTP proxy, such as 'http://proxy.example:8080' (SOCKS is not supported)"
+    )
+
+
+def proxy_address(value: object) -> str | None:
+    """The address of an HTTP proxy; None if it is none."""
+    from urllib.parse import urlsplit
+
+    given = value.strip() if isinstance(value, str) else ""
+    address = given if "://" in given else f"http://{given}"
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and _is_host(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    return address if usable and not any(map(str.isspace, address)) else None
+
+
+def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """A copy of additional headers.
+
+    Raises:
+        InvalidRequestError: a name or value cannot stand in an HTTP header.
+    """
+    if headers is not None and not hasattr(headers, "items"):
+        raise InvalidRequestError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
+    checked: dict[str, str] = {}
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not name or not _TOKEN_LETTERS.issuperset(name):
+            raise InvalidRequestError(f"{name!r} is not the name of an HTTP header")
+        if name.lower() in _FRAMING:
+            raise InvalidRequestError(f"the header {name!r} follows from the request's body, and cannot be set")
+        if not isinstance(value, str) or _CONTROLS.intersection(value):
+            raise InvalidRequestError(
+                f"the value of the header {name!r} must be text without line breaks or control characters"
+            )
+        checked[name] = value
+    return checked

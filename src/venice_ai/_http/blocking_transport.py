@@ -1,0 +1,305 @@
+"""The two ports for code that does not await: HTTP over sockets that block, and the sleep of the thread that calls.
+
+Nothing behind these ports ever suspends. So the same `async def` that an event loop runs for others, `drive` runs to its end
+in the thread that calls, and no other thread has to be woken. Only what is one request after the other can be run so:
+whatever reads ahead, runs side by side or is shared between callers needs an event loop.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+from collections import deque
+from contextlib import suppress
+from typing import NamedTuple
+from weakref import finalize
+
+from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingError
+from .._wire.http_framing import FramingError, ReplyReader
+from ..exceptions import APIConnectionError, APIError, APITimeoutError
+from ..transport import Clock, Reply, Request, SystemClock
+from ..types.response_meta import Headers
+from .dialing import Stop, Stopped, dial, left
+from .retry import ConnectTimeout
+from .routes import (
+    CLOSED,
+    Habits,
+    Route,
+    Routes,
+    WholeReply,
+    begins_tls,
+    broken,
+    host_of,
+    is_quiet,
+    kept_seconds,
+    speaks_tls,
+    too_large,
+    unreachable,
+    untrusted,
+)
+from .timers import late, shortest
+
+_READ_BYTES = 65_536
+_LARGE_BYTES = 65_536
+_GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""What sending raises on a connection that the other end has closed."""
+
+
+class BlockingClock(SystemClock):
+    """The machine's clock and the thread's sleep, which ends when the transport is closed."""
+
+    def __init__(self, transport: BlockingTransport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    async def sleep(self, seconds: float) -> None:
+        """Blocks the thread."""
+        self._transport.stop.wait(seconds)
+
+
+class BlockingTransport:
+    """Sends requests over sockets that block, each thread on a connection of its own while it waits.
+
+    It reads whole bodies and knows no proxies; see `reaches`.
+    """
+
+    def __init__(self, routes: Routes, clock: Clock | None = None) -> None:
+        self._routes = routes
+        self._now = (clock or SystemClock()).now  # for how long a connection is kept; the limits of calls are the socket's
+        self._idle: deque[_Kept] = deque()  # its ends are taken and given back by many threads without a lock
+        self._habits = Habits()
+        self._stop = Stop()
+        self._process = os.getpid()
+        self._closing = finalize(self, _close_all, self._idle)
+
+    def reaches(self, url: str) -> bool:
+        """Whether an address is reached without a proxy."""
+        return self._routes.find(url).proxy is None
+
+    async def send(self, request: Request) -> Reply:
+        """The reply with its whole body."""
+        route, stop = self._routes.find(request.url), self.stop
+        clock, seconds = shortest(request)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        try:
+            return self._sent(request, route, clock, deadline, stop)
+        except Stopped:
+            raise APIConnectionError(CLOSED) from None
+
+    def _sent(self, request: Request, route: Route, clock: str, deadline: float | None, stop: Stop) -> Reply:
+        while True:
+            kept = self._taken(route)
+            sock = kept.sock if kept else _connected(route, request, clock, deadline, stop)
+            exchange = _Exchange(sock, deadline)
+            try:
+                stop.hold(sock)
+                exchange.send(*_message(route, request))
+                reply = exchange.receive(host_of(request.url))
+                if not exchange.keeps:  # perhaps because we ended it
+                    stop.check()
+            except BaseException as error:
+                sock.close()
+                stop.check()  # then what broke was broken by us
+                if kept and not exchange.taken and isinstance(error, _GONE):
+                    continue  # a kept connection that was closed meanwhile: nothing was sent
+                told = _told(error, request, clock)
+                if told is error:
+                    raise
+                raise told from (None if isinstance(told, APITimeoutError) else error)
+            finally:
+                stop.release(sock)
+            if exchange.keeps and self._closing.alive and not stop.fired:  # at the interpreter's end nobody would close it
+                self._keep(_place(route), reply, sock, kept.served if kept else 0)
+            else:
+                sock.close()
+            return reply
+
+    def _keep(self, place: str, reply: WholeReply, sock: socket.socket, served: int) -> None:
+        if served == 1:
+            self._habits.learn(place, keeps=True)
+        now = self._now()
+        self._idle.append(_Kept(place, now + kept_seconds(reply.headers), sock, served + 1, now))
+
+    @property
+    def stop(self) -> Stop:
+        """Ends what is under way when the transport is closed."""
+        if (
+            self._process != os.getpid()
+        ):  # a fork: what is here is the parent's, who does not notice that it is closed in the child
+            self._process, self._stop = os.getpid(), Stop()
+            _close_all(self._idle)
+        return self._stop
+
+    async def aclose(self) -> None:
+        """Closes the connections that nobody uses, and ends the calls that use the others."""
+        stop, self._stop = self.stop, Stop()
+        stop.fire()
+        _close_all(self._idle)
+
+    def _taken(self, route: Route) -> _Kept | None:
+        """A connection that is kept, still open, and leads there."""
+        place, now = _place(route), self._now()
+        with suppress(IndexError):  # another thread was faster
+            while self._idle and self._idle[0].until < now:  # what nobody has needed since more calls were made at once
+                self._idle.popleft().sock.close()
+            while self._idle:
+                kept = self._idle.pop()
+                if kept.place == place and kept.until >= now and self._serves_again(kept, now):
+                    return kept
+                kept.sock.close()
+        return None
+
+    def _serves_again(self, kept: _Kept, now: float) -> bool:
+        """Whether the server has kept a connection, too."""
+        wait = self._habits.wait(kept.place, kept.served, now - kept.rested)
+        if wait:
+            time.sleep(wait)
+        quiet = wait is not None and is_quiet(kept.sock)
+        if wait and not quiet:
+            self._habits.learn(kept.place, keeps=False)
+        return quiet
+
+
+class _Kept(NamedTuple):
+    place: str
+    until: float
+    sock: socket.socket
+    served: int
+    """How many answers came on it."""
+    rested: float
+    """When the last of them came."""
+
+
+class _Exchange:
+    """A request and its reply on a connection, within one limit of time."""
+
+    def __init__(self, sock: socket.socket, deadline: float | None) -> None:
+        self._sock = sock
+        self._deadline = deadline
+        self._reader = ReplyReader()
+        self._body: Body | None = None
+        self._headers: Headers | None = None
+        self.taken: int = 0
+        """How many bytes of the request the connection took."""
+        self.keeps: bool = False
+        """Whether the connection can serve again."""
+
+    def send(self, *parts: bytes) -> None:
+        for part in parts:
+            rest = memoryview(part)
+            while rest:
+                self._sock.settimeout(left(self._deadline))
+                try:
+                    count = self._sock.send(rest)
+                except _GONE:
+                    if not self.taken:
+                        raise
+                    return  # what does not want the rest may have said why
+                self.taken += count
+                rest = rest[count:]
+
+    def receive(self, host: str) -> WholeReply:
+        reader = self._reader
+        try:
+            while not reader.done and self._more(host):
+                ...
+            self.keeps = reader.done and reader.reusable
+        except (OSError, FramingError) as error:
+            # A refusal is what its status says, whatever becomes of its body.
+            if not self._refuses or _is_late(error):
+                raise
+        body = b"" if self._body is None else self._body.finish()
+        return WholeReply(reader.status, self._headers or Headers(reader.fields), body)
+
+    def _more(self, host: str) -> bool:
+        """Reads once, and says whether more is needed."""
+        reader = self._reader
+        self._sock.settimeout(left(self._deadline))
+        try:
+            data = self._sock.recv(_READ_BYTES)
+        except ConnectionResetError:
+            if not reader.until_end:
+                raise
+            data = b""  # an end like another
+        if not data:
+            reader.end()
+            return False
+        if not reader.started and begins_tls(data):
+            raise speaks_tls(host)
+        for piece in reader.feed(data):
+            if self._body is None:
+                self._headers = Headers(reader.fields)
+                self._body = Body(self._headers.get("content-encoding"), refusal=self._refuses)
+            try:
+                for _ in self._body.steps(piece):
+                    left(self._deadline)
+            except BodyTooLargeError as error:
+                raise too_large(reader.status, error) from None
+            if not self._body.wants:
+                return False
+        return True
+
+    @property
+    def _refuses(self) -> bool:
+        return bool(self._reader.status) and not 200 <= self._reader.status < 300
+
+
+def _told(error: BaseException, request: Request, clock: str) -> BaseException:
+    """What an error means to the caller; those that are ours already, and Ctrl-C, mean what they say."""
+    if isinstance(error, APIError) or not isinstance(error, (OSError, DecodingError, FramingError)):
+        return error
+    return late(request, clock) if _is_late(error) else broken(host_of(request.url), request.method, error)
+
+
+def _is_late(error: BaseException) -> bool:
+    """Whether a limit of ours ran out; the operating system's have a number."""
+    return isinstance(error, TimeoutError) and error.errno is None
+
+
+def _close_all(idle: deque[_Kept]) -> None:
+    while idle:
+        idle.pop().sock.close()
+
+
+def _place(route: Route) -> str:
+    return f"{route.address.scheme}://{route.address.netloc}"
+
+
+def _connected(route: Route, request: Request, clock: str, deadline: float | None, stop: Stop) -> socket.socket:
+    """A new connection; `clock` and its deadline limit the whole call.
+
+    Raises:
+        ConnectFailure: there is none (`ConnectTimeout`: not in time).
+    """
+    address, wait = route.address, request.timeout.connect
+    due = None if wait is None else time.monotonic() + wait
+    if due is None or (deadline is not None and deadline < due):
+        due = deadline
+    else:
+        clock = "connect"
+    port = address.port or (80 if route.tls is None else 443)
+    try:
+        return dial(address.hostname or "", port, route.tls, due, stop)
+    except OSError as error:
+        if _is_late(error):
+            raise late(request, clock, ConnectTimeout) from None
+        raise (untrusted if isinstance(error, ssl.SSLError) else unreachable)(host_of(request.url), error) from error
+
+
+def _message(route: Route, request: Request) -> list[bytes]:
+    """A request (RFC 9112, section 3), in one part if it is small; its headers were checked when the client was given them."""
+    address, body = route.address, request.body or b""
+    target = f"{address.path or '/'}?{address.query}" if address.query else address.path or "/"
+    headers = request.headers
+    names = {name.lower() for name in headers}
+    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if "host" not in names:
+        lines.insert(1, f"Host: {address.netloc}")
+    if "accept-encoding" not in names:
+        lines.append(f"Accept-Encoding: {ACCEPTED}")
+    if request.body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    head = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+    return [head + body] if len(body) < _LARGE_BYTES else [head, body]

@@ -1,0 +1,179 @@
+"""One request to its first good reply: send, judge, wait, or raise."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from .._core.caller_warnings import Remembered
+from .._wire.body import refusal
+from ..exceptions import APIConnectionError, APIError
+from ..transport import Clock, Reply, Request, SystemClock, Transport
+from ..types.response_meta import ResponseMeta
+from .retry import RetryPolicy
+
+T = TypeVar("T")
+logger = logging.getLogger("venice_ai")
+
+
+class Answer(NamedTuple):
+    """A good reply (status 2xx), what is known of it, and its body unless it is a stream."""
+
+    reply: Reply
+    meta: ResponseMeta
+    body: bytes
+
+
+class Caller:
+    """Sends requests through a transport, again where the policy allows it."""
+
+    def __init__(self, transport: Transport, clock: Clock, policy: RetryPolicy) -> None:
+        self.transport = transport
+        self.clock = clock
+        self.policy = policy
+        self.closed: bool = False
+        """Whether the client was closed: then nothing more is sent."""
+        self._warned: Remembered[str] = Remembered()
+
+    async def close(self) -> None:
+        """Ends the calls that are under way, also those that wait to be tried again."""
+        self.closed = True
+        if isinstance(self.clock, SystemClock):
+            self.clock.wake()
+        await self.transport.aclose()
+
+    async def call(self, request: Request) -> Answer:
+        """The first good reply.
+
+        Raises:
+            APIError: the last failure, when it may not be tried again.
+        """
+        return await Call(self, request).answer()
+
+    async def read(self, request: Request, read: Callable[[bytes, ResponseMeta, bytes], T | APIError]) -> T:
+        """What is read from the first good reply. An error that is read from it counts as the status that it stands for.
+
+        Args:
+            request: a plain one.
+            read: takes a body, its meta and the key that was sent, and gives what is in it, or an error without the key.
+
+        Raises:
+            APIError: the last failure, when it may not be tried again.
+        """
+        call = Call(self, request)
+        answer = await call.answer()
+        while True:
+            found = read(answer.body, answer.meta, request.secret)
+            if not isinstance(found, APIError):
+                return found
+            del answer  # a traceback may show what it holds
+            try:
+                answer = await call.again(found)
+            finally:
+                del found  # its traceback refers to this frame
+
+    def warn_of_deprecation(self, meta: ResponseMeta) -> None:
+        """Logs once that a model will be retired."""
+        warning = meta.deprecation_warning
+        if warning and warning not in self._warned:
+            self._warned.add(warning)
+            logger.warning("Venice: %s", warning)
+
+
+class Call:
+    """One request with all its attempts, which share a deadline and a number of retries."""
+
+    def __init__(self, caller: Caller, request: Request) -> None:
+        self._caller = caller
+        self._request = request
+        self._began = caller.clock.now()
+        self._attempts = 0
+        self.abandoned: bool = False
+        """Whether nobody waits for it any more: then nothing more is sent."""
+
+    async def answer(self) -> Answer:
+        """The next good reply.
+
+        Raises:
+            APIError: the last failure, when it may not be tried again.
+        """
+        request = self._request
+        while True:
+            self._attempts += 1
+            if request.timeout.deadline is not None:
+                request.deadline_seconds = request.timeout.left(self._elapsed())
+            try:
+                answer = await self._attempt()
+            except APIError as failure:
+                delay = self._delay(failure)
+                if delay is None:
+                    raise
+                await self._wait(failure, delay)
+            else:
+                self._caller.warn_of_deprecation(answer.meta)
+                return answer
+
+    async def again(self, failure: APIError) -> Answer:
+        """The next good reply, after one that turned out to be a failure.
+
+        Raises:
+            APIError: this failure, if it may not be tried again; or the last one.
+        """
+        try:
+            delay = self._delay(failure)
+            if delay is None:
+                raise failure
+            await self._wait(failure, delay)
+        finally:
+            del failure  # its traceback refers to this frame
+        return await self.answer()
+
+    async def _wait(self, failure: APIError, delay: float) -> None:
+        logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
+        await self._caller.clock.sleep(delay)
+        if self._caller.closed or self.abandoned:
+            what = "client" if self._caller.closed else "stream"
+            raise APIConnectionError(f"the {what} was closed before it tried again") from failure
+
+    async def _attempt(self) -> Answer:
+        clock, request = self._caller.clock, self._request
+        sent = clock.now()
+        reply = await self._caller.transport.send(request)
+        good = 200 <= reply.status < 300
+        body = b""
+        try:
+            body = b"" if good and request.stream else await reply.read()
+            meta = ResponseMeta(
+                status_code=reply.status,
+                headers=reply.headers,
+                received_at=clock.time(),
+                latency=clock.now() - sent,
+                attempts=self._attempts,
+            )
+            if not good:
+                failure = refusal(body, meta, secret=request.secret)
+                body = b""  # a traceback may show it, and the server may have repeated the key
+                raise failure
+        except BaseException:
+            body = b""  # a traceback may show it, and the server may repeat the key in it
+            reply.close()
+            raise
+        return Answer(reply, meta, body)
+
+    def _elapsed(self) -> float:
+        return self._caller.clock.now() - self._began
+
+    def _delay(self, failure: APIError) -> float | None:
+        if self._caller.closed:
+            return None
+        delay = self._caller.policy.delay(
+            self._attempts,
+            failure,
+            idempotent=self._request.method == "GET",
+            random=random.random(),  # noqa: S311  # spreads retries, keeps no secret
+        )
+        left = self._request.timeout.left(self._elapsed())
+        # Waiting past the deadline would only turn a clear error into a late one.
+        return None if delay is None or (left is not None and delay >= left) else delay

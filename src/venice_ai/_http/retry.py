@@ -1,0 +1,69 @@
+"""May this failure be tried again, and after how long.
+
+A chat call has no idempotency key: what may have been answered may have been billed. So a POST is sent again only when
+the server said no, in the status line or in an error before any content, or could not be reached; never after a time limit ran
+out, unless the caller asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..exceptions import APIConnectionError, APIError, APITimeoutError
+
+_SAID_NO = frozenset({429, 502, 503, 529})  # 529: overloaded, as some model providers say
+
+
+class RetryPolicy(NamedTuple):
+    """When and how often to try again."""
+
+    retries: int = 2
+    """Further attempts after the first."""
+    first_delay: float = 0.5
+    max_delay: float = 8.0
+    """Backoff in seconds: the first delay doubles with each attempt up to this."""
+    max_wait: float = 60.0
+    """A longer wait, in seconds, that the server asks for is not waited: the error is raised at once."""
+    retry_timeouts: bool = False
+    """Also try POSTs again that may have been billed: out of time, here or at a gateway (504), or the connection was lost."""
+
+    def delay(self, attempt: int, failure: APIError, *, idempotent: bool, random: float) -> float | None:
+        """Seconds to wait before the next attempt, or None to give up.
+
+        Args:
+            attempt: how many attempts were made, from 1.
+            failure: what the last one ended with.
+            idempotent: whether sending it twice does no harm (a GET).
+            random: a number in [0, 1) that spreads the waits.
+        """
+        if attempt > self._retries(failure, idempotent=idempotent):
+            return None
+        backoff = min(self.first_delay * 2.0 ** (attempt - 1), self.max_delay) * (1 - 0.25 * random)
+        wait = failure.retry_after_seconds
+        if not wait or wait < 0:  # nothing was said, or "at once", which would be a loop without pauses
+            return backoff
+        return None if wait > self.max_wait else wait
+
+    def _retries(self, failure: APIError, *, idempotent: bool) -> int:
+        """How many further attempts this kind of failure is worth."""
+        if isinstance(failure, PermanentConnectFailure):
+            return 0
+        if isinstance(failure, APIConnectionError) or failure.counts_as == 504:
+            return self.retries if idempotent or self.retry_timeouts or isinstance(failure, ConnectFailure) else 0
+        if failure.counts_as in _SAID_NO:
+            return self.retries
+        if failure.counts_as == 500:
+            return self.retries if idempotent else min(self.retries, 1)
+        return 0
+
+
+class ConnectFailure(APIConnectionError):
+    """The connection could not be made, so nothing was sent."""
+
+
+class PermanentConnectFailure(ConnectFailure):
+    """The connection could not be made, and never will be with these settings: trying again would only take time."""
+
+
+class ConnectTimeout(ConnectFailure, APITimeoutError):
+    """The connection was not made in time, so nothing was sent."""

@@ -1,0 +1,269 @@
+"""Where a request goes: its proxy, and what its server's certificate is judged by; and what it means when it does not arrive.
+
+Both transports look here: `aiohttp_transport.py` for code that awaits, `blocking_transport.py` for code that does not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from .._core.machine import is_loopback
+from .._core.settings import no_proxy, proxy_address
+from .._wire.content_coding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC0414  # both transports look here
+from .._wire.content_coding import BodyTooLargeError
+from .._wire.http_framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
+from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, InvalidRequestError
+from ..types.response_meta import Headers
+from .retry import ConnectFailure, PermanentConnectFailure
+
+KEPT_SECONDS: Final = 4.0
+"""How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
+LONGEST_KEPT_SECONDS: Final = 60.0
+"""How long one is kept at most, whatever its server says."""
+_MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
+_PROOF_SECONDS: Final = 0.05  # a server that closes after its answer has done so by then
+_MOST_ROUTES: Final = 100
+CLOSED: Final = "the client was closed"
+# tinyproxy answers 401 to a wrong password, and 403 to an address or a port that it does not let through.
+_REFUSED_BY_PROXY: Final = frozenset({401, 403, 405, 407})
+_PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
+_SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
+_PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are no TLS
+
+
+def kept_seconds(headers: Headers) -> float:
+    """How long a reply's connection may be kept for the next request: what `Keep-Alive: timeout` says, less a margin."""
+    for each in (headers.get("keep-alive") or "").split(","):
+        name, _, value = each.partition("=")
+        if name.strip().lower() == "timeout" and value.strip(' "').isdecimal():
+            return min(max(int(value.strip(' "')) - _MARGIN_SECONDS, 0.0), LONGEST_KEPT_SECONDS)
+    return KEPT_SECONDS
+
+
+class Habits:
+    """Which servers keep their connections open, by their places. Some close each after its answer without saying so.
+
+    Until that is known, a connection is not used again right after its first answer: its end may be on its way. It is waited
+    for once; then either it has come, and connections of that server are not used again so soon, or the second answer does.
+    """
+
+    def __init__(self) -> None:
+        self._keeps: dict[object, bool] = {}
+
+    def wait(self, place: object, served: int, rested: float) -> float | None:
+        """How long to wait, in seconds, before a connection serves again; None if it had better not.
+
+        Args:
+            place: where it leads.
+            served: how many answers came on it.
+            rested: seconds since the last one.
+        """
+        keeps = served > 1 or rested >= _PROOF_SECONDS or self._keeps.get(place)
+        if keeps is None:
+            return _PROOF_SECONDS - rested
+        return 0.0 if keeps else None
+
+    def learn(self, place: object, *, keeps: bool) -> None:
+        """A connection was closed while it was waited for, or a second answer came on it."""
+        if len(self._keeps) > _MOST_ROUTES:
+            self._keeps.clear()
+        self._keeps[place] = keeps
+
+
+def is_quiet(sock: Any) -> bool:
+    """Whether nothing can be read from a socket: neither bytes, nor that the other end has closed the connection."""
+    if not hasattr(select, "poll"):
+        return not select.select([sock], [], [], 0)[0]
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)
+
+
+class Route(NamedTuple):
+    """How an address is reached."""
+
+    address: SplitResult
+    proxy: str | None
+    tls: ssl.SSLContext | None
+
+
+class Routes:
+    """The routes of addresses. Few addresses, many calls: each is looked at once."""
+
+    def __init__(
+        self,
+        *,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+        ca_bundle: str | None = None,
+    ) -> None:
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._ssl = ssl_context
+        self._ca_bundle = ca_bundle
+        self._known: dict[str, Route] = {}
+
+    def find(self, url: str) -> Route:
+        """An address parsed, its proxy (the caller's, else the environment's), and its TLS context, if it needs one.
+
+        Raises:
+            InvalidRequestError: the environment's proxy, or the bundle of certificates, is none.
+        """
+        found = self._known.get(url)
+        if found is None:
+            parts = urlsplit(_encoded(url))
+            proxy = self._proxy
+            if proxy is None and self._trust_env:
+                proxy = _environment_proxy(parts)
+            if len(self._known) > _MOST_ROUTES:
+                self._known.clear()
+            secure = parts.scheme == "https" or (proxy or "").startswith("https:")
+            found = self._known[url] = Route(parts, proxy, self._tls() if secure else None)
+        return found
+
+    def _tls(self) -> ssl.SSLContext:
+        """The caller's context; else one that trusts a bundle, or what the operating system trusts."""
+        if self._ssl is None:
+            if self._ca_bundle is not None:
+                self._ssl = _context(self._ca_bundle)
+            else:
+                import truststore
+
+                self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return self._ssl
+
+
+class WholeReply:
+    """A reply whose body is here."""
+
+    __slots__ = ("_body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status: int = status
+        self.headers: Headers = headers
+        self._body = body
+
+    async def read(self) -> bytes:
+        """The body."""
+        return self._body
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body, in one piece."""
+        yield self._body
+
+    async def drain(self) -> None:
+        """Nothing more comes."""
+
+    def progressed(self) -> None:
+        """No clock runs any more."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _encoded(url: str) -> str:
+    """The address as it is sent: percent-encoded, the host in ASCII, without the port that goes without saying."""
+    if _SIMPLE.fullmatch(url) and "/." not in url:
+        return url
+    from yarl import URL  # whatever is not simple is encoded as aiohttp does it
+
+    return str(URL(url))
+
+
+def _environment_proxy(address: SplitResult) -> str | None:
+    """The proxy that the environment wants for an address. What is for this machine does not leave it."""
+    if is_loopback(address.hostname or ""):
+        return None
+    port = address.port or (443 if address.scheme == "https" else 80)
+    if proxy_bypass(f"{address.hostname}:{port}"):  # it compares with and without the port
+        return None
+    proxies = getproxies()
+    named = next((name for name in (address.scheme, "all") if proxies.get(name)), None)
+    found = None if named is None else proxy_address(proxies[named])
+    if named is not None and found is None:
+        del proxies  # a traceback may show them
+        raise no_proxy(f"{named.upper()}_PROXY")
+    return found
+
+
+def _context(ca_bundle: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_bundle)
+    except (ssl.SSLError, OSError) as error:
+        raise InvalidRequestError(f"ca_bundle={ca_bundle!r} holds no certificates that can be read: {words(error)}") from None
+
+
+def host_of(url: str) -> str:
+    """The host of an address with its port, without a user."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def unreachable(host: str, error: Any) -> ConnectFailure:
+    """The error for a host that there is no connection to."""
+    return ConnectFailure(f"cannot connect to {host}: {words(error)}. Is base_url right, and does the server run?")
+
+
+def untrusted(host: str, error: Any, setting: str = "base_url") -> ConnectFailure:
+    """The error for a TLS connection that did not come about. `setting` is where the address comes from."""
+    reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if getattr(reason, "reason", None) in _PLAIN:
+        return PermanentConnectFailure(
+            f"no TLS connection to {host}: it speaks plain http. If that is meant, set {setting} to http://..."
+        )
+    # A connection that broke off during the handshake says nothing about what either side trusts.
+    kind = ConnectFailure if isinstance(reason, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) else PermanentConnectFailure
+    return kind(
+        f"no trusted TLS connection to {host}: {words(error)}. If your network has an authority of its own, add "
+        "it to the operating system's trust store or pass ca_bundle=..."
+    )
+
+
+def speaks_tls(host: str) -> PermanentConnectFailure:
+    """The error for a server that answered plain http in the language of TLS."""
+    return PermanentConnectFailure(f"{host} speaks TLS, and was asked in plain http: set base_url to https://...")
+
+
+def begins_tls(data: bytes) -> bool:
+    """Whether this, in place of the first bytes of a reply, is an alert or a handshake of TLS (RFC 8446, section 5.1)."""
+    return data[:2] in {b"\x15\x03", b"\x16\x03"}
+
+
+def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFailure:
+    """The error for a proxy that there is no connection to, or that answered with another status."""
+    if status is not None:
+        kind = PermanentConnectFailure if status in _REFUSED_BY_PROXY else ConnectFailure
+        remedy = PROXY_ASKS_WHO if status in {401, 407} else _PROXY_REMEDY
+        return kind(f"the proxy did not connect to {host}, it answered {status}. {remedy}")
+    return ConnectFailure(f"no connection to the proxy for {host}: {words(error)}. {_PROXY_REMEDY}")
+
+
+def broken(host: str, method: str, error: Any, *, proxied: bool = False) -> APIConnectionError:
+    """The error for a connection that broke after the request was sent."""
+    through = " through the proxy" if proxied else ""
+    billed = " The call may have been billed." if method == "POST" else ""
+    return APIConnectionError(f"the connection to {host}{through} broke: {words(error)}.{billed}")
+
+
+def too_large(status: int, error: BodyTooLargeError) -> APIResponseProcessingError:
+    """The error for an answer of which there is more than is read; it holds the beginning."""
+    return APIResponseProcessingError(
+        f"Venice answered {status}, but {error}. The call may have been billed. {APIResponseProcessingError.remedy}",
+        status_code=status,
+        body=error.beginning.decode("utf-8", "replace"),
+    )
+
+
+def words(error: Any) -> str:
+    """What an error says, without the numbers and objects around it."""
+    reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    said = str(getattr(reason, "strerror", None) or reason) or type(error).__name__
+    # asyncio puts its own words, and an address, in place of the system's.
+    return os.strerror(reason.errno) if said.startswith("Connect call failed") else said

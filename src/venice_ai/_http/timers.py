@@ -1,0 +1,266 @@
+"""The time limits of calls and of streams, with few timers.
+
+A limit on every read of a stream would start and cancel a timer for each chunk. A `Watch` has one timer: a piece of the stream
+costs a look at the clock; the timer, when it fires, sees how much was heard since and sets itself anew. `Deadlines` has one
+timer for all the calls of an event loop, because nearly every call ends long before its limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from math import inf
+from types import TracebackType
+from typing import Any, Self
+
+from .._core.settings import Timeout
+from ..exceptions import APITimeoutError
+from ..transport import Request
+
+
+class Deadlines:
+    """Time limits for many calls of one event loop: `with deadlines.limit(seconds)` raises TimeoutError when they are over."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self.limits: set[Limit] = set()
+        """Those of the calls that are under way, which put themselves in and take themselves out."""
+        self.due: float = inf
+        """When the timer looks at them. It is not set back when a call ends: it will see what is left."""
+
+    def limit(self, seconds: float | None) -> Limit:
+        """The limit of one call, from now on; None for no limit."""
+        return Limit(self, None if seconds is None else self._loop.time() + seconds)
+
+    def look_at(self, due: float) -> None:
+        """Sets the timer to look at that time, which is earlier than it would have."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.due = due
+        self._timer = self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        self._timer, self.due = None, inf
+        now = self._loop.time()
+        waiting = {limit: limit.due for limit in self.limits if limit.due is not None}
+        for limit, due in waiting.items():
+            if due <= now:
+                limit.expire()
+        if left := [due for due in waiting.values() if due > now]:
+            self.look_at(min(left))
+
+
+class Limit:
+    """One call's limit: a context manager, as `asyncio.timeout` is one."""
+
+    __slots__ = ("_cancels", "_deadlines", "_expired", "_task", "due")
+
+    def __init__(self, deadlines: Deadlines, due: float | None) -> None:
+        self._deadlines = deadlines
+        self.due = due
+        self._task: asyncio.Task[Any] | None = None
+        self._cancels = 0
+        self._expired = False
+
+    def expire(self) -> None:
+        """Time is over, or the client was closed: cancels what the call waits for."""
+        if not self._expired and self._task is not None:
+            self._expired = True
+            self._task.cancel()
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        if self._task is not None:
+            self._cancels = self._task.cancelling()
+        self._deadlines.limits.add(self)
+        if self.due is not None and self.due < self._deadlines.due:
+            self._deadlines.look_at(self.due)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._deadlines.limits.discard(self)
+        # Somebody else may have cancelled the task as well; then it is cancelled, not late.
+        if (
+            self._expired
+            and self._task is not None
+            and self._task.uncancel() <= self._cancels
+            and kind is asyncio.CancelledError
+        ):
+            raise TimeoutError from error
+
+
+class Watch:
+    """Watches the `first_chunk`, `idle`, `progress` and `deadline` clocks of one stream; the first to run out calls `stop`."""
+
+    __slots__ = (
+        "_byte",
+        "_content",
+        "_deadline",
+        "_first_chunk",
+        "_handle",
+        "_idle",
+        "_late",
+        "_loop",
+        "_progress",
+        "_ran_out",
+        "_reading",
+        "_sent",
+        "_stop",
+    )
+
+    def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        limits = request.timeout
+        # Not the request: it holds a body, which may be large, and nobody needs it any more.
+        self._late = partial(ran_out, limits, request.deadline_seconds, streamed=request.stream)
+        self._first_chunk = limits.first_chunk
+        self._idle = limits.idle
+        self._progress = limits.progress
+        self._deadline = request.deadline_seconds
+        self._stop = stop
+        self._sent = started
+        self._byte: float | None = None
+        self._content: float | None = None
+        self._handle: asyncio.TimerHandle | None = None
+        self._reading = False
+        self._ran_out: str | None = None
+        self._check()
+
+    @property
+    def expired(self) -> APITimeoutError | None:
+        """A new error for the clock that ran out; None if none did. A kept one would refer to who has this, and so on."""
+        return None if self._ran_out is None else self._late(self._ran_out)
+
+    def resume(self) -> None:
+        """Somebody waits for bytes again. What they did meanwhile is not the server's time: only the deadline counts it."""
+        if self._reading:
+            return
+        self._reading = True
+        if self._byte is None or self._content is None:
+            return
+        now = self._loop.time()
+        self._content += now - self._byte
+        self._byte = now
+
+    def received(self) -> None:
+        """Bytes came; until `resume`, nobody waits for more."""
+        self._reading = False
+        first = self._byte is None
+        self._byte = self._loop.time()
+        if first:
+            # Only now do the limits between bytes and between contents hold.
+            self._content = self._byte
+            self._check()
+
+    def progressed(self) -> None:
+        """Content came, with the last bytes."""
+        self._content = self._byte
+
+    def close(self) -> None:
+        """Stops watching."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _check(self) -> None:
+        self.close()
+        due = self._due()
+        if due is None:
+            return
+        at, clock, seconds = due
+        now = self._loop.time()
+        if at <= now and not self._reading and clock != "deadline":
+            at = now + seconds  # what has arrived is still to be read, so this is no silence; look again later
+        if at > now:
+            self._handle = self._loop.call_at(at, self._check)
+            return
+        self._expire(clock)
+
+    def _expire(self, clock: str) -> None:
+        self._ran_out = clock
+        self._stop()
+
+    def _due(self) -> tuple[float, str, float] | None:
+        """The clock that runs out first, if nothing more is heard."""
+        limits = [
+            (self._sent, "first_chunk", self._first_chunk if self._byte is None else None),
+            (self._byte, "idle", self._idle),
+            (self._content, "progress", self._progress),
+            (self._sent, "deadline", self._deadline),
+        ]
+        return min(
+            (
+                (since + seconds, clock, seconds)
+                for since, clock, seconds in limits
+                if since is not None and seconds is not None
+            ),
+            default=None,
+        )
+
+
+@asynccontextmanager
+async def within(clock: str, seconds: float | None, *, left: float | None = None) -> AsyncGenerator[None, None]:
+    """Bounds what is awaited in it by a clock of so many seconds, of which `left` are left; None is no bound.
+
+    Raises:
+        APITimeoutError: the clock ran out.
+    """
+    limit = asyncio.timeout(seconds if left is None else left)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise timed_out(clock, seconds or 0) from None
+
+
+_WHAT = {
+    "connect": "no connection was made",
+    "first_chunk": "the stream did not begin",
+    "idle": "nothing arrived",
+    "plain": "the answer was not complete",
+    "progress": "no content arrived",
+    "deadline": "the call did not finish",
+}
+
+
+def ran_out(
+    limits: Timeout, left: float | None, clock: str, kind: type[APITimeoutError] = APITimeoutError, *, streamed: bool
+) -> APITimeoutError:
+    """The error for a clock that ran out. It tells what was set, and not what earlier attempts had `left` of a deadline."""
+    seconds: float | None = getattr(limits, clock)
+    return timed_out(clock, seconds or left or 0, kind, long_answer=not streamed and clock != "connect")
+
+
+def shortest(request: Request) -> tuple[str, float | None]:
+    """The clock that limits the wait for a plain answer, or for a stream's headers, and its seconds."""
+    limits = request.timeout
+    limit = limits.first_chunk if request.stream else limits.plain
+    name = "first_chunk" if request.stream else "plain"
+    left = request.deadline_seconds
+    if left is not None and (limit is None or left < limit):
+        return "deadline", left
+    return name, limit
+
+
+def late(request: Request, clock: str, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
+    """The error for a clock of a request that ran out."""
+    return ran_out(request.timeout, request.deadline_seconds, clock, kind, streamed=request.stream)
+
+
+def timed_out(
+    clock: str, seconds: float, kind: type[APITimeoutError] = APITimeoutError, *, long_answer: bool = False
+) -> APITimeoutError:
+    """The error for a clock that ran out; `long_answer`: perhaps because a whole answer was waited for."""
+    name = "idle" if clock == "plain" else clock
+    remedy = "; long answers do better with client.chat.completions.stream(...)" if long_answer else ""
+    error = kind(
+        f"{_WHAT[clock]} within {seconds:g} s (the {name!r} clock). Allow more with timeout=Timeout({name}=...), here or on "
+        f"the client{remedy}."
+    )
+    error.clock = name
+    return error

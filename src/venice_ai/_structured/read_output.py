@@ -1,0 +1,496 @@
+"""The text of an answer becomes an object of a class, or an error that keeps everything that came.
+
+What validates is the answer, whatever its finish reason (but not a number that may have been cut in two). JSON in one markdown
+fence, after reasoning, or in the `{"value": ...}` that was asked for, is taken out of it, and raw line breaks in its texts are
+read. A null in place of a key that a TypedDict may do without is as good as none, for strict mode has every key in the answer.
+pydantic is imported here, at the top, so this module is imported where it is first needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError, from_json, to_json
+from typing_extensions import TypedDict
+
+from ..exceptions import OutputError, OutputMissingError, OutputRefusedError, ToolCallInsteadError
+from ..types._surrogates import before_half, paired
+from .typed_dicts import modern
+
+if TYPE_CHECKING:
+    from ..types.api.chat import ChatCompletionResponse
+
+T = TypeVar("T")
+R = TypeVar("R")
+Wrapping: TypeAlias = Literal["think", "fence"]
+
+WRAPPED = "value"
+"""The key under which an answer stands whose class is no object."""
+_CUT_OFF = frozenset({"length", "max_tokens"})
+_THINKING = r"(?:think(?:ing)?|reason(?:ing)?|thoughts?)"
+# Some servers put the opening tag into the prompt, so that the answer has the closing one alone.
+_ENDED = rf".*?</{_THINKING}\s*+>\s*+"
+_THOUGHT = re.compile(rf"{_ENDED}(?:<{_THINKING}\b[^>]*+>{_ENDED})*+", re.DOTALL | re.IGNORECASE)
+_LAST_THOUGHT = re.compile(rf".*</{_THINKING}\s*+>\s*+", re.DOTALL | re.IGNORECASE)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)')
+_CONTROLS = re.compile(r"[\x00-\x1f]")
+# https://spec.commonmark.org/0.31.2/#fenced-code-blocks
+_ONLY_A_FENCE = re.compile(r"\s*(?P<open>`{3,}|~{3,})[ \t]*(?:[\w+-]+(?=\s))?(?P<inner>.*?)(?P=open)[`~]*\s*", re.DOTALL)
+_FENCE_LINE = re.compile(r"^[ \t]*(?P<open>`{3,}|~{3,})[^`\n]*$\n?", re.MULTILINE)
+_BEGIN = re.compile(r"(?:[^{\[]*?(?:`{3,}|~{3,})[ \t]*[\w+-]*)?\s*(?=[{\[])")
+
+_OPEN_NUMBER = re.compile(r"[\[:,]\s*-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$")
+_new_class: Any = TypedDict  # called with values it is a class that type checkers cannot know
+
+_log = logging.getLogger("venice_ai.output")
+
+
+# -- errors --------------------------------------------------------------------------------------------------------------
+
+
+class _Mismatch(OutputError, ValidationError):
+    """What all errors have in common that are pydantic's, too: `errors()` and the rest say where it does not fit."""
+
+    said: str = ""
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do."""
+        return self.said
+
+    def __str__(self) -> str:
+        return self.said
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.said!r})" if self.private else ValidationError.__repr__(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # pydantic's own forgets what an object was given beside the errors.
+        lines = [_HIDDEN] if self.private else self.errors(include_url=False)
+        return _restored, (type(self), self.title, lines, self.state_to_keep())
+
+
+_HIDDEN: Final = {
+    "type": "hidden",
+    "msg": "What does not fit came end-to-end encrypted and is not kept",
+    "loc": (),
+    "input": None,
+}
+
+
+class OutputInvalidError(_Mismatch):
+    """The answer does not fit the class: it is not JSON, or other JSON. It is a `pydantic.ValidationError`.
+
+    The places in `errors()` are those of the JSON that was asked for: in a class that is no object, they begin with `value`. If
+    a validator of the class raised what pydantic does not catch, that is the `__cause__`.
+    """
+
+    def __str__(self) -> str:
+        # Not only the values, the names of fields and what validators say may be part of the answer, too.
+        lines = "" if self.private else f"\n{ValidationError.__str__(self)}"
+        return f"{self.said}{lines}"
+
+
+class OutputTruncatedError(_Mismatch):
+    """The answer was cut off before its JSON was whole. It is a `pydantic.ValidationError`."""
+
+
+class _RefusedInWordsError(_Mismatch, OutputRefusedError):
+    """A refusal with a text that does not fit the class."""
+
+
+class _ToolCallWithWordsError(_Mismatch, ToolCallInsteadError):
+    """A tool call beside a text that does not fit the class."""
+
+
+# Tracebacks and pickles show where users find them.
+OutputInvalidError.__module__ = OutputTruncatedError.__module__ = OutputError.__module__
+
+
+def _restored(cls: type[_Mismatch], title: str, lines: list[Any], state: dict[str, Any]) -> _Mismatch:
+    error = _mismatch(cls, title, lines)
+    vars(error).update(state)
+    return error
+
+
+def _mismatch(cls: type[_Mismatch], title: str, lines: list[Any], *, hide_input: bool = False) -> _Mismatch:
+    return cls.from_exception_data(title, [_line(line) for line in lines], "json", hide_input)
+
+
+def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
+    """A validation error about a text as a whole."""
+    return ValidationError.from_exception_data(
+        _name(kind), [InitErrorDetails(type=PydanticCustomError(cast("Any", problem), cast("Any", said)), loc=(), input=text)]
+    )
+
+
+def _line(error: Any) -> InitErrorDetails:
+    """A line of a validation error as pydantic takes it back."""
+    kind, context = error["type"], error.get("ctx")
+    try:
+        known = PydanticKnownError(kind, context).message() == error["msg"]
+    except (KeyError, TypeError):
+        known = False
+    details = InitErrorDetails(
+        type=kind if known else PydanticCustomError(kind, error["msg"], context), loc=error["loc"], input=error["input"]
+    )
+    if known and context:
+        details["ctx"] = context
+    return details
+
+
+# -- reading -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Generic[T]):
+    """What was read from an answer."""
+
+    parsed: T
+    unwrapped: tuple[Wrapping, ...]
+    """What stood around the JSON, from the outside in."""
+
+
+def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> Output[T]:
+    """The object in a choice of a response.
+
+    Args:
+        kind: its class.
+        response: the answer.
+        choice_index: which choice.
+        wrapped: whether the class was asked for within `{"value": ...}`.
+
+    Raises:
+        OutputRefusedError: the model, or a filter, refused.
+        OutputTruncatedError: the JSON was cut off.
+        ToolCallInsteadError: there is a tool call, and no such object.
+        OutputMissingError: there is no such choice, or it has no text.
+        OutputInvalidError: the text does not fit the class.
+    """
+    found = _found(kind, response, choice_index, wrapped)
+    if isinstance(found, OutputError):
+        # From here: what shows the local variables of a traceback would show the answer's text.
+        raise found from None if found.private else found.__cause__
+    return found
+
+
+def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int, wrapped: bool) -> Output[T] | OutputError:
+    choices: Any = response.choices
+    if not isinstance(choices, list) or not -len(cast("list[Any]", choices)) <= choice_index < len(cast("list[Any]", choices)):
+        said = f"the response has no choice {choice_index}, so there is no {_name(kind)}"
+        return _failed(OutputMissingError, said, kind, response, None)
+    choice: Any = cast("list[Any]", choices)[choice_index]
+    message: Any = getattr(choice, "message", None)
+    text: Any = getattr(message, "text", None)
+    text = paired(text) if text else text
+    finish_reason: Any = getattr(choice, "finish_reason", None)
+    refusal: Any = getattr(message, "refusal", None)
+    refused = finish_reason == "content_filter" or bool(refusal)
+    cause = None
+    if text and text.strip() and not refused:
+        try:
+            return _said_so(_validated(kind, text, wrapped, cut_off=finish_reason in _CUT_OFF))
+        except ValidationError as error:
+            cause = error
+    return _reason(kind, response, text, cause, finish_reason, refusal, getattr(message, "tool_calls", None))
+
+
+def _reason(
+    kind: Any,
+    response: ChatCompletionResponse,
+    text: str | None,
+    cause: ValidationError | None,
+    finish_reason: Any,
+    refusal: Any,
+    tool_calls: Any,
+) -> OutputError:
+    """Why there is no object in an answer."""
+    name = _name(kind)
+    spoken = bool(text and text.strip())
+    if refusal or finish_reason == "content_filter":
+        who = f"the model refused: {refusal!r:.200}" if refusal else "a content filter stopped the answer"
+        if refusal:
+            remedy = "Change the prompt, or choose another model"
+        else:
+            remedy = "Change the prompt, or choose another model; what had come is in `raw_text`"
+        cls = _RefusedInWordsError if spoken else OutputRefusedError
+        error = _failed(cls, f"{who}, so there is no {name}. {remedy}.", kind, response, text, cause)
+        cast("OutputRefusedError", error).refusal = refusal if isinstance(refusal, str) else None
+        return error
+    if finish_reason in _CUT_OFF:
+        said = (
+            f"the answer was cut off after {len(text or '')} characters (finish_reason {finish_reason!r}), so there is no "
+            f"whole {name}. Raise max_completion_tokens, which also counts reasoning; what had come is in `partial` and "
+            "`raw_text`."
+        )
+        return _failed(OutputTruncatedError, said, kind, response, text, cause)
+    if tool_calls:
+        said = f"the model wants a tool called, so there is no {name} yet. See `tool_calls`; run_with_tools(...) runs them."
+        return _failed(_ToolCallWithWordsError if spoken else ToolCallInsteadError, said, kind, response, text, cause)
+    what = "does not fit" if spoken else "has no text to fit"
+    unfit: type[OutputError] = OutputMissingError if text is None else OutputInvalidError
+    return _failed(unfit, f"the answer {what} {name}; it is in `response`.", kind, response, text, cause)
+
+
+def _failed(
+    cls: type[OutputError],
+    said: str,
+    kind: Any,
+    response: ChatCompletionResponse,
+    text: str | None,
+    cause: ValidationError | None = None,
+) -> OutputError:
+    error = cls(said) if not issubclass(cls, _Mismatch) else _with_lines(cls, said, kind, text, cause)
+    error.response = response
+    error.raw_text = text
+    error.partial = partial_data(text) if text else None
+    error.attempts = (response,)
+    error.total_usage = response.usage
+    error.__cause__ = None if cause is None else cause.__cause__  # what a validator of the class raised
+    return error
+
+
+def _with_lines(cls: type[_Mismatch], said: str, kind: Any, text: str | None, cause: ValidationError | None) -> _Mismatch:
+    hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
+    nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
+    lines = [nothing] if cause is None else cause.errors(include_url=False)
+    error = _mismatch(cls, _name(kind), lines, hide_input=hide)
+    error.said = said
+    return error
+
+
+def _said_so(output: Output[T]) -> Output[T]:
+    if "fence" in output.unwrapped:
+        _log.info("the answer's JSON stood in a markdown fence, and was taken out of it")
+    if "think" in output.unwrapped:
+        _log.info("the answer's JSON came after reasoning, which was left out")
+    return output
+
+
+def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> Output[T]:
+    """The object in a text.
+
+    Raises:
+        ValidationError: there is none; of the plainest reading of the text.
+    """
+    first: ValidationError | None = None
+    for inner, unwrapped in _readings(text):
+        try:
+            parsed = validate(kind, inner, wrapped=wrapped)
+        except ValidationError as error:
+            if not is_json_missing(error):
+                raise
+            first = first or error
+        else:
+            if cut_off and "fence" not in unwrapped and inner[-1:].isdigit():
+                raise _error(kind, "unfinished", "The number may go on", inner)  # 12 of 123
+            return Output(parsed, unwrapped)
+    assert first is not None  # there is always the text itself
+    raise first
+
+
+def is_json_missing(error: ValidationError) -> bool:
+    """Whether a text is not JSON at all."""
+    return error.error_count() == 1 and error.errors(include_url=False)[0]["type"] == "json_invalid"
+
+
+def _readings(text: str) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
+    """A text, and what is in it if it is not JSON by itself."""
+    for inner, unwrapped in _parts(text.removeprefix("\ufeff")):
+        yield inner, unwrapped
+        if (escaped := with_escapes(inner)) != inner:
+            yield escaped, unwrapped
+
+
+def with_escapes(text: str) -> str:
+    """JSON with escapes for the line breaks, tabs and the like that models write into its strings as they are."""
+    if _CONTROLS.search(text) is None:
+        return text
+    return _STRING.sub(lambda string: _CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", string[0]), text)
+
+
+def _parts(plain: str) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
+    """A text, and what is in it, from the outside in."""
+    yield plain, ()
+    ends = dict.fromkeys(found.end() for pattern in (_THOUGHT, _LAST_THOUGHT) if (found := pattern.match(plain)))
+    for end in ends:
+        yield plain[end:], ("think",)
+        yield from _unfenced(plain[end:], ("think",))
+    if not ends:
+        yield from _unfenced(plain, ())
+
+
+def _unfenced(answer: str, around: tuple[Wrapping, ...]) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
+    if only := _ONLY_A_FENCE.fullmatch(answer):
+        yield only["inner"], (*around, "fence")
+    fences = list(_FENCE_LINE.finditer(answer))
+    if len(fences) == 2 and fences[1]["open"].startswith(fences[0]["open"]):
+        yield answer[fences[0].end() : fences[1].start()], (*around, "fence")
+
+
+def validate(kind: type[T], text: str, *, wrapped: bool) -> T:
+    """The object that JSON text stands for, within `{"value": ...}` if it is wrapped, or else plain.
+
+    Raises:
+        ValidationError: it is not JSON, does not fit, or a validator of the class raised something else, which is its cause.
+    """
+    try:
+        return cast("T", _fitted(kind, text) if wrapped and _is_wrapper(text) else _taken(adapter(kind), text))
+    except ValidationError:
+        raise
+    except Exception as error:  # what a user's validator raises; the answer was paid for, and goes along
+        raise _error(kind, "validator_failed", f"{type(error).__name__}: {error}", text) from error
+
+
+def _fitted(kind: Any, text: str) -> Any:
+    """The object within `{"value": ...}`, or the one that has this very key."""
+    # What was asked for comes first: an object whose fields have defaults would take `{"value": null}` for itself.
+    try:
+        return _taken(_wrapper(kind), text)[WRAPPED]
+    except ValidationError as error:
+        try:
+            return _taken(adapter(kind), text)
+        except ValidationError:
+            raise error from None
+
+
+def _is_wrapper(text: str) -> bool:
+    data = _json(text)
+    return isinstance(data, dict) and list(cast("dict[str, Any]", data)) == [WRAPPED]
+
+
+def _json(text: str, *, partial: bool = False) -> Any:
+    """The JSON of a text; None if it is not JSON."""
+    try:
+        return from_json(
+            with_escapes(before_half(text)) if partial else text, allow_partial="trailing-strings" if partial else False
+        )
+    except (ValueError, TypeError):  # a TypeError if there is a half of a letter in it
+        return None
+
+
+def _taken(validator: TypeAdapter[T], text: str) -> T:
+    """The object that JSON text stands for, where nulls are as good as absent keys."""
+    try:
+        return validator.validate_json(text)
+    except ValidationError as error:
+        without = _without_nulls(validator, text, error)
+        if without is None:
+            raise
+    return validator.validate_json(without)
+
+
+def _without_nulls(validator: TypeAdapter[Any], text: str, error: ValidationError) -> bytes | None:
+    """The JSON without the nulls that do not fit keys that need not be there; None if there are none."""
+    refused = [line["loc"] for line in error.errors(include_url=False) if line["input"] is None and line["loc"]]
+    optional = _optional_keys(validator.core_schema) if refused else set[str]()
+    refused = [loc for loc in refused if loc[-1] in optional]
+    if not refused:
+        return None
+    data = _json(text)
+    for *way, key in refused:
+        holder = data
+        for step in way:  # some steps are no keys: they name the member of a union
+            if (isinstance(holder, dict) and step in holder) or (isinstance(holder, list) and isinstance(step, int)):
+                holder = cast("Any", holder)[step]
+        if isinstance(holder, dict):
+            cast("dict[Any, Any]", holder).pop(key, None)
+    return to_json(data)
+
+
+def _optional_keys(schema: Any) -> set[str]:
+    """The keys that some TypedDict of a core schema may do without."""
+    found: set[str] = set()
+    inner: list[Any] = list(schema) if isinstance(schema, (list, tuple)) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
+    if isinstance(schema, dict):
+        node = cast("dict[str, Any]", schema)
+        inner = [value for key, value in node.items() if key not in {"metadata", "default"}]
+        if node.get("type") == "typed-dict":
+            for name, field in node["fields"].items():
+                if not field.get("required", node.get("total", True)):
+                    found |= {name, *_aliases(field.get("validation_alias"))}
+    return found.union(*map(_optional_keys, inner))
+
+
+def _aliases(alias: Any) -> Iterator[str]:
+    """The keys at the top of an object that an alias of a core schema names."""
+    for choice in [alias] if isinstance(alias, str) else cast("list[Any]", alias or []):
+        if isinstance(choice, str):
+            yield choice
+        elif len(choice) == 1:
+            yield choice[0]
+
+
+def partial_data(text: str) -> Any:
+    """The JSON in a text, as far as it goes: dicts, lists and unfinished texts, no unfinished number; None if there is none."""
+    start = json_start(text)
+    if start is None:
+        return None
+    data = _json(text[start:], partial=True)
+    return _without_last_number(data) if _OPEN_NUMBER.search(text) else data
+
+
+def _without_last_number(data: Any) -> Any:
+    """JSON whose text ends in what may be the middle of a number, without that number."""
+    parts = data
+    while parts and isinstance(parts, (dict, list)):
+        held = cast("Any", parts)
+        key = list(held)[-1] if isinstance(parts, dict) else -1
+        parts = held[key]
+        if isinstance(parts, (int, float)) and not isinstance(parts, bool):
+            del held[key]
+    return data
+
+
+def json_start(text: str) -> int | None:
+    """Where the JSON of an answer begins that may be unfinished; None if it has not begun."""
+    # A closing tag within JSON ends nothing.
+    thought = None if text.lstrip()[:1] in {"{", "["} else _THOUGHT.match(text)
+    begin = _BEGIN.match(text, thought.end() if thought else 0)
+    return begin.end() if begin else None
+
+
+def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
+    """The same function of a type, which makes what it gives once for each.
+
+    It is bounded, so that classes made on the fly do not stay for ever.
+    """
+
+    # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
+    @lru_cache(maxsize=256)
+    def made(kind: Any, _: str) -> R:
+        return make(kind)
+
+    def once(kind: Any) -> R:
+        try:
+            hash(kind)
+        except TypeError:  # something in an Annotated
+            return make(kind)
+        return made(kind, "" if isinstance(kind, type) else repr(kind))
+
+    return once
+
+
+def new_adapter(annotation: Any) -> TypeAdapter[Any]:
+    """What validates any type, made anew."""
+    return TypeAdapter(modern(annotation, {}))
+
+
+def _new_wrapper(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(_new_class("Wrapper", {WRAPPED: modern(kind, {})}))
+
+
+adapter = remembered(new_adapter)
+"""What validates a type."""
+_wrapper = remembered(_new_wrapper)
+"""What validates a type within `{"value": ...}`."""
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(kind, "__name__", kind)) if isinstance(kind, type) else repr(kind)

@@ -1,0 +1,426 @@
+"""A class becomes a JSON schema that Venice's strict mode takes, or the path that cannot be.
+
+Strict mode wants every object closed (`additionalProperties: false`) and every property required; what is optional is a
+union with null (https://docs.venice.ai/guides/structured-responses). pydantic writes the schema of what it would accept
+(by alias, without computed fields), and this module makes it strict:
+
+- Defaults go, for every property is answered. A field with a default is asked for like any other. A key of a TypedDict that
+  need not be there is a union with null, and when the answer is read its null is as good as absent; so what such a dict
+  dumps without the key does not fit the schema, where every property is required. A dataclass's `field(init=False)`, which
+  nobody may give, is not asked for.
+- `oneOf` becomes `anyOf`, and `discriminator` goes: the tags, which are constants, tell the members of a union apart.
+- A `$ref` with words beside it is put in an `anyOf` of its own, because a reference stands alone. References stay, so that
+  recursion does; a root that is a reference is written out, because the root is an object.
+- Tuples keep `prefixItems` and get the `items` that all of them fit, for readers that know only those.
+- Bounds, patterns and formats stay: the wire takes them, and a model that heeds them makes fewer mistakes. The pattern
+  of decimals is a plain one, without the look-ahead that few servers can read.
+- Titles that only repeat the name of a field go.
+- A root that is no object (`list[Person]`, a union, an enum ...) is asked for as `{"value": ...}`.
+
+Objects with keys that are not named, values of any kind, and what JSON does not have cannot be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from enum import Enum
+from functools import partial
+from hashlib import sha256
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
+
+from pydantic import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import get_type_hints, is_typeddict
+
+from ..exceptions import InvalidRequestError, ResponseFormatNotStrictError, SchemaNotStrictError, ToolSignatureError
+from .read_output import WRAPPED, adapter, new_adapter, remembered
+from .typed_dicts import unqualified
+
+_IMPOSSIBLE = "\0impossible"  # what pydantic cannot write, left in its place until the path is known
+_DROPPED = frozenset({"default", "discriminator", "readOnly", "writeOnly", "deprecated", "contentSchema", "$defs"})
+_REFUSED = {
+    "patternProperties": "takes keys that are not named",
+    "propertyNames": "takes keys that are not named",
+    "unevaluatedProperties": "takes keys that are not named",
+    "dependentSchemas": "has rules between its keys",
+    "dependentRequired": "has rules between its keys",
+    "if": "has rules between its values",
+    "not": "excludes values",
+    "contains": "has a rule for some of its items",
+}
+_SAYING = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"})
+_NO_JSON_VALUES = "has values that JSON does not have, so that no answer would fit"
+_DEFINITIONS = "#/$defs/"
+_ALLOWED_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ENDS_NOT_ALLOWED = re.compile(r"\A[^A-Za-z0-9_-]+|[^A-Za-z0-9_-]+\Z")
+_AS_IT_IS = "send it as it is with strict=False"
+_IN_CREATE = "give the format as a mapping, {'type': 'json_schema', ...}; parse(strict=False) sends the class as it is"
+_DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+
+
+def is_class(value: object) -> bool:
+    """Whether a `response_format` is a class, or a type such as `list[Person]`, and not the JSON of a format."""
+    named = hasattr(value, "__value__") or hasattr(value, "__supertype__")  # `type Names = ...`, and NewType
+    return isinstance(value, type) or get_origin(value) is not None or named
+
+
+def response_format(kind: Any, *, name: str | None = None, strict: bool = True) -> dict[str, Any]:
+    """The `response_format` that asks for JSON of a class: a pydantic model, a dataclass, a TypedDict, or any type.
+
+    It is for `create`, whose caller cannot turn strict mode off.
+
+    Args:
+        kind: the class.
+        name: the schema's name; the name of the class if not given.
+        strict: False sends the schema as pydantic writes it.
+
+    Raises:
+        ResponseFormatNotStrictError: strict mode cannot express the class; it names the path.
+        TypeError: it is no class.
+    """
+    try:
+        return asking(kind, name=name, strict=strict).response_format
+    except SchemaNotStrictError as error:
+        raise ResponseFormatNotStrictError(str(error).replace(_AS_IT_IS, _IN_CREATE), path=error.path) from error.__cause__
+
+
+class Asking(NamedTuple):
+    """How a class is asked for."""
+
+    response_format: dict[str, Any]
+    wrapped: bool
+    """Whether it is asked for within `{"value": ...}`."""
+
+
+def asking(kind: Any, *, name: str | None = None, strict: bool = True) -> Asking:
+    """The `response_format` that asks for JSON of a class, and whether that JSON is to be wrapped; see `response_format`.
+
+    Raises:
+        SchemaNotStrictError: strict mode cannot express the class; it names the path.
+        InvalidRequestError: there can be no schema of that name.
+        TypeError: it is no class.
+    """
+    _check(kind)
+    if name is not None and not (isinstance(name, str) and _ALLOWED_NAME.fullmatch(name)):
+        raise InvalidRequestError(f"schema_name={name!r:.100} is not allowed: expected 1 to 64 letters, digits, '_' or '-'")
+    if not isinstance(strict, bool):
+        raise InvalidRequestError(f"strict={strict!r:.100} is not allowed: expected True or False")
+    schema, wrapped = _SCHEMAS[strict](kind)
+    json_schema = {"name": name or _name(kind), "strict": strict, "schema": schema}
+    return Asking({"type": "json_schema", "json_schema": json_schema}, wrapped)
+
+
+def is_wrapped(kind: Any) -> bool:
+    """Whether a class, given to `create`, is asked for within `{"value": ...}`.
+
+    Raises:
+        SchemaNotStrictError: pydantic cannot read it.
+        TypeError: it is no class.
+    """
+    _check(kind)
+    return _is_wrapped(kind)
+
+
+def _check(kind: object) -> None:
+    if not is_class(kind):
+        raise TypeError(
+            f"response_format={kind!r:.100} is not a class; give a pydantic model, a dataclass or a TypedDict, or call create"
+        )
+
+
+@remembered
+def _is_wrapped(kind: Any) -> bool:
+    try:
+        return _SCHEMAS[True](kind)[1]
+    except SchemaNotStrictError as error:
+        if error.__cause__ is not None:
+            raise
+        return False  # `create` refuses it, so its JSON was asked for in another way
+
+
+def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The same schema for strict mode; what was given is not changed.
+
+    Args:
+        schema: a JSON schema with its definitions in `$defs`, whose root is an object.
+
+    Raises:
+        SchemaNotStrictError: strict mode cannot express it.
+    """
+    strict, wrapped = _made_strict(schema)
+    if wrapped:
+        raise _cannot("$", "is no object")
+    return strict
+
+
+def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The schema for strict mode, and whether its root had to be put into an object."""
+    strict = _Strict(schema.get("$defs", {}))
+    root = strict.root(schema)
+    wrapped = root.get("type") != "object"
+    if wrapped:
+        root = _closed({WRAPPED: root})
+    return {**root, "$defs": strict.used(schema.get("$defs", {}))} if strict.made else root, wrapped
+
+
+# -- what pydantic writes ------------------------------------------------------------------------------------------------
+
+
+def _schema(kind: Any, strict: bool) -> tuple[dict[str, Any], bool]:
+    """The schema of a class, and whether it is that of `{"value": ...}`."""
+    try:
+        written = adapter(kind)
+        if not strict:
+            return written.json_schema(), False
+        return _made_strict(written.json_schema(schema_generator=_Generator))
+    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError) as error:
+        path = _unreadable(kind, "$")
+        which = _name(kind) if path is None else f"{path} of {_name(kind)}"
+        reason = str(error).partition("\n\n")[0]
+        raise SchemaNotStrictError(f"{which} cannot become a JSON schema: {reason}", path=path) from error
+    except KeyError as error:  # pydantic looks a reference up that only a schema of the class's own defines
+        raise SchemaNotStrictError(f"{_name(kind)} cannot become a JSON schema: it has no definition of {error}") from error
+
+
+_SCHEMAS = {strict: remembered(partial(_schema, strict=strict)) for strict in (True, False)}
+
+
+def _unreadable(kind: Any, path: str) -> str | None:
+    """Where the field of a dataclass or a TypedDict is that pydantic cannot read; None if it is not known."""
+    for name, annotation in _hints(kind).items():
+        if kind not in _held(annotation) and not _is_readable(annotation):
+            return _unreadable(annotation, f"{path}.{name}") or f"{path}.{name}"
+    return None
+
+
+def _hints(kind: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(kind, include_extras=True) if is_dataclass(kind) or is_typeddict(kind) else {}
+    except NameError:
+        return {}
+
+
+def _held(annotation: Any) -> list[Any]:
+    """A type, and those in its brackets."""
+    return [annotation, *(inner for argument in get_args(annotation) for inner in _held(argument))]
+
+
+def _is_readable(annotation: Any) -> bool:
+    try:
+        new_adapter(unqualified(annotation))
+    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError):
+        return False
+    return True
+
+
+class _Generator(GenerateJsonSchema):
+    """Leaves out what strict mode does not want, and marks what cannot be, where pydantic would raise without a path."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
+        return {_IMPOSSIBLE: f"is nothing that JSON has ({error_info})"}
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:
+        number, _ = super().decimal_schema(schema)["anyOf"]
+        return {"anyOf": [number, {"type": "string", "pattern": _DECIMAL}]}
+
+    def model_field_schema(self, schema: Any) -> dict[str, Any]:
+        return self._unless_lost(schema, super().model_field_schema)
+
+    def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
+        return self._unless_lost(schema, super().dataclass_field_schema)
+
+    def typed_dict_field_schema(self, schema: Any) -> dict[str, Any]:
+        node = self._unless_lost(schema, super().typed_dict_field_schema)
+        return node if schema.get("required", True) else _optional(node)
+
+    def _unless_lost(self, field: Any, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        config = self._config.config_dict
+        by_name = config.get("validate_by_name") or config.get("populate_by_name")
+        if not by_name and _is_only_a_path(field.get("validation_alias")):
+            return {_IMPOSSIBLE: "is taken from an AliasPath only"}
+        return write(field)
+
+    def field_is_present(self, field: Any) -> bool:
+        return field.get("init", True) and super().field_is_present(field)
+
+    def enum_schema(self, schema: Any) -> dict[str, Any]:
+        if not _guesses(schema["cls"]) and not all(_is_json(member.value) for member in schema["members"]):
+            return {_IMPOSSIBLE: _NO_JSON_VALUES}
+        return super().enum_schema(schema)
+
+    def literal_schema(self, schema: Any) -> dict[str, Any]:
+        if not all(map(_is_json, schema["expected"])):
+            return {_IMPOSSIBLE: _NO_JSON_VALUES}
+        return super().literal_schema(schema)
+
+
+def _optional(node: dict[str, Any]) -> dict[str, Any]:
+    """What fits a node, or null."""
+    null = {"type": "null"}
+    members = node.get("anyOf")
+    return node if node == null or (isinstance(members, list) and null in members) else {"anyOf": [node, null]}
+
+
+def _guesses(kind: type[Enum]) -> bool:
+    """Whether an Enum makes sense of values that are not its own."""
+    return getattr(kind._missing_, "__func__", None) is not Enum.__dict__["_missing_"].__func__
+
+
+def _is_json(value: object) -> bool:
+    """Whether pydantic finds a value of an Enum or a Literal in JSON. Lists are told apart later."""
+    return value is None or isinstance(value, (str, int, float, list, tuple, dict))
+
+
+def _is_only_a_path(alias: Any) -> bool:
+    """Whether an alias names no key at the top of the object: then pydantic's schema names one that it would not read."""
+    if not isinstance(alias, list):
+        return False
+    choices = cast("list[Any]", alias)
+    return not any(isinstance(choice, list) and len(cast("list[Any]", choice)) == 1 for choice in choices)
+
+
+def _name(kind: Any) -> str:
+    """A name that servers take: letters, digits, `_` and `-`, at most 64. `list[Person]` is `list_Person`."""
+    spoken = _spoken(kind)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", _ENDS_NOT_ALLOWED.sub("", spoken)) or "answer"
+    # Two long names that begin alike stay two.
+    return name if len(name) <= 64 else f"{name[:55]}_{sha256(spoken.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
+def _spoken(kind: Any) -> str:
+    origin = get_origin(kind)
+    if origin is None:
+        return str(getattr(kind, "__name__", kind))
+    if origin is Annotated:
+        return _spoken(kind.__origin__)
+    if origin in {Union, UnionType}:
+        return "_or_".join(map(_spoken, get_args(kind)))
+    return "_".join([str(getattr(origin, "__name__", "")), *map(_spoken, get_args(kind))])
+
+
+# -- what strict mode takes ----------------------------------------------------------------------------------------------
+
+
+class _Strict:
+    """Makes nodes strict, from the root down, so that each is known by its path."""
+
+    def __init__(self, definitions: Mapping[str, Any]) -> None:
+        self._definitions = definitions
+        self.made: dict[str, dict[str, Any]] = {}
+        """The definitions that were met, strict."""
+
+    def used(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """The definitions that were met, in an order that does not depend on where."""
+        return {name: self.made[name] for name in order if name in self.made}
+
+    def root(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The root: a reference is written out."""
+        if "$ref" not in given:
+            return self.node(given, "$")
+        beside = {key: value for key, value in given.items() if key not in {"$ref", *_DROPPED}}
+        name = self._target(given["$ref"], "$")
+        node = self._definitions[name]
+        return {**(self.root(node) if "$ref" in node else self.node(node, "$")), **beside}
+
+    def node(self, given: Any, path: str) -> dict[str, Any]:
+        """A node, and all below it.
+
+        Raises:
+            SchemaNotStrictError: it cannot be.
+        """
+        _refuse(given, path)
+        strict = {key: value for key, value in given.items() if key not in _DROPPED}
+        if "$ref" in strict:
+            return self._reference(strict, path)
+        if union := [key for key in ("anyOf", "oneOf", "allOf") if key in strict]:
+            return self._union(strict, union, path)
+        kinds: Any = strict.get("type")
+        if "properties" in strict or _is(kinds, "object"):
+            strict |= self._object(strict, path)
+        if "prefixItems" in strict or _is(kinds, "array"):
+            items = self._array(strict, path)
+            strict = {key: value for key, value in strict.items() if key != "prefixItems"} | items
+        return strict
+
+    def _reference(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
+        name = self._target(strict.pop("$ref"), path)
+        if name not in self.made:
+            self.made[name] = {}  # a reference that leads back here has been seen to
+            self.made[name] = self.node(self._definitions[name], path)
+        reference = {"$ref": f"{_DEFINITIONS}{name}"}
+        return {"anyOf": [reference], **strict} if strict else reference
+
+    def _target(self, reference: str, path: str) -> str:
+        name = reference.removeprefix(_DEFINITIONS)
+        if name not in self._definitions:
+            raise _cannot(path, f"refers to {reference!r}, which is not in its $defs")
+        return name
+
+    def _union(self, strict: dict[str, Any], keys: list[str], path: str) -> dict[str, Any]:
+        if len(keys) > 1 or (keys == ["allOf"] and len(strict["allOf"]) != 1) or strict.keys() & {"properties", "items"}:
+            raise _cannot(path, "must be several things at once")
+        members = strict.pop(keys[0])
+        if not members:
+            raise _cannot(path, "can have no value")
+        return {"anyOf": [self.node(member, path) for member in members], **strict}
+
+    def _object(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
+        if strict.get("additionalProperties", False) is not False or "properties" not in strict:
+            raise _cannot(path, "takes keys that are not named")
+        closed = _closed({name: self.node(inner, f"{path}.{name}") for name, inner in strict["properties"].items()})
+        return {**closed, "type": strict.get("type", "object")}  # which may be null, too
+
+    def _array(self, strict: dict[str, Any], path: str) -> dict[str, Any]:
+        """The items of an array, and of a tuple: each in its place, and what all of them fit."""
+        heads = [self.node(inner, f"{path}[{index}]") for index, inner in enumerate(strict.get("prefixItems", []))]
+        kinds = [head for index, head in enumerate(heads) if head not in heads[:index]]
+        if len(heads) < strict.get("maxItems", len(heads) + 1) or (heads and strict.get("items")):
+            rest = self.node(strict.get("items", True), f"{path}[]")
+            return {"prefixItems": heads, "items": rest} if heads else {"items": rest}
+        if not heads:
+            return {"items": {"type": "null"}}  # the empty tuple
+        if len(kinds) == 1:
+            return {"items": kinds[0]}
+        return {"prefixItems": heads, "items": {"anyOf": kinds}}
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _refuse(given: Any, path: str) -> None:
+    """Refuses nodes that take anything, or have rules that strict mode does not know."""
+    if given is False:
+        raise _cannot(path, "can have no value")
+    if not isinstance(given, Mapping) or not given.keys() & (_SAYING | {_IMPOSSIBLE, *_REFUSED}):
+        raise _cannot(path, "takes values of any kind")
+    node = cast("Mapping[str, Any]", given)
+    if _IMPOSSIBLE in node:
+        raise _cannot(path, node[_IMPOSSIBLE])
+    for key, reason in _REFUSED.items():
+        if key in node:
+            raise _cannot(path, reason)
+    values = [*node.get("enum", []), node.get("const")]
+    if any(isinstance(value, (dict, list)) for value in values):
+        raise _cannot(path, "has values that are lists or objects")
+
+
+def _is(kinds: Any, kind: str) -> bool:
+    return kind in kinds if isinstance(kinds, list) else kinds == kind
+
+
+def _cannot(path: str, reason: str) -> SchemaNotStrictError:
+    remedy = {
+        "takes keys that are not named": "name its fields, or use a list of objects with a key and a value",
+        "takes values of any kind": "give it a type",
+    }.get(reason, "give it another type")
+    return SchemaNotStrictError(f"{path} {reason}, which strict mode cannot express; {remedy}, or {_AS_IT_IS}", path=path)

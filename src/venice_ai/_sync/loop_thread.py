@@ -1,0 +1,397 @@
+"""An event loop on a thread of its own, for code that does not await.
+
+There is one such thread in a process, started when it is first needed and shared by every synchronous client. A call costs one
+trip there and one back. A stream would cost a trip for each chunk; so a `Feed` reads ahead on the loop into a bounded buffer,
+and the calling thread takes from it without a trip, and waits only when it is empty.
+
+A fork leaves the thread behind in the parent. Its loop's sockets are the parent's as much as the child's, so the child never
+closes them and never touches that loop again: it starts a thread of its own, and keeps what belonged to the old one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from weakref import finalize
+
+from .._core.caller_warnings import WAITING_THREAD
+from .._core.first_use import whole
+from ..exceptions import VeniceError
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+SourceT = TypeVar("SourceT", bound="Source[Any]")
+
+# A thread that waits for a lock can be interrupted by a signal, but on Windows only between two waits.
+_WAIT_SECONDS = 0.1 if sys.platform == "win32" else None
+
+
+class HasClose(Protocol):
+    """What has something open."""
+
+    async def close(self) -> None:
+        """Closes it. May be called often."""
+        ...
+
+
+class Source(HasClose, Protocol[T_co]):
+    """What can be read ahead."""
+
+    def __aiter__(self) -> AsyncIterator[T_co]: ...
+
+
+class LoopThread:
+    """An event loop that runs on a daemon thread until the interpreter ends."""
+
+    _shared: ClassVar[LoopThread | None] = None
+
+    def __init__(self) -> None:
+        # A loop factory keeps the runner from making this the event loop of the calling thread.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._held: set[HasClose] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
+        self.ended: bool = False
+        """Whether nothing runs here any more: the interpreter ends, or this is the child of a fork."""
+        self._thread = threading.Thread(target=self._main, name="venice-ai", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # at the very end of an interpreter
+            self._runner.close()
+            raise VeniceError(
+                f"the thread for the requests cannot be started ({error}); call before the program ends"
+            ) from error
+
+    @classmethod
+    def shared(cls) -> LoopThread:
+        """This process's thread; started if it is not there.
+
+        Raises:
+            VeniceError: it cannot be started.
+        """
+        found = cls._shared
+        return whole(cls._start) if found is None or found.ended else found
+
+    @classmethod
+    def _start(cls) -> LoopThread:
+        found = cls._shared
+        if found is None or found.ended:  # else another thread was faster
+            found = cls._shared = cls()
+            atexit.register(found.stop)
+        return found
+
+    @classmethod
+    def running(cls) -> LoopThread | None:
+        """This process's thread; None if there is none."""
+        return None if cls._shared is None or cls._shared.ended else cls._shared
+
+    def _main(self) -> None:
+        # In the child of a fork this frame is never left, and nothing that it leads to is ever collected.
+        with self._runner:
+            while True:
+                try:
+                    return self._loop.run_forever()
+                except (SystemExit, KeyboardInterrupt):
+                    # asyncio lets these out of the loop beside telling whoever awaits the task; the loop is not theirs alone.
+                    continue
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns or raises; it runs on the loop while the calling thread waits.
+
+        An exception that ends the waiting, such as Ctrl-C, cancels the coroutine, and is raised once that has ended.
+
+        Raises:
+            VeniceError: this is the loop's own thread, or the loop has ended.
+        """
+        try:
+            self.check()
+        except VeniceError:
+            work.close()
+            raise
+        call = _Call(work, self)
+        try:
+            self._loop.call_soon_threadsafe(call.start)
+            call.wait()
+        except BaseException:
+            if self.soon(call.cancel):
+                call.wait()
+            raise
+        return call.outcome()
+
+    def check(self) -> None:
+        """Makes sure that waiting for the loop will come to an end.
+
+        Raises:
+            VeniceError: this is the loop's own thread, or the loop has ended.
+        """
+        if self.ended:
+            raise VeniceError("this was opened in a process, or an interpreter, that has ended; open it here")
+        if threading.get_ident() == self._thread.ident:
+            raise VeniceError(
+                "a synchronous client was called on the thread that runs its requests, where waiting would never end: async "
+                "tools and hooks use VeniceClient and await; synchronous ones run on other threads"
+            )
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs a coroutine beside what runs; to be called on the loop."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def soon(self, call: Callable[[], object]) -> bool:
+        """Has the loop call something, without waiting; False if the loop has ended."""
+        if self.ended:
+            return False
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:  # it was closed a moment ago
+            return False
+        return True
+
+    def hold(self, thing: HasClose, *, owner: object) -> None:
+        """Keeps what is open on this loop until its owner is collected; then closes it."""
+        self._held.add(thing)
+        finalize(owner, self._release, thing).atexit = False
+
+    def _release(self, thing: HasClose) -> None:
+        if self.soon(lambda: self.begin(thing.close())):
+            self._held.discard(thing)
+
+    def stop(self) -> None:
+        """Cancels what runs, closes what is open, and ends the thread."""
+        if not self.ended:
+            self.ended = True
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    @classmethod
+    def after_fork(cls) -> None:
+        """Lets go of the parent's thread, in the child."""
+        if cls._shared is not None:
+            cls._shared.ended = True
+            cls._shared = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=LoopThread.after_fork)
+
+
+class _Call(Generic[T]):
+    """A coroutine that runs on the loop for a thread that waits. All but `wait` and `outcome` happens on the loop."""
+
+    __slots__ = ("_begun", "_caller", "_done", "_error", "_over", "_result", "_task", "_thread", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, T], thread: LoopThread) -> None:
+        self._work = work
+        self._thread = thread
+        self._caller = threading.get_ident()
+        self._task: asyncio.Task[None] | None = None
+        self._begun = False
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self._over = False
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def start(self) -> None:
+        self._task = _task(self._follow())
+
+    async def _follow(self) -> None:
+        self._begun = True
+        WAITING_THREAD.set(self._caller)
+        try:
+            self._result = await self._work
+        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
+            self._error = error
+        # At the end of the interpreter only daemon threads still wait, and go with it: an error would only be noise.
+        if not self._thread.ended:
+            self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._done.release()
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if not self._begun:  # what interrupted the thread came before its first step, and a task that is cancelled takes none
+            self._work.close()
+            self._end()
+
+    def wait(self) -> None:
+        # The lock is taken once, and what interrupts the thread may come right after that: then the second wait has no lock to
+        # wait for.
+        while not self._over:
+            self._done.acquire(timeout=_WAIT_SECONDS or -1)
+
+    def outcome(self) -> T:
+        error, self._error = self._error, None
+        try:
+            if isinstance(error, asyncio.CancelledError):
+                raise VeniceError("the call was cancelled before it was answered") from error
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback refers to this frame
+        return cast("T", self._result)
+
+
+if sys.version_info >= (3, 12):
+
+    def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that takes its first step at once, so that a call costs the loop one round less."""
+        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+else:
+
+    def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work)
+
+
+class Feed(Generic[T]):
+    """Carries items from the loop to other threads.
+
+    Take from `items` at any time; where there are none, `wait`.
+
+    Args:
+        thread: where the items come from.
+        ahead: how many items may be read before the first of them is taken, from 1.
+    """
+
+    def __init__(self, thread: LoopThread, *, ahead: int) -> None:
+        self._ahead = ahead
+        self.items: deque[T] = deque()
+        """What has come and was not taken."""
+        self.ended: bool = False
+        """Whether nothing more comes."""
+        self.cut: bool = False
+        """Whether it was closed before its end."""
+        self.thread = thread
+        self._source: Source[T] | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
+        self._news = threading.Condition(threading.Lock())
+        self._awaited = False
+        self._discarding = False
+        self._full = False
+        self._room = asyncio.Event()
+
+    # -- on the threads that read ------------------------------------------------------------------------------------
+
+    def open(self, opening: Coroutine[Any, Any, SourceT]) -> SourceT:
+        """Opens what is to be read, and begins to read it."""
+        try:
+            return self.thread.run(self._open(opening))
+        except BaseException:
+            self.abandon()  # it may have been opened at the moment of the interruption
+            raise
+
+    def wait(self) -> bool:
+        """Waits until there is something to take, and says whether there was; if not, this is the end.
+
+        Raises:
+            BaseException: what ended it, once. What interrupts the waiting closes the source first.
+        """
+        try:
+            with self._news:
+                self._awaited = True  # before the look, so that what comes after it is told
+                while not self.items and not self.ended:
+                    if self._full:
+                        self.thread.soon(self._room.set)
+                    self._news.wait(_WAIT_SECONDS)
+                    self._awaited = True
+        except BaseException:
+            self.close()
+            raise
+        # There may be none although this is not the end: another thread was faster.
+        return not self.ended or bool(self.items) or self._end()
+
+    def _end(self) -> bool:
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # it refers to this frame
+        return False
+
+    def finish(self) -> None:
+        """Reads to the end, and keeps nothing of it."""
+        self.thread.run(self._finish())
+
+    def close(self) -> None:
+        """Closes the source at once, and drops what was not taken."""
+        self.items.clear()
+        if not self.ended and not self.thread.ended:
+            self.thread.run(self._close())
+
+    def abandon(self) -> None:
+        """The same without waiting."""
+        if not self.ended:
+            self.thread.soon(self._drop)
+
+    # -- on the loop -------------------------------------------------------------------------------------------------
+
+    async def _open(self, opening: Coroutine[Any, Any, SourceT]) -> SourceT:
+        self._source = source = await opening
+        self._pump = self.thread.begin(self._read(source))
+        return source
+
+    async def _read(self, source: Source[T]) -> None:
+        items, keep, ahead = self.items, self.items.append, self._ahead
+        try:
+            async for item in source:
+                if self._discarding:
+                    continue
+                keep(item)
+                if self._awaited:
+                    self._tell()
+                if len(items) >= ahead:
+                    await self._pause()
+        except asyncio.CancelledError:
+            self.cut = True
+        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that reads
+            self._error = error
+        finally:
+            self.ended = True
+            if not self.thread.ended:  # else only daemon threads still wait, as in a call
+                self._tell()
+
+    async def _pause(self) -> None:
+        """Waits until everything was taken."""
+        self._room.clear()
+        self._full = True
+        if len(self.items) >= self._ahead:  # looked at again: who took the last a moment ago has not seen that it is full
+            await self._room.wait()
+        self._full = False
+
+    def _tell(self) -> None:
+        with self._news:
+            self._awaited = False
+            self._news.notify_all()
+
+    async def _finish(self) -> None:
+        self._discarding = True
+        self.items.clear()
+        self._room.set()
+        try:
+            if self._pump is not None:
+                await asyncio.wait({self._pump})
+        except asyncio.CancelledError:
+            await self._close()
+            raise
+
+    async def _close(self) -> None:
+        if self._source is not None and self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait({self._pump})
+            await self._source.close()
+
+    def _drop(self) -> None:
+        self.thread.begin(self._close())

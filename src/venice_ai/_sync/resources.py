@@ -1,0 +1,94 @@
+"""The catalogue and the attestations for code that does not await: asynchronous methods, run on the event loop thread.
+
+`list = Blocking(Models.list)` is a method with the arguments, the documentation and the errors of `Models.list`, which returns
+where that is awaited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from ..resources.models import Models
+from ..resources.tee import Tee
+from ..types.api.chat import ChatCompletionResponse
+from .facade import Facade
+
+if TYPE_CHECKING:
+    from .._client import VeniceClient
+    from ..tee.report import SignatureReport
+    from .streams import SyncChatStream
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Blocking(Generic[P, T]):
+    """A method of a part of the asynchronous client, as a method that returns what awaiting it gives."""
+
+    def __init__(self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
+        self._method = method
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, facade: None, owner: type) -> Callable[Concatenate[Any, P], T]: ...
+        @overload
+        def __get__(self, facade: object, owner: type) -> Callable[P, T]: ...
+        def __get__(self, facade: object, owner: type) -> Any: ...
+
+    else:
+
+        def __set_name__(self, owner: type, name: str) -> None:
+            method = self._method
+
+            @wraps(method)
+            def call(facade, *args, **kwargs):  # noqa: ANN001, ANN002, ANN003, ANN202  # checkers see `__get__`
+                return facade._run(method(facade._async, *args, **kwargs))  # noqa: SLF001  # it is a method of the facade
+
+            setattr(owner, name, call)
+
+
+class SyncModels(Facade):
+    """The catalogue of models; see `Models`, also for every method."""
+
+    @property
+    def _async(self) -> Models:
+        return self._bridge.client.models
+
+    list = Blocking(Models.list)
+    traits = Blocking(Models.traits)
+    compatibility_mapping = Blocking(Models.compatibility_mapping)
+    retrieve = Blocking(Models.retrieve)
+    find = Blocking(Models.find)
+    resolve_chat = Blocking(Models.resolve_chat)
+
+
+class SyncTee(Facade):
+    """Attestations and signatures of enclaves; see `Tee`, also for every method."""
+
+    @property
+    def _async(self) -> Tee:
+        # It is made on the loop, where one thing happens at a time.
+        client = self._bridge.client
+        return vars(client).get("tee") or self._run(_tee(client))
+
+    attest = Blocking(Tee.attest)
+    get_attestation = Blocking(Tee.get_attestation)
+    open_session = Blocking(Tee.open_session)
+    get_signature = Blocking(Tee.get_signature)
+
+    def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
+        """Whether the attested key signed an end-to-end encrypted answer. See `Tee.verify_signature`.
+
+        Raises:
+            InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
+            APIError: the signature could not be had.
+        """
+        response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
+        return self._run(self._async.verify_signature(response))
+
+
+async def _tee(client: VeniceClient) -> Tee:
+    return client.tee

@@ -1,0 +1,282 @@
+"""Streams for code that does not await: read ahead on the loop thread, taken from with `for`.
+
+How a stream ends is decided by the asynchronous stream below (see `streaming.py`); here only the threads change. What was
+read ahead is known to `partial` and `usage` before the caller has taken it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from ..exceptions import StreamConsumedError, StreamInterruptedError, VeniceError
+from ..streaming import ChatStream, chunk_texts
+from ..types.api.chat import ChatCompletionResponse, ChatUsage
+from ..types.api.streaming import ChatCompletionChunk
+from ..types.response_meta import ResponseMeta
+from .loop_thread import Feed, LoopThread
+
+if TYPE_CHECKING:
+    from ..resources.chat.tool_runner import ToolStream
+    from ..tee.report import AttestationReport, SignatureReport
+    from ..tools import ToolEvent
+    from ..types.api.chat import ToolLoopResult
+    from .client import SyncVeniceClient
+
+T = TypeVar("T")
+
+_CHUNKS_AHEAD = 256
+# A tool loop goes on as its events are read: the next tool runs once the event before it was taken.
+_EVENTS_AHEAD = 1
+
+
+class SyncSource(Iterator[T]):
+    """What an asynchronous stream gives, taken on other threads.
+
+    Args:
+        thread: where the stream is opened and read.
+        opening: opens it.
+        ahead: how many items may be read before the first of them is taken.
+        owner: whose connections it is read on. It stays for as long as the stream does: they are closed when it is collected.
+    """
+
+    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, ahead: int, owner: object) -> None:
+        self._owner = owner
+        self.ended: bool = True  # until it is open, there is nothing to drop
+        self.left: bool = False
+        self.feed: Feed[T] = Feed(thread, ahead=ahead)
+        self.stream: Any = self.feed.open(opening)
+        self.ended = False
+
+    def __iter__(self) -> Iterator[T]:  # noqa: PYI034  # one layer less for each item
+        return self._items()
+
+    def _items(self) -> Generator[T, None, None]:
+        take = self.feed.items.popleft
+        while True:
+            try:
+                item = take()
+            except IndexError:
+                if not self._more():
+                    return
+            else:
+                yield item
+
+    def __next__(self) -> T:
+        return next(self._items())
+
+    def _more(self) -> bool:
+        """Waits for items; False at the end of a stream that is whole, and of one that was left."""
+        if self.ended:
+            return False
+        self.feed.thread.check()
+        try:
+            if self.feed.wait():
+                return True
+        except BaseException:
+            self.ended = True
+            raise
+        self.ended = True
+        if self.feed.cut:
+            raise self.broken("it was closed while it was read")
+        return False
+
+    def broken(self, why: str) -> VeniceError:
+        """The error for a stream that was left before its end."""
+        return VeniceError(f"the stream broke off: {why}")
+
+    def collect(self) -> Any:
+        """What the stream collects; what was not taken yet is read and dropped."""
+        self.feed.thread.check()
+        if not self.ended:
+            self.ended = True
+            self.feed.finish()
+        return self.feed.thread.run(self.stream.collect())
+
+    def close(self) -> None:
+        """Drops the connection, if the stream has not ended."""
+        if not self.ended:
+            self.left = self.ended = True
+            self.feed.close()
+
+    def __del__(self) -> None:
+        if not self.ended and not self.feed.thread.ended:
+            self.feed.abandon()
+            warnings.warn("a stream was dropped before its end; use `with`, or close() it", ResourceWarning, stacklevel=2)
+
+
+class SyncChunkSource(SyncSource[ChatCompletionChunk]):
+    """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
+
+    stream: ChatStream
+
+    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, ChatStream], *, owner: object) -> None:
+        super().__init__(thread, opening, ahead=_CHUNKS_AHEAD, owner=owner)
+
+    def broken(self, why: str) -> StreamInterruptedError:
+        """The error for a stream that was left before its end, with what had come."""
+        return self.stream._reading.interrupted(why)  # noqa: SLF001  # the same stream, seen from another thread
+
+    def collect(self) -> ChatCompletionResponse:
+        """The whole answer; what was not taken yet is read and dropped."""
+        if self.left:
+            raise self.broken("it was closed before its end")
+        return cast("ChatCompletionResponse", super().collect())
+
+    def partial(self) -> ChatCompletionResponse:
+        """What has come so far."""
+
+        async def look() -> ChatCompletionResponse:
+            return self.stream.partial
+
+        return self.stream.partial if self.feed.ended else self.feed.thread.run(look())
+
+
+class SyncStream(Generic[T]):
+    """Chunks as they arrive: an iterator, and a context manager that closes the connection on leaving.
+
+    Args:
+        iterator: where the chunks come from.
+        client: the client that sent the request.
+    """
+
+    def __init__(self, iterator: Iterator[T], *, client: SyncVeniceClient | None = None) -> None:
+        self._iterator = iterator
+        self._client = client
+        self._closed = False
+
+    def __iter__(self) -> Iterator[T]:
+        """Iterates, or goes on from where an earlier loop was left.
+
+        Raises:
+            StreamConsumedError: the stream was read to its end, or closed.
+        """
+        if self._has_ended():
+            raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the whole answer)")
+        return iter(self._iterator)
+
+    def __next__(self) -> T:
+        if self._has_ended():
+            raise StopIteration
+        return next(self._iterator)
+
+    @property
+    def meta(self) -> ResponseMeta:
+        """Status, headers, rate limits, timing of the reply.
+
+        Raises:
+            LookupError: the chunks do not come from a reply.
+        """
+        if not isinstance(self._iterator, SyncChunkSource):
+            raise LookupError("the chunks of this stream do not come from a reply")  # noqa: TRY004  # a look-up that finds nothing
+        return self._iterator.stream.meta
+
+    @property
+    def attestation(self) -> AttestationReport | None:
+        """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
+        return self._iterator.stream.attestation if isinstance(self._iterator, SyncChunkSource) else None
+
+    @property
+    def signature(self) -> SignatureReport | None:
+        """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
+        return self._iterator.stream.signature if isinstance(self._iterator, SyncChunkSource) else None
+
+    def _has_ended(self) -> bool:
+        return self._closed or (isinstance(self._iterator, SyncSource) and self._iterator.ended)
+
+    def close(self) -> None:
+        """Drops the connection. May be called often."""
+        self._closed = True
+        close = getattr(self._iterator, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SyncModelStream(SyncStream[T]):
+    """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
+
+    def __init__(self, source: SyncChunkSource, factory: Callable[..., T], *, client: SyncVeniceClient | None = None) -> None:
+        super().__init__(cast("Iterator[T]", source), client=client)
+        self._source = source
+        self._factory = factory
+
+    def __iter__(self) -> Iterator[T]:
+        super().__iter__()
+        return (self._factory(**chunk.model_dump()) for chunk in self._source)
+
+    def __next__(self) -> T:
+        return self._factory(**cast("ChatCompletionChunk", super().__next__()).model_dump())
+
+
+class SyncChatStream(SyncStream[ChatCompletionChunk]):
+    """The stream of a chat: chunks, their text alone, or the whole answer.
+
+    It is read once, in any mixture: `collect()` reads what is left and gives the whole.
+    """
+
+    def __init__(self, iterator: Iterator[ChatCompletionChunk], *, client: SyncVeniceClient | None = None) -> None:
+        if not isinstance(iterator, SyncChunkSource):
+            raise TypeError("a SyncChatStream reads the chunks of a reply; client.chat.completions.stream() makes one")
+        super().__init__(iterator, client=client)
+        self._source = iterator
+
+    def text_deltas(self) -> Iterator[str]:
+        """The texts that the chunks add, of all choices in the order of arrival, without empty ones.
+
+        Raises:
+            StreamConsumedError: the stream was read to its end, or closed.
+        """
+        return (text for chunk in iter(self) for text in chunk_texts(chunk))
+
+    def collect(self) -> ChatCompletionResponse:
+        """The whole answer, also after part of it, or all, was read.
+
+        Raises:
+            StreamInterruptedError: the stream broke off, or was closed, before its end.
+            APIError: the server reported an error in the stream.
+        """
+        return self._source.collect()
+
+    @property
+    def usage(self) -> ChatUsage | None:
+        """The usage, once it came: at the end of the stream."""
+        return self._source.stream.usage
+
+    @property
+    def partial(self) -> ChatCompletionResponse:
+        """What has come so far, also what was not taken yet."""
+        return self._source.partial()
+
+
+class SyncToolStream(SyncStream["ToolEvent"]):
+    """The events of a tool loop: an iterator, and a context manager that stops the loop on leaving."""
+
+    def __init__(self, source: SyncSource[ToolEvent], *, client: SyncVeniceClient | None = None) -> None:
+        super().__init__(source, client=client)
+        self._source = source
+
+    @classmethod
+    def open(cls, thread: LoopThread, opening: Coroutine[Any, Any, ToolStream], client: SyncVeniceClient) -> SyncToolStream:
+        """The stream that a coroutine opens."""
+        return cls(SyncSource(thread, opening, ahead=_EVENTS_AHEAD, owner=client), client=client)
+
+    def __iter__(self) -> SyncToolStream:
+        return self
+
+    def __next__(self) -> ToolEvent:
+        return super().__next__()
+
+    def collect(self) -> ToolLoopResult:
+        """The result, also after some of the events, or all, were read.
+
+        Raises:
+            VeniceError: the loop was stopped before its end.
+        """
+        return cast("ToolLoopResult", self._source.collect())

@@ -1,0 +1,66 @@
+"""What a caller is told beside an answer, once: another model answered; the budget went into reasoning."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from .._core.caller_warnings import warn
+from ..exceptions import ModelSubstitutedWarning
+
+if TYPE_CHECKING:
+    from ..types.api.chat import ChatCompletionResponse
+    from ..types.response_meta import ResponseMeta
+
+logger = logging.getLogger("venice_ai")
+
+_MOST_TOLD: Final = 1000  # a server that makes up names must not fill the memory
+
+
+class Notices:
+    """What one client was told; and the names of models that it knows from the catalogue it fetched, while that is fresh."""
+
+    def __init__(self) -> None:
+        self._told: set[object] = set()
+        self._names: dict[str, tuple[float, Mapping[str, Any]]] = {}
+
+    def learn(self, source: str, names: Mapping[str, Any], until: float) -> None:
+        """Takes in what names stand for, by one part of the catalogue; a model's id stands for itself."""
+        self._names[source] = until, names
+
+    def substitution(self, asked: str, answered: object, meta: ResponseMeta, now: float) -> None:
+        """Tells of another model than the one that was asked for; nothing where the name that was asked for is not known."""
+        if not self._names:
+            return
+        known = self._resolved(asked, now)
+        if not isinstance(answered, str) or known is None or (self._resolved(answered, now) or answered) == known:
+            return
+        meta.model_substituted = True
+        if self._first_time((asked, answered)):
+            message = f"{asked!r} was asked for, and {answered!r} answered"
+            try:
+                warn(message, ModelSubstitutedWarning)
+            except ModelSubstitutedWarning:  # warnings are errors; the answer was paid for
+                logger.warning("%s", message)
+
+    def spent(self, response: ChatCompletionResponse) -> None:
+        """Logs that an answer was cut off before its text began, and what to do."""
+        if response.finish_reason == "length" and not response.text and self._first_time(response.get("model")):
+            logger.warning(
+                "%s spent all its tokens before its answer began, most likely on reasoning, and they are billed; raise "
+                "max_completion_tokens, or lower reasoning_effort",
+                response.get("model"),
+            )
+
+    def _resolved(self, name: str, now: float) -> str | None:
+        """The id that a name stands for, without its feature suffix; None if it is not known."""
+        name = name.strip().partition(":")[0]
+        fresh = (names for until, names in self._names.values() if now < until)
+        return next((cast("str", names[name]) for names in fresh if isinstance(names.get(name), str)), None)
+
+    def _first_time(self, what: object) -> bool:
+        if what.__hash__ is None or what in self._told or len(self._told) >= _MOST_TOLD:
+            return False
+        self._told.add(what)
+        return True

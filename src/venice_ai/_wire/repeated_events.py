@@ -1,0 +1,240 @@
+"""Events that are the same as an earlier one but for one JSON text: nearly every event of a stream is such a one.
+
+What stands between the same bytes and is one JSON text makes, by JSON's grammar, the same object with another text. So when an
+event was taken in on the general way, and an earlier one had the same bytes but for one text of a delta, those bytes are a
+`Pattern`: of the events that fit it the text alone is decoded, and nothing is assumed of what else the server sends.
+
+A text may be taken by itself only if the rest of its event changes nothing when it comes again. The rest is therefore looked at
+when a pattern is made: values that add up, and names of calls, make none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from ..types._base import Model, is_array, is_object
+from ..types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
+
+Path: TypeAlias = "tuple[str | int, ...]"
+
+_decode: Final = msgspec.json.Decoder().decode
+decode_text: Final = msgspec.json.Decoder(str).decode
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_REPEATABLE: Final = frozenset({"role", "type", "format", "object"})
+"""Members of a delta whose texts say the same again when they come again."""
+_DELTA: Final = ("choices", 0, "delta")
+_RECENT: Final = 4
+"""Events to compare with, and patterns to try: as many choices may come in turn."""
+_FRUITLESS: Final = 8
+"""Comparisons in a row that found nothing, after which a server's events are compared no more."""
+_LONGEST: Final = 2**16
+"""Bytes of an event that is compared; what a longer one costs is its text."""
+_new: Final = object.__new__
+
+
+class Pattern:
+    """The bytes around the text that changes, what the event says, and the text's pieces so far."""
+
+    __slots__ = ("_choice", "_chunk", "_delta", "_inner", "_name", "_others", "after", "before", "path", "pieces", "text")
+
+    def __init__(self, before: bytes, after: bytes, path: Path) -> None:
+        self.before = before
+        self.after = after
+        self.path = path
+        """Where the text is in a delta."""
+        self.text: slice = slice(len(before), -len(after))
+        """Where it is in the bytes, in its quotation marks."""
+        self.pieces: list[Any] = []
+        """Where the texts go."""
+        chunk = ChatCompletionChunk._adopt(_decode(before + b'""' + after))  # noqa: SLF001  # the JSON is ours to give away
+        self._chunk: dict[str, Any] = _fields(chunk)
+        self._choice: dict[str, Any] = _fields(chunk.choices[0])
+        self._delta: dict[str, Any] = _fields(chunk.choices[0].delta)
+        self._name: Any = path[0]
+        # From the innermost: what stands around the text within the member of the delta.
+        self._inner: list[tuple[type[Any], Any, Any]] = []
+        holder: Any = self._delta[self._name]
+        for name in path[1:]:
+            fields = _fields(holder)
+            self._inner.insert(0, (holder.__class__, fields, name))
+            holder = fields[name]
+        beside = (
+            (self._chunk, "choices"),
+            (self._choice, "delta"),
+            (self._delta, self._name),
+            *(each[1:] for each in self._inner),
+        )
+        self._others = any(_mutable(fields, name) for fields, name in beside if not is_array(fields))
+
+    @property
+    def index(self) -> Any:
+        """Of the choice that such events are about."""
+        return self._choice.get("index")
+
+    @property
+    def delta(self) -> dict[str, Any]:
+        """What their delta says, without the text."""
+        return self._delta
+
+    def chunk(self, text: str) -> ChatCompletionChunk:
+        """The chunk with this text. It shares nothing with another that can be changed."""
+        held: Any = text
+        for kind, fields, name in self._inner:
+            if kind is list:
+                held = [held]
+            else:
+                copied = {**fields, name: held}
+                held = copied if kind is dict else _new(kind)
+                if kind is not dict:
+                    held.__dict__ = copied
+        # `ChatCompletionChunk._adopt`, spelled out: it runs for nearly every chunk of every stream.
+        delta: Any = _new(ChatDelta)
+        delta.__dict__ = fields = self._delta.copy()
+        fields[self._name] = held
+        choice: Any = _new(ChatChunkChoice)
+        choice.__dict__ = fields = self._choice.copy()
+        fields["delta"] = delta
+        chunk: Any = _new(ChatCompletionChunk)
+        chunk.__dict__ = fields = self._chunk.copy()
+        fields["choices"] = [choice]
+        if self._others:
+            chunk = _copy(chunk)
+        return chunk  # type: ignore[no-any-return]  # a cast would be a call
+
+
+class Repeats:
+    """The patterns of a stream, learnt from its events."""
+
+    __slots__ = ("_fruitless", "_recent", "patterns")
+
+    def __init__(self) -> None:
+        self.patterns: list[Pattern] = []
+        """What events may be like, the newest first."""
+        self._recent: deque[bytes] = deque(maxlen=_RECENT)
+        self._fruitless = 0
+
+    def learn(self, event: bytes, pieces: Callable[[Pattern], list[Any] | None]) -> None:
+        """Takes note of an event that was taken in on the general way.
+
+        If it is an earlier one's with another text, there is a pattern from now on; `pieces` says where its texts go. Any other
+        event ends what was learnt before: it may have opened a call, or ended a choice.
+        """
+        if self._fruitless >= _FRUITLESS:
+            return
+        found = self._pattern(event) if len(event) <= _LONGEST else None
+        places = None if found is None else pieces(found)
+        if found is None or places is None:
+            self.patterns.clear()
+            self._fruitless += 1
+        else:
+            found.pieces = places
+            self.patterns.insert(0, found)
+            del self.patterns[_RECENT:]
+            self._fruitless = 0
+        self._recent.append(event)
+
+    def _pattern(self, event: bytes) -> Pattern | None:
+        for other in reversed(self._recent):
+            token = _differing_text(event, other)
+            if token is not None:
+                before, after = event[: token.start], event[token.stop :]
+                try:
+                    path = _difference(_decode(event), _decode(before + b'""' + after))
+                except UNREADABLE:
+                    return None
+                if path is not None and path[:3] == _DELTA and _changes_nothing(_decode(before + b'""' + after), path):
+                    return Pattern(before, after, path[3:])
+        return None
+
+
+def _differing_text(event: bytes, other: bytes) -> slice | None:
+    """Where the one JSON text is in which an event differs from another; None if they differ in anything else."""
+    same = _common_length(event, other)
+    token = next((found for found in _TEXT.finditer(event) if found.end() > same), None)
+    if token is None or token.start() >= same:
+        return None
+    after = len(event) - token.end()
+    if not after or not other.endswith(event[token.end() :]):
+        return None
+    try:
+        decode_text(other[token.start() : -after])
+    except UNREADABLE:
+        return None
+    return slice(token.start(), token.end())
+
+
+def _common_length(one: bytes, other: bytes) -> int:
+    """How many bytes at the start are the same."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _difference(one: Any, other: Any) -> Path | None:
+    """The path to the one text in which two JSON values differ; None if they do not, or in anything else."""
+    path: Path = ()
+    while not isinstance(one, str):
+        if is_object(one) and is_object(other) and one.keys() == other.keys():
+            names: list[Any] = [name for name in one if one[name] != other[name]]
+        elif is_array(one) and is_array(other) and len(one) == len(other):
+            names = [place for place, items in enumerate(zip(one, other, strict=True)) if items[0] != items[1]]
+        else:
+            return None
+        if len(names) != 1:
+            return None
+        path += (names[0],)
+        one, other = one[names[0]], other[names[0]]
+    return path if isinstance(other, str) else None
+
+
+def _fields(holder: Any) -> Any:
+    return vars(holder) if isinstance(holder, Model) else holder
+
+
+def _changes_nothing(data: Any, path: Path) -> bool:
+    """Whether an event, its text left empty, changes nothing of an answer that has taken it in before."""
+    holder: Any = data["choices"]  # beside them, the last word holds: it is this one
+    for name in path[1:]:
+        if not _is_idle(holder, name):
+            return False
+        holder = holder[name]
+    return True
+
+
+def _is_idle(holder: Any, but: Any) -> bool:
+    """Whether a list has but one item, or an object says nothing new but for one member."""
+    if is_array(holder):
+        return len(holder) == 1
+    return is_object(holder) and all(_says_nothing_new(name, value) for name, value in holder.items() if name != but)
+
+
+def _says_nothing_new(name: str, value: Any) -> bool:
+    return not value or isinstance(value, (int, float)) or (isinstance(value, str) and name in _REPEATABLE)
+
+
+def _mutable(fields: dict[str, Any], name: Any) -> bool:
+    """Whether any member but this one must not be shared by chunks."""
+    return any(isinstance(value, (dict, list, Model)) for key, value in fields.items() if key != name)
+
+
+def _copy(value: Any) -> Any:
+    if is_array(value):
+        return [_copy(item) for item in value]
+    if is_object(value):
+        return {name: _copy(item) for name, item in value.items()}
+    if isinstance(value, Model):
+        made: Any = _new(value.__class__)
+        made.__dict__ = {name: _copy(item) for name, item in value.__dict__.items()}
+        return made
+    return value

@@ -1,0 +1,162 @@
+"""Server-sent events: bytes to events for the client, an event to bytes for the emulator.
+
+Framing is the WHATWG's (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream): lines end
+with LF, CR or CRLF; a byte order mark at the start is skipped; a line that begins with a colon is a comment; the `data`
+lines of an event are joined with LF; a blank line ends the event. Only the data and the type of an event are of interest
+here. Bytes are fed as they arrive, cut anywhere. Data stays bytes: a character cut in two is whole again by then.
+
+Nearly every event is `data: ...` and a blank line with LF endings. A run of such events is split in one step, and counting its
+line feeds proves that it is one; everything else goes line by line through the rules. The position up to which the buffer was
+searched is kept, so that one event of many megabytes is searched once.
+
+An event is its data, as bytes: a `NamedEvent` where the server named a type. None, no line and no comment may be longer than
+`EVENT_BYTES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .content_coding import EVENT_BYTES
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventTooLongError(ValueError):
+    """An event, a line or a comment has no end within what is read of one."""
+
+    def __init__(self) -> None:
+        super().__init__(f"an event has no end within {EVENT_BYTES // 2**20} MiB, which is more than is read of one")
+
+
+class NamedEvent(bytes):
+    """The data of an event whose type the server named."""
+
+    type: bytes = b""
+
+
+class EventParser:
+    """Feed it bytes, get events. `finish` gives the last one, if the server left out its blank line."""
+
+    __slots__ = ("_buffer", "_data", "_line_mode", "_searched", "_started", "_type")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._started = False
+        # Lines of an event that came in another form than the usual one are collected here, each with a line feed.
+        self._data = bytearray()
+        self._type = b""
+        self._line_mode = False
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The events that this piece completes.
+
+        Raises:
+            EventTooLongError: the event that it goes on with is too long. What came of that is forgotten.
+        """
+        buffer = self._buffer
+        if len(buffer) + len(self._data) > EVENT_BYTES:
+            self._buffer, self._data = bytearray(), bytearray()
+            raise EventTooLongError
+        if not self._started:
+            buffer += piece
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                return []
+            self._started = True
+            if buffer.startswith(_BOM):
+                del buffer[: len(_BOM)]
+        elif not buffer and not self._line_mode and piece.endswith(b"\n\n") and b"\r" not in piece:
+            return self._blocks(piece)
+        else:
+            buffer += piece
+        return self._whole_blocks() if not self._line_mode else list(self._lines())
+
+    def finish(self) -> list[bytes]:
+        """What the end of the stream completes.
+
+        The WHATWG rules would drop an event without its blank line; servers forget it after the last one, and JSON that is
+        whole is worth having: whoever reads the data sees whether it is.
+        """
+        self._searched = 0
+        events = list(self._lines(at_end=True))
+        if self._data:
+            events.append(self._dispatch())
+        return events
+
+    def _whole_blocks(self) -> list[bytes]:
+        """Events up to the last blank line, leaving the rest for the next piece."""
+        buffer = self._buffer
+        # A CR may be the first half of a CRLF, or an ending of its own: those go by the full rules from here on.
+        if buffer.find(b"\r", max(self._searched - 1, 0)) >= 0:
+            self._line_mode = True
+            self._searched = 0
+            return list(self._lines())
+        end = buffer.rfind(b"\n\n", max(self._searched - 1, 0))
+        if end < 0:
+            self._searched = len(buffer)
+            return []
+        whole = bytes(buffer[: end + 2])
+        del buffer[: end + 2]
+        self._searched = len(buffer)
+        return self._blocks(whole)
+
+    def _blocks(self, whole: bytes) -> list[bytes]:
+        """The events in text that ends with a blank line and has no CRs."""
+        if whole.startswith(b"data: "):
+            run = whole[6:-2].split(b"\n\ndata: ")
+            # Two line feeds for each event, and no other: none has a second line.
+            if whole.count(b"\n") == 2 * len(run):
+                return run
+        events: list[bytes] = []
+        for line in whole.split(b"\n"):
+            if line:
+                self._line(line)
+            else:
+                if self._data:
+                    events.append(self._dispatch())
+                self._type = b""
+        return events
+
+    def _lines(self, *, at_end: bool = False) -> Iterator[bytes]:
+        """Line by line, for streams with CRs in them and for what is left at the end."""
+        buffer = self._buffer
+        # What was searched holds no line's end; a CR at the very end is looked at again once it is known whether an LF follows.
+        end = max(buffer.rfind(b"\n", self._searched), buffer.rfind(b"\r", self._searched, None if at_end else -1)) + 1
+        lines = bytes(buffer[:end]).splitlines()
+        del buffer[:end]
+        self._searched = max(len(buffer) - 1, 0)
+        if at_end and buffer:
+            lines.append(bytes(buffer))
+            buffer.clear()
+        for line in lines:
+            if line:
+                self._line(line)
+            else:
+                if self._data:
+                    yield self._dispatch()
+                self._type = b""
+
+    def _line(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data += value
+            self._data += b"\n"
+        elif name == b"event":
+            self._type = value
+
+    def _dispatch(self) -> bytes:
+        event = bytes(memoryview(self._data)[:-1])
+        if self._type:
+            event = NamedEvent(event)
+            event.type = self._type
+        self._data = bytearray()
+        self._type = b""
+        return event
+
+
+def encode(data: bytes, type: str | None = None) -> bytes:  # noqa: A002  # the standard's own word
+    """One event on the wire. Data with line breaks becomes several `data` lines."""
+    head = b"" if type is None else b"event: " + type.encode() + b"\n"
+    return head + b"".join(b"data: " + line + b"\n" for line in data.split(b"\n")) + b"\n"

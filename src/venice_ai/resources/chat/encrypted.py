@@ -1,0 +1,236 @@
+"""The way of one end-to-end encrypted chat: attest, seal, send; once more with a new attestation if the key has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Final
+
+from ..._core.caller_warnings import warn
+from ..._core.privacy import Privacy, refuse_below
+from ..._core.settings import Timeout
+from ..._http.timers import within
+from ..._wire.body import encode
+from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
+from ...tee.guard import PREFIX, engaged, guard, in_clear, search_in, unsealed_roles
+from ...transport import Request
+from ...types.api.params import CHAT_PATH
+
+if TYPE_CHECKING:
+    from ..._client import VeniceClient
+    from ...tee.report import AttestationReport
+    from ...tee.session import TeeSession
+    from ...tee.types import TeeOptions
+
+_FRAMED_ANEW: Final = (
+    "what it signs are not the bytes that came, which Venice frames anew, so that its service has never met 'require'; 'try' "
+    "shows what a signature proves"
+)
+_KEY_ERRORS: Final = (
+    "decryption failed",
+    "failed to decrypt field",
+    "e2ee_decryption_failed",
+    "e2ee_model_key_mismatch",
+    "invalid public key",
+)
+
+
+class SealedChat:
+    """One call: what is to be sent, and the session of the attempt that is under way.
+
+    Raises:
+        InvalidRequestError: it cannot be end-to-end encrypted as a whole.
+        AuthenticationError: there is no key.
+        ImportError: the extra is not installed.
+    """
+
+    def __init__(
+        self,
+        client: VeniceClient,
+        body: dict[str, Any],
+        *,
+        e2ee: bool | TeeOptions,
+        stream: bool,
+        timeout: float | Timeout | None,
+        extra_headers: Mapping[str, str] | None,
+    ) -> None:
+        self._tee = client.tee
+        self.options: TeeOptions = self._tee.options(None if isinstance(e2ee, bool) or e2ee is None else e2ee)
+        roles = self.options.encrypt_roles
+        guard(body, extra_headers, floor=client.min_privacy, roles=roles)
+        self._client = client
+        self._body = body
+        self._headers = extra_headers
+        self._limits = _limits(client, timeout, stream=stream)
+        self._began: float | None = None
+        self._sent = b""
+        self._request({}, b"")  # whatever is wrong with key, headers or clocks is wrong before the network is touched
+        self.session: TeeSession
+        """Opens the answer to the last request."""
+        if names := [*in_clear(body), *(f"what {role} says" for role in unsealed_roles(body, roles))]:
+            warn(f"{', '.join(names)} is not end-to-end encrypted: Venice can read it")
+
+    async def request(self) -> Request:
+        """The sealed request, for an enclave that has proved what it is.
+
+        Raises:
+            TeeAttestationError: it did not.
+            APIError: the attestation could not be had.
+        """
+        from ...tee.session import TeeSession  # needs the extra, of which `client.tee` has made sure
+
+        report = await self._attested()
+        self._tee.warn_of_limits(report)
+        self.session = TeeSession(
+            report,
+            encrypt_roles=self.options.encrypt_roles,
+            floor=self._client.min_privacy,
+            spoilt=lambda: self._tee.forget(report),
+        )
+        self._sent = encode(self.session.seal(self._body))
+        return self._request(self.session.headers, self._sent)
+
+    async def renewed(self, failure: APIError) -> Request:
+        """The request sealed anew, for an enclave that has proved itself anew, after the old key was refused.
+
+        Raises:
+            APIError: that was not what the failure was about, or the caller's nonce allows for one attempt only.
+        """
+        if failure.status_code != 400 or not _about_keys(failure) or self.options.nonce is not None:
+            raise failure
+        self._tee.forget(self.session.attestation)
+        return await self.request()
+
+    async def settle(self, received: bytes) -> None:
+        """Fetches and verifies the signature of the answer, once it is over and these bytes came.
+
+        Raises:
+            TeeEncryptionError: the signature is required, and none is shown to be of this answer.
+        """
+        from ...tee.signature import UNAVAILABLE  # what a chat in clear does not need, it does not load
+
+        session, failure = self.session, None
+        try:
+            async with self._deadline():
+                found = await self._tee.signed(session.attestation, session.request_id, self._sent, received)
+        except APIError as error:
+            found, failure = UNAVAILABLE, error
+        session.signature = found
+        if self.options.verify_signature == "require" and found.bound is not True:
+            said = found.status if found.status != "valid" else f"valid, but it may be another answer's: {_FRAMED_ANEW}"
+            raise TeeEncryptionError(
+                f"the signature of the answer is {said}, and TeeOptions(verify_signature='require'); `partial` has the answer",
+                report=session.attestation,
+            ) from failure
+
+    async def _attested(self) -> AttestationReport:
+        async with within("first_chunk", self._limits.first_chunk), self._deadline():
+            return await self._tee.verified(self._body["model"], self.options)
+
+    def _deadline(self) -> AbstractAsyncContextManager[None]:
+        return within("deadline", self._limits.deadline, left=self._left())
+
+    def _left(self) -> float | None:
+        """Seconds left of the whole call's deadline."""
+        now = self._client.caller.clock.now()
+        self._began = now if self._began is None else self._began
+        return self._limits.left(now - self._began)
+
+    def _request(self, headers: Mapping[str, str], body: bytes) -> Request:
+        return self._client.request(
+            "POST",
+            CHAT_PATH,
+            body=body,
+            stream=True,
+            timeout=self._limits.with_deadline(self._left()),
+            extra_headers={**(self._headers or {}), **headers},
+            needs_key=True,
+            privacy="e2ee",
+        )
+
+
+def sealed(
+    client: VeniceClient,
+    body: dict[str, Any],
+    *,
+    e2ee: bool | TeeOptions,
+    stream: bool,
+    timeout: float | Timeout | None,
+    extra_headers: Mapping[str, str] | None,
+) -> SealedChat | None:
+    """The sealed chat for a body; None if it is to be sent in clear.
+
+    Raises:
+        InvalidRequestError: `e2ee` is no such thing, or the request cannot be end-to-end encrypted.
+    """
+    if e2ee is not None and not isinstance(e2ee, bool):
+        _check_options(e2ee)
+    if engaged(e2ee, body):
+        return SealedChat(client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+    if client.min_privacy == "e2ee":
+        refuse_below(client.min_privacy, None)
+    if body["model"].startswith(PREFIX):
+        warn(
+            f"the prompt leaves in clear: this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; "
+            "pass e2ee=True"
+        )
+    return None
+
+
+def _check_options(e2ee: object) -> None:
+    from ...tee.types import TeeOptions  # what a chat in clear does not need, it does not load
+
+    if not isinstance(e2ee, TeeOptions):
+        raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
+
+
+def _limits(client: VeniceClient, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
+    """The clocks of a call: one that is a stream on the wire alone has the clocks of a plain call."""
+    limits = client.clocks(timeout, stream=stream)
+    if stream:
+        return limits
+    return Timeout(
+        connect=limits.connect, first_chunk=limits.plain, idle=limits.plain, progress=limits.plain, deadline=limits.deadline
+    )
+
+
+def _about_keys(failure: APIError) -> bool:
+    said = f"{failure.code} {failure.message} {failure.body}".lower()
+    return any(words in said for words in _KEY_ERRORS)
+
+
+async def attested(client: VeniceClient, body: Mapping[str, Any], timeout: float | Timeout | None, *, stream: bool) -> Privacy:
+    """How private a chat in clear is with a model whose enclave was attested: `tee`.
+
+    Raises:
+        ImportError: the extra is not installed.
+        InvalidRequestError: the catalogue does not say that the model runs in an enclave, or another model may answer.
+        TeeAttestationError: the enclave did not prove what it must.
+        APIError: the catalogue or the attestation could not be had.
+    """
+    if body.get("fallbacks"):
+        raise InvalidRequestError("fallbacks are not allowed with min_privacy='tee': a model without an enclave may answer")
+    if search := search_in(body):
+        raise InvalidRequestError(
+            f"{search} is not allowed with min_privacy='tee': it may have the conversation looked up outside of the enclave"
+        )
+    tee = client.tee  # first, so that nothing is asked in vain if the extra is missing
+    limits = _limits(client, timeout, stream=stream)
+    async with within("first_chunk", limits.first_chunk), within("deadline", limits.deadline):
+        await tee.verified(await _enclave(client, body["model"]), tee.options(None))
+    return "tee"
+
+
+async def _enclave(client: VeniceClient, model: str) -> str:
+    """The id of the model that a name stands for, if it runs in an enclave."""
+    entry = await client.models.find(model)
+    if entry.id != model.partition(":")[0]:
+        raise InvalidRequestError(
+            f"model={model!r} may be another model from one call to the next; with min_privacy='tee' name the model "
+            f"itself: {entry.id!r}"
+        )
+    if getattr(entry.model_spec.capabilities, "supportsTeeAttestation", None) is not True:
+        raise InvalidRequestError(
+            f"model={entry.id!r} does not run in an enclave, by the catalogue; this client has min_privacy='tee'. Not sent."
+        )
+    return entry.id

@@ -1,0 +1,233 @@
+"""Answers as objects: asking again until one fits, and a stream that shows an object while it is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Generic, Self, TypeVar
+
+from ..._structured.growing_object import Growing
+from ..._structured.read_output import Output, OutputInvalidError, read
+from ..._wire.body import checked_messages
+from ...exceptions import APIError, InvalidArgumentError, OutputError, OutputMissingError, StreamConsumedError, TeeError
+from ...streaming import ChatStream
+from ...tee.guard import engaged_by
+from ...types._surrogates import sendable
+from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, content_text, summed_usage
+from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
+
+T = TypeVar("T")
+
+_MOST_ERRORS = 10
+_LONGEST_ERROR = 200
+
+
+class Conversation(list[Any]):
+    """The messages of a call. What shows the local variables of a traceback does not show them."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} messages>"
+
+
+class Parameters(dict[str, Any]):
+    """The keywords of a call, of which the same is true."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} parameters>"
+
+
+def wanted(
+    messages: Iterable[Message], schema: dict[str, Any], params: Mapping[str, Any], *, echo: bool
+) -> tuple[Conversation, dict[str, Any] | None]:
+    """How an object is asked for: the messages, and the `response_format`.
+
+    In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed. `echo`
+    is that of `checked_messages`.
+    """
+    if not engaged_by(params):
+        return Conversation(checked_messages(messages, echo=echo)), schema
+    told = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
+    words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{told}"
+    return Conversation([{"role": "system", "content": words}, *checked_messages(messages, echo=echo)]), None
+
+
+async def asked_for(
+    kind: type[T], messages: Conversation, ask: Callable[[Conversation], Awaitable[object]], *, wrapped: bool, max_reasks: int
+) -> ParsedChatCompletion[T]:
+    """The object that a model answers with.
+
+    Args:
+        kind: its class.
+        messages: the conversation.
+        ask: sends messages and gives the response.
+        wrapped: whether it is asked for within `{"value": ...}`.
+        max_reasks: how often to ask again, from 0, when the answer does not fit. What is sent then is the conversation, the
+            last answer, and what is wrong with it.
+
+    Raises:
+        OutputError: no answer fits; it has every attempt.
+        TypeError: `ask` gave no response.
+        APIError: asking failed; `partial` has the last answer, if there was one, and `attempts` all of them.
+        TeeError: so has this one.
+    """
+    if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
+        raise InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
+    asked, attempts = messages, list[ChatCompletionResponse]()
+    while True:
+        # `create` may be overridden, and whoever does may change the list that it is given.
+        attempts.append(await _response(ask, Conversation(asked), attempts))
+        try:
+            return _completed(read(kind, attempts[-1], wrapped=wrapped), attempts)
+        except OutputError as error:
+            error.attempts, error.total_usage = tuple(attempts), summed_usage(attempts)
+            if not isinstance(error, (OutputInvalidError, OutputMissingError)) or len(attempts) > max_reasks:
+                raise
+            asked = Conversation([*messages, *correction(error)])
+
+
+async def _response(
+    ask: Callable[[Conversation], Awaitable[object]], messages: Conversation, earlier: list[ChatCompletionResponse]
+) -> ChatCompletionResponse:
+    try:
+        response = await ask(messages)
+    except (APIError, TeeError) as error:
+        if earlier:
+            error.attempts = tuple(earlier)  # they were paid for
+            if isinstance(error, APIError) and error.partial is None:
+                error.partial = earlier[-1]
+        raise
+    if not isinstance(response, ChatCompletionResponse):
+        raise TypeError(f"create gave {type(response).__name__}, not a ChatCompletionResponse; there is nothing to parse")
+    return response
+
+
+def _completed(output: Output[T], attempts: list[ChatCompletionResponse]) -> ParsedChatCompletion[T]:
+    return ParsedChatCompletion(attempts[-1], output.parsed, tuple(attempts), output.unwrapped)
+
+
+def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str, Any]]:
+    """The messages that ask for a better answer: the last one, and what is wrong with it, in short."""
+    if isinstance(error, OutputMissingError):
+        return [
+            {
+                "role": "user",
+                "content": "There was no answer: it has no text.\nAnswer again with the whole JSON, and nothing else.",
+            }
+        ]
+    lines = [_told(line) for line in error.errors(include_url=False, include_context=False, include_input=False)]
+    if len(lines) > _MOST_ERRORS:
+        lines[_MOST_ERRORS:] = [f"- and {len(lines) - _MOST_ERRORS} more"]
+    what = "That answer does not fit the schema" if error.raw_text else "There was no answer"
+    request = "\n".join([f"{what}:", *lines, "Answer again with the whole JSON, corrected, and nothing else."])
+    answer = [{"role": "assistant", "content": sendable(error.raw_text)}] if error.raw_text else []
+    return [*answer, {"role": "user", "content": request}]
+
+
+def _told(line: Any) -> str:
+    where = ".".join(map(str, line["loc"])) or "the answer"
+    return f"- {where}: {line['msg']}"[:_LONGEST_ERROR]
+
+
+class ParsedChatStream(Generic[T]):
+    """An object while a model writes it: an async iterator of unfinished objects, and at last the validated one.
+
+    ::
+
+        async with await completions.stream_parse(model=model, messages=messages, response_format=Recipe) as stream:
+            async for recipe in stream:
+                show(recipe.title, recipe.steps)
+            result = await stream.collect()
+
+    An unfinished object is an instance of the class (so are the objects in it), **made without validation**: what has not
+    come yet is None, also where the type says otherwise; in a TypedDict it is absent. Texts show as far as they have come; any
+    other value shows, validated, once the next one begins. Lists hold what has begun. Validators of the class, defaults and
+    `model_post_init` play no part. An object comes only when something changed, and up to 256 characters with every change;
+    later on with every 1/256 that the text grows. Unfinished objects share the parts that are whole: do not change them.
+
+    The last object of the iteration is the validated one; an answer that does not fit is an `OutputError` in its place. Only
+    the first choice is read.
+    """
+
+    def __init__(self, stream: ChatStream, kind: type[T], *, wrapped: bool) -> None:
+        self._stream = stream
+        self._kind = kind
+        self._wrapped = wrapped
+        self._growing = Growing(kind, wrapped=wrapped)
+        self._chunks: AsyncIterator[ChatCompletionChunk] | None = None
+        self._done = False
+        self._result: ParsedChatCompletion[T] | None = None
+
+    def __aiter__(self) -> Self:
+        """Iterates, or goes on from where an earlier loop was left.
+
+        Raises:
+            StreamConsumedError: the stream was read to its end, or closed.
+        """
+        if self._done:
+            raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the validated object)")
+        self._chunks = aiter(self._stream)
+        return self
+
+    async def __anext__(self) -> T:
+        if self._done:
+            raise StopAsyncIteration
+        chunks = self._chunks = self._chunks or aiter(self._stream)
+        async for chunk in chunks:
+            if (grown := self._grown(chunk)) is not None:
+                return grown
+        self._done = True
+        return (await self.collect()).parsed
+
+    def _grown(self, chunk: ChatCompletionChunk) -> T | None:
+        text = _first_text(chunk)
+        return self._growing.feed(text) if text else None
+
+    async def collect(self) -> ParsedChatCompletion[T]:
+        """The validated object, with the whole answer, also after part of the stream, or all, was read.
+
+        Raises:
+            OutputError: the answer does not fit the class, was cut off or refused, or is a tool call; as in `parse`.
+            StreamInterruptedError: the stream broke off, or was closed, before its end.
+            APIError: the server reported an error in the stream.
+        """
+        if self._result is None:
+            response = await self._stream.collect()
+            self._done = True
+            self._result = _completed(read(self._kind, response, wrapped=self._wrapped), [response])
+        return self._result
+
+    @property
+    def partial(self) -> T | None:
+        """The object as far as it has come; None before it begins. After the end, the validated one."""
+        if self._result is not None:
+            return self._result.parsed
+        self._growing.look()
+        return self._growing.current
+
+    @property
+    def stream(self) -> ChatStream:
+        """The stream below: `usage`, `meta`, and the raw answer so far as `stream.partial`."""
+        return self._stream
+
+    async def close(self) -> None:
+        """Drops the connection. May be called often."""
+        await self._stream.close()
+
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        await self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _first_text(chunk: ChatCompletionChunk) -> str | None:
+    """The text that a chunk adds to the first choice."""
+    choices: Any = chunk.choices
+    for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
+        if isinstance(choice, ChatChunkChoice) and not choice.index and isinstance(choice.delta, ChatDelta):
+            return content_text(choice.delta.content)
+    return None

@@ -1,0 +1,507 @@
+"""Driving a tool loop: asks the model, runs the tools it calls, and tells what happens as events.
+
+`ToolLoop` decides; this acts. There is one driver: `run_with_tools` reads its events to the result, `stream_with_tools` hands
+them on. They differ in how the model is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
+
+from ..._core.concurrency import as_completed, in_thread, without_locals
+from ..._core.privacy import Privacy, refuse_below
+from ...exceptions import (
+    APIError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    ToolLoopPausedError,
+    ToolTimeoutError,
+    UnknownToolError,
+    VeniceError,
+)
+from ...streaming import ChatStream, Stream
+from ...tee.guard import engaged_by
+from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
+from ...tools.parameters import is_async
+from ...tools.toolbox import FunctionTool, ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
+from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
+
+if TYPE_CHECKING:
+    from .completions import ChatCompletions
+
+OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
+"""Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""
+OnToolError: TypeAlias = Callable[[ToolCall, Exception], Any]
+"""What to tell the model of a tool that failed: a text, or an awaitable one; or raises. The error is being handled: a bare
+`raise` raises it, and `logger.exception` shows its traceback."""
+Approve: TypeAlias = Callable[[ToolCall, dict[str, Any]], Any]
+"""Whether a call may be made: an `Approval`, True or False, or an awaitable one."""
+
+AskingT = TypeVar("AskingT", bound="PlainAsking | StreamedAsking")
+_NOT_HANDLED = object()
+
+_log = logging.getLogger("venice_ai.tools")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolRules:
+    """How the calls of a loop are run."""
+
+    on_tool_call: OnToolCall | None = None
+    on_tool_error: OnToolError | None = None
+    approve: Approve | None = None
+    decisions: Mapping[str, Approval | bool] = field(default_factory=dict[str, "Approval | bool"])
+    deps: Any = None
+    parallel: bool = False
+    tool_timeout: float | None = None
+    hooks_in_threads: bool = False
+    """Whether plain hooks run in threads, because the loop is not the caller's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A call that may be made."""
+
+    call: ToolCall
+    arguments: dict[str, Any]
+    make: Callable[[], Any] | None
+    """Makes it; None if there is no function, and `on_tool_call` stands in."""
+    function: FunctionTool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A call that failed: its arguments do not fit, or the tool raised an error."""
+
+    call: ToolCall
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    """A call whose tool ran."""
+
+    call: ToolCall
+    value: Any
+    observed: bool
+    """Whether `on_tool_call` is told; it is not if it stood in for the tool."""
+
+
+class Asking(Protocol):
+    """How the model is asked: what it says on the way, and last its answer."""
+
+    def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
+        """Asks for the next turn of a loop."""
+        ...
+
+
+class ToolRun:
+    """One run of a loop.
+
+    Raises:
+        InvalidArgumentError: a rule is not allowed, or a decision is about a call that does not wait for one.
+    """
+
+    def __init__(self, loop: ToolLoop, ask: Asking, rules: ToolRules) -> None:
+        checked_timeout(rules.tool_timeout, "tool_timeout")
+        # A hook that cannot be called would fail only after an answer was paid for and a tool had run.
+        for name in ("on_tool_call", "on_tool_error", "approve"):
+            hook = getattr(rules, name)
+            if hook is not None and not callable(hook):
+                raise InvalidArgumentError(f"{name}={hook!r:.100} is not allowed: expected a function, or None")
+        if not_waiting := [identity for identity in rules.decisions if identity not in loop.waiting]:
+            raise InvalidArgumentError(
+                f"decisions has {not_waiting[0]!r}, which is not a call that waits for one; waiting are {loop.waiting!r}"
+            )
+        for decision in rules.decisions.values():
+            Approval.of(decision)
+        self._loop = loop
+        self._ask = ask
+        self._rules = rules
+        self._decisions = dict(rules.decisions)
+
+    async def events(self) -> AsyncGenerator[ToolEvent, None]:
+        """What happens, until the result."""
+        loop = self._loop
+        if loop.open_calls:  # a loop that is resumed
+            async with aclosing(self._settle()) as settling:
+                async for event in settling:
+                    yield event
+        while True:
+            response: ChatCompletionResponse | None = None
+            async with aclosing(self._ask(loop)) as asking:
+                async for said in asking:
+                    if isinstance(said, TextDelta):
+                        yield said
+                    else:
+                        response = said
+            if response is None:
+                raise VeniceError("the model was asked, and gave neither an answer nor an error")
+            calls = loop.receive(response)
+            async with aclosing(self._settle()) as settling:
+                async for event in settling:
+                    yield event
+            yield RoundFinished(response, loop.iterations)
+            if not calls:
+                yield loop.result
+                return
+
+    async def result(self) -> ToolLoopResult:
+        """Runs to the end."""
+        async with aclosing(self.events()) as events:
+            async for event in events:
+                if isinstance(event, ToolLoopResult):
+                    return event
+        raise VeniceError("the loop ended without a result")
+
+    async def _settle(self) -> AsyncGenerator[ToolEvent, None]:
+        """Answers the open calls of a turn: asks for approval in their order, then runs those that may be run.
+
+        Raises:
+            ToolLoopPausedError: calls wait for a person.
+        """
+        loop = self._loop
+        judged = [item for call in loop.open_calls if (item := await self._judged(call)) is not None]
+        for group in [judged] if self._rules.parallel else [[item] for item in judged]:
+            for item in group:
+                if isinstance(item, _Ready):
+                    yield ToolCallStarted(item.call, item.arguments, loop.iterations)
+            async with aclosing(as_completed(self._run, group)) as finished:
+                async for outcome in finished:
+                    # Hooks run here and not in the tools' tasks: one at a time, and with the caller's context variables.
+                    event = await self._finished(outcome)
+                    loop.answer([event.call], [event.content])
+                    yield event
+        if loop.open_calls:
+            names = ", ".join(map(call_name, loop.open_calls))
+            raise ToolLoopPausedError(
+                f"calls wait for a person ({names}); store error.state, and resume with decisions", state=loop.state
+            )
+
+    async def _judged(self, call: ToolCall) -> _Ready | _Failed | ToolCallFinished | None:
+        """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
+        unknown = self._loop.tools.unknown(call)
+        if unknown is None and self._rules.on_tool_call is None:
+            unknown = self._loop.tools.unhandled(call)
+        if unknown is not None:
+            return self._reported(call, unknown)
+        ready = self._prepared(call)
+        if isinstance(ready, _Failed):
+            return ready
+        approval = await self._approval(call, ready.arguments)
+        if approval.verdict == "wait":
+            self._loop.hold(call)
+            return None
+        if approval.verdict == "deny":
+            return ToolCallFinished(call, result_text(approval.told), self._loop.iterations, denied=True)
+        return ready if approval.arguments is None else self._prepared(call, dict(approval.arguments))
+
+    def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Failed:
+        """A call with its arguments made what the function takes."""
+        try:
+            return self._ready(call, call_arguments(call) if edited is None else edited)
+        except Exception as error:  # noqa: BLE001  # a validator of the caller's may raise anything; on_tool_error is told
+            return _Failed(call, error)
+
+    def _ready(self, call: ToolCall, arguments: dict[str, Any]) -> _Ready:
+        loop = self._loop
+        function = loop.tools.functions.get(call_name(call))
+        if function is None:
+            return _Ready(call, arguments, None, None)
+        context = ToolContext(self._rules.deps, call, loop.iterations, tuple(loop.history[:-1]), loop.usage)
+        return _Ready(call, arguments, function.call(arguments, context), function)
+
+    async def _approval(self, call: ToolCall, arguments: dict[str, Any]) -> Approval:
+        decision = self._decisions.pop(call.id, None)
+        if decision is not None:
+            return Approval.of(decision)
+        if self._rules.approve is not None:
+            return Approval.of(await _called(self._rules.approve, call, arguments))
+        return Approval.wait() if call.id in self._loop.waiting else Approval.allow()
+
+    async def _run(self, item: _Ready | _Failed | ToolCallFinished) -> _Returned | _Failed | ToolCallFinished:
+        """Runs a tool."""
+        if not isinstance(item, _Ready):
+            return item
+        try:
+            value = await self._value(item)
+        except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
+            return _Failed(item.call, _raised_by_tool(error))
+        if value is _NOT_HANDLED:
+            return self._reported(item.call, self._loop.tools.without_handler(item.call))
+        return _Returned(item.call, value, observed=item.make is not None)
+
+    async def _finished(self, outcome: _Returned | _Failed | ToolCallFinished) -> ToolCallFinished:
+        """What the model is told of a call, after the hooks."""
+        if isinstance(outcome, ToolCallFinished):
+            return outcome
+        if isinstance(outcome, _Failed):
+            return await self._failed(outcome.call, outcome.error)
+        content = result_text(outcome.value)  # a hook may change the value
+        if outcome.observed and self._rules.on_tool_call is not None:
+            await self._hooked(self._rules.on_tool_call, outcome.call, outcome.value)
+        return ToolCallFinished(outcome.call, content, self._loop.iterations)
+
+    def _reported(self, call: ToolCall, error: UnknownToolError) -> ToolCallFinished:
+        if self._loop.on_unknown_tool == "raise":
+            raise error
+        return ToolCallFinished(call, str(error), self._loop.iterations, error)
+
+    async def _value(self, ready: _Ready) -> Any:
+        work = self._dispatched(ready) if ready.make is None else _called(_reading(ready.make))
+        own = None if ready.function is None else ready.function.timeout
+        seconds = self._rules.tool_timeout if own is None else own
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return whole(await work)  # it is written, and a hook may look at it
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # the tool's own
+            raise ToolTimeoutError(f"no result within {seconds:g} s") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise VeniceError("what the tool waited for was cancelled") from error
+
+    async def _dispatched(self, ready: _Ready) -> Any:
+        """What `on_tool_call` gives for a tool that has no function."""
+        if self._rules.on_tool_call is None:
+            return _NOT_HANDLED
+        value = await self._hooked(_reading(self._rules.on_tool_call), ready.call, ready.arguments)
+        return _NOT_HANDLED if value is None else value
+
+    async def _failed(self, call: ToolCall, error: Exception) -> ToolCallFinished:
+        hook, trace = self._rules.on_tool_error or _default_on_tool_error, error.__traceback__
+        if self._rules.hooks_in_threads and not is_async(hook):
+            hook = partial(_while_handling, error, hook)
+        try:
+            raise error
+        except Exception:  # noqa: BLE001  # the hook runs while the error is being handled, and decides
+            told = await self._hooked(hook, call, error)
+        error.__traceback__ = trace
+        if not isinstance(told, str):
+            raise TypeError(f"on_tool_error must return what the model is told, a text, not {told!r:.100}")
+        return ToolCallFinished(call, result_text(told), self._loop.iterations, error)
+
+    async def _hooked(self, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
+        """What a hook gives, called on the caller's own loop or, where there is none, in a thread."""
+        if self._rules.hooks_in_threads:
+            return await _called(hook, call, seen)
+        return await _awaited(hook(call, seen))
+
+
+def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
+    """What a hook gives in a thread of its own, which does not know of the errors that other threads are handling."""
+    try:
+        raise error
+    except Exception:  # noqa: BLE001  # the hook decides
+        return hook(call, seen)
+
+
+def _raised_by_tool(error: Exception) -> Exception:
+    """A tool's error as it raised it: of a StopIteration, which no coroutine can raise, Python makes a RuntimeError."""
+    cause = error.__cause__
+    converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
+    return cause if converted and isinstance(cause, StopIteration) else error
+
+
+def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
+    """What the model is told of a tool that failed, so that it can recover: the kind of error, and its message.
+
+    The failure is logged with its traceback to `venice_ai.tools`. This is what `on_tool_error` is if it is not given.
+    """
+    _log.error("the tool %s failed", call_name(call), exc_info=error)
+    return f"Error calling {call_name(call)}: {type(error).__name__}: {as_text(error)}"
+
+
+async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a caller's function gives: one that may block runs in a thread, and what it returns is awaited if it can be."""
+    if is_async(function):
+        return await _awaited(function(*arguments))
+    return await _awaited(await in_thread(partial(function, *arguments)))
+
+
+def _reading(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that reads the iterators in what it gives to their ends, in its own thread, for that may block as well."""
+    if is_async(function):
+        return function
+
+    def read(*arguments: Any) -> Any:
+        value = function(*arguments)
+        return value if inspect.isawaitable(value) else whole(value)
+
+    return read
+
+
+async def _awaited(value: Any) -> Any:
+    """The value itself; of an awaitable what it gives, of an asynchronous generator all of its items."""
+    if inspect.isawaitable(value):
+        value = await value
+    if inspect.isasyncgen(value):
+        async with aclosing(value) as items:
+            return [item async for item in items]
+    return value
+
+
+class PlainAsking:
+    """Asks for whole answers."""
+
+    def __init__(self, completions: ChatCompletions, params: Mapping[str, Any]) -> None:
+        self._completions = completions
+        _refuse_streaming(params, "is not for run_with_tools; stream_with_tools streams")
+        self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
+
+    async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
+        """The answer."""
+        create: Any = self._completions.create  # with any parameters
+        try:
+            response: object = await create(messages=list(loop.history), **_offered(loop, self._params))
+        except APIError as error:
+            error.tool_loop = loop.state
+            raise
+        if not isinstance(response, ChatCompletionResponse):
+            raise TypeError(f"create() gave {response!r:.100} instead of a response")
+        yield response
+
+
+class StreamedAsking:
+    """Asks for streams, and tells their texts."""
+
+    def __init__(self, completions: ChatCompletions, params: Mapping[str, Any]) -> None:
+        self._completions = completions
+        _refuse_streaming(params, "is not for stream_with_tools, which always streams; leave it out")
+        self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
+        self._opened: ChatStream | None = None
+
+    async def open(self, loop: ToolLoop) -> None:
+        """Sends the request for the next turn, so that what is wrong with it is known at once."""
+        try:
+            self._opened = await self._completions.stream(messages=list(loop.history), **_offered(loop, self._params))
+        except APIError as error:
+            error.tool_loop = loop.state
+            raise
+
+    async def close(self) -> None:
+        """Drops what was opened and not read."""
+        if self._opened is not None:
+            await self._opened.close()
+
+    async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
+        """The texts as they come, then the answer."""
+        if self._opened is None:
+            await self.open(loop)
+        stream = cast("ChatStream", self._opened)
+        try:
+            async with stream:
+                self._opened = None
+                async for text in stream.text_deltas():
+                    yield TextDelta(text, loop.iterations + 1)
+                response = await stream.collect()
+        except APIError as error:
+            error.tool_loop = loop.state
+            raise
+        yield response
+
+
+class ToolStream(Stream[ToolEvent]):
+    """The events of a tool loop: an async iterator, and an async context manager that stops the loop on leaving.
+
+    One task reads it and closes it; to stop it from another, cancel that task.
+    """
+
+    def __init__(self, run: ToolRun, asking: StreamedAsking) -> None:
+        super().__init__(run.events())
+        self._asking = asking
+        self._result: ToolLoopResult | None = None
+        self._error: Exception | None = None
+
+    async def __anext__(self) -> ToolEvent:
+        try:
+            event = await super().__anext__()
+        except Exception as error:
+            self._error = None if isinstance(error, StopAsyncIteration) else error
+            raise
+        if isinstance(event, ToolLoopResult):
+            self._result = event
+        return event
+
+    def __aiter__(self) -> ToolStream:
+        return self
+
+    async def collect(self) -> ToolLoopResult:
+        """The result, also after some of the events, or all, were read.
+
+        Raises:
+            VeniceError: the loop was stopped before its end.
+        """
+        if self._error is not None:
+            raise self._error
+        async for _ in self:
+            pass
+        if self._result is None:
+            raise VeniceError("the tool loop was stopped before its end")
+        return self._result
+
+    async def close(self) -> None:
+        """Stops the loop: the connection is dropped, and asynchronous tools that run are cancelled. May be called often."""
+        await super().close()
+        await self._asking.close()
+
+
+RULES = ("on_tool_call", "on_tool_error", "approve", "deps", "parallel", "tool_timeout")
+LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
+
+
+def begun(completions: ChatCompletions, asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
+    """The run of a loop, by the arguments of `run_with_tools`, with what asks the model. `given` is emptied."""
+    try:
+        rules = ToolRules(
+            **{name: given[name] for name in RULES},
+            decisions=given["decisions"] or {},
+            hooks_in_threads=completions._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
+        )
+        ask = asking(completions, {"model": given["model"], **given["create_kwargs"]})
+        loop = ToolLoop(given["messages"], given["tools"], **{name: given[name] for name in LIMITS})
+    except Exception as refusal:
+        without_locals(refusal)  # as in `create`
+        raise
+    finally:
+        given.clear()
+    return ToolRun(loop, ask, rules), loop, ask
+
+
+def _refuse_streaming(params: Mapping[str, Any], why: str) -> None:
+    for name in ("stream", "stream_cls"):
+        if name in params:
+            raise InvalidArgumentError(f"{name} {why}")
+
+
+def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str, Any]:
+    """The parameters of every request of a loop. `floor` is the privacy that the client demands.
+
+    Raises:
+        InvalidRequestError: one of them would not fit a loop.
+    """
+    if floor == "e2ee":
+        refuse_below(floor, None)  # before there is a loop, whose state would hold the prompt
+    if engaged_by(params):
+        raise InvalidRequestError("tools, and what they are called with, are not encrypted, so there are none with e2ee")
+    if params.get("n") not in {None, 1}:
+        raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
+    return dict(params)
+
+
+def _offered(loop: ToolLoop, params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with the tools to offer. Without tools, none of the parameters that go with them may be sent."""
+    if loop.offered:
+        return {**params, "tools": list(loop.offered)}
+    return {name: value for name, value in params.items() if name not in {"tool_choice", "parallel_tool_calls"}}

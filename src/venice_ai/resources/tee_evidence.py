@@ -1,0 +1,305 @@
+"""Evidence that does not come from Venice: Intel's collateral, and the word of NVIDIA's attestation service.
+
+Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key.
+Redirects are not followed, and bodies are cut off where no honest answer is that long. What the answers are worth is judged
+elsewhere (`tee/collateral.py`, `tee/nras.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+from .._core.concurrency import bounded_map
+from .._core.settings import Timeout
+from .._version import __version__
+from ..exceptions import APIConnectionError, InvalidRequestError
+from ..tee import nras
+from ..tee.collateral import FIELDS, Seen, window
+from ..tee.collateral_source import SOURCES, Document, Source, assemble
+from ..transport import Clock, Request, Transport
+
+if TYPE_CHECKING:
+    from ..tee.report import Check, Tcb
+
+logger = logging.getLogger("venice_ai")
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""The longest document that is read; real ones have a few kilobytes."""
+_LIMITS = Timeout(connect=5.0, first_chunk=15.0, idle=15.0)
+_DEADLINE_SECONDS = 30.0
+_REST_SECONDS = 60.0
+_LONG_REST_SECONDS = 3600.0
+_DAY_SECONDS = 86_400.0
+_MOST_PLATFORMS = 64
+_HIGHEST_EVALUATION = 1_000
+_HIGHEST_LIST = 2**63
+_FMSPC = re.compile(r"[0-9A-F]{12}")
+_CAS = ("platform", "processor")
+
+
+class _Kept(NamedTuple):
+    collateral: Mapping[str, str]
+    begins: float
+    ends: float
+    fetched: float
+
+    def valid(self, now: float) -> bool:
+        return self.begins <= now < self.ends
+
+    def fresh(self, now: float) -> bool:
+        """Whether it is less than a day old: what was revoked since is not in it."""
+        return 0 <= now - self.fetched < _DAY_SECONDS
+
+
+class Fetcher:
+    """Intel's collateral by platform, asked for once a day, and kept until it expires where it cannot be had anew.
+
+    It may be used by many callers at once, and from several event loops: of those who ask for the same platform one fetches.
+    After a failure nobody tries again for a minute, and with something that is still valid not for an hour.
+
+    Args:
+        transport: what sends the requests.
+        clock: tells how long ago a failure was.
+        folder: where collateral is kept beyond the process; None keeps it in memory alone. The files hold what Intel
+            publishes about a kind of processor, and nothing about the user.
+        sources: the servers, the first that answers well counts.
+    """
+
+    def __init__(
+        self, transport: Transport, clock: Clock, folder: Path | None = None, *, sources: tuple[Source, ...] = SOURCES
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._folder = folder
+        self._sources = sources
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._failed: dict[tuple[str, str], float] = {}
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], asyncio.Lock]] = WeakKeyDictionary()
+        self._seen: Seen | None = None
+
+    async def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, str] | None:
+        """The collateral of a platform; None if it cannot be had.
+
+        What is kept is only given while it is valid at `now` (seconds since 1970). If the servers have nothing valid, what
+        they have is given all the same, and not kept: the verdict on it says more than that there is none.
+        """
+        key = (fmspc.upper(), ca)
+        if not _FMSPC.fullmatch(key[0]) or ca not in _CAS:
+            return None
+        if (kept := self._valid(key, now)) is not None and self._rests(key, kept, now):
+            return kept.collateral
+        async with self._locks.setdefault(asyncio.get_running_loop(), {}).setdefault(key, asyncio.Lock()):
+            kept = self._valid(key, now)
+            if self._rests(key, kept, now):
+                return kept.collateral if kept else None
+            return await self._renewed(key, now, kept)
+
+    def _rests(self, key: tuple[str, str], kept: _Kept | None, now: float) -> bool:
+        """Whether nobody is to be asked now."""
+        if kept is not None and kept.fresh(now):
+            return True
+        failed = self._failed.get(key)
+        rest = _REST_SECONDS if kept is None else _LONG_REST_SECONDS
+        return failed is not None and self._clock.now() - failed < rest
+
+    def forget(self, fmspc: str, ca: str) -> None:
+        """Drops what is kept of a platform, for it turned out to be no good."""
+        key = (fmspc.upper(), ca)
+        self._failed.pop(key, None)
+        path = self._file(key)
+        if self._kept.pop(key, None) is not None and path is not None:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                logger.info("%s cannot be removed: %s", path, error)
+
+    @property
+    def seen(self) -> Seen:
+        """The highest numbers that `remember` was told, also by earlier processes.
+
+        Raises:
+            InvalidRequestError: the file that keeps them holds a number so high that nothing of Intel's could pass.
+        """
+        if self._seen is None:
+            self._seen = _seen(self._read(self._evaluation_file), self._evaluation_file)
+        return self._seen
+
+    def remember(self, tcb: Tcb) -> None:
+        """Keeps the numbers of collateral that was verified; Intel never goes back to lower ones."""
+        before, lists = self.seen, dict(self.seen.revocation_lists)
+        for issuer, number in tcb.revocation_lists:
+            lists[issuer] = max(number, lists.get(issuer, 0))
+        evaluation = max(before.tcb_eval, tcb.eval_number or 0)
+        if evaluation > _HIGHEST_EVALUATION or (evaluation, lists) == (before.tcb_eval, before.revocation_lists):
+            return
+        self._seen = Seen(evaluation, lists, before.where)
+        self._write(self._evaluation_file, {"evaluation": evaluation, "revocation_lists": lists})
+
+    # -- fetching --------------------------------------------------------------------------------------------------------
+
+    async def _renewed(self, key: tuple[str, str], now: float, before: _Kept | None) -> Mapping[str, str] | None:
+        fallback: Mapping[str, str] | None = None
+        for source in self._sources:
+            try:
+                found = await self._fetched(source, key)
+                kept = _Kept(found, *window(found), now)
+            except (APIConnectionError, ValueError) as error:
+                logger.info("no collateral from %s: %s", source.name, error)
+                continue
+            if kept.valid(now) and (before is None or kept.begins >= before.begins):
+                self._keep(key, kept)
+                return found
+            fallback = fallback or found
+        if fallback is None or before is not None:
+            self._failed[key] = self._clock.now()
+        return fallback if before is None else before.collateral
+
+    async def _fetched(self, source: Source, key: tuple[str, str]) -> dict[str, str]:
+        urls = source.urls(*key)
+        requests = [_request("GET", url) for url in urls.values()]
+        documents = await bounded_map(partial(fetch, self._transport), requests, limit=len(requests))
+        return assemble(dict(zip(urls, documents, strict=True)))
+
+    # -- keeping ---------------------------------------------------------------------------------------------------------
+
+    def _valid(self, key: tuple[str, str], now: float) -> _Kept | None:
+        kept = self._kept.get(key) or self._stored(key)
+        return kept if kept is not None and kept.valid(now) else None
+
+    def _stored(self, key: tuple[str, str]) -> _Kept | None:
+        found = self._read(self._file(key))
+        if not isinstance(found, dict):
+            return None
+        fields = cast("dict[str, Any]", found)
+        fetched = fields.pop("fetched", 0.0)
+        if set(fields) != set(FIELDS) or not all(isinstance(each, str) for each in fields.values()):
+            return None
+        try:
+            kept = self._kept[key] = _Kept(fields, *window(fields), float(fetched) if isinstance(fetched, float) else 0.0)
+        except ValueError:
+            return None
+        return kept
+
+    def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
+        while len(self._kept) >= _MOST_PLATFORMS:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = kept
+        self._failed.pop(key, None)
+        self._write(self._file(key), {**kept.collateral, "fetched": float(kept.fetched)})
+
+    def _file(self, key: tuple[str, str]) -> Path | None:
+        return None if self._folder is None else self._folder / f"collateral-{key[0]}-{key[1]}.json"
+
+    @property
+    def _evaluation_file(self) -> Path | None:
+        return None if self._folder is None else self._folder / "collateral-evaluation.json"
+
+    def _read(self, path: Path | None) -> Any:
+        """The JSON in a file; None if there is none, or it is broken: then it is renewed."""
+        if path is None:
+            return None
+        try:
+            return json.loads(_contents(path))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def _write(self, path: Path | None, value: Any) -> None:
+        """Writes a file as a whole or not at all. A few kilobytes, once a month: not worth a thread."""
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(value, file)
+                Path(temporary).replace(path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            logger.info("collateral cannot be kept in %s: %s", path.parent, error)
+
+
+def _contents(path: Path) -> bytes:
+    """What is in a file of ours. A link leads elsewhere, and a pipe would be waited for: neither is one.
+
+    Raises:
+        OSError: it is no file, or cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode) or path.is_symlink():
+            raise OSError(f"{path} is no file")
+        return file.read(MAX_BODY_BYTES)
+
+
+def _seen(found: Any, path: Path | None) -> Seen:
+    """The numbers in a kept file. Versions before this one kept the evaluation number alone.
+
+    Raises:
+        InvalidRequestError: one is higher than any of Intel's can be, so that nothing could pass any more.
+    """
+    fields = cast("dict[str, Any]", found) if isinstance(found, dict) else {"evaluation": found}
+    lists = fields.get("revocation_lists")
+    numbers = {"": fields.get("evaluation"), **(cast("dict[str, Any]", lists) if isinstance(lists, dict) else {})}
+    sane = {name: number for name, number in numbers.items() if type(number) is int and number >= 0}
+    for name, number in sane.items():
+        if number > (_HIGHEST_LIST if name else _HIGHEST_EVALUATION):
+            raise InvalidRequestError(f"{path} holds the number {number}, which is none of Intel's; remove the file")
+    return Seen(sane.pop("", 0), sane, "" if path is None else str(path))
+
+
+def _request(method: str, url: str, body: bytes | None = None) -> Request:
+    headers = {"Accept": "*/*", "User-Agent": f"venice-chat/{__version__}"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    # A stream, because the body of a plain reply is read whole before anybody can see how long it is.
+    return Request(method, url, headers=headers, body=body, timeout=_LIMITS, stream=True)
+
+
+async def fetch(transport: Transport, request: Request) -> Document:
+    """The answer to a request, if its status is 200 and it is no longer than `MAX_BODY_BYTES`.
+
+    Raises:
+        APIConnectionError: there is none.
+        ValueError: it is another one.
+    """
+    request.deadline_seconds = _DEADLINE_SECONDS
+    reply = await transport.send(request)
+    try:
+        if reply.status != 200:
+            raise ValueError(f"{request.url} answered {reply.status}")
+        body = bytearray()
+        async for piece in reply.pieces():
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                raise ValueError(f"{request.url} sends more than {MAX_BODY_BYTES} bytes")
+        return Document(bytes(body), {name.lower(): value for name, value in reply.headers.items()})
+    finally:
+        reply.close()
+
+
+async def ask_nras(transport: Transport, payload: object, *, nonce: bytes, now: float) -> tuple[Check, ...]:
+    """What NVIDIA's attestation service says about the evidence of a reply (the value of its `nvidia_payload`).
+
+    It learns that somebody attests these GPUs. A service that cannot be reached is a check that failed.
+    """
+    try:
+        question = nras.question(payload)
+        requests = [_request("POST", nras.ATTEST_URL, question), _request("GET", nras.KEYS_URL)]
+        answer, keys = await bounded_map(partial(fetch, transport), requests, limit=len(requests))
+    except (APIConnectionError, ValueError) as error:
+        return (nras.unavailable(str(error)),)
+    return tuple(nras.check(answer.body, keys.body, payload=payload, nonce=nonce, now=now))

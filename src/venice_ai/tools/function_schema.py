@@ -1,0 +1,351 @@
+"""A callable's signature as JSON: the schema of its arguments, and from a model's arguments to a call.
+
+pydantic does the work. Each argument becomes a field of a model class made for the purpose; the class gives the JSON schema,
+and turns JSON into what the annotations ask for. Fields have names of their own (`p0`, `p1`) and carry the argument's name as
+an alias, because an argument may be called what no field may (`schema`, `_private`, `self`).
+
+What cannot be expressed raises `ToolSignatureError` when the function is registered, never when it is called. pydantic is
+imported when the first function is looked at.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from inspect import BoundArguments, Parameter
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from .._core.caller_warnings import warn
+from .._structured.typed_dicts import modern
+from ..exceptions import ToolArgumentsError, ToolSignatureError
+from ..types.api.chat import read_arguments
+from .docstrings import documentation
+from .nulls_for_defaults import Omissions
+from .parameters import REST, Argument, field_infos, inspected, is_field, names_around, own_name, sorted_parameters, underlying
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+
+class Signature:
+    """What a model is told of a callable's arguments, and what becomes of those it gives.
+
+    Args:
+        function: any callable but a class.
+        context: parameters annotated with this class, or with it for some `Deps`, are injected and not shown.
+
+    Raises:
+        ToolSignatureError: JSON cannot express the signature.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, context: type) -> None:
+        target = underlying(function)
+        self._function = function
+        self._signature = inspected(function)
+        names = names_around(target)
+        parameters = sorted_parameters(function, self._signature, names, context)
+        self._arguments = parameters.arguments
+        self._contexts = parameters.contexts
+        known = {*_parameter_names(target), *(name for each in self._arguments for name in (each.key, each.parameter))}
+        docs = documentation(_doc(function), known)
+        self.description: str | None = docs.description
+        """What the documentation says of the callable as a whole."""
+        self._model = _model(function, self._arguments, docs.parameters, names)
+        self.parameters: dict[str, Any] = _parameters(self._model, self._arguments)
+        """The JSON schema of the arguments."""
+        if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
+            _warn_of_strangers(function, docs.parameters, known)
+        _warn_of_blanks(function, parameters.unannotated, self._model)
+        self.omissions: Omissions = Omissions(self.parameters)
+        """Which of them may be left out."""
+
+    def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
+        """The call that a model's arguments make, with every value as its annotation asks.
+
+        Raises:
+            ToolArgumentsError: an argument is missing, unknown or of another type.
+        """
+        values = self._validated(arguments)
+        bound = BoundArguments(self._signature, cast("Any", {}))
+        for name in self._contexts:
+            bound.arguments[name] = context
+        for index, argument in enumerate(self._arguments):
+            # A default of a `Field`'s is known to pydantic only, and not to the function.
+            own = argument.default is not Parameter.empty and not is_field(argument.default)
+            if f"p{index}" in values.model_fields_set or not own:
+                _put(bound, argument, getattr(values, f"p{index}"))
+        bound.apply_defaults()
+        return functools.partial(self._function, *bound.args, **bound.kwargs)
+
+    def _validated(self, arguments: Mapping[str, Any]) -> BaseModel:
+        """The arguments as their annotations ask. What does not fit is mended as far as models are known to slip."""
+        from pydantic import ValidationError
+        from pydantic_core import to_jsonable_python
+
+        given: dict[str, Any] = dict(arguments)
+        while True:
+            # As JSON: a strict datetime may then be a text, as it must be. Objects are there if somebody edited the arguments.
+            text = json.dumps(self._with_rest(given), default=to_jsonable_python)
+            try:
+                return self._model.model_validate_json(text)
+            except ValidationError as error:
+                mended = self._mended(json.loads(text), error)
+                if mended is None:
+                    raise ToolArgumentsError(_reasons(error)) from error
+                given = mended
+
+    def _with_rest(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with those that no parameter names in a place of their own."""
+        if all(argument.role != "keyword rest" for argument in self._arguments):
+            return given
+        known = {argument.key for argument in self._arguments if argument.role != "keyword rest"}
+        rest = {key: value for key, value in given.items() if key not in known}
+        return {**{key: value for key, value in given.items() if key in known}, REST: rest}
+
+    def _mended(self, given: dict[str, Any], error: ValidationError) -> dict[str, Any] | None:
+        """The arguments with JSON for JSON text where a list or an object is wanted, and without nulls for what has a default.
+
+        None if that mends nothing. `given` is changed.
+        """
+        changed = False
+        for line in error.errors(include_url=False, include_context=False):
+            if _CONTAINER_WANTED.fullmatch(line["type"]) and isinstance(line["input"], str):
+                changed |= _read_in_place(given, line["loc"])
+        given |= given.pop(REST, {})
+        without = self.omissions.taken_out(given)
+        return without if changed or without != given else None
+
+
+# What pydantic calls a text, a number and the like where it wants a container.
+_CONTAINER_WANTED = re.compile(
+    "(list|deque|set|frozen_set|tuple|named_tuple|dict|ordered_dict|counter|mapping|iterable|model|model_attributes|dataclass)_type"
+)
+
+
+def _read_in_place(given: Any, where: tuple[int | str, ...]) -> bool:
+    """Puts the list or object that JSON text stands for in the text's place; whether there was one."""
+    for step in where:
+        try:
+            inner: Any = given[step]
+        except (LookupError, TypeError):
+            continue  # no key: it names the member of a union
+        if not isinstance(inner, str):
+            given = inner
+            continue
+        with suppress(ValueError, RecursionError):
+            if isinstance(value := read_arguments(inner), (list, dict)) and inner.strip():
+                given[step] = value
+                return True
+        return False
+    return False
+
+
+def _put(bound: BoundArguments, argument: Argument, value: Any) -> None:
+    if argument.role == "keyword":
+        bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
+    else:
+        bound.arguments[argument.parameter] = tuple(value) if argument.role == "positional rest" else value
+
+
+def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
+    """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict.
+
+    Raises:
+        ToolSignatureError: JSON cannot express it, or it is no object in JSON.
+    """
+    from pydantic import PydanticUserError, TypeAdapter
+
+    try:
+        names = names_around(cls)
+        adapter = TypeAdapter[Any](modern(cls, names))
+        adapter.rebuild(_types_namespace=names)
+        schema = adapter.json_schema(schema_generator=_generator())
+    except (PydanticUserError, TypeError, NameError) as error:
+        raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
+    schema = _dereferenced(schema)
+    if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
+        raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
+    properties = schema.get("properties", {})
+    docs = documentation(_class_doc(cls), properties, attributes=True)
+    for key in filter(docs.parameters.get, docs.parameters.keys() & properties.keys()):
+        properties[key].setdefault("description", docs.parameters[key])
+    schema.pop("title", None)
+    schema.pop("description", None)
+    return docs.description, schema
+
+
+# -- the model and its schema --------------------------------------------------------------------------------------------
+
+
+def _model(
+    function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any]
+) -> type[BaseModel]:
+    from pydantic import ConfigDict, PydanticUserError, create_model
+
+    fields: Any = {f"p{index}": _field(argument, docs) for index, argument in enumerate(arguments)}
+    try:
+        model: type[BaseModel] = create_model(
+            "Arguments",
+            __config__=ConfigDict(extra="forbid"),
+            __module__=getattr(underlying(function), "__module__", __name__),
+            **fields,
+        )
+        model.model_rebuild(_types_namespace=names or None)
+        model.model_json_schema(schema_generator=_generator())
+    except (PydanticUserError, TypeError, NameError, RecursionError) as error:
+        raise _inexpressible(arguments, function, error) from error
+    return model
+
+
+def _field(argument: Argument, docs: Mapping[str, str]) -> tuple[Any, Any]:
+    from pydantic import Field
+
+    annotation, default = argument.annotation, argument.default
+    infos = field_infos(annotation, default)
+    settings: dict[str, Any] = {"alias": argument.key}
+    if is_field(default):
+        annotation = Annotated[annotation, default]
+    elif default is not Parameter.empty:
+        settings["default"] = default
+    if not any(info.description for info in infos):
+        settings["description"] = _annotated_text(annotation) or docs.get(argument.key) or docs.get(argument.parameter)
+    if argument.role == "keyword rest":
+        settings["description"] = None
+    return annotation, Field(**settings)
+
+
+def _annotated_text(annotation: Any) -> str | None:
+    for note in getattr(annotation, "__metadata__", ()):
+        text = getattr(note, "documentation", note)  # typing_extensions.Doc
+        if isinstance(text, str):
+            return text
+    return None
+
+
+def _parameters(model: type[BaseModel], arguments: list[Argument]) -> dict[str, Any]:
+    given = model.model_json_schema(schema_generator=_generator())
+    properties: dict[str, Any] = given.get("properties", {})
+    rest = properties.pop(REST, None)
+    for argument in arguments:
+        if argument.role in {"keyword", "positional rest"}:  # its default is only that it may be left out
+            properties[argument.key].pop("default", None)
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required := given.get("required"):
+        schema["required"] = required
+    schema["additionalProperties"] = False if rest is None else rest.get("additionalProperties", True)
+    if "$defs" in given:
+        schema["$defs"] = given["$defs"]
+    return schema
+
+
+def _inexpressible(arguments: list[Argument], function: Any, error: Exception) -> ToolSignatureError:
+    from pydantic import PydanticUserError, TypeAdapter
+
+    where = ""
+    for argument in arguments:
+        try:
+            TypeAdapter(argument.annotation).json_schema(schema_generator=_generator())
+        except (PydanticUserError, TypeError, NameError):
+            where = f"'s parameter {argument.parameter!r}"
+            break
+    return ToolSignatureError(
+        f"{own_name(function)}{where} cannot be told to a model: {_first_line(error)}. Give it an annotation that JSON can "
+        "express, bind it with functools.partial, or take it from a ToolContext"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+@functools.cache
+def _generator() -> type[Any]:
+    from pydantic import PydanticInvalidForJsonSchema
+    from pydantic.json_schema import GenerateJsonSchema
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+    class Generator(GenerateJsonSchema):
+        """Schemas without titles that only repeat names. What pydantic would leave out with a warning is refused."""
+
+        ignored_warning_kinds = {"non-serializable-default"}
+
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+        def encode_default(self, dft: Any) -> Any:
+            told = super().encode_default(dft)
+            try:
+                json.dumps(to_jsonable_python(dft, inf_nan_mode="constants"), allow_nan=False)
+            except ValueError as error:
+                raise PydanticSerializationError(str(error)) from None  # it is left out
+            return told
+
+        def emit_warning(self, kind: Any, detail: str) -> None:
+            if kind not in self.ignored_warning_kinds:
+                raise PydanticInvalidForJsonSchema(detail)
+
+    return Generator
+
+
+def _dereferenced(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with an object at its top: that of a recursive class is only a reference to one."""
+    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):
+        top = schema["$defs"][reference.removeprefix("#/$defs/")]
+        return {**top, "properties": {k: dict(v) for k, v in top.get("properties", {}).items()}, "$defs": schema["$defs"]}
+    return schema
+
+
+def _reasons(error: ValidationError) -> str:
+    reasons: list[str] = []
+    for found in error.errors(include_url=False, include_context=False):
+        path = ".".join(str(step) for step in found["loc"] if step != REST)
+        reasons.append(f"{path}: {found['msg']}" if path else found["msg"])
+    return "; ".join(reasons)
+
+
+# -- documentation -------------------------------------------------------------------------------------------------------
+
+
+def _parameter_names(target: Any) -> set[str]:
+    """All parameters of the plain function behind a callable, also those that are bound."""
+    try:
+        return set(inspect.signature(target).parameters)
+    except (TypeError, ValueError, NameError):
+        return set()
+
+
+def _warn_of_strangers(function: Any, described: Mapping[str, str], known: set[str]) -> None:
+    if strangers := [name for name in described if name not in known]:
+        warn(
+            f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, which is none of its "
+            f"parameters ({', '.join(sorted(known)) or 'it has none'}), so that a model is not told of it; correct the name"
+        )
+
+
+def _warn_of_blanks(function: Any, unannotated: list[str], model: type[BaseModel]) -> None:
+    described = {field.alias for field in model.model_fields.values() if field.description}
+    if blanks := [name for name in unannotated if name not in described]:
+        warn(
+            f"of {own_name(function)}'s parameter {blanks[0]!r} a model is told nothing but the name: give it an annotation, "
+            "or describe it in the docstring"
+        )
+
+
+def _doc(function: Any) -> str | None:
+    """The docstring of a callable; of an object whose `__call__` has none, its class's."""
+    while isinstance(function, functools.partial):
+        function = cast("Any", function).func
+    if inspect.isroutine(function) or hasattr(function, "__wrapped__"):
+        return inspect.getdoc(function)
+    own = underlying(function).__doc__
+    return inspect.cleandoc(own) if own else _class_doc(type(function))
+
+
+def _class_doc(cls: Any) -> str | None:
+    doc = vars(cls).get("__doc__") if inspect.isclass(cls) else None
+    # A dataclass without a text has its signature there.
+    return inspect.cleandoc(doc) if isinstance(doc, str) and not doc.startswith(f"{cls.__name__}(") else None

@@ -1,0 +1,283 @@
+"""The conversation with a model that calls tools, as a state machine.
+
+Answers of the model are fed in and calls come out; results are fed in and the next request's history comes out. It knows when a
+conversation ends, what a turn must hold to be sent back, and how a loop becomes plain JSON and a loop again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, cast
+
+from .._wire.body import checked_messages
+from ..exceptions import InvalidArgumentError, MaxIterationsExceededError, NoChoicesError, NoToolCallsError
+from ..types._base import Model, plain
+from ..types.api.chat import (
+    AssistantMessage,
+    ChatCompletionResponse,
+    ChatMessage,
+    ChatUsage,
+    DeveloperMessage,
+    Message,
+    SystemMessage,
+    Tool,
+    ToolCall,
+    ToolLoopResult,
+    ToolLoopState,
+    ToolMessage,
+    UserMessage,
+    added_usage,
+    choice_at,
+    content_text,
+)
+from .toolbox import FunctionTool, PlainFunction, Toolbox, call_name, result_text
+
+OnLimit: TypeAlias = Literal["raise", "answer"]
+OnUnknownTool: TypeAlias = Literal["raise", "report"]
+
+_ROLES: dict[str, type[Model]] = {
+    "assistant": AssistantMessage,
+    "developer": DeveloperMessage,
+    "system": SystemMessage,
+    "tool": ToolMessage,
+    "user": UserMessage,
+}
+_CALLING = frozenset({"tool_calls", "function_call"})
+_SEARCHED = "These documents were found by the web search; no tool was called."
+
+
+class ToolLoop:
+    """A conversation with a model that calls tools. It sends nothing and runs nothing.
+
+    Args:
+        messages: the conversation so far; never changed.
+        tools: functions, `FunctionTool`s, and definitions as `Tool`s or mappings.
+        max_iterations: how many answers of the model may be received, from 1.
+        on_limit: `"answer"` lets the calls of the last allowed turn be run, and then offers no tools, so that the model
+            answers, one answer more; `"raise"` gives up instead.
+        on_unknown_tool: `"raise"` an `UnknownToolError` when the model calls what is not there, or leave it to the driver
+            to `"report"` that to the model.
+        resume: the state of an earlier loop, in place of messages.
+
+    Raises:
+        InvalidArgumentError: an argument is not allowed.
+    """
+
+    def __init__(
+        self,
+        messages: Iterable[Message] | None,
+        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
+        *,
+        max_iterations: int = 10,
+        on_limit: OnLimit = "raise",
+        on_unknown_tool: OnUnknownTool = "raise",
+        resume: ToolLoopState | Mapping[str, Any] | None = None,
+    ) -> None:
+        _one_of("on_limit", on_limit, OnLimit)
+        _one_of("on_unknown_tool", on_unknown_tool, OnUnknownTool)
+        if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
+            raise InvalidArgumentError(f"max_iterations={max_iterations!r} must be a whole number from 1")
+        if (messages is None) == (resume is None):
+            raise InvalidArgumentError("give either messages, or resume with the state of an earlier loop")
+        self.tools: Toolbox = Toolbox(tools)
+        """The tools."""
+        self.max_iterations = max_iterations
+        self.on_limit: OnLimit = on_limit
+        self.on_unknown_tool: OnUnknownTool = on_unknown_tool
+        self.iterations: int = 0
+        """How many answers were received."""
+        self.usage: ChatUsage | None = None
+        """Tokens of all of them; None if none told any."""
+        self.waiting: list[str] = []
+        """Ids of the calls that wait for a person's decision."""
+        self._response: ChatCompletionResponse | None = None
+        self._calls: list[ToolCall] = []
+        self._results: dict[str, str] = {}
+        given = messages if resume is None else self._resumed(resume)
+        self.history: list[Message] = [_typed(message) for message in checked_messages(given)]
+        """The conversation: what to send next."""
+        if resume is not None:
+            self._calls = _unanswered(self.history)
+
+    @property
+    def offered(self) -> list[Tool | Mapping[str, Any]]:
+        """The tools to offer with the next request: all, until the limit is reached."""
+        return self.tools.definitions if self.iterations < self.max_iterations else []
+
+    @property
+    def open_calls(self) -> list[ToolCall]:
+        """The calls that want an answer before the conversation can go on."""
+        return [call for call in self._calls if call.id not in self._results]
+
+    @property
+    def result(self) -> ToolLoopResult:
+        """How it ended, once `receive` gave no calls.
+
+        Raises:
+            InvalidArgumentError: it has not ended.
+        """
+        if self._response is None or self._calls:
+            raise InvalidArgumentError("the loop has not ended: the model has called tools, or was not asked yet")
+        return ToolLoopResult(self._response, list(self.history), self.iterations, self.usage)
+
+    @property
+    def state(self) -> ToolLoopState:
+        """The loop as plain JSON, to go on with later."""
+        return ToolLoopState(
+            version=1,
+            messages=plain(self.history),
+            iterations=self.iterations,
+            results=self._results or None,
+            waiting=self.waiting or None,
+            usage=self.usage,
+        )
+
+    def receive(self, response: ChatCompletionResponse) -> list[ToolCall]:
+        """Takes the model's answer, and gives the calls it asks for: none if it is the final one.
+
+        The turn goes into the history as it came. Calls are there to be answered whatever the finish reason says; Venice's
+        way to deliver search documents is not among them.
+
+        Raises:
+            NoChoicesError: there is no answer in it.
+            NoToolCallsError: it says that it calls tools, and holds neither a call nor a text.
+            MaxIterationsExceededError: it asks for calls, and no further answer is allowed.
+            UnknownToolError: it calls a tool that is not there.
+            InvalidArgumentError: calls of the turn before are still open.
+        """
+        if self.open_calls:
+            raise InvalidArgumentError("answer the calls of the last turn first")
+        offered = bool(self.offered)
+        turn = _turn(response)
+        calls = _calls_of(turn)
+        self.iterations += 1
+        self.usage = added_usage(self.usage, response.usage)
+        if not calls and (came := _instead_of_calls(response, turn)):
+            raise NoToolCallsError(
+                f"the model's turn ends with a tool call, and there is none: it holds {came}", self.state, response
+            )
+        self.history.append(turn)
+        self._response = response
+        if all(map(self.tools.is_search, calls)):
+            return []
+        self._calls = calls
+        self._results = {call.id: _SEARCHED for call in calls if self.tools.is_search(call)}
+        if not offered or (self.on_limit == "raise" and self.iterations >= self.max_iterations):
+            raise self._exceeded(response)
+        if self.on_unknown_tool == "raise":
+            for error in filter(None, map(self.tools.unknown, self.open_calls)):
+                raise error
+        return self.open_calls
+
+    def answer(self, calls: Sequence[ToolCall], results: Sequence[Any]) -> None:
+        """Takes the results of calls, in their order: texts as they are, anything else becomes JSON, see `run_with_tools`.
+
+        Some of a turn's calls may be answered before others. When all are, the results follow the turn in the history, in the
+        order in which the model made the calls.
+
+        Raises:
+            InvalidArgumentError: a call is not open, or there are not as many results as calls.
+        """
+        if len(calls) != len(results):
+            raise InvalidArgumentError(f"there are {len(results)} results for {len(calls)} calls")
+        open_ids = {call.id for call in self.open_calls}
+        for call, result in zip(calls, results, strict=True):
+            if call.id not in open_ids:
+                raise InvalidArgumentError(f"the call {call.id!r} of {call_name(call)!r} is not open")
+            self._results[call.id] = result_text(result)
+        self.waiting = [identity for identity in self.waiting if identity not in self._results]
+        if not self.open_calls:
+            self.history += [ToolMessage(content=self._results[call.id], tool_call_id=call.id) for call in self._calls]
+            self._calls, self._results = [], {}
+
+    def hold(self, call: ToolCall) -> None:
+        """Notes that a call waits for a person's decision."""
+        if call.id not in self.waiting:
+            self.waiting.append(call.id)
+
+    def _exceeded(self, response: ChatCompletionResponse) -> MaxIterationsExceededError:
+        names = ", ".join(call_name(call) for call in self.open_calls)
+        return MaxIterationsExceededError(
+            f"the model still called tools ({names}) after {self.iterations} round trips; allow more with max_iterations, "
+            'or take what it can say by then with on_limit="answer"',
+            iterations=self.iterations,
+            messages=self.history,
+            last_response=response,
+            usage=self.usage,
+            pending_calls=self.open_calls,
+            state=self.state,
+        )
+
+    def _resumed(self, resume: ToolLoopState | Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Takes over an earlier loop's state; gives its messages."""
+        try:
+            state = ToolLoopState.model_validate(resume)
+            iterations, results, waiting = state.iterations, dict(state.results or {}), list(state.waiting or [])
+        except (TypeError, ValueError) as error:
+            raise InvalidArgumentError(f"resume is not the state of a tool loop: {error}") from None
+        if state.version != 1 or not isinstance(iterations, int) or iterations < 0:
+            raise InvalidArgumentError(
+                f"resume is not a state that this version knows: version={state.version!r}, iterations={iterations!r}"
+            )
+        if iterations >= self.max_iterations and self.on_limit == "raise":
+            raise InvalidArgumentError(
+                f"max_iterations={self.max_iterations}, and the loop has made {iterations} round trips; allow more to go on"
+            )
+        self.iterations, self._results, self.waiting, self.usage = iterations, results, waiting, state.usage
+        return state.messages
+
+
+def _typed(message: dict[str, Any]) -> Message:
+    return cast("Message", _ROLES[message["role"]].model_validate(message))
+
+
+def _turn(response: ChatCompletionResponse) -> AssistantMessage:
+    """The assistant's turn as it came.
+
+    Only what cannot be sent back is mended, here and in `from_response`: ids that are missing or not unique, for nothing else
+    pairs results with calls.
+    """
+    try:
+        found = isinstance(choice_at(response, 0).get("message"), ChatMessage)
+    except ValueError as error:
+        raise NoChoicesError(str(error)) from None
+    if not found:
+        raise NoChoicesError("the response's first choice holds no message")
+    turn = AssistantMessage.from_response(response)
+    if vars(turn).get("role") != "assistant":
+        vars(turn)["role"] = "assistant"
+    seen: set[str] = set()
+    for position, call in enumerate(_calls_of(turn)):
+        identity: Any = call.id
+        if not isinstance(identity, str) or not identity or identity in seen:
+            vars(call)["id"] = identity = f"call_{len(seen)}_{position}_{identity or ''}"
+        seen.add(identity)
+    return turn
+
+
+def _instead_of_calls(response: ChatCompletionResponse, turn: AssistantMessage) -> str | None:
+    """What came in place of the calls that a turn without calls says it makes; None if it is an answer."""
+    legacy: Any = turn.get("function_call")
+    if legacy:
+        return f"function_call={plain(legacy)!r:.200}, which no longer is how tools are called"
+    if content_text(turn.content):
+        return None
+    reason: Any = choice_at(response, 0).finish_reason
+    if reason in _CALLING or turn.tool_calls:
+        return f"finish_reason={reason!r}, tool_calls={plain(turn.tool_calls)!r:.200} and no text"
+    return None
+
+
+def _calls_of(turn: AssistantMessage) -> list[ToolCall]:
+    calls = turn.tool_calls
+    return [call for call in calls if isinstance(call, ToolCall)] if isinstance(calls, list) else []
+
+
+def _unanswered(history: list[Message]) -> list[ToolCall]:
+    last = history[-1]
+    return _calls_of(last) if isinstance(last, AssistantMessage) else []
+
+
+def _one_of(name: str, value: object, allowed: Any) -> None:
+    if value not in allowed.__args__:
+        raise InvalidArgumentError(f"{name}={value!r} is not allowed: expected {' or '.join(map(repr, allowed.__args__))}")

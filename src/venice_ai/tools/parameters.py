@@ -1,0 +1,363 @@
+"""Who gives which parameter of a callable: the model, the loop, or whoever bound it.
+
+A callable may be a function, a method, a partial or an object, decorated or not; its annotations may be texts. What comes out
+is a list of arguments with their names in JSON, their annotations and their defaults.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping, MutableSet
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from inspect import Parameter
+from types import FrameType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+
+import typing_extensions
+
+from .._structured.typed_dicts import changed_inside, modern
+from ..exceptions import InvalidRequestError, ToolSignatureError
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CONTEXT = re.compile(r"(\w+\.)*ToolContext\b")
+REST = "**"
+"""The alias of the field that takes the keywords which no parameter names; no parameter can be called so."""
+
+_Role: TypeAlias = Literal["named", "positional rest", "keyword rest", "keyword"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument that the model may give."""
+
+    key: str
+    """Its name in JSON."""
+    parameter: str
+    """The parameter it goes to."""
+    annotation: Any
+    default: Any
+    role: _Role = "named"
+
+
+@dataclass(slots=True)
+class Parameters:
+    """The parameters of a signature, sorted by who gives them."""
+
+    arguments: list[Argument] = field(default_factory=list["Argument"])
+    contexts: list[str] = field(default_factory=list[str])
+    unannotated: list[str] = field(default_factory=list[str])
+    """The parameters of which neither an annotation nor a default tells anything."""
+
+
+def named(name: str | None, function: object) -> str:
+    """The name of a tool: the one given, else the callable's own.
+
+    Raises:
+        InvalidRequestError: the wire has no such names.
+    """
+    found = own_name(function) if name is None else name
+    if not isinstance(found, str) or not _NAME.fullmatch(found):
+        raise InvalidRequestError(
+            f"{found!r} is not the name of a tool: give it 1 to 64 letters, digits, '_' or '-' with name=..., "
+            "for example FunctionTool(function, name='look_up')"
+        )
+    return found
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it only makes a coroutine or an asynchronous generator, and so never blocks."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    call = getattr(type(function), "__call__", None)  # noqa: B004  # the method itself is looked at, not whether there is one
+    return any(
+        inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
+        for candidate in (function, call)
+        if candidate is not None
+    )
+
+
+def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The plain function behind partials, methods, callable objects and decorators, whose annotations and docs hold."""
+    found: Any = function
+    while isinstance(found, functools.partial):
+        found = cast("Any", found).func
+    if not inspect.isroutine(found) and not hasattr(found, "__wrapped__"):
+        found = getattr(cast("type[Any]", type(found)), "__call__", found)  # noqa: B004  # the method itself is wanted
+    found = getattr(found, "__func__", found)
+    return cast("Callable[..., Any]", inspect.unwrap(found))
+
+
+def inspected(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a callable.
+
+    Raises:
+        ToolSignatureError: it has none that can be read, or is a class.
+    """
+    if inspect.isclass(function):
+        raise ToolSignatureError(
+            f"{function.__name__} is a class: for its fields as arguments use tool_from_model({function.__name__}), "
+            "else give a function that makes one"
+        )
+    if not callable(function):
+        raise ToolSignatureError(f"{function!r} is not a tool: give a function, or a Tool")
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError, NameError) as error:
+        raise ToolSignatureError(f"{own_name(function)} has no signature to read: {error}") from error
+
+
+def sorted_parameters(
+    function: Callable[..., Any], signature: inspect.Signature, names: dict[str, Any], context: type
+) -> Parameters:
+    """The parameters of a callable. `names` are those that its annotations may use beside its module's.
+
+    Raises:
+        ToolSignatureError: an annotation cannot be read, or no value fits it, or two arguments have one name.
+    """
+    found = Parameters()
+    bound = _bound_keywords(function)
+    for parameter in signature.parameters.values():
+        if parameter.name in bound:
+            continue  # what the caller bound is the caller's: the model neither sees nor changes it
+        annotation = _annotation(parameter, function, names, context)
+        if reason := _never(parameter, annotation, context):
+            raise ToolSignatureError(f"{own_name(function)}'s parameter {parameter.name!r} can never be given: {reason}")
+        starred = parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}  # they take anything, and say so
+        if parameter.annotation is Parameter.empty and parameter.default is Parameter.empty and not starred:
+            found.unannotated.append(parameter.name)
+        if _mentions(annotation, context):
+            found.contexts.append(parameter.name)
+        else:
+            found.arguments.extend(_arguments(parameter, annotation, names))
+    keys = [argument.key for argument in found.arguments]
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+        raise ToolSignatureError(f"two arguments of {own_name(function)} are called {twice[0]!r} in JSON")
+    return found
+
+
+def _bound_keywords(function: object) -> frozenset[str]:
+    # Partials of partials are one partial.
+    return frozenset(cast("functools.partial[Any]", function).keywords if isinstance(function, functools.partial) else ())
+
+
+def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any]) -> Iterator[Argument]:
+    name, kind = parameter.name, parameter.kind
+    unpacked = typing_extensions.get_origin(annotation) in _UNPACK
+    if kind is Parameter.VAR_KEYWORD and unpacked:
+        yield from _unpacked(name, typing_extensions.get_args(annotation)[0], names)
+    elif kind is Parameter.VAR_KEYWORD:
+        yield Argument(REST, name, dict[str, annotation], {}, "keyword rest")
+    elif kind is Parameter.VAR_POSITIONAL:
+        if unpacked:
+            raise ToolSignatureError(f"the parameter *{name}: {annotation!r} cannot be a tool's: name each of its values")
+        yield Argument(name, name, list[annotation], [], "positional rest")
+    else:
+        if parameter.default is None:
+            annotation = _or_none(annotation)
+        yield Argument(_key(name, annotation, parameter.default), name, annotation, parameter.default)
+
+
+def _or_none(annotation: Any) -> Any:
+    """`x: int = None` takes a null, whatever its annotation says."""
+    if typing_extensions.get_origin(annotation) is Annotated:
+        return Annotated[(typing.Optional[annotation.__origin__], *annotation.__metadata__)]  # noqa: UP045  # also of texts
+    return typing.Optional[annotation]  # noqa: UP045
+
+
+def _unpacked(name: str, fields: Any, names: dict[str, Any]) -> Iterator[Argument]:
+    """The arguments of `**name: Unpack[fields]`, a TypedDict. What is not required has a default that is never passed on."""
+    hints = typing_extensions.get_type_hints(fields, None, names, include_extras=True)
+    for key, hint in hints.items():
+        required = key in fields.__required_keys__
+        while (qualifier := typing_extensions.get_origin(hint)) in _QUALIFIERS:
+            # The class itself does not know of one that was written as a text.
+            required = _QUALIFIERS[qualifier] if _QUALIFIERS[qualifier] is not None else required
+            hint = typing_extensions.get_args(hint)[0]  # noqa: PLW2901  # peeled off
+        yield Argument(key, name, hint, Parameter.empty if required else None, "keyword")
+
+
+# Two classes before Python 3.12.
+_UNPACK = {typing.Unpack, typing_extensions.Unpack}
+_QUALIFIERS: dict[Any, Any] = {
+    typing.Required: True,
+    typing.NotRequired: False,
+    typing_extensions.Required: True,
+    typing_extensions.NotRequired: False,
+    typing_extensions.ReadOnly: None,
+}
+
+
+def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[str, Any], context: type) -> Any:
+    """The annotation of a parameter, with names in texts looked up; what an unannotated one can be told from."""
+    given = parameter.annotation
+    if given is Parameter.empty:
+        return _guessed(parameter)
+    if isinstance(given, str) and _CONTEXT.match(given):
+        return context  # its `Deps` may be known to type checkers alone
+
+    def holder() -> None: ...
+
+    holder.__annotations__ = {parameter.name: given}
+    try:
+        namespace = getattr(underlying(function), "__globals__", {})
+        hints = typing_extensions.get_type_hints(holder, namespace, names, include_extras=True)
+    except (NameError, TypeError, SyntaxError, AttributeError) as error:
+        raise ToolSignatureError(
+            f"the annotation {given!r} of {own_name(function)}'s parameter {parameter.name!r} cannot be read: {error}. "
+            "Define what it names at the top of a module"
+        ) from error
+    return _read_at_once(modern(hints[parameter.name], names))
+
+
+def _guessed(parameter: Parameter) -> Any:
+    """A parameter without an annotation is what its default is; without one it is told as a string, and taken as it comes."""
+    default: Any = parameter.default
+    for kind in (bool, int, float, str):
+        if type(default) is kind:
+            return kind
+    if parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
+        return Any
+    from pydantic import WithJsonSchema
+
+    told = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}
+    return Annotated[Any, WithJsonSchema(cast("Any", told))]
+
+
+def _read_at_once(annotation: Any) -> Any:
+    """`Iterable[X]` as a list, and `Generator[X]` as the iterator of one.
+
+    pydantic checks such values only as they are read, inside the function, and lets them be read once.
+    """
+    origin, args = typing_extensions.get_origin(annotation) or annotation, typing_extensions.get_args(annotation)
+    if origin is not Iterable and origin is not Generator:
+        return changed_inside(annotation, _read_at_once)
+    items = _LIST[_read_at_once(args[0]) if args else Any]
+    if origin is Iterable:
+        return items
+    from pydantic import AfterValidator
+
+    return Annotated[items, AfterValidator(iter)]
+
+
+def _never(parameter: Parameter, annotation: Any, context: type) -> str | None:
+    """Why no call can give a parameter its value, where its annotation lets that be seen."""
+    if parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD} and _mentions(annotation, context):
+        return "there is one context; take it without stars"
+    if annotation is _SELF:
+        return "a function has no Self; name the class"
+    origin, args = typing_extensions.get_origin(annotation), typing_extensions.get_args(annotation)
+    if args and origin in _HASHING and _unhashable(args[0]):
+        return f"{args[0]!r} cannot be in a set, nor a key; take a list"
+    return next(filter(None, (_never(parameter, inner, context) for inner in args)), None) if origin is not Literal else None
+
+
+# Type checkers take these for annotations.
+_LIST: Any = list
+_SELF: Any = typing.Self
+_HASHING = {set, frozenset, AbstractSet, MutableSet, dict, Mapping, MutableMapping}
+
+
+def _unhashable(annotation: Any) -> bool:
+    kind = typing_extensions.get_origin(annotation) or annotation
+    return isinstance(kind, type) and kind.__hash__ is None
+
+
+def _mentions(annotation: Any, context: type) -> bool:
+    """Whether it is the context, perhaps for some `Deps`, annotated, or optional."""
+    origin = typing_extensions.get_origin(annotation)
+    if origin is Annotated or origin in {typing.Union, UnionType}:
+        return any(_mentions(inner, context) for inner in typing_extensions.get_args(annotation))
+    return annotation is context or origin is context
+
+
+def names_around(target: Any) -> dict[str, Any]:
+    """The names that annotations may use beside those of their module.
+
+    They are the type parameters of a function and of the classes around it, what is defined in its class, and, of a local
+    function, the names it closes over, and those where it is being registered.
+    """
+    names = _local_names(target) if "<locals>" in getattr(target, "__qualname__", "") else {}
+    classes = list(_classes_around(target, names))
+    if classes:
+        names |= {name: value for name, value in vars(classes[-1]).items() if _can_annotate(name, value)}
+    for scope in (*classes, target):
+        names |= {each.__name__: each for each in getattr(scope, "__type_params__", ())}
+    return names
+
+
+def _classes_around(target: Any, names: Mapping[str, Any]) -> Iterator[type]:
+    """The classes in whose bodies something is defined, from the outside in, as far as its module or these names lead there."""
+    scope: Mapping[str, Any] = {**_module_names(target), **names}
+    for step in getattr(target, "__qualname__", "").rpartition("<locals>.")[2].split(".")[:-1]:
+        found = scope.get(step)
+        if not isinstance(found, type):
+            return
+        yield found
+        scope = vars(found)
+
+
+def _can_annotate(name: str, value: Any) -> bool:
+    """Whether a name in a class is more likely meant by an annotation than the same name outside: methods are not."""
+    return not name.startswith("__") and (
+        isinstance(value, (type, typing.TypeVar, UnionType)) or hasattr(value, "__origin__") or hasattr(value, "__value__")
+    )
+
+
+def _module_names(target: Any) -> dict[str, Any]:
+    module = sys.modules.get(getattr(target, "__module__", None) or "")
+    return cast("dict[str, Any]", getattr(target, "__globals__", vars(module) if module else {}))
+
+
+def _local_names(target: Any) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    module_names = _module_names(target)
+    frame = inspect.currentframe()
+    frames: list[FrameType] = []
+    while frame is not None:
+        if frame.f_globals is module_names:
+            frames.append(frame)
+        frame = frame.f_back
+    for outer in reversed(frames):
+        names.update(outer.f_locals)
+    code = getattr(target, "__code__", None)
+    for name, cell in zip(getattr(code, "co_freevars", ()), getattr(target, "__closure__", None) or (), strict=True):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # not yet assigned
+            continue
+    return names
+
+
+def own_name(function: Any) -> str:
+    """What a callable is called: its own name, else its class's."""
+    while isinstance(function, functools.partial):
+        function = cast("Any", function).func
+    name = getattr(function, "__name__", None)
+    return name if isinstance(name, str) else type(function).__name__
+
+
+def is_field(default: Any) -> bool:
+    """Whether a default is pydantic's `Field(...)`."""
+    from pydantic.fields import FieldInfo
+
+    return isinstance(default, FieldInfo)
+
+
+def field_infos(annotation: Any, default: Any) -> list[FieldInfo]:
+    """The `Field(...)`s of a parameter: its default, and those of its `Annotated`."""
+    found = [default, *getattr(annotation, "__metadata__", ())]
+    return [info for info in found if is_field(info)]
+
+
+def _key(name: str, annotation: Any, default: Any) -> str:
+    """What the argument is called in JSON: the alias that a `Field` gives, else the parameter's name."""
+    aliases = [alias for info in field_infos(annotation, default) for alias in (info.validation_alias, info.alias)]
+    return next((alias for alias in aliases if isinstance(alias, str)), name)

@@ -1,0 +1,128 @@
+"""What an HTTP exchange said beside its body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .rate_limits import RateLimits, rate_limits
+
+
+class Headers(Mapping[str, str]):
+    """HTTP headers: names in any case; a repeated header's values are joined with a comma (RFC 9110, section 5.3)."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: Iterable[tuple[bytes | str, bytes | str]] = ()) -> None:
+        self._pairs = pairs if isinstance(pairs, (tuple, list)) else list(pairs)
+
+    def _values(self, name: str) -> list[str]:
+        # Few headers of few replies are ever looked at, so they stay as they came.
+        wanted, size = name.lower(), len(name)
+        return [_str(value) for key, value in self._pairs if len(key) == size and _str(key).lower() == wanted]
+
+    def __getitem__(self, name: str) -> str:
+        values = self._values(name)
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    if not TYPE_CHECKING:  # the type is the base's; this one does without an exception for each header that is not there
+
+        def get(self, key: str, default: Any = None) -> Any:
+            """The value of a header; the default where it is not there."""
+            values = self._values(key)
+            return ", ".join(values) if values else default
+
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Whether one of some headers is there, whose names are given in lower case."""
+        sizes = {len(name) for name in names}
+        return any(_str(key).lower() in names for key, _ in self._pairs if len(key) in sizes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(_str(name).lower() for name, _ in self._pairs))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __repr__(self) -> str:
+        return f"Headers({dict(self)!r})"
+
+
+# What the API document calls them, and what Venice's notes for agents and RFC 8594 do.
+_WARNINGS = ("x-venice-model-deprecation-warning", "x-venice-deprecated")
+_DATES = ("x-venice-model-deprecation-date", "sunset")
+_OF_DEPRECATION = frozenset({*_WARNINGS, *_DATES})
+
+
+@dataclass(slots=True)
+class ResponseMeta:
+    """Status, headers and timing of one reply. Times are in seconds."""
+
+    status_code: int
+    """The status of HTTP, such as 200."""
+    headers: Headers
+    """The headers, found by their names in any case."""
+    received_at: float
+    """Unix time at which the reply's headers came; for plain calls, its end."""
+    latency: float
+    """From sending the request (its last attempt) to the reply's headers; for plain calls, to its end."""
+    time_to_first_chunk: float | None = None
+    """From sending the request to the first chunk of a stream."""
+    attempts: int = 1
+    """How often the request was sent."""
+    model_substituted: bool = False
+    """Whether another model answered than the one that was asked for. Traits and aliases count as the model they stand for,
+    feature suffixes do not count. Only the catalogue in memory is asked: False where the name is not in it."""
+    body_id: str | None = None
+    """The completion's id; None before it is known, and for what is no completion."""
+
+    @property
+    def request_id(self) -> str | None:
+        """What to tell Venice's support: the `CF-RAY` header, else the completion's id."""
+        return self.headers.get("cf-ray") or self.body_id
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """What is left of the rate limits, and when they reset (seconds from `received_at`)."""
+        return rate_limits(self.headers, self.received_at)
+
+    @property
+    def balance_usd(self) -> float | None:
+        """US dollars on the account before the call; None where not said."""
+        return _float(self.headers.get("x-venice-balance-usd"))
+
+    @property
+    def balance_diem(self) -> float | None:
+        """DIEM on the account before the call; None where not said."""
+        return _float(self.headers.get("x-venice-balance-diem"))
+
+    @property
+    def deprecation_warning(self) -> str | None:
+        """Venice's warning that the model will be retired, with the date where it gives one."""
+        if not self.headers.has_any(_OF_DEPRECATION):  # nearly every reply, and each is asked
+            return None
+        warning, date = (next(filter(None, map(self.headers.get, names)), None) for names in (_WARNINGS, _DATES))
+        return f"{warning} ({date})" if warning and date else warning or (date and f"deprecated: {date}")
+
+    @property
+    def venice_version(self) -> str | None:
+        """The revision of the service that answered."""
+        return self.headers.get("x-venice-version")
+
+    @property
+    def model_id(self) -> str | None:
+        """The model that ran, by its header."""
+        return self.headers.get("x-venice-model-id")
+
+
+def _str(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+
+
+def _float(value: str | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None
