@@ -590,7 +590,8 @@ class SyncChatCompletions(Facade):
         given = _given(locals())
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
 
-        return self._run(self._async.run_with_tools(**given | {"tools": prepared(tools)}))
+        given["tools"] = prepared(tools)
+        return self._run(self._async.run_with_tools(**given))
 
     def stream_with_tools(
         self,
@@ -621,8 +622,8 @@ class SyncChatCompletions(Facade):
         given = _given(locals())
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
 
-        opening = self._async.stream_with_tools(**given | {"tools": prepared(tools)})
-        return self._bridge.open_tools(opening, self._client)
+        given["tools"] = prepared(tools)
+        return self._bridge.open_tools(self._async.stream_with_tools(**given), self._client)
 
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:
