@@ -293,7 +293,7 @@ HALF_IMPORTED = """
 begun, go_on = threading.Event(), threading.Event()
 
 def slowly(frame, event, argument):
-    if frame.f_code.co_filename.endswith("_loop_thread.py") and frame.f_code.co_name == "<module>":
+    if frame.f_code.co_filename.endswith("loop_thread.py") and frame.f_code.co_name == "<module>":
         begun.set()
         go_on.wait(10)
 

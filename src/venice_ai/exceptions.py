@@ -412,13 +412,13 @@ class MaxIterationsExceededError(VeniceError):
         """Round trips that were made."""
         self.messages: list[Message] = list(messages)
         """The history. It ends with the turn whose calls are pending."""
-        self.last_response = cast("ChatCompletionResponse", last_response)
+        self.last_response: ChatCompletionResponse = cast("ChatCompletionResponse", last_response)
         """The last answer; None only if the error was made without, like `state`."""
         self.usage = usage
         """Tokens of all round trips together; None if no answer told any."""
         self.pending_calls: list[ToolCall] = list(pending_calls)
         """The calls of the last answer. None of them was run."""
-        self.state = cast("ToolLoopState", state)
+        self.state: ToolLoopState = cast("ToolLoopState", state)
         """The loop, to go on with: `run_with_tools(resume=error.state, max_iterations=...)`."""
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -98,7 +98,7 @@ class Reading:
         self.session = session
         self.ended: bool = False
         self.complete: bool = False
-        self.left = False
+        self.left: bool = False
         self.handed_out = False
         self._failure: Failure | None = None
         self._choices = choices
@@ -254,7 +254,8 @@ class Reading:
 
     def leave(self) -> None:
         """Reads no more, for nobody wants to."""
-        self.left = self.ended = True
+        self.left = True
+        self.ended = True
         self.reply.close()
         if self._call is not None:
             self._call.abandoned = True

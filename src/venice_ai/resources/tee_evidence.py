@@ -32,7 +32,7 @@ from ..transport import Clock, Request, Transport
 if TYPE_CHECKING:
     from ..tee.report import Check, Tcb
 
-logger = logging.getLogger("venice_ai")
+logger: logging.Logger = logging.getLogger("venice_ai")
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """The longest document that is read; real ones have a few kilobytes."""

@@ -53,7 +53,7 @@ class Logs:
         except ValueError as error:
             self._trouble = error
         self.payloads: dict[str, bytes] = self._replays[0].payloads if self._replays else {}
-        self.later = self._replays[0].later if self._replays else ()
+        self.later: tuple[tuple[str, bytes], ...] = self._replays[0].later if self._replays else ()
 
     def check_registers(self, quote: Quote) -> str:
         """That every log leads to the registers of the quote."""
