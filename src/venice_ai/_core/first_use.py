@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 T = TypeVar("T")
 
 _PACKAGE = __name__.partition(".")[0]
-_AWAITED = (_PACKAGE, "yarl", "truststore", "pydantic", "cryptography")  # what a thread may import in the middle of a call
+# What a thread may import in the middle of a call.
+_AWAITED = {_PACKAGE, "yarl", "truststore", "pydantic", "cryptography", *sys.stdlib_module_names}
+# The locks of the modules that are being imported just now. (A module is found, and locked, before `sys.modules` knows it.)
+_IMPORTS: dict[str, Callable[[], Any]] = getattr(sys.modules.get("importlib._bootstrap"), "_module_locks", {})
 _MOST_SECONDS = 10.0
 _lock = threading.RLock()  # held while work is done, and while the process forks
 _loaded: set[str] = set()
@@ -89,7 +92,8 @@ def _before_fork() -> None:
     _lock.acquire()
     # Less common parts are imported by the threads that need them. Their end is waited for, too, but not for ever.
     until = time.monotonic() + _MOST_SECONDS
-    while any(map(_is_half_imported, list(sys.modules))) and time.monotonic() < until:
+    time.sleep(0)  # other threads have their turn before the check, then none for the milliseconds that a fork needs
+    while _others_import() and time.monotonic() < until:
         time.sleep(0.001)
     if taken:
         logging_lock.acquire()
@@ -100,8 +104,11 @@ def _before_fork() -> None:
             lock.acquire(blocking=False)
 
 
-def _is_half_imported(name: str) -> bool:
-    return name.startswith(_AWAITED) and _is_initializing(name)
+def _others_import() -> bool:
+    """Whether another thread is in the middle of an import that the child may need."""
+    locks = [lock() for name, lock in list(_IMPORTS.items()) if name.partition(".")[0] in _AWAITED]
+    here = threading.get_ident()
+    return any(lock is not None and getattr(lock, "owner", None) != here for lock in locks)
 
 
 def _is_initializing(name: str) -> bool:
