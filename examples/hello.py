@@ -2,7 +2,7 @@
 
 The examples read the key from VENICE_API_KEY, and the address of the server from
 VENICE_BASE_URL if it is set. Without a key, start the emulator: `venice-chat serve`
-prints the two lines that set both variables.
+prints the command that sets both variables.
 """
 
 import asyncio
