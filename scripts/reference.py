@@ -2,8 +2,8 @@
 
 An extension of griffe, which reads the source for mkdocstrings (`mkdocs.yml` names this file). It does the following:
 
-- The fields of a class become one table below the class's docstring, in place of a heading for each field. What a field means is
-  its docstring, or its line in `docs/reference/fields.toml`.
+- The fields of a class become one table below the class's docstring, in place of a heading for each field. The meaning of a
+  field is its docstring, or its line in `docs/reference/fields.toml`.
 - A range is read from the type, as the client checks it: `Annotated[float, Meta(ge=0, le=2)]` shows as `float`, with "0 to 2".
 - Names of types, such as `Effort`, are shown as what they stand for.
 - Overloads for mypy alone are left out: they repeat the others. So are the marks `::` before examples: Markdown needs none.

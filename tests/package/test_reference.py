@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("griffe", reason="griffelib is not installed")
 
-import griffe  # noqa: E402
+import griffe
 
-from scripts import reference  # noqa: E402
+from scripts import reference
 
 ROOT = Path(__file__).parents[2]
 

@@ -143,7 +143,7 @@ def test_pyright_accepts_every_snippet(folder: Path) -> None:
 
 
 def test_every_block_of_python_is_checked() -> None:
-    blocks = sum(page.read_text("utf-8").count("```python") for page in PAGES)
+    blocks = sum(len(re.findall(r"^```python", page.read_text("utf-8"), re.MULTILINE)) for page in PAGES)
     included = sum(page.read_text("utf-8").count('--8<-- "examples/') for page in PAGES)
 
     assert len(SNIPPETS) == blocks - included
