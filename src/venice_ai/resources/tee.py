@@ -40,7 +40,7 @@ from ..types.api.tee import TeeAttestation, TeeSignature
 from .tee_evidence import Fetcher, ask_nras
 
 if TYPE_CHECKING:
-    from .._client import VeniceClient
+    from .._http.connection import Connection
     from ..streaming import ChatStream
 
 R = TypeVar("R", bound=Response)
@@ -62,10 +62,10 @@ _NOT_COVERED: Final = (
 USED_NONCES: Final[dict[bytes, object]] = {}
 
 
-class Tee(APIResource["VeniceClient"]):
+class Tee(APIResource["Connection"]):
     """Attestations and signatures of the enclaves that `e2ee-*` models run in. Works without an API key."""
 
-    def __init__(self, client: VeniceClient) -> None:
+    def __init__(self, client: Connection) -> None:
         super().__init__(client)
         caller = client.caller
         self._policy = caller.policy
@@ -76,6 +76,7 @@ class Tee(APIResource["VeniceClient"]):
         self._warned: Remembered[Any] = Remembered()
         self._shown: dict[str, frozenset[str]] = {}
         self._fetchers: dict[str, Fetcher] = {}
+        client.on_close.append(self.forget_all)
 
     # -- attestations ----------------------------------------------------------------------------------------------------
 
@@ -203,7 +204,7 @@ class Tee(APIResource["VeniceClient"]):
             dcap=collateral.installed(),
             used_nonce=asked.again,
             private=_is_private(self._client.base_url),
-            known_server=_is_loopback(self._client.base_url) or self._client._knows_server,  # noqa: SLF001  # of the same package
+            known_server=_is_loopback(self._client.base_url) or self._client.knows_server,
             reached_before=self._reached.get(model),
             seen=seen,
             shown_before=self._shown.get(model, ()),
@@ -392,7 +393,7 @@ class Tee(APIResource["VeniceClient"]):
 
     async def _body(self, path: str, query: dict[str, str]) -> bytes:
         """The body of a reply, at most a byte more than is allowed."""
-        request = self._client.request("GET", f"{path}?{urlencode(query)}", timeout=self._limits(), anonymous=True)
+        request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=self._limits(), anonymous=True)
         request.stream = True
         answer = await self._once.call(request)
         body = bytearray()
