@@ -37,6 +37,7 @@ from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOpt
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
+from ..types.attestation import Attestation
 from .tee_evidence import Fetcher, ask_nras
 
 if TYPE_CHECKING:
@@ -330,7 +331,7 @@ class Tee(APIResource["Connection"]):
         return await self.signed(response.attestation, response.id)
 
     async def signed(
-        self, report: AttestationReport, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
+        self, report: Attestation, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
     ) -> SignatureReport:
         """What the signature of an answer comes to, by the bytes of the request and of the answer where they are known.
 
