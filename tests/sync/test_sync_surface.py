@@ -35,7 +35,7 @@ PAIRS: list[tuple[type, type]] = [
 ]
 # What the parts of the package say to each other, and no caller of a synchronous client could await.
 INNER = {
-    VeniceClient: {"caller", "request", "clocks", "notices"},
+    VeniceClient: {"caller", "build_request", "clocks", "notices", "resource", "hooks_in_threads", "knows_server", "on_close"},
     Tee: {"verified", "options", "forget", "forget_all", "signed", "warn_of_limits"},
 }
 # What belongs to an event loop is the asynchronous client's alone.
@@ -45,6 +45,7 @@ MADE_INSIDE = {"Chat", "ChatCompletions", "Models", "Tee", "ModelStream", "ToolS
 DUNDERS = {"__aiter__": "__iter__", "__anext__": "__next__", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 WORDS = {
     **{asynchronous.__name__: synchronous.__name__ for asynchronous, synchronous in PAIRS},
+    "Connection": "SyncConnection",  # the client, as streams see it
     "AsyncIterator": "Iterator",
     "AsyncGenerator": "Generator",
 }
