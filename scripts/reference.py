@@ -6,6 +6,7 @@ An extension of griffe, which reads the source for mkdocstrings (`mkdocs.yml` na
   field is its docstring, or its line in `docs/reference/fields.toml`.
 - A range is read from the type, as the client checks it: `Annotated[float, Meta(ge=0, le=2)]` shows as `float`, with "0 to 2".
 - Names of types, such as `Effort`, are shown as what they stand for.
+- What `made_once` makes of a method is shown as the property that it is.
 - Overloads for mypy alone are left out: they repeat the others. So are the marks `::` before examples: Markdown needs none.
 """
 
@@ -132,6 +133,14 @@ def described(cls: griffe.Class, known: dict[str, dict[str, str]]) -> str:
 # -- the extension ---------------------------------------------------------------------------------------------------------
 
 
+def modules(of: griffe.Module) -> Iterator[griffe.Module]:
+    """A module and every module below it."""
+    yield of
+    for member in of.members.values():
+        if isinstance(member, griffe.Module):
+            yield from modules(member)
+
+
 def classes(of: griffe.Module | griffe.Class) -> Iterator[griffe.Class]:
     """Every class below a module, those of its modules included."""
     for member in of.members.values():
@@ -147,12 +156,15 @@ class WireTypes(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Changes what was read of the package, before it is shown."""
         known = meanings()
+        for module in modules(pkg):
+            without_marks(module)
         for cls in classes(pkg):
+            without_marks(cls)
             if is_wire_type(cls) and fields(cls):
                 show_fields(cls, known)
-            for member in cls.members.values():
+            for member in list(cls.members.values()):
                 if isinstance(member, griffe.Function):
-                    show_function(member)
+                    show_method(cls, member)
 
 
 def show_fields(cls: griffe.Class, known: dict[str, dict[str, str]]) -> None:
@@ -168,12 +180,22 @@ def show_fields(cls: griffe.Class, known: dict[str, dict[str, str]]) -> None:
         cls.del_member(field.name)
 
 
-def show_function(function: griffe.Function) -> None:
-    """Leaves out what readers of the reference do not need."""
-    if function.overloads:
-        function.overloads = [each for each in function.overloads if not _is_for_mypy(each)]
-    if function.docstring:
-        function.docstring.value = re.sub(r"^::$", "", function.docstring.value, flags=re.MULTILINE)
+def show_method(cls: griffe.Class, method: griffe.Function) -> None:
+    """Shows a method as it is used, without what readers of the reference do not need."""
+    without_marks(method)
+    if method.overloads:
+        method.overloads = [each for each in method.overloads if not _is_for_mypy(each)]
+    if any(str(each.value) == "made_once" for each in method.decorators):
+        part = griffe.Attribute(method.name, annotation=method.returns, docstring=method.docstring, lineno=method.lineno)
+        part.labels.add("property")
+        cls.set_member(method.name, part)
+
+
+def without_marks(of: griffe.Module | griffe.Class | griffe.Function) -> None:
+    """Takes the marks `::` that stand before examples out of a docstring."""
+    if of.docstring:
+        text = re.sub(r"^::$", "", of.docstring.value, flags=re.MULTILINE)
+        of.docstring.value = re.sub(r"::$", ":", text, flags=re.MULTILINE)
 
 
 def _is_for_mypy(overload: griffe.Function) -> bool:

@@ -89,3 +89,14 @@ def test_the_table_of_parameters_shows_types_ranges_and_meanings(types: dict[str
     (row,) = [row for row in rows if row.strip().startswith("temperature ")]
     assert row.strip().startswith("temperature (float | None): ")
     assert "0 to 2" in row
+
+
+def test_a_part_of_the_client_is_shown_as_a_property() -> None:
+    package = griffe.load("venice_ai", search_paths=[str(ROOT / "src")], extensions=griffe.load_extensions(reference.WireTypes))
+
+    models = package["_client.VeniceClient.models"]
+
+    assert isinstance(models, griffe.Attribute)
+    assert str(models.annotation) == "Models"
+    assert models.docstring is not None
+    assert "::" not in package["resources.chat.completions.ChatCompletions.stream"].docstring.value
