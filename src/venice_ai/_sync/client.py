@@ -40,7 +40,8 @@ class SyncVeniceClient(SyncConnection):
 
         with SyncVeniceClient() as client:
             model = client.models.resolve_chat()
-            for text in client.chat.completions.stream(model=model, messages=messages).text_deltas():
+            stream = client.chat.completions.stream(model=model, messages=messages)
+            for text in stream.text_deltas():
                 print(text, end="")
 
     `create` and `parse` send their requests from the thread that calls. Streams, batches, tools, the catalogue, end-to-end
@@ -276,7 +277,7 @@ class SyncChatCompletions(SyncResource):
 
         ::
 
-            result = client.chat.completions.parse(model=model, messages=messages, response_format=Person)
+            result = completions.parse(model=model, messages=messages, response_format=Person)
             print(result.parsed.name, result.usage)
 
         Raises:
@@ -308,7 +309,7 @@ class SyncChatCompletions(SyncResource):
 
         ::
 
-            with client.chat.completions.stream_parse(model=model, messages=messages, response_format=Recipe) as stream:
+            with completions.stream_parse(..., response_format=Recipe) as stream:
                 for recipe in stream:
                     show(recipe.title, recipe.steps)  # what has not come yet is None
                 result = stream.collect()  # validated

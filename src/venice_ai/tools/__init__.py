@@ -1,4 +1,4 @@
-"""Tools: functions a model may call, and the conversation in which it calls them.
+"""Functions that a model may call as tools; and the conversation in which it calls them.
 
 `ToolLoop` is that conversation without the network. It receives the model's responses, returns the calls in them, takes the
 results of the calls, and knows what to send next and when to stop. Its user sends the requests and runs the calls:

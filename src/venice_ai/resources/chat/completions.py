@@ -248,7 +248,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            async with await client.chat.completions.stream(model=model, messages=messages) as stream:
+            async with await completions.stream(model=model, messages=messages) as stream:
                 async for text in stream.text_deltas():
                     print(text, end="")
 
@@ -286,7 +286,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            result = await client.chat.completions.parse(model=model, messages=messages, response_format=Person)
+            result = await completions.parse(model=model, messages=messages, response_format=Person)
             print(result.parsed.name, result.usage)
 
         JSON in one markdown fence, or after a `<think>` block, is taken out of it, and `result.unwrapped` says so.
@@ -353,7 +353,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            stream = await client.chat.completions.stream_parse(model=model, messages=messages, response_format=Recipe)
+            stream = await completions.stream_parse(..., response_format=Recipe)
             async with stream:
                 async for recipe in stream:
                     show(recipe.title, recipe.steps)  # what has not come yet is None
@@ -542,7 +542,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            async with await client.chat.completions.stream_with_tools(model=model, messages=messages, tools=[add]) as events:
+            async with await completions.stream_with_tools(..., tools=[add]) as events:
                 async for event in events:
                     match event:
                         case TextDelta(text=text):

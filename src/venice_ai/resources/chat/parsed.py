@@ -141,7 +141,7 @@ class ParsedChatStream(Generic[T]):
 
     ::
 
-        async with await completions.stream_parse(model=model, messages=messages, response_format=Recipe) as stream:
+        async with await completions.stream_parse(..., response_format=Recipe) as stream:
             async for recipe in stream:
                 show(recipe.title, recipe.steps)
             result = await stream.collect()
