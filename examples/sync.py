@@ -1,6 +1,6 @@
 """The same without async: for scripts, notebooks and threads."""
 
-from venice_ai import ChatCompletionResponse, SyncVeniceClient
+from venice_ai import ChatCompletionResponse, ChatRequest, SyncVeniceClient
 
 
 def main() -> None:
@@ -12,7 +12,9 @@ def main() -> None:
         print(reply.text)
         # Several questions at a time, still without await.
         questions = ["What is a vaporetto?", "What is a bricola?"]
-        requests = [{"model": model, "messages": [{"role": "user", "content": question}]} for question in questions]
+        requests: list[ChatRequest] = [
+            {"model": model, "messages": [{"role": "user", "content": question}]} for question in questions
+        ]
         for question, answer in zip(questions, client.chat.completions.batch(requests), strict=True):
             print(question, "->", answer.text if isinstance(answer, ChatCompletionResponse) else f"failed: {answer}")
 

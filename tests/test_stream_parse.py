@@ -234,7 +234,7 @@ async def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent() -> 
     with pytest.raises(TypeError):
         await completions.stream_parse(model="default", messages=HI, response_format=cast("Any", 7))
     with pytest.raises(InvalidArgumentError, match="parse"):
-        await completions.stream_parse(model="default", messages=HI, response_format=Car, max_reasks=1)
+        await cast("Any", completions).stream_parse(model="default", messages=HI, response_format=Car, max_reasks=1)
     assert emulator.requests == []
 
 

@@ -8,7 +8,7 @@ errors there are, stands with the asynchronous methods. A test compares the sign
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, Unpack, cast, overload
 
 from .._client import VeniceClient
@@ -24,15 +24,14 @@ if TYPE_CHECKING:
     from .._core.settings import Timeout
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
+    from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, ToolLoopOptions, Tools
     from ..resources.chat.parsed import ParsedChatStream
-    from ..resources.chat.tool_runner import Approve, OnToolCall, OnToolError, ToolStream
+    from ..resources.chat.tool_runner import ToolStream
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
-    from ..tools import Approval, FunctionTool, OnLimit, OnUnknownTool
-    from ..tools.toolbox import PlainFunction
     from ..transport import Clock, Transport
-    from ..types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
-    from ..types.api.params import ChatParams, OnlyForMypy
+    from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
+    from ..types.api.params import ChatParams, UntypedMapping
     from .loop_thread import LoopThread
     from .parsed_stream import SyncParsedChatStream
     from .resources import SyncModels, SyncTee
@@ -170,7 +169,11 @@ class Bridge:
 
     def here(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
-        if self._needs_loop or params.get("e2ee") or (params.get("venice_parameters") and _is_sealed(params)):
+        if (
+            self._needs_loop
+            or params.get("e2ee")
+            or (any(map(params.get, ("venice_parameters", "extra_body"))) and _is_sealed(params))
+        ):
             return None
         if self._blocking is None:
             self._make_blocking()
@@ -277,9 +280,8 @@ class Bridge:
 
 
 def _given(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the method that passes its `locals()`, with those that `create_kwargs` holds."""
-    named = {name: value for name, value in variables.items() if name not in {"self", "create_kwargs"}}
-    return {**named, **variables.get("create_kwargs", {})}
+    """The arguments of the method that passes its `locals()`."""
+    return {name: value for name, value in variables.items() if name != "self"}
 
 
 def _ended(error: ImportError) -> VeniceError:
@@ -319,86 +321,37 @@ class SyncChatCompletions(Facade):
 
     @overload
     def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: Literal[False] = False,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
+        self, *, model: str, messages: Messages, stream: Literal[False] = False, **params: Unpack[CallParams]
     ) -> ChatCompletionResponse: ...
     @overload
     def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: Literal[True],
-        stream_cls: None = None,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: None = None, **params: Unpack[CallParams]
     ) -> SyncChatStream: ...
     @overload
     def create(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         stream: Literal[True],
         stream_cls: Callable[..., Any],
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
+        **params: Unpack[CallParams],
     ) -> Any: ...
     @overload
     def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: bool,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> ChatCompletionResponse | SyncChatStream: ...
-    @overload
-    def create(
-        self: OnlyForMypy,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: Literal[True],
-        stream_cls: Callable[..., Any],
-        **params: Any,
-    ) -> Any: ...
-    @overload
-    def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[False] = False, **params: Any
-    ) -> ChatCompletionResponse: ...
-    @overload
-    def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[True], **params: Any
-    ) -> SyncChatStream: ...
-    @overload
-    def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: bool, **params: Any
+        self, *, model: str, messages: Messages, stream: bool, **params: Unpack[CallParams]
     ) -> ChatCompletionResponse | SyncChatStream: ...
     def create(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         stream: bool = False,
         stream_cls: Callable[..., Any] | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation; see `ChatCompletions.create`.
@@ -418,6 +371,7 @@ class SyncChatCompletions(Facade):
             "e2ee": e2ee,
             "timeout": timeout,
             "extra_headers": extra_headers,
+            "extra_body": extra_body,
         }
         if stream is not True:
             asked["stream_cls"] = stream_cls
@@ -435,28 +389,16 @@ class SyncChatCompletions(Facade):
 
         return SyncChatStream(source, client=self._client)
 
-    @overload
     def stream(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         **params: Unpack[ChatParams],
-    ) -> SyncChatStream: ...
-    @overload
-    def stream(self: OnlyForMypy, *, model: str, messages: Iterable[Message], **params: Any) -> SyncChatStream: ...
-    def stream(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Any,
     ) -> SyncChatStream:
         """A stream whose request has been accepted; see `ChatCompletions.stream`.
 
@@ -470,7 +412,13 @@ class SyncChatCompletions(Facade):
             APIError: as there. What goes wrong later is raised where the stream is read.
         """
         opening = self._async.stream(
-            model=model, messages=messages, e2ee=e2ee, timeout=timeout, extra_headers=extra_headers, **params
+            model=model,
+            messages=messages,
+            e2ee=e2ee,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_body=extra_body,
+            **params,
         )
         return self._stream(self._bridge.open(opening))
 
@@ -478,12 +426,12 @@ class SyncChatCompletions(Facade):
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         response_format: type[T],
         schema_name: str | None = None,
         strict: bool = True,
         max_reasks: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ParseParams],
     ) -> ParsedChatCompletion[T]:
         """Asks a model for an object of a class, and validates what it answers; see `ChatCompletions.parse`.
 
@@ -511,11 +459,11 @@ class SyncChatCompletions(Facade):
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         response_format: type[T],
         schema_name: str | None = None,
         strict: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[ParseParams],
     ) -> SyncParsedChatStream[T]:
         """Asks for an object of a class, and shows it while it is written; see `ChatCompletions.stream_parse`.
 
@@ -540,7 +488,7 @@ class SyncChatCompletions(Facade):
         return SyncParsedChatStream(stream, response_format, wrapped=asking(response_format, strict=strict).wrapped)
 
     def estimate_cost(
-        self, *, model: str, messages: Iterable[Message], expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
+        self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
     ) -> ChatCostEstimate:
         """What a completion is likely to cost, before it is sent; see `ChatCompletions.estimate_cost`.
 
@@ -550,7 +498,7 @@ class SyncChatCompletions(Facade):
         return self._run(self._async.estimate_cost(**_given(locals())))
 
     def batch(
-        self, requests: Sequence[Mapping[str, Any]], *, max_concurrency: int = 10, return_exceptions: bool = True
+        self, requests: Sequence[ChatRequest | UntypedMapping], *, max_concurrency: int = 10, return_exceptions: bool = True
     ) -> list[ChatCompletionResponse | BaseException]:
         """Runs many `create` calls, some at a time; see `ChatCompletions.batch`.
 
@@ -560,23 +508,7 @@ class SyncChatCompletions(Facade):
         return self._run(self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions))
 
     def run_with_tools(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
-        on_tool_call: OnToolCall | None = None,
-        on_tool_error: OnToolError | None = None,
-        parallel: bool = False,
-        max_iterations: int = 10,
-        on_limit: OnLimit = "raise",
-        on_unknown_tool: OnUnknownTool = "raise",
-        approve: Approve | None = None,
-        tool_timeout: float | None = None,
-        deps: Any = None,
-        resume: ToolLoopState | Mapping[str, Any] | None = None,
-        decisions: Mapping[str, Approval | bool] | None = None,
-        **create_kwargs: Any,
+        self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
     ) -> ToolLoopResult:
         """Asks a model that may call tools, until it gives its final answer; see `ChatCompletions.run_with_tools`.
 
@@ -587,30 +519,12 @@ class SyncChatCompletions(Facade):
             MaxIterationsExceededError: the limit is reached, and the model still calls tools.
             VeniceError: as there.
         """
-        given = _given(locals())
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
 
-        given["tools"] = prepared(tools)
-        return self._run(self._async.run_with_tools(**given))
+        return self._run(self._async.run_with_tools(model=model, messages=messages, tools=prepared(tools), **options))
 
     def stream_with_tools(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
-        on_tool_call: OnToolCall | None = None,
-        on_tool_error: OnToolError | None = None,
-        parallel: bool = False,
-        max_iterations: int = 10,
-        on_limit: OnLimit = "raise",
-        on_unknown_tool: OnUnknownTool = "raise",
-        approve: Approve | None = None,
-        tool_timeout: float | None = None,
-        deps: Any = None,
-        resume: ToolLoopState | Mapping[str, Any] | None = None,
-        decisions: Mapping[str, Approval | bool] | None = None,
-        **create_kwargs: Any,
+        self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
     ) -> SyncToolStream:
         """The same loop, told as it happens; see `ChatCompletions.stream_with_tools`.
 
@@ -619,11 +533,10 @@ class SyncChatCompletions(Facade):
         Raises:
             VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
         """
-        given = _given(locals())
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
 
-        given["tools"] = prepared(tools)
-        return self._bridge.open_tools(self._async.stream_with_tools(**given), self._client)
+        opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
+        return self._bridge.open_tools(opening, self._client)
 
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:

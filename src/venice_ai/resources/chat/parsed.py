@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypeVar
 
 from ..._structured.growing_object import Growing
@@ -13,7 +13,7 @@ from ...exceptions import APIError, InvalidArgumentError, OutputError, OutputMis
 from ...streaming import ChatStream
 from ...tee.guard import engaged_by
 from ...types._surrogates import sendable
-from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, content_text, summed_usage
+from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, content_text, summed_usage
 from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Parameters(dict[str, Any]):
 
 
 def wanted(
-    messages: Iterable[Message], schema: dict[str, Any], params: Mapping[str, Any], *, echo: bool
+    messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echo: bool
 ) -> tuple[Conversation, dict[str, Any] | None]:
     """How an object is asked for: the messages, and the `response_format`.
 

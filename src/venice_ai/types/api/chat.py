@@ -100,7 +100,11 @@ TextPart: TypeAlias = TextContent | Mapping[str, Any]
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
-class SystemMessage(Model):
+class BaseMessage(Model):
+    """What all kinds of messages are. To mypy, `[SystemMessage(...), UserMessage(...)]` is a list of these."""
+
+
+class SystemMessage(BaseMessage):
     """Instructions that set the model's behaviour."""
 
     content: str | Sequence[TextPart]
@@ -108,7 +112,7 @@ class SystemMessage(Model):
     name: str | None = None
 
 
-class DeveloperMessage(Model):
+class DeveloperMessage(BaseMessage):
     """Instructions from the application's developer."""
 
     content: str | Sequence[TextPart]
@@ -116,7 +120,7 @@ class DeveloperMessage(Model):
     name: str | None = None
 
 
-class UserMessage(Model):
+class UserMessage(BaseMessage):
     """What the user says: text, or parts of text, images, audio, video and files."""
 
     content: str | Sequence[ContentPart]
@@ -192,7 +196,7 @@ class ToolCall(Model):
     _nested = {"function": ToolCallFunction}
 
 
-class AssistantMessage(Model):
+class AssistantMessage(BaseMessage):
     """What the model said earlier. Send it back as it came: signatures and reasoning details matter to some models."""
 
     content: str | Sequence[TextPart] | None = None
@@ -222,7 +226,7 @@ class AssistantMessage(Model):
         return turn
 
 
-class ToolMessage(Model):
+class ToolMessage(BaseMessage):
     """What a tool answered to the call `tool_call_id`."""
 
     content: str
@@ -231,7 +235,7 @@ class ToolMessage(Model):
     name: str | None = None
 
 
-class ChatMessage(Model):
+class ChatMessage(BaseMessage):
     """The message of a choice. It can be sent back: what no request may hold is mended or left out then, and logged."""
 
     role: str
@@ -254,6 +258,9 @@ class ChatMessage(Model):
 Message: TypeAlias = (
     UserMessage | AssistantMessage | SystemMessage | ToolMessage | DeveloperMessage | ChatMessage | Mapping[str, Any]
 )
+"""A message: an object, or a mapping of the same shape."""
+Messages: TypeAlias = Iterable[Message | BaseMessage]
+"""The messages of a call, the oldest first."""
 
 # -- tools, formats, settings ------------------------------------------------------------------------------------------
 
