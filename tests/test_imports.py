@@ -237,6 +237,12 @@ def test_every_public_name_resolves() -> None:
     assert set(NAMES) <= set(dir(venice_ai))
 
 
+def test_every_error_and_warning_is_public() -> None:
+    own = {name for name, value in public("exceptions") if inspect.isclass(value)}
+
+    assert {name.removeprefix("exceptions.") for name in own} <= set(NAMES)
+
+
 def test_what_type_checkers_see_is_what_is_loaded() -> None:
     seen: dict[str, str] = {}
     for node in ast.walk(ast.parse((ROOT / "__init__.py").read_text("utf-8"))):

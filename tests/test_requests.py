@@ -764,7 +764,7 @@ async def test_extra_body_reaches_every_request_of_parse_and_of_tool_loops() -> 
 )
 async def test_a_misspelt_keyword_of_any_call_is_warned_of(call: str, slip: dict[str, Any], meant: str) -> None:
     client, _ = client_of(answer(completion("1")))
-    needed: dict[str, Any] = {"parse": {"response_format": int}, "run_with_tools": {"tools": []}}.get(call, {})
+    needed: dict[str, dict[str, Any]] = {"parse": {"response_format": int}, "run_with_tools": {"tools": []}, "create": {}}
 
     with pytest.warns(UserWarning, match=f"did you mean '{meant}'"), suppress(venice_ai.OutputError):
-        await getattr(client.chat.completions, call)(model="m", messages=HI, **needed, **slip)
+        await getattr(client.chat.completions, call)(model="m", messages=HI, **needed[call], **slip)

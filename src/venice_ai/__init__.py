@@ -45,7 +45,7 @@ _NAMES = {
     ),
     "types.api.chat": (
         "AssistantMessage AudioContent ChatCompletionResponse ChatMessage ChatUsage DeveloperMessage FileContent "
-        "ImageContent ImageUrl JSONObjectFormat JSONSchemaFormat Message ParsedChatCompletion ReasoningConfig "
+        "ImageContent ImageUrl JSONObjectFormat JSONSchemaFormat Message ParsedChatCompletion Partial ReasoningConfig "
         "SpecificToolChoice StreamOptions SystemMessage TextContent TextResponseFormat Tool ToolCall ToolCallFunction "
         "ToolChoice ToolFunction ToolLoopResult ToolLoopState ToolMessage UserMessage VeniceParameters VideoContent"
     ),
@@ -140,6 +140,7 @@ if TYPE_CHECKING:
     from .types.api.chat import JSONSchemaFormat as JSONSchemaFormat
     from .types.api.chat import Message as Message
     from .types.api.chat import ParsedChatCompletion as ParsedChatCompletion
+    from .types.api.chat import Partial as Partial
     from .types.api.chat import ReasoningConfig as ReasoningConfig
     from .types.api.chat import SpecificToolChoice as SpecificToolChoice
     from .types.api.chat import StreamOptions as StreamOptions

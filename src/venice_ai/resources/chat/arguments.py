@@ -2,6 +2,9 @@
 
 `create`, `stream`, `parse`, `run_with_tools` and the others unpack these, in both clients. Keywords that are not listed work
 at run time and go into the body; what type checkers should accept goes into `extra_body`.
+
+A class is closed where it is unpacked, for only then ty refuses other keywords, and a closed one cannot be a base of one with
+more fields.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing_extensions import TypedDict
 from ..._core.settings import Timeout
 from ...tee.types import TeeOptions
 from ...types.api.chat import Messages, Tool, ToolCall, ToolLoopState
-from ...types.api.params import ChatParams, CommonParams, FormatLike, ToolsLike
+from ...types.api.params import AllParams, CommonParams, FormatLike, ToolsLike
 
 OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
 """Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""
@@ -44,25 +47,29 @@ class CallOptions(TypedDict, total=False):
     """Fields that go into the body as they are: unknown to this package, or in place of what it would send."""
 
 
-class CallParams(ChatParams, CallOptions, total=False):
+class CallParams(AllParams, CallOptions, total=False, closed=True):
     """What `create` and `stream` take beside the model and the messages."""
 
 
-class ParseParams(CommonParams, CallOptions, total=False):
+class ParseParams(CommonParams, CallOptions, total=False, closed=True):
     """What `parse` and `stream_parse` take beside the class."""
 
     tools: ToolsLike | None
     """Tools the model may call."""
 
 
-class ToolLoopParams(CommonParams, CallOptions, total=False):
-    """What `run_with_tools` gives to `create` on every round trip."""
+class RoundTripParams(CommonParams, CallOptions, total=False):
+    """What a tool loop gives to `create` on every round trip, as a base."""
 
     response_format: FormatLike | None
     """The format of the answers."""
 
 
-class ToolLoopOptions(ToolLoopParams, total=False):
+class ToolLoopParams(RoundTripParams, total=False, closed=True):
+    """What `run_with_tools` gives to `create` on every round trip."""
+
+
+class ToolLoopOptions(RoundTripParams, total=False, closed=True):
     """The arguments of a tool loop beside the model, the messages and the tools; see `ChatCompletions.run_with_tools`."""
 
     on_tool_call: OnToolCall | None
@@ -89,7 +96,7 @@ class ToolLoopOptions(ToolLoopParams, total=False):
     """With `resume`, decisions about calls that wait for one, by the ids of the calls."""
 
 
-class ChatRequest(CallParams, total=False):
+class ChatRequest(AllParams, CallOptions, total=False, closed=True):
     """One request of `batch`: the keywords of `create`."""
 
     model: Required[str]

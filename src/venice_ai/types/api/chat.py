@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from .._base import Model, Response, fixed, hush, is_private, plain
 from .returned import turn_to_send
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+ScalarT = TypeVar("ScalarT", str, int, float, bool, None)
 
 # -- content parts -----------------------------------------------------------------------------------------------------
 
@@ -511,6 +513,30 @@ class ChatCompletionResponse(Response):
 
 
 # -- structured output ---------------------------------------------------------------------------------------------------
+
+
+class Partial(Generic[T_co]):  # noqa: PLW1641  # to type checkers alone it has methods
+    """What `stream_parse` yields, for type checkers: an object of a class, any field of which may not be there yet.
+
+    At run time it is an instance of that class, made without validation. A field that has not come is None, also where the
+    class says otherwise, so type checkers ask for a guard before a field is used: `if recipe.title is not None`. Beyond that
+    they know nothing of the field. An unfinished TypedDict lacks the keys that have not come: `get` reads them. An unfinished
+    list can be iterated over. No object is an instance of `Partial` itself.
+    """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any | None: ...
+        def get(self, key: str) -> Any | None: ...
+        def __len__(self) -> int: ...
+        def __eq__(self, other: object) -> bool: ...  # so that it may be compared with an object of the class
+        @overload  # what is no object is shown once it is whole
+        def __iter__(  # type: ignore[overload-overlap]  # the first that fits is taken
+            self: Partial[list[ScalarT]],
+        ) -> Iterator[ScalarT]: ...
+        @overload
+        def __iter__(self: Partial[list[T]]) -> Iterator[Partial[T]]: ...
+        def __iter__(self: Any) -> Iterator[Any]: ...
 
 
 @dataclass(frozen=True)

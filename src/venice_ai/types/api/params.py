@@ -237,13 +237,17 @@ class CommonParams(TypedDict, total=False):
     """`{"include_usage": bool}`; usage is asked for unless this is given."""
 
 
-class ChatParams(CommonParams, total=False):
-    """The optional parameters of a chat request. None is the same as not given."""
+class AllParams(CommonParams, total=False):
+    """The optional parameters of a chat request, as a base of classes that have more fields."""
 
     response_format: FormatLike | None
     """Text, any JSON object, JSON of a schema, or a class that becomes one: a pydantic model, a dataclass, a TypedDict."""
     tools: ToolsLike | None
     """Tools the model may call."""
+
+
+class ChatParams(AllParams, total=False, closed=True):
+    """The optional parameters of a chat request. None is the same as not given."""
 
 
 def given_fields(name: str, value: Any) -> Any:
