@@ -24,11 +24,11 @@ PACKAGE = "venice_ai"
 
 # From the lowest to the highest. A module imports modules of its own folder and of those before it.
 ROOMS = [
-    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "transport", "_http", "tee"),
+    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "_http", "transport", "tee"),
     *("tools", "helpers", "streaming", "_resource", "resources", "_client", "_sync", "", "emulator", "cli"),
 ]
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
-FOR_THE_EMULATOR = {"types", "exceptions", "_core", "_structured", "_wire", "tee", "transport"}
+FOR_THE_EMULATOR = {"types", "exceptions", "_core", "_structured", "_wire", "tee"}
 PORT = {"_http.retry", "_http.timers"}
 # A reply is read as an object of a class where the reply is: the one import that reaches up, inside a function.
 UPWARD = {("types.api.chat", "_structured.read_output"), ("types.api.chat", "_structured.strict_schema")}

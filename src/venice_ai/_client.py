@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from ._core.first_use import load, made_once
+from ._core.ports import KEY_HEADERS, SECRET_HEADERS, Request
 from ._core.privacy import Privacy, check_privacy, refuse_below
 from ._core.settings import (
     DEFAULT_TIMEOUT,
@@ -20,20 +21,19 @@ from ._core.settings import (
 )
 from ._version import __version__
 from .exceptions import AuthenticationError, InvalidRequestError, VeniceError
-from .transport import KEY_HEADERS, SECRET_HEADERS, Request
 
 if TYPE_CHECKING:
     import ssl
 
     import aiohttp
 
+    from ._core.ports import Clock, Transport
     from ._http.caller import Caller
     from ._wire.notices import Notices
     from .resources.chat import Chat
     from .resources.models import Models
     from .resources.tee import Tee
     from .tee.types import TeeOptions
-    from .transport import Clock, Transport
 
 
 class VeniceClient:
@@ -169,9 +169,9 @@ class VeniceClient:
     def caller(self) -> Caller:
         """What sends requests and tries them again."""
         load("._http.caller", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
+        from ._core.ports import SystemClock
         from ._http.caller import Caller
         from ._http.retry import RetryPolicy
-        from .transport import SystemClock
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
         return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy)

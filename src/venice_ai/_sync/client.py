@@ -20,6 +20,7 @@ from .facade import Facade
 if TYPE_CHECKING:
     import ssl
 
+    from .._core.ports import Clock, Transport
     from .._core.privacy import Privacy
     from .._core.settings import Timeout
     from ..costs import ChatCostEstimate
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ..resources.chat.tool_runner import ToolStream
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
-    from ..transport import Clock, Transport
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
     from ..types.api.params import ChatParams, UntypedMapping
     from .loop_thread import LoopThread

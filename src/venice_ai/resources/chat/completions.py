@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..._core.concurrency import bounded_map, without_locals
+from ..._core.ports import Request
 from ..._core.privacy import Privacy
 from ..._core.settings import Timeout
 from ..._http.caller import Call
@@ -22,7 +23,6 @@ from ...exceptions import (
     StreamInterruptedError,
 )
 from ...tee.guard import engaged_by
-from ...transport import Request
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
 from .encrypted import SealedChat, attested, sealed
