@@ -9,7 +9,6 @@ import os
 import re
 import select
 import ssl
-from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -20,6 +19,7 @@ from .._wire.content_coding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC04
 from .._wire.content_coding import BodyTooLargeError
 from .._wire.http_framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
 from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, InvalidRequestError
+from ..transport import WholeReply as WholeReply  # noqa: PLC0414
 from ..types.response_meta import Headers
 from .retry import ConnectFailure, PermanentConnectFailure
 
@@ -139,34 +139,6 @@ class Routes:
 
                 self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return self._ssl
-
-
-class WholeReply:
-    """A reply whose body is here."""
-
-    __slots__ = ("_body", "headers", "status")
-
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status: int = status
-        self.headers: Headers = headers
-        self._body = body
-
-    async def read(self) -> bytes:
-        """The body."""
-        return self._body
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The body, in one piece."""
-        yield self._body
-
-    async def drain(self) -> None:
-        """Nothing more comes."""
-
-    def progressed(self) -> None:
-        """No clock runs any more."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
 
 
 def _encoded(url: str) -> str:

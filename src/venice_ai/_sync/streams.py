@@ -11,15 +11,13 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ..exceptions import StreamConsumedError, StreamInterruptedError, VeniceError
-from ..streaming import ChatStream, chunk_texts
+from ..streaming import ChatStream, OfReply, Reading, chunk_texts
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import ChatCompletionChunk
-from ..types.response_meta import ResponseMeta
 from .loop_thread import Feed, LoopThread
 
 if TYPE_CHECKING:
     from ..resources.chat.tool_runner import ToolStream
-    from ..tee.report import AttestationReport, SignatureReport
     from ..tools import ToolEvent
     from ..types.api.chat import ToolLoopResult
     from .connection import SyncConnection
@@ -133,7 +131,7 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
         return self.stream.partial if self.feed.ended else self.feed.thread.run(look())
 
 
-class SyncStream(Generic[T]):
+class SyncStream(OfReply, Generic[T]):
     """Chunks as they arrive: an iterator, and a context manager that closes the connection on leaving.
 
     Args:
@@ -161,26 +159,8 @@ class SyncStream(Generic[T]):
             raise StopIteration
         return next(self._iterator)
 
-    @property
-    def meta(self) -> ResponseMeta:
-        """Status, headers, rate limits, timing of the reply.
-
-        Raises:
-            LookupError: the chunks do not come from a reply.
-        """
-        if not isinstance(self._iterator, SyncChunkSource):
-            raise LookupError("the chunks of this stream do not come from a reply")  # noqa: TRY004  # a look-up that finds nothing
-        return self._iterator.stream.meta
-
-    @property
-    def attestation(self) -> AttestationReport | None:
-        """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
-        return self._iterator.stream.attestation if isinstance(self._iterator, SyncChunkSource) else None
-
-    @property
-    def signature(self) -> SignatureReport | None:
-        """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
-        return self._iterator.stream.signature if isinstance(self._iterator, SyncChunkSource) else None
+    def _source_reading(self) -> Reading | None:
+        return self._iterator.stream._reading if isinstance(self._iterator, SyncChunkSource) else None  # noqa: SLF001
 
     def _has_ended(self) -> bool:
         return self._closed or (isinstance(self._iterator, SyncSource) and self._iterator.ended)
