@@ -264,7 +264,7 @@ class Reading:
         """Goes on with the reply to the next attempt.
 
         Raises:
-            APIError: this failure, if it is none of a status that is tried again; or the last one.
+            APIError: this failure, if its status is not one that is tried again; or the last one.
         """
         try:
             if self._call is None or isinstance(failure, StreamInterruptedError):

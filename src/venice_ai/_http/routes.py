@@ -115,7 +115,7 @@ class Routes:
         """An address parsed, its proxy (the caller's, else the environment's), and its TLS context, if it needs one.
 
         Raises:
-            InvalidRequestError: the environment's proxy, or the bundle of certificates, is none.
+            InvalidRequestError: the environment's proxy is no address, or the bundle of certificates cannot be read.
         """
         found = self._known.get(url)
         if found is None:

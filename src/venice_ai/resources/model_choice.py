@@ -126,7 +126,7 @@ def _price(model: ModelResponse) -> float | None:
 
 
 def find_entry(models: object, name: object) -> ModelResponse | None:
-    """The entry with this id; None if there is none."""
+    """The entry with this id, or None."""
     return next((model for model in entries(models) if model.id == name), None)
 
 
@@ -134,7 +134,7 @@ def entry_by_id(models: object, name: str) -> ModelResponse:
     """The entry with this id, where a trait or an alias will not do.
 
     Raises:
-        NoMatchingModelError: there is none.
+        NoMatchingModelError: no entry has this id.
     """
     found = find_entry(models, name)
     if found is None:

@@ -85,7 +85,7 @@ class Models(APIResource["Connection"]):
         """The text model that an id, a trait or an alias stands for; a feature suffix does not count.
 
         Raises:
-            NoMatchingModelError: there is none (a ValueError).
+            NoMatchingModelError: the catalogue has no such model (a ValueError).
             APIError: the catalogue could not be had.
         """
         name = without_suffix(model)
