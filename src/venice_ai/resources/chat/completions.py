@@ -375,12 +375,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: the catalogue could not be had.
         """
         from ...costs import check_numbers, estimate_chat_cost
-        from ..models import Models, listed, without_suffix
+        from ..model_choice import entry_by_id, without_suffix
+        from ..models import Models
 
         checked = checked_messages(messages)
         check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
         name = without_suffix(model)
-        entry = listed((await self._client.resource(Models).list()).data, name)
+        entry = entry_by_id((await self._client.resource(Models).list()).data, name)
         return estimate_chat_cost(
             entry, checked, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
         )
