@@ -147,6 +147,39 @@ async def test_low_and_high_are_beside_the_documented_numbers() -> None:
         assert estimate.total_cost_usd == estimate.prompt_cost_usd + estimate.completion_cost_usd
 
 
+async def test_low_and_high_are_six_bytes_a_token_and_two_and_a_half_with_what_is_added_to_a_prompt() -> None:
+    sixty_bytes = "ab " * 20
+    for count, added in ((1, 8), (2, 16)):
+        messages = [UserMessage(content=sixty_bytes), *[UserMessage(content="")] * (count - 1)]
+        estimate = await estimated(priced(usd(1, 2)), messages, expected_completion_tokens=100)
+
+        assert estimate.total_cost_usd == Decimal(26 + 200) / 1_000_000
+        assert estimate.low == Decimal(10 + 200) / 1_000_000
+        assert estimate.high == Decimal(24 + added + 1_750 + 200) / 1_000_000
+
+
+async def test_half_tokens_are_cut_off_low_and_high() -> None:
+    estimate = await estimated(priced(usd(1, 1)), [UserMessage(content="a" * 11)], expected_completion_tokens=0)
+
+    assert estimate.low == Decimal(1) / 1_000_000
+    assert estimate.high == Decimal(4 + 8 + 1_750) / 1_000_000
+
+
+async def test_text_that_is_hard_on_tokens_is_never_cheaper_than_the_documented_number() -> None:
+    one_letter_words = [UserMessage(content="a " * 10_000)]
+    estimate = await estimated(priced(usd(1, 1)), one_letter_words, tokens_per_word=3.0)
+
+    assert estimate.prompt_tokens == 30_000
+    assert estimate.low < estimate.high == estimate.total_cost_usd
+
+
+async def test_text_that_is_easy_on_tokens_is_never_dearer_than_the_documented_number() -> None:
+    estimate = await estimated(priced(usd(1, 1)), [UserMessage(content="a" * 6_000)], tokens_per_word=1.0)
+
+    assert estimate.prompt_tokens == 1
+    assert estimate.low == estimate.total_cost_usd
+
+
 async def test_every_published_chat_model_has_an_estimate() -> None:
     client, transport = client_of(answer(CATALOGUE))
 
@@ -294,6 +327,8 @@ def test_the_cost_of_one_prompt(pricing: Any, expected: str) -> None:
 
 
 def test_the_cost_of_one_prompt_with_more_tokens_a_word() -> None:
+    assert estimate_completion_cost("a", 0, usd(1, 1), 0.5) == {"usd": Decimal(0)}
+    assert estimate_completion_cost("a", 0, usd(1, 1), 999_999) == {"usd": Decimal("0.999999")}
     assert estimate_completion_cost("a b", 0, usd(1, 1), tokens_per_word=3.0) == {"usd": Decimal("0.000006")}
     assert estimate_completion_cost("a b", 0, usd(1, 1), 3.0) == {"usd": Decimal("0.000006")}
 
@@ -302,7 +337,7 @@ def test_the_cost_of_one_prompt_with_more_tokens_a_word() -> None:
     ("tokens", "factor", "named"),
     [
         *((value, 1.3, "estimated_completion_tokens") for value in (-1, 1.5)),
-        *((1, value, "tokens_per_word") for value in (-1.0, 0, float("nan"))),
+        *((1, value, "tokens_per_word") for value in (-1.0, 0, float("nan"), 1_000_000)),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused_by_the_name_that_they_were_given_under(
