@@ -193,7 +193,10 @@ def made(place: Place, chance: random.Random) -> Mutant | None:
     """One of the changes that can be made at a place; None when what comes of them is no Python."""
     source = (REPOSITORY / PACKAGE / place.module).read_text("utf-8")
     for name, occurrence in chance.sample(place.ways, len(place.ways)):
-        changed = mutate_code(source, get_operator(name)(), occurrence)
+        try:
+            changed = mutate_code(source, get_operator(name)(), occurrence)
+        except AttributeError:  # cosmic-ray replaces exceptions by their bare names alone
+            continue
         if changed is not None and changed != source and is_python(changed):
             lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=0)
             change = tuple(line for line in lines if line[:2] not in {"--", "++", "@@"})
