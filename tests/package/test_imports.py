@@ -55,7 +55,7 @@ def imports(name: str) -> set[str]:
     path = MODULES[name]
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found: set[str] = set()
-    for node in statements(ast.parse(path.read_text("utf-8"))):
+    for node in executed(path):
         if isinstance(node, ast.ImportFrom):
             base = absolute(node, package)
             if base is not None:
@@ -66,6 +66,11 @@ def imports(name: str) -> set[str]:
                     inner = alias.name.removeprefix(PACKAGE).strip(".")
                     found.add(within(inner, inner))
     return found - {name}
+
+
+@cache
+def executed(path: Path) -> list[ast.AST]:
+    return list(statements(ast.parse(path.read_text("utf-8"))))
 
 
 def statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -178,7 +183,7 @@ def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
     strays = [
         f"{name} imports {library}"
         for name, path in MODULES.items()
-        for node in statements(ast.parse(path.read_text("utf-8")))
+        for node in executed(path)
         for library in outside(node)
         if library in homes and not matches(name, homes[library])
     ]
