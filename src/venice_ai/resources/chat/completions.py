@@ -117,7 +117,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 `venice_parameters.enable_e2ee` is True. A `TeeOptions` says what to demand of the enclave; True demands what
                 the client does. The enclave proves what it is before anything is sent, messages are sealed to its key, and the
                 answer is opened here. What cannot be sealed is refused. It does not protect from a relay that tampers.
-            timeout: seconds, or the five clocks. A number is the deadline of a plain call; for a stream it limits the
+            timeout: seconds, or a `Timeout`. A number is the deadline of a plain call; for a stream it limits the
                 wait for the first chunk, between bytes, and between pieces of content.
             extra_headers: HTTP headers for this call.
             extra_body: fields for the body that this package does not know, or that replace what it would send. Type checkers
@@ -209,7 +209,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             model: as in `create`, like everything else.
             messages: the conversation.
             e2ee: end-to-end encryption; what the stream gives is in clear.
-            timeout: seconds, or the five clocks.
+            timeout: seconds, or a `Timeout`.
             extra_headers: HTTP headers for this call.
             extra_body: fields for the body that are not known here.
             **params: see `ChatParams`.
