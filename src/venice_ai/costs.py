@@ -13,7 +13,7 @@ from typing import Any
 
 from .exceptions import InvalidArgumentError
 from .types._base import Model
-from .types.api.chat import Message, content_texts
+from .types.api.chat import Messages, content_texts
 from .types.api.models import ModelPricing, ModelResponse
 
 _MILLION = Decimal(1_000_000)
@@ -58,7 +58,7 @@ class ChatCostEstimate:
 
 
 def estimate_chat_cost(
-    entry: ModelResponse, messages: Iterable[Message], *, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
+    entry: ModelResponse, messages: Messages, *, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
 ) -> ChatCostEstimate:
     """The estimate for a catalogue entry.
 
@@ -151,7 +151,7 @@ def _usd(price: object) -> Decimal | None:
     return Decimal(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _texts(message: Message) -> Iterable[str]:
+def _texts(message: object) -> Iterable[str]:
     return content_texts(message.get("content") if isinstance(message, (Mapping, Model)) else None)
 
 

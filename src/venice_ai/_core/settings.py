@@ -102,7 +102,7 @@ def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool
     """The clocks of one call. A number is the deadline of a plain call; of a stream, `first_chunk`, `idle` and `progress`.
 
     Raises:
-        InvalidRequestError: `value` is none of these.
+        InvalidRequestError: `value` is neither a number of seconds nor a `Timeout`.
     """
     if value is None:
         return default
@@ -115,7 +115,7 @@ def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool
 
 
 def resolve_key(argument: str | None) -> str | None:
-    """The API key from the argument or `VENICE_API_KEY`; None if there is none. Blanks around it do not count.
+    """The API key from the argument or `VENICE_API_KEY`; None if neither is given. Blanks around it do not count.
 
     Raises:
         AuthenticationError: the key holds characters that no HTTP header can carry.
@@ -197,7 +197,7 @@ def no_proxy(setting: str) -> InvalidRequestError:
 
 
 def proxy_address(value: object) -> str | None:
-    """The address of an HTTP proxy; None if it is none."""
+    """The address of an HTTP proxy; None if the value is not one."""
     from urllib.parse import urlsplit
 
     given = value.strip() if isinstance(value, str) else ""

@@ -19,6 +19,7 @@ from ..types.api.chat import (
     ChatUsage,
     DeveloperMessage,
     Message,
+    Messages,
     SystemMessage,
     Tool,
     ToolCall,
@@ -65,7 +66,7 @@ class ToolLoop:
 
     def __init__(
         self,
-        messages: Iterable[Message] | None,
+        messages: Messages | None,
         tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
         *,
         max_iterations: int = 10,
