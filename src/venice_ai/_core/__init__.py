@@ -1,1 +1,1 @@
-"""Settings, privacy floor, warnings, threads: what the rooms above need and no server sees."""
+"""Ports, settings, privacy floor, warnings, threads: what the rooms above share."""

@@ -40,7 +40,7 @@ class CallOptions(TypedDict, total=False):
     e2ee: bool | TeeOptions
     """End-to-end encryption; a `TeeOptions` says what to demand of the enclave."""
     timeout: float | Timeout | None
-    """Seconds, or the five clocks."""
+    """Seconds, or a `Timeout`."""
     extra_headers: Mapping[str, str] | None
     """HTTP headers for this call."""
     extra_body: Mapping[str, Any] | None
@@ -75,7 +75,7 @@ class ToolLoopOptions(RoundTripParams, total=False, closed=True):
     on_tool_call: OnToolCall | None
     """Called as `(call, result)` after each tool; runs a `Tool` without a function."""
     on_tool_error: OnToolError | None
-    """Called as `(call, error)`; returns what the model is told of a tool that failed."""
+    """Called as `(call, error)`; returns the text that the model gets for a tool that failed."""
     parallel: bool
     """Run the calls of a turn at the same time; False if not given."""
     max_iterations: int
