@@ -85,7 +85,7 @@ def test_gpus_that_nvidia_attests_pass(gpus: int) -> None:
     assert judged(bytes(Answer(gpus)), gpus=gpus) == ("pass", f"NVIDIA attests {gpus} GPU{'s' if gpus > 1 else ''}")
 
 
-def case(change: Change, *, name: str) -> Any:
+def case(change: Callable[..., Any], *, name: str) -> Any:
     return pytest.param(change, id=name)
 
 

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Final, Literal, cast
 
@@ -447,7 +447,7 @@ class _Case:
             signing_address=self._address,
             model_public_key=self._key.hex() if self._key is not None and level is not None else None,
             tcb=self._tcb,
-            td=None if measured is None else _td(measured),
+            td=None if measured is None else Td(**{each.name: measured.hex(each.name) for each in fields(Td)}),
             workload=self._workload if known else None,
             gpus=tuple(self._gpus),
             checks=checks,
@@ -494,18 +494,3 @@ def _attributes(quote: Quote, allowed: int) -> str:
     if any(quote.mrsignerseam) or any(quote.seam_attributes):
         raise ValueError("the TDX module is not Intel's")
     return quote.attributes.hex()
-
-
-def _td(quote: Quote) -> Td:
-    return Td(
-        mrtd=quote.mrtd.hex(),
-        mrseam=quote.mrseam.hex(),
-        mr_config_id=quote.mr_config_id.hex(),
-        rtmr0=quote.rtmrs[0].hex(),
-        rtmr1=quote.rtmrs[1].hex(),
-        rtmr2=quote.rtmrs[2].hex(),
-        rtmr3=quote.rtmrs[3].hex(),
-        attributes=quote.attributes.hex(),
-        xfam=quote.xfam.hex(),
-        report_data=quote.report_data.hex(),
-    )

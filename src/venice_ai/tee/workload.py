@@ -19,6 +19,10 @@ from .report import Workload, one_line
 from .types import OS_PINS, MeasurementPins, OsImage
 
 _SHOWN = {"compose_hash": "compose-hash", "os_image_hash": "os-image-hash", "app_id": "app-id", "instance_id": "instance-id"}
+_REGISTERS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
+_SPELLED: Final = {"tdAttributes": "attributes", "mrconfigid": "mr_config_id", "mrowner": "mr_owner"}
+CLAIMED: Final = {**{name: name for name in (*_REGISTERS, "xfam")}, **_SPELLED, "mrownerconfig": "mr_owner_config"}
+"""What Venice calls the measurements that it reports, and what they are called in `Quote`."""
 _DEBUG_SWITCHES = {"debug", "isdebug", "debugmode", "debugenabled", "debuggable", "isdebuggable", "tddebug", "debugtd"}
 _OBJECTS_AS_TEXT = {"tcb_info", "vm_config"}
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
@@ -142,8 +146,7 @@ def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, by
 
 
 def _measured(quote: Quote) -> dict[str, str]:
-    registers = {f"rtmr{number}": register.hex() for number, register in enumerate(quote.rtmrs)}
-    return {"mrtd": quote.mrtd.hex(), **registers}
+    return {name: quote.hex(name) for name in _REGISTERS}
 
 
 def _aggregated(quote: Quote) -> dict[str, str]:
@@ -164,23 +167,13 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
         raise ValueError(f"Venice says itself that {refused:.200} is not good")
     tdx = member(cast("dict[str, Any]", claims), "tdx")
     said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
-    known = {"reportData": report_data, **({} if quote is None else _claimed(quote))}
+    known = {"reportData": report_data}
+    if quote is not None:
+        known = {name: quote.hex(field) for name, field in {**CLAIMED, "reportData": "report_data"}.items()}
     for name, value in known.items():
         if said.get(name) is not None and str(said[name]).lower().removeprefix("0x") != value:
             raise ValueError(f"Venice reports another {name} than the evidence has")
     return "Venice's own verification agrees"
-
-
-def _claimed(quote: Quote) -> dict[str, str]:
-    return {
-        **_measured(quote),
-        "reportData": quote.report_data.hex(),
-        "mrconfigid": quote.mr_config_id.hex(),
-        "mrowner": quote.mr_owner.hex(),
-        "mrownerconfig": quote.mr_owner_config.hex(),
-        "tdAttributes": quote.attributes.hex(),
-        "xfam": quote.xfam.hex(),
-    }
 
 
 def _refusals(claims: Mapping[str, Any], path: str) -> Iterator[str]:
