@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from venice_ai.types.api.models import ModelCapabilities
+
 from . import contract, refusals
 from .catalogue import Catalogue, split_suffix
 from .sending import Answer, Incoming, json_answer
 
 if TYPE_CHECKING:
-    from venice_ai.types.api.models import ModelCapabilities
-
     from .enclave import Enclave
     from .enclave.channel import Channel
 
@@ -61,8 +61,6 @@ class Confidential:
         return self._enclave.leave(incoming.body, answer, used)
 
     def _capabilities(self, name: str) -> ModelCapabilities:
-        from venice_ai.types.api.models import ModelCapabilities
-
         model = self._catalogue.find(name)
         return (model and model.model_spec.capabilities) or ModelCapabilities()
 

@@ -12,7 +12,7 @@ from venice_ai.tee.crypto import EnvelopeError, Opener, Sealer, public_key_bytes
 from venice_ai.tee.curve import PrivateKey
 from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 
-from ..sending import Act, Answer, Send, encode_json
+from ..sending import Act, Answer, Send, closed, encode_json
 
 Chunk: TypeAlias = dict[str, Any]
 SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
@@ -73,8 +73,7 @@ class Channel:
                 self._note(act)
                 yield act
         finally:
-            if (close := getattr(body, "aclose", None)) is not None:
-                await close()
+            await closed(body)
 
     def _note(self, act: Act) -> None:
         if isinstance(act, Send):

@@ -88,8 +88,7 @@ class Enclave:
         """The collateral of its platform: what `TeeOptions(collateral=...)` asks for."""
         if (fmspc, ca) != (self.intel.fmspc, "platform"):
             return None
-        published = self._fault.published
-        return self.intel.collateral(now) if published is None else published(self.intel, now)
+        return self._fault.published(self.intel, now)
 
     def rotate(self) -> None:
         """Takes a new key, as an enclave does that starts anew."""
@@ -112,15 +111,12 @@ class Enclave:
         source = "server" if nonce is None else "client"
         draft = Draft(self, model, secrets.token_bytes(32) if nonce is None else nonce, source)
         fault = self._fault
-        if fault.booted is not None:
-            fault.booted(draft)
+        fault.booted(draft)
         draft.measure()
-        if fault.measured is not None:
-            fault.measured(draft)
+        fault.measured(draft)
         draft.answer()
-        if fault.replied is not None:
-            fault.replied(draft)
-        return draft.written() if fault.written is None else fault.written(draft)
+        fault.replied(draft)
+        return fault.written(draft)
 
     def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[dict[str, Any], Channel]:
         """A request as it is read in the enclave, and the way its answer takes.
@@ -149,7 +145,7 @@ class Enclave:
         found = next((each for each in reversed(self._channels) if each.id == request_id), None)
         if found is None or not request_id:
             return refusals.refused(404, "No signature was found for this request")
-        text = found.hashes if self._fault.signed is None else self._fault.signed(found.hashes)
+        text = self._fault.signed(found.hashes)
         reply = {
             "text": text,
             "signature": self.key.sign(text),
@@ -161,8 +157,7 @@ class Enclave:
             "tee_hardware": "intel-tdx",
             "upstream_model": f"emulator/{model}",
         }
-        if self._fault.attested is not None:
-            self._fault.attested(reply)
+        self._fault.attested(reply)
         return json_answer(200, reply)
 
     def _remembered(self, used: Channel) -> Channel:

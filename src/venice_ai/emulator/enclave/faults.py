@@ -34,30 +34,34 @@ _MANY_KEYS = 20_000
 _OLD_NONCE: Final = hashlib.sha256(b"an old nonce").digest()
 
 
+def _unchanged(_: object) -> None:
+    """What a step without a fault does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """An attack: what it is about, and what it does at which step."""
 
     about: str
-    booted: Callable[[Draft], None] | None = None
+    booted: Callable[[Draft], object] = _unchanged
     """To the domain, before it is measured."""
-    measured: Callable[[Draft], None] | None = None
+    measured: Callable[[Draft], object] = _unchanged
     """To what the quote signs."""
-    replied: Callable[[Draft], None] | None = None
+    replied: Callable[[Draft], object] = _unchanged
     """To the reply."""
-    written: Callable[[Draft], bytes] | None = None
+    written: Callable[[Draft], bytes] = Draft.written
     """The bytes of the reply."""
     answered: Answer | None = None
     """What comes instead of the attestation."""
-    published: Callable[[Intel, float], dict[str, str]] | None = None
+    published: Callable[[Intel, float], dict[str, str]] = Intel.collateral
     """The collateral."""
     chat_answered: Answer | None = None
     """What comes instead of a chat's answer."""
     sealed: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None
     """What is sent for a chunk of a sealed answer."""
-    attested: Callable[[dict[str, Any]], None] | None = None
+    attested: Callable[[dict[str, Any]], object] = _unchanged
     """To the signature of an answer."""
-    signed: Callable[[str], str] | None = None
+    signed: Callable[[str], str] = str
     """What is signed of an answer."""
 
 
