@@ -98,13 +98,13 @@ def _two_keys(draft: Draft) -> None:
 
 
 def _off_curve(draft: Draft) -> None:
-    key = bytearray(draft.enclave.key.public)
+    key = bytearray(draft.key.public)
     key[-1] ^= 1
     draft.reply["signing_public_key"] = key.hex()
 
 
 def _compressed(draft: Draft) -> None:
-    key = draft.enclave.key.public
+    key = draft.key.public
     draft.reply["signing_public_key"] = (bytes([2 + (key[-1] & 1)]) + key[1:33]).hex()
 
 
@@ -131,7 +131,7 @@ def _other_spelling(draft: Draft) -> None:
 
 def _replayed_quote(draft: Draft) -> None:
     """A quote and GPU evidence of another time, with the echo that is wanted."""
-    old = Draft(draft.enclave, draft.model, _OLD_NONCE)
+    old = Draft(draft.key, draft.intel, draft.nvidia, draft.model, _OLD_NONCE)
     old.measure()
     old.answer()
     new = {name: draft.reply[name] for name in ("nonce", "request_nonce")}
@@ -169,7 +169,7 @@ def _quote_bytes(place: tuple[int, str]) -> Callable[[Draft], None]:
 
 def _binds(data: Callable[[bytes, bytes], bytes]) -> Callable[[Draft], None]:
     """The quote binds something else, made of the address and the nonce."""
-    return lambda draft: draft.report_data(data(bytes.fromhex(draft.enclave.key.address[2:]), draft.nonce))
+    return lambda draft: draft.report_data(data(bytes.fromhex(draft.key.address[2:]), draft.nonce))
 
 
 def _other_domain(draft: Draft) -> None:
@@ -259,7 +259,7 @@ def _loose_images(draft: Draft) -> None:
 
 def _gateway_without_version(draft: Draft) -> None:
     """A gateway that shows but one of its parts, and no word about its version."""
-    key = {"key_id": "e2ee-1", "algo": "ecdsa", "public_key": draft.enclave.key.public.hex()}
+    key = {"key_id": "e2ee-1", "algo": "ecdsa", "public_key": draft.key.public.hex()}
     draft.reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [key]}}
 
 
@@ -285,12 +285,12 @@ def _gpu_of_another_root(draft: Draft, items: list[dict[str, Any]]) -> None:
 
 
 def _gpu_of_another_nonce(draft: Draft, items: list[dict[str, Any]]) -> None:
-    items[0] = draft.enclave.nvidia.item(0, _OLD_NONCE)
+    items[0] = draft.nvidia.item(0, _OLD_NONCE)
 
 
 def _gpu_with_another_chain(draft: Draft, items: list[dict[str, Any]]) -> None:
     items[0]["certificate"] = items[1]["certificate"]
-    items[1] = draft.enclave.nvidia.item(0, draft.nonce)
+    items[1] = draft.nvidia.item(0, draft.nonce)
 
 
 def _gpu_twice(_: Draft, items: list[dict[str, Any]]) -> None:
@@ -301,17 +301,17 @@ def _gpu_measured(**measured: Any) -> Callable[[Draft, list[dict[str, Any]]], No
     """A GPU that measures something else."""
 
     def measure(draft: Draft, items: list[dict[str, Any]]) -> None:
-        items[0] = draft.enclave.nvidia.item(0, draft.nonce, **measured)
+        items[0] = draft.nvidia.item(0, draft.nonce, **measured)
 
     return measure
 
 
 def _gpu_no_gpu(draft: Draft, items: list[dict[str, Any]]) -> None:
-    items[0] = draft.enclave.nvidia.other("LS10", draft.nonce)
+    items[0] = draft.nvidia.other("LS10", draft.nonce)
 
 
 def _gpu_with_two_keys(draft: Draft, items: list[dict[str, Any]]) -> None:
-    items[1] = draft.enclave.nvidia.again(0, draft.nonce)
+    items[1] = draft.nvidia.again(0, draft.nonce)
 
 
 def _gpu_less(_: Draft, items: list[dict[str, Any]]) -> None:
