@@ -40,12 +40,12 @@ class Confidential:
     def enter(self, incoming: Incoming, body: dict[str, Any]) -> tuple[dict[str, Any], Channel] | Answer | None:
         """A chat as the enclave reads it, and how its answer leaves; None for a model that is in no enclave."""
         from .enclave import RefusedError
-        from .enclave.channel import wanted
+        from .enclave.channel import is_sealed
 
         capabilities = self._capabilities(split_suffix(body["model"])[0])
         if not capabilities.supportsTeeAttestation:
             return None
-        if wanted(incoming.headers) and not capabilities.supportsE2EE:
+        if is_sealed(incoming.headers) and not capabilities.supportsE2EE:
             return _refused("Invalid E2EE headers: the model has no end-to-end encryption")
         if (instead := self._enclave.chat_answered()) is not None:
             return instead

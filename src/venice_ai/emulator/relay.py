@@ -12,7 +12,7 @@ from . import refusals
 from .backend import Backend, UnsupportedInput
 from .completion import cost, effective_parameters, usage
 from .delivery import DONE, EVENTS_TYPE, error_event
-from .loose import members
+from .json_values import members
 from .request import ChatRequest
 from .sending import Answer, Send, closed, encode_json, json_answer
 

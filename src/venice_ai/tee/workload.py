@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any, Final, cast
 
 from .canonical import parse
-from .checks import Doubt, Unchecked
+from .checks import CheckSkipped, CheckWarning
 from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
 from .report import Workload, one_line
@@ -94,7 +94,7 @@ def check_config_id(quote: Quote, payloads: Mapping[str, bytes]) -> str:
     """That the application measured at the start is the one in the log."""
     version, rest = quote.mr_config_id[0], quote.mr_config_id[1:]
     if version != 1:
-        raise Unchecked(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
+        raise CheckSkipped(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
     if rest[:32] != payloads.get("compose-hash") or any(rest[32:]):
         raise ValueError("MRCONFIGID names another compose file than the event log")
     return "MRCONFIGID and the event log name the same compose file"
@@ -107,7 +107,7 @@ def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> st
         raise ValueError("the event log names no compose file")
     text = app_compose(reply)
     if text is None:
-        raise Doubt("the reply does not show the compose file; its hash is measured")
+        raise CheckWarning("the reply does not show the compose file; its hash is measured")
     if hashlib.sha256(text.encode()).digest() != measured:
         raise ValueError("the compose file shown is not the one that was measured")
     return f"sha256 {measured.hex()}"
@@ -272,7 +272,7 @@ def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, al
         return f"os image {found.name} {workload.os_image_hash}"
     trouble = f"the operating system image: {trouble}"
     if allowed:
-        raise Doubt(f"{trouble}. TeeOptions(allow_dev_image=False) refuses it")
+        raise CheckWarning(f"{trouble}. TeeOptions(allow_dev_image=False) refuses it")
     raise ValueError(trouble)
 
 

@@ -101,7 +101,7 @@ class Channel:
         return {**choice, "delta": delta}
 
 
-def wanted(headers: Mapping[str, str]) -> bool:
+def is_sealed(headers: Mapping[str, str]) -> bool:
     """Whether a request comes sealed: all three headers are there. With fewer it counts as one in clear."""
     return all(headers.get(name.lower()) for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
 
@@ -123,7 +123,7 @@ def client_key(headers: Mapping[str, str], own: bytes) -> bytes:
     return client
 
 
-def opened(body: Mapping[str, Any], private: PrivateKey) -> dict[str, Any]:
+def open_body(body: Mapping[str, Any], private: PrivateKey) -> dict[str, Any]:
     """The body of a request with the contents of its messages opened, whoever says them.
 
     Raises:

@@ -10,7 +10,7 @@ from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
 
 from .. import refusals
-from ..loose import members
+from ..json_values import members
 from ..refusals import Issue
 from ..sending import JSON_TYPE, Answer, Send, encode_json, json_answer
 from . import channel
@@ -125,10 +125,10 @@ class Enclave:
             RefusedError: the request is not sealed as it must be.
         """
         switched_off = members(body.get("venice_parameters")).get("enable_e2ee") is False
-        if not channel.wanted(headers) or switched_off:
+        if not channel.is_sealed(headers) or switched_off:
             return body, self._remembered(Channel(encode_json(body)))
         key = channel.client_key(headers, self.key.public)
-        read = channel.opened(body, self.key.private)
+        read = channel.open_body(body, self.key.private)
         return read, self._remembered(Channel(encode_json(read), key, self._fault.sealed))
 
     def leave(self, request: bytes, answer: Answer, used: Channel) -> Answer:
