@@ -1,8 +1,8 @@
 """The Python in the README and the guide is accepted by `mypy --strict` and by pyright, and fits on a page.
 
 Each block is written to a file of its own, and each checker runs once over all of them. A block that needs names from elsewhere
-has a preamble, which readers do not see: an HTML comment right above the block, whose first line is `<!-- preamble`. The preamble
-stands at the top of the file. The block follows; it stands in an `async def` if it awaits something.
+has a preamble, which readers do not see: an HTML comment right above the block, whose first line is `<!-- preamble`. The
+preamble stands at the top of the file. The block follows; it stands in an `async def` if it awaits something.
 """
 
 from __future__ import annotations

@@ -410,7 +410,7 @@ def test_an_interruption_before_the_loop_came_to_a_call_is_raised() -> None:
 
     def hold_up() -> None:
         busy.set()
-        free.wait(10)
+        free.wait(30)
 
     other = SyncVeniceClient(api_key=KEY, transport=Calling(hold_up, answer(completion())))
     client, transport = client_of(answer(completion()))

@@ -45,7 +45,7 @@ MADE_INSIDE = {"Chat", "ChatCompletions", "Models", "Tee", "ModelStream", "ToolS
 DUNDERS = {"__aiter__": "__iter__", "__anext__": "__next__", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 WORDS = {
     **{asynchronous.__name__: synchronous.__name__ for asynchronous, synchronous in PAIRS},
-    "Connection": "SyncVeniceClient",  # as streams, which stand below the client, call it
+    "Connection": "SyncConnection",  # the client, as streams see it
     "AsyncIterator": "Iterator",
     "AsyncGenerator": "Generator",
 }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..tee.report import AttestationReport, SignatureReport
     from ..tools import ToolEvent
     from ..types.api.chat import ToolLoopResult
-    from .client import SyncVeniceClient
+    from .connection import SyncConnection
 
 T = TypeVar("T")
 
@@ -141,7 +141,7 @@ class SyncStream(Generic[T]):
         client: the client that sent the request.
     """
 
-    def __init__(self, iterator: Iterator[T], *, client: SyncVeniceClient | None = None) -> None:
+    def __init__(self, iterator: Iterator[T], *, client: SyncConnection | None = None) -> None:
         self._iterator = iterator
         self._client = client
         self._closed = False
@@ -202,7 +202,7 @@ class SyncStream(Generic[T]):
 class SyncModelStream(SyncStream[T]):
     """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
 
-    def __init__(self, source: SyncChunkSource, factory: Callable[..., T], *, client: SyncVeniceClient | None = None) -> None:
+    def __init__(self, source: SyncChunkSource, factory: Callable[..., T], *, client: SyncConnection | None = None) -> None:
         super().__init__(cast("Iterator[T]", source), client=client)
         self._source = source
         self._factory = factory
@@ -221,7 +221,7 @@ class SyncChatStream(SyncStream[ChatCompletionChunk]):
     It is read once, in any mixture: `collect()` reads what is left and gives the whole.
     """
 
-    def __init__(self, iterator: Iterator[ChatCompletionChunk], *, client: SyncVeniceClient | None = None) -> None:
+    def __init__(self, iterator: Iterator[ChatCompletionChunk], *, client: SyncConnection | None = None) -> None:
         if not isinstance(iterator, SyncChunkSource):
             raise TypeError("a SyncChatStream reads the chunks of a reply; client.chat.completions.stream() makes one")
         super().__init__(iterator, client=client)
@@ -258,12 +258,12 @@ class SyncChatStream(SyncStream[ChatCompletionChunk]):
 class SyncToolStream(SyncStream["ToolEvent"]):
     """The events of a tool loop: an iterator, and a context manager that stops the loop on leaving."""
 
-    def __init__(self, source: SyncSource[ToolEvent], *, client: SyncVeniceClient | None = None) -> None:
+    def __init__(self, source: SyncSource[ToolEvent], *, client: SyncConnection | None = None) -> None:
         super().__init__(source, client=client)
         self._source = source
 
     @classmethod
-    def open(cls, thread: LoopThread, opening: Coroutine[Any, Any, ToolStream], client: SyncVeniceClient) -> SyncToolStream:
+    def open(cls, thread: LoopThread, opening: Coroutine[Any, Any, ToolStream], client: SyncConnection) -> SyncToolStream:
         """The stream that a coroutine opens."""
         return cls(SyncSource(thread, opening, ahead=_EVENTS_AHEAD, owner=client), client=client)
 

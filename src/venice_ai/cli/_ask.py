@@ -1,4 +1,4 @@
-"""One question to a model, and its answer on the printer."""
+"""One question to a model, and its answer on the screen."""
 
 from __future__ import annotations
 
