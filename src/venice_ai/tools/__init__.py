@@ -58,8 +58,7 @@ def tool_from_function(
         function: any function, method, partial or callable object.
         name: 1 to 64 letters, digits, `_` or `-`; else the function's.
         description: for the model; else what the docstring says.
-        strict: make the model keep exactly to the schema. Every argument is then required, and null means an optional
-            one that is left out.
+        strict: make the model keep exactly to the schema: every argument is required, null stands for one left out.
 
     Raises:
         ToolSignatureError: JSON cannot express the signature.
