@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+
+from msgspec import Meta
 
 from .._base import Model, Response, fixed, hush, is_private, plain
 from .returned import turn_to_send
@@ -32,7 +34,7 @@ class CacheControl(Model):
 class TextContent(Model):
     """A piece of text; `text` has at least one character."""
 
-    text: str
+    text: Annotated[str, Meta(min_length=1)]
     type: Literal["text"] = "text"
     cache_control: CacheControl | Mapping[str, Any] | None = None
 
@@ -53,10 +55,10 @@ class ImageContent(Model):
 
 
 class InputAudio(Model):
-    """Base64 audio (never an address) in `wav`, `mp3`, `aiff`, `aac`, `ogg`, `flac`, `m4a`, `pcm16` or `pcm24`."""
+    """Base64 audio, never an address."""
 
     data: str
-    format: str | None = None
+    format: Literal["wav", "mp3", "aiff", "aac", "ogg", "flac", "m4a", "pcm16", "pcm24"] | None = None
 
 
 class AudioContent(Model):
@@ -235,6 +237,8 @@ class ToolMessage(BaseMessage):
     tool_call_id: str
     role: Literal["tool"] = "tool"
     name: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: Sequence[Any] | None = None
 
 
 class ChatMessage(BaseMessage):
