@@ -450,8 +450,8 @@ def test_the_signature_of_a_class_shows_its_fields() -> None:
 
     assert [(each.name, each.kind, each.default) for each in shown.parameters.values()] == [
         ("content", inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.empty),
-        ("role", inspect.Parameter.KEYWORD_ONLY, "user"),
         ("name", inspect.Parameter.KEYWORD_ONLY, None),
+        ("role", inspect.Parameter.KEYWORD_ONLY, "user"),
     ]
     assert str(inspect.signature(ChatCompletionResponse)).startswith("(*, id: 'str', created: 'int', model: 'str', choices: ")
     assert not hasattr(UserMessage(content="hi"), "__signature__")

@@ -290,8 +290,9 @@ _OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def _hints(kind: type[Model]) -> dict[str, Any]:
+    declared = [item for base in (*kind.__bases__, kind) if base is not Model for item in base.__annotations__.items()]
     names = dict(vars(chat))
-    return {name: eval(text, names) for name, text in kind.__annotations__.items()}  # noqa: S307  # our own
+    return {name: eval(text, names) for name, text in declared}  # noqa: S307  # our own
 
 
 @cache
