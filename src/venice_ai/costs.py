@@ -35,19 +35,19 @@ class ChatCostEstimate:
     model: str
     """The id of the model whose prices these are."""
     prompt_tokens: int
-    """Words times `tokens_per_word`."""
+    """The estimated tokens of the messages: words times `tokens_per_word`."""
     expected_completion_tokens: int
-    """How long the answer was said to be."""
+    """The expected length of the answer, as given."""
     prompt_cost_usd: Decimal
-    """What the messages are likely to cost."""
+    """The likely cost of the messages."""
     completion_cost_usd: Decimal
-    """What an answer of that length costs."""
+    """The cost of an answer of the expected length."""
     total_cost_usd: Decimal
     """Both together."""
     low: Decimal = _LIKE_TOTAL
-    """Total if the prompt's text is easy on tokens (6 bytes each) and nothing is added to it; `total_cost_usd` if not given."""
+    """The total if a token of the prompt is 6 bytes long and nothing is added to the prompt; by default `total_cost_usd`."""
     high: Decimal = _LIKE_TOTAL
-    """Total if it is hard (2.5 bytes each), with Venice's own system prompt and some tokens a message; likewise."""
+    """The total if a token is 2.5 bytes long, with Venice's own system prompt and 8 tokens for each message; likewise."""
     method: str = "words"
     """How `prompt_tokens` was counted."""
 

@@ -90,6 +90,34 @@ class Reply(Protocol):
         ...
 
 
+class WholeReply:
+    """A reply whose body is here."""
+
+    __slots__ = ("_body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status: int = status
+        self.headers: Headers = headers
+        self._body = body
+
+    async def read(self) -> bytes:
+        """The body."""
+        return self._body
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body, in one piece."""
+        yield self._body
+
+    async def drain(self) -> None:
+        """Nothing more comes."""
+
+    def progressed(self) -> None:
+        """No clock runs any more."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class Transport(Protocol):
     """Sends requests."""
 

@@ -271,7 +271,7 @@ def _connected(route: Route, request: Request, clock: str, deadline: float | Non
     """A new connection; `clock` and its deadline limit the whole call.
 
     Raises:
-        ConnectFailure: there is none (`ConnectTimeout`: not in time).
+        ConnectFailure: it cannot be made (`ConnectTimeout`: not in time).
     """
     address, wait = route.address, request.timeout.connect
     due = None if wait is None else time.monotonic() + wait

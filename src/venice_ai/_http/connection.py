@@ -152,7 +152,7 @@ class Connection:
         With `anonymous`, nothing that stands for the account is in it. `privacy` is how private the prompt in it is.
 
         Raises:
-            AuthenticationError: it needs a key and there is none.
+            AuthenticationError: it needs a key, and the client has no key.
             InvalidRequestError: a header or a time limit is not allowed, or it is not private enough to leave.
             VeniceError: the client was closed.
         """
@@ -162,7 +162,7 @@ class Connection:
             refuse_below(self.min_privacy, privacy)
         limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
         more = check_headers(extra_headers) if extra_headers else None
-        # From here on a local name may hold a key: nothing is raised but that there is none, for a traceback shows such names.
+        # From here on a local name may hold a key: only the missing key is raised, for a traceback shows such names.
         headers = dict(self._base_headers)
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -82,7 +82,7 @@ class Emulator:
         self._chat = ChatEndpoint(self._catalogue, backend)
         self._script = Script()
         self.enclave: Enclave | None = _enclave(tee)
-        """The enclave; None if there is none."""
+        """The enclave; None without `tee`."""
         self._confidential = None if self.enclave is None else Confidential(self._catalogue, self.enclave)
         self._has_admin = admin
         self._cors = cors

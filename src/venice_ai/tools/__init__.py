@@ -1,13 +1,13 @@
 """Tools: functions a model may call, and the conversation in which it calls them.
 
-`ToolLoop` is that conversation without the network: it is fed the model's answers, gives the calls they ask for, takes the
-results, and knows what to send next and when to stop. Whoever drives it sends and runs::
+`ToolLoop` is that conversation without the network. It receives the model's responses, returns the calls in them, takes the
+results of the calls, and knows what to send next and when to stop. Its user sends the requests and runs the calls:
 
     loop = ToolLoop(messages, tools, max_iterations=5)
     while calls := loop.receive(await model(loop.history, tools=loop.offered)):
         loop.answer(calls, await run_all(calls))
 
-`client.chat.completions.run_with_tools` and `stream_with_tools` are such drivers.
+`client.chat.completions.run_with_tools` and `stream_with_tools` use it.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def tool_from_function(
         function: any function, method, partial or callable object.
         name: 1 to 64 letters, digits, `_` or `-`; else the function's.
         description: for the model; else what the docstring says.
-        strict: make the model keep exactly to the schema. Every argument is required then; a null stands for one that is
-            left out.
+        strict: make the model keep exactly to the schema. Every argument is then required, and null means an optional
+            one that is left out.
 
     Raises:
         ToolSignatureError: JSON cannot express the signature.
-        InvalidRequestError: there can be no tool of that name.
+        InvalidRequestError: the name is not allowed for a tool.
     """
     return FunctionTool(function, name=name, description=description, strict=strict).definition
 
@@ -81,7 +81,7 @@ def tool_from_model(model: type, *, name: str | None = None, description: str | 
 
     Raises:
         ToolSignatureError: JSON cannot express the class.
-        InvalidRequestError: there can be no tool of that name.
+        InvalidRequestError: the name is not allowed for a tool.
     """
     text, schema = class_schema(model)
     return definition(named(name, model), description or text, schema, strict=strict)

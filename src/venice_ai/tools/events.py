@@ -11,46 +11,46 @@ from ..types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What becomes of a call: `allow`, `deny`, `edit`, or `wait` for a person."""
+    """A decision about a tool call: `allow`, `deny`, `edit`, or `wait` for a person."""
 
     verdict: Literal["allow", "deny", "wait"]
-    """Whether the call is made; one that is edited is allowed, with other `arguments`."""
+    """The decision. `edit` is "allow" with other `arguments`."""
     reason: str | None = None
-    """Why not; the model is told."""
+    """Why the call is denied. The model gets this text."""
     arguments: Mapping[str, Any] | None = None
-    """What to call with instead of the model's arguments."""
+    """The arguments to use instead of the model's."""
 
     @property
     def message(self) -> str:
-        """What the model is told of a call that was denied."""
+        """The text that the model gets in place of a result when the call is denied."""
         return f"The call was denied: {self.reason}" if self.reason else "The call was denied."
 
     @classmethod
     def allow(cls) -> Approval:
-        """The call may be made as it is."""
+        """The call runs as it is."""
         return cls("allow")
 
     @classmethod
     def deny(cls, reason: str | None = None) -> Approval:
-        """The call is not made; the model is told why."""
+        """The call does not run, and the model gets the reason."""
         return cls("deny", reason=reason)
 
     @classmethod
     def edit(cls, arguments: Mapping[str, Any]) -> Approval:
-        """The call is made with these arguments instead of the model's. They are checked as the model's would be."""
+        """The call runs with these arguments instead of the model's. They are validated like the model's."""
         return cls("allow", arguments=dict(arguments))
 
     @classmethod
     def wait(cls) -> Approval:
-        """Somebody has to decide: the other calls are made, then the loop pauses with `ToolLoopPausedError`."""
+        """A person has to decide: the other calls run, then the loop pauses with `ToolLoopPausedError`."""
         return cls("wait")
 
     @classmethod
     def of(cls, answer: object) -> Approval:
-        """What an approver answered, where True and False will do as well.
+        """The decision in the return value of an `approve` function: an `Approval`, True or False.
 
         Raises:
-            TypeError: it is neither.
+            TypeError: the value is something else.
         """
         if isinstance(answer, Approval):
             return answer
@@ -61,10 +61,10 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The model said a little more."""
+    """A piece of the model's text."""
 
     text: str
-    """What it added; never empty."""
+    """The piece; never empty."""
     iteration: int
     """The round trip it belongs to, from 1."""
 
@@ -76,33 +76,33 @@ class ToolCallStarted:
     call: ToolCall
     """The call as the model made it."""
     arguments: Mapping[str, Any]
-    """What it is called with, before it is made what the annotations ask."""
+    """The arguments, before they are converted to the annotated types."""
     iteration: int
     """The round trip it belongs to, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallFinished:
-    """A call is answered. One that was denied, or whose arguments do not fit, never started."""
+    """A call has its result. A call that was denied, or whose arguments do not fit, had no `ToolCallStarted`."""
 
     call: ToolCall
     """The call as the model made it."""
     content: str
-    """What the model is told."""
+    """The result as the model gets it."""
     iteration: int
     """The round trip it belongs to, from 1."""
     error: Exception | None = None
     """Why the tool failed; None if it did not."""
     denied: bool = False
-    """Whether somebody decided that the call is not made."""
+    """Whether the call was denied by `approve` or a decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundFinished:
-    """The model's turn came, and all of its calls are answered."""
+    """The model's turn is complete, and all of its calls have results."""
 
     response: ChatCompletionResponse
-    """The model's turn: the whole answer, with its calls and its usage."""
+    """The model's turn, with its calls and its usage."""
     iteration: int
     """Which round trip it was, from 1."""
 

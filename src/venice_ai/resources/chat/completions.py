@@ -22,7 +22,7 @@ from ...exceptions import (
     InvalidRequestError,
     StreamInterruptedError,
 )
-from ...tee.guard import engaged_by
+from ...tee.guard import encryption_requested_in
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
 from .encrypted import SealedChat, attested, sealed
@@ -117,7 +117,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 `venice_parameters.enable_e2ee` is True. A `TeeOptions` says what to demand of the enclave; True demands what
                 the client does. The enclave proves what it is before anything is sent, messages are sealed to its key, and the
                 answer is opened here. What cannot be sealed is refused. It does not protect from a relay that tampers.
-            timeout: seconds, or the five clocks. A number is the deadline of a plain call; for a stream it limits the
+            timeout: seconds, or a `Timeout`. A number is the deadline of a plain call; for a stream it limits the
                 wait for the first chunk, between bytes, and between pieces of content.
             extra_headers: HTTP headers for this call.
             extra_body: fields for the body that this package does not know, or that replace what it would send. Type checkers
@@ -362,12 +362,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: the catalogue could not be had.
         """
         from ...costs import check_numbers, estimate_chat_cost
-        from ..models import Models, listed, without_suffix
+        from ..model_choice import entry_by_id, without_suffix
+        from ..models import Models
 
         checked = checked_messages(messages)
         check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
         name = without_suffix(model)
-        entry = listed((await self._client.resource(Models).list()).data, name)
+        entry = entry_by_id((await self._client.resource(Models).list()).data, name)
         return estimate_chat_cost(
             entry, checked, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
         )
@@ -504,7 +505,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
     def _echoes(self, params: Mapping[str, Any]) -> bool:
         """Whether an error may repeat what stands in a message: not where that must not be seen."""
-        return self._client.min_privacy != "e2ee" and not engaged_by(params)
+        return self._client.min_privacy != "e2ee" and not encryption_requested_in(params)
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, T
 
 from msgspec import Meta
 
-from .._base import Model, Response, fixed, is_private, make_private, plain
+from .._base import Model, Response, fixed, is_private, mark_private, plain
 from .returned import turn_to_send
 
 T = TypeVar("T")
@@ -264,7 +264,7 @@ class AssistantMessage(BaseMessage):
         message = choice_at(response, choice_index).message
         turn = cls._adopt(turn_to_send(message))
         if is_private(message):
-            make_private(turn)
+            mark_private(turn)
         return turn
 
 
