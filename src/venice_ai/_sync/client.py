@@ -266,10 +266,10 @@ class SyncChatCompletions(SyncResource):
         )
         stream = self._stream(self._source(_raw(opening)))
         # They need pydantic, which the request has loaded.
-        from .._structured.strict_schema import asking
+        from .._structured.strict_schema import requested_format
         from .parsed_stream import SyncParsedChatStream
 
-        return SyncParsedChatStream(stream, response_format, wrapped=asking(response_format, strict=strict).wrapped)
+        return SyncParsedChatStream(stream, response_format, wrapped=requested_format(response_format, strict=strict).wrapped)
 
     def estimate_cost(
         self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3

@@ -205,14 +205,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 async for text in stream.text_deltas():
                     print(text, end="")
 
-        Args:
-            model: as in `create`, like everything else.
-            messages: the conversation.
-            e2ee: end-to-end encryption; what the stream gives is in clear.
-            timeout: seconds, or a `Timeout`.
-            extra_headers: HTTP headers for this call.
-            extra_body: fields for the body that are not known here.
-            **params: see `ChatParams`.
+        The arguments are those of `create`. With `e2ee`, what the stream gives is in clear.
 
         Raises:
             InvalidArgumentError: `stream` is anything but True, or `stream_cls` was given, which `create` takes (a ValueError).
@@ -282,15 +275,15 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: as in `create`; if the model was asked again, `attempts` has the answers that did not fit.
         """
         # They need pydantic, which a chat does not.
-        from ..._structured.strict_schema import asking
-        from .parsed import Parameters, asked_for, wanted
+        from ..._structured.strict_schema import requested_format
+        from .parsed import Parameters, ask_until_valid, request_for_schema
 
         params = Parameters(kwargs)
         if params.pop("stream", False):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
-        schema, wrapped = asking(response_format, name=schema_name, strict=strict)
+        schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
         try:
-            told, shape = wanted(messages, schema, params, echo=self._echoes(params))
+            told, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)
@@ -300,7 +293,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         async def ask(asked: Messages) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
 
-        return await asked_for(response_format, told, ask, wrapped=wrapped, max_reasks=max_reasks)
+        return await ask_until_valid(response_format, told, ask, wrapped=wrapped, max_reasks=max_reasks)
 
     async def stream_parse(
         self,
@@ -322,13 +315,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                     show(recipe.title, recipe.steps)  # what has not come yet is None
                 result = await stream.collect()  # validated
 
-        Args:
-            model: as in `parse`, like everything else.
-            messages: the conversation.
-            response_format: a pydantic model, a dataclass, a TypedDict, or any type that pydantic knows.
-            schema_name: the schema's name.
-            strict: ask for strict mode.
-            **kwargs: everything else that `stream` takes.
+        The arguments are those of `parse`, but for `max_reasks`.
 
         Raises:
             SchemaNotStrictError: strict mode cannot express the class; it names the path. Nothing was sent.
@@ -337,17 +324,17 @@ class ChatCompletions(APIResource["VeniceClient"]):
             TypeError: `response_format` is no class.
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
-        from ..._structured.strict_schema import asking
-        from .parsed import Parameters, ParsedChatStream, wanted
+        from ..._structured.strict_schema import requested_format
+        from .parsed import Parameters, ParsedChatStream, request_for_schema
 
         if "max_reasks" in kwargs:
             raise InvalidArgumentError(
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
-        schema, wrapped = asking(response_format, name=schema_name, strict=strict)
+        schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
         params = Parameters(kwargs)
         try:
-            told, shape = wanted(messages, schema, params, echo=self._echoes(params))
+            told, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)

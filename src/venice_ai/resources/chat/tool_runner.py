@@ -209,7 +209,7 @@ class ToolRun:
             self._loop.hold(call)
             return None
         if approval.verdict == "deny":
-            return ToolCallFinished(call, result_text(approval.told), self._loop.iterations, denied=True)
+            return ToolCallFinished(call, result_text(approval.message), self._loop.iterations, denied=True)
         return ready if approval.arguments is None else self._prepared(call, dict(approval.arguments))
 
     def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Failed:
