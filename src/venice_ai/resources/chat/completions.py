@@ -630,9 +630,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
         sent = caller.clock.now()
         call = Call(caller, request)
         answer = await call.answer()
-        from ...streaming import ChunkSource, Reading  # a plain call starts without it
+        from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
-        reading = Reading(
+        reader = ChunkReader(
             answer.reply,
             answer.meta,
             choices=params.get("n") or 1,
@@ -648,8 +648,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             model=model,
         )
         if not says_stream(answer.meta):
-            await reading.look()
-        return ChunkSource(reading)
+            await reader.look()
+        return ChunkSource(reader)
 
     def _note(self, model: str, response: ChatCompletionResponse) -> None:
         """Tells what there is to tell beside an answer."""
