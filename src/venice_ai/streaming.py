@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from weakref import ref
 
+from ._core.ports import Reply, WholeReply
 from ._core.run_now import drive
 from ._core.secrets import without
 from ._wire import body as _wire
@@ -36,7 +37,6 @@ from .exceptions import (
     reported,
     without_errors,
 )
-from .transport import Reply, WholeReply
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 from .types.response_meta import ResponseMeta

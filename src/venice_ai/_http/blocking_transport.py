@@ -16,10 +16,10 @@ from contextlib import suppress
 from typing import NamedTuple
 from weakref import finalize
 
+from .._core.ports import Clock, Reply, Request, SystemClock
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingError
 from .._wire.http_framing import FramingError, ReplyReader
 from ..exceptions import APIConnectionError, APIError, APITimeoutError
-from ..transport import Clock, Reply, Request, SystemClock
 from ..types.response_meta import Headers
 from .dialing import Stop, Stopped, dial, left
 from .retry import ConnectTimeout

@@ -14,12 +14,12 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from .._core.machine import is_loopback
+from .._core.ports import WholeReply as WholeReply  # noqa: PLC0414
 from .._core.settings import no_proxy, proxy_address
 from .._wire.content_coding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC0414  # both transports look here
 from .._wire.content_coding import BodyTooLargeError
 from .._wire.http_framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
 from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, InvalidRequestError
-from ..transport import WholeReply as WholeReply  # noqa: PLC0414
 from ..types.response_meta import Headers
 from .retry import ConnectFailure, PermanentConnectFailure
 

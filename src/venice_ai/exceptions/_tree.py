@@ -176,7 +176,7 @@ class APIConnectionError(APIError, ConnectionError):
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """One of the five clocks ran out. The call may have been billed."""
+    """A time limit of the call ran out. The call may have been billed."""
 
     clock: str = ""
     """Which: `connect`, `first_chunk`, `idle`, `progress` or `deadline`."""
@@ -193,7 +193,7 @@ class StreamInterruptedError(APIError):
 
 
 class StreamTimeoutError(StreamInterruptedError, APITimeoutError):
-    """A stream broke off because one of the five clocks ran out; `clock` names it."""
+    """A stream broke off because a time limit ran out; `clock` names it."""
 
 
 class StreamConsumedError(VeniceError):

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from .._core.concurrency import bounded_map
+from .._core.ports import Clock, Request, Transport
 from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras
 from ..tee.collateral import FIELDS, Seen, window
 from ..tee.collateral_source import SOURCES, Document, Source, assemble
-from ..transport import Clock, Request, Transport
 
 if TYPE_CHECKING:
     from ..tee.report import Check, Tcb

@@ -63,7 +63,8 @@ def engaged(e2ee: object, body: Mapping[str, Any]) -> bool:
 
 def engaged_by(params: Mapping[str, Any]) -> bool:
     """The same by the keywords of a call, of which no body was made yet."""
-    switches = params.get("venice_parameters")
+    extra = params.get("extra_body")
+    switches = {**params, **extra}.get("venice_parameters") if isinstance(extra, Mapping) else params.get("venice_parameters")
     return engaged(params.get("e2ee"), {} if switches is None else {"venice_parameters": plain(switches)})
 
 
