@@ -212,8 +212,9 @@ class Bridge:
 
 
 def given_arguments(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the method that passes its `locals()`."""
-    return {name: value for name, value in variables.items() if name != "self"}
+    """The arguments of the method that passes its `locals()`, with those that its `**params` or `**kwargs` hold."""
+    named = {name: value for name, value in variables.items() if name not in {"self", "params", "kwargs"}}
+    return {**named, **variables.get("params", {}), **variables.get("kwargs", {})}
 
 
 def _ended(error: ImportError) -> VeniceError:
