@@ -104,10 +104,10 @@ class BlockingTransport:
                 stop.check()  # then what broke was broken by us
                 if kept and not exchange.taken and isinstance(error, _GONE):
                     continue  # a kept connection that was closed meanwhile: nothing was sent
-                told = _told(error, request, clock)
-                if told is error:
+                failure = _failure(error, request, clock)
+                if failure is error:
                     raise
-                raise told from (None if isinstance(told, APITimeoutError) else error)
+                raise failure from (None if isinstance(failure, APITimeoutError) else error)
             finally:
                 stop.release(sock)
             if exchange.keeps and self._closing.alive and not stop.fired:  # at the interpreter's end nobody would close it
@@ -246,7 +246,7 @@ class _Exchange:
         return bool(self._reader.status) and not 200 <= self._reader.status < 300
 
 
-def _told(error: BaseException, request: Request, clock: str) -> BaseException:
+def _failure(error: BaseException, request: Request, clock: str) -> BaseException:
     """What an error means to the caller; those that are ours already, and Ctrl-C, mean what they say."""
     if isinstance(error, APIError) or not isinstance(error, (OSError, DecodingError, FramingError)):
         return error

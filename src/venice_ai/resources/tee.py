@@ -179,8 +179,8 @@ class Tee(APIResource["Connection"]):
             APIError: the attestation could not be had.
         """
         given = {name: value for name, value in (("nonce", nonce), ("verifier", verifier)) if value is not None}
-        wanted = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
-        chosen = self.options(wanted)
+        merged = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
+        chosen = self.options(merged)
         async with self._in_time():
             report = await self.verified(model, chosen)
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)

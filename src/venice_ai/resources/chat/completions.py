@@ -283,14 +283,14 @@ class ChatCompletions(APIResource["VeniceClient"]):
         """
         # They need pydantic, which a chat does not.
         from ..._structured.strict_schema import asking
-        from .parsed import Parameters, asked_for, wanted
+        from .parsed import Parameters, ask_until_valid, request_for_schema
 
         params = Parameters(kwargs)
         if params.pop("stream", False):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
         schema, wrapped = asking(response_format, name=schema_name, strict=strict)
         try:
-            told, shape = wanted(messages, schema, params, echo=self._echoes(params))
+            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)
@@ -300,7 +300,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         async def ask(asked: Messages) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
 
-        return await asked_for(response_format, told, ask, wrapped=wrapped, max_reasks=max_reasks)
+        return await ask_until_valid(response_format, conversation, ask, wrapped=wrapped, max_reasks=max_reasks)
 
     async def stream_parse(
         self,
@@ -338,7 +338,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
         from ..._structured.strict_schema import asking
-        from .parsed import Parameters, ParsedChatStream, wanted
+        from .parsed import Parameters, ParsedChatStream, request_for_schema
 
         if "max_reasks" in kwargs:
             raise InvalidArgumentError(
@@ -347,13 +347,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
         schema, wrapped = asking(response_format, name=schema_name, strict=strict)
         params = Parameters(kwargs)
         try:
-            told, shape = wanted(messages, schema, params, echo=self._echoes(params))
+            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)
             raise
         del messages, kwargs
-        stream = await self.stream(model=model, messages=told, response_format=shape, **params)
+        stream = await self.stream(model=model, messages=conversation, response_format=shape, **params)
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
     async def estimate_cost(

@@ -44,7 +44,7 @@ class Parameters(dict[str, Any]):
         return f"<{len(self)} parameters>"
 
 
-def wanted(
+def request_for_schema(
     messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echo: bool
 ) -> tuple[Conversation, dict[str, Any] | None]:
     """How an object is asked for: the messages, and the `response_format`.
@@ -54,12 +54,12 @@ def wanted(
     """
     if not engaged_by(params):
         return Conversation(checked_messages(messages, echo=echo)), schema
-    told = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
-    words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{told}"
+    schema_text = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
+    words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{schema_text}"
     return Conversation([{"role": "system", "content": words}, *checked_messages(messages, echo=echo)]), None
 
 
-async def asked_for(
+async def ask_until_valid(
     kind: type[T], messages: Conversation, ask: Callable[[Conversation], Awaitable[object]], *, wrapped: bool, max_reasks: int
 ) -> ParsedChatCompletion[T]:
     """The object that a model answers with.
@@ -122,7 +122,7 @@ def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str,
                 "content": "There was no answer: it has no text.\nAnswer again with the whole JSON, and nothing else.",
             }
         ]
-    lines = [_told(line) for line in error.errors(include_url=False, include_context=False, include_input=False)]
+    lines = [_error_line(line) for line in error.errors(include_url=False, include_context=False, include_input=False)]
     if len(lines) > _MOST_ERRORS:
         lines[_MOST_ERRORS:] = [f"- and {len(lines) - _MOST_ERRORS} more"]
     what = "That answer does not fit the schema" if error.raw_text else "There was no answer"
@@ -131,7 +131,7 @@ def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str,
     return [*answer, {"role": "user", "content": request}]
 
 
-def _told(line: Any) -> str:
+def _error_line(line: Any) -> str:
     where = ".".join(map(str, line["loc"])) or "the answer"
     return f"- {where}: {line['msg']}"[:_LONGEST_ERROR]
 
