@@ -223,9 +223,9 @@ def _ended(error: ImportError) -> VeniceError:
 
 
 def _is_sealed(params: Mapping[str, Any]) -> bool:
-    from ..tee.guard import engaged_by
+    from ..tee.guard import encryption_requested_in
 
-    return engaged_by(params)
+    return encryption_requested_in(params)
 
 
 def _refuse_own_thread() -> None:

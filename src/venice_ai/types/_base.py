@@ -155,7 +155,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
             raise TypeError(f"{cls.__name__} is made from a mapping, not from {type(data).__name__}")
         made = cls._adopt(cast("dict[str, Any]", plain(data)))
         if isinstance(data, Model) and is_private(data):
-            hush(made)
+            mark_private(made)
         return made
 
     @classmethod
@@ -359,17 +359,17 @@ def _restored(cls: type[Model], fields: dict[str, Any], kept: dict[str, Any]) ->
     return self
 
 
-def hush(value: Any) -> None:
+def mark_private(value: Any) -> None:
     """Keeps an answer, and all of its choices, out of every `repr`."""
     if isinstance(value, list):
         for each in cast("list[Any]", value):
-            hush(each)
+            mark_private(each)
     elif isinstance(value, Model):
         value._private = True  # noqa: SLF001  # the same module
         held = value.__dict__
         for name in ("choices", "delta", "message"):
             if name in held:
-                hush(held[name])
+                mark_private(held[name])
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

@@ -22,7 +22,7 @@ from ...exceptions import (
     InvalidRequestError,
     StreamInterruptedError,
 )
-from ...tee.guard import engaged_by
+from ...tee.guard import encryption_requested_in
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
 from .encrypted import SealedChat, attested, sealed
@@ -518,7 +518,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
     def _echoes(self, params: Mapping[str, Any]) -> bool:
         """Whether an error may repeat what stands in a message: not where that must not be seen."""
-        return self._client.min_privacy != "e2ee" and not engaged_by(params)
+        return self._client.min_privacy != "e2ee" and not encryption_requested_in(params)
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):

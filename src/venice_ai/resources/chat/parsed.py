@@ -19,7 +19,7 @@ from ...exceptions import (
     TeeError,
 )
 from ...streaming import ChatStream
-from ...tee.guard import engaged_by
+from ...tee.guard import encryption_requested_in
 from ...types._surrogates import sendable
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, Partial, content_text, summed_usage
 from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
@@ -52,7 +52,7 @@ def request_for_schema(
     In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed. `echo`
     is that of `checked_messages`.
     """
-    if not engaged_by(params):
+    if not encryption_requested_in(params):
         return Conversation(checked_messages(messages, echo=echo)), schema
     schema_text = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
     words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{schema_text}"

@@ -27,7 +27,7 @@ from ...exceptions import (
     VeniceError,
 )
 from ...streaming import ChatStream, Stream
-from ...tee.guard import engaged_by
+from ...tee.guard import encryption_requested_in
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
 from ...tools.parameters import is_async
 from ...tools.toolbox import FunctionTool, ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
@@ -506,7 +506,7 @@ def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str
     """
     if floor == "e2ee":
         refuse_below(floor, None)  # before there is a loop, whose state would hold the prompt
-    if engaged_by(params):
+    if encryption_requested_in(params):
         raise InvalidRequestError("tools, and what they are called with, are not encrypted, so e2ee does not allow them")
     if params.get("n") not in {None, 1}:
         raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")

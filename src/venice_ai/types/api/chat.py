@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
-from .._base import Model, Response, fixed, hush, is_private, plain
+from .._base import Model, Response, fixed, is_private, mark_private, plain
 from .returned import turn_to_send
 
 T = TypeVar("T")
@@ -224,7 +224,7 @@ class AssistantMessage(BaseMessage):
         message = choice_at(response, choice_index).message
         turn = cls._adopt(turn_to_send(message))
         if is_private(message):
-            hush(turn)
+            mark_private(turn)
         return turn
 
 
