@@ -148,7 +148,7 @@ class SyncChatCompletions(SyncResource):
 
     def _answered(self, call: Callable[[Any], Coroutine[Any, Any, T]], params: Mapping[str, Any]) -> T:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
-        here = self._bridge.here(params)
+        here = self._bridge.client_for_this_thread(params)
         return self._run(call(self._async)) if here is None else drive(call(here.chat.completions))
 
     def _source(self, opening: Coroutine[Any, Any, ChatStream]) -> SyncChunkSource:

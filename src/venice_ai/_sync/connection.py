@@ -110,7 +110,7 @@ class Bridge:
             settings[name] is not None for name in ("transport", "clock", "min_privacy")
         )
 
-    def here(self, params: Mapping[str, Any]) -> VeniceClient | None:
+    def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
         if (
             self._needs_loop
