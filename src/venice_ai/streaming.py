@@ -1,4 +1,4 @@
-"""Streams that cannot lie.
+"""Streams of a chat, and the one place that decides how a stream ends.
 
 Every stream ends in exactly one way: a finish reason or `[DONE]` was seen; or `StreamInterruptedError` with what had come;
 or the error that the server reported inside the stream, with what had come (one that comes before any content counts as the

@@ -1,4 +1,4 @@
-"""`client.tee`: what enclaves prove, and what they signed.
+"""`client.tee`: attestations of enclaves, and signatures of their answers.
 
 The evidence is fetched here and judged in `venice_ai.tee`. Nothing of the account goes with these requests: they carry no
 key. Every attempt asks with a nonce of its own, so no answer serves twice.

@@ -1,4 +1,4 @@
-"""`client.chat.completions`."""
+"""`client.chat.completions`: plain answers, streams, structured output, batches and tool loops."""
 
 from __future__ import annotations
 
