@@ -1,4 +1,4 @@
-"""Evidence that does not come from Venice: Intel's collateral, and the word of NVIDIA's attestation service.
+"""Evidence that does not come from Venice: Intel's collateral, and the verdict of NVIDIA's attestation service.
 
 Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key.
 Redirects are not followed, and bodies are cut off where no honest answer is that long. What the answers are worth is judged

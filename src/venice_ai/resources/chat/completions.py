@@ -1,4 +1,4 @@
-"""`client.chat.completions`."""
+"""`client.chat.completions`: plain answers, streams, structured output, batches and tool loops."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
         schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
         try:
-            told, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
+            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)
@@ -293,7 +293,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         async def ask(asked: Messages) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
 
-        return await ask_until_valid(response_format, told, ask, wrapped=wrapped, max_reasks=max_reasks)
+        return await ask_until_valid(response_format, conversation, ask, wrapped=wrapped, max_reasks=max_reasks)
 
     async def stream_parse(
         self,
@@ -334,13 +334,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
         schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
         params = Parameters(kwargs)
         try:
-            told, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
+            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)
             raise
         del messages, kwargs
-        stream = await self.stream(model=model, messages=told, response_format=shape, **params)
+        stream = await self.stream(model=model, messages=conversation, response_format=shape, **params)
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
     async def estimate_cost(
@@ -565,9 +565,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
         sent = caller.clock.now()
         call = Call(caller, request)
         answer = await call.answer()
-        from ...streaming import ChunkSource, Reading  # a plain call starts without it
+        from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
-        reading = Reading(
+        reader = ChunkReader(
             answer.reply,
             answer.meta,
             choices=params.get("n") or 1,
@@ -583,8 +583,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             model=model,
         )
         if not says_stream(answer.meta):
-            await reading.look()
-        return ChunkSource(reading)
+            await reader.look()
+        return ChunkSource(reader)
 
     def _note(self, model: str, response: ChatCompletionResponse) -> None:
         """Tells what there is to tell beside an answer."""
