@@ -401,7 +401,7 @@ async def test_without_a_quote_nothing_but_the_lowest_level_is_reached(emulator:
     assert chats(emulator) == []
 
     async with client_of(emulator, verification="server") as client:
-        with pytest.warns(UserWarning, match=r"NOT verified: Venice's word.*SECURITY LIMITATION"):
+        with pytest.warns(UserWarning, match=r"NOT verified: Venice's own statement.*SECURITY LIMITATION"):
             reply = await asked(client)
     assert reply.attestation is not None
     assert reply.attestation.level == "server"

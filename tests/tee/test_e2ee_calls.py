@@ -713,7 +713,7 @@ async def test_the_limits_are_told_once_for_each_client() -> None:
             await each.chat.completions.create(**ASK, e2ee=True)
 
     assert [str(warning.message)[:22] for warning in told] == ["end-to-end encryption:"] * 2
-    assert all("NOT verified: Venice's word" in str(warning.message) for warning in told)
+    assert all("NOT verified: Venice's own statement" in str(warning.message) for warning in told)
     assert all("SECURITY LIMITATION" in str(warning.message) for warning in told)
     assert all(warning.filename == __file__ for warning in told)
 

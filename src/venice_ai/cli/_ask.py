@@ -1,4 +1,4 @@
-"""One question to a model, and its answer on the screen."""
+"""Asks a model one question and prints the answer as it comes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What an attestation was judged by, in files: so that anybody can judge it again, also years later.
+"""Saves the evidence of an attestation in files, and reads it again: so that anybody can repeat the verdict years later.
 
-The evidence is the reply exactly as it came, with what else the verdict hung on around it:
+The evidence is the reply exactly as it came, with what else the verdict depends on around it:
 `{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>,
-"_revocation_lists": {<issuer>: <number>}}`, and with NVIDIA's word `"_nras": {"answer": "<text>", "keys": "<text>"}`.
+"_revocation_lists": {<issuer>: <number>}}`, and with NVIDIA's answer `"_nras": {"answer": "<text>", "keys": "<text>"}`.
 Collateral and pins are files of their own.
 """
 

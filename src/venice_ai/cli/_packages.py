@@ -1,4 +1,4 @@
-"""What is installed: the extras, and packages that get in the way."""
+"""Which extras are installed, and which other packages overwrite ours."""
 
 from __future__ import annotations
 

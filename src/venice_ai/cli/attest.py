@@ -1,4 +1,4 @@
-"""`venice-chat attest`: does a model run in an enclave, and which? Online, or years later from what was kept."""
+"""`venice-chat attest`: verifies that a model runs in an enclave, online or from saved evidence."""
 
 from __future__ import annotations
 
@@ -125,14 +125,14 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
 
 
 def verdict(report: AttestationReport, level: Level) -> int:
-    """The exit code that a report comes to."""
+    """The exit code for a report."""
     if not report.ok:
         return 1
     return 0 if report.reaches(level) else 4
 
 
 def _without_report(error: Exception) -> int:
-    """The exit code where it came to no report."""
+    """The exit code for an error without a report."""
     if isinstance(error, TeeAttestationError):  # a redirect, or an answer that is no evidence
         return 1
     usage = isinstance(error, InvalidRequestError) and error.status_code is None

@@ -1,4 +1,4 @@
-"""`venice-chat doctor`: is everything here that a chat needs?"""
+"""`venice-chat doctor`: checks the installation, the key and the connection."""
 
 from __future__ import annotations
 

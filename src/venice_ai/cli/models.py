@@ -1,4 +1,4 @@
-"""`venice-chat models`: the catalogue, and which model would be taken."""
+"""`venice-chat models`: lists the catalogue, or prints the model that `chat` would take."""
 
 from __future__ import annotations
 

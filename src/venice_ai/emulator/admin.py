@@ -1,6 +1,6 @@
-"""The emulator's own address, `/_emulator/...`: other processes read what was asked, and send scripts.
+"""The admin endpoints, `/_emulator/...`: other processes read the recorded requests and send scripts.
 
-It exists only if it was asked for (`Emulator(admin=True)`):
+They exist only with `Emulator(admin=True)`:
 
 - `GET /_emulator/requests`: the requests so far; `DELETE` forgets them.
 - `POST /_emulator/script` with `{"steps": [...], "path": "/models", "always": true}` (the last two may be left out): puts

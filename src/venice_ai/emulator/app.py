@@ -1,8 +1,8 @@
-"""Venice in a function: `Emulator.respond` takes a request and gives the answer.
+"""The emulator itself: `Emulator.respond` takes a request and gives the answer that Venice would give.
 
 A request passes, in this order: the address and the method, the content type, the size, the key, the JSON, the contract
-(`contract.py`). Then the script has the word; if it is silent, the model is looked up, what it cannot do is refused, and it
-answers (`chat.py`). Nothing here waits, and nothing knows how bytes travel.
+(`contract.py`). Then the next step of the script answers. Without one the model is looked up, what it cannot do is refused,
+and it answers (`chat.py`). Nothing here waits, and nothing knows how bytes travel.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Emulator:
         self._chat = ChatEndpoint(self._catalogue, backend)
         self._script = Script()
         self.enclave: Enclave | None = _enclave(tee)
-        """The enclave; None if there is none."""
+        """The enclave; `None` without `tee`."""
         self._confidential = None if self.enclave is None else Confidential(self._catalogue, self.enclave)
         self._has_admin = admin
         self._cors = cors
@@ -110,7 +110,7 @@ class Emulator:
         return EmulatorTransport(self)
 
     async def aclose(self) -> None:
-        """Lets go of the backend."""
+        """Closes the backend."""
         if self._backend is not None:
             await self._backend.aclose()
 

@@ -1,4 +1,4 @@
-"""What was said, as Venice writes it down: one JSON body, or the chunks of a stream; usage and cost.
+"""Writes an answer in Venice's format: one JSON body or the chunks of a stream, with usage and cost.
 
 Shapes: Venice's API reference, chat completions (https://docs.venice.ai/api-reference/endpoint/chat/completions).
 """

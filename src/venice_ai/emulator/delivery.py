@@ -1,4 +1,4 @@
-"""How an answer travels, and what goes wrong on the way.
+"""How an answer is sent: delays, pieces, and every fault that can happen on the way.
 
 `Delivery` lists every fault by name. The functions here turn what was said into things to do (`Send`, `Pause`, `Reset`,
 `HoldOpen`), in this order: events, what is wrong with them, when they are sent, where the bytes break off.

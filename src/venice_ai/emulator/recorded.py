@@ -1,4 +1,4 @@
-"""What was asked of the emulator."""
+"""The requests that the emulator received, as tests read them in `emulator.requests`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Recorded:
 
     @cached_property
     def body(self) -> Any:
-        """The body's JSON; the bytes if it is none, and None if there is no body."""
+        """The body's JSON; the bytes if it is not JSON, and `None` without a body."""
         try:
             return decode(self.content) if self.content else None
         except ValueError:

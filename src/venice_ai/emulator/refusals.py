@@ -1,4 +1,4 @@
-"""What Venice says when it does not answer: the body for each status, and the shape that each reason has.
+"""Venice's error responses: the body for each status, and the format of each kind of error.
 
 Shapes and texts: Venice's error reference (https://docs.venice.ai/api-reference/error-codes).
 """

@@ -1,4 +1,4 @@
-"""Answers of a backend, dressed as Venice's: ids, choices, usage, cost, and errors where the backend fails."""
+"""Turns the answers of a backend into Venice's: adds ids, choices, usage and cost, and errors where the backend fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chat request that was let in, read for those who answer it."""
+"""A valid chat request: its parameters with their defaults, as the modules that answer it need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two JSON schemas as one: what fits it fits both, for the keywords where that is simple."""
+"""Merges two JSON schemas into one that fits what both fit (`allOf`), for the keywords where that is simple."""
 
 from __future__ import annotations
 

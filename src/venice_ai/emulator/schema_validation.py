@@ -1,4 +1,4 @@
-"""Whether a value fits a JSON schema: what `instance` makes is judged here before anybody gets it.
+"""Validates a value against a JSON schema. What `schema_instance` makes is validated here before it is sent.
 
 These are the keywords of JSON Schema 2020-12 that say what a value may be, with draft 7's `dependencies` and `additionalItems`
 and OpenAPI 3.0's true and false for open bounds. `format` is left to whoever makes the text, as the specification has it.
@@ -70,7 +70,7 @@ class SchemaValidator:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number; true and false are none."""
+    """Whether it is a number; true and false are not numbers."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

@@ -1,4 +1,4 @@
-"""What the emulator answers instead of its own words, and everything that can go wrong with an answer.
+"""Scripted answers of the emulator: texts, tool calls, errors and raw bytes, each with any fault of the delivery.
 
 A script is a list of steps, one for each request, in order. Every constructor here takes, beside what is said, the members
 of `Delivery` as keywords::
@@ -219,7 +219,7 @@ class Script:
             self._always[path] = step
 
     def take(self, path: str) -> Step | None:
-        """The next step; None if there is none."""
+        """The next step; `None` at the end of the script."""
         waiting = self._next.get(path)
         return waiting.popleft() if waiting else self._always.get(path)
 
@@ -264,7 +264,7 @@ def _checked(how: Delivery) -> Delivery:
 
 
 def _valid(step: AnyStep) -> AnyStep:
-    """The step, if its parts are what they must be: what is wrong is told where it is scripted, not where it is sent."""
+    """The step, if its parts are what they must be: errors are raised where it is scripted, not where it is sent."""
     try:
         return msgspec.convert(msgspec.structs.asdict(step), type(step))
     except msgspec.ValidationError as reason:

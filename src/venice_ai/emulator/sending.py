@@ -1,4 +1,4 @@
-"""What goes over the wire: an incoming request, and an answer whose body is a list of things to do.
+"""Requests and answers inside the emulator: an answer's body is a list of actions for the transport.
 
 `Send` some bytes, `Pause`, `Reset` the connection, `HoldOpen` until the caller leaves. The answer says what happens; the two
 transports (`transport.py` in process, `server.py` on a socket) only do it.
@@ -70,7 +70,7 @@ class Answer:
 
 
 async def closed(body: object) -> None:
-    """Tells whoever makes a body that nobody reads it any more."""
+    """Closes the generator that makes a body, if it is one."""
     if (close := getattr(body, "aclose", None)) is not None:
         await close()
 

@@ -1,4 +1,4 @@
-"""The emulator on a socket: the same answers over real HTTP, on this machine unless told otherwise by name."""
+"""Serves the emulator over HTTP (aiohttp), on this machine only unless `allow_remote` is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every web search finds here."""
+"""The results of every web search in the emulator."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Tee(APIResource["Connection"]):
             report = await self._attested(_checked(model), options)
         else:
             report = await self._shared(_checked(model), options)
-        # Here, and not where it is attested: that may be in a task of its own, which nobody's line leads to.
+        # Here, and not where it is attested: that may be in a task of its own, which has no line of the caller in its stack.
         self._warn_of_downgrade(report, options)
         return report
 
@@ -186,7 +186,7 @@ class Tee(APIResource["Connection"]):
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
-        _now(options)  # a clock that is none is wrong before the network is touched, and so are kept numbers that are none
+        _now(options)  # a bad clock, and stored numbers that cannot be Intel's, are errors before anything is sent
         fetcher = self._fetcher(options)
         seen = fetcher.seen
         asked = await self._evidence(model, options)
@@ -255,7 +255,7 @@ class Tee(APIResource["Connection"]):
         return self._fetchers[root]
 
     async def _nvidia(self, reply: bytes, nonce: bytes, now: float) -> tuple[Check, ...]:
-        """What NVIDIA's service says about the GPUs of a reply; nothing where there are none, which another check says."""
+        """What NVIDIA's service says about the GPUs of a reply; nothing without GPUs, which another check reports."""
         payload = await _apart(reply, lambda: attestation.gpu_payload(reply))
         return () if payload is None else await ask_nras(self._once.transport, payload, nonce=nonce, now=now)
 
@@ -291,7 +291,7 @@ class Tee(APIResource["Connection"]):
         reached = policy.reached(report.model, report.level, report.checks)
         if reached not in self._warned:
             warn(f"{reached} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
-            self._warned.add(reached)  # not before: whoever makes an error of it is never answered
+            self._warned.add(reached)  # after the warning: where warnings are errors, each call raises it
 
     # -- signatures ------------------------------------------------------------------------------------------------------
 
@@ -303,7 +303,7 @@ class Tee(APIResource["Connection"]):
             request_id: the id of its answer, such as `chatcmpl-...`.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is no such signature.
             APIResponseProcessingError: the reply is not a JSON object.
             APIError: it could not be had.
         """
@@ -323,7 +323,7 @@ class Tee(APIResource["Connection"]):
 
         Raises:
             InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
-            APIError: the signature could not be had, for another reason than that there is none (status `unavailable`).
+            APIError: the signature could not be had. (One that does not exist has the status `unavailable`, and is no error.)
         """
         response = answer if isinstance(answer, ChatCompletionResponse) else await answer.collect()
         if response.attestation is None:
@@ -333,7 +333,7 @@ class Tee(APIResource["Connection"]):
     async def signed(
         self, report: Attestation, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
     ) -> SignatureReport:
-        """What the signature of an answer comes to, by the bytes of the request and of the answer where they are known.
+        """The report on the signature of a response, by the bytes of the request and of the answer where they are known.
 
         The server may need a moment after the answer's end.
         """
@@ -346,7 +346,7 @@ class Tee(APIResource["Connection"]):
         return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent, received=received)
 
     async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
-        """The signature of an answer; None if there is none, also after a while."""
+        """The signature of an answer; `None` if it is not there after several attempts."""
         for delay in _SIGNATURE_DELAYS:
             if delay:
                 await self._once.clock.sleep(delay)
@@ -480,7 +480,7 @@ def _now(options: TeeOptions) -> float:
 
 
 def _is_private(base_url: str) -> bool:
-    """Whether nobody on the way can change what comes from there: TLS, or this machine itself."""
+    """Whether replies from there cannot be changed on the way: TLS, or this machine itself."""
     return urlsplit(base_url).scheme == "https" or _is_loopback(base_url)
 
 
@@ -503,7 +503,7 @@ def _adopted(kind: type[R], body: bytes) -> R:
     """The object in a body.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a JSON object.
     """
     found = parse(body)
     if not isinstance(found, dict):

@@ -1,4 +1,4 @@
-"""Evidence that does not come from Venice: Intel's collateral, and the word of NVIDIA's attestation service.
+"""Fetches the evidence that does not come from Venice: Intel's collateral, and tokens of NVIDIA's attestation service.
 
 Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key.
 Redirects are not followed, and bodies are cut off where no honest answer is that long. What the answers are worth is judged
@@ -92,7 +92,7 @@ class Fetcher:
         """The collateral of a platform; None if it cannot be had.
 
         What is kept is only given while it is valid at `now` (seconds since 1970). If the servers have nothing valid, what
-        they have is given all the same, and not kept: the verdict on it says more than that there is none.
+        they have is given all the same, and not kept: the verdict on it says more than that collateral is missing.
         """
         key = (fmspc.upper(), ca)
         if not _FMSPC.fullmatch(key[0]) or ca not in _CAS:
@@ -106,7 +106,7 @@ class Fetcher:
             return await self._renewed(key, now, kept)
 
     def _rests(self, key: tuple[str, str], kept: _Kept | None, now: float) -> bool:
-        """Whether nobody is to be asked now."""
+        """Whether to ask no server now: what is stored is fresh, or an attempt failed a moment ago."""
         if kept is not None and kept.fresh(now):
             return True
         failed = self._failed.get(key)
@@ -126,7 +126,7 @@ class Fetcher:
 
     @property
     def seen(self) -> Seen:
-        """The highest numbers that `remember` was told, also by earlier processes.
+        """The highest numbers that `remember` has seen, also in earlier processes.
 
         Raises:
             InvalidRequestError: the file that keeps them holds a number so high that nothing of Intel's could pass.
@@ -206,7 +206,7 @@ class Fetcher:
         return None if self._folder is None else self._folder / "collateral-evaluation.json"
 
     def _read(self, path: Path | None) -> Any:
-        """The JSON in a file; None if there is none, or it is broken: then it is renewed."""
+        """The JSON in a file; `None` without a file, or if it is broken: then it is renewed."""
         if path is None:
             return None
         try:
@@ -257,7 +257,7 @@ def _seen(found: Any, path: Path | None) -> Seen:
     sane = {name: number for name, number in numbers.items() if type(number) is int and number >= 0}
     for name, number in sane.items():
         if number > (_HIGHEST_LIST if name else _HIGHEST_EVALUATION):
-            raise InvalidRequestError(f"{path} holds the number {number}, which is none of Intel's; remove the file")
+            raise InvalidRequestError(f"{path} holds the number {number}, which cannot be Intel's; remove the file")
     return Seen(sane.pop("", 0), sane, "" if path is None else str(path))
 
 
@@ -273,7 +273,7 @@ async def fetch(transport: Transport, request: Request) -> Document:
     """The answer to a request, if its status is 200 and it is no longer than `MAX_BODY_BYTES`.
 
     Raises:
-        APIConnectionError: there is none.
+        APIConnectionError: the server could not be reached.
         ValueError: it is another one.
     """
     request.deadline_seconds = _DEADLINE_SECONDS

@@ -1,4 +1,4 @@
-"""The keys of a gateway of the shape aci/1, recomputed: do its statements about them agree with each other?
+"""Checks the keys of a gateway (replies of the form aci/1): do its statements about them agree with each other?
 
 The set of keys has a digest; the workload's identity key endorses it; and every key was derived by a key management service,
 which signed the application's key, which signed each of them. What these checks do not give: Venice's quote binds the E2EE
@@ -184,7 +184,7 @@ def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
         raise ValueError("the keys name different signatures of the key management service")
     root = recover(keccak256(b"dstack-kms-issued:" + app_id + compressed(app_key)), links[0].by_service)
     if root is None:
-        raise ValueError("the key management service's signature is none")
+        raise ValueError("the key management service's signature is not a signature of any key")
     return compressed(root).hex()
 
 

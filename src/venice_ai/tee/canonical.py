@@ -1,4 +1,4 @@
-"""JSON that means one thing: read without duplicate keys and half characters, written as RFC 8785 (JCS) has it for hashing.
+"""Strict and canonical JSON: read without duplicate keys and lone surrogates, written as RFC 8785 (JCS) for hashing.
 
 Only what occurs in signed documents is written: objects, lists, strings, whole numbers that every reader keeps exact, booleans
 and null. A fraction is refused, so that the rules of JavaScript for printing floats need not be repeated here.

@@ -1,4 +1,4 @@
-"""Where Intel's collateral comes from: the addresses of four documents, and how their answers are put together.
+"""The addresses of Intel's collateral, and how the four documents that servers give there are put together.
 
 Intel's servers answer without an account, and so does a mirror of the same layout. A mirror cannot forge what Intel signed; it
 can withhold it, or serve what is older. Nothing is judged here.

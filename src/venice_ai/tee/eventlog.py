@@ -1,4 +1,4 @@
-"""The event log of a trust domain, replayed: every measurement register is the hash of the events that went into it.
+"""Replays the event log of a trust domain: every measurement register (RTMR) is the hash of the events that went into it.
 
     register = SHA384(register || digest), from 48 zero bytes
 
@@ -36,7 +36,7 @@ class PayloadError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a log comes to: the four registers, the payloads of the boot's runtime events by their names, and later events."""
+    """The result of a replay: the four registers, the payloads of the boot's runtime events by name, and later events."""
 
     rtmrs: tuple[bytes, ...]
     payloads: dict[str, bytes]

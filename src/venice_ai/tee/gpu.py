@@ -71,7 +71,7 @@ def check(
     root_sha256: str = NVIDIA_ROOT_SHA256,
     expected_count: int | None = None,
 ) -> tuple[list[Check], list[Gpu]]:
-    """The checks on the value of `nvidia_payload` (JSON, or its text; None if there is none), and the GPUs if they all passed.
+    """The checks on the value of `nvidia_payload` (JSON, its text, or `None`), and the GPUs if all passed.
 
     Evidence that is there is valid or refused, whatever the policy (but `off`, which looks at nothing); evidence that is
     not there is refused under `require` and `nras`. `expected_count` is the machine's own, unsigned word. Never raises.

@@ -1,8 +1,8 @@
-"""What may be asked for end to end encrypted: the content of messages is sealed, and nothing else is.
+"""Refuses requests that cannot be end-to-end encrypted as a whole: only the content of messages is encrypted.
 
 Whatever a request holds besides that travels in clear, so a request is refused, before anything is sent, if it holds what
-says something of the conversation, or what would have the conversation leave the enclave. What is refused is told by its place:
-what stands there may be part of the conversation.
+says something of the conversation, or what would have the conversation leave the enclave. An error names the place of what is
+refused and not its value, which may be part of the conversation.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def unsealed_roles(body: Mapping[str, Any], sealed: Literal["all"] | tuple[str, 
 
 
 def _check_shape(body: Mapping[str, Any]) -> None:
-    """That it is a chat at all: whoever seals by himself has had no other check."""
+    """Checks that it is a chat request: a session that is used directly gets bodies that nothing else has checked."""
     model, messages = body.get("model"), body.get("messages")
     if not isinstance(model, str) or not isinstance(messages, list) or not messages:
         raise InvalidRequestError("a request to seal needs a model and a list of messages. Nothing was sent.")
@@ -203,7 +203,7 @@ def _check_field(name: str, value: Any) -> None:
 
 
 def _check_words(name: str, value: Any) -> None:
-    """That a setting holds words of settings alone: names, numbers, switches."""
+    """Checks that a setting holds words of settings alone: names, numbers, switches."""
     if isinstance(value, Mapping):
         for key, each in cast("Mapping[Any, Any]", value).items():
             _check_words(name, key)

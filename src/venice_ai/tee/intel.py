@@ -1,4 +1,4 @@
-"""Whether a quote was signed by Intel's hardware: from Intel's root certificate to the trust domain's measurements.
+"""Verifies that Intel's hardware signed a quote: from Intel's root certificate to the trust domain's measurements.
 
     root -> platform CA -> the platform's certificate (PCK) -> the quoting enclave's report -> attestation key -> the quote
 
@@ -48,7 +48,7 @@ def certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 
 def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes | None) -> None:
-    """That a chain ends in the trusted root, and every certificate is valid now and issued by the next.
+    """Checks that a chain ends in the trusted root, and every certificate is valid now and issued by the next.
 
     Raises:
         ValueError: it is not so.
@@ -81,7 +81,7 @@ def _check_issuers(chain: Sequence[x509.Certificate]) -> None:
 
 @lru_cache(maxsize=64)
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether one signed the other. That is so for good, and a chain comes back with every attestation of its machine."""
+    """Whether one signed the other. Remembered, because a machine shows the same chain with every attestation."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, ValueError, TypeError):
@@ -90,7 +90,7 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) -> None:
-    """That the platform signed the quoting enclave's report, the enclave is Intel's, and the attestation key is its key.
+    """Checks that the platform signed the quoting enclave's report, the enclave is Intel's, and the attestation key is its key.
 
     Under another root than Intel's (`intel` False), the enclave cannot be Intel's; then its signer is not looked at.
 
@@ -111,7 +111,7 @@ def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) 
 
 
 def check_signature(quote: Quote) -> None:
-    """That the attestation key signed the quote's header and body.
+    """Checks that the attestation key signed the quote's header and body.
 
     Raises:
         ValueError: it did not.

@@ -1,4 +1,4 @@
-"""The word of NVIDIA's attestation service about GPU evidence: signed tokens, judged here.
+"""Verifies what NVIDIA's attestation service (NRAS) says about GPU evidence: signed tokens (JWT).
 
 The service compares the measurements with NVIDIA's golden values and looks at revocation, which cannot be done offline. Its
 answer is `[["JWT", overall], {"GPU-0": token, ...}]`, signed with ES384 by keys that it publishes; those are trusted because
@@ -37,7 +37,7 @@ def question(payload: object) -> bytes:
     """What is sent to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text).
 
     Raises:
-        ValueError: there is none.
+        ValueError: the reply has no such evidence.
     """
     if isinstance(payload, str) and payload:
         return payload.encode()
@@ -196,7 +196,7 @@ def _key(entry: Any) -> EllipticCurvePublicKey | None:
 
 
 def _chained(entry: Mapping[str, Any], key: EllipticCurvePublicKey, root_sha256: str, now: float) -> bool:
-    """Whether the certificates that come with a key lead to the pinned root, and are none of a GPU's own."""
+    """Whether the certificates that come with a key lead to the pinned root, and do not belong to a GPU."""
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
 

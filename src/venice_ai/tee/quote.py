@@ -1,4 +1,4 @@
-"""A TDX quote, version 4: its bytes as named fields.
+"""Parses a TDX quote, version 4: its bytes become named fields. Nothing is verified here.
 
 Every length must add up: a quote with anything before, between or after its parts is refused, and what follows the signature
 data must be zero bytes, with which real quotes are padded. Offsets are those of Intel's "TDX DCAP Quoting Library API",

@@ -1,8 +1,8 @@
 """One end-to-end encrypted exchange: a request is sealed, and the answer opened piece by piece.
 
-A session is fed the body of a request, then the JSON of each event of the answer, then told of its end. It has a key pair of
-its own, which no other request uses. What is not as it must be raises, and nothing of it is delivered: text in clear where
-ciphertext belongs, ciphertext that cannot be opened or came before, an end that is none.
+`seal` takes the body of a request, `open` the JSON of each event of the answer, `end` checks that the answer is complete. Each
+session has a key pair of its own, which no other request uses. Whatever is wrong raises, and nothing of it is delivered: text
+in clear where ciphertext belongs, ciphertext that cannot be decrypted or came before, a stream that stops before its end.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TeeSession:
         self.attestation: AttestationReport = report
         """What the enclave proved."""
         self.signature: SignatureReport | None = None
-        """What the signature of the answer came to, if it was asked for."""
+        """The report on the signature of the response, if `verify_signature` asked for it."""
         self.request_id: str | None = None
         """The id of the answer; None before it began, and if its chunks do not agree on one."""
         self._model_key = public_key_bytes(report.model_public_key)
@@ -226,7 +226,7 @@ class TeeSession:
             self._refuse("an index that is no number")
         if ends(finish):
             if _NAME.fullmatch(finish) is None:
-                self._refuse("a finish reason that is none")
+                self._refuse("a finish reason that is not a plain name")
             self._choices[key] = True
         elif finish:
             self._refuse("a finish reason that is no text")
@@ -249,7 +249,7 @@ class TeeSession:
         for name in holder.keys() - used:
             value = holder[name]
             if _NAME.fullmatch(name) is None:
-                self._refuse("a field whose name is none")
+                self._refuse("a field whose name is not a plain name")
             if name in _IN_CLEAR:
                 if value:
                     self._refuse(repr(name))
@@ -278,7 +278,7 @@ class TeeSession:
         """What a chunk says beside its choices."""
         identity: Any = chunk.get("id")
         if identity is not None and (identity.__class__ is not str or _IDENTITY.fullmatch(identity) is None):
-            self._refuse("an id that is none")
+            self._refuse("an id that is not a plain name")
         if identity.__class__ is str and identity not in self._ids:
             self._ids.add(cast("str", identity))
             self.request_id = identity if len(self._ids) == 1 else None
@@ -315,7 +315,7 @@ class TeeSession:
 
 
 def _text_in(value: Any, *, names: bool = False) -> str | None:
-    """A text in a value, at whatever depth, or a key that is no name; None if there is none. `names` does not count names."""
+    """A text in a value, at whatever depth, or a key that is no plain name; else `None`. `names` does not count names."""
     left: list[Any] = [value]
     while left:
         each = left.pop()

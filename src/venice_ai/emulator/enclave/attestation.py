@@ -1,4 +1,4 @@
-"""The reply to `/tee/attestation`, made step by step, so that a fault can have its way with each step.
+"""Makes the reply to `/tee/attestation` step by step, so that a fault can change the result of each step.
 
 booted     the trust domain has started, and its log is about to be measured
 measured   header and body of the quote are about to be signed

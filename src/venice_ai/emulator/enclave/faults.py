@@ -1,7 +1,7 @@
-"""Every attack that the emulated enclave, or whoever stands before it, can play.
+"""The attacks that the emulated enclave, or a server in front of it, can perform.
 
 A fault acts at one step: on the domain before it is measured, on the quote before it is signed, on the reply, on its bytes, on
-the collateral, on the chunks of an answer, on its signature. What a client has to make of each is not said here.
+the collateral, on the chunks of an answer, on its signature. What a client must do about each is a matter of the tests.
 
 Faults that only set values are rows of `faults.json`: a name, what the fault is about, and one entry of `_KINDS` with its
 values. Faults that need code are functions here, and rows of the table at the end.

@@ -1,4 +1,4 @@
-"""An NVIDIA for tests: GPUs that answer a nonce, each with a key that chains to a root of our own.
+"""NVIDIA's part of the emulated evidence: GPUs that sign a nonce, each with certificates up to a root made for tests.
 
 Formats: DMTF DSP0274 (SPDM 1.1), GET_MEASUREMENTS and its answer, and NVIDIA's additions to it.
 """
