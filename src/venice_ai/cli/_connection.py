@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where Venice is and how long to wait; the key comes from the environment only, because arguments are public."""
+    """The address of Venice and the time limit; the key comes from the environment only, because arguments are public."""
 
     base_url: str | None
     timeout: float | None

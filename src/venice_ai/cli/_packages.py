@@ -17,7 +17,7 @@ def rivals() -> list[str]:
 
 
 def remedy(found: Iterable[str]) -> str:
-    """How to mend an environment with such distributions."""
+    """The commands that repair an environment with such distributions."""
     return f"pip uninstall -y {' '.join(found)} {DISTRIBUTION}, then pip install '{DISTRIBUTION}[cli]'"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _PASTED_SECONDS = 0.05
 _COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
-"""How a line begins that is meant for the command. Several lines are a text."""
+"""The beginning of a line that is a command, such as `/quit`. Several lines are never a command."""
 
 
 def opening(system: str | None) -> list[dict[str, Any]]:

@@ -208,7 +208,7 @@ def _enclave(tee: bool | Enclave) -> Enclave | None:
 
 
 def _refusal(incoming: Incoming) -> Answer | None:
-    """Why a request is refused before its body is read; None if it is not."""
+    """The refusal of a request before its body is read; `None` if it is accepted."""
     if incoming.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return refusals.refused(415)
     if len(incoming.body) > contract.MAX_BODY_BYTES:
@@ -217,7 +217,7 @@ def _refusal(incoming: Incoming) -> Answer | None:
 
 
 def _stranger(incoming: Incoming) -> Answer | None:
-    """Why a request is refused that does not say who asks; None if it does."""
+    """The refusal of a request without credentials; `None` if it has some."""
     headers = incoming.headers
     if headers.get("sign-in-with-x") or headers.get("x-sign-in-with-x"):
         return None

@@ -34,7 +34,7 @@ class Recorded:
             return self.content
 
     def json(self) -> dict[str, Any]:
-        """As the admin endpoint shows it."""
+        """The request in JSON, for the admin endpoint."""
         body = self.body.decode("utf-8", "replace") if isinstance(self.body, bytes) else self.body
         return {"method": self.method, "path": self.path, "query": self.query, "headers": self.headers, "body": body}
 

@@ -42,7 +42,7 @@ class Issue(NamedTuple):
     keys: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
-        """As it stands in `issues`."""
+        """The entry in `issues`."""
         keys = {"keys": list(self.keys)} if self.keys else {}
         return {"code": self.code, **keys, "path": list(self.path), "message": self.message}
 

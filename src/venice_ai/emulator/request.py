@@ -82,7 +82,7 @@ class ChatRequest:
 
     @property
     def choices(self) -> int:
-        """How many answers are wanted."""
+        """The number of choices, `n`."""
         return int(self.body.get("n", 1))
 
     @property
@@ -111,7 +111,7 @@ class ChatRequest:
 
     @property
     def effort(self) -> str | None:
-        """How hard the model is asked to think."""
+        """The reasoning effort that is asked for."""
         return self.body.get("reasoning_effort") or members(self.body.get("reasoning")).get("effort")
 
     @property

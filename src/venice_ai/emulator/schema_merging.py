@@ -40,7 +40,7 @@ def merged(first: Schema, second: Schema) -> dict[str, Any]:
 
 
 def _latter(_first: Any, second: Any) -> Any:
-    """Where both cannot be said at once. If the value fits this one only, that comes out when it is judged."""
+    """The second value of a keyword that cannot be merged; validation then finds a value that fits only this one."""
     return second
 
 

@@ -20,23 +20,23 @@ JSON_TYPE = "application/json; charset=utf-8"
 
 
 class Send(NamedTuple):
-    """These bytes, in a packet of their own where the network allows it."""
+    """Sends these bytes, in a packet of their own where the network allows it."""
 
     data: bytes
 
 
 class Pause(NamedTuple):
-    """Nothing, for so long."""
+    """Sends nothing for so many seconds."""
 
     seconds: float
 
 
 class Reset(NamedTuple):
-    """The connection breaks off."""
+    """Resets the connection."""
 
 
 class HoldOpen(NamedTuple):
-    """Nothing more comes, and the connection stays open until the caller leaves."""
+    """Sends nothing more, and keeps the connection open until the client closes it."""
 
 
 Act: TypeAlias = Send | Pause | Reset | HoldOpen

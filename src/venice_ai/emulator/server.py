@@ -35,7 +35,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where an emulator listens."""
+    """The address of an emulator that is served."""
 
     host: str
     port: int
@@ -95,7 +95,7 @@ async def serve(
 def run_in_thread(
     emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False
 ) -> Generator[Server]:
-    """The same from synchronous code: the emulator is served on a thread of its own."""
+    """Serves an emulator from synchronous code, on a thread of its own; the arguments are those of `serve`."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="venice-emulator", daemon=True)
     thread.start()

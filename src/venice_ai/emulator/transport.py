@@ -101,7 +101,7 @@ class EmulatorReply:
             line.close()
 
     async def drain(self) -> None:
-        """Nothing is kept here that could serve again."""
+        """Does nothing: there is no connection here that could be used again."""
 
     def progressed(self) -> None:
         """Tells the `progress` clock that content came."""

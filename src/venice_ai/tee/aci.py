@@ -86,7 +86,7 @@ class _Case:
 
 
 def _too_many(case: _Case) -> str | None:
-    """Which keys are more than a gateway has; None if none are. They are counted before any of them is looked at."""
+    """What is wrong if there are more than `MOST_KEYS` keys, else `None`. They are counted before any is verified."""
     custody = _member(_member(case.attestation, "evidence"), "key_custody").get("keys")
     for name, keys in {**case.keyset, "key_custody": custody}.items():
         if isinstance(keys, list) and (number := len(cast("list[Any]", keys))) > MOST_KEYS:
@@ -176,7 +176,7 @@ def _link(entry: Mapping[str, Any]) -> _Link | None:
 
 @lru_cache(maxsize=32)
 def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
-    """Who issued the application's key, which signed all of these keys."""
+    """The key management service's root key, which issued the application's key, which signed all of these keys."""
     app_key = recover(keccak256(links[0].statement), links[0].signature)
     if app_key is None or not all(signed_by(app_key, keccak256(link.statement), link.signature) for link in links[1:]):
         raise ValueError("the keys were not all signed by one application's key")
@@ -217,7 +217,7 @@ def _keys(case: _Case) -> Iterator[tuple[str, str]]:
 
 
 def _normal(key: str) -> str:
-    """The same spelling for the same key: 128 digits are those of 130 without the 04."""
+    """A key in one spelling: 130 lower-case digits; those of 128 lack the 04."""
     return "04" + key.lower() if len(key) == 128 else key.lower()
 
 

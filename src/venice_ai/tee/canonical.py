@@ -15,7 +15,7 @@ _LARGEST = 2**53 - 1
 _MOST_VALUES = 50_000
 """The longest attestation that was seen has a thousand; a parser in C lets no other thread run until it is done."""
 _ESCAPES_A_VALUE = 10
-"""How many escaped characters take the parser as long as a value."""
+"""So many escaped characters cost the parser as much time as one value."""
 _DECODER = json.JSONDecoder()
 _NO_BLANK = re.compile(r"\S")
 _MAY_BE_HALF = ("\\ud", "\\uD")  # a pair of them is a character

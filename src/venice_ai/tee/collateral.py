@@ -64,7 +64,7 @@ class Seen:
 
     @property
     def words(self) -> str:
-        """Where a number that was seen before is from."""
+        """What errors add about a number that was seen before: the file that it is stored in."""
         return f", which was seen before{f' (kept in {self.where})' if self.where else ''}"
 
 
@@ -216,7 +216,7 @@ def _reason(verify: Callable[[], object]) -> str | None:
 
 
 def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
-    """Which check it was that dcap-qvl's words are about."""
+    """Finds the check that an error message of dcap-qvl is about."""
     reason = " ".join(said.removeprefix("Verification failed: ").replace("Caused by:", ":").split())
     if "CertRevoked" in reason:
         return _Refused("revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones")

@@ -141,7 +141,7 @@ def _same(claimed: object, nonce: bytes) -> bool:
 
 
 def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _Findings) -> Gpu | None:
-    """One GPU; what is wrong with it goes to the findings."""
+    """Verifies the evidence of one GPU; what is wrong with it is added to the findings."""
     who = f"GPU {number}"
     found.refuse_unless(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
     chain: list[Certificate] = []

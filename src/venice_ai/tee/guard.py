@@ -62,7 +62,7 @@ def encryption_requested(e2ee: object, body: Mapping[str, Any]) -> bool:
 
 
 def encryption_requested_in(params: Mapping[str, Any]) -> bool:
-    """The same by the keywords of a call, of which no body was made yet."""
+    """Whether the keywords of a call ask for end-to-end encryption, before a body is made of them."""
     switches = params.get("venice_parameters")
     return encryption_requested(params.get("e2ee"), {} if switches is None else {"venice_parameters": plain(switches)})
 

@@ -30,7 +30,7 @@ LAYOUT: Final = {
     "qe_report": (770, 1154),
     "qe_signature": (1154, 1218),
 }
-"""Where the fields begin and end whose place is fixed."""
+"""The first and last offset of each field whose place is fixed."""
 _BODY: Final = 48
 _SIGNATURE_DATA: Final = 636
 _QE_AUTH: Final = 1218

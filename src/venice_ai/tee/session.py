@@ -1,4 +1,4 @@
-"""One end-to-end encrypted exchange: a request is sealed, and the answer opened piece by piece.
+"""`TeeSession`: one end-to-end encrypted exchange. It encrypts a request and decrypts the answer piece by piece.
 
 `seal` takes the body of a request, `open` the JSON of each event of the answer, `end` checks that the answer is complete. Each
 session has a key pair of its own, which no other request uses. Whatever is wrong raises, and nothing of it is delivered: text
@@ -342,7 +342,7 @@ class _PrivateAssembly(Assembly):
         self._session = session
 
     def learn(self, event: bytes) -> None:
-        """Nothing: no two sealed events are alike."""
+        """Does nothing: no two encrypted events are alike."""
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
         content = super().add(chunk)

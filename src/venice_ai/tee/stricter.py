@@ -109,7 +109,7 @@ class _Both:
 
 
 def identity(verifier: QuoteVerifier | None) -> tuple[int, ...]:
-    """Which verifiers must accept, by identity."""
+    """The identities of the verifiers that must accept, as a cache key."""
     if isinstance(verifier, _Both):
         return (*identity(verifier.first), *identity(verifier.second))
     return (id(verifier),)

@@ -51,7 +51,7 @@ FullQuoteVerifier = QuoteVerifier
 
 @runtime_checkable
 class CollateralProvider(Protocol):
-    """Where Intel's collateral comes from, if not from Intel. It is checked all the same."""
+    """Provides Intel's collateral in place of Intel's servers. It is verified all the same."""
 
     def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None:
         """The collateral of a platform (`fmspc`: 12 hex digits; `ca`: platform or processor) at `now`; None if none."""

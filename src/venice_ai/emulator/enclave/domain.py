@@ -64,7 +64,7 @@ class Domain:
 
     @property
     def key_provider(self) -> str:
-        """Who gave the application its keys."""
+        """The key provider, as the event log names it: JSON."""
         return json.dumps({"name": "kms", "id": hashlib.sha256(b"kms").hexdigest()}, separators=(",", ":"))
 
     def signed(self, report_data: bytes) -> bytearray:

@@ -27,7 +27,7 @@ _SGX: Final = "1.2.840.113741.1.13.1"
 
 @dataclass(frozen=True)
 class Intel:
-    """One hierarchy with one platform; another label is another one."""
+    """A root certificate and one platform below it; each label makes another root."""
 
     label: str
     fmspc: str = FMSPC

@@ -25,7 +25,7 @@ _FIRMWARE: Final = hashlib.sha384(b"firmware").digest()
 
 @dataclass(frozen=True)
 class Nvidia:
-    """One hierarchy with its GPUs; another label is another one."""
+    """A root certificate and GPUs below it; each label makes another root."""
 
     label: str
     gpus: int = 2

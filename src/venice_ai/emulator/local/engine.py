@@ -64,7 +64,7 @@ def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engin
 
 
 def spare_cores() -> int:
-    """One core less than there are. The engine's threads wait for each other by spinning, so one busy core stops all."""
+    """The number of threads: one less than cores. The engine's threads spin to wait for each other: one busy core stops all."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)
 

@@ -26,7 +26,7 @@ PLAIN_TEMPLATE = (
 """For weights that have no template: text that goes on as text does."""
 
 PLAIN_STOPS = ("\nQuestion:", "\nAnswer:")
-"""Where a model under the plain template begins to talk to itself."""
+"""Stop sequences for the plain template: where the model begins the next question itself."""
 
 _CALL_RULE = "Each question is answered with a call of one of these functions, as JSON."
 _EXAMPLE_TOOL: Message = {"name": "add", "description": "Add two numbers", "parameters": {"properties": {"a": {}, "b": {}}}}

@@ -41,7 +41,7 @@ class Weights:
 
 
 def own_folder() -> Path:
-    """Where this program keeps what it can make again.
+    """The cache folder of this program.
 
     Raises:
         LocalModelError: the extra that tells is not installed.
