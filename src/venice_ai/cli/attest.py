@@ -296,19 +296,11 @@ def _moment(seconds: float) -> str:
 def _save(
     folder: Path, model: str, wanted: AttestOptions, options: TeeOptions, kept: SavedEvidence, report: AttestationReport
 ) -> None:
-    demands = [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]
+    demands = ["--level", wanted.level, *_evidence_files.save(folder, kept, report, options.pins)]
+    demands += [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]
     demands += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
-    statuses = [part for status in wanted.allow_status for part in ("--allow-status", status)]
-    again = [
-        "venice-chat",
-        "attest",
-        model,
-        "--level",
-        wanted.level,
-        *_evidence_files.save(folder, kept, report, options.pins),
-        *demands,
-        *statuses,
-    ]
+    demands += [part for status in wanted.allow_status for part in ("--allow-status", status)]
+    again = ["venice-chat", "attest", model, *demands]
     _output.note(f"kept in {folder}; to verify it again: {shlex.join(again)}")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from .._core.json_values import items
 from ..resources.models import CAPABILITIES, ModelType
 from ..types.api.models import ModelResponse
 from . import _output
@@ -112,8 +113,7 @@ def _row(model: ModelResponse) -> list[str]:
 
 
 def _notes(spec: Any) -> Iterable[str]:
-    traits = getattr(spec, "traits", None)
-    yield from map(str, cast("list[Any]", traits) if isinstance(traits, list) else ())
+    yield from map(str, items(getattr(spec, "traits", None)))
     if getattr(spec, "offline", None) is True:
         yield "offline"
     if getattr(spec, "betaModel", None) is True or getattr(spec, "beta", None) is True:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from venice_ai._core.json_values import members
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.api.params import CHAT_PATH
 
 from . import refusals
 from .contract import decode
-from .json_values import members
 from .recorded import Recorded
 from .script import Script, steps_from_json
 from .sending import Answer, Incoming, json_answer

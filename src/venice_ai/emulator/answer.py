@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from venice_ai._core.json_values import items, members
+
 from . import repeatable, tokens
-from .json_values import items, members
 from .request import ChatRequest, text_of
 from .schema_instance import Hints, instance
 from .web_search import documents

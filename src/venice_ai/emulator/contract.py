@@ -17,11 +17,11 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import TypedDict
 
+from venice_ai._core.json_values import items, members
 from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
 
 from .catalogue import CLOSED_SCHEMAS
-from .json_values import items, members
 from .refusals import Issue
 from .request import ChatRequest, parts_of
 

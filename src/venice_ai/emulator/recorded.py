@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,9 +40,5 @@ class Recorded:
 
 def recorded(incoming: Incoming) -> Recorded:
     """The record of a request."""
-    headers = _without_secrets(incoming.headers)
+    headers = {name: "***" if name in SECRET_HEADERS else value for name, value in incoming.headers.items()}
     return Recorded(incoming.method, incoming.path, dict(incoming.query), headers, incoming.body)
-
-
-def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: "***" if name in SECRET_HEADERS else value for name, value in headers.items()}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, cast
 
+from venice_ai._core.json_values import items, members
 from venice_ai.types.api.chat import content_text
 from venice_ai.types.api.models import ModelCapabilities, ModelResponse
 
 from . import tokens
-from .json_values import items, members
 
 _SYSTEM_PROMPT_TOKENS = 1_000
 """What Venice's own system prompt adds to a request; it is on unless the request switches it off.

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from .json_values import members
+from venice_ai._core.json_values import members
+
 from .schema_validation import Schema, Unsatisfiable, fraction, resolved, same
 
 _DEEPEST = 40

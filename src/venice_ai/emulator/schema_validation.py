@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Any, TypeAlias, cast
 
-from .json_values import items, members
+from venice_ai._core.json_values import items, members
 
 Schema: TypeAlias = Mapping[str, Any]
 Rule: TypeAlias = Callable[["SchemaValidator", Any, Schema], bool]

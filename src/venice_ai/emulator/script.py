@@ -175,7 +175,7 @@ def overloaded(**how: Unpack[Delivery]) -> Failure:
 
 
 def rate_limited(reset: float, *, of: str = "requests", **how: Unpack[Delivery]) -> Failure:
-    """Answers 429, a rate limit is used up; `reset` is the value of the limit's reset header, `of` is `requests` or `tokens`."""
+    """Answers 429, a rate limit is used up; `reset` is the value of its reset header, `of` is `requests` or `tokens`."""
     headers = {f"x-ratelimit-remaining-{of}": "0", f"x-ratelimit-reset-{of}": f"{reset:.16g}"}
     return _valid(Failure(status=429, body={"error": "Rate limit exceeded"}, how=_with_headers(_checked(how), headers)))
 

@@ -17,6 +17,7 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Final, Literal, cast
 
+from .._core.json_values import items
 from . import aci, collateral, gpu  # `aci` first: it names the extra where that is missing
 from .canonical import parse as parse_json
 from .checks import NOT_REACHED, CheckSkipped, CheckWarning
@@ -243,8 +244,7 @@ class _Case:
     def _keyset_key(self) -> bytes:
         """The key of a gateway's key set that has the signing address."""
         keyset = member(member(self._reply, "attestation"), "workload_keyset")
-        entries: Any = keyset.get("e2ee_public_keys")
-        given = cast("list[Any]", entries) if isinstance(entries, list) else []
+        given = items(keyset.get("e2ee_public_keys"))
         if len(given) > aci.MOST_KEYS:
             raise ValueError(f"the reply has {len(given)} keys, and no gateway has more than {aci.MOST_KEYS}")
         for entry in given:

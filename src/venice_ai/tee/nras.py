@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
+from .._core.json_values import items, members
 from .canonical import Malformed, parse
 from .chips import chip
 from .report import Check
@@ -75,8 +76,7 @@ def check(
 def _count(payload: object) -> int:
     """How many GPUs there is evidence of."""
     found = parse(payload) if isinstance(payload, (str, bytes)) else payload
-    items: object = cast("Mapping[str, Any]", found).get("evidence_list") if isinstance(found, Mapping) else None
-    return len(cast("list[Any]", items)) if isinstance(items, list) else 0
+    return len(items(members(found).get("evidence_list")))
 
 
 def _verified(answer: Any, published: _Published, nonce: bytes, now: float) -> int:
@@ -171,10 +171,9 @@ class _Published(NamedTuple):
 
 def _published(keys: Any, root_sha256: str | None, now: float) -> _Published:
     """The keys of a JSON Web Key Set. What is no such key is skipped: sets hold keys of other kinds, too."""
-    entries: Any = _object(keys, "the set of NVIDIA's keys").get("keys")
     found: dict[str, EllipticCurvePublicKey] = {}
     trusted = True
-    for entry in cast("list[Any]", entries) if isinstance(entries, list) else []:
+    for entry in items(_object(keys, "the set of NVIDIA's keys").get("keys")):
         if (key := _key(entry)) is not None:
             found[entry["kid"]] = key
             trusted = trusted and (root_sha256 is None or _chained(entry, key, root_sha256, now))

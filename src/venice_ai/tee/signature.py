@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, cast
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from .._core.json_values import items, members
 from .aci import is_aci, keyset_digest
 from .canonical import Malformed, canonical
 from .checks import Checks, CheckWarning
@@ -177,7 +178,7 @@ def _receipt(reply: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
 
 
 def _body_hash(event: Any) -> str | None:
-    found = cast("Mapping[str, Any]", event).get("body_hash") if isinstance(event, Mapping) else None
+    found: object = members(event).get("body_hash")
     return found.lower().removeprefix("sha256:") if isinstance(found, str) else None
 
 
@@ -201,12 +202,9 @@ def _receipt_key(receipt: Mapping[str, Any], keyset: Mapping[str, Any] | None) -
 def _receipt_public_key(signature: Mapping[str, Any], keyset: Mapping[str, Any]) -> Any:
     if signature.get("algo") != "ed25519":
         raise CheckWarning(f"the receipt is signed with {signature.get('algo')!r}, which is not looked at")
-    keys = keyset.get("receipt_signing_keys")
-    for key in cast("list[Any]", keys) if isinstance(keys, list) else []:
-        if isinstance(key, Mapping):
-            fields = cast("Mapping[str, Any]", key)
-            if (fields.get("key_id"), fields.get("algo")) == (signature.get("key_id"), "ed25519"):
-                return fields.get("public_key")
+    for key in map(members, items(keyset.get("receipt_signing_keys"))):
+        if (key.get("key_id"), key.get("algo")) == (signature.get("key_id"), "ed25519"):
+            return key.get("public_key")
     raise ValueError(f"the set of keys has no key {signature.get('key_id')!r} for receipts")
 
 

@@ -15,6 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, cast
 
+from .._core.json_values import items, members
 from .canonical import parse
 from .checks import CheckSkipped, CheckWarning
 from .eventlog import PayloadError, Replay, replay
@@ -41,13 +42,13 @@ _PRIVILEGED = re.compile(r"^[ \t]*privileged:[ \t]*[\"']?true", re.MULTILINE)
 
 def member(value: object, name: str) -> dict[str, Any]:
     """The object in a field, also where it came as the text of one; an empty one if there is no object."""
-    found: Any = cast("Mapping[str, Any]", value).get(name) if isinstance(value, dict) else None
+    found: Any = members(value).get(name)
     if isinstance(found, str):
         try:
             found = parse(found)
         except ValueError:
             return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    return members(found)
 
 
 class Logs:
@@ -315,7 +316,7 @@ def _settings(text: str | None) -> dict[str, Any] | None:
         compose: object = parse(text)
     except ValueError:
         return None
-    return cast("dict[str, Any]", compose) if isinstance(compose, dict) else {}
+    return members(compose)
 
 
 def _services(settings: Mapping[str, Any] | None) -> str:
@@ -325,8 +326,7 @@ def _services(settings: Mapping[str, Any] | None) -> str:
 
 def manager_actions(reply: Mapping[str, Any]) -> tuple[str, ...]:
     """What a manager of containers says that it did since the start, an action a line."""
-    actions: Any = member(reply, "compose_manager_attestation").get("actions")
-    return tuple(map(_action, cast("list[Any]", actions))) if isinstance(actions, list) else ()
+    return tuple(map(_action, items(member(reply, "compose_manager_attestation").get("actions"))))
 
 
 def _action(action: Any) -> str:
@@ -359,5 +359,5 @@ def _kms_root(workload: Workload) -> str | None:
         named: object = parse(workload.key_provider or "null")
     except ValueError:
         return None
-    root: object = cast("dict[str, object]", named).get("id") if isinstance(named, dict) else None
+    root: object = members(named).get("id")
     return root.lower() if isinstance(root, str) else None

@@ -6,11 +6,11 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
+from venice_ai._core.json_values import members
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
 
 from .. import refusals
-from ..json_values import members
 from ..refusals import Issue
 from ..sending import JSON_TYPE, Answer, Send, encode_json, json_answer
 from . import channel
