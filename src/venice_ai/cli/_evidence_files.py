@@ -54,7 +54,7 @@ class SavedEvidence:
 
     @property
     def evidence(self) -> bytes:
-        """The reply with what it was judged by around it; alone if it is no object."""
+        """The reply with what it was judged by around it; alone if it is not an object."""
         reply = self.reply or b""
         if not self.whole:
             return reply

@@ -150,7 +150,7 @@ def _check(wanted: AttestOptions) -> None:
     if wanted.nras and wanted.gpu == "off":
         raise click.UsageError("--nras asks NVIDIA's service about the GPUs, and --gpu off leaves them out")
     if wanted.now is not None and not 0 <= wanted.now < END_OF_TIME:
-        raise click.UsageError(f"--now {wanted.now} is no time in seconds since 1970")
+        raise click.UsageError(f"--now {wanted.now} is not a time in seconds since 1970")
     if wanted.level == "pinned" and wanted.pin is None:
         raise click.UsageError("--level pinned needs --pin FILE; --write-pin FILE makes one")
     _check_writable(wanted)

@@ -100,7 +100,7 @@ class _Maker:
         if schema is True:
             return {}
         if not isinstance(schema, dict):
-            raise Unsatisfiable(f"{path}: this is no schema")
+            raise Unsatisfiable(f"{path}: this is not a schema")
         plain = flat(cast("Schema", schema), self._root, path)
         if "const" in plain or "enum" in plain:
             return self._listed(plain, path)

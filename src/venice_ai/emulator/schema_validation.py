@@ -32,7 +32,7 @@ def resolved(root: Any, reference: Any) -> Any:
         Unsatisfiable: it leads out of the schema.
     """
     if reference != "#" and not str(reference).startswith("#/"):
-        raise Unsatisfiable(f"{reference!r} is no path within the schema")
+        raise Unsatisfiable(f"{reference!r} is not a path within the schema")
     node: Any = root
     for step in str(reference)[1:].split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
@@ -55,7 +55,7 @@ class SchemaValidator:
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, dict):
-            raise Unsatisfiable("this is no schema")
+            raise Unsatisfiable("this is not a schema")
         known = cast("dict[str, Any]", schema)
         if beyond := [keyword for keyword in _BEYOND if known.get(keyword, True) is not True]:
             raise Unsatisfiable(f"{beyond[0]!r} is beyond this emulator; leave it out, and check it in the answer")
@@ -157,7 +157,7 @@ def _number(_validator: SchemaValidator, value: Any, schema: Schema) -> bool:
 
 
 def _multiple(value: float, step: float) -> bool:
-    # Some validators divide in floating point, where 0.3 is no multiple of 0.1: so it has to be one for both.
+    # Some validators divide in floating point, where 0.3 is not a multiple of 0.1: so it has to be one for both.
     return fraction(value) % fraction(step) == 0 and float(value / step).is_integer()
 
 

@@ -240,7 +240,7 @@ def steps_from_json(steps: Any) -> list[Step]:
         for given in steps:
             _checked(given.get("how", {}))
     except (msgspec.ValidationError, TypeError) as reason:
-        raise InvalidRequestError(f"this is no list of steps: {reason}") from None
+        raise InvalidRequestError(f"this is not a list of steps: {reason}") from None
     return found
 
 
@@ -256,7 +256,7 @@ def _planned(name: str, arguments: Mapping[str, Any] | str, id_: str | None) -> 
 def _checked(how: Delivery) -> Delivery:
     if unknown := how.keys() - Delivery.__annotations__.keys():
         known = ", ".join(Delivery.__annotations__)
-        raise TypeError(f"{', '.join(sorted(unknown))} is no part of a delivery; known are {known}")
+        raise TypeError(f"{', '.join(sorted(unknown))} is not part of a delivery; known are {known}")
     if isinstance(headers := how.get("headers"), dict):
         # A length that is wrong is a fault like others.
         check_headers({name: value for name, value in headers.items() if str(name).lower() != "content-length"})
@@ -268,7 +268,7 @@ def _valid(step: AnyStep) -> AnyStep:
     try:
         return msgspec.convert(msgspec.structs.asdict(step), type(step))
     except msgspec.ValidationError as reason:
-        raise InvalidRequestError(f"this is no step: {reason}") from None
+        raise InvalidRequestError(f"this is not a step: {reason}") from None
 
 
 def _with_headers(how: Delivery, headers: dict[str, str]) -> Delivery:

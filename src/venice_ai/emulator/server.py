@@ -73,7 +73,7 @@ async def serve(
             f"host={host!r} can be reached from other machines; pass allow_remote=True if that is meant, or host='127.0.0.1'"
         )
     if not 0 <= port <= _LARGEST_PORT:
-        raise InvalidRequestError(f"port={port!r} is no port; 0 takes a free one, others end at {_LARGEST_PORT}")
+        raise InvalidRequestError(f"port={port!r} is not a port; 0 takes a free one, others end at {_LARGEST_PORT}")
     handler = _Handler(emulator)
     # A body that calls itself compressed and is not is a wrong body to the contract, and a crash to aiohttp.
     server = web.Server(handler.handle, handler_cancellation=True, access_log=None, auto_decompress=False)

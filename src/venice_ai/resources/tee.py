@@ -157,7 +157,7 @@ class Tee(APIResource["Connection"]):
         try:
             reply = await _apart(asked.body, lambda: _adopted(TeeAttestation, asked.body))
         except ValueError as error:
-            raise asked.refusal("transport", f"the reply is no attestation: {error}") from None
+            raise asked.refusal("transport", f"the reply is not an attestation: {error}") from None
         vars(reply)["sent_nonce"] = asked.nonce.hex()
         return reply
 
@@ -314,7 +314,9 @@ class Tee(APIResource["Connection"]):
         try:
             return await _apart(body, lambda: _adopted(TeeSignature, body))
         except ValueError as error:
-            raise APIResponseProcessingError(f"the reply of /tee/signature is no signature: {error}", status_code=200) from None
+            raise APIResponseProcessingError(
+                f"/tee/signature gave something else than a signature: {error}", status_code=200
+            ) from None
 
     async def verify_signature(self, answer: ChatCompletionResponse | ChatStream) -> SignatureReport:
         """Whether the attested key signed an end-to-end encrypted answer: one that `create` gave, or a stream that has ended.
@@ -323,7 +325,7 @@ class Tee(APIResource["Connection"]):
 
         Raises:
             InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
-            APIError: the signature could not be had. (One that does not exist has the status `unavailable`, and is no error.)
+            APIError: the signature could not be had. (If it does not exist, that is the status `unavailable`.)
         """
         response = answer if isinstance(answer, ChatCompletionResponse) else await answer.collect()
         if response.attestation is None:
@@ -445,7 +447,7 @@ async def _provided(provider: CollateralProvider, platform: tuple[str, str], now
         return f"the provider given in TeeOptions raised {type(error).__name__}: {error}"
     if found is None or isinstance(found, Mapping):
         return found
-    return f"the provider given in TeeOptions gave {type(found).__name__}, which is no mapping"
+    return f"the provider given in TeeOptions gave {type(found).__name__}, which is not a mapping"
 
 
 async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
@@ -475,7 +477,7 @@ def _now(options: TeeOptions) -> float:
     """
     now: object = options.clock()
     if isinstance(now, bool) or not isinstance(now, (int, float)) or not math.isfinite(now):
-        raise InvalidRequestError(f"the clock given in TeeOptions gives {now!r}, which is no time in seconds")
+        raise InvalidRequestError(f"the clock given in TeeOptions gives {now!r}, which is not a time in seconds")
     return now
 
 

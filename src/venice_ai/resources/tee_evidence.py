@@ -236,12 +236,12 @@ def _contents(path: Path) -> bytes:
     """What is in a file of ours. A link leads elsewhere, and a pipe would be waited for: neither is one.
 
     Raises:
-        OSError: it is no file, or cannot be read.
+        OSError: it is not a file, or cannot be read.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode) or path.is_symlink():
-            raise OSError(f"{path} is no file")
+            raise OSError(f"{path} is not a file")
         return file.read(MAX_BODY_BYTES)
 
 

@@ -210,7 +210,7 @@ def _keys(case: _Case) -> Iterator[tuple[str, str]]:
     for group in ("receipt_signing_keys", "e2ee_public_keys"):
         for entry in items(case.keyset.get(group)):
             if not isinstance(entry, Mapping):
-                raise Malformed(f"{group} holds what is no key")
+                raise Malformed(f"{group} holds something that is not a key")
             fields = cast("Mapping[str, Any]", entry)
             yield str(fields.get("key_id")), _text(fields, "public_key")
 
@@ -228,7 +228,7 @@ def _text(value: Mapping[str, Any], name: str) -> str:
     if found is None:
         raise _Absent(name)
     if not isinstance(found, str):
-        raise Malformed(f"{name} is no text")
+        raise Malformed(f"{name} is not a string")
     return found
 
 

@@ -130,7 +130,7 @@ def _object(reply: bytes) -> dict[str, Any]:
         raise ValueError(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
     found = parse_json(reply)
     if not isinstance(found, dict):
-        raise ValueError("the reply is no JSON object")  # noqa: TRY004  # evidence, not an argument
+        raise ValueError("the reply is not a JSON object")  # noqa: TRY004  # evidence, not an argument
     return cast("dict[str, Any]", found)
 
 

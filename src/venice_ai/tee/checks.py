@@ -16,11 +16,11 @@ from .report import Check, Status
 NOT_REACHED: Final = "not reached, because of the check that failed"
 
 
-class CheckWarning(Exception):  # it is no error
+class CheckWarning(Exception):  # it is not an error
     """Raised by a rule: nothing is wrong, but something is not proved. The check is a warning."""
 
 
-class CheckSkipped(Exception):  # it is no error
+class CheckSkipped(Exception):  # it is not an error
     """Raised by a rule: the evidence has a form that is not known here. The check is skipped."""
 
 

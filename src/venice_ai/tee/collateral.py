@@ -123,7 +123,7 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
 
     seconds = int(now) if 0 <= now < _LAST_SECOND else None
     if seconds is None:
-        raise _Refused("collateral", f"{now!r} is no time that collateral could be valid at")
+        raise _Refused("collateral", f"{now!r} is not a time that collateral could be valid at")
     try:
         parts = _parts(collateral)
         _check_signers(collateral, root_der)
@@ -185,7 +185,7 @@ def _parts(collateral: Mapping[str, Any]) -> Any:
 
     parts: dict[str, Any] = {name: collateral.get(name) for name in _TEXTS}
     if missing := [name for name, text in parts.items() if not isinstance(text, str)]:
-        raise ValueError(f"the collateral has no {missing[0]}, or it is no text")
+        raise ValueError(f"the collateral has no {missing[0]}, or it is not a string")
     for name in _BINARIES:
         parts[name] = _binary(name, collateral.get(name))
     return QuoteCollateralV3(**parts)

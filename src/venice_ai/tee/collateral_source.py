@@ -88,7 +88,7 @@ def _signed(body: bytes, name: str) -> tuple[str, str]:
         raise ValueError(f"Intel's answer has no {name} with a signature")
     signature = json.loads(members["signature"])
     if not isinstance(signature, str):
-        raise Malformed("the signature in Intel's answer is no text")
+        raise Malformed("the signature in Intel's answer is not a string")
     return members[name], bytes.fromhex(signature).hex()
 
 

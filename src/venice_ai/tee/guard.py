@@ -187,7 +187,7 @@ _ALLOWED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
 
 def _check_field(name: str, value: Any) -> None:
     if _WORD.fullmatch(name) is None:
-        raise _refusal("a field", "its name is no plain word, and would travel in clear")
+        raise _refusal("a field", "its name is not a plain word, and would travel in clear")
     if name in _REFUSED:
         if value:
             raise _refusal(name, _REFUSED[name])
@@ -212,7 +212,7 @@ def _check_words(name: str, value: Any) -> None:
         for each in cast("list[Any]", value):
             _check_words(name, each)
     elif isinstance(value, str) and _WORD.fullmatch(value) is None:
-        raise _refusal(name, "a text in it is no plain word, and would travel in clear")
+        raise _refusal(name, "a text in it is not a plain word, and would travel in clear")
 
 
 def _check_switches(switches: Mapping[str, Any]) -> None:
@@ -232,7 +232,7 @@ def _check_switches(switches: Mapping[str, Any]) -> None:
 
 def _check_message(path: str, message: Any) -> None:
     if not isinstance(message, Mapping) or cast("Mapping[str, Any]", message).get("role") not in _ROLES:
-        raise _refusal(path, f"it is no message with one of the roles {', '.join(_ROLES)}")
+        raise _refusal(path, f"it is not a message with one of the roles {', '.join(_ROLES)}")
     said = cast("Mapping[str, Any]", message)
     for name, value in said.items():
         if name not in {"role", "content"} and value not in (None, "", [], {}):
@@ -240,11 +240,11 @@ def _check_message(path: str, message: Any) -> None:
             raise _refusal(place, "of a message only the content is encrypted; leave the rest out")
     content: Any = said.get("content")
     if not (content is None or isinstance(content, str) or _is_text_in_parts(content)):
-        raise _refusal(f"{path}.content", "a part of it is no text, and only text is encrypted")
+        raise _refusal(f"{path}.content", "a part of it is not text, and only text is encrypted")
     try:
         (content_text(cast("object", content)) or "").encode()
     except UnicodeEncodeError:
-        raise _refusal(f"{path}.content", "it holds half of a surrogate pair, which is no character") from None
+        raise _refusal(f"{path}.content", "it holds half of a surrogate pair, which is not a character") from None
 
 
 def _is_text_in_parts(content: object) -> bool:

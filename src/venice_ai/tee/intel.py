@@ -59,7 +59,7 @@ def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes |
     try:
         at = datetime.fromtimestamp(now, UTC)
     except (ValueError, OverflowError, OSError):
-        raise ValueError(f"{now!r} is no time at which a certificate could be valid") from None
+        raise ValueError(f"{now!r} is not a time at which a certificate could be valid") from None
     for certificate in chain:
         if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             raise ValueError(f"the certificate {certificate.subject.rfc4514_string()} is not valid at {at:%Y-%m-%d %H:%M} UTC")
@@ -119,7 +119,7 @@ def check_signature(quote: Quote) -> None:
     try:
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + quote.attestation_key)
     except ValueError:
-        raise ValueError("the attestation key is no point of its curve") from None
+        raise ValueError("the attestation key is not a point of its curve") from None
     _check_signature(key, quote.signature, quote.signed, "the attestation key did not sign this quote")
 
 

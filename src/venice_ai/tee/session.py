@@ -152,7 +152,7 @@ class TeeSession:
         choices = chunk.get("choices")
         if choices:
             if choices.__class__ is not list:
-                self._refuse("choices that are no list")
+                self._refuse("choices that are not a list")
             for choice in choices:
                 self._open_choice(choice)
         return chunk
@@ -177,7 +177,7 @@ class TeeSession:
         self._completion_tokens = 0
 
     def refuse_reply(self) -> NoReturn:
-        """For a reply that is no stream at all.
+        """For a reply that is not a stream at all.
 
         Raises:
             TeeEncryptionError: always.
@@ -190,7 +190,7 @@ class TeeSession:
 
     def _open_choice(self, choice: Any) -> None:
         if choice.__class__ is not dict:
-            self._refuse("a choice that is no object")
+            self._refuse("a choice that is not an object")
         if not _OF_A_CHOICE.issuperset(choice) or choice.get("logprobs"):
             self._look_at(choice, _USED_OF_A_CHOICE)
         delta = choice.get("delta")
@@ -204,7 +204,7 @@ class TeeSession:
     def _open_delta(self, delta: Any) -> bool:
         """Whether a delta brought something sealed, which is opened in place."""
         if delta.__class__ is not dict:
-            self._refuse("a delta that is no object")
+            self._refuse("a delta that is not an object")
         brought = False
         for name, value in delta.items():
             if name in _SEALED:
@@ -223,13 +223,13 @@ class TeeSession:
     def _note_choice(self, index: Any, finish: Any, *, brought: bool) -> None:
         key = index if index.__class__ is int else None
         if key is None and _text_in(index) is not None:
-            self._refuse("an index that is no number")
+            self._refuse("an index that is not a number")
         if ends(finish):
             if _NAME.fullmatch(finish) is None:
                 self._refuse("a finish reason that is not a plain name")
             self._choices[key] = True
         elif finish:
-            self._refuse("a finish reason that is no text")
+            self._refuse("a finish reason that is not a string")
         elif brought:
             self._choices.setdefault(key, False)
 
@@ -238,11 +238,11 @@ class TeeSession:
         for name in ("model", "object"):
             said: Any = chunk.get(name)
             if said is not None and (said.__class__ is not str or _IDENTITY.fullmatch(said) is None):
-                self._refuse(f"{name!r} is no name")
+                self._refuse(f"{name!r} is not a name")
         if "model" in chunk:
             chunk["model"] = self.attestation.model
         if _text_in(chunk.get("created")) is not None:
-            self._refuse("a time that is no number")
+            self._refuse("a time that is not a number")
 
     def _look_at(self, holder: Mapping[str, Any], used: frozenset[str] = frozenset()) -> None:
         """Refuses what would be an answer in clear: numbers and nothing say nothing, and names say little."""
@@ -315,7 +315,7 @@ class TeeSession:
 
 
 def _text_in(value: Any, *, names: bool = False) -> str | None:
-    """A text in a value, at whatever depth, or a key that is no plain name; else `None`. `names` does not count names."""
+    """A text in a value, at whatever depth, or a key that is not a plain name; else `None`. `names` does not count names."""
     left: list[Any] = [value]
     while left:
         each = left.pop()

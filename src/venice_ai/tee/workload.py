@@ -41,7 +41,7 @@ _PRIVILEGED = re.compile(r"^[ \t]*privileged:[ \t]*[\"']?true", re.MULTILINE)
 
 
 def member(value: object, name: str) -> dict[str, Any]:
-    """The object in a field, also where it came as the text of one; an empty one if there is no object."""
+    """The object in a field, also where it came as the text of one; an empty one without one."""
     found: Any = members(value).get(name)
     if isinstance(found, str):
         try:
@@ -124,7 +124,7 @@ def app_compose(reply: Mapping[str, Any]) -> str | None:
         text = holder.get("app_compose")
         if text is not None:
             if not isinstance(text, str):
-                raise ValueError("the compose file shown is no text")  # evidence, not an argument
+                raise ValueError("the compose file shown is not a string")  # evidence, not an argument
             return text
     return None
 
@@ -167,7 +167,7 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
     if claims is None:
         return "Venice claims nothing"
     if not isinstance(claims, dict):
-        raise ValueError("server_verification is no object")  # noqa: TRY004  # evidence, not an argument
+        raise ValueError("server_verification is not an object")  # noqa: TRY004  # evidence, not an argument
     if refused := next(_refusals(cast("dict[str, Any]", claims), "server_verification"), None):
         raise ValueError(f"Venice says itself that {refused:.200} is not good")
     tdx = member(cast("dict[str, Any]", claims), "tdx")

@@ -475,7 +475,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "swapped_key": Fault(about="the key is another one than the address's", replied=_swapped_key),
     "swapped_key_and_address": Fault(about="key and address are another one's", replied=_swapped_key_and_address),
     "two_keys": Fault(about="the reply has two keys that differ", replied=_two_keys),
-    "key_off_curve": Fault(about="the key is no point of the curve", replied=_off_curve),
+    "key_off_curve": Fault(about="the key is not a point of the curve", replied=_off_curve),
     "key_compressed": Fault(about="the key is in the form that is not taken", replied=_compressed),
     "keyset_of_others": Fault(about="none of a gateway's keys has the address", replied=_keys_of_others),
     "replayed_quote": Fault(about="an old quote comes with a forged echo", replied=_replayed_quote),
