@@ -306,7 +306,7 @@ HARD: Schemas = st.fixed_dictionaries(
 
 
 @given(schema=HARD)
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_an_instance_fits_or_there_is_none(schema: dict[str, Any]) -> None:
     with suppress(Unsatisfiable):
         value = instance(schema)
@@ -314,7 +314,7 @@ def test_an_instance_fits_or_there_is_none(schema: dict[str, Any]) -> None:
 
 
 @given(schema=HARD, value=JSON)
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_the_judge_is_of_one_mind_with_jsonschema(schema: dict[str, Any], value: Any) -> None:
     assert SchemaValidator(schema).fits(value, schema) == fits(schema, value, formats=False)
 

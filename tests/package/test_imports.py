@@ -25,11 +25,11 @@ PACKAGE = "venice_ai"
 
 # From the lowest to the highest. A module imports modules of its own folder and of those before it, for types as well.
 ROOMS = [
-    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "transport", "_http"),
+    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "_http", "transport"),
     *("tools", "helpers", "streaming", "_resource", "resources", "_client", "_sync", "", "emulator", "cli"),
 ]
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
-FOR_THE_EMULATOR = {"types", "exceptions", "_core", "_structured", "_wire", "tee", "transport", "emulator"}
+FOR_THE_EMULATOR = {"types", "exceptions", "_core", "_structured", "_wire", "tee", "emulator"}
 PORT = {"_http.retry", "_http.timers"}
 # A reply is read as an object of a class where the reply is: the one import that reaches up, inside a function (`parse_as`).
 UPWARD = {("types.api.chat", "_structured.read_output"), ("types.api.chat", "_structured.strict_schema")}
@@ -88,7 +88,7 @@ def test_there_is_no_circle_of_files_or_of_folders() -> None:
 def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
     homes = {
         "aiohttp": ["_http.*", "emulator", "emulator.*", "cli.*"],
-        "threading": ["_core.first_use", "_core.concurrency", "_http.dialing", "_sync.loop_thread", "emulator.*", "cli.*"],
+        "threading": ["_core.first_use", "_core.concurrency", "_http.dialing", "_sync.*", "emulator.*", "cli.*"],
     }
 
     strays = [
@@ -155,6 +155,12 @@ def test_every_public_name_resolves() -> None:
         assert getattr(venice_ai, name) is not None
     assert sorted(NAMES) == NAMES
     assert set(NAMES) <= set(dir(venice_ai))
+
+
+def test_every_error_and_warning_is_public() -> None:
+    own = {name for name, value in public("exceptions") if inspect.isclass(value)}
+
+    assert {name.removeprefix("exceptions.") for name in own} <= set(NAMES)
 
 
 def test_what_type_checkers_see_is_what_is_loaded() -> None:

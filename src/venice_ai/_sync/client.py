@@ -7,7 +7,7 @@ errors there are, stands with the asynchronous methods. A test compares the sign
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     from .._core.settings import Timeout
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
+    from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, ToolLoopOptions, Tools
     from ..resources.chat.parsed import ParsedChatStream
-    from ..resources.chat.tool_runner import Approve, OnToolCall, OnToolError
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
-    from ..tools import Approval, FunctionTool, OnLimit, OnUnknownTool
-    from ..tools.toolbox import PlainFunction
-    from ..types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
-    from ..types.api.params import ChatParams, OnlyForMypy
+    from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
+    from ..types.api.params import ChatParams, UntypedMapping
     from .parsed_stream import SyncParsedChatStream
     from .resources import SyncModels, SyncTee
     from .streams import SyncChatStream, SyncChunkSource, SyncToolStream
@@ -100,86 +98,37 @@ class SyncChatCompletions(SyncResource):
 
     @overload
     def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: Literal[False] = False,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
+        self, *, model: str, messages: Messages, stream: Literal[False] = False, **params: Unpack[CallParams]
     ) -> ChatCompletionResponse: ...
     @overload
     def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: Literal[True],
-        stream_cls: None = None,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: None = None, **params: Unpack[CallParams]
     ) -> SyncChatStream: ...
     @overload
     def create(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         stream: Literal[True],
         stream_cls: Callable[..., Any],
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
+        **params: Unpack[CallParams],
     ) -> Any: ...
     @overload
     def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: bool,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> ChatCompletionResponse | SyncChatStream: ...
-    @overload
-    def create(
-        self: OnlyForMypy,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: Literal[True],
-        stream_cls: Callable[..., Any],
-        **params: Any,
-    ) -> Any: ...
-    @overload
-    def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[False] = False, **params: Any
-    ) -> ChatCompletionResponse: ...
-    @overload
-    def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[True], **params: Any
-    ) -> SyncChatStream: ...
-    @overload
-    def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: bool, **params: Any
+        self, *, model: str, messages: Messages, stream: bool, **params: Unpack[CallParams]
     ) -> ChatCompletionResponse | SyncChatStream: ...
     def create(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         stream: bool = False,
         stream_cls: Callable[..., Any] | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation; see `ChatCompletions.create`.
@@ -199,6 +148,7 @@ class SyncChatCompletions(SyncResource):
             "e2ee": e2ee,
             "timeout": timeout,
             "extra_headers": extra_headers,
+            "extra_body": extra_body,
         }
         if stream is not True:
             asked["stream_cls"] = stream_cls
@@ -222,28 +172,16 @@ class SyncChatCompletions(SyncResource):
 
         return SyncChatStream(source, client=self._client)
 
-    @overload
     def stream(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         **params: Unpack[ChatParams],
-    ) -> SyncChatStream: ...
-    @overload
-    def stream(self: OnlyForMypy, *, model: str, messages: Iterable[Message], **params: Any) -> SyncChatStream: ...
-    def stream(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Any,
     ) -> SyncChatStream:
         """A stream whose request has been accepted; see `ChatCompletions.stream`.
 
@@ -257,7 +195,13 @@ class SyncChatCompletions(SyncResource):
             APIError: as there. What goes wrong later is raised where the stream is read.
         """
         opening = self._async.stream(
-            model=model, messages=messages, e2ee=e2ee, timeout=timeout, extra_headers=extra_headers, **params
+            model=model,
+            messages=messages,
+            e2ee=e2ee,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_body=extra_body,
+            **params,
         )
         return self._stream(self._source(opening))
 
@@ -265,12 +209,12 @@ class SyncChatCompletions(SyncResource):
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         response_format: type[T],
         schema_name: str | None = None,
         strict: bool = True,
         max_reasks: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ParseParams],
     ) -> ParsedChatCompletion[T]:
         """Asks a model for an object of a class, and validates what it answers; see `ChatCompletions.parse`.
 
@@ -298,11 +242,11 @@ class SyncChatCompletions(SyncResource):
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         response_format: type[T],
         schema_name: str | None = None,
         strict: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[ParseParams],
     ) -> SyncParsedChatStream[T]:
         """Asks for an object of a class, and shows it while it is written; see `ChatCompletions.stream_parse`.
 
@@ -327,7 +271,7 @@ class SyncChatCompletions(SyncResource):
         return SyncParsedChatStream(stream, response_format, wrapped=asking(response_format, strict=strict).wrapped)
 
     def estimate_cost(
-        self, *, model: str, messages: Iterable[Message], expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
+        self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
     ) -> ChatCostEstimate:
         """What a completion is likely to cost, before it is sent; see `ChatCompletions.estimate_cost`.
 
@@ -337,7 +281,7 @@ class SyncChatCompletions(SyncResource):
         return self._run(self._async.estimate_cost(**given_arguments(locals())))
 
     def batch(
-        self, requests: Sequence[Mapping[str, Any]], *, max_concurrency: int = 10, return_exceptions: bool = True
+        self, requests: Sequence[ChatRequest | UntypedMapping], *, max_concurrency: int = 10, return_exceptions: bool = True
     ) -> list[ChatCompletionResponse | BaseException]:
         """Runs many `create` calls, some at a time; see `ChatCompletions.batch`.
 
@@ -347,23 +291,7 @@ class SyncChatCompletions(SyncResource):
         return self._run(self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions))
 
     def run_with_tools(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
-        on_tool_call: OnToolCall | None = None,
-        on_tool_error: OnToolError | None = None,
-        parallel: bool = False,
-        max_iterations: int = 10,
-        on_limit: OnLimit = "raise",
-        on_unknown_tool: OnUnknownTool = "raise",
-        approve: Approve | None = None,
-        tool_timeout: float | None = None,
-        deps: Any = None,
-        resume: ToolLoopState | Mapping[str, Any] | None = None,
-        decisions: Mapping[str, Approval | bool] | None = None,
-        **create_kwargs: Any,
+        self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
     ) -> ToolLoopResult:
         """Asks a model that may call tools, until it gives its final answer; see `ChatCompletions.run_with_tools`.
 
@@ -374,30 +302,12 @@ class SyncChatCompletions(SyncResource):
             MaxIterationsExceededError: the limit is reached, and the model still calls tools.
             VeniceError: as there.
         """
-        given = given_arguments(locals())
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
 
-        given["tools"] = prepared(tools)
-        return self._run(self._async.run_with_tools(**given))
+        return self._run(self._async.run_with_tools(model=model, messages=messages, tools=prepared(tools), **options))
 
     def stream_with_tools(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
-        on_tool_call: OnToolCall | None = None,
-        on_tool_error: OnToolError | None = None,
-        parallel: bool = False,
-        max_iterations: int = 10,
-        on_limit: OnLimit = "raise",
-        on_unknown_tool: OnUnknownTool = "raise",
-        approve: Approve | None = None,
-        tool_timeout: float | None = None,
-        deps: Any = None,
-        resume: ToolLoopState | Mapping[str, Any] | None = None,
-        decisions: Mapping[str, Approval | bool] | None = None,
-        **create_kwargs: Any,
+        self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
     ) -> SyncToolStream:
         """The same loop, told as it happens; see `ChatCompletions.stream_with_tools`.
 
@@ -406,12 +316,11 @@ class SyncChatCompletions(SyncResource):
         Raises:
             VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
         """
-        given = given_arguments(locals())
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
         from .streams import SyncToolStream
 
-        given["tools"] = prepared(tools)
-        return SyncToolStream.open(self._bridge.thread(), self._async.stream_with_tools(**given), self._client)
+        opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
+        return SyncToolStream.open(self._bridge.thread(), opening, self._client)
 
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:

@@ -20,10 +20,10 @@ from ..exceptions import VeniceError
 if TYPE_CHECKING:
     import ssl
 
+    from .._core.ports import Clock, Transport
     from .._core.privacy import Privacy
     from .._core.settings import Timeout
     from ..tee.types import TeeOptions
-    from ..transport import Clock, Transport
     from .loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -112,7 +112,11 @@ class Bridge:
 
     def here(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
-        if self._needs_loop or params.get("e2ee") or (params.get("venice_parameters") and _is_sealed(params)):
+        if (
+            self._needs_loop
+            or params.get("e2ee")
+            or (any(map(params.get, ("venice_parameters", "extra_body"))) and _is_sealed(params))
+        ):
             return None
         if self._blocking is None:
             self._make_blocking()
@@ -208,9 +212,8 @@ class Bridge:
 
 
 def given_arguments(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the method that passes its `locals()`, with those that `create_kwargs` holds."""
-    named = {name: value for name, value in variables.items() if name not in {"self", "create_kwargs"}}
-    return {**named, **variables.get("create_kwargs", {})}
+    """The arguments of the method that passes its `locals()`."""
+    return {name: value for name, value in variables.items() if name != "self"}
 
 
 def _ended(error: ImportError) -> VeniceError:

@@ -11,8 +11,8 @@ from ..tee.nras import ATTEST_URL, KEYS_URL
 from ._evidence_files import NRAS_DOCUMENTS, SavedEvidence
 
 if TYPE_CHECKING:
+    from .._core.ports import Reply, Request, Transport
     from ..resources.tee_evidence import Fetcher
-    from ..transport import Reply, Request, Transport
     from ..types.response_meta import Headers
 
 _NRAS: Final[dict[str, str]] = dict(zip((ATTEST_URL, KEYS_URL), NRAS_DOCUMENTS, strict=True))

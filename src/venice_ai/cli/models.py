@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from .._core.json_values import items
-from ..resources.models import CAPABILITIES, ModelType
+from ..resources.model_choice import CAPABILITIES
+from ..resources.models import ModelType
 from ..types.api.models import ModelResponse
 from . import _output
 from ._connection import Connection, asking_for_models, with_connection

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from venice_ai._core.machine import is_loopback
+from venice_ai._core.ports import SystemClock
 from venice_ai.exceptions import InvalidRequestError, VeniceError
-from venice_ai.transport import SystemClock
 from venice_ai.types.response_meta import Headers
 
 from .contract import MAX_BODY_BYTES

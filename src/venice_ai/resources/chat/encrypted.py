@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 from ..._core.caller_warnings import warn
+from ..._core.ports import Request
 from ..._core.privacy import Privacy, refuse_below
 from ..._core.settings import Timeout
 from ..._http.timers import within
 from ..._wire.body import encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
 from ...tee.guard import PREFIX, encryption_requested, guard, in_clear, search_in, unsealed_roles
-from ...transport import Request
 from ...types.api.params import CHAT_PATH
 from .. import tee_of
 
