@@ -1,4 +1,4 @@
-"""Tools: functions a model may call, and the conversation in which it calls them.
+"""Functions that a model may call as tools; and the conversation in which it calls them.
 
 `ToolLoop` is that conversation without the network. It receives the model's responses, returns the calls in them, takes the
 results of the calls, and knows what to send next and when to stop. Its user sends the requests and runs the calls:
@@ -58,8 +58,7 @@ def tool_from_function(
         function: any function, method, partial or callable object.
         name: 1 to 64 letters, digits, `_` or `-`; else the function's.
         description: for the model; else what the docstring says.
-        strict: make the model keep exactly to the schema. Every argument is then required, and null means an optional
-            one that is left out.
+        strict: make the model keep exactly to the schema: every argument is required, null stands for one left out.
 
     Raises:
         ToolSignatureError: JSON cannot express the signature.

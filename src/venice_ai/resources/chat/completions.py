@@ -1,4 +1,4 @@
-"""`client.chat.completions`."""
+"""`client.chat.completions`: plain answers, streams, structured output, batches and tool loops."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            async with await client.chat.completions.stream(model=model, messages=messages) as stream:
+            async with await completions.stream(model=model, messages=messages) as stream:
                 async for text in stream.text_deltas():
                     print(text, end="")
 
@@ -241,7 +241,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            result = await client.chat.completions.parse(model=model, messages=messages, response_format=Person)
+            result = await completions.parse(model=model, messages=messages, response_format=Person)
             print(result.parsed.name, result.usage)
 
         JSON in one markdown fence, or after a `<think>` block, is taken out of it, and `result.unwrapped` says so.
@@ -282,7 +282,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
         schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
         try:
-            told, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
+            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)
@@ -292,7 +292,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         async def ask(asked: Messages) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
 
-        return await ask_until_valid(response_format, told, ask, wrapped=wrapped, max_reasks=max_reasks)
+        return await ask_until_valid(response_format, conversation, ask, wrapped=wrapped, max_reasks=max_reasks)
 
     async def stream_parse(
         self,
@@ -308,7 +308,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            stream = await client.chat.completions.stream_parse(model=model, messages=messages, response_format=Recipe)
+            stream = await completions.stream_parse(..., response_format=Recipe)
             async with stream:
                 async for recipe in stream:
                     show(recipe.title, recipe.steps)  # what has not come yet is None
@@ -333,13 +333,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
         schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
         params = Parameters(kwargs)
         try:
-            told, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
+            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)
             raise
         del messages, kwargs
-        stream = await self.stream(model=model, messages=told, response_format=shape, **params)
+        stream = await self.stream(model=model, messages=conversation, response_format=shape, **params)
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
     async def estimate_cost(
@@ -477,7 +477,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            async with await client.chat.completions.stream_with_tools(model=model, messages=messages, tools=[add]) as events:
+            async with await completions.stream_with_tools(..., tools=[add]) as events:
                 async for event in events:
                     match event:
                         case TextDelta(text=text):
@@ -565,9 +565,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
         sent = caller.clock.now()
         call = Call(caller, request)
         answer = await call.answer()
-        from ...streaming import ChunkSource, Reading  # a plain call starts without it
+        from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
-        reading = Reading(
+        reader = ChunkReader(
             answer.reply,
             answer.meta,
             choices=params.get("n") or 1,
@@ -583,8 +583,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             model=model,
         )
         if not says_stream(answer.meta):
-            await reading.look()
-        return ChunkSource(reading)
+            await reader.look()
+        return ChunkSource(reader)
 
     def _note(self, model: str, response: ChatCompletionResponse) -> None:
         """Tells what there is to tell beside an answer."""
