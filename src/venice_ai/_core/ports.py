@@ -33,10 +33,15 @@ class Request:
         self, method: str, url: str, *, headers: dict[str, str], body: bytes | None, timeout: Timeout, stream: bool = False
     ) -> None:
         self.method: str = method
+        """`GET` or `POST`."""
         self.url: str = url
+        """The whole address."""
         self.headers: dict[str, str] = headers
+        """Headers, the key among them."""
         self.body: bytes | None = body
+        """The body, which holds the prompt."""
         self.timeout: Timeout = timeout
+        """Limits of time; the transport keeps to them."""
         self.stream: bool = stream
         """Whether the body of the reply is read piece by piece."""
         self.deadline_seconds: float | None = None
@@ -67,7 +72,9 @@ class Reply(Protocol):
     """
 
     status: int
+    """The status of HTTP, such as 200."""
     headers: Headers
+    """The headers, found by their names in any case."""
 
     async def read(self) -> bytes:
         """The whole body."""

@@ -224,8 +224,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             **keywords,
         )
         del messages, params, keywords  # as in `create`
-        stream: ChatStream = await cast("Any", opening)  # whatever the keywords, they say that it streams
-        return stream
+        return cast("ChatStream", await opening)
 
     async def parse(
         self,
@@ -510,10 +509,11 @@ class ChatCompletions(APIResource["VeniceClient"]):
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):
             raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
-        if cast("Mapping[str, Any]", request).get("stream"):
+        keywords = cast("Mapping[str, Any]", request)
+        if keywords.get("stream"):
             raise InvalidArgumentError("a batch cannot stream; call stream(...) for this request")
-        call = cast("Any", self.create)(**request)
-        del request  # as in `create`
+        call = cast("Any", self.create)(**keywords)
+        del request, keywords  # as in `create`
         response: object = await call
         if not isinstance(response, ChatCompletionResponse):
             raise TypeError(f"create gave {type(response).__name__}, not a ChatCompletionResponse")
