@@ -41,7 +41,7 @@ class Emulator:
     In process::
 
         emulator = Emulator()
-        client = VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock)
+        client = VeniceClient(api_key="k", transport=emulator.transport(), clock=emulator.clock)
 
     On a socket::
 

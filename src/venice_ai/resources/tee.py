@@ -1,4 +1,4 @@
-"""`client.tee`: what enclaves prove, and what they signed.
+"""`client.tee`: attestations of enclaves, and signatures of their answers.
 
 The evidence is fetched here and judged in `venice_ai.tee`. Nothing of the account goes with these requests: they carry no
 key. Every attempt asks with a nonce of its own, so no answer serves twice.
@@ -20,7 +20,7 @@ from urllib.parse import urlencode, urlsplit
 from .._core.caller_warnings import Remembered, warn
 from .._core.machine import cache_folder, is_loopback
 from .._core.settings import Timeout
-from .._core.single_flight import Flights
+from .._core.single_flight import SingleFlight
 from .._http.caller import Caller
 from .._http.retry import RetryPolicy
 from .._http.timers import within
@@ -72,7 +72,7 @@ class Tee(APIResource["Connection"]):
         self._policy = caller.policy
         self._once = Caller(caller.transport, caller.clock, RetryPolicy(retries=0))
         self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
-        self._flights: Flights[AttestationReport] = Flights()
+        self._single_flight: SingleFlight[AttestationReport] = SingleFlight()
         self._reached: dict[str, Level] = {}
         self._warned: Remembered[Any] = Remembered()
         self._shown: dict[str, frozenset[str]] = {}
@@ -121,7 +121,7 @@ class Tee(APIResource["Connection"]):
             self._keep(report, options)
             return report
 
-        return await self._flights.share(_key(model, options), attest)
+        return await self._single_flight.share(_key(model, options), attest)
 
     def options(self, given: TeeOptions | None) -> TeeOptions:
         """What holds for a call with these options.
@@ -179,8 +179,8 @@ class Tee(APIResource["Connection"]):
             APIError: the attestation could not be had.
         """
         given = {name: value for name, value in (("nonce", nonce), ("verifier", verifier)) if value is not None}
-        wanted = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
-        chosen = self.options(wanted)
+        merged = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
+        chosen = self.options(merged)
         async with self._in_time():
             report = await self.verified(model, chosen)
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
