@@ -85,7 +85,7 @@ def test_gpus_that_nvidia_attests_pass(gpus: int) -> None:
     assert judged(bytes(Answer(gpus)), gpus=gpus) == ("pass", f"NVIDIA attests {gpus} GPU{'s' if gpus > 1 else ''}")
 
 
-def case(change: Callable[..., Any], *, name: str) -> Any:
+def case(change: Change, *, name: str) -> Any:
     return pytest.param(change, id=name)
 
 
@@ -149,6 +149,10 @@ def test_an_edited_token_is_refused() -> None:
         assert judged(json.dumps(parts).encode())[0] == "fail"
 
 
+def bent(change: Callable[[str, bytes], str], *, name: str) -> Any:
+    return pytest.param(change, id=name)
+
+
 def _signed(header: bytes, claims: bytes) -> str:
     signed = f"{encoded(header)}.{encoded(claims)}"
     r, s = utils.decode_dss_signature(KEY.sign(signed.encode(), ec.ECDSA(SHA384())))
@@ -158,18 +162,18 @@ def _signed(header: bytes, claims: bytes) -> str:
 @pytest.mark.parametrize(
     "bend",
     [
-        case(lambda token, _: token + "=", name="padding"),
-        case(lambda token, _: token[:-8] + "!" + token[-8:], name="a sign that is not base64"),
-        case(lambda token, _: token.replace(".", ".\n", 1), name="a line break"),
-        case(lambda token, _: f"{token}.e30", name="a fourth part"),
-        case(lambda token, _: token.rpartition(".")[0] + ".", name="no signature"),
-        case(lambda token, _: token[:-4], name="a short signature"),
-        case(lambda _, claims: _signed(b'{"alg":"none","alg":"ES384","kid":"nv"}', claims), name="two algorithms"),
-        case(lambda _, claims: _signed(b'{"alg":"ES384","kid":"other","kid":"nv"}', claims), name="two keys"),
-        case(lambda _, claims: _signed(b'{"alg":"ES384","kid":"nv","b64":false}', claims), name="claims that are not encoded"),
-        case(lambda _, claims: _signed(b'{"alg":"ES384","kid":"nv"}', b'{"iss":"x",' + claims[1:]), name="two issuers"),
-        case(lambda _, claims: _signed(b'["ES384"]', claims), name="a header that is a list"),
-        case(
+        bent(lambda token, _: token + "=", name="padding"),
+        bent(lambda token, _: token[:-8] + "!" + token[-8:], name="a sign that is not base64"),
+        bent(lambda token, _: token.replace(".", ".\n", 1), name="a line break"),
+        bent(lambda token, _: f"{token}.e30", name="a fourth part"),
+        bent(lambda token, _: token.rpartition(".")[0] + ".", name="no signature"),
+        bent(lambda token, _: token[:-4], name="a short signature"),
+        bent(lambda _, claims: _signed(b'{"alg":"none","alg":"ES384","kid":"nv"}', claims), name="two algorithms"),
+        bent(lambda _, claims: _signed(b'{"alg":"ES384","kid":"other","kid":"nv"}', claims), name="two keys"),
+        bent(lambda _, claims: _signed(b'{"alg":"ES384","kid":"nv","b64":false}', claims), name="claims that are not encoded"),
+        bent(lambda _, claims: _signed(b'{"alg":"ES384","kid":"nv"}', b'{"iss":"x",' + claims[1:]), name="two issuers"),
+        bent(lambda _, claims: _signed(b'["ES384"]', claims), name="a header that is a list"),
+        bent(
             lambda _, claims: _signed(b'{"alg":"ES384","kid":"nv","x":[' + b"0," * 50_000 + b"0]}", claims),
             name="a long header",
         ),

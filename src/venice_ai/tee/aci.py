@@ -133,7 +133,7 @@ def _endorsement(case: _Case) -> str:
 def _custody(case: _Case) -> str:
     evidence = members(case.attestation.get("evidence"))
     keys = items(members(evidence.get("key_custody")).get("keys"))
-    entries = [members(each) for each in keys if isinstance(each, Mapping)]
+    entries = [members(cast("object", each)) for each in keys if isinstance(each, dict)]
     if not entries:
         raise _Absent("key_custody")
     held = {_normal(_text(entry, "public_key")) for entry in entries}

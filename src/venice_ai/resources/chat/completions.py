@@ -152,6 +152,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
         body: dict[str, Any] = {}
+        given: Mapping[str, Any] = params
         try:
             given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
             body = chat_body(
@@ -163,7 +164,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 privacy = await attested(self._client, body, timeout, stream=stream)
             request = None if chat is not None else self._request(body, stream, timeout, extra_headers, privacy)
         except Exception as refusal:
-            del messages, params, body  # what shows the local variables of a traceback must not show the prompt
+            del (
+                messages,
+                params,
+                body,
+                given,
+                extra_body,
+            )  # what shows the local variables of a traceback must not show the prompt
             without_locals(refusal)
             raise
         if chat is not None:

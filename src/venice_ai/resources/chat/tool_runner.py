@@ -472,15 +472,16 @@ LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
 def begun(completions: Completions, asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
     """The run of a loop, by the arguments of `run_with_tools`, with what asks the model. `given` is emptied."""
     given.pop("self", None)
+    messages, tools, decisions = given.pop("messages"), given.pop("tools"), given.pop("decisions", None)
     try:
-        messages, tools, decisions = given.pop("messages"), given.pop("tools"), given.pop("decisions", None)
         hooks_in_threads = completions._client.hooks_in_threads  # noqa: SLF001  # a property of the client alone
         rules = ToolRules(**_taken(RULES, given), decisions=decisions or {}, hooks_in_threads=hooks_in_threads)
         limits = _taken(LIMITS, given)
         ask = asking(completions, given)
         loop = ToolLoop(messages, tools, **limits)
     except Exception as refusal:
-        without_locals(refusal)  # as in `create`
+        del messages  # as in `create`
+        without_locals(refusal)
         raise
     finally:
         given.clear()
