@@ -30,18 +30,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
 from cosmic_ray.ast import ast_nodes, get_ast
-from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path("src") / "venice_ai"
 WANTED = 0.92
-PROCESSES = 2
+PROCESSES = int(os.environ.get("MUTANT_PROCESSES", "2"))
 SLOWER, SECONDS_MORE = 4, 10
 """A mutant whose tests take this many times as long, and this many seconds more, hangs."""
 
@@ -75,7 +75,8 @@ NEAREST: dict[str, str] = {
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
-        "client/test_sse_fixtures.py client/test_meta.py"
+        "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
+        "tee/test_e2ee_calls.py"
     ),
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
     "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",
@@ -132,11 +133,14 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a module can be changed, and by which operators: the name of each, and its how-manieth place in the module."""
+    """A place at which a module can be changed.
+
+    Each way is an operator's name, the number of the syntax node that it changes, and which of its changes of that node it is.
+    """
 
     module: str
     start: tuple[int, int]
-    ways: tuple[tuple[str, int], ...]
+    ways: tuple[tuple[str, int, int], ...]
 
 
 def tests_of(module: str) -> list[str]:
@@ -157,18 +161,21 @@ def places(module: str) -> Iterator[Place]:
     silent = unexecuted(ast.parse(source))
     operators = {name: get_operator(name) for name in operator_names() if name not in ALIKE}
     made = {name: operator() for name, operator in operators.items() if not operator.arguments()}
-    seen: Counter[str] = Counter()
-    found: dict[tuple[int, int], list[tuple[str, int]]] = {}
-    for node in ast_nodes(get_ast(source)):
-        if node.type in WITHOUT_SLIPS or getattr(node, "value", None) in PUNCTUATION:
+    found: dict[tuple[int, int], list[tuple[str, int, int]]] = {}
+    for number, node in enumerate(ast_nodes(get_ast(source))):
+        if node.type in WITHOUT_SLIPS or getattr(node, "value", None) in PUNCTUATION or is_marker(node):
             continue
         for name, operator in made.items():
-            for start, _ in operator.mutation_positions(node):
+            for index, (start, _) in enumerate(operator.mutation_positions(node)):
                 if not any(first <= start < last for first, last in silent):
-                    found.setdefault(start, []).append((name, seen[name]))
-                seen[name] += 1
+                    found.setdefault(start, []).append((name, number, index))
     for start, ways in sorted(found.items()):
         yield Place(module, start, tuple(ways))
+
+
+def is_marker(node: Any) -> bool:
+    """Whether a node is the `*` or the `/` between a function's parameters, which is no operator."""
+    return node.parent is not None and node.parent.type in {"parameters", "lambdef"} and node.type == "operator"
 
 
 def unexecuted(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -192,16 +199,28 @@ def unexecuted(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]
 def made(place: Place, chance: random.Random) -> Mutant | None:
     """One of the changes that can be made at a place; None when what comes of them is no Python."""
     source = (REPOSITORY / PACKAGE / place.module).read_text("utf-8")
-    for name, occurrence in chance.sample(place.ways, len(place.ways)):
-        try:
-            changed = mutate_code(source, get_operator(name)(), occurrence)
-        except AttributeError:  # cosmic-ray replaces exceptions by their bare names alone
-            continue
+    for name, number, index in chance.sample(place.ways, len(place.ways)):
+        changed = with_change(source, name, number, index)
         if changed is not None and changed != source and is_python(changed):
             lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=0)
             change = tuple(line for line in lines if line[:2] not in {"--", "++", "@@"})
             return Mutant(place.module, place.start[0], name.removeprefix("core/"), changed, change)
     return None
+
+
+def with_change(source: str, name: str, number: int, index: int) -> str | None:
+    """The source with one change; None for one that the operator cannot make."""
+    tree = get_ast(source)
+    node = next(islice(ast_nodes(tree), number, None))
+    parent = node.parent
+    try:
+        changed = get_operator(name)().mutate(node, index)
+    except AttributeError:  # cosmic-ray replaces exceptions by their bare names alone
+        return None
+    if changed is not node:
+        parent.children = [changed if child is node else child for child in parent.children]
+        parent.children = [child for child in parent.children if child is not None]
+    return str(tree.get_code())
 
 
 def is_python(source: str) -> bool:
