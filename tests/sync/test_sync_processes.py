@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -45,11 +46,16 @@ async def started(program: str, server: Server, *arguments: str) -> Process:
     )
 
 
+def complained(stderr: bytes) -> str:
+    """What a program complains of, but that a step of its loop took long: so does every step on a machine with too much to do."""
+    return re.sub(r"^Executing <.* took [\d.]+ seconds\n", "", stderr.decode(), flags=re.MULTILINE)
+
+
 async def said(program: str, server: Server, *arguments: str) -> list[str]:
     """The lines that a program prints; it ends well, and complains of nothing."""
     process = await started(program, server, *arguments)
     out, complaints = await asyncio.wait_for(process.communicate(b""), PATIENCE_SECONDS)
-    assert complaints.decode() == ""
+    assert complained(complaints) == ""
     assert process.returncode == 0
     return out.decode().splitlines()
 
@@ -85,7 +91,7 @@ async def test_ctrl_c_cancels_the_request_at_once(program: str, steps: list[Step
         await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
         assert process.returncode is None
         out, complaints = await asyncio.wait_for(process.communicate(b""), PATIENCE_SECONDS)
-        assert (out, complaints.decode()) == (b"interrupted\n", "")
+        assert (out, complained(complaints)) == (b"interrupted\n", "")
 
 
 async def test_ctrl_c_ends_a_program_that_does_not_heed_it() -> None:
