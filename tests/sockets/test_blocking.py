@@ -301,7 +301,7 @@ async def test_connections_that_nobody_needed_for_long_are_closed() -> None:
     together, clock = asyncio.Barrier(4), RecordingClock()
     async with serving(*[[together, *ANSWER]] * 4, ANSWER) as server:
         transport = BlockingTransport(Routes(), clock)
-        request = VeniceClient(api_key=KEY, base_url=server.url).request("POST", "/chat/completions", body=b"{}")
+        request = VeniceClient(api_key=KEY, base_url=server.url).build_request("POST", "/chat/completions", body=b"{}")
         await asyncio.gather(*(asyncio.to_thread(drive, transport.send(request)) for _ in range(4)))
         clock.passed += KEPT_SECONDS * 0.9
         await asyncio.to_thread(drive, transport.send(request))  # on one of the four
@@ -536,7 +536,7 @@ async def test_a_connection_is_kept_for_as_long_as_the_server_says_and_not_quite
     clock = RecordingClock()
     async with serving(answered) as server:
         transport = BlockingTransport(Routes(), clock)
-        request = VeniceClient(api_key=KEY, base_url=server.url).request("POST", "/chat/completions", body=b"{}")
+        request = VeniceClient(api_key=KEY, base_url=server.url).build_request("POST", "/chat/completions", body=b"{}")
         await asyncio.to_thread(drive, transport.send(request))
         clock.passed += 4.5
         await asyncio.to_thread(drive, transport.send(request))

@@ -47,7 +47,7 @@ async def started(program: str, server: Server, *arguments: str) -> Process:
 
 
 def complained(stderr: bytes) -> str:
-    """What a program complains of, but that a step of its loop took long: so does every step on a machine with too much to do."""
+    """What a program complains of; that a step of its loop took long tells of a busy machine alone."""
     return re.sub(r"^Executing <.* took [\d.]+ seconds\n", "", stderr.decode(), flags=re.MULTILINE)
 
 

@@ -37,10 +37,11 @@ from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOpt
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
+from ..types.attestation import Attestation
 from .tee_evidence import Fetcher, ask_nras
 
 if TYPE_CHECKING:
-    from .._client import VeniceClient
+    from .._http.connection import Connection
     from ..streaming import ChatStream
 
 R = TypeVar("R", bound=Response)
@@ -62,10 +63,10 @@ _NOT_COVERED: Final = (
 USED_NONCES: Final[dict[bytes, object]] = {}
 
 
-class Tee(APIResource["VeniceClient"]):
+class Tee(APIResource["Connection"]):
     """Attestations and signatures of the enclaves that `e2ee-*` models run in. Works without an API key."""
 
-    def __init__(self, client: VeniceClient) -> None:
+    def __init__(self, client: Connection) -> None:
         super().__init__(client)
         caller = client.caller
         self._policy = caller.policy
@@ -76,6 +77,7 @@ class Tee(APIResource["VeniceClient"]):
         self._warned: Remembered[Any] = Remembered()
         self._shown: dict[str, frozenset[str]] = {}
         self._fetchers: dict[str, Fetcher] = {}
+        client.on_close.append(self.forget_all)
 
     # -- attestations ----------------------------------------------------------------------------------------------------
 
@@ -184,7 +186,9 @@ class Tee(APIResource["VeniceClient"]):
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
-        _now(options)  # a clock that is none is wrong before the network is touched, and so are kept numbers that are none
+        _now(
+            options
+        )  # a clock that gives no time is refused before the network is touched; so is a broken file of kept numbers
         fetcher = self._fetcher(options)
         seen = fetcher.seen
         asked = await self._evidence(model, options)
@@ -203,7 +207,7 @@ class Tee(APIResource["VeniceClient"]):
             dcap=collateral.installed(),
             used_nonce=asked.again,
             private=_is_private(self._client.base_url),
-            known_server=_is_loopback(self._client.base_url) or self._client._knows_server,  # noqa: SLF001  # of the same package
+            known_server=_is_loopback(self._client.base_url) or self._client.knows_server,
             reached_before=self._reached.get(model),
             seen=seen,
             shown_before=self._shown.get(model, ()),
@@ -253,7 +257,7 @@ class Tee(APIResource["VeniceClient"]):
         return self._fetchers[root]
 
     async def _nvidia(self, reply: bytes, nonce: bytes, now: float) -> tuple[Check, ...]:
-        """What NVIDIA's service says about the GPUs of a reply; nothing where there are none, which another check says."""
+        """What NVIDIA's service says about the GPUs of a reply; nothing if it has none, which another check reports."""
         payload = await _apart(reply, lambda: attestation.gpu_payload(reply))
         return () if payload is None else await ask_nras(self._once.transport, payload, nonce=nonce, now=now)
 
@@ -301,7 +305,7 @@ class Tee(APIResource["VeniceClient"]):
             request_id: the id of its answer, such as `chatcmpl-...`.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: the answer has no signature.
             APIResponseProcessingError: the reply is not a JSON object.
             APIError: it could not be had.
         """
@@ -321,7 +325,8 @@ class Tee(APIResource["VeniceClient"]):
 
         Raises:
             InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
-            APIError: the signature could not be had, for another reason than that there is none (status `unavailable`).
+            APIError: the signature could not be fetched. That the answer has no signature is no error: the status is
+                `unavailable`.
         """
         response = answer if isinstance(answer, ChatCompletionResponse) else await answer.collect()
         if response.attestation is None:
@@ -329,7 +334,7 @@ class Tee(APIResource["VeniceClient"]):
         return await self.signed(response.attestation, response.id)
 
     async def signed(
-        self, report: AttestationReport, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
+        self, report: Attestation, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
     ) -> SignatureReport:
         """What the signature of an answer comes to, by the bytes of the request and of the answer where they are known.
 
@@ -344,7 +349,7 @@ class Tee(APIResource["VeniceClient"]):
         return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent, received=received)
 
     async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
-        """The signature of an answer; None if there is none, also after a while."""
+        """The signature of an answer; None if the server has not had it after several attempts."""
         for delay in _SIGNATURE_DELAYS:
             if delay:
                 await self._once.clock.sleep(delay)
@@ -392,7 +397,7 @@ class Tee(APIResource["VeniceClient"]):
 
     async def _body(self, path: str, query: dict[str, str]) -> bytes:
         """The body of a reply, at most a byte more than is allowed."""
-        request = self._client.request("GET", f"{path}?{urlencode(query)}", timeout=self._limits(), anonymous=True)
+        request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=self._limits(), anonymous=True)
         request.stream = True
         answer = await self._once.call(request)
         body = bytearray()
@@ -501,7 +506,7 @@ def _adopted(kind: type[R], body: bytes) -> R:
     """The object in a body.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the body is not a JSON object.
     """
     found = parse(body)
     if not isinstance(found, dict):

@@ -28,12 +28,14 @@ from typing import (
 )
 
 if TYPE_CHECKING:
+    from inspect import Signature
+
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-    from venice_ai.tee.report import AttestationReport, SignatureReport
-    from venice_ai.types.response_meta import ResponseMeta
+    from .attestation import AnswerSignature, Attestation
+    from .response_meta import ResponseMeta
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,6 +57,28 @@ class _Fixed:
         raise AttributeError(f"{self.function.__name__!r} is a method of {type(instance).__name__}")
 
 
+class _FieldsAsSignature:
+    """What `inspect.signature` shows of a class: its fields as keywords, those without a default first."""
+
+    def __get__(self, instance: object | None, owner: type[Model]) -> Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        from inspect import Parameter, Signature
+
+        # Names that begin with an underscore are tables of the class, this one among them.
+        declared = [item for base in reversed(owner.__mro__) for item in vars(base).get("__annotations__", {}).items()]
+        shown = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=_default(owner, name, Parameter.empty), annotation=kind)
+            for name, kind in dict(declared).items()
+            if not name.startswith("_")
+        ]
+        return Signature(sorted(shown, key=lambda field: field.default is not Parameter.empty))
+
+
+def _default(owner: type[Model], name: str, missing: object) -> object:
+    return missing if name in owner._certain else getattr(owner, name, missing)  # noqa: SLF001  # the same class hierarchy
+
+
 def fixed(function: Callable[P, R]) -> Callable[P, R]:
     """Keep a method reachable whatever keys the JSON has."""
     return cast("Callable[P, R]", _Fixed(function))
@@ -70,6 +94,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     """
 
     __slots__ = ("__dict__", "__weakref__", "_private")
+    __signature__: ClassVar[Any] = _FieldsAsSignature()
     _private: bool
     """Whether it came end-to-end encrypted: then its `repr`, which ends up in logs and traces, does not show what it holds."""
 
@@ -130,7 +155,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
             raise TypeError(f"{cls.__name__} is made from a mapping, not from {type(data).__name__}")
         made = cls._adopt(cast("dict[str, Any]", plain(data)))
         if isinstance(data, Model) and is_private(data):
-            hush(made)
+            mark_private(made)
         return made
 
     @classmethod
@@ -144,15 +169,17 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
 
         return cls.model_validate(json.loads(text))
 
-    def __getattr__(self, name: str) -> Any:
-        # Only reached when neither the JSON nor a default of the class has it.
-        cls = type(self)
-        if name in cls._lists:
-            return []
-        if name in cls._required:
-            return None
-        known = ", ".join(vars(self)) or "none"
-        raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields are {known}")
+    if not TYPE_CHECKING:  # to type checkers there are the declared fields alone; `reply["x"]` reads any other
+
+        def __getattr__(self, name: str) -> Any:
+            # Only reached when neither the JSON nor a default of the class has it.
+            cls = type(self)
+            if name in cls._lists:
+                return []
+            if name in cls._required:
+                return None
+            known = ", ".join(vars(self)) or "none"
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields are {known}")
 
     def __getitem__(self, key: str) -> Any:
         cls = type(self)
@@ -247,8 +274,8 @@ class Response(Model):
 
     __slots__ = ("_attestation", "_meta", "_signature")
     _meta: ResponseMeta
-    _attestation: AttestationReport
-    _signature: SignatureReport
+    _attestation: Attestation
+    _signature: AnswerSignature
 
     @property
     def meta(self) -> ResponseMeta:
@@ -263,20 +290,20 @@ class Response(Model):
             raise LookupError(f"this {type(self).__name__} did not come with an HTTP reply") from None
 
     @property
-    def attestation(self) -> AttestationReport | None:
+    def attestation(self) -> Attestation | None:
         """What the enclave proved before the request was sealed to it; None if the call was not end-to-end encrypted."""
-        return cast("AttestationReport | None", _slot(self, "_attestation"))
+        return cast("Attestation | None", _slot(self, "_attestation"))
 
-    def with_attestation(self, report: AttestationReport | None) -> Self:
+    def with_attestation(self, report: Attestation | None) -> Self:
         """The same object, said to have come from the enclave of an attestation."""
         if report is not None:
             self._attestation = report
         return self
 
     @property
-    def signature(self) -> SignatureReport | None:
+    def signature(self) -> AnswerSignature | None:
         """What the enclave's signature of the answer came to; None unless `TeeOptions(verify_signature=...)` asked for it."""
-        return cast("SignatureReport | None", _slot(self, "_signature"))
+        return cast("AnswerSignature | None", _slot(self, "_signature"))
 
 
 _SLOTS = ("_private", "_meta", "_attestation", "_signature")
@@ -332,17 +359,17 @@ def _restored(cls: type[Model], fields: dict[str, Any], kept: dict[str, Any]) ->
     return self
 
 
-def hush(value: Any) -> None:
+def mark_private(value: Any) -> None:
     """Keeps an answer, and all of its choices, out of every `repr`."""
     if isinstance(value, list):
         for each in cast("list[Any]", value):
-            hush(each)
+            mark_private(each)
     elif isinstance(value, Model):
         value._private = True  # noqa: SLF001  # the same module
         held = value.__dict__
         for name in ("choices", "delta", "message"):
             if name in held:
-                hush(held[name])
+                mark_private(held[name])
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
