@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,8 +36,8 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from cosmic_ray.ast import ast_nodes, get_ast
-from cosmic_ray.plugins import get_operator, operator_names
+from cosmic_ray.ast import ast_nodes, get_ast  # type: ignore[import-untyped]  # it has no types
+from cosmic_ray.plugins import get_operator, operator_names  # type: ignore[import-untyped]  # likewise
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path("src") / "venice_ai"
@@ -225,7 +226,9 @@ def with_change(source: str, name: str, number: int, index: int) -> str | None:
 
 def is_python(source: str) -> bool:
     try:
-        compile(source, "mutant", "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # `is` with a number
+            compile(source, "mutant", "exec", dont_inherit=True)
     except (SyntaxError, ValueError):
         return False
     return True
@@ -250,6 +253,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.output = folder.with_suffix(".txt")
         keep = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "site")
         shutil.copytree(REPOSITORY, folder, ignore=keep)
         shared = os.environ.get("VENICE_SHARED") or str(REPOSITORY.parent / "shared")
@@ -261,8 +265,8 @@ class Copy:
             [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=self.output.open("w"),
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
@@ -315,7 +319,7 @@ def unharmed(copies: Queue[Copy], tests: tuple[str, ...]) -> float:
     try:
         began = time.monotonic()
         if not copy.passes(list(tests)):
-            raise SystemExit(f"These tests fail without any mutant: {' '.join(tests)}")
+            raise SystemExit(f"These tests fail without any mutant:\n{copy.output.read_text('utf-8')[-3000:]}")
         return time.monotonic() - began
     finally:
         copies.put(copy)
