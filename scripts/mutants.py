@@ -31,13 +31,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from cosmic_ray.ast import ast_nodes, get_ast  # type: ignore[import-untyped]  # it has no types
-from cosmic_ray.plugins import get_operator, operator_names  # type: ignore[import-untyped]  # likewise
+# It has no types, and the type checkers do without it.
+syntax: Any = import_module("cosmic_ray.ast")
+plugins: Any = import_module("cosmic_ray.plugins")
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path("src") / "venice_ai"
@@ -66,7 +68,7 @@ NEAREST: dict[str, str] = {
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
         "client/test_stream_errors.py"
     ),
-    "_wire/body.py": "client/test_requests.py client/test_messages.py client/test_settings.py",
+    "_wire/body.py": "rules/test_first_bytes.py client/test_requests.py client/test_messages.py client/test_settings.py",
     "_wire/content_coding.py": "rules/test_decoding.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
     "_wire/invalid_values.py": "client/test_returned.py client/test_requests.py",
@@ -160,10 +162,10 @@ def places(module: str) -> Iterator[Place]:
     """Every place of a module at which an operator of cosmic-ray makes a change that can matter."""
     source = (REPOSITORY / PACKAGE / module).read_text("utf-8")
     silent = unexecuted(ast.parse(source))
-    operators = {name: get_operator(name) for name in operator_names() if name not in ALIKE}
+    operators: dict[str, Any] = {name: plugins.get_operator(name) for name in plugins.operator_names() if name not in ALIKE}
     made = {name: operator() for name, operator in operators.items() if not operator.arguments()}
     found: dict[tuple[int, int], list[tuple[str, int, int]]] = {}
-    for number, node in enumerate(ast_nodes(get_ast(source))):
+    for number, node in enumerate(syntax_nodes(syntax.get_ast(source))):
         if node.type in WITHOUT_SLIPS or getattr(node, "value", None) in PUNCTUATION or is_marker(node):
             continue
         for name, operator in made.items():
@@ -172,6 +174,10 @@ def places(module: str) -> Iterator[Place]:
                     found.setdefault(start, []).append((name, number, index))
     for start, ways in sorted(found.items()):
         yield Place(module, start, tuple(ways))
+
+
+def syntax_nodes(tree: Any) -> list[Any]:
+    return list(syntax.ast_nodes(tree))
 
 
 def is_marker(node: Any) -> bool:
@@ -211,11 +217,12 @@ def made(place: Place, chance: random.Random) -> Mutant | None:
 
 def with_change(source: str, name: str, number: int, index: int) -> str | None:
     """The source with one change; None for one that the operator cannot make."""
-    tree = get_ast(source)
-    node = next(islice(ast_nodes(tree), number, None))
+    tree = syntax.get_ast(source)
+    node = syntax_nodes(tree)[number]
     parent = node.parent
+    operator = plugins.get_operator(name)
     try:
-        changed = get_operator(name)().mutate(node, index)
+        changed = operator().mutate(node, index)
     except AttributeError:  # cosmic-ray replaces exceptions by their bare names alone
         return None
     if changed is not node:
@@ -303,9 +310,11 @@ def survivors(mutants: list[Mutant], folder: Path) -> list[Mutant]:
     copies: Queue[Copy] = Queue()
     for number in range(PROCESSES):
         copies.put(Copy(folder / str(number)))
+    groups = sorted({key_of(each) for each in mutants})
     with ThreadPoolExecutor(PROCESSES) as pool:
-        seconds = dict(pool.map(lambda tests: (tests, unharmed(copies, tests)), sorted({key_of(each) for each in mutants})))
-        verdicts = pool.map(lambda mutant: judged(copies, mutant, seconds[key_of(mutant)]), mutants)
+        seconds = dict(zip(groups, pool.map(partial(unharmed, copies), groups), strict=True))
+        limits = [seconds[key_of(mutant)] for mutant in mutants]
+        verdicts = pool.map(partial(judged, copies), mutants, limits)
         return [mutant for mutant, survived in zip(mutants, verdicts, strict=True) if survived]
 
 
