@@ -53,6 +53,7 @@ NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
     "_core/concurrency.py": "client/test_batch.py client/test_run_with_tools.py sync/test_sync.py",
     "_core/first_use.py": "package/test_imports.py sync/test_sync_processes.py",
+    "_core/json_values.py": "emulator/test_answers.py emulator/test_contract.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/privacy.py": "tee/test_min_privacy.py",
     "_core/run_now.py": "sync/test_sync.py",
@@ -113,6 +114,10 @@ NEAREST: dict[str, str] = {
     "tee/workload.py": "tee/test_attestation.py tee/test_attack_table.py",
 }
 
+PURE = ("_core/", "_structured/", "_wire/", "tools/", "tee/")
+ACTING = {"_core/ports.py", "tee/collateral_source.py", "tee/extra.py", "tee/guard.py", "tee/needs_extra.py", "tee/types.py"}
+"""Modules in these folders that act, or are nothing but types."""
+
 # They differ only for values that are equal and not the same, which no rule tells apart.
 ALIKE = {
     f"core/ReplaceComparisonOperator_{one}_{other}"
@@ -158,6 +163,9 @@ def tests_of(module: str) -> list[str]:
 def pure_modules(only: str) -> list[str]:
     root = REPOSITORY / PACKAGE
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.py") if path.name != "__init__.py")
+    unnamed = [name for name in names if name.startswith(PURE) and not tests_of(name) and name not in ACTING]
+    if unnamed:
+        raise SystemExit(f"Which tests are nearest to {', '.join(unnamed)}? Name them in NEAREST.")
     return [name for name in names if tests_of(name) and only in name]
 
 
