@@ -25,23 +25,26 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from cosmic_ray.ast import ast_nodes, get_ast
-from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator, operator_names
+# It has no types, and the type checkers do without it.
+syntax: Any = import_module("cosmic_ray.ast")
+plugins: Any = import_module("cosmic_ray.plugins")
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = Path("src") / "venice_ai"
 WANTED = 0.92
-PROCESSES = 2
+PROCESSES = int(os.environ.get("MUTANT_PROCESSES", "2"))
 SLOWER, SECONDS_MORE = 4, 10
 """A mutant whose tests take this many times as long, and this many seconds more, hangs."""
 
@@ -50,6 +53,7 @@ NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
     "_core/concurrency.py": "client/test_batch.py client/test_run_with_tools.py sync/test_sync.py",
     "_core/first_use.py": "package/test_imports.py sync/test_sync_processes.py",
+    "_core/json_values.py": "emulator/test_answers.py emulator/test_contract.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/privacy.py": "tee/test_min_privacy.py",
     "_core/run_now.py": "sync/test_sync.py",
@@ -65,7 +69,10 @@ NEAREST: dict[str, str] = {
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
         "client/test_stream_errors.py"
     ),
-    "_wire/body.py": "client/test_requests.py client/test_messages.py client/test_settings.py",
+    "_wire/body.py": (
+        "rules/test_first_bytes.py client/test_requests.py client/test_messages.py client/test_settings.py "
+        "client/test_completion_fixtures.py client/test_error_fixtures.py"
+    ),
     "_wire/content_coding.py": "rules/test_decoding.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
     "_wire/invalid_values.py": "client/test_returned.py client/test_requests.py",
@@ -75,7 +82,8 @@ NEAREST: dict[str, str] = {
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
-        "client/test_sse_fixtures.py client/test_meta.py"
+        "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
+        "tee/test_e2ee_calls.py"
     ),
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
     "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",
@@ -106,6 +114,10 @@ NEAREST: dict[str, str] = {
     "tee/workload.py": "tee/test_attestation.py tee/test_attack_table.py",
 }
 
+PURE = ("_core/", "_structured/", "_wire/", "tools/", "tee/")
+ACTING = {"_core/ports.py", "tee/collateral_source.py", "tee/extra.py", "tee/guard.py", "tee/needs_extra.py", "tee/types.py"}
+"""Modules in these folders that act, or are nothing but types."""
+
 # They differ only for values that are equal and not the same, which no rule tells apart.
 ALIKE = {
     f"core/ReplaceComparisonOperator_{one}_{other}"
@@ -132,11 +144,14 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a module can be changed, and by which operators: the name of each, and its how-manieth place in the module."""
+    """A place at which a module can be changed.
+
+    Each way is an operator's name, the number of the syntax node that it changes, and which of its changes of that node it is.
+    """
 
     module: str
     start: tuple[int, int]
-    ways: tuple[tuple[str, int], ...]
+    ways: tuple[tuple[str, int, int], ...]
 
 
 def tests_of(module: str) -> list[str]:
@@ -148,6 +163,9 @@ def tests_of(module: str) -> list[str]:
 def pure_modules(only: str) -> list[str]:
     root = REPOSITORY / PACKAGE
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.py") if path.name != "__init__.py")
+    unnamed = [name for name in names if name.startswith(PURE) and not tests_of(name) and name not in ACTING]
+    if unnamed:
+        raise SystemExit(f"Which tests are nearest to {', '.join(unnamed)}? Name them in NEAREST.")
     return [name for name in names if tests_of(name) and only in name]
 
 
@@ -155,20 +173,27 @@ def places(module: str) -> Iterator[Place]:
     """Every place of a module at which an operator of cosmic-ray makes a change that can matter."""
     source = (REPOSITORY / PACKAGE / module).read_text("utf-8")
     silent = unexecuted(ast.parse(source))
-    operators = {name: get_operator(name) for name in operator_names() if name not in ALIKE}
+    operators: dict[str, Any] = {name: plugins.get_operator(name) for name in plugins.operator_names() if name not in ALIKE}
     made = {name: operator() for name, operator in operators.items() if not operator.arguments()}
-    seen: Counter[str] = Counter()
-    found: dict[tuple[int, int], list[tuple[str, int]]] = {}
-    for node in ast_nodes(get_ast(source)):
-        if node.type in WITHOUT_SLIPS or getattr(node, "value", None) in PUNCTUATION:
+    found: dict[tuple[int, int], list[tuple[str, int, int]]] = {}
+    for number, node in enumerate(syntax_nodes(syntax.get_ast(source))):
+        if node.type in WITHOUT_SLIPS or getattr(node, "value", None) in PUNCTUATION or is_marker(node):
             continue
         for name, operator in made.items():
-            for start, _ in operator.mutation_positions(node):
+            for index, (start, _) in enumerate(operator.mutation_positions(node)):
                 if not any(first <= start < last for first, last in silent):
-                    found.setdefault(start, []).append((name, seen[name]))
-                seen[name] += 1
+                    found.setdefault(start, []).append((name, number, index))
     for start, ways in sorted(found.items()):
         yield Place(module, start, tuple(ways))
+
+
+def syntax_nodes(tree: Any) -> list[Any]:
+    return list(syntax.ast_nodes(tree))
+
+
+def is_marker(node: Any) -> bool:
+    """Whether a node is the `*` or the `/` between a function's parameters, which is no operator."""
+    return node.parent is not None and node.parent.type in {"parameters", "lambdef"} and node.type == "operator"
 
 
 def unexecuted(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -192,11 +217,8 @@ def unexecuted(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]
 def made(place: Place, chance: random.Random) -> Mutant | None:
     """One of the changes that can be made at a place; None when what comes of them is no Python."""
     source = (REPOSITORY / PACKAGE / place.module).read_text("utf-8")
-    for name, occurrence in chance.sample(place.ways, len(place.ways)):
-        try:
-            changed = mutate_code(source, get_operator(name)(), occurrence)
-        except AttributeError:  # cosmic-ray replaces exceptions by their bare names alone
-            continue
+    for name, number, index in chance.sample(place.ways, len(place.ways)):
+        changed = with_change(source, name, number, index)
         if changed is not None and changed != source and is_python(changed):
             lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=0)
             change = tuple(line for line in lines if line[:2] not in {"--", "++", "@@"})
@@ -204,9 +226,27 @@ def made(place: Place, chance: random.Random) -> Mutant | None:
     return None
 
 
+def with_change(source: str, name: str, number: int, index: int) -> str | None:
+    """The source with one change; None for one that the operator cannot make."""
+    tree = syntax.get_ast(source)
+    node = syntax_nodes(tree)[number]
+    parent = node.parent
+    operator = plugins.get_operator(name)
+    try:
+        changed = operator().mutate(node, index)
+    except AttributeError:  # cosmic-ray replaces exceptions by their bare names alone
+        return None
+    if changed is not node:
+        parent.children = [changed if child is node else child for child in parent.children]
+        parent.children = [child for child in parent.children if child is not None]
+    return str(tree.get_code())
+
+
 def is_python(source: str) -> bool:
     try:
-        compile(source, "mutant", "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # `is` with a number
+            compile(source, "mutant", "exec", dont_inherit=True)
     except (SyntaxError, ValueError):
         return False
     return True
@@ -231,6 +271,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.output = folder.with_suffix(".txt")
         keep = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "site")
         shutil.copytree(REPOSITORY, folder, ignore=keep)
         shared = os.environ.get("VENICE_SHARED") or str(REPOSITORY.parent / "shared")
@@ -242,8 +283,8 @@ class Copy:
             [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=self.output.open("w"),
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
@@ -280,9 +321,11 @@ def survivors(mutants: list[Mutant], folder: Path) -> list[Mutant]:
     copies: Queue[Copy] = Queue()
     for number in range(PROCESSES):
         copies.put(Copy(folder / str(number)))
+    groups = sorted({key_of(each) for each in mutants})
     with ThreadPoolExecutor(PROCESSES) as pool:
-        seconds = dict(pool.map(lambda tests: (tests, unharmed(copies, tests)), sorted({key_of(each) for each in mutants})))
-        verdicts = pool.map(lambda mutant: judged(copies, mutant, seconds[key_of(mutant)]), mutants)
+        seconds = dict(zip(groups, pool.map(partial(unharmed, copies), groups), strict=True))
+        limits = [seconds[key_of(mutant)] for mutant in mutants]
+        verdicts = pool.map(partial(judged, copies), mutants, limits)
         return [mutant for mutant, survived in zip(mutants, verdicts, strict=True) if survived]
 
 
@@ -296,7 +339,7 @@ def unharmed(copies: Queue[Copy], tests: tuple[str, ...]) -> float:
     try:
         began = time.monotonic()
         if not copy.passes(list(tests)):
-            raise SystemExit(f"These tests fail without any mutant: {' '.join(tests)}")
+            raise SystemExit(f"These tests fail without any mutant:\n{copy.output.read_text('utf-8')[-3000:]}")
         return time.monotonic() - began
     finally:
         copies.put(copy)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -69,20 +69,22 @@ def _no_nonces_from_outside() -> None:  # pyright: ignore[reportUnusedFunction]
         tee.USED_NONCES.clear()
 
 
-@pytest.fixture(autouse=True)
-def _no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
-    if request.path.parent.name not in _WITHOUT_A_SETUP or not hasattr(signal, "setitimer"):
-        yield
-        return
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """No test hangs. The alarm is off again before a failure is reported, for an exception in the midst of that ends pytest."""
+    if item.path.parent.name not in _WITHOUT_A_SETUP or not hasattr(signal, "setitimer"):
+        return (yield)
 
     def give_up(*_: object) -> None:
         raise TimeoutError(f"the test still ran after {_PATIENCE_SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

@@ -237,9 +237,7 @@ class ChunkReader:
         try:
             while (failure := await self._whole_reply()) is not None:
                 await self._go_on(failure)
-        except BaseException as error:
-            if isinstance(error, VeniceError):
-                self._failure = Failure(error)
+        except BaseException:  # nobody gets the stream
             self.close()
             raise
         finally:

@@ -746,8 +746,10 @@ def test_parse_as_reads_any_choice() -> None:
         "Pierre",
         "Pierre",
     ]
-    with pytest.raises(ValueError, match="no choice 2"):
-        reply.parse_as(Person, choice_index=2)
+    assert reply.parse_as(Person, choice_index=-2).name == "Marie"
+    for index in (2, -3):
+        with pytest.raises(ValueError, match=f"no choice {index}"):
+            reply.parse_as(Person, choice_index=index)
 
 
 def test_parse_as_of_a_response_made_by_hand_is_an_error_with_it() -> None:

@@ -117,6 +117,32 @@ async def test_no_two_objects_in_a_row_are_the_same_until_the_validated_one() ->
     assert all(one != other for one, other in pairwise(told))
 
 
+class Measured(BaseModel):
+    size: int
+    unit: str
+
+    @model_validator(mode="after")
+    def _in_millimetres(self) -> Measured:
+        if self.unit == "cm":
+            self.size, self.unit = self.size * 10, "mm"
+        return self
+
+
+class Pair(BaseModel):
+    first: Measured
+    second: Measured
+
+
+async def test_an_inner_object_that_is_finished_is_the_validated_one() -> None:
+    pair = {"first": {"size": 2, "unit": "cm"}, "second": {"size": 3, "unit": "cm"}}
+    async with await opened(letters(json.dumps(pair)), Pair) as pairs:
+        seen = [pair async for pair in pairs]
+
+    begun = [pair.first for pair in seen[:-1] if pair.second is not None]
+    assert begun
+    assert all(first == Measured(size=20, unit="mm") for first in begun)
+
+
 async def test_collect_alone_gives_the_object() -> None:
     async with await opened(letters(json.dumps(CAR))) as cars:
         assert cars.partial is None

@@ -122,6 +122,33 @@ async def test_a_stream_that_ended_is_whole(pieces: list[Piece], finish: str | N
     assert reply.closed
 
 
+ONE, TWO = event(chunk("a")), event(chunk("b", index=1))
+CLOSED = "the connection was closed before the answer was complete"
+
+
+@pytest.mark.parametrize(
+    ("choices", "pieces", "why"),
+    [
+        pytest.param(1, [], CLOSED, id="nothing came"),
+        pytest.param(2, [], CLOSED, id="nothing came of two"),
+        pytest.param(1, [ONE], CLOSED, id="the only choice is not finished"),
+        pytest.param(
+            2,
+            [ONE, TWO],
+            r"the connection was closed before the choices \[0, 1\] were there with a finish reason",
+            id="neither",
+        ),
+        pytest.param(2, [ONE, TWO, FINISH], CLOSED, id="one of two is not finished"),
+        pytest.param(
+            2, [ONE, FINISH, DONE], r"\[DONE\] came before the choices \[1\] were there with a finish reason", id="told as done"
+        ),
+    ],
+)
+async def test_an_interruption_says_what_is_missing(choices: int, pieces: list[bytes], why: str) -> None:
+    with pytest.raises(StreamInterruptedError, match=f"after {len(pieces) - pieces.count(DONE)} chunks: {why}"):
+        await (await opened_on(stream(*pieces), n=choices)).collect()
+
+
 INTERRUPTED = [
     pytest.param([event(chunk("hel"))], "hel", id="the end after some text"),
     pytest.param([event(chunk("hel")), event(chunk("lo"))[:-20]], "hel", id="the end inside an event"),

@@ -11,6 +11,8 @@ import pytest
 
 import venice_ai
 
+from ..shared import shared_path
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 INCLUDE = re.compile(r'--8<-- "(examples/\w+\.py)"')
@@ -43,6 +45,7 @@ PLAYED = re.compile(r"::test_(?:row_)?0*(\d+)_|\[(?:.*-)?row (\d+):|\[(\d+)[ -]"
 @pytest.fixture(scope="module")
 def collected() -> list[str]:
     """The tests that pytest finds in the files which the page names."""
+    shared_path("tee/attestation_gemma.json")  # without the recorded data, some of them are not collected
     files = sorted({file for tests in ATTACKERS.values() for file, _ in FILE.findall(tests)})
     found = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files],

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from venice_ai._wire.http_framing import FramingError, ReplyReader, TruncatedReplyError
+from venice_ai._wire.http_framing import HEADER_BYTES, FramingError, ReplyReader, TruncatedReplyError
 
 from ..fakes import single
 
@@ -54,6 +54,18 @@ def test_a_reply_that_is_cut_is_not_whole(name: str) -> None:
         reader, _ = read([data[:size]])
         with pytest.raises(TruncatedReplyError):
             reader.end()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_header_may_be_as_long_as_said_and_no_longer(more: int) -> None:
+    longest = b"X: ".ljust(HEADER_BYTES - 1 + more, b"a") + b"\r"
+    end = b"\n\r\n"
+    for pieces in ([HEAD + longest + end], [HEAD + longest, end], [HEAD, longest, end], [HEAD, longest[:-1], b"\r" + end]):
+        if more:
+            with pytest.raises(FramingError, match=f"longer than {HEADER_BYTES} bytes"):
+                read(pieces)
+        else:
+            assert (b"X", b"a" * (HEADER_BYTES - 4)) in read(pieces)[0].fields
 
 
 def test_nothing_of_what_came_is_repeated_in_an_error() -> None:

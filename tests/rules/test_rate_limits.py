@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,12 @@ def test_each_header_has_its_field() -> None:
         reset_failures_seconds=30.0,
         type="api_key",
     )
+
+
+def test_limits_cannot_be_changed() -> None:
+    limits: Any = RateLimits(remaining_requests=1)
+    with pytest.raises(FrozenInstanceError):
+        limits.remaining_requests = 2
 
 
 def test_headers_that_are_not_there_leave_every_field_empty() -> None:
