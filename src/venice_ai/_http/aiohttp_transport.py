@@ -14,7 +14,7 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
 from inspect import CORO_CREATED, getcoroutinestate
@@ -43,8 +43,8 @@ from .routes import (
     begins_tls,
     broken,
     host_of,
-    is_quiet,
     kept_seconds,
+    reader_of,
     speaks_tls,
     too_large,
     unreachable,
@@ -86,15 +86,17 @@ class AiohttpTransport:
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
         loop = asyncio.get_running_loop()
-        pool, route = self._pools.get(loop), self._route(request.url)
-        if pool is None or pool.session.closed:
+        pool = self._pools.get(loop)
+        if pool is None or pool.lines.closed or (self._session is not None and self._session.closed):
             pool = await self._new_pool(loop)
+        route = self._routes.get(request.url) or self._route(request.url)
         clock, seconds = shortest(request)
         started = loop.time()
         call = _Call()
+        before = _CALL.set(call)
         # An error of aiohttp's holds the request's headers, and so the key. So ours is raised where that one is forgotten.
         try:
-            with pool.deadlines.limit(seconds):
+            with pool.deadlines.limit(seconds, started):
                 response = await self._asked(pool.session, request, route, call)
                 return await _answered(response, request, pool, started, call)
         except VeniceError:
@@ -106,26 +108,28 @@ class AiohttpTransport:
                 failure = APIConnectionError(CLOSED)
         except _FAULTS as error:
             failure = _failure(error, request, call, proxied=route.proxy is not None)
+        finally:
+            _CALL.reset(before)
         raise failure
 
     async def _asked(
         self, session: aiohttp.ClientSession, request: Request, route: _Route, call: _Call
     ) -> aiohttp.ClientResponse:
         """The response to a request, over as many kept connections as are dead, and at last over a new one."""
-        limit = self._limit(request.timeout.connect)
+        body, connect = request.body, request.timeout.connect
         try:
             while True:
-                before = _CALL.set(call)
                 try:
                     return await session.request(
                         request.method,
                         route.url,
-                        data=_payload(request.body),
-                        headers=_sent(request.headers),
+                        # Large bytes are given as a file, from which aiohttp sends piece by piece.
+                        data=body if body is None or len(body) < _LARGE_BYTES else BytesIO(body),
+                        headers=request.headers if self._session is None else _sent(request.headers),
                         allow_redirects=False,
                         raise_for_status=False,
                         auto_decompress=False,
-                        timeout=limit,
+                        timeout=self._limits.get(connect) or self._limit(connect),
                         max_line_size=HEADER_BYTES,
                         max_field_size=HEADER_BYTES,
                         proxy=route.proxy,
@@ -134,20 +138,16 @@ class AiohttpTransport:
                 except aiohttp.ClientError:
                     if not (call.unsent and call.kept):
                         raise
-                finally:
-                    _CALL.reset(before)
         except BaseException:
             call.abort()
             raise
 
     def _limit(self, connect: float | None) -> aiohttp.ClientTimeout:
-        found = self._limits.get(connect)
-        if found is None:
-            if len(self._limits) > 100:
-                self._limits.clear()
-            # All of it: the name's address, the socket, a proxy's CONNECT, TLS. A connection of the pool has no timer.
-            found = self._limits[connect] = aiohttp.ClientTimeout(total=None, connect=connect)
-        return found
+        if len(self._limits) > 100:
+            self._limits.clear()
+        # All of it: the name's address, the socket, a proxy's CONNECT, TLS. A connection of the pool has no timer.
+        made = self._limits[connect] = aiohttp.ClientTimeout(total=None, connect=connect)
+        return made
 
     async def aclose(self) -> None:
         """Closes the pools of every loop that runs. Those of closed loops went with them; a loop that rests closes its own."""
@@ -170,13 +170,10 @@ class AiohttpTransport:
         return pool
 
     def _route(self, url: str) -> _Route:
-        # As aiohttp wants it.
-        found = self._routes.get(url)
-        if found is None:
-            if len(self._routes) > 100:
-                self._routes.clear()
-            found = self._routes[url] = _Route(url, self._known if self._session is None else None)
-        return found
+        if len(self._routes) > 100:
+            self._routes.clear()
+        made = self._routes[url] = _Route(url, self._known if self._session is None else None)
+        return made
 
 
 class _Route:
@@ -235,10 +232,12 @@ _CALL: ContextVar[_Call | None] = ContextVar("venice_ai_call", default=None)
 class _Line:
     """What is known of one connection."""
 
-    __slots__ = ("place", "rested", "seconds", "served", "taker")
+    __slots__ = ("look", "place", "rested", "seconds", "served", "taker")
 
     def __init__(self, place: object) -> None:
         self.place = place
+        self.look: Callable[[], object] | None = None
+        """Tells whether anything can be read from its socket."""
         self.served = 0
         """How many answers came on it."""
         self.rested = inf
@@ -255,6 +254,8 @@ class _Lines(dict["ResponseHandler", _Line]):
     def __init__(self) -> None:
         super().__init__()
         self.habits: Habits = Habits()
+        self.closed = False
+        """Whether their session was closed."""
 
     def of(self, protocol: ResponseHandler, place: object = None) -> _Line:
         """What is known of a connection, from now on."""
@@ -265,13 +266,6 @@ class _Lines(dict["ResponseHandler", _Line]):
                 self[protocol] = line
                 closed.add_done_callback(partial(self._lost, protocol))
         return line
-
-    def answered(self, line: _Line, seconds: float) -> None:
-        """An answer came, after which the connection may rest for so many seconds."""
-        line.served += 1
-        line.seconds = seconds
-        if line.served == 2:
-            self.habits.learn(line.place, keeps=True)
 
     def _lost(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
         """A connection has ended. aiohttp does not tell a reader if what came last was no HTTP."""
@@ -304,7 +298,9 @@ class _Connector(aiohttp.TCPConnector):
                 line = self._known.of(protocol, (req.url.origin(), req.proxy))
                 break
             try:
-                if (line.served > 1 and self._is_ready(line, protocol)) or await self._serves_again(line, protocol):
+                # That aiohttp gave it says that it is connected.
+                ready = line.served > 1 and self._now() - line.rested < line.seconds and not protocol.should_close
+                if (ready and _is_quiet(line, protocol)) or await self._serves_again(line, protocol):
                     break
             except BaseException:
                 connection.close()
@@ -315,9 +311,6 @@ class _Connector(aiohttp.TCPConnector):
         call.on(line, protocol, kept=kept)
         return connection
 
-    def _is_ready(self, line: _Line, protocol: ResponseHandler) -> bool:
-        return self._now() - line.rested < line.seconds and not _is_spoilt(protocol)
-
     async def _serves_again(self, line: _Line, protocol: ResponseHandler) -> bool:
         """Whether the server has kept a connection, too."""
         rested = self._now() - line.rested
@@ -326,14 +319,14 @@ class _Connector(aiohttp.TCPConnector):
             return False
         if wait:
             await asyncio.sleep(wait)
-            if _is_spoilt(protocol):
+            if _is_spoilt(line, protocol):
                 self._known.habits.learn(line.place, keeps=False)
                 return False
         for _ in range(_TURNS):
-            if not _is_spoilt(protocol):
+            if not _is_spoilt(line, protocol):
                 return True
             await asyncio.sleep(0)
-        return not _is_spoilt(protocol)
+        return not _is_spoilt(line, protocol)
 
     def _rests(self, line: _Line) -> None:
         line.rested = self._now()
@@ -362,15 +355,17 @@ class _Request(aiohttp.ClientRequest):
         await super().write_bytes(writer, conn, content_length)
 
 
-def _is_spoilt(protocol: ResponseHandler) -> bool:
+def _is_spoilt(line: _Line, protocol: ResponseHandler) -> bool:
     """Whether a connection has ended, or something came on it that nobody asked for: the answer to another call."""
-    transport = protocol.transport
-    return (
-        transport is None
-        or protocol.should_close
-        or not protocol.is_connected()
-        or not is_quiet(transport.get_extra_info("socket"))
-    )
+    return protocol.should_close or not protocol.is_connected() or not _is_quiet(line, protocol)
+
+
+def _is_quiet(line: _Line, protocol: ResponseHandler) -> bool:
+    """Whether nothing can be read from a connection that is connected."""
+    if line.look is None:
+        assert protocol.transport is not None
+        line.look = reader_of(protocol.transport.get_extra_info("socket"))
+    return not line.look()
 
 
 class _Pool:
@@ -402,9 +397,15 @@ class _Pool:
     @staticmethod
     async def _own(lines: _Lines) -> AsyncGenerator[aiohttp.ClientSession, None]:
         async with aiohttp.ClientSession(
-            connector=_Connector(lines), request_class=_Request, cookie_jar=aiohttp.DummyCookieJar()
+            connector=_Connector(lines),
+            request_class=_Request,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=_ACCEPT_ENCODING,
         ) as session:
-            yield session
+            try:
+                yield session
+            finally:
+                lines.closed = True
 
     async def aclose(self) -> None:
         self.closed = True
@@ -439,10 +440,14 @@ async def _answered(
     response: aiohttp.ClientResponse, request: Request, pool: _Pool, started: float, call: _Call
 ) -> WholeReply | _StreamedReply:
     """The reply that a response is the beginning of."""
-    headers = Headers(response.raw_headers)
-    if call.line is not None:
-        pool.lines.answered(call.line, kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS)
-    good = 200 <= response.status < 300
+    headers = _ResponseHeaders(response)
+    line, status = call.line, response.status
+    if line is not None:
+        line.served += 1
+        line.seconds = kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS
+        if line.served == 2:
+            pool.lines.habits.learn(line.place, keeps=True)
+    good = 200 <= status < 300
     try:
         if good and request.stream:
             return _StreamedReply(response, headers, request, pool, started)
@@ -450,11 +455,27 @@ async def _answered(
         # A small answer comes with its headers; then there is nothing to wait for. What was read before us, by a recorder of
         # requests, stands in the response.
         if coding is None and content.is_eof() and good:
-            return WholeReply(response.status, headers, content.read_nowait() or await response.read())
-        return WholeReply(response.status, headers, await _whole(response, coding, pool, refusal=not good))
+            return WholeReply(status, headers, content.read_nowait() or await response.read())
+        return WholeReply(status, headers, await _whole(response, coding, pool, refusal=not good))
     except BaseException:
         _drop(response)
         raise
+
+
+class _ResponseHeaders(Headers):
+    """The headers of a response, in which aiohttp finds names sooner than Python code does."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._pairs = response.raw_headers
+        self._found = response.headers
+
+    def _values(self, name: str) -> list[str]:
+        return self._found.getall(name, [])
+
+    def has_any(self, names: frozenset[str]) -> bool:
+        return any(map(self._found.__contains__, names))
 
 
 def _coding(response: aiohttp.ClientResponse) -> str | None:
@@ -677,16 +698,8 @@ class _StreamedReply:
 
 
 def _sent(headers: dict[str, str]) -> dict[str, str]:
-    """The headers to send: only those codings are asked for that can be decoded in bounded steps."""
-    for name in headers:  # of each request: spelled out it takes half the time
-        if len(name) == 15 and name.lower() == "accept-encoding":
-            return headers
-    return headers | _ACCEPT_ENCODING
-
-
-def _payload(body: bytes | None) -> bytes | BytesIO | None:
-    """The body as aiohttp wants it, and what records requests; large bytes as a file, from which it sends piece by piece."""
-    return body if body is None or len(body) < _LARGE_BYTES else BytesIO(body)
+    """The headers to send through a caller's session: only codings are asked for that can be decoded in bounded steps."""
+    return headers if any(name.lower() == "accept-encoding" for name in headers) else headers | _ACCEPT_ENCODING
 
 
 def _failure(error: Exception, request: Request, call: _Call, *, proxied: bool) -> APIConnectionError:

@@ -190,7 +190,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
         body: dict[str, Any] = {}
         try:
-            echo = self._echoes({**params, "e2ee": e2ee} if params or e2ee else params)
+            echo = self._echoes({**params, "e2ee": e2ee} if params or e2ee else None)
             body = chat_body(model=model, messages=messages, stream=stream, params=params, echo=echo)
             chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
             privacy = None
@@ -210,7 +210,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             assert request is not None
             if not stream:
                 response = await self._client.caller.read(request, partial(_read, params.get("n") or 1))
-                self._note(model, response)
+                self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
             source = await self._open(request, model, params)
         if wrap is None:
@@ -567,9 +567,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
             await asking.open(loop)
         return ToolStream(run, asking)
 
-    def _echoes(self, params: Mapping[str, Any]) -> bool:
+    def _echoes(self, params: Mapping[str, Any] | None) -> bool:
         """Whether an error may repeat what stands in a message: not where that must not be seen."""
-        return self._client.min_privacy != "e2ee" and not engaged_by(params)
+        return self._client.min_privacy != "e2ee" and not (params and engaged_by(params))
 
     async def _one(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):
@@ -649,12 +649,6 @@ class ChatCompletions(APIResource["VeniceClient"]):
         if not says_stream(answer.meta):
             await reading.look()
         return ChunkSource(reading)
-
-    def _note(self, model: str, response: ChatCompletionResponse) -> None:
-        """Tells what there is to tell beside an answer."""
-        notices = self._client.notices
-        notices.substitution(model, response.get("model"), response.meta, self._client.caller.clock.now())
-        notices.spent(response)
 
 
 def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
