@@ -57,7 +57,7 @@ def _measure(name: str, made: Made) -> bool:
         length, results = 0, list[tuple[float, float]]()
         for _ in range(_ROUNDS):
             nonce = secrets.token_bytes(32)
-            body = made(Draft(enclave, _MODEL, nonce), size)
+            body = made(Draft(enclave.key, enclave.intel, enclave.nvidia, _MODEL, nonce), size)
             length = len(body)
             results.append(asyncio.run(_attested(enclave, nonce, body)))
         seconds, blocked = (min(each) for each in zip(*results, strict=True))
@@ -140,7 +140,7 @@ def _signed_compose(services: str) -> Made:
 
 def _gateway_keys(draft: Draft, size: int) -> bytes:
     _ordinary(draft)
-    key = {"public_key": draft.enclave.key.public.hex()[:-1] + "0"}
+    key = {"public_key": draft.key.public.hex()[:-1] + "0"}
     draft.reply["signing_public_key"] = None
     draft.reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [key] * (size // len(json.dumps(key)))}}
     return draft.written()

@@ -1,4 +1,7 @@
-"""Many questions at once, a few at a time; a failure stands in its place and stops nothing."""
+"""Send many requests, a few of them at the same time.
+
+A request that fails gives its exception in its place; the others go on.
+"""
 
 import asyncio
 
@@ -10,7 +13,10 @@ QUESTIONS = ["What is a gondola?", "What is a vaporetto?", "What is acqua alta?"
 async def main() -> None:
     async with VeniceClient() as client:
         model = await client.models.resolve_chat()
-        requests = [{"model": model, "messages": [UserMessage(content=question)]} for question in QUESTIONS]
+        requests = [
+            {"model": model, "messages": [UserMessage(content=question)]}
+            for question in QUESTIONS
+        ]
         results = await client.chat.completions.batch(requests, max_concurrency=2)
         for question, result in zip(QUESTIONS, results, strict=True):
             if isinstance(result, ChatCompletionResponse):

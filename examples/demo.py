@@ -1,6 +1,7 @@
-"""What `make demo` runs: a Venice of our own on 127.0.0.1, a real model behind it if there is one, and the client in front.
+"""What `make demo` runs: the emulator on 127.0.0.1, and the client that talks to it.
 
-It needs no key and no network. Without the packages of the extra `local`, the emulator answers in its own words.
+It needs no key and no network. With the packages of the extra `local`, a small language
+model answers; without them, the emulator answers with a fixed text.
 """
 
 import asyncio
@@ -10,56 +11,66 @@ from venice_ai import UserMessage, VeniceClient
 from venice_ai.emulator import Emulator, serve
 from venice_ai.emulator.local import LocalModelError, open_local_model
 
-QUESTION = [UserMessage(content="Name the days of the week.")]
-LONGEST = 60
+QUESTION = "Name the days of the week."
+MOST_TOKENS = 60
 
 
-def embedded() -> Emulator:
-    """A Venice with a real language model behind it; without one, if it cannot be had."""
+def start_emulator() -> Emulator:
+    """An emulator with a language model behind it, if its packages are installed."""
     try:
         return Emulator(backend=open_local_model(show=print))
     except LocalModelError as error:
-        print(f"No real model here, so the emulator answers in its own words: {error}")
+        print(f"No language model here, so the emulator answers by itself: {error}")
         return Emulator()
 
 
 async def converse(client: VeniceClient) -> None:
+    messages = [UserMessage(content=QUESTION)]
     model = await client.models.resolve_chat()
-    print(f"1. resolve a model        {model}")
+    print("1. choose a model     ", model)
 
-    estimate = await client.chat.completions.estimate_cost(model=model, messages=QUESTION, expected_completion_tokens=LONGEST)
-    tokens = f"{estimate.prompt_tokens} + {estimate.expected_completion_tokens} tokens"
-    print(f"2. estimate the cost      ${estimate.total_cost_usd:.6f} for {tokens}, at most ${estimate.high:.6f}")
+    estimate = await client.chat.completions.estimate_cost(
+        model=model, messages=messages, expected_completion_tokens=MOST_TOKENS
+    )
+    low, high = estimate.low, estimate.high
+    print(f"2. estimate the cost   ${low:.6f} to ${high:.6f}")
 
-    print(f"3. ask, and stream        {QUESTION[0].content}")
-    print("                          ", end="")
-    async with await client.chat.completions.stream(
-        model=model, messages=QUESTION, temperature=0, max_completion_tokens=LONGEST
-    ) as stream:
-        pieces = 0
+    print("3. ask, and stream    ", QUESTION)
+    print("                       ", end="")
+    stream = await client.chat.completions.stream(
+        model=model, messages=messages, temperature=0, max_completion_tokens=MOST_TOKENS
+    )
+    pieces = 0
+    async with stream:
         async for text in stream.text_deltas():
             pieces += 1
             print(text.replace("\n", " "), end="", flush=True)
-        reply = await stream.collect()
+        response = await stream.collect()
     print()
 
-    print(f"4. collect the whole      {len(reply.text or '')} characters in {pieces} pieces, {reply.finish_reason!r}")
-    if reply.usage:
-        print(f"5. usage                  {reply.usage.prompt_tokens} + {reply.usage.completion_tokens} tokens")
-    first = stream.meta.time_to_first_chunk or 0
-    print(f"6. what the wire told     status {stream.meta.status_code}, first piece after {first * 1000:.0f} ms")
+    length, reason = len(response.text or ""), response.finish_reason
+    print(f"4. collect the answer  {length} characters, {pieces} pieces, {reason!r}")
+    if usage := response.usage:
+        counts = f"{usage.prompt_tokens} + {usage.completion_tokens}"
+        print(f"5. usage               {counts} tokens")
+    status = stream.meta.status_code
+    wait = (stream.meta.time_to_first_chunk or 0) * 1000
+    print(f"6. the HTTP response   status {status}, first chunk after {wait:.0f} ms")
 
 
 async def main(emulator: Emulator) -> None:
     async with serve(emulator) as server:
-        print(f"The embedded Venice listens on {server.url}")
-        # A proxy of the environment is not asked for a server in this very process.
-        async with VeniceClient(api_key="any", base_url=server.url, trust_env=False) as client:
+        print(f"The emulator listens on {server.url}")
+        # trust_env=False: the environment's proxy is not used for this machine.
+        async with VeniceClient(
+            api_key="any", base_url=server.url, trust_env=False
+        ) as client:
             await converse(client)
     await emulator.aclose()
 
 
 if __name__ == "__main__":
     started = monotonic()
-    asyncio.run(main(embedded()))
-    print(f"Done in {monotonic() - started:.1f} s. Next: examples/, or `venice-chat serve` and `venice-chat chat`.")
+    asyncio.run(main(start_emulator()))
+    print(f"Done in {monotonic() - started:.1f} s.")
+    print("Next: examples/, or `venice-chat serve` and `venice-chat chat`.")

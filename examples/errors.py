@@ -1,4 +1,7 @@
-"""What can go wrong, and what each error knows. All are drawn in the docstring of `venice_ai.exceptions`."""
+"""What can go wrong, and what each error tells.
+
+The docstring of `venice_ai.exceptions` shows the whole tree of errors.
+"""
 
 import asyncio
 
@@ -15,36 +18,45 @@ from venice_ai import (
 )
 
 
-async def tell(client: VeniceClient, *, model: str, temperature: float = 0.7) -> None:
-    """Streams an answer, and reports on every way in which it may fail."""
+async def ask(client: VeniceClient, *, model: str, temperature: float = 0.7) -> None:
+    """Streams an answer, and reports each way in which that can fail."""
     messages = [UserMessage(content="Name the six districts of Venice.")]
     try:
-        stream = await client.chat.completions.stream(model=model, messages=messages, temperature=temperature)
+        stream = await client.chat.completions.stream(
+            model=model, messages=messages, temperature=temperature
+        )
         async with stream:
             print("answer:", (await stream.collect()).text)
-    except InvalidRequestError as error:  # found before anything was sent, or a 400 of Venice
+    except InvalidRequestError as error:
+        # Refused before anything was sent, or by Venice with status 400.
         print(f"wrong request: {error}")
-    except AuthenticationError as error:  # no key, or one that Venice does not accept
+    except AuthenticationError as error:
+        # There is no key, or Venice does not accept it.
         print(f"key: {error}")
     except NotFoundError as error:
-        print(f"no such model: {error} (status {error.status_code}, request {error.request_id})")
-    except RateLimitError as error:  # still, after the retries
+        print(f"no such model: {error}")
+        print(f"status {error.status_code}, request id {error.request_id}")
+    except RateLimitError as error:
+        # Still refused after the retries.
         print(f"too fast ({error.kind}): wait {error.retry_after_seconds} s")
-    except StreamInterruptedError as error:  # a stream that breaks off never looks finished
+    except StreamInterruptedError as error:
+        # A stream that breaks off never looks finished.
         print(f"broken off: {error}")
-        print("what had come:", error.partial.text if error.partial else "nothing")
-    except APIConnectionError as error:  # refused, unreachable, TLS, or out of time (APITimeoutError)
-        print(f"no answer: {error}")
-    except APIError as error:  # the base of them all
-        print(f"something else: {error}")
+        print("received:", error.partial.text if error.partial else "nothing")
+    except APIConnectionError as error:
+        # Refused, unreachable, a fault of TLS, or too slow (APITimeoutError).
+        print(f"no response: {error}")
+    except APIError as error:
+        # The base class of the errors above.
+        print(f"another error: {error}")
 
 
 async def main() -> None:
     async with VeniceClient() as client:
         model = await client.models.resolve_chat()
-        await tell(client, model=model, temperature=7)
-        await tell(client, model="no-such-model")
-        await tell(client, model=model)
+        await ask(client, model=model, temperature=7)
+        await ask(client, model="no-such-model")
+        await ask(client, model=model)
 
 
 if __name__ == "__main__":

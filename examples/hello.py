@@ -1,7 +1,8 @@
 """One question, one answer.
 
-The examples read VENICE_API_KEY, and VENICE_BASE_URL if it is set. Without a key, start a Venice of your own with
-`venice-chat serve`; it prints the two lines to paste.
+The examples read the key from VENICE_API_KEY, and the address of the server from
+VENICE_BASE_URL if it is set. Without a key, start the emulator: `venice-chat serve`
+prints the command that sets both variables.
 """
 
 import asyncio
@@ -11,15 +12,16 @@ from venice_ai import UserMessage, VeniceClient
 
 async def main() -> None:
     async with VeniceClient() as client:
-        reply = await client.chat.completions.create(
-            # The catalogue changes; this asks it for a model that can chat, instead of naming one.
-            model=await client.models.resolve_chat(),
-            messages=[UserMessage(content="Why is Venice built on water? Answer in one sentence.")],
+        # Models come and go, so this asks the catalogue for a chat model.
+        model = await client.models.resolve_chat()
+        question = "Why is Venice built on water? Answer in one sentence."
+        response = await client.chat.completions.create(
+            model=model, messages=[UserMessage(content=question)]
         )
-    print(reply.text)
-    # Every field of the reply is an attribute and an item: reply["choices"][0]["message"]["content"] is the same text.
-    if reply.usage:
-        print(f"({reply.usage.total_tokens} tokens)")
+    # The same text as response["choices"][0]["message"]["content"].
+    print(response.text)
+    if response.usage:
+        print(f"({response.usage.total_tokens} tokens)")
 
 
 if __name__ == "__main__":

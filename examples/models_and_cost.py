@@ -1,8 +1,13 @@
-"""Which models there are, which one to take, and what it would cost. Needs no key and sends no prompt."""
+"""List the models, choose one, and estimate what a request would cost.
+
+None of this needs a key, and no prompt is sent.
+"""
 
 import asyncio
 
 from venice_ai import NoMatchingModelError, UserMessage, VeniceClient
+
+MESSAGES = [UserMessage(content="Summarise the history of Venice.")]
 
 
 async def main() -> None:
@@ -10,22 +15,28 @@ async def main() -> None:
         for entry in (await client.models.list()).data[:5]:
             pricing = entry.model_spec.pricing
             price = pricing.input.usd if pricing and pricing.input else None
-            print(f"{entry.id}: {entry.model_spec.availableContextTokens} tokens of context, ${price} for 1M prompt tokens")
+            context = entry.model_spec.availableContextTokens
+            print(f"{entry.id}: {context} tokens of context")
+            print(f"  ${price} for a million prompt tokens")
 
         model = await client.models.resolve_chat()
         print("default:", model)
-        cheapest = await client.models.resolve_chat(require_function_calling=True, prefer="cheapest")
+        cheapest = await client.models.resolve_chat(
+            require_function_calling=True, prefer="cheapest"
+        )
         print("cheapest with tools:", cheapest)
         try:
             await client.models.resolve_chat(min_context_tokens=10**9)
         except NoMatchingModelError as error:
-            print("not to be had:", error)
+            print("no model fits:", error)
 
         estimate = await client.chat.completions.estimate_cost(
-            model=model, messages=[UserMessage(content="Summarise the history of Venice.")], expected_completion_tokens=1500
+            model=model, messages=MESSAGES, expected_completion_tokens=1500
         )
-        # Decimals, so that cents add up. `low` and `high` say how far off the estimate may be.
-        print(f"about ${estimate.total_cost_usd} (${estimate.low} to ${estimate.high})")
+        # Amounts are decimals, so that they add up exactly. The true cost is expected
+        # to lie between `low` and `high`.
+        print(f"about ${estimate.total_cost_usd}")
+        print(f"between ${estimate.low} and ${estimate.high}")
 
 
 if __name__ == "__main__":

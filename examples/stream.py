@@ -1,4 +1,4 @@
-"""The answer as it is written."""
+"""Print an answer while it is being written."""
 
 import asyncio
 
@@ -6,16 +6,20 @@ from venice_ai import UserMessage, VeniceClient
 
 
 async def main() -> None:
+    messages = [UserMessage(content="Tell me a very short story about a gondola.")]
     async with VeniceClient() as client:
         model = await client.models.resolve_chat()
-        messages = [UserMessage(content="Tell me a very short story about a gondola.")]
-        # Leaving the block closes the connection, also after `break` or an error.
-        async with await client.chat.completions.stream(model=model, messages=messages) as stream:
+        stream = await client.chat.completions.stream(model=model, messages=messages)
+        # The connection is closed when the block is left: at the end of the stream,
+        # and also after `break` or an error.
+        async with stream:
             async for text in stream.text_deltas():
                 print(text, end="", flush=True)
-            # The stream was put together on the way; nothing is asked for twice.
-            reply = await stream.collect()
-    print(f"\n({reply.finish_reason}, {stream.usage.total_tokens if stream.usage else '?'} tokens)")
+            # The whole response, assembled from the chunks. No second request is sent.
+            response = await stream.collect()
+    print(f"\n(finish reason: {response.finish_reason})")
+    if response.usage:
+        print(f"({response.usage.total_tokens} tokens)")
 
 
 if __name__ == "__main__":

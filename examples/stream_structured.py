@@ -1,9 +1,8 @@
-"""An object that shows while it is written."""
+"""Show an object while the model writes it."""
 
 import asyncio
 
 from pydantic import BaseModel
-
 from venice_ai import UserMessage, VeniceClient
 
 
@@ -21,9 +20,11 @@ async def main() -> None:
             response_format=Recipe,
         )
         async with stream:
-            async for recipe in stream:  # what has not come yet is None
-                print(f"\r{recipe.title}: {len(recipe.ingredients or [])} ingredients so far", end="")
-            result = await stream.collect()  # validated
+            async for recipe in stream:
+                # A field that has not arrived yet is None.
+                count = len(recipe.ingredients or [])
+                print(f"\r{recipe.title}: {count} ingredients so far", end="")
+            result = await stream.collect()  # complete and validated
     print(f"\ndone: {result.parsed.title}, {result.parsed.minutes} minutes")
 
 

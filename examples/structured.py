@@ -1,17 +1,16 @@
-"""An answer that fits a pydantic class."""
+"""Get an answer as an object of a pydantic class."""
 
 import asyncio
 from typing import Literal
 
 from pydantic import BaseModel, Field
-
 from venice_ai import UserMessage, VeniceClient
 
 
 class Sight(BaseModel):
     name: str = Field(description="What the sight is called")
     kind: Literal["church", "bridge", "palace", "square"]
-    built: int | None = Field(description="The year in which it was finished, if that is known")
+    built: int | None = Field(description="The year in which it was finished, if known")
 
 
 class Walk(BaseModel):
@@ -22,11 +21,12 @@ class Walk(BaseModel):
 async def main() -> None:
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_response_schema=True)
-        # Raises OutputInvalidError, a pydantic.ValidationError that holds the answer, should it not fit after a second try.
+        # If the second answer does not fit the class either, OutputInvalidError is
+        # raised: a pydantic.ValidationError that holds the answer.
         result = await client.chat.completions.parse(
             model=model,
             messages=[UserMessage(content="Plan a walk through Venice.")],
-            response_format=Walk,  # becomes a strict JSON schema
+            response_format=Walk,  # sent as a strict JSON schema
             max_reasks=1,
         )
     walk = result.parsed

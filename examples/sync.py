@@ -1,20 +1,29 @@
-"""The same without async: for scripts, notebooks and threads."""
+"""Chat without async: for scripts, notebooks and threads."""
 
-from venice_ai import ChatCompletionResponse, SyncVeniceClient
+from venice_ai import ChatCompletionResponse, SyncVeniceClient, UserMessage
+
+QUESTIONS = ["What is a vaporetto?", "What is a bricola?"]
 
 
 def main() -> None:
     with SyncVeniceClient() as client:
         model = client.models.resolve_chat()
-        reply = client.chat.completions.create(
-            model=model, messages=[{"role": "user", "content": "Name one island of Venice."}]
+        response = client.chat.completions.create(
+            model=model, messages=[UserMessage(content="Name one island of Venice.")]
         )
-        print(reply.text)
-        # Several questions at a time, still without await.
-        questions = ["What is a vaporetto?", "What is a bricola?"]
-        requests = [{"model": model, "messages": [{"role": "user", "content": question}]} for question in questions]
-        for question, answer in zip(questions, client.chat.completions.batch(requests), strict=True):
-            print(question, "->", answer.text if isinstance(answer, ChatCompletionResponse) else f"failed: {answer}")
+        print(response.text)
+
+        # Several requests at the same time, still without `await`.
+        requests = [
+            {"model": model, "messages": [UserMessage(content=question)]}
+            for question in QUESTIONS
+        ]
+        results = client.chat.completions.batch(requests)
+        for question, result in zip(QUESTIONS, results, strict=True):
+            if isinstance(result, ChatCompletionResponse):
+                print(f"{question} -> {result.text}")
+            else:
+                print(f"{question} failed: {result}")
 
 
 if __name__ == "__main__":

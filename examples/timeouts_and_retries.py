@@ -1,4 +1,4 @@
-"""How long to wait, and what is tried again."""
+"""Set how long to wait, and how often a request is sent again."""
 
 import asyncio
 
@@ -6,24 +6,31 @@ from venice_ai import APITimeoutError, Timeout, UserMessage, VeniceClient
 
 MESSAGES = [UserMessage(content="What is the acqua alta?")]
 
+# Five time limits, in seconds.
+TIMEOUT = Timeout(
+    connect=5,  # to connect
+    first_chunk=120,  # until the first chunk of a stream
+    idle=30,  # between two reads of bytes
+    progress=60,  # between two pieces of content
+    deadline=None,  # for the whole call, retries included; None is no limit
+)
+
 
 async def main() -> None:
-    client = VeniceClient(
-        # Busy and unreachable servers are asked again, as they direct or with growing pauses. An answer that ran out of
-        # time may have been billed, so a chat is not sent again for that, unless retry_timeouts=True.
-        max_retries=4,
-        # The five clocks, in seconds: to connect; to a stream's first chunk; between its bytes; between its words; and
-        # for everything together, which is off unless it is set.
-        timeout=Timeout(connect=5, first_chunk=120, idle=30, progress=60, deadline=None),
-    )
-    async with client:
+    # A server that is busy or cannot be reached is asked again, after the pause that it
+    # asked for, or after growing pauses. A chat that ran out of time may have been
+    # billed, so it is sent again only with `retry_timeouts=True`.
+    async with VeniceClient(max_retries=4, timeout=TIMEOUT) as client:
         model = await client.models.resolve_chat()
-        reply = await client.chat.completions.create(model=model, messages=MESSAGES)
-        print(f"{reply.meta.attempts} attempt(s), {reply.meta.latency:.2f} s: {reply.text}")
+        response = await client.chat.completions.create(model=model, messages=MESSAGES)
+        meta = response.meta
+        print(f"{meta.attempts} attempt(s), {meta.latency:.2f} s: {response.text}")
 
-        # Per call, a number is enough: the deadline of this call, its retries and waits included.
+        # A number limits one whole call, its retries and pauses included.
         try:
-            await client.chat.completions.create(model=model, messages=MESSAGES, timeout=0.001)
+            await client.chat.completions.create(
+                model=model, messages=MESSAGES, timeout=0.001
+            )
         except APITimeoutError as error:
             print(f"not within a millisecond: {error}")
 

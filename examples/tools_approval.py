@@ -1,10 +1,20 @@
-"""A tool that waits for a person: the loop becomes a text, and goes on later, in this process or another one."""
+"""A tool call that waits until a person allows it.
+
+The loop stops and becomes JSON. It can be continued later, also by another process.
+"""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from venice_ai import Approval, ToolCall, ToolLoopPausedError, ToolLoopState, UserMessage, VeniceClient
+from venice_ai import (
+    Approval,
+    ToolCall,
+    ToolLoopPausedError,
+    ToolLoopState,
+    UserMessage,
+    VeniceClient,
+)
 
 
 def get_balance() -> float:
@@ -21,39 +31,46 @@ TOOLS: list[Callable[..., Any]] = [get_balance, transfer_money]
 
 
 def approve(call: ToolCall, arguments: dict[str, Any]) -> Approval:
-    """Looking is free; paying is for a person to decide."""
+    """Allows what only reads; a person decides about payments."""
     if call.function.name == "transfer_money" and arguments["amount"] > 0:
         return Approval.wait()
     return Approval.allow()
 
 
-async def ask(question: str) -> str:
-    """The answer; or, as JSON to be stored, the loop that waits."""
+async def start(question: str) -> str:
+    """Returns the answer, or the state of the paused loop as JSON."""
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_function_calling=True)
         try:
             result = await client.chat.completions.run_with_tools(
-                model=model, messages=[UserMessage(content=question)], tools=TOOLS, approve=approve
+                model=model,
+                messages=[UserMessage(content=question)],
+                tools=TOOLS,
+                approve=approve,
             )
         except ToolLoopPausedError as paused:
-            print(f"waiting for a decision on {[call.function.name for call in paused.waiting_calls]}")
+            names = [call.function.name for call in paused.waiting_calls]
+            print(f"waiting for a decision on {names}")
             return paused.state.model_dump_json()
     return result.text or ""
 
 
-async def go_on(stored: str) -> str:
-    """What becomes of the loop. What ran before does not run again."""
+async def resume(stored: str) -> str:
+    """Continues the paused loop. Calls that ran before do not run again."""
     state = ToolLoopState.model_validate_json(stored)
-    # A person looked at these calls, and allows them with other arguments.
-    decisions = {call.id: Approval.edit({"amount": 10, "recipient": "Ada"}) for call in state.waiting_calls}
+    # Here, a person has looked at the calls and allows them with other arguments.
+    allowed = Approval.edit({"amount": 10, "recipient": "Ada"})
     async with VeniceClient() as client:
-        model = await client.models.resolve_chat(require_function_calling=True)
         result = await client.chat.completions.run_with_tools(
-            model=model, tools=TOOLS, approve=approve, resume=state, decisions=decisions
+            model=await client.models.resolve_chat(require_function_calling=True),
+            tools=TOOLS,
+            approve=approve,
+            resume=state,
+            decisions={call.id: allowed for call in state.waiting_calls},
         )
     return result.text or ""
 
 
 if __name__ == "__main__":
-    stored = asyncio.run(ask("What is my balance? Then transfer some money."))
-    print(asyncio.run(go_on(stored)) if stored.startswith("{") else stored)
+    stored = asyncio.run(start("What is my balance? Then transfer some money."))
+    print(asyncio.run(resume(stored)) if stored.startswith("{") else stored)

@@ -1,4 +1,7 @@
-"""One round with a tool, by hand: the model asks for a call, we make it, the model answers with the result."""
+"""One tool call without the tool loop.
+
+The model asks for the call, the program runs it, and the model answers with its result.
+"""
 
 import asyncio
 import json
@@ -12,7 +15,9 @@ WEATHER = Tool(
         description="The weather in a city, now.",
         parameters={
             "type": "object",
-            "properties": {"city": {"type": "string", "description": "Name of the city"}},
+            "properties": {
+                "city": {"type": "string", "description": "Name of the city"}
+            },
             "required": ["city"],
         },
     )
@@ -27,16 +32,21 @@ async def main() -> None:
     messages: list[Message] = [UserMessage(content="How is the weather in Venice?")]
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_function_calling=True)
-        reply = await client.chat.completions.create(model=model, messages=messages, tools=[WEATHER])
-        messages.append(reply.choices[0].message)
-        for call in reply.tool_calls:
-            # What a model writes need not fit the schema; a program that matters checks it here.
+        response = await client.chat.completions.create(
+            model=model, messages=messages, tools=[WEATHER]
+        )
+        messages.append(response.choices[0].message)
+        for call in response.tool_calls:
+            # The arguments may not fit the schema: a real program validates them here.
             arguments = call.function.arguments_dict
             print(f"the model calls {call.function.name}({arguments})")
-            messages.append(ToolMessage(content=get_weather(**arguments), tool_call_id=call.id))
-        if reply.tool_calls:
-            reply = await client.chat.completions.create(model=model, messages=messages, tools=[WEATHER])
-    print(reply.text)
+            result = get_weather(**arguments)
+            messages.append(ToolMessage(content=result, tool_call_id=call.id))
+        if response.tool_calls:
+            response = await client.chat.completions.create(
+                model=model, messages=messages, tools=[WEATHER]
+            )
+    print(response.text)
 
 
 if __name__ == "__main__":

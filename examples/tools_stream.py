@@ -1,8 +1,16 @@
-"""A tool loop for a user interface: every event as it happens."""
+"""A tool loop for a user interface: each event as it happens."""
 
 import asyncio
 
-from venice_ai import RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolLoopResult, UserMessage, VeniceClient
+from venice_ai import (
+    RoundFinished,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    ToolLoopResult,
+    UserMessage,
+    VeniceClient,
+)
 
 
 def get_weather(city: str) -> str:
@@ -12,10 +20,13 @@ def get_weather(city: str) -> str:
 
 async def main() -> None:
     async with VeniceClient() as client:
-        model = await client.models.resolve_chat(require_function_calling=True)
-        async with await client.chat.completions.stream_with_tools(
-            model=model, messages=[UserMessage(content="How is the weather in Venice?")], tools=[get_weather], tool_timeout=10
-        ) as events:
+        events = await client.chat.completions.stream_with_tools(
+            model=await client.models.resolve_chat(require_function_calling=True),
+            messages=[UserMessage(content="How is the weather in Venice?")],
+            tools=[get_weather],
+            tool_timeout=10,
+        )
+        async with events:
             async for event in events:
                 match event:
                     case TextDelta(text=text):

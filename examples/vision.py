@@ -1,4 +1,4 @@
-"""A message with a picture."""
+"""A message with an image."""
 
 import asyncio
 import base64
@@ -9,26 +9,33 @@ from venice_ai import ImageContent, ImageUrl, TextContent, UserMessage, VeniceCl
 
 
 def red_square(side: int = 64) -> bytes:
-    """A PNG, so that this example needs no file. Venice wants at least 64 pixels a side."""
+    """A PNG image; Venice takes images of at least 64 pixels a side."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    rows = (b"\0" + b"\xc8\x10\x2e" * side) * side
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    rows = zlib.compress((b"\0" + b"\xc8\x10\x2e" * side) * side)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", rows), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 async def main() -> None:
-    # A public https address of a picture may stand here, too.
-    picture = f"data:image/png;base64,{base64.b64encode(red_square()).decode()}"
+    # The public https address of an image works as well.
+    image = f"data:image/png;base64,{base64.b64encode(red_square()).decode()}"
     question = UserMessage(
-        content=[TextContent(text="Which colour is this square?"), ImageContent(image_url=ImageUrl(url=picture))]
+        content=[
+            TextContent(text="Which colour is this square?"),
+            ImageContent(image_url=ImageUrl(url=image)),
+        ]
     )
     async with VeniceClient() as client:
         model = await client.models.resolve_chat(require_vision=True)
-        reply = await client.chat.completions.create(model=model, messages=[question])
-    print(f"{model}: {reply.text}")
+        response = await client.chat.completions.create(
+            model=model, messages=[question]
+        )
+    print(f"{model}: {response.text}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 _OWN = Path(__file__).parent
+_WITHOUT_A_SETUP = {"rules", "client", "sockets", "sync", "package"}
+"""Folders whose tests start with no settings of their own; the others set up what they run."""
 _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PATIENCE_SECONDS = 60
@@ -31,7 +33,7 @@ settings.load_profile("suite")
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    if request.path.parent != _OWN:
+    if request.path.parent.name not in _WITHOUT_A_SETUP:
         return
     for name in os.environ:
         if name in _SETTINGS or name.lower() in _PROXIES:
@@ -56,7 +58,7 @@ def _no_nonces_from_outside() -> None:  # pyright: ignore[reportUnusedFunction]
 
 @pytest.fixture(autouse=True)
 def _no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
-    if request.path.parent != _OWN or not hasattr(signal, "setitimer"):
+    if request.path.parent.name not in _WITHOUT_A_SETUP or not hasattr(signal, "setitimer"):
         yield
         return
 

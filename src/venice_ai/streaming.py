@@ -42,8 +42,8 @@ from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 from .types.response_meta import ResponseMeta
 
 if TYPE_CHECKING:
-    from ._client import VeniceClient
     from ._http.caller import Call
+    from ._http.connection import Connection
     from ._wire.notices import Notices
     from .tee.report import AttestationReport, SignatureReport
     from .tee.session import TeeSession
@@ -569,7 +569,7 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
         self.reading.handed_out = True
         return await anext(self._chunks)
 
-    def stream(self, client: VeniceClient | None) -> ChatStream:
+    def stream(self, client: Connection | None) -> ChatStream:
         """The stream that reads these chunks."""
         return ChatStream(self, client=client)
 
@@ -593,7 +593,7 @@ class Stream(Generic[T]):
         client: the client that sent the request.
     """
 
-    def __init__(self, iterator: AsyncIterator[T], *, client: VeniceClient | None = None) -> None:
+    def __init__(self, iterator: AsyncIterator[T], *, client: Connection | None = None) -> None:
         self._iterator = iterator
         self._client = client
         self._closed = False
@@ -660,7 +660,7 @@ class Stream(Generic[T]):
 class ModelStream(Stream[T]):
     """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
 
-    def __init__(self, source: ChunkSource, factory: Callable[..., T], *, client: VeniceClient | None = None) -> None:
+    def __init__(self, source: ChunkSource, factory: Callable[..., T], *, client: Connection | None = None) -> None:
         super().__init__(cast("AsyncIterator[T]", source), client=client)
         self._source = source
         self._factory = factory
@@ -683,7 +683,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
     It is read once, in any mixture: `collect()` reads what is left and gives the whole.
     """
 
-    def __init__(self, iterator: AsyncIterator[ChatCompletionChunk], *, client: VeniceClient | None = None) -> None:
+    def __init__(self, iterator: AsyncIterator[ChatCompletionChunk], *, client: Connection | None = None) -> None:
         if not isinstance(iterator, ChunkSource):
             raise TypeError("a ChatStream reads the chunks of a reply; client.chat.completions.stream() makes one")
         super().__init__(iterator, client=client)

@@ -16,8 +16,8 @@ from .environments import environment, python_env
 pytestmark = [pytest.mark.interop, pytest.mark.more]
 
 ROOT = Path(__file__).parents[2]
-TRANSPORT = ["test_http.py", "test_blocking.py", "test_odd_replies.py", "test_clocks.py", "test_streams.py", "test_retries.py"]
-OBJECTS = ["test_parse.py", "test_stream_parse.py", "test_schema.py", "test_requests.py", "test_tool_from_function.py"]
+TRANSPORT = ["sockets", "client/test_streams.py", "client/test_retries.py"]
+OBJECTS = ["rules", "client/test_parse.py", "client/test_stream_parse.py", "client/test_requests.py"]
 # What an enclave proves needs the extra `e2ee`, whose packages have floors of their own.
 EMULATOR = ["emulator", "--ignore=tests/emulator/test_enclave.py"]
 FOR_TESTS = ["pytest", "pytest-asyncio", "hypothesis", "jsonschema", "trustme", "fastapi"]

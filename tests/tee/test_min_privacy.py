@@ -185,8 +185,8 @@ async def test_whatever_else_would_send_something_does_not() -> None:
 
     for method in ("POST", "PUT", "PATCH"):
         with pytest.raises(InvalidRequestError, match="min_privacy"):
-            client.request(method, "/anything", body=b"my secret prompt")
-    assert client.request("GET", "/models").method == "GET"
+            client.build_request(method, "/anything", body=b"my secret prompt")
+    assert client.build_request("GET", "/models").method == "GET"
 
 
 # -- tee -----------------------------------------------------------------------------------------------------------------

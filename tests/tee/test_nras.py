@@ -85,7 +85,7 @@ def test_gpus_that_nvidia_attests_pass(gpus: int) -> None:
     assert judged(bytes(Answer(gpus)), gpus=gpus) == ("pass", f"NVIDIA attests {gpus} GPU{'s' if gpus > 1 else ''}")
 
 
-def case(change: Change, *, name: str) -> Any:
+def case(change: Callable[..., Any], *, name: str) -> Any:
     return pytest.param(change, id=name)
 
 
@@ -147,6 +147,48 @@ def test_an_edited_token_is_refused() -> None:
         pieces[place] = ("A" if pieces[place][5] != "A" else "B").join([pieces[place][:5], pieces[place][6:]])
         parts[0][1] = ".".join(pieces)
         assert judged(json.dumps(parts).encode())[0] == "fail"
+
+
+def _signed(header: bytes, claims: bytes) -> str:
+    signed = f"{encoded(header)}.{encoded(claims)}"
+    r, s = utils.decode_dss_signature(KEY.sign(signed.encode(), ec.ECDSA(SHA384())))
+    return f"{signed}.{encoded(r.to_bytes(48, 'big') + s.to_bytes(48, 'big'))}"
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        case(lambda token, _: token + "=", name="padding"),
+        case(lambda token, _: token[:-8] + "!" + token[-8:], name="a sign that is not base64"),
+        case(lambda token, _: token.replace(".", ".\n", 1), name="a line break"),
+        case(lambda token, _: f"{token}.e30", name="a fourth part"),
+        case(lambda token, _: token.rpartition(".")[0] + ".", name="no signature"),
+        case(lambda token, _: token[:-4], name="a short signature"),
+        case(lambda _, claims: _signed(b'{"alg":"none","alg":"ES384","kid":"nv"}', claims), name="two algorithms"),
+        case(lambda _, claims: _signed(b'{"alg":"ES384","kid":"other","kid":"nv"}', claims), name="two keys"),
+        case(lambda _, claims: _signed(b'{"alg":"ES384","kid":"nv","b64":false}', claims), name="claims that are not encoded"),
+        case(lambda _, claims: _signed(b'{"alg":"ES384","kid":"nv"}', b'{"iss":"x",' + claims[1:]), name="two issuers"),
+        case(lambda _, claims: _signed(b'["ES384"]', claims), name="a header that is a list"),
+        case(
+            lambda _, claims: _signed(b'{"alg":"ES384","kid":"nv","x":[' + b"0," * 50_000 + b"0]}", claims),
+            name="a long header",
+        ),
+    ],
+)
+def test_a_token_that_can_be_read_in_two_ways_is_refused(bend: Callable[[str, bytes], str]) -> None:
+    parts = Answer().parts
+    claims = base64.urlsafe_b64decode(parts[0][1].split(".")[1] + "==")
+    assert judged(json.dumps([["JWT", _signed(b'{"alg":"ES384","kid":"nv"}', claims)], parts[1]]).encode())[0] == "pass"
+
+    parts[0][1] = bend(parts[0][1], claims)
+
+    assert judged(json.dumps(parts).encode())[0] == "fail"
+
+
+def test_a_private_key_in_a_key_set_is_skipped() -> None:
+    secret = encoded((12345).to_bytes(48, "big"))
+
+    assert judged(bytes(Answer()), json.dumps({"keys": [jwk(KEY, "nv") | {"d": secret}]}).encode())[0] == "fail"
 
 
 @pytest.mark.parametrize(

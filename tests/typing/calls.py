@@ -1,4 +1,4 @@
-"""What type checkers make of calls. Nothing here runs: `tests/test_typing.py` compares what they reveal with the comments."""
+"""What type checkers make of calls. Nothing here runs: `tests/package/test_typing.py` compares it with the comments."""
 
 from __future__ import annotations
 

@@ -13,13 +13,21 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError, from_json, to_json
+from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
 from typing_extensions import TypedDict
 
 from ..exceptions import OutputError, OutputMissingError, OutputRefusedError, ToolCallInsteadError
+from ..exceptions._output import (
+    Mismatch,
+    OutputInvalidError,
+    OutputTruncatedError,
+    RefusedInWordsError,
+    ToolCallWithWordsError,
+    mismatch,
+)
 from ..types._surrogates import before_half, paired
 from .typed_dicts import modern
 
@@ -51,98 +59,11 @@ _new_class: Any = TypedDict  # called with values it is a class that type checke
 _log = logging.getLogger("venice_ai.output")
 
 
-# -- errors --------------------------------------------------------------------------------------------------------------
-
-
-class _Mismatch(OutputError, ValidationError):
-    """What all errors have in common that are pydantic's, too: `errors()` and the rest say where it does not fit."""
-
-    said: str = ""
-
-    @property
-    def message(self) -> str:
-        """What happened and what to do."""
-        return self.said
-
-    def __str__(self) -> str:
-        return self.said
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.said!r})" if self.private else ValidationError.__repr__(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # pydantic's own forgets what an object was given beside the errors.
-        lines = [_HIDDEN] if self.private else self.errors(include_url=False)
-        return _restored, (type(self), self.title, lines, self.state_to_keep())
-
-
-_HIDDEN: Final = {
-    "type": "hidden",
-    "msg": "What does not fit came end-to-end encrypted and is not kept",
-    "loc": (),
-    "input": None,
-}
-
-
-class OutputInvalidError(_Mismatch):
-    """The answer does not fit the class: it is not JSON, or other JSON. It is a `pydantic.ValidationError`.
-
-    The places in `errors()` are those of the JSON that was asked for: in a class that is no object, they begin with `value`. If
-    a validator of the class raised what pydantic does not catch, that is the `__cause__`.
-    """
-
-    def __str__(self) -> str:
-        # Not only the values, the names of fields and what validators say may be part of the answer, too.
-        lines = "" if self.private else f"\n{ValidationError.__str__(self)}"
-        return f"{self.said}{lines}"
-
-
-class OutputTruncatedError(_Mismatch):
-    """The answer was cut off before its JSON was whole. It is a `pydantic.ValidationError`."""
-
-
-class _RefusedInWordsError(_Mismatch, OutputRefusedError):
-    """A refusal with a text that does not fit the class."""
-
-
-class _ToolCallWithWordsError(_Mismatch, ToolCallInsteadError):
-    """A tool call beside a text that does not fit the class."""
-
-
-# Tracebacks and pickles show where users find them.
-OutputInvalidError.__module__ = OutputTruncatedError.__module__ = OutputError.__module__
-
-
-def _restored(cls: type[_Mismatch], title: str, lines: list[Any], state: dict[str, Any]) -> _Mismatch:
-    error = _mismatch(cls, title, lines)
-    vars(error).update(state)
-    return error
-
-
-def _mismatch(cls: type[_Mismatch], title: str, lines: list[Any], *, hide_input: bool = False) -> _Mismatch:
-    return cls.from_exception_data(title, [_line(line) for line in lines], "json", hide_input)
-
-
 def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
     """A validation error about a text as a whole."""
     return ValidationError.from_exception_data(
         _name(kind), [InitErrorDetails(type=PydanticCustomError(cast("Any", problem), cast("Any", said)), loc=(), input=text)]
     )
-
-
-def _line(error: Any) -> InitErrorDetails:
-    """A line of a validation error as pydantic takes it back."""
-    kind, context = error["type"], error.get("ctx")
-    try:
-        known = PydanticKnownError(kind, context).message() == error["msg"]
-    except (KeyError, TypeError):
-        known = False
-    details = InitErrorDetails(
-        type=kind if known else PydanticCustomError(kind, error["msg"], context), loc=error["loc"], input=error["input"]
-    )
-    if known and context:
-        details["ctx"] = context
-    return details
 
 
 # -- reading -------------------------------------------------------------------------------------------------------------
@@ -219,7 +140,7 @@ def _reason(
             remedy = "Change the prompt, or choose another model"
         else:
             remedy = "Change the prompt, or choose another model; what had come is in `raw_text`"
-        cls = _RefusedInWordsError if spoken else OutputRefusedError
+        cls = RefusedInWordsError if spoken else OutputRefusedError
         error = _failed(cls, f"{who}, so there is no {name}. {remedy}.", kind, response, text, cause)
         cast("OutputRefusedError", error).refusal = refusal if isinstance(refusal, str) else None
         return error
@@ -232,7 +153,7 @@ def _reason(
         return _failed(OutputTruncatedError, said, kind, response, text, cause)
     if tool_calls:
         said = f"the model wants a tool called, so there is no {name} yet. See `tool_calls`; run_with_tools(...) runs them."
-        return _failed(_ToolCallWithWordsError if spoken else ToolCallInsteadError, said, kind, response, text, cause)
+        return _failed(ToolCallWithWordsError if spoken else ToolCallInsteadError, said, kind, response, text, cause)
     what = "does not fit" if spoken else "has no text to fit"
     unfit: type[OutputError] = OutputMissingError if text is None else OutputInvalidError
     return _failed(unfit, f"the answer {what} {name}; it is in `response`.", kind, response, text, cause)
@@ -246,7 +167,7 @@ def _failed(
     text: str | None,
     cause: ValidationError | None = None,
 ) -> OutputError:
-    error = cls(said) if not issubclass(cls, _Mismatch) else _with_lines(cls, said, kind, text, cause)
+    error = cls(said) if not issubclass(cls, Mismatch) else _with_lines(cls, said, kind, text, cause)
     error.response = response
     error.raw_text = text
     error.partial = partial_data(text) if text else None
@@ -256,11 +177,11 @@ def _failed(
     return error
 
 
-def _with_lines(cls: type[_Mismatch], said: str, kind: Any, text: str | None, cause: ValidationError | None) -> _Mismatch:
+def _with_lines(cls: type[Mismatch], said: str, kind: Any, text: str | None, cause: ValidationError | None) -> Mismatch:
     hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
     nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
     lines = [nothing] if cause is None else cause.errors(include_url=False)
-    error = _mismatch(cls, _name(kind), lines, hide_input=hide)
+    error = mismatch(cls, _name(kind), lines, hide_input=hide)
     error.said = said
     return error
 

@@ -209,7 +209,7 @@ class Bridge:
 
     def _made(self, thread: LoopThread) -> VeniceClient:
         client = self._like_the_template(VeniceClient(**self.settings))
-        client._hooks_in_threads = True  # noqa: SLF001  # the same client, on the loop's thread
+        client.hooks_in_threads = True
         # Imports what calls need, while nobody else has to wait for it.
         _ = client.caller, client.chat, client.models
         thread.hold(client, owner=self)

@@ -260,7 +260,7 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
         except TeeAttestationError as error:
             if error.report is None:
                 raise
-            report = error.report
+            report = cast("AttestationReport", error.report)  # the one that `attest` made
     if source.platform is not None:
         _learn(fetcher, source.platform, report)
     return kept, report

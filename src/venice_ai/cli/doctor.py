@@ -110,7 +110,7 @@ async def _accepted(connection: Connection) -> Finding:
         return found
     try:
         async with _client(connection) as client:
-            await client.caller.call(client.request("GET", _LIMITS_PATH, needs_key=True))
+            await client.caller.call(client.build_request("GET", _LIMITS_PATH, needs_key=True))
     except (AuthenticationError, PaymentRequiredError) as error:
         return Finding(f"{KEY_VARIABLE} is set, and is not accepted", _remedies.message(error))
     except VeniceError as error:

@@ -160,22 +160,8 @@ def _reasoning(request: ChatRequest, salt: tuple[object, ...]) -> str:
 # -- tools ---------------------------------------------------------------------------------------------------------------
 
 _COMMON_VERBS = {
-    "get",
-    "set",
-    "fetch",
-    "find",
-    "look",
-    "up",
-    "search",
-    "list",
-    "create",
-    "make",
-    "do",
-    "run",
-    "the",
-    "a",
-    "tool",
-    "current",
+    *("get", "set", "fetch", "find", "look", "up", "search", "list", "create", "make", "do", "run"),
+    *("the", "a", "tool", "current"),
 }
 
 

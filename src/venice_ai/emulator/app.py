@@ -27,10 +27,10 @@ from .recorded import Recorded, recorded
 from .refusals import Issue
 from .script import Script, Step, Unspoken, Usual
 from .sending import PREFIX, Answer, Incoming, merged
+from .transport import EmulatorTransport
 
 if TYPE_CHECKING:
     from .enclave import Enclave
-    from .transport import EmulatorTransport
 
 _KEPT_REQUESTS = 1_000
 
@@ -107,8 +107,6 @@ class Emulator:
 
     def transport(self) -> EmulatorTransport:
         """A transport for a client in this process."""
-        from .transport import EmulatorTransport
-
         return EmulatorTransport(self)
 
     async def aclose(self) -> None:

@@ -6,9 +6,10 @@ stands behind them here is invented, prices too.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
+from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -23,19 +24,8 @@ CLOSED_SCHEMAS: Final = "requiresClosedSchemas"
 TYPES = ("asr", "embedding", "image", "music", "text", "tts", "upscale", "inpaint", "video")
 
 _CAPABILITIES = (
-    "supportsFunctionCalling",
-    "supportsAudioInput",
-    "supportsReasoning",
-    "supportsReasoningEffort",
-    "supportsResponseSchema",
-    "supportsMultipleImages",
-    "supportsVision",
-    "supportsVideoInput",
-    "supportsWebSearch",
-    "supportsLogProbs",
-    "supportsTeeAttestation",
-    "supportsE2EE",
-    "supportsXSearch",
+    *("FunctionCalling", "AudioInput", "Reasoning", "ReasoningEffort", "ResponseSchema", "MultipleImages", "Vision"),
+    *("VideoInput", "WebSearch", "LogProbs", "TeeAttestation", "E2EE", "XSearch"),
 )
 _USUAL = ("FunctionCalling", "ResponseSchema", "WebSearch", "LogProbs")
 
@@ -74,33 +64,18 @@ def text_model(
         capabilities: further members of `capabilities`, such as `reasoningEffortOptions`.
         **spec: further members of `model_spec`, such as `offline`.
     """
-    has = {f"supports{capability}" for capability in supports}
-    return {
-        "id": id,
-        "object": "model",
-        "owned_by": "venice.ai",
-        "type": "text",
-        "created": 1_770_000_000,
-        "context_length": context,
-        "model_spec": {
-            "name": name or id,
-            "privacy": "private",
-            "offline": False,
-            "betaModel": False,
-            "availableContextTokens": context,
-            "maxCompletionTokens": longest,
-            "traits": list(traits),
-            "constraints": {"temperature": {"default": 0.7}, "top_p": {"default": 0.95}},
-            "capabilities": {
-                "optimizedForCode": False,
-                "quantization": "fp8",
-                **{capability: capability in has for capability in _CAPABILITIES},
-                **(capabilities or {}),
-            },
-            "pricing": {"input": price(input), "output": price(output), **(prices or {})},
-            **spec,
-        },
+    able = set(supports)
+    has = {f"supports{capability}": capability in able for capability in _CAPABILITIES}
+    usual: dict[str, Any] = {
+        "betaModel": False,
+        "availableContextTokens": context,
+        "maxCompletionTokens": longest,
+        "traits": list(traits),
+        "constraints": {"temperature": {"default": 0.7}, "top_p": {"default": 0.95}},
+        "capabilities": {"optimizedForCode": False, "quantization": "fp8", **has, **(capabilities or {})},
+        "pricing": {"input": price(input), "output": price(output), **(prices or {})},
     }
+    return {**other_model(id, "text", name or id, **usual | spec), "context_length": context}
 
 
 def other_model(id: str, type: str, name: str, **spec: Any) -> dict[str, Any]:  # noqa: A002  # the wire's own words
@@ -116,139 +91,9 @@ def other_model(id: str, type: str, name: str, **spec: Any) -> dict[str, Any]:  
 
 
 def default_models() -> list[dict[str, Any]]:
-    """The invented catalogue."""
-    return [*(text_model(**each) for each in deepcopy(_TEXT_MODELS)), *_other_models()]
-
-
-_EFFORTS: Final = {"reasoningEffortOptions": ["none", "low", "medium", "high"], "defaultReasoningEffort": "medium"}
-_THINKING: Final = (*_USUAL, "Reasoning", "ReasoningEffort")
-# The arguments of `text_model`.
-_TEXT_MODELS: Final[tuple[dict[str, Any], ...]] = (
-    {
-        "id": "llama-3.3-70b",
-        "name": "Llama 3.3 70B",
-        "input": 0.7,
-        "output": 2.8,
-        "traits": ["default", "function_calling_default"],
-    },
-    {"id": "venice-1", "name": "Venice 1", "input": 0.15, "output": 0.6, "longest": 8_192, "traits": ["fastest"]},
-    {
-        "id": "zai-org-glm-5-1",
-        "name": "GLM 5.1",
-        "supports": _THINKING,
-        "input": 0.55,
-        "output": 2.2,
-        "traits": ["default_reasoning"],
-        "prices": {"cache_input": price(0.11)},
-        "capabilities": _EFFORTS,
-    },
-    {
-        "id": "kimi-k2-5",
-        "name": "Kimi K2.5",
-        "supports": (*_THINKING, "Vision", "MultipleImages"),
-        "input": 0.6,
-        "output": 3.0,
-        "context": 262_144,
-        "traits": ["most_intelligent"],
-        "capabilities": {**_EFFORTS, "maxImages": 10},
-    },
-    {
-        "id": "rialto-vision",
-        "name": "Rialto Vision",
-        "supports": (*_USUAL, "Vision", "MultipleImages", "AudioInput", "VideoInput"),
-        "traits": ["default_vision"],
-        "capabilities": {"maxImages": 10, "maxVideos": 3},
-    },
-    {"id": "arsenale-coder", "name": "Arsenale Coder", "traits": ["default_code"], "capabilities": {"optimizedForCode": True}},
-    {"id": "gondola-free", "name": "Gondola Free", "input": 0.0, "output": 0.0, "context": 32_768, "longest": 4_096},
-    {
-        "id": "serenissima-frontier",
-        "name": "Serenissima Frontier",
-        "supports": (*_THINKING, "Vision", "XSearch"),
-        "input": 6.25,
-        "output": 37.5,
-        "context": 1_000_000,
-        "longest": 65_536,
-        "prices": {
-            "cache_input": price(0.625),
-            "cache_write": price(7.8125),
-            "extended": {
-                "context_token_threshold": 200_000,
-                "input": price(12.5),
-                "output": price(56.25),
-                "cache_input": price(1.25),
-            },
-        },
-        "capabilities": {**_EFFORTS, "quantization": "not-available", CLOSED_SCHEMAS: True},
-        "privacy": "anonymized",
-    },
-    {"id": "acqua-alta", "name": "Acqua Alta", "offline": True},
-    {"id": "carnevale-beta", "name": "Carnevale Beta", "betaModel": True, "uncensored": True, "traits": ["most_uncensored"]},
-    {
-        "id": "campanile-1902",
-        "name": "Campanile 1902",
-        "deprecation": {
-            "autoRemap": True,
-            "startsAt": "2026-01-01T00:00:00.000Z",
-            "date": "2099-07-14T00:00:00.000Z",
-            "removesAt": "2099-07-14T00:00:00.000Z",
-            "replacementModelId": "llama-3.3-70b",
-        },
-    },
-    {"id": "squero-plain", "name": "Squero Plain", "supports": (), "context": 8_192, "longest": 2_048},
-    {
-        "id": "e2ee-ponte-chiuso-p",
-        "name": "Ponte Chiuso (sealed)",
-        "supports": ("TeeAttestation", "E2EE", "LogProbs"),
-        "context": 32_768,
-        "longest": 4_096,
-    },
-)
-
-
-def _other_models() -> list[dict[str, Any]]:
-    upscale = {"2x": price(0.02), "4x": price(0.08)}
-    pixels = {"promptCharacterLimit": 2_048, "steps": {"default": 25, "max": 50}, "widthHeightDivisor": 8}
-    clip = {
-        "aspect_ratios": ["16:9"],
-        "resolutions": ["720p"],
-        "durations": ["5s"],
-        "model_type": "text-to-video",
-        "audio": False,
-        "audio_configurable": False,
-    }
-    song = {"60": {**price(0.03), "min_seconds": 1, "max_seconds": 60}}
-    return [
-        other_model(
-            "murano-image",
-            "image",
-            "Murano",
-            traits=["default", "fastest"],
-            pricing={"generation": price(0.01), "upscale": upscale},
-            constraints=pixels,
-        ),
-        other_model(
-            "mosaico-embed",
-            "embedding",
-            "Mosaico",
-            traits=["default"],
-            pricing={"input": price(0.15), "output": price(0.6)},
-            embeddingDimensions=1_024,
-            maxInputTokens=8_192,
-        ),
-        other_model("tenore-tts", "tts", "Tenore", traits=["default"], pricing={"input": price(3.5)}, voices=["Alto", "Basso"]),
-        other_model("eco-asr", "asr", "Eco", traits=["default"], pricing={"per_audio_second": price(0.0001)}),
-        other_model("lente-upscale", "upscale", "Lente", pricing={"generation": price(0.01), "upscale": upscale}),
-        other_model(
-            "affresco-inpaint",
-            "inpaint",
-            "Affresco",
-            pricing={"inpaint": price(0.04)},
-            constraints={"aspectRatios": ["auto"], "promptCharacterLimit": 1_500, "combineImages": False},
-        ),
-        other_model("regata-video", "video", "Regata", privacy="anonymized", constraints=clip),
-        other_model("vivaldi-music", "music", "Vivaldi", pricing={"durations": song}),
-    ]
+    """The invented catalogue: `catalogue.json` has the arguments of `text_model` and `other_model`."""
+    found: dict[str, Any] = json.loads(files("venice_ai.emulator").joinpath("catalogue.json").read_bytes())
+    return [*(text_model(**each) for each in found["text"]), *(other_model(**each) for each in found["other"])]
 
 
 ALIASES = {"gpt-4o": "llama-3.3-70b", "gpt-4o-mini": "venice-1", "claude-3-5-sonnet-20241022": "llama-3.3-70b"}

@@ -254,29 +254,13 @@ class _Maker:
 
 
 _WORDS = (
-    "a quiet canal",
-    "the morning tide",
-    "a stone bridge",
-    "a glass lantern",
-    "the long lagoon",
-    "a painted mask",
-    "the bell tower",
-    "a narrow street",
+    *("a quiet canal", "the morning tide", "a stone bridge", "a glass lantern"),
+    *("the long lagoon", "a painted mask", "the bell tower", "a narrow street"),
 )
-_KNOWN = {
-    "name": "Marco Polo",
-    "first_name": "Marco",
-    "last_name": "Polo",
-    "city": "Venice",
-    "location": "Venice",
-    "country": "Italy",
-    "language": "Italian",
-    "currency": "EUR",
-    "unit": "celsius",
-    "title": "A walk through Venice",
-    "email": "marco@example.org",
-    "url": "https://example.org/venice",
-}
+_PERSON = {"name": "Marco Polo", "first_name": "Marco", "last_name": "Polo", "email": "marco@example.org"}
+_PLACE = {"city": "Venice", "location": "Venice", "country": "Italy", "language": "Italian", "currency": "EUR"}
+_PAGE = {"title": "A walk through Venice", "url": "https://example.org/venice"}
+_KNOWN = {**_PERSON, **_PLACE, **_PAGE, "unit": "celsius"}
 _FORMATS: dict[str, Callable[[int], str]] = {
     "date": lambda salt: f"2026-{salt % 12 + 1:02}-{salt % 28 + 1:02}",
     "time": lambda salt: f"{salt % 24:02}:{salt % 60:02}:00Z",

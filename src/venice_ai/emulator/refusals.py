@@ -6,7 +6,9 @@ Shapes and texts: Venice's error reference (https://docs.venice.ai/api-reference
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 from .sending import Answer, encode_json, json_answer
@@ -82,35 +84,6 @@ def too_long(prompt_tokens: int, context_tokens: int) -> Answer:
 
 def no_key(url: str) -> Answer:
     """402: without credentials Venice says how to pay, or where to get a key (https://www.x402.org)."""
-    docs = "https://docs.venice.ai/api-reference"
-    content = {
-        "x402Version": 2,
-        "error": "Authentication required",
-        "resource": {"url": url, "description": "Venice API", "mimeType": "application/json"},
-        "accepts": [
-            {
-                "scheme": "exact",
-                "network": "eip155:8453",
-                "asset": "0x0000000000000000000000000000000000000000",
-                "amount": "10000000",
-                "payTo": "0x0000000000000000000000000000000000000000",
-                "maxTimeoutSeconds": 300,
-                "extra": {"name": "USD Coin", "version": "2"},
-            }
-        ],
-        "extensions": {},
-        "authOptions": {
-            "apiKey": {
-                "header": "Authorization: Bearer YOUR_API_KEY",
-                "getKey": "https://venice.ai/settings/api",
-                "docs": docs,
-            },
-            "x402Wallet": {
-                "header": "SIGN-IN-WITH-X",
-                "legacyHeader": "X-Sign-In-With-X",
-                "topUp": "POST /api/v1/x402/top-up",
-                "docs": f"{docs}/endpoint/x402/top-up",
-            },
-        },
-    }
+    content = json.loads(files("venice_ai.emulator").joinpath("payment_required.json").read_bytes())
+    content["resource"] = {"url": url, **content["resource"]}
     return json_answer(402, content, {"payment-required": base64.b64encode(encode_json(content)).decode()})

@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from venice_ai._http.retry import ConnectFailure
@@ -22,17 +22,24 @@ from venice_ai.types.response_meta import Headers
 from .clock import VirtualClock
 from .sending import Act, Answer, Incoming, Pause, Reset, Send
 
-if TYPE_CHECKING:
-    from .app import Emulator
-
 T = TypeVar("T")
+
+
+class Responder(Protocol):
+    """What answers requests, on its own clock: an `Emulator`."""
+
+    clock: Clock
+
+    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
+        """The answer to a request; `now` is Unix time."""
+        ...
 
 
 class EmulatorTransport:
     """Sends requests to an emulator in this process."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
+    def __init__(self, responder: Responder) -> None:
+        self._responder = responder
         self._closing: set[asyncio.Task[None]] = set()
 
     async def send(self, request: Request) -> EmulatorReply:
@@ -42,10 +49,10 @@ class EmulatorTransport:
             ConnectFailure: the script refuses the connection.
             APITimeoutError: a time limit was met first.
         """
-        clock = self._emulator.clock
+        clock = self._responder.clock
         line = _Line(request, clock)
         try:
-            answer = await line.until(self._emulator.respond(_incoming(request), now=clock.time()))
+            answer = await line.until(self._responder.respond(_incoming(request), now=clock.time()))
             await line.wait(answer.delay)
         except BaseException:
             line.close()

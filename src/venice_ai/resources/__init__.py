@@ -1,1 +1,25 @@
-"""The parts of the API; the path follows the call."""
+"""The parts of the API. The path follows the call: `client.chat.completions` is `resources/chat/completions.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._http.connection import Connection
+    from .tee import Tee
+
+
+def tee_of(client: Connection) -> Tee:
+    """The attestations of a client, `client.tee`.
+
+    Raises:
+        ImportError: the extra `e2ee` is not installed.
+    """
+    from .._core.first_use import load
+    from ..tee.extra import require_extra
+
+    require_extra()
+    load(".resources.tee")
+    from .tee import Tee
+
+    return client.resource(Tee)

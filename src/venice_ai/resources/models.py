@@ -16,7 +16,7 @@ from ..types._base import Response
 from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse, ModelSpec
 
 if TYPE_CHECKING:
-    from .._client import VeniceClient
+    from .._http.connection import Connection
     from ..types.response_meta import ResponseMeta
 
 ModelType: TypeAlias = Literal[
@@ -74,10 +74,10 @@ CAPABILITIES = {
 }
 
 
-class Models(APIResource["VeniceClient"]):
+class Models(APIResource["Connection"]):
     """The catalogue of models. Replies are kept for five minutes; calls that ask at once share one request."""
 
-    def __init__(self, client: VeniceClient) -> None:
+    def __init__(self, client: Connection) -> None:
         super().__init__(client)
         self._cache = Cache(client.caller.clock.now)
 
@@ -239,7 +239,7 @@ class Models(APIResource["VeniceClient"]):
                 return reply
 
             caller = self._client.caller
-            reply = await caller.read(self._client.request("GET", path), read)
+            reply = await caller.read(self._client.build_request("GET", path), read)
             self._client.notices.learn(path, _names(reply), caller.clock.now() + CACHE_SECONDS)
             return reply
 

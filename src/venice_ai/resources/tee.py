@@ -37,10 +37,11 @@ from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOpt
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
+from ..types.attestation import Attestation
 from .tee_evidence import Fetcher, ask_nras
 
 if TYPE_CHECKING:
-    from .._client import VeniceClient
+    from .._http.connection import Connection
     from ..streaming import ChatStream
 
 R = TypeVar("R", bound=Response)
@@ -62,10 +63,10 @@ _NOT_COVERED: Final = (
 USED_NONCES: Final[dict[bytes, object]] = {}
 
 
-class Tee(APIResource["VeniceClient"]):
+class Tee(APIResource["Connection"]):
     """Attestations and signatures of the enclaves that `e2ee-*` models run in. Works without an API key."""
 
-    def __init__(self, client: VeniceClient) -> None:
+    def __init__(self, client: Connection) -> None:
         super().__init__(client)
         caller = client.caller
         self._policy = caller.policy
@@ -76,6 +77,7 @@ class Tee(APIResource["VeniceClient"]):
         self._warned: Remembered[Any] = Remembered()
         self._shown: dict[str, frozenset[str]] = {}
         self._fetchers: dict[str, Fetcher] = {}
+        client.on_close.append(self.forget_all)
 
     # -- attestations ----------------------------------------------------------------------------------------------------
 
@@ -203,7 +205,7 @@ class Tee(APIResource["VeniceClient"]):
             dcap=collateral.installed(),
             used_nonce=asked.again,
             private=_is_private(self._client.base_url),
-            known_server=_is_loopback(self._client.base_url) or self._client._knows_server,  # noqa: SLF001  # of the same package
+            known_server=_is_loopback(self._client.base_url) or self._client.knows_server,
             reached_before=self._reached.get(model),
             seen=seen,
             shown_before=self._shown.get(model, ()),
@@ -329,7 +331,7 @@ class Tee(APIResource["VeniceClient"]):
         return await self.signed(response.attestation, response.id)
 
     async def signed(
-        self, report: AttestationReport, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
+        self, report: Attestation, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
     ) -> SignatureReport:
         """What the signature of an answer comes to, by the bytes of the request and of the answer where they are known.
 
@@ -392,7 +394,7 @@ class Tee(APIResource["VeniceClient"]):
 
     async def _body(self, path: str, query: dict[str, str]) -> bytes:
         """The body of a reply, at most a byte more than is allowed."""
-        request = self._client.request("GET", f"{path}?{urlencode(query)}", timeout=self._limits(), anonymous=True)
+        request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=self._limits(), anonymous=True)
         request.stream = True
         answer = await self._once.call(request)
         body = bytearray()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
 _LARGEST = 2**53 - 1
@@ -16,6 +16,8 @@ _MOST_VALUES = 50_000
 """The longest attestation that was seen has a thousand; a parser in C lets no other thread run until it is done."""
 _ESCAPES_A_VALUE = 10
 """How many escaped characters take the parser as long as a value."""
+_DECODER = json.JSONDecoder()
+_NO_BLANK = re.compile(r"\S")
 _MAY_BE_HALF = ("\\ud", "\\uD")  # a pair of them is a character
 
 
@@ -48,10 +50,22 @@ def members_of(text: str) -> dict[str, str]:
     Raises:
         ValueError: it is not JSON, not an object, nested too deeply, or it has a key twice.
     """
+    found: dict[str, str] = {}
     try:
-        return _members(text)
+        pairs: list[tuple[str, Any]] = json.loads(text, object_pairs_hook=list)
+        if not text.lstrip().startswith("{"):
+            raise Malformed("it is not an object")
+        end = text.index("{")
+        for name, _ in pairs:  # the whole is valid JSON, so that nothing but blanks and marks stands between its parts
+            _, end = _DECODER.raw_decode(text, text.index('"', end))
+            start = next(_NO_BLANK.finditer(text, text.index(":", end) + 1)).start()
+            _, end = _DECODER.raw_decode(text, start)
+            found[name] = text[start:end]
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+    if len(pairs) != len(found):
+        raise ValueError(f"the object has the key {_doubled(pairs)!r:.100} twice")
+    return found
 
 
 def canonical(value: Any) -> bytes:
@@ -61,9 +75,7 @@ def canonical(value: Any) -> bytes:
         ValueError: it holds what has no canonical form here: a fraction, a number beyond 2**53, half a character.
     """
     try:
-        pieces: list[str] = []
-        _write(value, pieces.append)
-        return "".join(pieces).encode()
+        return json.dumps(_ordered(value), ensure_ascii=False, separators=(",", ":")).encode()
     except RecursionError:
         raise ValueError("the value is nested too deeply") from None
 
@@ -88,30 +100,15 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_text = json.JSONEncoder(ensure_ascii=False).encode  # made once: `dumps` makes an encoder for each call
-
-
-def _write(value: Any, put: Callable[[str], None]) -> None:
-    if isinstance(value, str):
-        put(_text(value))
-    elif value is None or isinstance(value, bool):
-        put("null" if value is None else "true" if value else "false")
-    elif isinstance(value, int) and -_LARGEST <= value <= _LARGEST:
-        put(str(value))
-    elif isinstance(value, Mapping):
-        for number, (name, each) in enumerate(sorted(cast("Mapping[Any, Any]", value).items(), key=_units)):
-            put("," if number else "{")
-            put(_text(name))
-            put(":")
-            _write(each, put)
-        put("}" if value else "{}")
-    elif isinstance(value, list):
-        for number, each in enumerate(cast("list[Any]", value)):
-            put("," if number else "[")
-            _write(each, put)
-        put("]" if value else "[]")
-    else:
-        raise Malformed(f"a {type(value).__name__} has no canonical form here")
+def _ordered(value: Any) -> Any:
+    """The same value with the members of its objects in their canonical order."""
+    if value is None or isinstance(value, (str, bool)) or (isinstance(value, int) and abs(value) <= _LARGEST):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _ordered(each) for name, each in sorted(cast("Mapping[Any, Any]", value).items(), key=_units)}
+    if isinstance(value, list):
+        return [_ordered(each) for each in cast("list[Any]", value)]
+    raise Malformed(f"a {type(value).__name__} has no canonical form here")
 
 
 def _units(member: tuple[Any, Any]) -> bytes:
@@ -119,38 +116,3 @@ def _units(member: tuple[Any, Any]) -> bytes:
     if not isinstance(member[0], str):
         raise Malformed(f"{member[0]!r} is not the key of a JSON object")
     return member[0].encode("utf-16-be")
-
-
-_BLANKS = re.compile(r"[ \t\r\n]*")
-
-
-def _members(text: str) -> dict[str, str]:
-    decoder = json.JSONDecoder()
-    found: dict[str, str] = {}
-    at = _after(text, "{", 0)
-    while text[at : at + 1] != "}" or found:
-        name, at = decoder.raw_decode(text, at)
-        start = _after(text, ":", at)
-        _, at = decoder.raw_decode(text, start)
-        if not isinstance(name, str) or name in found:
-            raise ValueError(f"{name!r} is not a key, or one that is there twice")
-        found[name] = text[start:at]
-        at = _skip(text, at)
-        if text[at : at + 1] != ",":
-            break
-        at = _after(text, ",", at)
-    if _after(text, "}", at) != len(text):
-        raise ValueError("something follows the object")
-    return found
-
-
-def _skip(text: str, at: int) -> int:
-    return cast("re.Match[str]", _BLANKS.match(text, at)).end()
-
-
-def _after(text: str, mark: str, at: int) -> int:
-    """Where the next value begins, after a mark with blanks around it."""
-    at = _skip(text, at)
-    if text[at : at + 1] != mark:
-        raise ValueError(f"it is not an object: no {mark!r} at {at}")
-    return _skip(text, at + 1)

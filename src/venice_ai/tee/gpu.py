@@ -10,15 +10,13 @@ them, so a link that was verified is remembered by its bytes.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Annotated, Final
 
+import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA384
@@ -35,7 +33,7 @@ from cryptography.x509 import (
 )
 from cryptography.x509.oid import NameOID
 
-from .canonical import Malformed, parse
+from .canonical import parse
 from .checks import Checks
 from .chips import chip
 from .report import Check, Gpu
@@ -85,11 +83,12 @@ def check(
         detail = "the reply has no evidence of a GPU" + (f", and gpu={policy!r} asks for it" if required else "")
         return [_check("gpu_evidence", "fail" if required else "warn", detail)], []
     try:
-        claimed, items = _items(payload)
-    except ValueError as error:
-        return [_check("gpu_evidence", "fail", str(error))], []
+        given = msgspec.convert(parse(payload) if isinstance(payload, (str, bytes)) else payload, _Payload)
+    except (ValueError, msgspec.ValidationError) as error:
+        return [_check("gpu_evidence", "fail", f"nvidia_payload is not what NVIDIA's tools write: {error}")], []
+    items = given.evidence_list
     found = _Findings(len(items))
-    found.refuse_unless(_same(claimed, nonce), "gpu_nonce", "the payload answers another nonce")
+    found.refuse_unless(_same(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
     gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
     _look_for_twins(found)
     checks = [found.check(name) for name in STOPS if name not in {"gpu_evidence", "gpu_count"}]
@@ -122,48 +121,19 @@ class _Findings:
         return _check(name, "pass", f"{self.count} GPU{'s' if self.count > 1 else ''}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """What the payload holds of one GPU."""
+class _Item(msgspec.Struct, frozen=True):
+    """What the payload holds of one GPU; bytes are base64."""
 
-    chain: bytes
+    certificate: bytes
     evidence: bytes
-    nonce: object
+    nonce: object = None
 
 
-def _items(payload: object) -> tuple[object, list[_Item]]:
-    """The nonce that the payload names, and its evidence by GPU.
+class _Payload(msgspec.Struct, frozen=True):
+    """The value of `nvidia_payload`, as NVIDIA's tools write it."""
 
-    Raises:
-        ValueError: it is not what NVIDIA's tools write, or there is none.
-    """
-    if isinstance(payload, (str, bytes)):
-        payload = parse(payload)
-    if not isinstance(payload, Mapping):
-        raise Malformed(f"nvidia_payload is a {type(payload).__name__}, not an object")
-    fields = cast("Mapping[str, Any]", payload)
-    items = fields.get("evidence_list")
-    if not isinstance(items, list) or not 0 < len(cast("list[Any]", items)) <= _MOST_GPUS:
-        raise ValueError(f"nvidia_payload.evidence_list is not a list of 1 to {_MOST_GPUS} pieces of evidence")
-    return fields.get("nonce"), [_item(each) for each in cast("list[Any]", items)]
-
-
-def _item(item: Any) -> _Item:
-    if not isinstance(item, Mapping):
-        raise Malformed("a piece of GPU evidence is not an object")
-    fields = cast("Mapping[str, Any]", item)
-    return _Item(
-        chain=_decoded(fields.get("certificate"), "certificate"),
-        evidence=_decoded(fields.get("evidence"), "evidence"),
-        nonce=fields.get("nonce"),
-    )
-
-
-def _decoded(value: Any, name: str) -> bytes:
-    try:
-        return base64.b64decode(value, validate=True)
-    except (TypeError, ValueError, binascii.Error):
-        raise ValueError(f"the {name} of a GPU is not base64") from None
+    evidence_list: Annotated[list[_Item], msgspec.Meta(min_length=1, max_length=_MOST_GPUS)]
+    nonce: object = None
 
 
 def _same(claimed: object, nonce: bytes) -> bool:
@@ -176,7 +146,7 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     found.refuse_unless(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
     chain: list[Certificate] = []
     try:
-        chain = _chain(item.chain, root_sha256)
+        chain = _chain(item.certificate, root_sha256)
         found.devices.append((number, _public(chain[1])))
     except ValueError as error:
         found.refuse("gpu_chain", f"{who}: {error}")

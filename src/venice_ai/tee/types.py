@@ -9,9 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 from ..exceptions import InvalidRequestError
+from ..types.attestation import Level as Level  # noqa: PLC0414  # users import it from here
 
-Level: TypeAlias = Literal["server", "quote", "hardware", "pinned"]
-"""How much was verified, from the least to the most."""
 Verification: TypeAlias = Literal["auto", "server", "quote", "hardware", "pinned"]
 GpuPolicy: TypeAlias = Literal["verify-if-present", "require", "nras", "off"]
 SignaturePolicy: TypeAlias = Literal["off", "try", "require"]

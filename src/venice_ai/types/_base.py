@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-    from venice_ai.tee.report import AttestationReport, SignatureReport
-    from venice_ai.types.response_meta import ResponseMeta
+    from .attestation import AnswerSignature, Attestation
+    from .response_meta import ResponseMeta
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -248,8 +248,8 @@ class Response(Model):
 
     __slots__ = ("_attestation", "_meta", "_signature")
     _meta: ResponseMeta
-    _attestation: AttestationReport
-    _signature: SignatureReport
+    _attestation: Attestation
+    _signature: AnswerSignature
 
     @property
     def meta(self) -> ResponseMeta:
@@ -264,20 +264,20 @@ class Response(Model):
             raise LookupError(f"this {type(self).__name__} did not come with an HTTP reply") from None
 
     @property
-    def attestation(self) -> AttestationReport | None:
+    def attestation(self) -> Attestation | None:
         """What the enclave proved before the request was sealed to it; None if the call was not end-to-end encrypted."""
-        return cast("AttestationReport | None", _slot(self, "_attestation"))
+        return cast("Attestation | None", _slot(self, "_attestation"))
 
-    def with_attestation(self, report: AttestationReport | None) -> Self:
+    def with_attestation(self, report: Attestation | None) -> Self:
         """The same object, said to have come from the enclave of an attestation."""
         if report is not None:
             self._attestation = report
         return self
 
     @property
-    def signature(self) -> SignatureReport | None:
+    def signature(self) -> AnswerSignature | None:
         """What the enclave's signature of the answer came to; None unless `TeeOptions(verify_signature=...)` asked for it."""
-        return cast("SignatureReport | None", _slot(self, "_signature"))
+        return cast("AnswerSignature | None", _slot(self, "_signature"))
 
 
 _SLOTS = ("_private", "_meta", "_attestation", "_signature")

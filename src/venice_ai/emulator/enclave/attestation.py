@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .certificates import VALID_UNTIL
 from .domain import ATTRIBUTES_AT, GPU_COUNT, IMAGE, REPORT_DATA_AT, Domain, Event
-
-if TYPE_CHECKING:
-    from .enclave import Enclave
+from .intel import Intel
+from .keys import EnclaveKey
+from .nvidia import Nvidia
 
 _CLAIMED: Final = {
     "tdAttributes": (168, 176),
@@ -34,7 +34,9 @@ _CLAIMED: Final = {
 class Draft:
     """An attestation that is being made."""
 
-    enclave: Enclave
+    key: EnclaveKey
+    intel: Intel
+    nvidia: Nvidia
     model: str
     nonce: bytes
     nonce_source: str = "client"
@@ -82,12 +84,11 @@ class Draft:
 
     def measure(self) -> None:
         """Writes down what the quote is to sign."""
-        key = self.enclave.key
-        self.signed = self.domain.signed(bytes.fromhex(key.address[2:]) + bytes(12) + self.nonce)
+        self.signed = self.domain.signed(bytes.fromhex(self.key.address[2:]) + bytes(12) + self.nonce)
 
     def answer(self) -> None:
         """Writes the reply."""
-        domain, key = self.domain, self.enclave.key
+        domain, key = self.domain, self.key
         self.reply = {
             "verified": True,
             "model": self.model,
@@ -103,11 +104,11 @@ class Draft:
             "candidates_evaluated": 1,
             "candidates_available": 1,
             "vm_config": json.dumps({"image": IMAGE, "num_gpus": GPU_COUNT, "os_image_hash": domain.os_image.hex()}),
-            "nvidia_payload": self.enclave.nvidia.payload(self.nonce),
+            "nvidia_payload": self.nvidia.payload(self.nonce),
             "info": self._info(),
             "server_verification": self._claims(),
         }
-        self.show_quote(self.enclave.intel.quote(bytes(self.signed)))
+        self.show_quote(self.intel.quote(bytes(self.signed)))
         self.show_log(domain.log)
 
     def written(self) -> bytes:

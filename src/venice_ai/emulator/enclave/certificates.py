@@ -16,6 +16,8 @@ from cryptography.x509.oid import NameOID
 
 ORGANIZATION: Final = "TEST - NOT INTEL, NOT NVIDIA"
 _VALID_FROM: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+_OTHER_USES: Final = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+_UNUSED: Final = dict.fromkeys((*_OTHER_USES, "encipher_only", "decipher_only"), False)  # whatever else there is
 VALID_UNTIL: Final = dt.datetime(2049, 12, 31, tzinfo=dt.UTC)
 
 
@@ -138,17 +140,7 @@ def pem(*chain: Authority) -> str:
 
 
 def _usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    return x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, **_UNUSED)
 
 
 def der(tag: int, *parts: bytes) -> bytes:

@@ -110,7 +110,7 @@ class Enclave:
     def attestation(self, model: str, nonce: bytes | None) -> bytes:
         """The reply about a model that answers a nonce (32 bytes); without one, a nonce of the server's own."""
         source = "server" if nonce is None else "client"
-        draft = Draft(self, model, secrets.token_bytes(32) if nonce is None else nonce, source)
+        draft = Draft(self.key, self.intel, self.nvidia, model, nonce or secrets.token_bytes(32), source)
         fault = self._fault
         if fault.booted is not None:
             fault.booted(draft)

@@ -29,56 +29,20 @@ LARGEST_INTEGER = 10_000  # of one without any bound: it may say how often somet
 SHORTEST_STEP = 0.0001
 
 # Formats the engine enforces, and the length that holds one. To the others JSON Schema gives no force of its own.
-_FORMAT_LENGTHS = {
-    "date-time": 20,
-    "time": 9,
-    "date": 10,
-    "duration": 16,
-    "email": 40,
-    "hostname": 40,
-    "ipv4": 15,
-    "ipv6": 39,
-    "uuid": 36,
-}
+_DATE_LENGTHS = {"date-time": 20, "time": 9, "date": 10, "duration": 16}
+_FORMAT_LENGTHS = _DATE_LENGTHS | {"email": 40, "hostname": 40, "ipv4": 15, "ipv6": 39, "uuid": 36}
 
-_BEYOND = frozenset(
-    {
-        "$dynamicRef",
-        "$recursiveRef",
-        "contains",
-        "dependencies",
-        "dependentRequired",
-        "dependentSchemas",
-        "else",
-        "if",
-        "not",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-        "uniqueItems",
-    }
-)
+_BEYOND = {
+    *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas", "propertyNames"),
+    *("if", "then", "else", "not", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"),
+}
 
 # A keyword that only means something for one type. Where no type is given, it names it.
 _TYPE_OF = {
-    "properties": "object",
-    "additionalProperties": "object",
-    "patternProperties": "object",
-    "required": "object",
-    "items": "array",
-    "prefixItems": "array",
-    "maxItems": "array",
-    "minItems": "array",
-    "pattern": "string",
-    "format": "string",
-    "maxLength": "string",
-    "minLength": "string",
-    "minimum": "number",
-    "maximum": "number",
-    "exclusiveMinimum": "number",
-    "exclusiveMaximum": "number",
-    "multipleOf": "number",
+    **dict.fromkeys(("properties", "additionalProperties", "patternProperties", "required"), "object"),
+    **dict.fromkeys(("items", "prefixItems", "maxItems", "minItems"), "array"),
+    **dict.fromkeys(("pattern", "format", "maxLength", "minLength"), "string"),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), "number"),
 }
 _REMARKS = frozenset({"$comment", "$defs", "$id", "$schema", "default", "definitions", "description", "examples", "title"})
 _CHOICES = ("$ref", "enum", "const", "anyOf", "oneOf", "allOf")

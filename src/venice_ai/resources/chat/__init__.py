@@ -8,13 +8,13 @@ from ..._resource import APIResource
 from .completions import ChatCompletions
 
 if TYPE_CHECKING:
-    from ..._client import VeniceClient
+    from ..._http.connection import Connection
 
 
-class Chat(APIResource["VeniceClient"]):
+class Chat(APIResource["Connection"]):
     """Chats."""
 
-    def __init__(self, client: VeniceClient) -> None:
+    def __init__(self, client: Connection) -> None:
         super().__init__(client)
         self.completions: ChatCompletions = ChatCompletions(client)
 

@@ -28,7 +28,7 @@ from ...types.api.params import CHAT_PATH, ChatParams
 from .encrypted import SealedChat, attested, sealed
 
 if TYPE_CHECKING:
-    from ..._client import VeniceClient
+    from ..._http.connection import Connection as VeniceClient  # what of the client is needed here
     from ...costs import ChatCostEstimate
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
@@ -412,12 +412,12 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: the catalogue could not be had.
         """
         from ...costs import check_numbers, estimate_chat_cost
-        from ..models import listed, without_suffix
+        from ..models import Models, listed, without_suffix
 
         checked = checked_messages(messages)
         check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
         name = without_suffix(model)
-        entry = listed((await self._client.models.list()).data, name)
+        entry = listed((await self._client.resource(Models).list()).data, name)
         return estimate_chat_cost(
             entry, checked, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
         )
@@ -604,7 +604,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         privacy: Privacy | None,
     ) -> Request:
         """The request that sends a body in clear."""
-        return self._client.request(
+        return self._client.build_request(
             "POST",
             CHAT_PATH,
             body=encode(body),

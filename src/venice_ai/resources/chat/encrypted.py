@@ -15,9 +15,10 @@ from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
 from ...tee.guard import PREFIX, engaged, guard, in_clear, search_in, unsealed_roles
 from ...transport import Request
 from ...types.api.params import CHAT_PATH
+from .. import tee_of
 
 if TYPE_CHECKING:
-    from ..._client import VeniceClient
+    from ..._http.connection import Connection
     from ...tee.report import AttestationReport
     from ...tee.session import TeeSession
     from ...tee.types import TeeOptions
@@ -46,7 +47,7 @@ class SealedChat:
 
     def __init__(
         self,
-        client: VeniceClient,
+        client: Connection,
         body: dict[str, Any],
         *,
         e2ee: bool | TeeOptions,
@@ -54,7 +55,7 @@ class SealedChat:
         timeout: float | Timeout | None,
         extra_headers: Mapping[str, str] | None,
     ) -> None:
-        self._tee = client.tee
+        self._tee = tee_of(client)
         self.options: TeeOptions = self._tee.options(None if isinstance(e2ee, bool) or e2ee is None else e2ee)
         roles = self.options.encrypt_roles
         guard(body, extra_headers, floor=client.min_privacy, roles=roles)
@@ -77,7 +78,7 @@ class SealedChat:
             TeeAttestationError: it did not.
             APIError: the attestation could not be had.
         """
-        from ...tee.session import TeeSession  # needs the extra, of which `client.tee` has made sure
+        from ...tee.session import TeeSession  # needs the extra, of which `tee_of` has made sure
 
         report = await self._attested()
         self._tee.warn_of_limits(report)
@@ -137,7 +138,7 @@ class SealedChat:
         return self._limits.left(now - self._began)
 
     def _request(self, headers: Mapping[str, str], body: bytes) -> Request:
-        return self._client.request(
+        return self._client.build_request(
             "POST",
             CHAT_PATH,
             body=body,
@@ -150,7 +151,7 @@ class SealedChat:
 
 
 def sealed(
-    client: VeniceClient,
+    client: Connection,
     body: dict[str, Any],
     *,
     e2ee: bool | TeeOptions,
@@ -184,7 +185,7 @@ def _check_options(e2ee: object) -> None:
         raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
 
 
-def _limits(client: VeniceClient, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
+def _limits(client: Connection, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
     """The clocks of a call: one that is a stream on the wire alone has the clocks of a plain call."""
     limits = client.clocks(timeout, stream=stream)
     if stream:
@@ -199,7 +200,7 @@ def _about_keys(failure: APIError) -> bool:
     return any(words in said for words in _KEY_ERRORS)
 
 
-async def attested(client: VeniceClient, body: Mapping[str, Any], timeout: float | Timeout | None, *, stream: bool) -> Privacy:
+async def attested(client: Connection, body: Mapping[str, Any], timeout: float | Timeout | None, *, stream: bool) -> Privacy:
     """How private a chat in clear is with a model whose enclave was attested: `tee`.
 
     Raises:
@@ -214,16 +215,18 @@ async def attested(client: VeniceClient, body: Mapping[str, Any], timeout: float
         raise InvalidRequestError(
             f"{search} is not allowed with min_privacy='tee': it may have the conversation looked up outside of the enclave"
         )
-    tee = client.tee  # first, so that nothing is asked in vain if the extra is missing
+    tee = tee_of(client)  # first, so that nothing is asked in vain if the extra is missing
     limits = _limits(client, timeout, stream=stream)
     async with within("first_chunk", limits.first_chunk), within("deadline", limits.deadline):
         await tee.verified(await _enclave(client, body["model"]), tee.options(None))
     return "tee"
 
 
-async def _enclave(client: VeniceClient, model: str) -> str:
+async def _enclave(client: Connection, model: str) -> str:
     """The id of the model that a name stands for, if it runs in an enclave."""
-    entry = await client.models.find(model)
+    from ..models import Models  # what most chats do not need, they do not load
+
+    entry = await client.resource(Models).find(model)
     if entry.id != model.partition(":")[0]:
         raise InvalidRequestError(
             f"model={model!r} may be another model from one call to the next; with min_privacy='tee' name the model "

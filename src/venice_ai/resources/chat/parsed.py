@@ -7,9 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any, Generic, Self, TypeVar
 
 from ..._structured.growing_object import Growing
-from ..._structured.read_output import Output, OutputInvalidError, read
+from ..._structured.read_output import Output, read
 from ..._wire.body import checked_messages
-from ...exceptions import APIError, InvalidArgumentError, OutputError, OutputMissingError, StreamConsumedError, TeeError
+from ...exceptions import (
+    APIError,
+    InvalidArgumentError,
+    OutputError,
+    OutputInvalidError,
+    OutputMissingError,
+    StreamConsumedError,
+    TeeError,
+)
 from ...streaming import ChatStream
 from ...tee.guard import engaged_by
 from ...types._surrogates import sendable

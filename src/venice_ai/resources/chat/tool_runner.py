@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,7 +34,7 @@ from ...tools.toolbox import FunctionTool, ToolContext, as_text, call_arguments,
 from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 
 if TYPE_CHECKING:
-    from .completions import ChatCompletions
+    from ..._http.connection import Connection
 
 OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
 """Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""
@@ -92,6 +92,22 @@ class _Returned:
     value: Any
     observed: bool
     """Whether `on_tool_call` is told; it is not if it stood in for the tool."""
+
+
+class Completions(Protocol):
+    """What asks the model: `client.chat.completions`, also of a subclass that overrides `create`."""
+
+    @property
+    def _client(self) -> Connection: ...
+    @property
+    def create(self) -> Callable[..., Awaitable[object]]:
+        """Asks for a whole answer."""
+        ...
+
+    @property
+    def stream(self) -> Callable[..., Awaitable[ChatStream]]:
+        """Asks for a stream."""
+        ...
 
 
 class Asking(Protocol):
@@ -355,16 +371,15 @@ async def _awaited(value: Any) -> Any:
 class PlainAsking:
     """Asks for whole answers."""
 
-    def __init__(self, completions: ChatCompletions, params: Mapping[str, Any]) -> None:
+    def __init__(self, completions: Completions, params: Mapping[str, Any]) -> None:
         self._completions = completions
         _refuse_streaming(params, "is not for run_with_tools; stream_with_tools streams")
         self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
 
     async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
         """The answer."""
-        create: Any = self._completions.create  # with any parameters
         try:
-            response: object = await create(messages=list(loop.history), **_offered(loop, self._params))
+            response = await self._completions.create(messages=list(loop.history), **_offered(loop, self._params))
         except APIError as error:
             error.tool_loop = loop.state
             raise
@@ -376,7 +391,7 @@ class PlainAsking:
 class StreamedAsking:
     """Asks for streams, and tells their texts."""
 
-    def __init__(self, completions: ChatCompletions, params: Mapping[str, Any]) -> None:
+    def __init__(self, completions: Completions, params: Mapping[str, Any]) -> None:
         self._completions = completions
         _refuse_streaming(params, "is not for stream_with_tools, which always streams; leave it out")
         self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
@@ -461,13 +476,13 @@ RULES = ("on_tool_call", "on_tool_error", "approve", "deps", "parallel", "tool_t
 LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
 
 
-def begun(completions: ChatCompletions, asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
+def begun(completions: Completions, asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
     """The run of a loop, by the arguments of `run_with_tools`, with what asks the model. `given` is emptied."""
     try:
         rules = ToolRules(
             **{name: given[name] for name in RULES},
             decisions=given["decisions"] or {},
-            hooks_in_threads=completions._client._hooks_in_threads,  # noqa: SLF001  # a property of the client alone
+            hooks_in_threads=completions._client.hooks_in_threads,  # noqa: SLF001  # a property of the client alone
         )
         ask = asking(completions, {"model": given["model"], **given["create_kwargs"]})
         loop = ToolLoop(given["messages"], given["tools"], **{name: given[name] for name in LIMITS})

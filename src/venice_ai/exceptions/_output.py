@@ -1,0 +1,98 @@
+"""The errors of structured output that are pydantic's, too: an `except pydantic.ValidationError` catches them.
+
+Importing pydantic takes long, so this module is imported when one of them is first needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
+
+from ._tree import OutputError, OutputRefusedError, ToolCallInsteadError
+
+
+class Mismatch(OutputError, ValidationError):
+    """What all errors have in common that are pydantic's, too: `errors()` and the rest say where it does not fit."""
+
+    said: str = ""
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do."""
+        return self.said
+
+    def __str__(self) -> str:
+        return self.said
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.said!r})" if self.private else ValidationError.__repr__(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # pydantic's own forgets what an object was given beside the errors.
+        lines = [_HIDDEN] if self.private else self.errors(include_url=False)
+        return _restored, (type(self), self.title, lines, self.state_to_keep())
+
+
+_HIDDEN: Final = {
+    "type": "hidden",
+    "msg": "What does not fit came end-to-end encrypted and is not kept",
+    "loc": (),
+    "input": None,
+}
+
+
+class OutputInvalidError(Mismatch):
+    """The answer does not fit the class: it is not JSON, or other JSON. It is a `pydantic.ValidationError`.
+
+    The places in `errors()` are those of the JSON that was asked for: in a class that is no object, they begin with `value`. If
+    a validator of the class raised what pydantic does not catch, that is the `__cause__`.
+    """
+
+    def __str__(self) -> str:
+        # Not only the values, the names of fields and what validators say may be part of the answer, too.
+        lines = "" if self.private else f"\n{ValidationError.__str__(self)}"
+        return f"{self.said}{lines}"
+
+
+class OutputTruncatedError(Mismatch):
+    """The answer was cut off before its JSON was whole. It is a `pydantic.ValidationError`."""
+
+
+class RefusedInWordsError(Mismatch, OutputRefusedError):
+    """A refusal with a text that does not fit the class."""
+
+
+class ToolCallWithWordsError(Mismatch, ToolCallInsteadError):
+    """A tool call beside a text that does not fit the class."""
+
+
+# Tracebacks and pickles show where users find them.
+OutputInvalidError.__module__ = OutputTruncatedError.__module__ = OutputError.__module__
+
+
+def _restored(cls: type[Mismatch], title: str, lines: list[Any], state: dict[str, Any]) -> Mismatch:
+    error = mismatch(cls, title, lines)
+    vars(error).update(state)
+    return error
+
+
+def mismatch(cls: type[Mismatch], title: str, lines: list[Any], *, hide_input: bool = False) -> Mismatch:
+    """An error with the lines of `ValidationError.errors()`."""
+    return cls.from_exception_data(title, [_line(line) for line in lines], "json", hide_input)
+
+
+def _line(error: Any) -> InitErrorDetails:
+    """A line of a validation error as pydantic takes it back."""
+    kind, context = error["type"], error.get("ctx")
+    try:
+        known = PydanticKnownError(kind, context).message() == error["msg"]
+    except (KeyError, TypeError):
+        known = False
+    details = InitErrorDetails(
+        type=kind if known else PydanticCustomError(kind, error["msg"], context), loc=error["loc"], input=error["input"]
+    )
+    if known and context:
+        details["ctx"] = context
+    return details

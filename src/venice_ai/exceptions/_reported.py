@@ -1,0 +1,277 @@
+"""Which error an answer of the server stands for: by its status, or by what a 200 reply or an event of a stream reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from ._tree import (
+    APIError,
+    AuthenticationError,
+    ConflictError,
+    GatewayTimeoutError,
+    InternalServerError,
+    InvalidRequestError,
+    ModelGoneError,
+    ModelOverloadedError,
+    NotFoundError,
+    PayloadTooLargeError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimitError,
+    RateLimitKind,
+    ServiceUnavailableError,
+    UnprocessableEntityError,
+    UnsupportedMediaTypeError,
+)
+
+if TYPE_CHECKING:
+    from ..types.api.chat import ChatCompletionResponse
+    from ..types.response_meta import ResponseMeta
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: PaymentRequiredError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: ModelGoneError,
+    413: PayloadTooLargeError,
+    415: UnsupportedMediaTypeError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+    503: ServiceUnavailableError,
+    504: GatewayTimeoutError,
+}
+
+PROXY_ASKS_WHO = "The proxy wants to know who asks: proxy='http://user:password@host:port', here or in the *_PROXY variables."
+_LONGEST_DETAIL = 1000  # characters of what a server says
+# An error inside a 200 reply has no status of its own; its code, or its type where it has no code, tells which it counts as.
+_CODES_BY_STATUS = {
+    400: "bad_request invalid_request invalid_request_error invalid_model context_length_exceeded too_many_tokens",
+    401: "authentication_failed authentication_failed_inactive_key authentication_error invalid_api_key pro_only_model",
+    402: "insufficient_balance insufficient_quota payment_required billing_error",
+    403: "unauthorized permission_denied permission_error api_access_disabled",
+    404: "model_not_found character_not_found not_found not_found_error",
+    413: "payload_too_large request_too_large",
+    422: "content_policy_violation content_blocked_by_provider content_filter content_filter_error provider_content_policy",
+    429: "rate_limit rate_limited rate_limit_exceeded rate_limit_error too_many_requests x402_concurrency_limit",
+    500: "server_error internal_error internal_server_error api_error inference_failed unknown_error",
+    502: "upstream_error bad_gateway provider_error",
+    503: "model_overloaded overloaded overloaded_error engine_overloaded model_offline model_at_capacity service_unavailable",
+    504: "request_timeout gateway_timeout timeout timeout_error",
+}
+_STATUS_BY_CODE = {code: status for status, codes in _CODES_BY_STATUS.items() for code in codes.split()}
+
+
+def reported(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The part of a 200 reply, or of an event of a stream, that reports an error: the whole, a choice or a delta; else None.
+
+    A part reports one in a member whose name begins with `error` and that is not empty. The whole does so, too, if its `type`
+    or `object` is `error`, or by a `message` or `detail` without `choices`.
+    """
+    if reply.get("type") == "error" or reply.get("object") == "error" or _error_members(reply):
+        return reply
+    choices: Any = reply.get("choices")
+    if "choices" not in reply:
+        return reply if reply.get("message") or reply.get("detail") else None
+    for choice in cast("list[Any]", choices) if isinstance(choices, list) else ():
+        for part in (choice, _member(choice, "delta"), _member(choice, "message")):
+            if isinstance(part, Mapping) and _error_members(cast("Mapping[str, Any]", part)):
+                return cast("Mapping[str, Any]", part)
+    return None
+
+
+def may_report(text: bytes, reply: Mapping[str, Any]) -> bool:
+    """Whether it is worth looking for an error in a reply or event, whose JSON text this is. Nearly none is."""
+    return b'"error' in text or "choices" not in reply
+
+
+def without_errors(reply: Any) -> Any:
+    """A reply or event without the members that report an error: what came beside it."""
+    if not isinstance(reply, Mapping):
+        return [without_errors(each) for each in cast("list[Any]", reply)] if isinstance(reply, list) else reply
+    inner = {"choices", "delta", "message"}
+    return {
+        name: without_errors(value) if name in inner else value
+        for name, value in cast("Mapping[str, Any]", reply).items()
+        if not name.startswith("error")
+    }
+
+
+def _error_members(part: Mapping[str, Any]) -> list[Any]:
+    """What the members of a part hold that report an error."""
+    return [value for name, value in part.items() if name.startswith("error") and value]
+
+
+def error_for(
+    status: int,
+    headers: Mapping[str, str],
+    body: Any,
+    *,
+    meta: ResponseMeta | None = None,
+    retry_after_seconds: float | None = None,
+    partial: ChatCompletionResponse | None = None,
+) -> APIError:
+    """The error that an HTTP answer, or an error inside a stream (status 200), stands for.
+
+    `headers` is looked up in lower case; `body` is decoded JSON, or text that is not JSON.
+    """
+    said: Any = body
+    if status < 300 and isinstance(body, Mapping):
+        content = cast("Mapping[str, Any]", body)
+        said = reported(content) or content
+    code = _code(said)
+    counts_as = status if status >= 300 else _counts_as(said, code, status)
+    kind = _class(counts_as, code, said, told=status)
+    detail = _shortened(_detail(said, headers))
+    remedy = kind.remedy
+    if issubclass(kind, RateLimitError) and retry_after_seconds:
+        remedy = remedy.replace("Wait", f"Wait {retry_after_seconds:.3g} s")
+    if status == 407:
+        remedy = PROXY_ASKS_WHO
+    request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
+    who = "the proxy" if status == 407 else "Venice"
+    where = f"{who} answered {status}" if status >= 300 else "Venice reported an error"
+    message = f"{where}: {_sentence(detail)}{' ' + remedy if remedy else ''}"
+    error = kind(
+        f"{message} [request {request_id}]" if request_id else message,
+        status_code=status,
+        code=code,
+        request_id=request_id,
+        body=body,
+        meta=meta,
+        retry_after_seconds=retry_after_seconds,
+        partial=partial,
+    )
+    error.counts_as = counts_as
+    if isinstance(error, RateLimitError):
+        error.kind = _rate_limit_kind(headers, detail.lower(), code or "")
+    return error
+
+
+def _shortened(detail: str) -> str:
+    """What a message can hold; `body` has it all."""
+    return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."
+
+
+def _class(status: int, code: str | None, body: Any, *, told: int) -> type[APIError]:
+    """The class for what a status, or an error inside a reply with the status `told`, stands for."""
+    if status == 402 and _member(body, "x402Version") is not None:
+        return AuthenticationError  # Venice's way to say that no credentials were sent
+    if told < 300:
+        if status < 300 and code:  # an unknown code is not tried again; the type still tells what kind of error it is
+            status = _status_of(_type(body), status)
+        elif status == 503 and "overloaded" in (code or _type(body) or "").lower():
+            return ModelOverloadedError
+    if status >= 500:
+        return _BY_STATUS.get(status, InternalServerError)
+    return _BY_STATUS.get(status, APIError)
+
+
+def _counts_as(body: Any, code: str | None, status: int) -> int:
+    """The status that an error inside a 200 reply counts as; that of the reply, if its code is not known."""
+    return _status_of(code or _type(body), status)
+
+
+def _status_of(code: str | None, otherwise: int) -> int:
+    name = (code or "").lower()
+    if name.isdecimal() and 400 <= int(name[:9]) <= 599:  # some relays give the status they were told as the code
+        return int(name)
+    return _STATUS_BY_CODE.get(name, otherwise)
+
+
+def _type(body: Any) -> str | None:
+    types = (_text(_member(each, "type")) for each in (*_nested(body), body))
+    return next((name for name in types if name not in {None, "error"}), _text(_member(body, "error_type")))
+
+
+def _nested(body: Any) -> list[Any]:
+    return _error_members(cast("Mapping[str, Any]", body)) if isinstance(body, Mapping) else []
+
+
+def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> RateLimitKind:
+    if "too many failed" in detail or headers.get("x-ratelimit-remaining") == "0":
+        return "failures"
+    if "overloaded" in detail or "overloaded" in code.lower():
+        return "overloaded"
+    if "concurrency" in code.lower():
+        return "concurrency"
+    if headers.get("x-ratelimit-remaining-requests") == "0":
+        return "requests"
+    if headers.get("x-ratelimit-remaining-tokens") == "0":
+        return "tokens"
+    return "unknown"
+
+
+def _member(body: Any, name: str) -> Any:
+    return cast("Mapping[str, Any]", body).get(name) if isinstance(body, Mapping) else None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _code(body: Any) -> str | None:
+    codes = (
+        _text(_member(each, name)) for name in ("code", "error_code") for each in (_member(body, "error"), *_nested(body), body)
+    )
+    return next(filter(None, codes), None)
+
+
+def _detail(body: Any, headers: Mapping[str, str]) -> str:
+    if isinstance(body, str):
+        return _page(body, headers.get("content-type", ""))
+    places = (_member(body, "error"), _member(body, "error_message"), body, *_nested(body))
+    said = next(filter(None, map(_message, places)), "no reason was given")
+    reasons = list(dict.fromkeys(reason for reason in _reasons(body) if reason not in said))[:10]
+    return f"{said} ({'; '.join(reasons)})" if reasons else said
+
+
+def _page(text: str, content_type: str) -> str:
+    """A body that is not JSON: short texts are shown, pages are named."""
+    if not text.strip():
+        return "an empty body"
+    if "html" in content_type or text.lstrip()[:1] == "<":
+        return "an HTML page, not JSON"
+    return text.strip()[:200]
+
+
+def _message(error: Any) -> str | None:
+    if isinstance(error, list):
+        return "; ".join(filter(None, map(_message, cast("list[Any]", error)))) or None
+    return _text(error) or _text(_member(error, "message")) or _text(_member(error, "detail"))
+
+
+def _reasons(body: Any) -> Iterator[str]:
+    issues = _member(body, "issues")
+    for issue in cast("list[Any]", issues) if isinstance(issues, list) else []:
+        path, message = _member(issue, "path"), _text(_member(issue, "message"))
+        steps = ".".join(map(str, cast("list[Any]", path))) if isinstance(path, list) else ""
+        if message:
+            yield f"{steps}: {message}" if steps else message
+    details = _member(body, "details")
+    if isinstance(details, str):
+        yield details
+    elif not issues:
+        yield from _tree(details, "")
+
+
+def _tree(node: Any, path: str) -> Iterator[str]:
+    """Reasons in a nested `{"field": {"_errors": [...]}}`."""
+    if not isinstance(node, Mapping):
+        return
+    for name, value in cast("Mapping[str, Any]", node).items():
+        if name == "_errors" and isinstance(value, list):
+            for text in filter(None, map(_text, cast("list[Any]", value))):
+                yield f"{path}: {text}" if path else text
+        else:
+            yield from _tree(value, f"{path}.{name}" if path else name)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text[-1:] in ".!?" else f"{text}."

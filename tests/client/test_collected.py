@@ -1,0 +1,339 @@
+"""`collect()` gives the message that `create` would have given, however a server cut it into deltas."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from random import Random
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venice_ai import ChatCompletionResponse, ChatStream
+from venice_ai._wire.assembly import Assembly
+from venice_ai._wire.body import chunk as typed
+from venice_ai._wire.body import decode
+from venice_ai.types._base import is_object
+
+from ..fakes import DONE, FINISH, HI, answer, chunk, client_of, completion, envelope, event, stream
+
+
+async def collected(*chunks: dict[str, Any]) -> ChatCompletionResponse:
+    return await (await opened(*(event(json.dumps(each)) for each in chunks), FINISH, DONE)).collect()
+
+
+async def opened(*pieces: bytes) -> ChatStream:
+    """A stream that gives these pieces."""
+    client, _ = client_of(stream(*pieces), max_retries=0)
+    return await client.chat.completions.stream(model="m", messages=HI)
+
+
+# -- what the loops of the documents meet ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choice", [{"index": 0}, {"index": 0, "delta": None}, {"index": 0, "delta": "x"}, {}], ids=repr)
+async def test_a_choice_without_delta_reads_as_an_empty_delta(choice: dict[str, Any]) -> None:
+    read = await opened(event(chunk("hel")), event(envelope(choices=[choice])), event(chunk("lo")), FINISH, DONE)
+
+    chunks = [piece async for piece in read]
+
+    assert "".join(piece.choices[0].delta.content or "" for piece in chunks) == "hello"
+    assert [piece["choices"][0]["delta"].get("role") for piece in chunks] == [None] * 4
+    assert chunks[1].model_dump()["choices"] == [choice]  # what came stays what it is
+
+
+@pytest.mark.parametrize("choices", [None, 7, "text", {"index": 0}, [None], [7, "x"]], ids=repr)
+async def test_the_loop_of_the_document_passes_over_choices_that_are_none(choices: Any) -> None:
+    read = await opened(event(chunk("hel")), event(envelope(choices=choices)), event(chunk("lo")), FINISH, DONE)
+
+    assert "".join([piece.choices[0].delta.content or "" async for piece in read]) == "hello"
+
+
+@pytest.mark.parametrize("choice", [{"index": 0}, {"message": None}, {"message": "x"}, None, 7], ids=repr)
+async def test_a_choice_without_message_reads_as_an_empty_message(choice: Any) -> None:
+    client, _ = client_of(answer({**completion(), "choices": [choice]}))
+
+    reply = await client.chat.completions.create(model="m", messages=HI)
+
+    assert reply.choices[0].message.content is None
+    assert reply.choices[0].message.tool_calls is None
+    assert reply["choices"][0]["message"].get("content") is None
+    assert reply.model_dump()["choices"] == [choice]
+
+
+# -- any message, cut as servers cut it ------------------------------------------------------------------------------------
+
+TEXTS = st.text('ab é😀"\\{', min_size=1, max_size=6)
+NAMES = st.sampled_from(["alpha", "beta", "gamma"])
+OBJECTS: st.SearchStrategy[Any] = st.dictionaries(NAMES, TEXTS | st.integers(), min_size=1, max_size=3)
+IMAGES: st.SearchStrategy[Any] = TEXTS.map(lambda url: {"type": "image_url", "image_url": {"url": url}})
+PARTS: st.SearchStrategy[Any] = TEXTS.map(lambda text: {"type": "text", "text": text})
+CALLS: st.SearchStrategy[Any] = st.tuples(NAMES, OBJECTS).map(
+    lambda call: {"type": "function", "function": {"name": call[0], "arguments": json.dumps(call[1])}}
+)
+DETAILS: st.SearchStrategy[Any] = st.sampled_from(["reasoning.text", "reasoning.summary", "reasoning.encrypted"]).flatmap(
+    lambda kind: st.fixed_dictionaries(
+        {"type": st.just(kind), {"reasoning.text": "text", "reasoning.summary": "summary"}.get(kind, "data"): TEXTS},
+        optional={"signature": TEXTS, "format": NAMES},
+    )
+)
+MEMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "content": TEXTS | st.lists(PARTS | IMAGES, min_size=1, max_size=3),
+    **dict.fromkeys(["reasoning_content", "reasoning", "refusal", "thought_signature", "a_text_of_tomorrow"], TEXTS),
+    **dict.fromkeys(["annotations", "images", "citations", "a_list_of_tomorrow"], st.lists(OBJECTS, min_size=1, max_size=3)),
+    "audio": st.fixed_dictionaries({"id": NAMES, "data": TEXTS}, optional={"transcript": TEXTS, "expires_at": st.integers(1)}),
+    "function_call": st.fixed_dictionaries({"name": NAMES, "arguments": TEXTS}),
+    "tool_calls": st.lists(CALLS, min_size=1, max_size=3),
+    "reasoning_details": st.lists(DETAILS, min_size=1, max_size=4),
+    "an_object_of_tomorrow": st.dictionaries(NAMES, TEXTS | st.lists(st.integers(), min_size=1), min_size=1),
+}
+MESSAGES: st.SearchStrategy[Any] = st.sets(st.sampled_from(sorted(MEMBERS)), max_size=4).flatmap(
+    lambda names: st.fixed_dictionaries({name: MEMBERS[name] for name in sorted(names)})
+)
+WHOLE = frozenset({"id", "type", "name", "format", "role", "signature", "thought_signature"})
+
+
+def pieces_of(random: Random, value: Any, name: str = "") -> list[Any]:
+    """A member in the pieces in which servers send it; what is missing from a piece of an object is null, empty or absent."""
+    if is_object(value):
+        return [{key: piece} for key, inner in value.items() for piece in pieces_of(random, inner, key)]
+    if not isinstance(value, (str, list)) or name in WHOLE:
+        return [value]
+    whole = cast("list[Any]", value)  # or a text, which is cut alike
+    edges = sorted({0, len(whole), *(random.randint(0, len(whole)) for _ in range(random.randint(0, 3)))})
+    return [whole[start:end] for start, end in pairwise(edges)]
+
+
+def deltas_of(random: Random, message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The message as deltas: each member's pieces in their order, the members mixed."""
+    queues: list[list[dict[str, Any]]] = []
+    for name, value in message.items():
+        if name == "tool_calls":
+            calls = [{"id": f"c{index}", **call} for index, call in enumerate(value)]
+            fragments = [_fragments(random, call, index) for index, call in enumerate(calls)]
+            queues += [[{name: [fragment]} for fragment in of_one] for of_one in fragments]
+            message[name] = calls
+        elif name == "reasoning_details":
+            # Of one index as long as the type is another than that of the entry before, as servers number them.
+            entries: list[dict[str, Any]] = []
+            for entry in value:
+                last = entries[-1] if entries else {"index": -1}
+                entries.append({**entry, "index": last["index"] + (last.get("type") in (None, entry["type"]))})
+            queues.append([{name: [piece]} for entry in entries for piece in _with_type(pieces_of(random, entry), entry)])
+            message[name] = entries
+        else:
+            queues.append([{name: piece} for piece in pieces_of(random, value, name)])
+    deltas: list[dict[str, Any]] = []
+    while queues := [queue for queue in queues if queue]:
+        deltas.append(random.choice(queues).pop(0))
+    return deltas
+
+
+def _fragments(random: Random, call: dict[str, Any], index: int) -> list[dict[str, Any]]:
+    function = call["function"]
+    first = {**call, "index": index, "function": {"name": function["name"], "arguments": ""}}
+    return [first, *({"index": index, "function": {"arguments": piece}} for piece in pieces_of(random, function["arguments"]))]
+
+
+def _with_type(pieces: list[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"type": entry["type"], "index": entry["index"], **piece} for piece in pieces]
+
+
+EMPTY: list[dict[str, Any]] = [
+    {},
+    {"content": None},
+    {"role": None, "tool_calls": None, "images": []},
+    {"refusal": "", "audio": None},
+]
+ROLES: list[list[dict[str, Any]]] = [[{"role": "assistant", "content": ""}], [{"role": "assistant"}] * 2, []]
+
+
+def cut(message: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A message, with the ids and indices that its deltas give it, and the deltas."""
+    random = Random(seed)
+    message = {**message}
+    deltas = [{**random.choice(EMPTY), **delta} for delta in deltas_of(random, message)]
+    return message, [*random.choice(ROLES), *deltas, random.choice(EMPTY)]
+
+
+@given(MESSAGES, st.integers(0, 2**32))
+def test_what_is_collected_is_the_message_that_was_cut(given_message: dict[str, Any], seed: int) -> None:
+    message, deltas = cut(given_message, seed)
+    assembly = Assembly()
+    for delta in deltas:
+        says = {key: value for key, value in delta.items() if value and key != "role"}
+        assert assembly.add(read(chunk(**delta))) == bool(says)  # all that a message is made of counts as progress
+
+    found = assembly.response().choices[0].message.model_dump()
+
+    assert {key: found.get(key) for key in message} == message
+    assert not any(value for key, value in found.items() if key not in message and key != "role")
+
+
+def read(data: dict[str, Any]) -> Any:
+    return typed(decode(json.dumps(data).encode()))
+
+
+# -- every shape by itself ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("deltas", "expected"),
+    [
+        pytest.param([{"images": [1]}, {"images": [2]}, {"refusal": ""}], {"images": [1, 2]}, id="lists add up"),
+        pytest.param([{"think": "a"}, {"think": ""}, {"think": "b"}], {"think": "ab"}, id="unknown texts join"),
+        pytest.param([{"name": "n"}, {"name": "n"}, {"name": ""}], {"name": "n"}, id="a name is said once"),
+        pytest.param([{"thought_signature": "s"}] * 2, {"thought_signature": "s"}, id="a signature that is repeated"),
+        pytest.param([{"think": "\ud83d"}, {"think": "\ude00"}], {"think": "😀"}, id="halves of a pair in an unknown text"),
+        pytest.param(
+            [{"audio": {"id": "a", "data": "AA"}}, {"audio": {"id": "a", "data": "BB", "transcript": "x"}}],
+            {"audio": {"id": "a", "data": "AABB", "transcript": "x"}},
+            id="audio",
+        ),
+        pytest.param(
+            [{"function_call": {"name": "f", "arguments": ""}}, {"function_call": {"name": "f", "arguments": "{}"}}],
+            {"function_call": {"name": "f", "arguments": "{}"}},
+            id="a function call of old",
+        ),
+        pytest.param(
+            [{"content": ""}, {"content": [{"type": "text", "text": "a"}]}, {"content": [{"type": "image_url"}]}],
+            {"content": [{"type": "text", "text": "a"}, {"type": "image_url"}]},
+            id="content in parts",
+        ),
+        pytest.param(
+            [{"content": "a"}, {"content": "b"}, {"content": [{"type": "image_url"}]}, {"content": "c"}],
+            {"content": [{"type": "text", "text": "ab"}, {"type": "image_url"}, {"type": "text", "text": "c"}]},
+            id="text around a part",
+        ),
+        pytest.param([{"content": {"a": 1}}], {"content": {"a": 1}}, id="content that is an object"),
+        pytest.param([{"content": 7}, {"content": "a"}], {"content": "a"}, id="a number beside text"),
+        pytest.param(
+            [{"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}", "parsed": {"a": 1}}}]}],
+            {"tool_calls": [{"type": "function", "id": "c", "function": {"name": "f", "parsed": {"a": 1}, "arguments": "{}"}}]},
+            id="more of a called function",
+        ),
+    ],
+)
+async def test_the_member_that_is_collected(deltas: list[dict[str, Any]], expected: dict[str, Any]) -> None:
+    message = (await collected(*(chunk(**delta) for delta in deltas))).choices[0].message.model_dump()
+
+    assert {key: message.get(key) for key in expected} == expected
+
+
+DETAIL_SHAPES = [
+    pytest.param(
+        [
+            {"index": 0, "type": "t", "text": "a"},
+            {"index": 0, "type": "t", "text": "b"},
+            {"index": 0, "type": "t", "signature": "s"},
+        ],
+        [{"index": 0, "type": "t", "text": "ab", "signature": "s"}],
+        id="one index, one type",
+    ),
+    pytest.param(
+        [
+            {"index": 0, "type": "t", "text": "a"},
+            {"index": 0, "type": "e", "data": "d"},
+            {"index": 0, "type": "t", "text": "b"},
+        ],
+        [
+            {"index": 0, "type": "t", "text": "a"},
+            {"index": 0, "type": "e", "data": "d"},
+            {"index": 0, "type": "t", "text": "b"},
+        ],
+        id="a change of type at one index",
+    ),
+    pytest.param(
+        [
+            {"index": 0, "type": "t", "text": "a"},
+            {"index": 1, "type": "t", "text": "x"},
+            {"index": 0, "type": "t", "text": "b"},
+        ],
+        [{"index": 0, "type": "t", "text": "ab"}, {"index": 1, "type": "t", "text": "x"}],
+        id="two indices, interleaved",
+    ),
+    pytest.param(
+        [{"index": 0, "type": "t", "text": "a"}, {"index": 0, "text": "b"}],
+        [{"index": 0, "type": "t", "text": "ab"}],
+        id="the type said once",
+    ),
+    pytest.param(
+        [{"index": 0, "type": "e", "id": "x", "data": "a"}, {"index": 0, "type": "e", "id": "y", "data": "b"}],
+        [{"index": 0, "type": "e", "id": "x", "data": "a"}, {"index": 0, "type": "e", "id": "y", "data": "b"}],
+        id="another id",
+    ),
+    pytest.param(
+        [{"type": "e", "data": "a"}, {"type": "e", "data": "b"}],
+        [{"type": "e", "data": "a"}, {"type": "e", "data": "b"}],
+        id="no index",
+    ),
+    pytest.param(
+        [{"index": 0, "type": "t", "text": "\ud83d"}, {"index": 0, "type": "t", "text": "\ude00"}],
+        [{"index": 0, "type": "t", "text": "😀"}],
+        id="halves of a pair",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fragments", "entries"), DETAIL_SHAPES)
+async def test_details_of_reasoning_are_joined_by_index_and_type(
+    fragments: list[dict[str, Any]], entries: list[dict[str, Any]]
+) -> None:
+    whole = await collected(*(chunk(reasoning_details=[fragment]) for fragment in fragments))
+
+    assert whole.choices[0].message.reasoning_details == entries
+
+
+async def test_what_stands_beside_the_choices_is_kept_from_any_chunk() -> None:
+    citations = [{"title": "T", "url": "u"}]
+    whole = await collected(
+        {**chunk("a"), "usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}, "citations": ["u"]},
+        {**chunk("b"), "venice_parameters": {"web_search_citations": citations, "enable_web_search": "on"}},
+        {**chunk("c"), "venice_parameters": {"web_search_citations": []}, "usage": {"completion_tokens": 1}, "citations": []},
+        {**chunk("d"), "venice_parameters": None, "usage": {"completion_tokens": 2, "prompt_tokens_details": {}}},
+    )
+
+    assert whole.usage == {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
+    assert whole.usage is not None
+    assert whole.usage.cached_tokens == 4
+    assert whole.venice_parameters == {"web_search_citations": citations, "enable_web_search": "on"}
+    assert whole.web_search_citations[0].title == "T"
+    assert whole["citations"] == ["u"]
+
+
+async def test_lists_of_a_choice_add_up() -> None:
+    events = [chunk("a"), chunk("b")]
+    events[0]["choices"][0] |= {"token_ids": [1], "matched": "x"}
+    events[1]["choices"][0] |= {"token_ids": [2, 3], "matched": ""}
+
+    choice = (await collected(*events)).choices[0]
+
+    assert (choice["token_ids"], choice["matched"]) == ([1, 2, 3], "x")
+
+
+async def test_what_is_nested_deeply_is_collected() -> None:
+    deep: Any = 1
+    for _ in range(300):
+        deep = {"a": [deep]}
+
+    whole = await collected({**chunk("a", odd=deep), "odd": deep}, chunk("b", odd=deep))
+
+    assert whole.text == "ab"
+    assert whole["odd"] == deep
+
+
+def test_what_is_collected_is_no_chunk_s() -> None:
+    assembly = Assembly()
+    given_chunk = read({**chunk("a", images=[{"a": [1]}], audio={"data": "x"}), "odd": {"a": [1]}})
+    assembly.add(given_chunk)
+    first = assembly.response()
+    first.choices[0].message["images"][0]["a"].append(2)
+    first["odd"]["a"].append(2)
+    given_chunk["choices"][0]["delta"]["images"].append("mine")
+
+    again = assembly.response()
+
+    assert again["odd"] == {"a": [1]}
+    assert again.choices[0].message["images"] == [{"a": [1]}]

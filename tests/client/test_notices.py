@@ -1,0 +1,163 @@
+"""What a caller is told beside an answer, once: another model answered; the budget went into reasoning."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import warnings
+from typing import Any
+
+import pytest
+
+from venice_ai import ModelSubstitutedWarning, SyncVeniceClient, VeniceClient
+from venice_ai._wire.notices import Notices
+
+from ..fakes import DONE, HI, KEY, RecordingClock, ScriptedReply, answer, chunk, client_of, completion, event, stream
+from ..scripted_server import reply, serving
+
+MODELS: dict[str, Any] = {"object": "list", "data": [{"id": name, "type": "text", "model_spec": {}} for name in ("one", "two")]}
+TRAITS = {"object": "list", "data": {"default": "one"}}
+ALIASES = {"object": "list", "data": {"gpt-4o": "one"}}
+SPENT: dict[str, Any] = {
+    "choices": [{"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": None}}]
+}
+
+
+def said(model: str) -> ScriptedReply:
+    return answer(completion(model=model))
+
+
+async def informed(*replies: ScriptedReply, names: bool = True, **settings: Any) -> VeniceClient:
+    """A client that knows the catalogue, and gets these replies."""
+    known = [answer(MODELS), *([answer(TRAITS), answer(ALIASES)] if names else [])]
+    client, _ = client_of(*known, *replies, **settings)
+    await client.models.list()
+    if names:
+        await client.models.traits()
+        await client.models.compatibility_mapping()
+    return client
+
+
+@pytest.mark.parametrize("asked", ["one", "default", "gpt-4o", "one:enable_web_search=on"])
+async def test_another_model_is_told_once_for_each_pair(asked: str) -> None:
+    client = await informed(said("two"), said("two"), said("three"))
+
+    with pytest.warns(ModelSubstitutedWarning, match="'two' answered") as told:
+        first, second = [await client.chat.completions.create(model=asked, messages=HI) for _ in range(2)]
+    with pytest.warns(ModelSubstitutedWarning, match="'three'"):
+        third = await client.chat.completions.create(model=asked, messages=HI)
+
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    assert all(each.meta.model_substituted for each in (first, second, third))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [("one", "one"), ("default", "one"), ("gpt-4o", "one"), ("one", "default"), ("one:x=y", "one"), ("one", "one:x=y")],
+)
+async def test_the_model_that_was_asked_for_is_no_other(asked: str, answered: str) -> None:
+    client = await informed(said(answered))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        response = await client.chat.completions.create(model=asked, messages=HI)
+
+    assert response.meta.model_substituted is False
+
+
+@pytest.mark.parametrize("names", [True, False])
+async def test_a_name_that_is_not_in_memory_is_silent_and_asked_nobody_about(
+    names: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, transport = client_of(said("two"))
+    if names:
+        client = await informed(said("two"), names=False)
+
+    response = await client.chat.completions.create(model="default", messages=HI)
+
+    assert response.meta.model_substituted is False
+    assert caplog.records == []
+    assert len(transport.requests) == (0 if names else 1)
+
+
+async def test_a_catalogue_that_is_old_says_nothing() -> None:
+    clock = RecordingClock()
+    client = await informed(said("two"), clock=clock)
+    clock.passed += 301
+
+    assert (await client.chat.completions.create(model="default", messages=HI)).meta.model_substituted is False
+
+
+async def test_where_warnings_are_errors_another_model_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    client = await informed(said("two"))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        response = await client.chat.completions.create(model="one", messages=HI)
+
+    assert response.text == "hello"
+    assert [record.message for record in caplog.records] == ["'one' was asked for, and 'two' answered"]
+
+
+async def test_a_stream_tells_of_another_model() -> None:
+    client = await informed(stream(event({**chunk("hello", finish="stop"), "model": "two"}), DONE))
+
+    read = await client.chat.completions.stream(model="one", messages=HI)
+    with pytest.warns(ModelSubstitutedWarning, match="'one' was asked for, and 'two' answered"):
+        await read.collect()
+
+    assert read.meta.model_substituted
+
+
+async def test_the_synchronous_client_knows_the_catalogue_too() -> None:
+    def ask(url: str) -> bool:
+        with SyncVeniceClient(api_key=KEY, base_url=url) as client:
+            client.models.list()
+            return client.chat.completions.create(model="one", messages=HI).meta.model_substituted
+
+    async with serving(reply(MODELS), reply(completion(model="two"))) as server:
+        with pytest.warns(ModelSubstitutedWarning, match="'two' answered"):
+            assert await asyncio.to_thread(ask, server.url)
+
+
+# -- spent ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_answer_whose_budget_went_into_reasoning_is_logged_once_a_model(caplog: pytest.LogCaptureFixture) -> None:
+    client, _ = client_of(*[answer(completion(**SPENT, model=model)) for model in ("one", "one", "two")])
+
+    responses = [await client.chat.completions.create(model="m", messages=HI) for _ in range(3)]
+
+    assert [response.text for response in responses] == [None] * 3
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert ["one" in record.message for record in caplog.records] == [True, False]
+    assert "max_completion_tokens" in caplog.text
+
+
+async def test_a_stream_whose_budget_went_into_reasoning_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    client, _ = client_of(stream(event(chunk(reasoning_content="hm")), event(chunk(finish="length")), DONE))
+
+    whole = await (await client.chat.completions.stream(model="m", messages=HI)).collect()
+
+    assert (whole.text, whole.finish_reason) == (None, "length")
+    assert "max_completion_tokens" in caplog.text
+
+
+@pytest.mark.parametrize("response", [completion("cut"), completion(None), completion(model=7, **SPENT)])
+async def test_other_answers_are_not_logged_and_odd_ones_do_no_harm(response: Any) -> None:
+    client, _ = client_of(answer(response))
+
+    assert (await client.chat.completions.create(model="m", messages=HI)).id == "chatcmpl-1"
+
+
+def test_what_was_told_is_remembered_within_bounds() -> None:
+    notices = Notices()
+    notices.learn("models", {"one": "one"}, until=9.0)
+    meta: Any = type("Meta", (), {})()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for number in range(3000):
+            notices.substitution("one", f"another {number}", meta, 0.0)
+
+    assert len(told) == 1000

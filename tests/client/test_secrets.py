@@ -1,0 +1,213 @@
+"""Keys and prompts stand in no repr, no log, no pickle."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from venice_ai import AuthenticationError, InvalidRequestError, SyncVeniceClient, UserMessage, VeniceClient, VeniceError
+
+from ..fakes import HI, KEY, answer, client_of, completion
+from ..scripted_server import ABORT, CLOSE, Step, head, reply, serving
+
+
+def test_a_client_shows_no_key() -> None:
+    client = VeniceClient(api_key=KEY, headers={"SIGN-IN-WITH-X": "signed"}, proxy="http://user:pass-word@proxy.invalid:1")
+
+    for shown in (repr(client), str(client), repr(client.chat), repr(client.chat.completions), repr(client.models)):
+        assert KEY not in shown
+        assert "signed" not in shown
+        assert "pass-word" not in shown
+
+
+@pytest.mark.parametrize("made_with", ["argument", "environment"])
+async def test_a_pickled_client_holds_no_key(made_with: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", KEY)
+    client = VeniceClient(api_key=KEY if made_with == "argument" else None)
+    client.build_request("GET", "/models")
+
+    try:
+        pickled = pickle.dumps(client)
+    except (TypeError, pickle.PicklingError):
+        return  # that is one way to keep it
+
+    assert KEY.encode() not in pickled
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "authorization", "SIGN-IN-WITH-X", "X-Sign-In-With-X", "Cookie", "Proxy-Authorization"]
+)
+async def test_a_request_shows_neither_key_nor_prompt(name: str) -> None:
+    client, transport = client_of(answer(completion()))
+
+    messages = [UserMessage(content="my secret prompt")]
+    await client.chat.completions.create(model="m", messages=messages, extra_headers={name: "my secret header"})
+
+    for shown in (repr(transport.requests[0]), str(transport.requests[0])):
+        assert KEY not in shown
+        assert "secret" not in shown
+
+
+async def test_a_pickled_request_holds_no_key() -> None:
+    client, transport = client_of(answer(completion()))
+    await client.chat.completions.create(model="m", messages=HI)
+
+    try:
+        pickled = pickle.dumps(transport.requests[0])
+    except (TypeError, pickle.PicklingError):
+        return
+
+    assert KEY.encode() not in pickled
+
+
+async def test_a_log_holds_neither_key_nor_prompt(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    client, _ = client_of(answer({"error": "busy"}, status=503), answer(completion("my secret answer")))
+
+    await client.chat.completions.create(model="m", messages=[UserMessage(content="my secret prompt")])
+
+    assert KEY not in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION", "Sign-In-With-X", "x-sign-in-with-x"])
+@pytest.mark.parametrize("value", ["another-key-0123456789", "Bearer another-key-0123456789", "bearer another-key-0123456789"])
+async def test_a_key_is_taken_out_of_a_refusal_under_any_case_of_its_header_s_name(name: str, value: str) -> None:
+    refusal = answer(
+        {"error": "another-key-0123456789 is wrong", "key": "another-key-0123456789"},
+        status=401,
+        headers={"CF-RAY": "another-key-0123456789"},
+    )
+    client, _ = client_of(refusal, api_key="" if name.lower() != "authorization" else KEY)
+
+    with pytest.raises(AuthenticationError) as caught:
+        await client.chat.completions.create(model="m", messages=HI, extra_headers={name: value})
+
+    assert "another" not in f"{caught.value!r} {caught.value.body} {caught.value.request_id}"
+
+
+PASSWORD = "pass-word"
+ECHO = KEY.encode()
+ODD_REPLIES: dict[str, Sequence[Step]] = {
+    "nothing": [CLOSE],
+    "a reset": [ABORT],
+    "no status line": [b"HTTP/1.1 " + ECHO + b" OK\r\n\r\n", CLOSE],
+    "another language": [b"SSH-2.0 " + ECHO + b"\r\n\r\n", CLOSE],
+    "a header without a colon": [b"HTTP/1.1 200 OK\r\n" + ECHO + b"\r\n\r\n", CLOSE],
+    "a header with a blank": [b"HTTP/1.1 200 OK\r\n" + ECHO + b" x: 1\r\n\r\n", CLOSE],
+    "a chunk of no size": [head("200 OK", {"Transfer-Encoding": "chunked"}), 0.02, ECHO + b"\r\n", CLOSE],
+    "half a body": [head("200 OK", {"Content-Length": "500"}) + ECHO, CLOSE],
+    "half a body, reset": [head("200 OK", {"Content-Length": "500"}) + ECHO, 0.02, ABORT],
+    "no gzip": reply(ECHO, headers={"Content-Encoding": "gzip"}),
+    "a coding": reply(ECHO, headers={"Content-Encoding": "br"}),
+    "a refusal": reply({"error": KEY}, status="401 Unauthorized"),
+}
+
+
+def shown(error: BaseException) -> Iterator[tuple[str, str]]:
+    """All that a program could show of an error, with where it stands: its chain, and the local names of our frames."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield (type(each).__name__, f"{each!r} {each} {each.args} {vars(each)}")
+        yield from _locals(each.__traceback__)
+        waiting += [each.__cause__, each.__context__]
+
+
+def _locals(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if "venice_ai" in code.co_filename:
+            for name, value in trace.tb_frame.f_locals.items():
+                yield f"{code.co_qualname}: {name}", repr(value)
+        trace = trace.tb_next
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+async def plain(client: VeniceClient) -> Any:
+    return await client.chat.completions.create(model="m", messages=HI)
+
+
+async def streamed(client: VeniceClient) -> Any:
+    async with await client.chat.completions.stream(model="m", messages=HI) as stream:
+        return await stream.collect()
+
+
+@pytest.mark.parametrize("call", [plain, streamed])
+@pytest.mark.parametrize("steps", ODD_REPLIES.values(), ids=ODD_REPLIES.keys())
+async def test_no_error_of_a_connection_shows_the_key(
+    steps: Sequence[Step], call: Callable[[VeniceClient], Awaitable[Any]]
+) -> None:
+    async with serving(steps) as server, server.client() as client:
+        with pytest.raises(VeniceError) as caught:
+            await call(client)
+
+    # What a plain answer's own body says is the caller's; nothing else of the error shows the key.
+    assert not [where for where, text in shown(caught.value) if KEY in text]
+    assert {type(each).__module__.partition(".")[0] for each in chain(caught.value)} <= {
+        "venice_ai",
+        "builtins",
+        "ssl",
+        "socket",
+    }
+
+
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize(
+    "steps", [[CLOSE], reply(b"", status="407 No"), [b"SSH-2.0\r\n\r\n", CLOSE]], ids=["nothing", "407", "SSH"]
+)
+async def test_no_error_of_a_proxy_shows_its_password_or_the_key(steps: Sequence[Step], secure: bool) -> None:
+    async with serving(steps) as proxy:
+        address = proxy.url.removesuffix("/api/v1").replace("http://", f"http://user:{PASSWORD}@")
+        target = f"http{'s' if secure else ''}://venice.invalid/api/v1"
+        async with proxy.client(base_url=target, proxy=address) as client:
+            with pytest.raises(VeniceError, match="proxy") as caught:
+                await plain(client)
+
+    assert not [where for where, text in shown(caught.value) if KEY in text or PASSWORD in text]
+
+
+@pytest.mark.parametrize("by", ["argument", "environment"])
+async def test_a_proxy_that_cannot_be_one_shows_neither_its_password_nor_the_key(
+    by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = f"socks5://bob:{PASSWORD}@proxy.invalid"
+    if by == "environment":
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(InvalidRequestError, match="must be") as caught:
+        await plain(VeniceClient(api_key=KEY, proxy=proxy if by == "argument" else None))
+
+    assert not [where for where, text in shown(caught.value) if KEY in text or PASSWORD in text]
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": -1}, {"extra_headers": {"a b": "c"}}])
+async def test_a_mistake_in_a_call_does_not_show_the_key(wrong: dict[str, Any]) -> None:
+    client = VeniceClient(api_key=KEY)
+    with pytest.raises(InvalidRequestError) as caught:
+        await client.chat.completions.create(model="m", messages=HI, **wrong)
+
+    assert not [where for where, text in shown(caught.value) if KEY in text]
+
+
+@pytest.mark.parametrize("kind", [VeniceClient, SyncVeniceClient])
+@pytest.mark.parametrize("wrong", [{"max_retries": -1}, {"timeout": -1}, {"base_url": "nonsense"}, {"trust_env": 7}])
+def test_a_mistake_in_a_setting_does_not_show_the_key(kind: type, wrong: dict[str, Any]) -> None:
+    signed = {"Sign-In-With-X": KEY}
+    with pytest.raises(InvalidRequestError) as caught:
+        kind(api_key=KEY, headers=signed, proxy=f"http://bob:{PASSWORD}@proxy.invalid", **wrong)
+
+    assert not [where for where, text in shown(caught.value) if KEY in text or PASSWORD in text]

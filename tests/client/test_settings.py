@@ -1,0 +1,287 @@
+"""Keys, headers, clocks and lifetime: what a client is told when it is made, and for one call."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import ssl
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from venice_ai import AuthenticationError, InvalidRequestError, SyncVeniceClient, Timeout, VeniceClient, VeniceError
+
+from ..fakes import HI, KEY, ScriptedTransport, answer, client_of, completion, hello, refused, sent, stream
+
+
+@pytest.mark.parametrize("key", [None, "", "  ", "\n"], ids=repr)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_missing_key_is_an_authentication_error_at_the_first_chat(key: str | None, streamed: bool) -> None:
+    transport = ScriptedTransport()
+    client = VeniceClient(api_key=key, transport=transport)
+
+    with pytest.raises(AuthenticationError, match="VENICE_API_KEY") as caught:
+        await client.chat.completions.create(model="m", messages=HI, stream=streamed)
+
+    assert isinstance(caught.value, ValueError)
+    assert transport.requests == []
+
+
+async def test_a_key_comes_from_the_argument_or_else_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "  from-environment\n")
+    for argument, expected in ((None, "from-environment"), (" from-argument ", "from-argument")):
+        transport = ScriptedTransport(answer(completion()))
+        client = VeniceClient(api_key=argument, transport=transport)
+
+        await client.chat.completions.create(model="m", messages=HI)
+
+        assert transport.requests[0].headers["Authorization"] == f"Bearer {expected}"
+
+
+async def test_an_empty_key_does_not_fall_back_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "from-environment")
+    client = VeniceClient(api_key="", transport=ScriptedTransport())
+
+    with pytest.raises(AuthenticationError):
+        await client.chat.completions.create(model="m", messages=HI)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "a b", "käse", "a\x00b"], ids=ascii)
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        VeniceClient(api_key=key)
+
+    assert key not in str(caught.value)
+
+
+async def test_a_wallet_s_signature_does_in_place_of_a_key() -> None:
+    for name in ("SIGN-IN-WITH-X", "X-Sign-In-With-X"):
+        transport = ScriptedTransport(answer(completion()))
+        client = VeniceClient(transport=transport)
+
+        await client.chat.completions.create(model="m", messages=HI, extra_headers={name: "signed"})
+
+        assert transport.requests[0].headers[name] == "signed"
+        assert "Authorization" not in transport.requests[0].headers
+
+
+async def test_headers_of_the_call_win_over_those_of_the_client_and_over_ours() -> None:
+    client, transport = client_of(answer(completion()), headers={"x-one": "client", "X-Two": "client", "user-agent": "mine/1"})
+
+    await client.chat.completions.create(model="m", messages=HI, extra_headers={"X-ONE": "call"})
+
+    headers = {name.lower(): value for name, value in transport.requests[0].headers.items()}
+    assert len(headers) == len(transport.requests[0].headers)
+    assert (headers["x-one"], headers["x-two"], headers["user-agent"]) == ("call", "client", "mine/1")
+    assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({"X": value} for value in ("a\nb", "a\rb", "a\0b", "a\x01", "\x7f", 7, None)),
+        *({name: "a"} for name in ("X\n", "", "X Y", "X:", "X(", "X@", "Ü", 7, "Content-Length", "transfer-encoding")),
+    ],
+    ids=repr,
+)
+async def test_a_header_that_cannot_be_one_is_refused(headers: Any) -> None:
+    with pytest.raises(InvalidRequestError):
+        VeniceClient(headers=headers)
+    await refused(extra_headers=headers)
+
+
+ENDLESS = [float("inf"), 1e9, 10**400]
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), *ENDLESS, True, "5", [5]], ids="{!r:.10}".format)
+async def test_a_timeout_that_cannot_be_one_is_refused(timeout: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"timeout=.* pass None for no limit"):
+        VeniceClient(timeout=timeout)
+    assert "timeout=" in str(await refused(timeout=timeout))
+
+
+@pytest.mark.parametrize("clock", ["connect", "first_chunk", "idle", "progress", "deadline"])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), *ENDLESS, True, "5"], ids="{!r:.10}".format)
+def test_a_clock_that_cannot_be_one_is_refused(clock: str, seconds: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=f"{clock}=.* pass None for no limit"):
+        Timeout(**{clock: seconds})
+
+
+def test_the_clocks_have_the_documented_defaults() -> None:
+    timeout = Timeout()
+
+    assert (timeout.connect, timeout.first_chunk, timeout.idle, timeout.progress, timeout.deadline) == (10, 300, 60, 300, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "timeout"),
+    [
+        pytest.param({}, 5, id="for the call"),
+        pytest.param({"timeout": 5}, None, id="for the client"),
+        pytest.param({"timeout": 7}, 5, id="for both"),
+        pytest.param({"timeout": Timeout(connect=10)}, 5, id="beside a Timeout"),
+    ],
+)
+async def test_what_a_number_sets_and_what_it_leaves(settings: dict[str, Any], timeout: float | None) -> None:
+    client, transport = client_of(answer(completion()), stream(*hello()), **settings)
+
+    await client.chat.completions.create(model="m", messages=HI, timeout=timeout)
+    async with await client.chat.completions.stream(model="m", messages=HI, timeout=timeout):
+        pass
+
+    plain, streamed = (request.timeout for request in transport.requests)
+    assert (plain.connect, plain.plain, plain.deadline) == (10, 300, 5)
+    assert (streamed.connect, streamed.first_chunk, streamed.idle) == (10, 5, 5)
+    assert (streamed.progress, streamed.deadline) == (5, None)
+
+
+async def test_a_plain_call_has_more_patience_than_a_stream_has_between_bytes() -> None:
+    client, transport = client_of(answer(completion()), stream(*hello()))
+
+    await client.chat.completions.create(model="m", messages=HI)
+    async with await client.chat.completions.stream(model="m", messages=HI):
+        pass
+
+    plain, streamed = (request.timeout for request in transport.requests)
+    assert (plain.plain, streamed.idle, streamed.first_chunk) == (300, 60, 300)
+
+
+async def test_a_number_leaves_the_other_clocks_of_the_client_alone() -> None:
+    own = Timeout(connect=1, first_chunk=700, idle=1000, progress=2, deadline=3000)
+    client, transport = client_of(answer(completion()), timeout=own)
+
+    await client.chat.completions.create(model="m", messages=HI, timeout=900)
+
+    limits = transport.requests[0].timeout
+    assert limits == Timeout(connect=1, first_chunk=700, idle=1000, progress=2, deadline=900)
+    assert limits.plain == 1000
+
+
+def test_clocks_are_values() -> None:
+    one, other = Timeout(idle=5, deadline=None), Timeout(idle=5)
+
+    assert one == other == pickle.loads(pickle.dumps(one)) == copy.deepcopy(one)
+    assert hash(one) == hash(other)
+    assert one != Timeout(idle=6)
+    assert "idle=5" in repr(one)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"idle": 60.0}, {"idle": None}, {"idle": 300.0, "deadline": 5.0}, {"connect": None}], ids=repr
+)
+def test_the_repr_of_time_limits_makes_the_same(given: dict[str, Any]) -> None:
+    limits = Timeout(**given)
+    made = eval(repr(limits))
+
+    assert made == limits
+    assert (made.idle, made.plain, made.connect, made.deadline) == (limits.idle, limits.plain, limits.connect, limits.deadline)
+    assert limits.with_deadline(9) == Timeout(**{**given, "deadline": 9})
+
+
+def test_a_default_is_not_the_same_as_its_number() -> None:
+    assert Timeout() != Timeout(idle=60)  # which holds for plain calls too
+
+
+@pytest.mark.parametrize("timeout", [5, 0.5, Timeout(deadline=5), None], ids=repr)
+async def test_a_timeout_is_the_client_s_business_and_never_in_the_body(timeout: Any) -> None:
+    assert await sent(timeout=timeout) == {"model": "m", "messages": HI}
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"], ids=repr)
+def test_a_blank_variable_is_no_setting(blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_BASE_URL", blank)
+    monkeypatch.setenv("VENICE_API_KEY", blank)
+
+    assert VeniceClient().base_url == "https://api.venice.ai/api/v1"
+    assert "without a key" in repr(VeniceClient())
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5, "2", True, None], ids=repr)
+def test_a_number_of_retries_that_cannot_be_one_is_refused(retries: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="max_retries"):
+        VeniceClient(max_retries=retries)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("api_key", value) for value in (7, b"key", ["key"])),
+        *(("base_url", value) for value in (7, b"http://127.0.0.1", ["http://127.0.0.1"])),
+        *(("headers", value) for value in ("X-A: b", 7, [("X-A", "b")])),
+        *(("ca_bundle", value) for value in (7, ["ca.pem"])),
+        *(("proxy", value) for value in (7, ["http://127.0.0.1"])),
+        *(("ssl_context", value) for value in ("x", False, True)),
+        *(("transport", value) for value in (5, "http")),
+        *(("clock", value) for value in (5, object())),
+        *(("trust_env", value) for value in ("no", 0, None)),
+        *(("retry_timeouts", value) for value in ("no", 1, None)),
+    ],
+)
+def test_a_setting_of_another_type_is_refused_by_name(name: str, value: Any) -> None:
+    settings: dict[str, Any] = {name: value}
+
+    with pytest.raises((InvalidRequestError, AuthenticationError), match=name):
+        VeniceClient(**settings)
+
+
+def test_a_context_and_a_bundle_cannot_both_be_given(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+
+    with pytest.raises(InvalidRequestError, match=r"ssl_context.*ca_bundle"):
+        VeniceClient(ssl_context=ssl.create_default_context(), ca_bundle=str(bundle))
+
+
+# -- lifetime ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_client_is_closed_with_its_block_and_says_so() -> None:
+    client, transport = client_of()
+
+    async with client as entered:
+        assert entered is client
+
+    assert transport.closed <= 1
+    with pytest.raises(VeniceError, match="closed"):
+        await client.chat.completions.create(model="m", messages=HI)
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize("kind", [VeniceClient, SyncVeniceClient])
+async def test_a_client_says_whether_it_is_closed(kind: Any) -> None:
+    client = kind()
+    before = client.closed
+    done = client.close()
+    if done is not None:
+        await done
+
+    assert (before, client.closed) == (False, True)
+
+
+async def test_a_closed_client_can_be_entered_again() -> None:
+    client, transport = client_of(*[answer(completion()) for _ in range(2)])
+
+    for _ in range(2):
+        async with client:
+            await client.chat.completions.create(model="m", messages=HI)
+
+    assert len(transport.requests) == 2
+
+
+async def test_a_client_may_be_closed_often_and_before_its_first_call() -> None:
+    client, transport = client_of(answer(completion()))
+
+    await client.chat.completions.create(model="m", messages=HI)
+    for _ in range(3):
+        await client.close()
+
+    assert transport.closed >= 1
+
+
+def test_making_a_client_costs_no_warning_and_no_connection() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            VeniceClient(api_key=KEY)

@@ -1,0 +1,552 @@
+"""`stream_parse`: an unfinished object while the answer streams, the validated one at its end."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated, Any, Generic, Literal, NotRequired, TypeVar, assert_type, cast
+
+import pydantic
+import pytest
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, RootModel, model_validator
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+from typing_extensions import TypeAliasType, TypedDict
+
+from venice_ai import (
+    AuthenticationError,
+    InvalidArgumentError,
+    OutputInvalidError,
+    OutputTruncatedError,
+    ParsedChatCompletion,
+    ParsedChatStream,
+    SchemaNotStrictError,
+    StreamConsumedError,
+    StreamInterruptedError,
+    ToolCallInsteadError,
+    VeniceClient,
+)
+from venice_ai._structured.growing_object import Growing
+from venice_ai._structured.strict_schema import is_wrapped
+from venice_ai.emulator import Emulator, Step, error, text, tool_call
+
+from ..fakes import DONE, FINISH, HI, chunk, client_of, event, stream
+
+T = TypeVar("T")
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Wheel(BaseModel):
+    size: int
+    maker: str
+
+
+class Car(BaseModel):
+    name: str
+    colour: Colour
+    built: date | None
+    wheels: list[Wheel]
+    price: float = 9.5
+
+
+CAR = {
+    "name": "Duck",
+    "colour": "red",
+    "built": "1950-01-02",
+    "wheels": [{"size": 15, "maker": "A"}, {"size": 16, "maker": "B"}],
+    "price": 1.5,
+}
+WHOLE = Car.model_validate(CAR)
+
+
+def scripted(*steps: Step) -> tuple[VeniceClient, Emulator]:
+    emulator = Emulator()
+    emulator.script(*steps)
+    return VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock), emulator
+
+
+async def opened(answer: Step, kind: Any = Car, **kwargs: Any) -> ParsedChatStream[Any]:
+    client, _ = scripted(answer)
+    return await client.chat.completions.stream_parse(model="default", messages=HI, response_format=kind, **kwargs)
+
+
+def letters(answer: str, **how: Any) -> Step:
+    """The answer, a delta for each letter."""
+    return text(answer, deltas=list(answer), **how)
+
+
+# -- the stream ----------------------------------------------------------------------------------------------------------
+
+
+async def test_objects_come_while_the_answer_streams_and_the_last_is_validated() -> None:
+    client, emulator = scripted(letters(json.dumps(CAR)))
+    seen: list[Car] = []
+
+    async with await client.chat.completions.stream_parse(model="default", messages=HI, response_format=Car) as cars:
+        assert_type(cars, ParsedChatStream[Car])
+        async for car in cars:
+            assert_type(car, Car)
+            seen.append(car)
+        result = await cars.collect()
+
+    assert_type(result, ParsedChatCompletion[Car])
+    assert all(type(car) is Car for car in seen)
+    assert [car.name for car in seen[:6]] == [None, "", "D", "Du", "Duc", "Duck"]
+    assert (seen[-1], result.parsed) == (WHOLE, WHOLE)
+    assert seen[-1] is result.parsed
+    assert result.usage is not None
+    assert result.response.text == json.dumps(CAR)
+    body = emulator.requests[0].body
+    assert (body["stream"], body["response_format"]["json_schema"]["name"]) == (True, "Car")
+
+
+async def test_no_two_objects_in_a_row_are_the_same_until_the_validated_one() -> None:
+    async with await opened(letters(json.dumps(CAR))) as cars:
+        seen = [car async for car in cars]
+
+    told = [(car.model_fields_set, car) for car in seen[:-1]]
+    assert all(one != other for one, other in pairwise(told))
+
+
+async def test_collect_alone_gives_the_object() -> None:
+    async with await opened(letters(json.dumps(CAR))) as cars:
+        assert cars.partial is None
+        assert (await cars.collect()).parsed == WHOLE
+        assert (await cars.collect()).parsed is cars.partial
+
+
+async def test_collect_reads_what_is_left() -> None:
+    async with await opened(letters(json.dumps(CAR))) as cars:
+        async for car in cars:
+            if car.name == "Duck":
+                assert cars.partial == car
+                break
+        assert (await cars.collect()).parsed == WHOLE
+
+
+async def test_a_loop_may_be_left_and_gone_on_with() -> None:
+    async with await opened(letters(json.dumps(CAR))) as cars:
+        first = await anext(cars)
+        async for _ in cars:
+            break
+        rest = [car async for car in cars]
+
+    assert [first.name, rest[0].name, rest[-1]] == [None, "D", WHOLE]
+
+
+async def test_a_stream_is_read_once() -> None:
+    cars = await opened(letters(json.dumps(CAR)))
+    assert [car async for car in cars][-1] == WHOLE
+
+    with pytest.raises(StreamConsumedError):
+        aiter(cars)
+    with pytest.raises(StopAsyncIteration):
+        await anext(cars)
+
+
+async def test_leaving_closes_the_connection_and_collecting_then_is_an_error() -> None:
+    async with await opened(letters(json.dumps(CAR))) as cars:
+        await anext(cars)
+
+    with pytest.raises(StreamInterruptedError):
+        await cars.collect()
+    with pytest.raises(StreamConsumedError):
+        aiter(cars)
+
+
+async def test_json_in_a_fence_and_after_thoughts_grows_too() -> None:
+    answer = f"<think>{{a car}}</think>\n```json\n{json.dumps(CAR)}\n```"
+    async with await opened(letters(answer)) as cars:
+        seen = [car async for car in cars]
+        result = await cars.collect()
+
+    assert [car.name for car in seen[:4]] == [None, "", "D", "Du"]
+    assert result.unwrapped == ("think", "fence")
+    assert result.parsed == WHOLE
+
+
+async def test_an_invalid_answer_is_an_error_where_the_validated_object_would_be() -> None:
+    async with await opened(letters('{"name": "x"}')) as cars:
+        seen: list[Any] = []
+        with pytest.raises(OutputInvalidError) as caught:
+            async for car in cars:
+                seen.append(car)  # noqa: PERF401  # what came before the error matters
+        with pytest.raises(pydantic.ValidationError):
+            await cars.collect()
+
+    assert [car.name for car in seen] == [None, "", "x"]
+    assert caught.value.partial == {"name": "x"}
+    assert caught.value.response.text == '{"name": "x"}'
+    assert cars.partial is not None
+    assert cars.partial.name == "x"
+
+
+async def test_an_answer_that_is_cut_off_is_an_error_with_what_came() -> None:
+    async with await opened(letters('{"name": "Du', finish_reason="length")) as cars:
+        with pytest.raises(OutputTruncatedError) as caught:
+            await cars.collect()
+
+    assert caught.value.partial == {"name": "Du"}
+    assert caught.value.usage is not None
+
+
+async def test_a_tool_call_is_an_error() -> None:
+    async with await opened(tool_call("look")) as cars:
+        with pytest.raises(ToolCallInsteadError):
+            await cars.collect()
+
+
+async def test_a_broken_stream_is_an_error_and_the_object_so_far_can_be_read() -> None:
+    client, _ = client_of(stream(event(chunk('{"name": "Du')), event(chunk('ck", "co'))))
+
+    async with await client.chat.completions.stream_parse(model="m", messages=HI, response_format=Car) as cars:
+        with pytest.raises(StreamInterruptedError):
+            async for _ in cars:
+                pass
+        assert cars.partial is not None
+        assert cars.partial.name == "Duck"
+        assert cars.stream.partial.text == '{"name": "Duck", "co'
+
+
+async def test_only_the_first_choice_is_read() -> None:
+    other = [event(chunk("noise", index=1)), event(chunk("noise", index=1, finish="stop"))]
+    client, _ = client_of(stream(*other[:1], event(chunk(json.dumps(CAR))), *other[1:], FINISH, DONE))
+
+    cars = await client.chat.completions.stream_parse(model="m", messages=HI, response_format=Car, n=2)
+
+    assert [car async for car in cars][-1] == WHOLE
+
+
+async def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent() -> None:
+    client, emulator = scripted()
+    completions = client.chat.completions
+
+    with pytest.raises(SchemaNotStrictError):
+        await completions.stream_parse(model="default", messages=HI, response_format=dict[str, int])
+    with pytest.raises(TypeError):
+        await completions.stream_parse(model="default", messages=HI, response_format=cast("Any", 7))
+    with pytest.raises(InvalidArgumentError, match="parse"):
+        await completions.stream_parse(model="default", messages=HI, response_format=Car, max_reasks=1)
+    assert emulator.requests == []
+
+
+async def test_an_error_of_the_server_is_raised_at_once() -> None:
+    with pytest.raises(AuthenticationError):
+        await opened(error(401))
+
+
+# -- unfinished objects --------------------------------------------------------------------------------------------------
+
+
+def grown(kind: Any, answer: str | dict[str, Any], *, pieces: Iterable[str] | None = None) -> list[Any]:
+    """What is seen of an answer that comes letter by letter."""
+    whole = answer if isinstance(answer, str) else json.dumps(answer)
+    growing: Growing[Any] = Growing(kind, wrapped=is_wrapped(kind))
+    return [seen for piece in pieces or whole if (seen := growing.feed(piece)) is not None]
+
+
+def test_what_has_not_come_is_none_and_values_show_once_the_next_begins() -> None:
+    seen = grown(Car, CAR)
+
+    assert seen[0] == constructed()
+    assert [car.name for car in seen if car.colour is None][-1] == "Duck"
+    assert seen[6].colour is Colour.RED
+    first_wheels = [car.wheels for car in seen if car.wheels]
+    assert [vars(wheel) for wheel in first_wheels[0]] == [{"size": None, "maker": None}]
+    assert first_wheels[1][0].size == 15
+    assert {car.built for car in seen} == {None, date(1950, 1, 2)}
+    assert {car.price for car in seen} == {None}, "a default has not come, and a number shows when the next value begins"
+
+
+def constructed(**values: Any) -> Car:
+    return Car.model_construct(**{**dict.fromkeys(Car.model_fields), **values})
+
+
+def test_which_fields_have_come_is_known() -> None:
+    seen = grown(Car, CAR)
+
+    assert seen[0].model_fields_set == set()
+    assert seen[-1].model_fields_set == {"name", "colour", "built", "wheels"}
+
+
+class Guarded(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    text: Annotated[str, Field(min_length=3)]
+    number: Annotated[int, Field(gt=0)]
+    last: str = "default"
+
+    @model_validator(mode="after")
+    def _never(self) -> Guarded:
+        raise ValueError("validators play no part")
+
+    def model_post_init(self, context: Any, /) -> None:
+        raise RuntimeError("it is not called")
+
+
+def test_the_class_is_not_asked_and_what_does_not_fit_does_not_show() -> None:
+    seen = grown(Guarded, {"text": "ab", "number": -1, "last": "x"})
+
+    assert [(guarded.text, guarded.number, guarded.last) for guarded in seen][-1] == ("ab", None, "x")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    x: int
+    label: str = "none"
+    tags: list[str] = field(default_factory=list[str])
+
+
+@pydantic_dataclass
+class Aliased:
+    first: str = Field(alias="First")
+    second: str = Field(validation_alias=AliasChoices("Second", "2nd"))
+
+
+class Movie(TypedDict, total=False):
+    title: str
+    year: Annotated[int, Field(alias="Year")]
+    points: list[Point]
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    name: str
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    name: str
+
+
+class Owner(BaseModel):
+    pet: Cat | Dog | None
+    tagged: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
+class Names(RootModel[list[str]]):
+    pass
+
+
+class Holder(BaseModel):
+    names: Names
+    pair: tuple[int, str]
+    kinds: set[str]
+    last: deque[str]
+    any_: Any
+    prices: dict[str, float]
+    text_or_number: str | int
+    alias: Texts
+
+
+@dataclass
+class Shown(Generic[T]):
+    content: T
+    more: list[T]
+    boxed: Shown[int] | None = None
+
+
+class ShownDict(TypedDict, Generic[T]):
+    content: T
+    more: NotRequired[list[T]]
+    boxed: ShownDict[int] | None
+
+
+class Hidden(BaseModel):
+    name: str
+    _count: int = 3
+    _names: list[str] = PrivateAttr(default_factory=list[str])
+
+
+class Odd(BaseModel):
+    name: str
+    colour: Annotated[str, AfterValidator(lambda name: {"red": 1}[name])] | None
+    size: int
+
+
+LIST: Any = list  # that a type checker does not take what is in brackets for a type
+HALVES = [
+    b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m",'
+    b'"choices":[{"index":0,"delta":{"content":"' + delta + b'"},"finish_reason":null}]}\n\n'
+    for delta in (rb"{\"size\": 1, \"maker\": \"M ", rb"\ud83d", rb"\ude00", rb"\"}")
+]
+Texts = TypeAliasType("Texts", list[str])
+
+
+def test_a_dataclass_grows() -> None:
+    seen = grown(Point, {"x": 1, "label": "a", "tags": ["b", "c"]})
+
+    assert [type(point) for point in seen] == [Point] * len(seen)
+    assert (seen[0].x, seen[0].label, seen[0].tags) == (None, None, None)
+    assert seen[-1] == Point(1, "a", ["b", "c"])
+
+
+def test_keys_are_those_of_the_json() -> None:
+    assert [vars(seen) for seen in grown(Aliased, {"First": "a", "2nd": "b"})][-1] == {"first": "a", "second": "b"}
+    assert grown(Movie, {"title": "N", "Year": 1922, "points": []})[-1] == {"title": "N", "year": 1922, "points": []}
+
+
+def test_parametrised_generic_classes_grow_too() -> None:
+    for kind, made in ((Shown[str], Shown), (ShownDict[str], dict)):
+        answer = {"content": "ab", "more": ["c"], "boxed": {"content": 1}}
+        seen = grown(kind, answer)
+        listed = grown(LIST[kind], {"value": [answer]})
+
+        assert all(type(each) is made for each in seen)
+        assert [field_of(each, "content") for each in seen[:4]] == [None, "", "a", "ab"]
+        assert [field_of(each, "more") for each in seen][-4:] == [[], [""], ["c"], ["c"]]
+        assert field_of(field_of(seen[-1], "boxed"), "content") in (None, 1)
+        assert listed[-1] == [seen[-1]]
+
+
+def field_of(value: Any, name: str) -> Any:
+    return cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else getattr(value, name)
+
+
+def test_private_attributes_of_an_unfinished_object_have_their_defaults() -> None:
+    seen = grown(Hidden, '{"name": "ab"}')
+
+    assert [(each.name, each._count, each._names) for each in seen][-1] == ("ab", 3, [])  # the very thing
+
+
+def test_a_validator_that_fails_oddly_hides_its_part_alone() -> None:
+    seen = grown(Odd, '{"name": "a", "colour": "blue", "size": 1}')
+
+    assert (seen[-1].name, seen[-1].colour) == ("a", None)
+
+
+@pytest.mark.parametrize("answer", ['{"name": "a\ud83d', '{"name": "a\ud83d", "colour": "red"'])
+def test_half_a_letter_does_not_show(answer: str) -> None:
+    assert grown(Car, answer)[-1].name == "a"
+
+
+async def test_the_halves_of_a_letter_in_two_deltas_are_one() -> None:
+    client, _ = client_of(stream(*HALVES, FINISH, DONE))
+    async with await client.chat.completions.stream_parse(model="m", messages=HI, response_format=Wheel) as wheels:
+        seen = [wheel async for wheel in wheels]
+        result = await wheels.collect()
+
+    assert [wheel.maker for wheel in seen if wheel.maker][-3:] == ["M", "M 😀", "M 😀"] or seen[-1].maker == "M 😀"
+    assert result.response.text == '{"size": 1, "maker": "M 😀"}'
+
+
+def test_in_a_typed_dict_what_has_not_come_is_absent() -> None:
+    seen = grown(Movie, {"title": "N", "points": [{"x": 1, "label": "p", "tags": []}]})
+
+    assert seen[:3] == [{}, {"title": ""}, {"title": "N"}]
+    assert seen[-1]["points"] == [Point(1, "p", [])]
+
+
+def test_a_member_of_a_union_shows_once_it_is_clear_which_it_is() -> None:
+    seen = grown(Owner, {"pet": {"kind": "dog", "name": "Rex"}, "tagged": {"kind": "cat", "name": "Tom"}})
+
+    pets = [owner.pet for owner in seen]
+    assert [type(pet) for pet in (pets[0], pets[1], pets[-1])] == [type(None), Dog, Dog]
+    assert [pet.name for pet in pets[1:5]] == ["", "R", "Re", "Rex"]
+    assert seen[-1].tagged == Cat(kind="cat", name="Tom")
+
+
+def test_every_other_container_grows_too() -> None:
+    answer = {
+        "names": ["a", "b"],
+        "pair": [1, "two"],
+        "kinds": ["k"],
+        "last": ["l"],
+        "any_": {"deep": [1, {"er": "x"}]},
+        "prices": {"a": 1, "b": 2},
+        "text_or_number": "words",
+        "alias": ["x", "y"],
+    }
+
+    seen = grown(Holder, answer)
+
+    assert [holder.names for holder in seen[1:6]] == [Names([]), Names([""]), Names(["a"]), Names(["a", ""]), Names(["a", "b"])]
+    assert [holder.pair for holder in seen if holder.pair and holder.kinds is None][-1] == (1, "two")
+    last = seen[-1]
+    assert last == Holder.model_validate(answer)
+    assert (type(last.names), type(last.pair), type(last.kinds), type(last.last)) == (Names, tuple, set, deque)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "values"),
+    [
+        pytest.param(list[str], '{"value": ["a", "b"]}', [[], [""], ["a"], ["a", ""], ["a", "b"]], id="wrapped list"),
+        pytest.param(list[str], '["a"]', [[], [""], ["a"]], id="bare list"),
+        pytest.param(list[int], "[1, 2, 3]", [[], [1], [1, 2]], id="numbers"),
+        pytest.param(Names, '{"value": ["a"]}', [Names([]), Names([""]), Names(["a"])], id="RootModel"),
+        pytest.param(Literal["a"], '{"value": "a"}', [], id="literal"),
+        pytest.param(Cat | Dog, '{"value": {"kind": "cat", "name": "T"}}', None, id="union"),
+        pytest.param(str, '{"value": "ab"}', ["", "a", "ab"], id="text"),
+        pytest.param(Point, "no JSON at all", [], id="no JSON"),
+        pytest.param(Point, '{"x": 1} and more {', None, id="words after"),
+    ],
+)
+def test_other_roots(kind: Any, answer: str, values: list[Any] | None) -> None:
+    seen = grown(kind, answer)
+
+    if values is not None:
+        assert seen == values
+    if kind == Cat | Dog:
+        assert seen[-1] == Cat(kind="cat", name="T")
+
+
+def test_however_the_text_is_cut_the_last_object_is_the_same() -> None:
+    whole = json.dumps(CAR, ensure_ascii=True)
+    (once,) = grown(Car, whole, pieces=[whole])
+
+    for at in range(1, len(whole)):
+        growing = Growing(Car, wrapped=False)
+        growing.feed(whole[:at])
+        growing.feed(whole[at:])
+        growing.look()
+        assert growing.current == once
+
+
+def test_the_work_grows_with_the_length_of_the_answer_alone() -> None:
+    answer = json.dumps({**CAR, "wheels": [{"size": 15, "maker": "words and words"}] * 500})
+    lengths: list[int] = []
+
+    class Counted(Growing[Car]):
+        fed = 0
+
+        def feed(self, text: str) -> Car | None:
+            self.fed += len(text)
+            return super().feed(text)
+
+        def look(self) -> Car | None:
+            lengths.append(self.fed)
+            return super().look()
+
+    growing = Counted(Car, wrapped=False)
+    for letter in answer:
+        growing.feed(letter)
+
+    assert len(answer) > 20_000
+    assert 256 < len(lengths) < 256 + 256 * 6
+    assert sum(lengths) <= 257 * len(answer)
+    assert growing.current is not None
+    assert len(growing.current.wheels) > 490
+
+
+def test_what_is_whole_is_made_once() -> None:
+    growing: Growing[Any] = Growing(Car, wrapped=False)
+    growing.feed('{"name": "x", "wheels": [{"size": 1, "maker": "a"}, {')
+    first = cast("Any", growing.current).wheels[0]
+    growing.feed('"size": 2, "maker": "b')
+
+    assert cast("Any", growing.current).wheels[0] is first
+    assert cast("Any", growing.current).wheels[1].maker == "b"
+
+
+async def test_the_stream_is_an_async_iterator() -> None:
+    cars = await opened(letters(json.dumps(CAR)))
+
+    assert isinstance(cars, AsyncIterator)
+    await cars.close()

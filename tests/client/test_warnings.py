@@ -1,0 +1,28 @@
+"""What was warned of is remembered, but not for ever."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from venice_ai._core.caller_warnings import Remembered
+
+from ..fakes import HI, answer, client_of, completion
+
+
+def test_the_oldest_of_many_warnings_is_forgotten() -> None:
+    remembered: Remembered[int] = Remembered()
+    for number in range(1000):
+        remembered.add(number)
+        assert number in remembered
+    assert sum(number in remembered for number in range(1000)) == 100
+
+
+async def test_a_server_that_words_each_warning_anew_takes_no_memory(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    headers = [{"x-venice-model-deprecation-warning": f"soon {number}"} for number in range(150)]
+    client, _ = client_of(*[answer(completion(), headers=each) for each in [*headers, headers[-1]]])
+    for _ in range(151):
+        await client.chat.completions.create(model="m", messages=HI)
+    assert len(caplog.records) == 150

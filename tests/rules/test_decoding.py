@@ -1,0 +1,219 @@
+"""Content codings are read as servers send them, in steps that are bounded whatever they hold."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import tracemalloc
+import zlib
+from collections.abc import Iterable
+from itertools import islice
+
+import pytest
+
+from venice_ai._wire.content_coding import (
+    ACCEPTED,
+    REFUSAL_BYTES,
+    REPLY_BYTES,
+    STEP_BYTES,
+    Body,
+    BodyTooLargeError,
+    BrokenCodingError,
+    Decoder,
+    TruncatedBodyError,
+    UnsupportedCodingError,
+)
+
+from ..fakes import single
+
+TEXT = b'{"id": "chatcmpl-1", "text": "hello"}' * 5
+ZIPPED = gzip.compress(TEXT)
+
+
+def bare(data: bytes) -> bytes:
+    """Deflated without a header."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+def flushed(data: bytes) -> bytes:
+    """Compressed in two parts, the first of which is flushed."""
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    return packer.compress(data[:9]) + packer.flush(zlib.Z_SYNC_FLUSH) + packer.compress(data[9:]) + packer.flush()
+
+
+def decoded(coding: str | None, pieces: Iterable[bytes]) -> bytes:
+    decoder = Decoder(coding)
+    found = b"".join(step for piece in pieces for step in decoder.feed(piece))
+    decoder.finish()
+    return found
+
+
+READABLE = {
+    "no header": (None, TEXT),
+    "an empty header": ("", TEXT),
+    "identity": ("Identity", TEXT),
+    "gzip": ("gzip", ZIPPED),
+    "gzip in capitals": ("GZIP", ZIPPED),
+    "x-gzip": ("X-gzip", ZIPPED),
+    "gzip that was flushed": ("gzip", flushed(TEXT)),
+    "two members": ("gzip", gzip.compress(TEXT[:20]) + gzip.compress(TEXT[20:])),
+    "an empty first member": ("gzip", gzip.compress(b"") + ZIPPED),
+    "an empty last member": ("gzip", ZIPPED + gzip.compress(b"")),
+    "padding of zeros": ("gzip", ZIPPED + bytes(9)),
+    "zeros between members": ("gzip", gzip.compress(TEXT[:20]) + bytes(3) + gzip.compress(TEXT[20:])),
+    "something after gzip": ("gzip", ZIPPED + b"\x1f" + b"etc"),
+    "one letter after gzip": ("gzip", ZIPPED + b"\x1f"),
+    "deflate": ("deflate", zlib.compress(TEXT)),
+    "deflate without a header": ("Deflate", bare(TEXT)),
+    "deflate of the least compression": ("deflate", zlib.compress(TEXT, 0)),
+    "something after deflate": ("deflate", zlib.compress(TEXT) + b"etc"),
+    "gzip twice": ("gzip, gzip", gzip.compress(ZIPPED)),
+    "deflate, then gzip": ("deflate,gzip", gzip.compress(zlib.compress(TEXT))),
+    "gzip, then deflate, and identity": ("gzip, identity, deflate", zlib.compress(ZIPPED)),
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_what_servers_send_is_read_whole_and_byte_by_byte(name: str) -> None:
+    coding, body = READABLE[name]
+    assert decoded(coding, [body]) == TEXT
+    assert decoded(coding, single(body)) == TEXT
+
+
+@pytest.mark.parametrize("coding", [None, "gzip", "deflate", "gzip, deflate"])
+def test_an_empty_body_is_empty(coding: str | None) -> None:
+    assert decoded(coding, []) == b""
+    assert decoded(coding, [b""]) == b""
+
+
+@pytest.mark.parametrize(("coding", "body"), [("gzip", ZIPPED), ("deflate", zlib.compress(TEXT)), ("deflate", bare(TEXT))])
+def test_a_body_that_ends_too_early_is_told(coding: str, body: bytes) -> None:
+    for size in range(1, len(body)):
+        with pytest.raises(TruncatedBodyError):
+            decoded(coding, [body[:size]])
+
+
+def test_a_second_member_that_ends_too_early_is_told() -> None:
+    with pytest.raises(TruncatedBodyError):
+        decoded("gzip", [ZIPPED + ZIPPED[:12]])
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        pytest.param("gzip", b"no gzip", id="no gzip"),
+        pytest.param("gzip", TEXT, id="JSON that is said to be gzip"),
+        pytest.param("gzip", zlib.compress(TEXT), id="deflate that is said to be gzip"),
+        pytest.param("gzip", bytes([*ZIPPED[:-8], *(byte ^ 255 for byte in ZIPPED[-8:])]), id="a wrong check sum"),
+        pytest.param("deflate", TEXT, id="JSON that is said to be deflate"),
+        pytest.param("gzip, gzip", ZIPPED, id="gzip once that is said to be twice"),
+    ],
+)
+def test_a_broken_coding_is_told(coding: str, body: bytes) -> None:
+    for pieces in ([body], single(body)):
+        with pytest.raises(BrokenCodingError):
+            decoded(coding, pieces)
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "gzip, gzip, gzip, gzip, gzip"])
+def test_a_coding_that_was_not_asked_for_is_told(coding: str) -> None:
+    with pytest.raises(UnsupportedCodingError):
+        Decoder(coding)
+
+
+def test_what_is_asked_for_can_be_read() -> None:
+    assert Decoder(ACCEPTED).decodes
+    assert not Decoder("identity").decodes
+
+
+def bomb(size: int, times: int = 1) -> bytes:
+    """So many zero bytes, compressed so many times."""
+    packer = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16)
+    packed = b"".join(packer.compress(bytes(2**20)) for _ in range(size // 2**20)) + packer.flush()
+    return packed if times == 1 else gzip.compress(packed)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_no_step_is_larger_than_it_may_be_and_nothing_is_done_ahead(times: int) -> None:
+    packed = bomb(2**27, times)
+    decoder = Decoder(", ".join(["gzip"] * times))
+    tracemalloc.start()
+    steps = list(islice(map(len, decoder.feed(packed)), 1000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(steps) <= STEP_BYTES
+    assert sum(steps) > 900 * STEP_BYTES
+    assert peak < 2**20
+
+
+def test_steps_that_end_at_their_limit_lose_nothing() -> None:
+    noise = random.Random(1).randbytes(3 * STEP_BYTES)
+    for size in (STEP_BYTES - 1, STEP_BYTES, STEP_BYTES + 1, 2 * STEP_BYTES, 3 * STEP_BYTES):
+        for data in (noise[:size], bytes(size)):
+            assert decoded("gzip", [gzip.compress(data)]) == data
+            assert decoded("deflate", [bare(data)]) == data
+
+
+# -- whole bodies --------------------------------------------------------------------------------------------------------
+
+
+def collected(coding: str | None, *pieces: bytes, refusal: bool = False) -> bytes:
+    body = Body(coding, refusal=refusal)
+    for piece in pieces:
+        body.feed(piece)
+    return body.finish()
+
+
+@pytest.mark.parametrize("refusal", [False, True])
+def test_a_body_is_collected(refusal: bool) -> None:
+    assert collected(None, refusal=refusal) == b""
+    assert collected(None, TEXT[:9], TEXT[9:], refusal=refusal) == TEXT
+    assert collected("gzip", *single(ZIPPED), refusal=refusal) == TEXT
+
+
+def test_an_answer_may_be_as_large_as_the_limit_and_no_larger() -> None:
+    zeros = bytes(2**20)
+    body = Body(None, refusal=False)
+    for _ in range(REPLY_BYTES // 2**20):
+        body.feed(zeros)
+    with pytest.raises(BodyTooLargeError, match="larger than 256 MiB") as caught:
+        body.feed(b"{")
+    assert caught.value.beginning == bytes(REFUSAL_BYTES)
+    assert not body.wants
+
+
+def test_a_bomb_is_an_answer_that_is_too_large() -> None:
+    with pytest.raises(BodyTooLargeError):
+        collected("gzip", bomb(REPLY_BYTES + 2**20))
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "read"),
+    [
+        pytest.param(None, bytes(REFUSAL_BYTES + 1), bytes(REFUSAL_BYTES), id="endless"),
+        pytest.param("gzip", bomb(64 * 2**20), bytes(REFUSAL_BYTES), id="a bomb"),
+        pytest.param("gzip", ZIPPED[:-4], TEXT, id="ended too early"),
+        pytest.param("gzip", b"no gzip", b"", id="broken"),
+        pytest.param("br", b"...", b"", id="not asked for"),
+    ],
+)
+def test_a_refusal_is_cut_where_it_cannot_be_read_any_further(coding: str | None, body: bytes, read: bytes) -> None:
+    assert collected(coding, body, refusal=True) == read
+
+
+def test_no_more_is_wanted_of_a_refusal_that_was_cut() -> None:
+    body = Body("gzip", refusal=True)
+    assert len(list(body.steps(bomb(64 * 2**20)))) < REFUSAL_BYTES / STEP_BYTES
+    assert not body.wants
+
+
+def test_a_broken_answer_is_an_error() -> None:
+    with pytest.raises(BrokenCodingError):
+        collected("gzip", b"no gzip")
+    with pytest.raises(TruncatedBodyError):
+        collected("gzip", gzip.compress(TEXT + b"...")[:-4])
+
+
+def test_an_answer_that_lacks_its_check_sum_alone_is_not_lost() -> None:
+    assert collected("gzip", ZIPPED[:-4]) == TEXT

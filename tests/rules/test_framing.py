@@ -1,0 +1,102 @@
+"""Replies of HTTP/1.1 are read the same however their bytes are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from venice_ai._wire.http_framing import FramingError, ReplyReader, TruncatedReplyError
+
+from ..fakes import single
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+WHOLE = {
+    "a length": (HEAD + b"Content-Length: 5\r\n\r\nhello", True),
+    "a length of nothing": (HEAD + b"Content-Length: 0\r\n\r\n", True),
+    "chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;a=b\r\nlo\r\n0\r\nX-Sum: 1\r\n\r\n", True),
+    "close": (HEAD + b"Connection: x, Close\r\nContent-Length: 5\r\n\r\nhello", False),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", False),
+    "HTTP/1.0 that keeps": (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello", True),
+    "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello", True),
+    "no content": (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", True),
+    "an empty line after it": (HEAD + b"Content-Length: 5\r\n\r\nhello\r\n", True),
+}
+
+
+def read(pieces: Iterable[bytes]) -> tuple[ReplyReader, bytes]:
+    reader = ReplyReader()
+    return reader, b"".join(part for piece in pieces for part in reader.feed(piece))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_reply_is_whole_where_it_says_so(name: str) -> None:
+    data, keeps = WHOLE[name]
+    for pieces in ([data], single(data)):
+        reader, body = read(pieces)
+        assert reader.done
+        assert reader.reusable is keeps
+        assert body == (b"hello" if b"hello" in data else b"hello" if name == "chunks" else b"")
+
+
+def test_a_reply_without_a_length_ends_with_its_connection() -> None:
+    for pieces in ([HEAD + b"\r\nhello"], single(HEAD + b"\r\nhello")):
+        reader, body = read(pieces)
+        assert not reader.done
+        reader.end()
+        assert (reader.done, reader.reusable, body) == (True, False, b"hello")
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_reply_that_is_cut_is_not_whole(name: str) -> None:
+    data = WHOLE[name][0].removesuffix(b"\r\n" if name == "an empty line after it" else b"")
+    for size in range(len(data)):
+        reader, _ = read([data[:size]])
+        with pytest.raises(TruncatedReplyError):
+            reader.end()
+
+
+def test_nothing_of_what_came_is_repeated_in_an_error() -> None:
+    for data in (b"secret\r\n", HEAD + b"secret\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\nsecret\r\n"):
+        with pytest.raises(FramingError) as caught:
+            read([data])
+        assert "secret" not in str(caught.value)
+
+
+def test_a_line_without_an_end_is_refused_while_it_arrives() -> None:
+    reader, _ = read([HEAD])
+    with pytest.raises(FramingError, match="longer than 65536 bytes"):
+        for _ in range(100):
+            list(reader.feed(b"a" * 1000))
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "wrong"),
+    [
+        pytest.param(b"", b"SSH-2.0", id="another protocol"),
+        pytest.param(HEAD, b"\0", id="no header"),
+        pytest.param(CHUNKED, b"zz", id="no size of a chunk"),
+        pytest.param(CHUNKED + b"2\r\nhi", b"X", id="a chunk that is longer than its size"),
+    ],
+)
+def test_a_line_that_begins_wrongly_is_an_error_before_its_end_has_come(before: bytes, wrong: bytes) -> None:
+    reader, _ = read([before])
+    with pytest.raises(FramingError):
+        list(reader.feed(wrong))
+
+
+@pytest.mark.parametrize("surplus", [b"garbage", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_what_follows_a_whole_reply_in_a_later_packet_takes_nothing_away(surplus: bytes) -> None:
+    reader, body = read([HEAD + b"Content-Length: 5\r\n\r\n", b"hello" + surplus])
+    assert (reader.done, reader.reusable, body) == (True, False, b"hello")
+
+
+def test_in_the_packet_of_its_head_a_reply_is_followed_by_another_one_or_is_an_error() -> None:
+    whole = HEAD + b"Content-Length: 5\r\n\r\nhello"
+    reader, body = read([whole + whole])
+    assert (reader.done, reader.reusable, body) == (True, False, b"hello")
+    with pytest.raises(FramingError, match="more came than its head announced"):
+        read([whole + b"garbage"])

@@ -1,0 +1,244 @@
+"""Chunks that repeat the one before them with another text are read by their text alone, and nobody can tell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venice_ai import ChatCompletionChunk
+from venice_ai._wire.assembly import Assembly
+from venice_ai._wire.body import NOT_STRICT, chunk, decode, strict_decode
+from venice_ai.types._surrogates import without_half
+
+from ..fakes import chunk as fake
+
+
+def made(text: str, *, index: int = 0) -> dict[str, Any]:
+    """A chunk as Venice writes it."""
+    found = fake(text, index=index)
+    found["choices"][0]["logprobs"] = None
+    return found
+
+
+def read(assembly: Assembly, event: bytes) -> tuple[ChatCompletionChunk, str]:
+    """The chunk in an event, and the way on which it was read; the ways of `streaming.Reading.chunks`."""
+    if not assembly.halved and (found := assembly.repeated(event)) is not None:
+        return found, "repeated"
+    try:
+        data = strict_decode(event)
+    except NOT_STRICT:
+        data = decode(event)
+    usual = not assembly.halved
+    typed = chunk(data)
+    assert isinstance(typed, ChatCompletionChunk)
+    assembly.add(typed)
+    if usual:
+        assembly.learn(event)
+    return typed, "any"
+
+
+def events_of(texts: list[str]) -> list[bytes]:
+    """A stream of these texts."""
+    return [json.dumps(made(text), separators=(",", ":")).encode() for text in texts]
+
+
+def ways(events: list[bytes]) -> list[str]:
+    assembly = Assembly()
+    return [read(assembly, event)[1] for event in events]
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(['"', "\\", '\\"', '","', '"content":"', "\ud83d"])
+VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+
+
+@given(
+    texts=st.lists(TEXTS, min_size=1, max_size=12),
+    deltas=st.dictionaries(st.sampled_from(["reasoning_content", "tool_calls", "role"]), VALUES, max_size=2),
+    extra=st.dictionaries(st.sampled_from(["system_fingerprint", "usage", "x"]), VALUES, max_size=2),
+    ascii_only=st.booleans(),
+    spaces=st.booleans(),
+    indices=st.lists(st.sampled_from([0, 0, 0, 1]), min_size=12, max_size=12),
+)
+def test_every_chunk_is_what_its_event_says(
+    texts: list[str], deltas: dict[str, Any], extra: dict[str, Any], ascii_only: bool, spaces: bool, indices: list[int]
+) -> None:
+    assembly = Assembly()
+    said: dict[int, list[str]] = {}
+    for text, index in zip(texts, indices, strict=False):
+        event = made(text, index=index) | extra
+        event["choices"][0]["delta"] |= deltas
+        written = json.dumps(event, ensure_ascii=ascii_only, separators=None if spaces else (",", ":"))
+        halved = assembly.halved
+        found, _ = read(assembly, written.encode("utf-8", "surrogatepass"))
+        expected = decode(written.encode("utf-8", "surrogatepass"))
+
+        if not (halved or assembly.halved):
+            assert found == ChatCompletionChunk.model_validate(expected)
+            assert json.dumps(found.model_dump()) == json.dumps(expected)  # in the same order
+        said.setdefault(index, []).append(expected["choices"][0]["delta"]["content"])
+    contents = {choice.index: choice.message.content for choice in assembly.response().choices}
+    for index, parts in said.items():
+        assert str(contents[index] or "") == without_half("".join(parts))[0]
+
+
+def test_what_differs_in_its_text_alone_is_repeated() -> None:
+    assert ways(events_of(["a", "b", "c", "d"])) == ["any", "any", "repeated", "repeated"]
+
+
+USUAL = events_of(["a", "b"])
+BEFORE, AFTER = (part for part in USUAL[1].split(b'"b"'))
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        b'"c","role":"user"',
+        b'"c"},"delta":{"content":"d"',
+        b'"c" ',
+        b"null",
+        b'""',
+        b'"c","content":"d"',
+        b'["c"]',
+        b'"\\ud83d"',
+        b'"\xff"',
+        b'"a\nb"',
+    ],
+)
+def test_what_stands_between_the_same_bytes_and_is_no_text_is_read_whole(middle: bytes) -> None:
+    assembly = Assembly()
+    for event in USUAL:
+        read(assembly, event)
+    event = BEFORE + middle + AFTER
+
+    found, way = read(assembly, event)
+
+    assert way != "repeated" or middle == b'"c" '  # blanks around a text are JSON's
+    assert assembly.halved or found == ChatCompletionChunk.model_validate(decode(event))
+
+
+def test_what_is_too_short_to_hold_a_text_is_not_repeated() -> None:
+    assembly = Assembly()
+    for event in USUAL:
+        read(assembly, event)
+    before = BEFORE + b'"'
+
+    assert assembly.repeated(before + b'"' + AFTER) is None  # a text of no letters brings no content
+    assert assembly.repeated(before + AFTER) is None
+    assert assembly.repeated(before + AFTER[1:]) is None
+    assert assembly.repeated(before + b'c"' + AFTER) is not None
+
+
+def test_a_chunk_that_is_changed_changes_no_other() -> None:
+    assembly = Assembly()
+    first, second, third = (read(assembly, event)[0] for event in events_of(["a", "b", "c"]))
+    for each in (first, second, third):
+        vars(each)["id"] = vars(each.choices[0])["index"] = vars(each.choices[0].delta)["content"] = "mine"
+        each.choices.append("mine")  # type: ignore[arg-type]
+
+    assert read(assembly, events_of(["d"])[0])[0] == ChatCompletionChunk.model_validate(made("d"))
+
+
+def test_values_that_can_be_changed_are_not_shared() -> None:
+    events = [json.dumps(made(text) | {"x": [{"a": []}]}).encode() for text in "abcd"]
+    assembly = Assembly()
+    for event in events:
+        found: Any = read(assembly, event)[0]
+        assert found["x"] == [{"a": []}]
+        found["x"][0]["a"].append("mine")
+
+
+def test_what_differs_from_time_to_time_is_learnt_anew() -> None:
+    events = [json.dumps(made(text) | {"created": second}).encode() for second in range(6) for text in "abc"]
+    assert ways(events) == ["any", "any", "repeated"] * 6
+
+
+def shaped(texts: str, delta: dict[str, Any], **beside: Any) -> list[bytes]:
+    """Chunks with this delta, in which each of these texts stands in place of TEXT."""
+    written = json.dumps(fake(**delta) | beside)
+    return [written.replace("TEXT", text).encode() for text in texts]
+
+
+ARGUMENT: dict[str, Any] = {
+    "tool_calls": [{"index": 0, "id": None, "type": "function", "function": {"name": None, "arguments": "TEXT"}}]
+}
+SHAPES = [
+    pytest.param({"content": "TEXT", "role": "assistant"}, {"usage": None, "service_tier": "default"}, id="nulls"),
+    pytest.param({"content": "", "reasoning_content": "TEXT", "tool_calls": []}, {}, id="reasoning"),
+    pytest.param({"reasoning_details": [{"type": "t", "index": 0, "text": "TEXT"}]}, {}, id="details of reasoning"),
+    pytest.param({"a_text_of_tomorrow": "TEXT", "level": 3}, {"odd": {"a": [1]}}, id="a text of tomorrow"),
+    pytest.param({"audio": {"data": "TEXT"}}, {}, id="audio"),
+    pytest.param(ARGUMENT, {}, id="arguments of a call"),
+]
+
+
+@pytest.mark.parametrize(("delta", "beside"), SHAPES)
+def test_whatever_text_changes_is_taken_by_itself(delta: dict[str, Any], beside: dict[str, Any]) -> None:
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+    events = [json.dumps(fake(tool_calls=[call])).encode(), *shaped("abcdefgh", delta, **beside)]
+    assembly, general = Assembly(), Assembly()
+    found = [read(assembly, event) for event in events]
+    for event in events:
+        general.add(ChatCompletionChunk._adopt(decode(event)))
+
+    assert [way for _, way in found] == ["any"] * 3 + ["repeated"] * 6
+    assert assembly.response() == general.response()
+    assert [each.model_dump() for each, _ in found] == [decode(event) for event in events]
+    assert [type(each.choices[0].delta) for each, _ in found] == [type(found[0][0].choices[0].delta)] * 9
+
+
+UNFIT = [
+    pytest.param({"content": "TEXT", "reasoning": "again"}, id="a second text that joins"),
+    pytest.param({"content": "TEXT", "images": [1]}, id="a list that adds up"),
+    pytest.param({"content": [{"type": "text", "text": "TEXT"}]}, id="parts"),
+    pytest.param({"tool_calls": [{"function": {"name": "f", "arguments": "TEXT"}}]}, id="a call's name"),
+    pytest.param({"tool_calls": [{"index": 0, "id": "TEXT", "function": {"arguments": "{}"}}]}, id="ids"),
+    pytest.param({"name": "TEXT"}, id="a text that is said once"),
+    pytest.param({"TEXT": "a"}, id="keys"),
+    pytest.param({"content": "TEXT", "audio": {"data": "again"}}, id="an object with a text"),
+]
+
+
+@pytest.mark.parametrize("delta", UNFIT)
+def test_what_would_change_more_than_a_text_is_read_whole(delta: dict[str, Any]) -> None:
+    events = shaped("abcdef", delta)
+    assembly, general = Assembly(), Assembly()
+    for event in events:
+        general.add(ChatCompletionChunk._adopt(decode(event)))
+
+    assert {read(assembly, event)[1] for event in events} == {"any"}
+    assert assembly.response() == general.response()
+
+
+def test_choices_that_come_in_turn_have_a_pattern_each() -> None:
+    events = [json.dumps(fake(f"{text}{index}", index=index)).encode() for text in "abcd" for index in range(3)]
+    assembly = Assembly(3)
+
+    assert [read(assembly, event)[1] for event in events] == ["any"] * 6 + ["repeated"] * 6
+    assert [choice.message.content for choice in assembly.response().choices] == [
+        "".join(f"{text}{index}" for text in "abcd") for index in range(3)
+    ]
+
+
+def test_arguments_never_go_to_a_call_that_is_over() -> None:
+    def opening(identity: str) -> bytes:
+        call = {"index": 0, "id": identity, "function": {"name": "f", "arguments": ""}}
+        return json.dumps(fake(tool_calls=[call])).encode()
+
+    events = [opening("one"), *shaped("abc", ARGUMENT), opening("two"), *shaped("def", ARGUMENT)]
+    assembly = Assembly()
+    for event in events:
+        read(assembly, event)
+
+    calls = assembly.response().choices[0].message.tool_calls or []
+    assert [(call.id, call.function.arguments) for call in calls] == [("one", "abc"), ("two", "def")]
+
+
+def test_a_stream_whose_every_event_differs_is_not_compared_for_long() -> None:
+    events = [json.dumps(made("a") | {"created": number}).encode() for number in range(20)]
+    like = [json.dumps(made(text) | {"created": 20}).encode() for text in "abcd"]
+
+    assert set(ways([*events, *like])) == {"any"}

@@ -1,0 +1,144 @@
+"""The synchronous client has the asynchronous one's surface: every method, every argument, every type."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, get_overloads
+
+import pytest
+
+from venice_ai import streaming
+from venice_ai._client import VeniceClient
+from venice_ai._sync import client as _sync
+from venice_ai._sync import parsed_stream as _sync_parsing
+from venice_ai._sync import resources as _sync_resources
+from venice_ai._sync import streams as _sync_streams
+from venice_ai.resources.chat import Chat, ChatCompletions
+from venice_ai.resources.chat import parsed as parsing
+from venice_ai.resources.chat import tool_runner as tool_runs
+from venice_ai.resources.models import Models
+from venice_ai.resources.tee import Tee
+
+PAIRS: list[tuple[type, type]] = [
+    (VeniceClient, _sync.SyncVeniceClient),
+    (Chat, _sync.SyncChat),
+    (ChatCompletions, _sync.SyncChatCompletions),
+    (Models, _sync_resources.SyncModels),
+    (Tee, _sync_resources.SyncTee),
+    (streaming.Stream, _sync_streams.SyncStream),
+    (streaming.ModelStream, _sync_streams.SyncModelStream),
+    (streaming.ChatStream, _sync_streams.SyncChatStream),
+    (tool_runs.ToolStream, _sync_streams.SyncToolStream),
+    (parsing.ParsedChatStream, _sync_parsing.SyncParsedChatStream),
+]
+# What the parts of the package say to each other, and no caller of a synchronous client could await.
+INNER = {
+    VeniceClient: {"caller", "build_request", "clocks", "notices", "resource", "hooks_in_threads", "knows_server", "on_close"},
+    Tee: {"verified", "options", "forget", "forget_all", "signed", "warn_of_limits"},
+}
+# What belongs to an event loop is the asynchronous client's alone.
+OF_A_LOOP = {"session"}
+# Who makes them differs; what they have in common is how they are used.
+MADE_INSIDE = {"Chat", "ChatCompletions", "Models", "Tee", "ModelStream", "ToolStream", "ParsedChatStream"}
+DUNDERS = {"__aiter__": "__iter__", "__anext__": "__next__", "__aenter__": "__enter__", "__aexit__": "__exit__"}
+WORDS = {
+    **{asynchronous.__name__: synchronous.__name__ for asynchronous, synchronous in PAIRS},
+    "Connection": "SyncVeniceClient",  # as streams, which stand below the client, call it
+    "AsyncIterator": "Iterator",
+    "AsyncGenerator": "Generator",
+}
+
+
+def surface(kind: type) -> dict[str, Any]:
+    """What a class offers, by the name that the synchronous one gives it; attributes of its objects are named too."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        if base.__module__.startswith("venice_ai"):
+            found |= vars(base) | dict.fromkeys(attributes(base))
+    kept = {name: value for name, value in found.items() if not name.startswith("_") or name in DUNDERS}
+    special = {name: found[name] for name in ("__init__", *DUNDERS.values()) if name in found}
+    return {DUNDERS.get(name, name): value for name, value in {**kept, **special}.items()}
+
+
+def attributes(kind: type) -> list[str]:
+    """The public attributes that the class's `__init__` sets."""
+    init = vars(kind).get("__init__")
+    return re.findall(r"self\.([a-z]\w*)(?:: [^=\n]+)? =", inspect.getsource(init)) if init else []
+
+
+def function(value: Any) -> Callable[..., Any] | None:
+    """The function behind a method, a property or a cached property."""
+    for name in ("fget", "func", "__func__"):
+        value = getattr(value, name, None) or value
+    return value if inspect.isfunction(value) else None
+
+
+def expected(annotation: Any) -> str:
+    """An annotation as the synchronous class would have it."""
+    return re.sub(r"\b\w+\b", lambda word: WORDS.get(word[0], word[0]), told(annotation))
+
+
+def told(annotation: Any) -> str:
+    return re.sub(r"\b[a-z_]\w*\.", "", str(annotation).strip("'"))
+
+
+def shape(signature: inspect.Signature, say: Callable[[Any], str]) -> list[tuple[Any, ...]]:
+    """The names, kinds, defaults and annotations of a signature."""
+    parameters = [
+        (each.name, each.kind.name, repr(each.default), say(each.annotation))
+        for each in signature.parameters.values()
+        if each.name not in OF_A_LOOP
+    ]
+    return [*parameters, ("return", say(signature.return_annotation))]
+
+
+COMMON = [
+    pytest.param(asynchronous, synchronous, name, id=f"{synchronous.__name__}.{name}")
+    for asynchronous, synchronous in PAIRS
+    for name in sorted(surface(asynchronous).keys() & surface(synchronous).keys())
+    if not (name == "__init__" and asynchronous.__name__ in MADE_INSIDE)
+]
+
+
+@pytest.mark.parametrize(("asynchronous", "synchronous"), PAIRS, ids=lambda kind: kind.__name__)
+def test_nothing_is_missing_and_nothing_is_more(asynchronous: type, synchronous: type) -> None:
+    wanted = surface(asynchronous).keys() - INNER.get(asynchronous, set())
+
+    # `contextlib.aclosing` wants `aclose`; `contextlib.closing`, for what does not await, wants `close`.
+    assert surface(synchronous).keys() - {"open"} == wanted - {"open", "aclose"}
+
+
+@pytest.mark.parametrize(("asynchronous", "synchronous", "name"), COMMON)
+def test_every_signature_is_the_same(asynchronous: type, synchronous: type, name: str) -> None:
+    theirs, ours = function(surface(asynchronous)[name]), function(surface(synchronous)[name])
+    if theirs is None or ours is None:
+        assert (theirs, ours) == (None, None)
+        return
+
+    assert shape(inspect.signature(ours), told) == shape(inspect.signature(theirs), expected)
+    assert not inspect.iscoroutinefunction(ours)
+    assert [shape(inspect.signature(each), told) for each in get_overloads(ours)] == [
+        shape(inspect.signature(each), expected) for each in get_overloads(theirs)
+    ]
+
+
+@pytest.mark.parametrize(("asynchronous", "synchronous", "name"), COMMON)
+def test_no_type_is_any_that_is_not_so_there(asynchronous: type, synchronous: type, name: str) -> None:
+    theirs, ours = function(surface(asynchronous)[name]), function(surface(synchronous)[name])
+    if theirs is not None and ours is not None:
+        assert told(inspect.signature(ours).return_annotation).count("Any") == told(
+            inspect.signature(theirs).return_annotation
+        ).count("Any")
+
+
+def test_what_a_test_of_surfaces_would_miss_is_seen() -> None:
+    class Missing:
+        async def one(self, a: int, *, b: str = "x") -> streaming.ChatStream: ...  # type: ignore[empty-body]
+
+    class Found:
+        def one(self, a: int, *, b: str = "y") -> _sync_streams.SyncChatStream: ...  # type: ignore[empty-body]
+
+    one, other = shape(inspect.signature(Missing.one), expected), shape(inspect.signature(Found.one), told)
+    assert [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b] == [2]
