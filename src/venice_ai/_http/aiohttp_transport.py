@@ -94,11 +94,31 @@ class AiohttpTransport:
         started = loop.time()
         call = _Call()
         before = _CALL.set(call)
+        connect = request.timeout.connect
+        response: aiohttp.ClientResponse | None = None
         # An error of aiohttp's holds the request's headers, and so the key. So ours is raised where that one is forgotten.
         try:
             with pool.deadlines.limit(seconds, started):
-                response = await self._asked(pool.session, request, route, call)
-                return await _answered(response, request, pool, started, call)
+                while response is None:  # over as many kept connections as are dead, and at last over a new one
+                    try:
+                        response = await pool.session.request(
+                            request.method,
+                            route.url,
+                            data=_payload(request.body),
+                            headers=request.headers if self._session is None else _sent(request.headers),
+                            allow_redirects=False,
+                            raise_for_status=False,
+                            auto_decompress=False,
+                            timeout=self._limits.get(connect) or self._limit(connect),
+                            max_line_size=HEADER_BYTES,
+                            max_field_size=HEADER_BYTES,
+                            proxy=route.proxy,
+                            ssl=route.tls,
+                        )
+                    except aiohttp.ClientError:
+                        if not (call.unsent and call.kept):
+                            raise
+                return _at_once(response, request, pool, started, call) or await _whole_reply(response, pool)
         except VeniceError:
             raise
         except TimeoutError as error:
@@ -110,37 +130,9 @@ class AiohttpTransport:
             failure = _failure(error, request, call, proxied=route.proxy is not None)
         finally:
             _CALL.reset(before)
+            if response is None:
+                call.abort()
         raise failure
-
-    async def _asked(
-        self, session: aiohttp.ClientSession, request: Request, route: _Route, call: _Call
-    ) -> aiohttp.ClientResponse:
-        """The response to a request, over as many kept connections as are dead, and at last over a new one."""
-        body, connect = request.body, request.timeout.connect
-        try:
-            while True:
-                try:
-                    return await session.request(
-                        request.method,
-                        route.url,
-                        # Large bytes are given as a file, from which aiohttp sends piece by piece.
-                        data=body if body is None or len(body) < _LARGE_BYTES else BytesIO(body),
-                        headers=request.headers if self._session is None else _sent(request.headers),
-                        allow_redirects=False,
-                        raise_for_status=False,
-                        auto_decompress=False,
-                        timeout=self._limits.get(connect) or self._limit(connect),
-                        max_line_size=HEADER_BYTES,
-                        max_field_size=HEADER_BYTES,
-                        proxy=route.proxy,
-                        ssl=route.tls,
-                    )
-                except aiohttp.ClientError:
-                    if not (call.unsent and call.kept):
-                        raise
-        except BaseException:
-            call.abort()
-            raise
 
     def _limit(self, connect: float | None) -> aiohttp.ClientTimeout:
         if len(self._limits) > 100:
@@ -397,10 +389,7 @@ class _Pool:
     @staticmethod
     async def _own(lines: _Lines) -> AsyncGenerator[aiohttp.ClientSession, None]:
         async with aiohttp.ClientSession(
-            connector=_Connector(lines),
-            request_class=_Request,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_ACCEPT_ENCODING,
+            connector=_Connector(lines), request_class=_Request, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT_ENCODING
         ) as session:
             try:
                 yield session
@@ -436,27 +425,40 @@ async def _close_elsewhere(loop: asyncio.AbstractEventLoop, pool: _Pool) -> None
 # -- replies -------------------------------------------------------------------------------------------------------------
 
 
-async def _answered(
+def _at_once(
     response: aiohttp.ClientResponse, request: Request, pool: _Pool, started: float, call: _Call
-) -> WholeReply | _StreamedReply:
-    """The reply that a response is the beginning of."""
-    headers = _ResponseHeaders(response)
+) -> WholeReply | _StreamedReply | None:
+    """The reply that a response is the beginning of, or the whole; None where its body is still to be waited for."""
     line, status = call.line, response.status
+    headers = _ResponseHeaders(response)
     if line is not None:
         line.served += 1
         line.seconds = kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS
         if line.served == 2:
             pool.lines.habits.learn(line.place, keeps=True)
-    good = 200 <= status < 300
+    if not 200 <= status < 300:
+        return None
     try:
-        if good and request.stream:
+        if request.stream:
             return _StreamedReply(response, headers, request, pool, started)
-        coding, content = _coding(response), response.content
-        # A small answer comes with its headers; then there is nothing to wait for. What was read before us, by a recorder of
-        # requests, stands in the response.
-        if coding is None and content.is_eof() and good:
-            return WholeReply(status, headers, content.read_nowait() or await response.read())
-        return WholeReply(status, headers, await _whole(response, coding, pool, refusal=not good))
+        # A small answer comes with its headers; then there is nothing to wait for.
+        content = response.content
+        body = content.read_nowait() if content.is_eof() and _coding(response) is None else b""
+        return WholeReply(status, headers, body) if body else None
+    except BaseException:
+        _drop(response)
+        raise
+
+
+async def _whole_reply(response: aiohttp.ClientResponse, pool: _Pool) -> WholeReply:
+    """The reply with its body, which is waited for."""
+    good, coding = 200 <= response.status < 300, _coding(response)
+    try:
+        if good and coding is None and response.content.is_eof():
+            body = await response.read()  # a recorder of requests has read it before us: it stands in the response
+        else:
+            body = await _whole(response, coding, pool, refusal=not good)
+        return WholeReply(response.status, _ResponseHeaders(response), body)
     except BaseException:
         _drop(response)
         raise
@@ -700,6 +702,11 @@ class _StreamedReply:
 def _sent(headers: dict[str, str]) -> dict[str, str]:
     """The headers to send through a caller's session: only codings are asked for that can be decoded in bounded steps."""
     return headers if any(name.lower() == "accept-encoding" for name in headers) else headers | _ACCEPT_ENCODING
+
+
+def _payload(body: bytes | None) -> bytes | BytesIO | None:
+    """The body as aiohttp wants it, and what records requests; large bytes as a file, from which it sends piece by piece."""
+    return body if body is None or len(body) < _LARGE_BYTES else BytesIO(body)
 
 
 def _failure(error: Exception, request: Request, call: _Call, *, proxied: bool) -> APIConnectionError:
