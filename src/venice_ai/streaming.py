@@ -158,14 +158,15 @@ class Reading:
             while True:  # once for each reply
                 failure = await self._whole_reply()
                 assembly = self.assembly
-                repeated, progressed = assembly.repeated, self.reply.progressed
+                repeated, patterns, repeats = assembly.repeated, assembly.patterns, assembly.repeats
+                progressed = self.reply.progressed
                 while failure is None and not self._at_end:
                     events = await self._next_events()
                     untold = watch_progress  # content has come when its bytes did, so it is told once
                     for event in events:
                         found = None
                         usual = event.__class__ is bytes and not assembly.halved  # it has no type
-                        chunk = repeated(event) if usual else None
+                        chunk = repeated(event) if usual and patterns else None
                         if chunk is not None:
                             if untold:
                                 untold = False
@@ -201,7 +202,7 @@ class Reading:
                             if untold:
                                 untold = False
                                 progressed()
-                        if usual and self._begun:
+                        if usual and repeats.worthwhile and self._begun:
                             assembly.learn(event)
                         if every_chunk or taken.choices:
                             yield taken

@@ -256,8 +256,9 @@ def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatComp
     data = _json(body)
     if data.__class__ is not dict:
         return _no_object(data, body, meta, secret)
-    error = _reported(data, meta, secret) if may_report(body, data) and reported(data) is not None else None
-    if error is None and not ("choices" in data or "usage" in data or "id" in data):
+    suspect = may_report(body, data)  # nearly none is
+    error = _reported(data, meta, secret) if suspect and reported(data) is not None else None
+    if suspect and error is None and not ("choices" in data or "usage" in data or "id" in data):
         return unusable(body, meta, "JSON that is no completion", secret)
     if error is not None and not data.get("choices"):
         return error
@@ -279,7 +280,7 @@ def _brings_content(choice: Any) -> bool:
 
 def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
     """Gives a response the meta of the reply it came with."""
-    identity = vars(response).get("id")
+    identity = response.__dict__.get("id")
     meta.body_id = identity if isinstance(identity, str) else None
     response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
 
