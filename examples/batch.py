@@ -5,7 +5,7 @@ A request that fails gives its exception in its place; the others go on.
 
 import asyncio
 
-from venice_ai import ChatCompletionResponse, UserMessage, VeniceClient
+from venice_ai import ChatCompletionResponse, ChatRequest, UserMessage, VeniceClient
 
 QUESTIONS = ["What is a gondola?", "What is a vaporetto?", "What is acqua alta?"]
 
@@ -13,7 +13,7 @@ QUESTIONS = ["What is a gondola?", "What is a vaporetto?", "What is acqua alta?"
 async def main() -> None:
     async with VeniceClient() as client:
         model = await client.models.resolve_chat()
-        requests = [
+        requests: list[ChatRequest] = [
             {"model": model, "messages": [UserMessage(content=question)]}
             for question in QUESTIONS
         ]

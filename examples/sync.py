@@ -1,6 +1,6 @@
 """Chat without async: for scripts, notebooks and threads."""
 
-from venice_ai import ChatCompletionResponse, SyncVeniceClient, UserMessage
+from venice_ai import ChatCompletionResponse, ChatRequest, SyncVeniceClient, UserMessage
 
 QUESTIONS = ["What is a vaporetto?", "What is a bricola?"]
 
@@ -14,7 +14,7 @@ def main() -> None:
         print(response.text)
 
         # Several requests at the same time, still without `await`.
-        requests = [
+        requests: list[ChatRequest] = [
             {"model": model, "messages": [UserMessage(content=question)]}
             for question in QUESTIONS
         ]

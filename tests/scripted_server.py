@@ -17,6 +17,9 @@ from venice_ai import VeniceClient
 
 from .fakes import KEY
 
+PATIENCE_SECONDS: Final = 30.0
+"""For what comes at once: a machine with too much to do gets the time for it."""
+
 
 class Act:
     """Something a server does other than sending bytes."""

@@ -26,26 +26,28 @@ _NAMES = {
     "exceptions": (
         "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError ConflictError "
         "GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError MaxIterationsExceededError "
-        "ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError NoToolCallsError "
-        "NoMatchingModelError NotFoundError OutputError OutputInvalidError OutputMissingError OutputRefusedError "
-        "OutputTruncatedError PayloadTooLargeError PaymentRequiredError PermissionDeniedError RateLimitError "
-        "ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError StreamConsumedError "
-        "StreamInterruptedError StreamTimeoutError ToolArgumentsError ToolCallInsteadError ToolLoopPausedError "
-        "ToolSignatureError ToolTimeoutError UnknownToolError UnprocessableEntityError UnsupportedMediaTypeError "
-        "VeniceError"
+        "ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError NoMatchingModelError NoToolCallsError "
+        "NotFoundError OutputError OutputInvalidError OutputMissingError OutputRefusedError OutputTruncatedError "
+        "PayloadTooLargeError PaymentRequiredError PermissionDeniedError RateLimitError ResponseFormatNotStrictError "
+        "SchemaNotStrictError ServiceUnavailableError StreamConsumedError StreamInterruptedError StreamTimeoutError "
+        "TeeAttestationError TeeDowngradeWarning TeeEncryptionError TeeError ToolArgumentsError ToolCallInsteadError "
+        "ToolLoopPausedError ToolSignatureError ToolTimeoutError UnknownToolError UnprocessableEntityError "
+        "UnsupportedMediaTypeError VeniceError"
     ),
+    "resources.chat.arguments": "ChatRequest",
     "resources.chat.parsed": "ParsedChatStream",
     "resources.chat.tool_runner": "ToolStream",
     "streaming": "ChatStream Stream",
+    "tee.types": "TeeOptions",
     "tools": (
         "Approval FunctionTool RoundFinished TextDelta ToolCallFinished ToolCallStarted ToolContext ToolEvent ToolLoop "
         "tool_from_function tool_from_model"
     ),
     "types.api.chat": (
-        "AssistantMessage ChatCompletionResponse ChatMessage ChatUsage DeveloperMessage FileContent ImageContent "
-        "ImageUrl JSONSchemaFormat Message ParsedChatCompletion ReasoningConfig StreamOptions SystemMessage TextContent "
-        "Tool ToolCall ToolCallFunction ToolChoice ToolFunction ToolLoopResult ToolLoopState ToolMessage UserMessage "
-        "VeniceParameters"
+        "AssistantMessage AudioContent ChatCompletionResponse ChatMessage ChatUsage DeveloperMessage FileContent "
+        "ImageContent ImageUrl JSONObjectFormat JSONSchemaFormat Message ParsedChatCompletion Partial ReasoningConfig "
+        "SpecificToolChoice StreamOptions SystemMessage TextContent TextResponseFormat Tool ToolCall ToolCallFunction "
+        "ToolChoice ToolFunction ToolLoopResult ToolLoopState ToolMessage UserMessage VeniceParameters VideoContent"
     ),
     "types.api.streaming": "ChatCompletionChunk ChunkModelFactory",
 }
@@ -95,6 +97,10 @@ if TYPE_CHECKING:
     from .exceptions import StreamConsumedError as StreamConsumedError
     from .exceptions import StreamInterruptedError as StreamInterruptedError
     from .exceptions import StreamTimeoutError as StreamTimeoutError
+    from .exceptions import TeeAttestationError as TeeAttestationError
+    from .exceptions import TeeDowngradeWarning as TeeDowngradeWarning
+    from .exceptions import TeeEncryptionError as TeeEncryptionError
+    from .exceptions import TeeError as TeeError
     from .exceptions import ToolArgumentsError as ToolArgumentsError
     from .exceptions import ToolCallInsteadError as ToolCallInsteadError
     from .exceptions import ToolLoopPausedError as ToolLoopPausedError
@@ -104,10 +110,12 @@ if TYPE_CHECKING:
     from .exceptions import UnprocessableEntityError as UnprocessableEntityError
     from .exceptions import UnsupportedMediaTypeError as UnsupportedMediaTypeError
     from .exceptions import VeniceError as VeniceError
+    from .resources.chat.arguments import ChatRequest as ChatRequest
     from .resources.chat.parsed import ParsedChatStream as ParsedChatStream
     from .resources.chat.tool_runner import ToolStream as ToolStream
     from .streaming import ChatStream as ChatStream
     from .streaming import Stream as Stream
+    from .tee.types import TeeOptions as TeeOptions
     from .tools import Approval as Approval
     from .tools import FunctionTool as FunctionTool
     from .tools import RoundFinished as RoundFinished
@@ -120,6 +128,7 @@ if TYPE_CHECKING:
     from .tools import tool_from_function as tool_from_function
     from .tools import tool_from_model as tool_from_model
     from .types.api.chat import AssistantMessage as AssistantMessage
+    from .types.api.chat import AudioContent as AudioContent
     from .types.api.chat import ChatCompletionResponse as ChatCompletionResponse
     from .types.api.chat import ChatMessage as ChatMessage
     from .types.api.chat import ChatUsage as ChatUsage
@@ -127,13 +136,17 @@ if TYPE_CHECKING:
     from .types.api.chat import FileContent as FileContent
     from .types.api.chat import ImageContent as ImageContent
     from .types.api.chat import ImageUrl as ImageUrl
+    from .types.api.chat import JSONObjectFormat as JSONObjectFormat
     from .types.api.chat import JSONSchemaFormat as JSONSchemaFormat
     from .types.api.chat import Message as Message
     from .types.api.chat import ParsedChatCompletion as ParsedChatCompletion
+    from .types.api.chat import Partial as Partial
     from .types.api.chat import ReasoningConfig as ReasoningConfig
+    from .types.api.chat import SpecificToolChoice as SpecificToolChoice
     from .types.api.chat import StreamOptions as StreamOptions
     from .types.api.chat import SystemMessage as SystemMessage
     from .types.api.chat import TextContent as TextContent
+    from .types.api.chat import TextResponseFormat as TextResponseFormat
     from .types.api.chat import Tool as Tool
     from .types.api.chat import ToolCall as ToolCall
     from .types.api.chat import ToolCallFunction as ToolCallFunction
@@ -144,6 +157,7 @@ if TYPE_CHECKING:
     from .types.api.chat import ToolMessage as ToolMessage
     from .types.api.chat import UserMessage as UserMessage
     from .types.api.chat import VeniceParameters as VeniceParameters
+    from .types.api.chat import VideoContent as VideoContent
     from .types.api.streaming import ChatCompletionChunk as ChatCompletionChunk
     from .types.api.streaming import ChunkModelFactory as ChunkModelFactory
 else:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .exceptions import InvalidArgumentError
 from .types._base import Model
-from .types.api.chat import Message, content_texts
+from .types.api.chat import Messages, content_texts
 from .types.api.models import ModelPricing, ModelResponse
 
 _MILLION = Decimal(1_000_000)
@@ -35,19 +35,19 @@ class ChatCostEstimate:
     model: str
     """The id of the model whose prices these are."""
     prompt_tokens: int
-    """Words times `tokens_per_word`."""
+    """The estimated tokens of the messages: words times `tokens_per_word`."""
     expected_completion_tokens: int
-    """How long the answer was said to be."""
+    """The expected length of the answer, as given."""
     prompt_cost_usd: Decimal
-    """What the messages are likely to cost."""
+    """The likely cost of the messages."""
     completion_cost_usd: Decimal
-    """What an answer of that length costs."""
+    """The cost of an answer of the expected length."""
     total_cost_usd: Decimal
     """Both together."""
     low: Decimal = _LIKE_TOTAL
-    """Total if the prompt's text is easy on tokens (6 bytes each) and nothing is added to it; `total_cost_usd` if not given."""
+    """The total if a token of the prompt is 6 bytes long and nothing is added to the prompt; by default `total_cost_usd`."""
     high: Decimal = _LIKE_TOTAL
-    """Total if it is hard (2.5 bytes each), with Venice's own system prompt and some tokens a message; likewise."""
+    """The total if a token is 2.5 bytes long, with Venice's own system prompt and 8 tokens for each message; likewise."""
     method: str = "words"
     """How `prompt_tokens` was counted."""
 
@@ -58,7 +58,7 @@ class ChatCostEstimate:
 
 
 def estimate_chat_cost(
-    entry: ModelResponse, messages: Iterable[Message], *, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
+    entry: ModelResponse, messages: Messages, *, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
 ) -> ChatCostEstimate:
     """The estimate for a catalogue entry.
 
@@ -151,7 +151,7 @@ def _usd(price: object) -> Decimal | None:
     return Decimal(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _texts(message: Message) -> Iterable[str]:
+def _texts(message: object) -> Iterable[str]:
     return content_texts(message.get("content") if isinstance(message, (Mapping, Model)) else None)
 
 

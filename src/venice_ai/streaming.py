@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from weakref import ref
 
+from ._core.ports import Reply, WholeReply
 from ._core.run_now import drive
 from ._core.secrets import without
 from ._wire import body as _wire
@@ -36,7 +37,6 @@ from .exceptions import (
     reported,
     without_errors,
 )
-from .transport import Reply
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 from .types.response_meta import ResponseMeta
@@ -265,7 +265,7 @@ class Reading:
         """Goes on with the reply to the next attempt.
 
         Raises:
-            APIError: this failure, if it is none of a status that is tried again; or the last one.
+            APIError: this failure, if its status is not one that is tried again; or the last one.
         """
         try:
             if self._call is None or isinstance(failure, StreamInterruptedError):
@@ -498,7 +498,7 @@ class Failure:
 def whole_answer(body: bytes, meta: ResponseMeta, secret: bytes, *, choices: int) -> ChatCompletionResponse | APIError:
     """The answer in the body of a plain call that is a stream of events; or the error that it is or holds."""
     reading = Reading(
-        _Received(body, meta),
+        WholeReply(meta.status_code, meta.headers, body),
         meta,
         choices=choices,
         every_chunk=False,
@@ -517,27 +517,6 @@ def whole_answer(body: bytes, meta: ResponseMeta, secret: bytes, *, choices: int
     if error.body is None:
         error.body = without(body.decode("utf-8", "replace"), secret)
     return error.with_traceback(None)
-
-
-class _Received:
-    """A reply that is here as a whole."""
-
-    def __init__(self, body: bytes, meta: ResponseMeta) -> None:
-        self.status = meta.status_code
-        self.headers = meta.headers
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        yield self._body
-
-    async def drain(self) -> None: ...
-
-    def progressed(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class _KeepingParser(EventParser):
@@ -586,7 +565,43 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
             self.reading.drop()
 
 
-class Stream(Generic[T]):
+class OfReply:
+    """What a stream knows of the reply that it reads, in both clients."""
+
+    def _source_reading(self) -> Reading | None:
+        """The reply's reading; None if the chunks come from elsewhere."""
+        raise NotImplementedError
+
+    def _session(self) -> TeeSession | None:
+        reading = self._source_reading()
+        return None if reading is None else reading.session
+
+    @property
+    def meta(self) -> ResponseMeta:
+        """Status, headers, rate limits, timing of the reply.
+
+        Raises:
+            LookupError: the chunks do not come from a reply.
+        """
+        reading = self._source_reading()
+        if reading is None:
+            raise LookupError("the chunks of this stream do not come from a reply")
+        return reading.meta
+
+    @property
+    def attestation(self) -> AttestationReport | None:
+        """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
+        session = self._session()
+        return None if session is None else session.attestation
+
+    @property
+    def signature(self) -> SignatureReport | None:
+        """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
+        session = self._session()
+        return None if session is None else session.signature
+
+
+class Stream(OfReply, Generic[T]):
     """Chunks as they arrive: an async iterator, and an async context manager that closes the connection on leaving.
 
     Args:
@@ -614,31 +629,12 @@ class Stream(Generic[T]):
             raise StopAsyncIteration
         return await anext(self._iterator)
 
-    @property
-    def meta(self) -> ResponseMeta:
-        """Status, headers, rate limits, timing of the reply.
-
-        Raises:
-            LookupError: the chunks do not come from a reply.
-        """
-        if not isinstance(self._iterator, ChunkSource):
-            raise LookupError("the chunks of this stream do not come from a reply")  # noqa: TRY004  # a look-up that finds nothing
-        return self._iterator.reading.meta
-
-    @property
-    def attestation(self) -> AttestationReport | None:
-        """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
-        session = self._iterator.reading.session if isinstance(self._iterator, ChunkSource) else None
-        return None if session is None else session.attestation
-
-    @property
-    def signature(self) -> SignatureReport | None:
-        """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
-        session = self._iterator.reading.session if isinstance(self._iterator, ChunkSource) else None
-        return None if session is None else session.signature
+    def _source_reading(self) -> Reading | None:
+        return self._iterator.reading if isinstance(self._iterator, ChunkSource) else None
 
     def _has_ended(self) -> bool:
-        return self._closed or (isinstance(self._iterator, ChunkSource) and self._iterator.reading.ended)
+        reading = self._source_reading()
+        return self._closed or (reading is not None and reading.ended)
 
     async def close(self) -> None:
         """Drops the connection. May be called often."""

@@ -1,161 +1,58 @@
-"""The port to the outside: a request goes in, a reply comes out; and the clock that waits are slept on.
+"""What a client asks of the world, for code of the caller's that stands between them.
 
-`Transport` and `Clock` are all that the package asks of the world. `aiohttp_transport.py` stands behind the first in life,
-the emulator offers one that answers in process, and a caller may bring another.
+A `Transport` sends a `Request` and gives a `Reply`; a `Clock` is what waits are slept on. A client takes any object with these
+methods as its `transport` or `clock`. To log, count, cache or change requests, write a transport around `http_transport()`,
+which is what a client without one uses::
+
+    class Timed:
+        def __init__(self, inner: Transport) -> None:
+            self.inner = inner
+
+        async def send(self, request: Request) -> Reply:
+            started = time.monotonic()
+            reply = await self.inner.send(request)
+            print(request.method, request.url, reply.status, f"{time.monotonic() - started:.2f} s")
+            return reply
+
+        async def aclose(self) -> None:
+            await self.inner.aclose()
+
+    client = VeniceClient(transport=Timed(http_transport()))
+
+One `send` is one attempt: the client retries above it. A request holds the key and the prompt; its `repr` shows neither.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING
 
-from ._core.settings import Timeout
+from ._core.ports import Clock, Reply, Request, SystemClock, Transport
+from ._core.settings import no_proxy, proxy_address
 
-if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
-    from asyncio import AbstractEventLoop, Future
+if TYPE_CHECKING:
+    import ssl
 
-    from .types.response_meta import Headers
-
-KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
-"""Names of headers that tell Venice whose request it is, in lower case."""
-SECRET_HEADERS = KEY_HEADERS | {"proxy-authorization", "cookie"}
-"""Names of headers that stand for an account, in lower case."""
+__all__ = ["Clock", "Reply", "Request", "SystemClock", "Transport", "http_transport"]
 
 
-class Request:
-    """One HTTP request, ready to be sent."""
+def http_transport(
+    *, proxy: str | None = None, trust_env: bool = True, ssl_context: ssl.SSLContext | None = None, ca_bundle: str | None = None
+) -> Transport:
+    """The transport of a client that is given none: HTTP with aiohttp, connections that are kept, no redirects.
 
-    __slots__ = ("body", "deadline_seconds", "headers", "method", "stream", "timeout", "url")
+    Args:
+        proxy: address of a proxy for every request.
+        trust_env: whether proxies are read from the environment.
+        ssl_context: for TLS, in place of the system's certificates.
+        ca_bundle: path of a file with the certificates to trust, in place of the system's.
 
-    def __init__(
-        self, method: str, url: str, *, headers: dict[str, str], body: bytes | None, timeout: Timeout, stream: bool = False
-    ) -> None:
-        self.method: str = method
-        self.url: str = url
-        self.headers: dict[str, str] = headers
-        self.body: bytes | None = body
-        self.timeout: Timeout = timeout
-        self.stream: bool = stream
-        """Whether the body of the reply is read piece by piece."""
-        self.deadline_seconds: float | None = None
-        """What is left of the whole call's deadline when the request is sent."""
-
-    @property
-    def secret(self) -> bytes:
-        """The key that it carries, whatever the case of its header's name and of the word before it; empty if none."""
-        value = self.headers.get("Authorization")  # as the client writes it; each reply is asked for it
-        if not value:
-            keys = sorted((name.lower(), value) for name, value in self.headers.items() if name.lower() in KEY_HEADERS)
-            value = keys[0][1] if keys else ""
-        return (value.partition(" ")[2].strip() or value).encode()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a request holds a key and cannot be pickled")
-
-    def __repr__(self) -> str:
-        # The body holds the prompt and some headers hold keys: neither belongs in a log.
-        headers = {name: "***" if name.lower() in SECRET_HEADERS else value for name, value in self.headers.items()}
-        return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
-
-
-class Reply(Protocol):
-    """The answer to a request: its status and headers, and a body that is still to be read.
-
-    Reading raises `APITimeoutError` when a clock of the request ran out, `APIConnectionError` when the connection broke.
+    Raises:
+        InvalidRequestError: `proxy` is not the address of one.
     """
+    from ._http.aiohttp_transport import AiohttpTransport  # aiohttp is half of a program's start
+    from ._http.routes import Routes
 
-    status: int
-    headers: Headers
-
-    async def read(self) -> bytes:
-        """The whole body."""
-        ...
-
-    def pieces(self) -> AsyncIterator[bytes]:
-        """The body as it arrives; ends where the body ends, and raises where it broke off."""
-        ...
-
-    async def drain(self) -> None:
-        """After the last event, waits a moment for the body's end, so that the connection can serve again."""
-        ...
-
-    def progressed(self) -> None:
-        """Tells the `progress` clock that content came."""
-        ...
-
-    def close(self) -> None:
-        """Drops the connection unless the body was read to its end. May be called often, and while reading."""
-        ...
-
-
-class Transport(Protocol):
-    """Sends requests."""
-
-    async def send(self, request: Request) -> Reply:
-        """The reply, once its headers are here.
-
-        Raises:
-            APIConnectionError: there is none (`ConnectFailure` where nothing was sent).
-            APITimeoutError: not in time.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Closes every connection."""
-        ...
-
-
-class Clock(Protocol):
-    """Time. Tests stand behind it and record."""
-
-    def now(self) -> float:
-        """Seconds on a clock that only goes forward."""
-        ...
-
-    def time(self) -> float:
-        """Unix time in seconds."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Waits."""
-        ...
-
-
-class SystemClock:
-    """The machine's clock and the event loop's sleep."""
-
-    def __init__(self) -> None:
-        self._sleepers: set[tuple[AbstractEventLoop, Future[None]]] = set()
-
-    def now(self) -> float:
-        """Seconds on a clock that only goes forward."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """Unix time in seconds."""
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        """Waits, at most until `wake`."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        sleeper = loop, loop.create_future()
-        self._sleepers.add(sleeper)
-        try:
-            await asyncio.wait(sleeper[1:], timeout=seconds)
-        finally:
-            self._sleepers.discard(sleeper)
-
-    def wake(self) -> None:
-        """Ends every sleep, on whatever loop: what was waited for will not come, because the client was closed."""
-        for loop, future in self._sleepers.copy():
-            with suppress(RuntimeError):  # the loop was closed
-                loop.call_soon_threadsafe(_settle, future)
-
-
-def _settle(future: Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+    address = None if proxy is None else proxy_address(proxy)
+    if proxy is not None and address is None:
+        raise no_proxy("proxy")
+    return AiohttpTransport(Routes(proxy=address, trust_env=trust_env, ssl_context=ssl_context, ca_bundle=ca_bundle))

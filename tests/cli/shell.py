@@ -17,7 +17,7 @@ import pytest
 from venice_ai.cli.app import run
 
 COMMAND = (sys.executable, "-W", "error", "-m", "venice_ai.cli")
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

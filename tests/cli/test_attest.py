@@ -18,8 +18,8 @@ import pytest
 from tests.fakes import ScriptedReply, ScriptedTransport
 from tests.shared import shared, shared_path
 from tests.tee.test_nras import KEYS, Answer
-from venice_ai.cli._kept import Kept
-from venice_ai.cli._witness import Witness
+from venice_ai.cli._evidence_files import SavedEvidence
+from venice_ai.cli._recording import RecordingTransport
 from venice_ai.cli.attest import EXIT_CODES
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.resources.tee_evidence import ask_nras
@@ -425,10 +425,10 @@ def test_that_nvidia_gave_no_answer_is_kept_too(here: Here, tmp_path: Path, monk
     assert verdict_of(first) == verdict_of(again(here, first)) == (1, ["gpu_nras"])
 
 
-async def witnessed(*replies: ScriptedReply) -> tuple[Kept, tuple[Check, ...]]:
+async def witnessed(*replies: ScriptedReply) -> tuple[SavedEvidence, tuple[Check, ...]]:
     """The capture with what NVIDIA's service answered about it, and what that came to."""
-    kept = Kept(body(), captured()["_client_nonce"], JUNE, nras=dict.fromkeys(("answer", "keys")))
-    witness = Witness(ScriptedTransport(*replies), kept)
+    kept = SavedEvidence(body(), captured()["_client_nonce"], JUNE, nras=dict.fromkeys(("answer", "keys")))
+    witness = RecordingTransport(ScriptedTransport(*replies), kept)
     payload = captured()["attestation"]["nvidia_payload"]
     return kept, await ask_nras(witness, payload, nonce=bytes.fromhex(kept.nonce or ""), now=JUNE)
 

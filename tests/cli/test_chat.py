@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from venice_ai import VeniceClient
-from venice_ai.cli._asking import Manner, Screen, ask
+from venice_ai.cli._ask import AnswerPrinter, AskOptions, ask
 from venice_ai.cli._input import join
 from venice_ai.emulator import Emulator, completion, echo, error, run_in_thread, text, tool_call, usual
 from venice_ai.emulator.enclave import Enclave
@@ -244,10 +244,10 @@ async def test_an_encrypted_answer_is_shown_with_the_level_of_its_enclave(
     enclave = Enclave()
     emulator = Emulator(tee=enclave)
     emulator.script(text("Behind the third arch."))
-    manner = Manner(model=None, params={}, sealed=True, stream=stream)
+    manner = AskOptions(model=None, params={}, sealed=True, stream=stream)
     async with VeniceClient(api_key="any", transport=emulator.transport(), tee=enclave.options()) as client:
         with pytest.warns(UserWarning, match="end-to-end encryption"):
-            await ask(client, manner, [{"role": "user", "content": "Where?"}], Screen(reasoning=False))
+            await ask(client, manner, [{"role": "user", "content": "Where?"}], AnswerPrinter(reasoning=False))
 
     out, err = capsys.readouterr()
     assert out == "Behind the third arch.\n"

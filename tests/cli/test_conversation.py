@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from venice_ai import ChatCompletionChunk, ChatCompletionResponse
-from venice_ai.cli._asking import Screen
+from venice_ai.cli._ask import AnswerPrinter
 from venice_ai.cli.conversation import Conversation
 from venice_ai.emulator import Emulator, echo, error, text
 
@@ -227,7 +227,7 @@ def test_a_question_without_an_answer_is_taken_back(response: ChatCompletionResp
 
 def test_an_answer_is_shown_without_looking_at_what_was_shown_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", written := io.StringIO())
-    screen = Screen(reasoning=False)
+    screen = AnswerPrinter(reasoning=False)
     delta = ChatCompletionChunk.model_validate({"choices": [{"index": 0, "delta": {"content": "drip "}}]})
     for _ in range(2_000):
         screen.show_chunk(delta)

@@ -10,7 +10,7 @@ import pytest
 
 from venice_ai.cli.models import _FLAGS, table
 from venice_ai.emulator import Emulator, completion
-from venice_ai.resources.models import CAPABILITIES
+from venice_ai.resources.model_choice import CAPABILITIES
 
 from .shell import Here
 

@@ -62,7 +62,8 @@ async def test_what_is_no_request_is_told_in_its_place(request_of_another_kind: 
 
 
 async def test_a_missing_keyword_and_max_tokens_are_type_errors_in_their_place() -> None:
-    results = await client_of(Emulator()).chat.completions.batch([{"model": "default"}, ask("a", max_tokens=5)])
+    incomplete: dict[str, Any] = {"model": "default"}
+    results = await client_of(Emulator()).chat.completions.batch([incomplete, ask("a", max_tokens=5)])
     assert [type(result) for result in results] == [TypeError, TypeError]
 
 

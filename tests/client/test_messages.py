@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import types
 from typing import Any
 
@@ -439,3 +440,15 @@ async def test_earlier_turns_are_the_same_bytes_in_a_longer_conversation() -> No
 
     first, second = (request.body or b"" for request in transport.requests)
     assert second.startswith(first.removesuffix(b"]}"))
+
+
+def test_the_signature_of_a_class_shows_its_fields() -> None:
+    shown = inspect.signature(UserMessage)
+
+    assert [(each.name, each.kind, each.default) for each in shown.parameters.values()] == [
+        ("content", inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.empty),
+        ("role", inspect.Parameter.KEYWORD_ONLY, "user"),
+        ("name", inspect.Parameter.KEYWORD_ONLY, None),
+    ]
+    assert str(inspect.signature(ChatCompletionResponse)).startswith("(*, id: 'str', created: 'int', model: 'str', choices: ")
+    assert not hasattr(UserMessage(content="hi"), "__signature__")

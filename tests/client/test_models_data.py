@@ -18,11 +18,20 @@ from venice_ai.types.api import ModelResponse, ModelsListResponse
 from ..fakes import HI, JSON, KEY, UNIX, RecordingClock, ScriptedReply, ScriptedTransport, answer, client_of
 from ..shared import shared
 
-CATALOGUE: dict[str, Any] = shared("models.json")
-OTHERS: dict[str, Any] = shared("models-other-types.json")
 EXAMPLES: dict[str, Any] = shared("models-constructed-examples.json")
-TRAITS: dict[str, Any] = shared("traits.json")
-ALIASES: dict[str, Any] = shared("compatibility_mapping.json")
+
+
+def published_models() -> dict[str, Any]:
+    return dict(shared("models.json"))
+
+
+def published_aliases() -> dict[str, Any]:
+    return dict(shared("compatibility_mapping.json"))
+
+
+def published_traits() -> dict[str, Any]:
+    return dict(shared("traits.json"))
+
 
 PAST = "2026-01-01T00:00:00.000Z"
 FUTURE = "2099-01-01T00:00:00.000Z"
@@ -56,14 +65,15 @@ def client_with(*entries: Any) -> VeniceClient:
 
 
 @pytest.mark.parametrize(
-    ("published", "count"),
+    ("name", "count"),
     [
-        pytest.param(CATALOGUE, 113, id="text"),
-        pytest.param(OTHERS, 15, id="other types"),
-        pytest.param(EXAMPLES, 3, id="constructed"),
+        pytest.param("models.json", 113, id="text"),
+        pytest.param("models-other-types.json", 15, id="other types"),
+        pytest.param("models-constructed-examples.json", 3, id="constructed"),
     ],
 )
-async def test_the_catalogue_is_kept_whole(published: dict[str, Any], count: int) -> None:
+async def test_the_catalogue_is_kept_whole(name: str, count: int) -> None:
+    published = shared(name)
     client, _ = client_of(answer(published))
 
     catalogue = await client.models.list()
@@ -125,41 +135,43 @@ async def test_a_list_is_one_get_with_the_key_if_there_is_one(
 
 
 async def test_traits_name_models() -> None:
-    client, _ = client_of(answer(TRAITS))
+    client, _ = client_of(answer(published_traits()))
 
     traits = await client.models.traits()
 
     assert traits.data["default"] == "zai-org-glm-5-2"
     assert traits["data"]["default_code"] == "deepseek-v4-pro-0813"
     assert traits.data.get("fastest") is None
-    assert traits.model_dump() == TRAITS
+    assert traits.model_dump() == published_traits()
 
 
 async def test_other_vendors_names_stand_for_models() -> None:
-    client, _ = client_of(answer(ALIASES))
+    client, _ = client_of(answer(published_aliases()))
 
     names = await client.models.compatibility_mapping()
 
     assert names.data["gpt-4o"] == "llama-3.3-70b"
-    assert names.model_dump() == ALIASES
+    assert names.model_dump() == published_aliases()
 
 
 @pytest.mark.parametrize("asked", ["zai-org-glm-5-2", "zai-org-glm-5-2:enable_web_search=on", " zai-org-glm-5-2 "])
 async def test_one_model_is_found_by_its_id_with_or_without_a_suffix(asked: str) -> None:
-    client, _ = client_of(answer(CATALOGUE))
+    client, _ = client_of(answer(published_models()))
 
     assert (await client.models.retrieve(asked)).id == "zai-org-glm-5-2"
 
 
 async def test_one_model_of_another_type_is_found() -> None:
     image = model("painter", type="image")
-    client, _ = client_of(answer(CATALOGUE), answer({**CATALOGUE, "data": [*CATALOGUE["data"], image]}))
+    client, _ = client_of(
+        answer(published_models()), answer({**published_models(), "data": [*published_models()["data"], image]})
+    )
 
     assert (await client.models.retrieve("painter")).type == "image"
 
 
 async def test_a_model_that_is_not_listed_is_not_found() -> None:
-    client, _ = client_of(answer(CATALOGUE), answer(CATALOGUE))
+    client, _ = client_of(answer(published_models()), answer(published_models()))
 
     with pytest.raises(NotFoundError, match=r"'nope'.*models\.list"):
         await client.models.retrieve("nope")
@@ -189,9 +201,9 @@ async def test_a_type_that_cannot_be_one_is_refused(kind: Any) -> None:
 
 
 async def test_the_default_of_the_published_catalogue_is_its_default_trait() -> None:
-    client, _ = client_of(answer(CATALOGUE))
+    client, _ = client_of(answer(published_models()))
 
-    assert await client.models.resolve_chat() == TRAITS["data"]["default"]
+    assert await client.models.resolve_chat() == published_traits()["data"]["default"]
 
 
 async def test_the_default_for_functions_is_its_own_trait() -> None:
@@ -237,9 +249,9 @@ async def test_a_model_has_what_is_required(wish: str, flag: str) -> None:
     assert await client_with(lacking, silent, odd, having).models.resolve_chat(**wishes) == "having"
     with pytest.raises(NoMatchingModelError, match=wish):
         await client_with(lacking, silent, odd).models.resolve_chat(**wishes)
-    client, _ = client_of(answer(CATALOGUE))
+    client, _ = client_of(answer(published_models()))
     taken = await client.models.resolve_chat(**wishes)
-    (entry,) = (entry for entry in CATALOGUE["data"] if entry["id"] == taken)
+    (entry,) = (entry for entry in published_models()["data"] if entry["id"] == taken)
     assert entry["model_spec"]["capabilities"][flag] is True
 
 
@@ -398,7 +410,7 @@ async def test_a_free_model_is_the_cheapest() -> None:
 
 
 async def test_the_cheapest_of_the_published_catalogue_is_cheaper_than_the_rest() -> None:
-    client, _ = client_of(answer(CATALOGUE))
+    client, _ = client_of(answer(published_models()))
 
     taken = await client.models.resolve_chat(prefer="cheapest")
 
@@ -408,14 +420,14 @@ async def test_the_cheapest_of_the_published_catalogue_is_cheaper_than_the_rest(
 
     rest = [
         entry
-        for entry in CATALOGUE["data"]
+        for entry in published_models()["data"]
         if not entry["id"].startswith("e2ee-") and not entry["model_spec"].get("betaModel") and "pricing" in entry["model_spec"]
     ]
     assert taken == min(rest, key=price)["id"]
 
 
 async def test_a_preference_that_is_not_known_is_refused() -> None:
-    client, _ = client_of(answer(CATALOGUE))
+    client, _ = client_of(answer(published_models()))
 
     with pytest.raises(ValueError, match=r"prefer.*'fastest'.*cheapest"):
         await client.models.resolve_chat(prefer=cast("Any", "fastest"))
@@ -522,7 +534,7 @@ async def test_a_catalogue_without_models_has_none_that_fits(data: Any) -> None:
     ],
 )
 async def test_a_catalogue_that_cannot_be_had_is_an_error_and_is_not_kept(reply: ScriptedReply) -> None:
-    client, transport = client_of(reply, answer(CATALOGUE), max_retries=0)
+    client, transport = client_of(reply, answer(published_models()), max_retries=0)
 
     with pytest.raises(APIError):
         await client.models.list()
@@ -536,7 +548,7 @@ async def test_a_catalogue_that_cannot_be_had_is_an_error_and_is_not_kept(reply:
 
 async def test_the_catalogue_is_asked_for_once_in_minutes() -> None:
     clock = RecordingClock()
-    client, transport = client_of(*[answer(CATALOGUE) for _ in range(2)], clock=clock)
+    client, transport = client_of(*[answer(published_models()) for _ in range(2)], clock=clock)
 
     for _ in range(3):
         await client.models.list()
@@ -550,7 +562,7 @@ async def test_the_catalogue_is_asked_for_once_in_minutes() -> None:
 
 
 async def test_all_questions_about_chat_models_share_one_catalogue() -> None:
-    client, transport = client_of(answer(CATALOGUE))
+    client, transport = client_of(answer(published_models()))
 
     taken = await client.models.resolve_chat()
     await client.models.retrieve(taken)
@@ -589,7 +601,7 @@ async def test_chat_is_another_word_for_text() -> None:
 
 
 async def test_what_is_taken_out_of_a_catalogue_is_not_missed_by_others() -> None:
-    client, _ = client_of(answer(CATALOGUE), answer({"data": {"default": "a"}}))
+    client, _ = client_of(answer(published_models()), answer({"data": {"default": "a"}}))
 
     for _ in range(2):
         catalogue, traits = await client.models.list(), await client.models.traits()
@@ -601,7 +613,7 @@ async def test_what_is_taken_out_of_a_catalogue_is_not_missed_by_others() -> Non
 
 
 async def test_calls_that_ask_at_once_share_one_request() -> None:
-    client, transport = client_of(answer(CATALOGUE))
+    client, transport = client_of(answer(published_models()))
 
     catalogues = await asyncio.gather(*[client.models.list() for _ in range(10)])
 
@@ -610,7 +622,7 @@ async def test_calls_that_ask_at_once_share_one_request() -> None:
 
 
 async def test_a_caller_that_leaves_does_not_take_the_request_away_from_the_others() -> None:
-    client, transport = client_of(answer(CATALOGUE))
+    client, transport = client_of(answer(published_models()))
     first = asyncio.ensure_future(client.models.list())
     second = asyncio.ensure_future(client.models.list())
     await asyncio.sleep(0)
@@ -631,7 +643,7 @@ async def test_a_failure_is_told_to_all_who_asked_at_once() -> None:
 
 
 def test_a_catalogue_that_was_had_on_one_loop_serves_another() -> None:
-    client, transport = client_of(answer(CATALOGUE))
+    client, transport = client_of(answer(published_models()))
 
     for _ in range(2):
         assert asyncio.run(client.models.resolve_chat(require_vision=True))

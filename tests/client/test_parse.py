@@ -155,7 +155,6 @@ async def test_the_name_and_the_strictness_may_be_chosen_and_everything_else_is_
         response_format=Person,
         schema_name="human",
         strict=False,
-        stream=False,
         temperature=0,
         seed=None,
         venice_parameters={"include_venice_system_prompt": False},
@@ -576,7 +575,7 @@ async def test_a_stream_is_refused() -> None:
     client, emulator = scripted()
 
     with pytest.raises(ValueError, match="stream_parse"):
-        await client.chat.completions.parse(model="default", messages=HI, response_format=Person, stream=True)
+        await cast("Any", client.chat.completions).parse(model="default", messages=HI, response_format=Person, stream=True)
 
     assert emulator.requests == []
 
@@ -692,7 +691,7 @@ async def test_what_create_refuses_is_refused_and_what_fails_fails_the_same() ->
     with pytest.raises(InvalidRequestError, match="temperature"):
         await client.chat.completions.parse(model="default", messages=HI, response_format=Person, temperature=9)
     with pytest.raises(TypeError, match="max_completion_tokens"):
-        await client.chat.completions.parse(model="default", messages=HI, response_format=Person, max_tokens=9)
+        await cast("Any", client.chat.completions).parse(model="default", messages=HI, response_format=Person, max_tokens=9)
     with pytest.raises(APIError) as caught:
         await client.chat.completions.parse(model="default", messages=HI, response_format=Person)
     assert caught.value.status_code == 402

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import cProfile
+import math
 import pstats
 import re
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Any, cast
@@ -595,7 +596,7 @@ async def test_a_mistake_in_a_call_is_no_answer_of_the_server(method: str, wrong
 async def test_what_says_nothing_new_is_allowed() -> None:
     client, _ = client_of(stream(*hello()))
 
-    async with aclosing(await client.chat.completions.stream(model="m", messages=HI, stream=True)) as opened:
+    async with aclosing(await cast("Any", client.chat.completions).stream(model="m", messages=HI, stream=True)) as opened:
         assert (await opened.collect()).text == "hello"
 
 
@@ -705,3 +706,65 @@ def test_threads_may_all_make_the_first_request_at_the_same_time() -> None:
     done = subprocess.run([sys.executable, "-c", AT_ONCE], capture_output=True, encoding="utf-8", timeout=120, check=False)
 
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr[-2000:]
+
+
+# -- fields that this package does not know --------------------------------------------------------------------------------
+
+
+async def test_extra_body_is_merged_as_it_is_and_wins() -> None:
+    client, transport = client_of(answer(completion()), stream(*hello()))
+    extra = {"tomorrow": None, "temperature": 9, "venice_parameters": {"new": 1}}
+
+    await client.chat.completions.create(model="m", messages=HI, temperature=1, extra_body=extra)
+    async with await client.chat.completions.stream(model="m", messages=HI, extra_body={"stream_options": {"every": 1}}):
+        pass
+
+    assert {name: transport.bodies[0][name] for name in extra} == extra
+    assert transport.bodies[1]["stream_options"] == {"every": 1}
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        pytest.param(7, "extra_body is int, not a mapping", id="no mapping"),
+        pytest.param({"messages": []}, "'messages'", id="messages"),
+        pytest.param({"stream": True}, "'stream'", id="stream"),
+        pytest.param({"a": [math.inf]}, r"extra_body\.a\.0=inf", id="infinity"),
+    ],
+)
+async def test_extra_body_holds_other_fields_that_json_knows(extra: Any, said: str) -> None:
+    client, transport = client_of()
+
+    with pytest.raises(InvalidRequestError, match=said):
+        await client.chat.completions.create(model="m", messages=HI, extra_body=extra)
+
+    assert transport.requests == []
+
+
+async def test_extra_body_reaches_every_request_of_parse_and_of_tool_loops() -> None:
+    client, transport = client_of(answer(completion('{"name": "a"}')), answer(completion()))
+
+    class Named(BaseModel):
+        name: str
+
+    chat = client.chat.completions
+    await chat.parse(model="m", messages=HI, response_format=Named, extra_body={"tomorrow": 1})
+    await chat.run_with_tools(model="m", messages=HI, tools=[], extra_body={"tomorrow": 2})
+
+    assert [body["tomorrow"] for body in transport.bodies] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "slip", "meant"),
+    [
+        pytest.param("parse", {"shema_name": "x"}, "schema_name", id="parse"),
+        pytest.param("run_with_tools", {"max_iteration": 2}, "max_iterations", id="run_with_tools"),
+        pytest.param("create", {"reasoning": {"efort": "low"}}, "effort", id="reasoning"),
+    ],
+)
+async def test_a_misspelt_keyword_of_any_call_is_warned_of(call: str, slip: dict[str, Any], meant: str) -> None:
+    client, _ = client_of(answer(completion("1")))
+    needed: dict[str, dict[str, Any]] = {"parse": {"response_format": int}, "run_with_tools": {"tools": []}, "create": {}}
+
+    with pytest.warns(UserWarning, match=f"did you mean '{meant}'"), suppress(venice_ai.OutputError):
+        await getattr(client.chat.completions, call)(model="m", messages=HI, **needed[call], **slip)

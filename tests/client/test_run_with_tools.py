@@ -265,7 +265,7 @@ def endless() -> list[Any]:
         pytest.param(ValueError("not raised"), "not raised", id="exception"),
         pytest.param({"a"}, '["a"]', id="set"),
         pytest.param(b"\xff", '"_w=="', id="bytes"),
-        pytest.param(Unshowable(), "<tests.test_run_with_tools.Unshowable object at ", id="object that has no text"),
+        pytest.param(Unshowable(), f"<{__name__}.Unshowable object at ", id="object that has no text"),
         pytest.param(endless(), "[[...]]", id="list within itself"),
     ],
 )
@@ -446,7 +446,7 @@ async def test_a_plain_approval_that_blocks_holds_up_nobody_else(emulator: Emula
     release, in_time = threading.Event(), list[bool]()
 
     def ask(*_: Any) -> bool:
-        in_time.append(release.wait(20))  # as input() would
+        in_time.append(release.wait(60))  # as input() would
         return True
 
     emulator.script(tool_call("add", {"a": 1}), text("done"))
@@ -810,7 +810,7 @@ async def test_synchronous_tools_run_in_threads_with_context_variables(emulator:
 
 @pytest.mark.parametrize("calls", [2, 40])
 async def test_synchronous_tools_really_overlap(emulator: Emulator, client: VeniceClient, calls: int) -> None:
-    meeting = threading.Barrier(calls, timeout=20)
+    meeting = threading.Barrier(calls, timeout=60)
 
     def meet(n: int) -> int:
         meeting.wait()  # breaks unless all are here at the same time
@@ -901,7 +901,7 @@ async def test_a_tool_that_takes_too_long_is_told_to_the_model(emulator: Emulato
     release = threading.Event()
 
     def stuck() -> None:
-        release.wait(20)
+        release.wait(60)
 
     emulator.script(tool_calls(("forever", {}), ("stuck", {}), ("add", {"a": 1})), text("sorry"))
     result = await run(client, forever, stuck, add, tool_timeout=0.05, parallel=True)
@@ -952,7 +952,7 @@ async def test_a_thread_outlives_the_loop_that_left_it() -> None:
     release, ended = threading.Event(), threading.Event()
 
     def work() -> None:
-        release.wait(20)
+        release.wait(60)
         ended.set()
 
     task = asyncio.ensure_future(in_thread(work))
@@ -961,7 +961,7 @@ async def test_a_thread_outlives_the_loop_that_left_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     release.set()
-    assert await in_thread(lambda: ended.wait(20))
+    assert await in_thread(lambda: ended.wait(60))
 
 
 async def test_leaving_what_completes_one_by_one_cancels_the_rest() -> None:

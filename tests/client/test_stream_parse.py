@@ -24,6 +24,7 @@ from venice_ai import (
     OutputTruncatedError,
     ParsedChatCompletion,
     ParsedChatStream,
+    Partial,
     SchemaNotStrictError,
     StreamConsumedError,
     StreamInterruptedError,
@@ -88,12 +89,12 @@ def letters(answer: str, **how: Any) -> Step:
 
 async def test_objects_come_while_the_answer_streams_and_the_last_is_validated() -> None:
     client, emulator = scripted(letters(json.dumps(CAR)))
-    seen: list[Car] = []
+    seen: list[Any] = []
 
     async with await client.chat.completions.stream_parse(model="default", messages=HI, response_format=Car) as cars:
         assert_type(cars, ParsedChatStream[Car])
         async for car in cars:
-            assert_type(car, Car)
+            assert_type(car, Partial[Car])
             seen.append(car)
         result = await cars.collect()
 
@@ -234,7 +235,7 @@ async def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent() -> 
     with pytest.raises(TypeError):
         await completions.stream_parse(model="default", messages=HI, response_format=cast("Any", 7))
     with pytest.raises(InvalidArgumentError, match="parse"):
-        await completions.stream_parse(model="default", messages=HI, response_format=Car, max_reasks=1)
+        await cast("Any", completions).stream_parse(model="default", messages=HI, response_format=Car, max_reasks=1)
     assert emulator.requests == []
 
 

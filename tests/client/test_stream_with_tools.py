@@ -134,7 +134,7 @@ async def test_calls_that_run_together_start_together_and_finish_as_they_are_don
     second_done = threading.Event()
 
     def first() -> str:
-        second_done.wait(20)
+        second_done.wait(60)
         return "1"
 
     async def second() -> str:

@@ -8,26 +8,28 @@ from jsonschema import Draft202012Validator
 
 from ..shared import shared
 
-DOCUMENT: dict[str, Any] = shared("openapi-chat.json")
+
+def document() -> dict[str, Any]:
+    return dict(shared("openapi-chat.json"))
 
 
 def problems(schema: dict[str, Any], value: Any) -> list[str]:
     """What is wrong with a value, by a schema of the document."""
-    whole = {**_converted(schema), "components": _converted(DOCUMENT["components"])}
+    whole = {**_converted(schema), "components": _converted(document()["components"])}
     errors: Any = Draft202012Validator(whole).iter_errors(value)  # pyright: ignore[reportUnknownMemberType]
     return [f"{error.json_path}: {error.message}" for error in errors]
 
 
 def response_schema(path: str, method: str, status: int = 200) -> dict[str, Any]:
     """The schema of an answer."""
-    answer: dict[str, Any] = DOCUMENT["paths"][path][method]["responses"][str(status)]
+    answer: dict[str, Any] = document()["paths"][path][method]["responses"][str(status)]
     schema: dict[str, Any] = answer["content"]["application/json"]["schema"]
     return schema
 
 
 def component(name: str) -> dict[str, Any]:
     """A schema by its name."""
-    schema: dict[str, Any] = DOCUMENT["components"]["schemas"][name]
+    schema: dict[str, Any] = document()["components"]["schemas"][name]
     return schema
 
 

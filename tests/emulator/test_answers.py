@@ -12,7 +12,6 @@ from venice_ai.emulator import Emulator
 from .asking import HELLO, Asker, hello, saying
 from .openapi import problems, response_schema
 
-CHAT_SCHEMA = response_schema("/chat/completions", "post")
 WEATHER = {
     "type": "function",
     "function": {
@@ -72,7 +71,7 @@ def joined(chunks: list[dict[str, Any]], index: int = 0) -> dict[str, Any]:
 async def test_a_plain_answer_is_what_the_document_says(ask: Asker, body: dict[str, Any]) -> None:
     got = await ask(body)
     assert got.status == 200
-    assert problems(CHAT_SCHEMA, got.json) == []
+    assert problems(response_schema("/chat/completions", "post"), got.json) == []
 
 
 @pytest.mark.parametrize("body", KINDS)

@@ -28,7 +28,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "guide" / "testing.md").read_text(
 
 def pytest_in(folder: Path, *options: str) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder, env=_ENVIRONMENT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder, env=_ENVIRONMENT, check=False)
     return done.stdout + done.stderr
 
 
@@ -70,6 +70,6 @@ def test_importing_the_emulator_imports_neither_pytest_nor_the_client() -> None:
         "print(sorted(unwanted & sys.modules.keys()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=_ENVIRONMENT, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=_ENVIRONMENT, check=True
     )
     assert done.stdout == "[]\n"

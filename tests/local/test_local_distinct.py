@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai.emulator.local.distinct import DistinctKeys
+from venice_ai.emulator.local.distinct_keys import DistinctKeys
 
 
 @pytest.mark.parametrize(

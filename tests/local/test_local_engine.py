@@ -13,7 +13,7 @@ import pytest
 from venice_ai.emulator.local import LocalModel, LocalModelError
 from venice_ai.emulator.local.engine import spare_cores
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 
 
 def said(text: str | None, finish_reason: str | None = None) -> dict[str, Any]:

@@ -11,8 +11,6 @@ import pytest
 
 import venice_ai
 
-from ..shared import shared_path
-
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 INCLUDE = re.compile(r'--8<-- "(examples/\w+\.py)"')
@@ -45,7 +43,6 @@ PLAYED = re.compile(r"::test_(?:row_)?0*(\d+)_|\[(?:.*-)?row (\d+):|\[(\d+)[ -]"
 @pytest.fixture(scope="module")
 def collected() -> list[str]:
     """The tests that pytest finds in the files which the page names."""
-    shared_path("sse-fixtures.json")  # without the shared data, they are not collected
     files = sorted({file for tests in ATTACKERS.values() for file, _ in FILE.findall(tests)})
     found = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files],
@@ -100,3 +97,37 @@ def test_every_public_name_is_in_the_reference() -> None:
         return options is not None and ("members: [" not in options or re.search(rf"\b{name}\b", options) is not None)
 
     assert [name for name, home in HOMES.items() if not is_shown(name, home)] == ["__version__"]
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+PACKAGE = ROOT / "src" / "venice_ai"
+NAMED = sorted(set(re.findall(r"`((?:tests/|src/)?[\w/]+(?:\.py|\.json|/))`", ARCHITECTURE)))
+
+
+@pytest.mark.parametrize("path", NAMED)
+def test_each_file_that_the_page_on_architecture_names_is_there(path: str) -> None:
+    if path not in {"local/", "enclave/", "chat/completions.py"}:  # within the room of their row
+        assert (PACKAGE / path).exists() or (ROOT / path).exists()
+
+
+def test_the_page_on_architecture_names_every_room() -> None:
+    rooms = {
+        path.name + "/" * path.is_dir() for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    table = ARCHITECTURE.partition("| room |")[2].partition("\n\n")[0]
+
+    assert rooms - set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)) == {"_version.py", "_resource.py", "helpers.py"}
+
+
+@pytest.mark.parametrize(
+    ("question", "file"),
+    [
+        ("how a cut stream is reported", "streaming.py"),
+        ("how long a 429 waits", "_http/retry.py"),
+        ("what a tool's schema looks like", "tools/function_schema.py"),
+    ],
+)
+def test_the_page_on_architecture_says_where_to_change_what(question: str, file: str) -> None:
+    row = next(line for line in ARCHITECTURE.splitlines() if line.startswith("|") and question in line)
+
+    assert f"| `{file}` |" in row

@@ -22,6 +22,7 @@ WHAT_IS_SAID = {
     "e2ee": ["level hardware, roots: custom", "what Venice saw: 04", "refused: ", "debug mode"],
     "errors": ["wrong request: temperature=7", "no such model: ", "broken off: ", "received: "],
     "hello": ["Why is Venice built on water?", "tokens)"],
+    "middleware": ["GET /models", "POST /chat/completions -> 200 in ", "one island of Venice"],
     "models_and_cost": [
         "llama-3.3-70b: 131072 tokens",
         "cheapest with tools: gondola-free",

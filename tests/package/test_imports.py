@@ -16,101 +16,40 @@ from typing import Any
 import pytest
 
 import venice_ai
+from scripts.import_graph import ImportGraph, circles, room
 from venice_ai._resource import APIResource
 from venice_ai.resources.chat.completions import ChatCompletions
 
 ROOT = Path(venice_ai.__file__).parent
 PACKAGE = "venice_ai"
 
-# From the lowest to the highest. A module imports modules of its own folder and of those before it.
+# From the lowest to the highest. A module imports modules of its own folder and of those before it, for types as well.
 ROOMS = [
-    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "transport", "_http"),
+    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "_http", "transport"),
     *("tools", "helpers", "streaming", "_resource", "resources", "_client", "_sync", "", "emulator", "cli"),
 ]
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
-FOR_THE_EMULATOR = {"types", "exceptions", "_core", "_structured", "_wire", "tee", "transport"}
+FOR_THE_EMULATOR = {"types", "exceptions", "_core", "_structured", "_wire", "tee", "emulator"}
 PORT = {"_http.retry", "_http.timers"}
-# A reply is read as an object of a class where the reply is: the one import that reaches up, inside a function.
+# A reply is read as an object of a class where the reply is: the one import that reaches up, inside a function (`parse_as`).
 UPWARD = {("types.api.chat", "_structured.read_output"), ("types.api.chat", "_structured.strict_schema")}
 
 
 # -- the graph -----------------------------------------------------------------------------------------------------------
 
-
-def modules() -> dict[str, Path]:
-    """Every module of the package by its name within it; the package itself is the empty name."""
-    found: dict[str, Path] = {}
-    for path in ROOT.rglob("*.py"):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-MODULES = modules()
-
-
-def imports(name: str) -> set[str]:
-    """The modules of the package that a module imports at run time, at its top or inside its functions."""
-    path = MODULES[name]
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    found: set[str] = set()
-    for node in statements(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            base = absolute(node, package)
-            if base is not None:
-                found |= {within(f"{base}.{alias.name}".strip("."), base) for alias in node.names}
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.split(".")[0] == PACKAGE:
-                    inner = alias.name.removeprefix(PACKAGE).strip(".")
-                    found.add(within(inner, inner))
-    return found - {name}
-
-
-def statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node but those that only a type checker sees."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            for other in child.orelse:
-                yield other
-                yield from statements(other)
-        else:
-            yield child
-            yield from statements(child)
-
-
-def absolute(node: ast.ImportFrom, package: str) -> str | None:
-    """What is imported from, within the package; None if it lies outside."""
-    if node.level:
-        parts = package.split(".") if package else []
-        up = parts[: len(parts) - node.level + 1]
-        return ".".join([*up, *([node.module] if node.module else [])])
-    module = node.module or ""
-    return module.removeprefix(PACKAGE).strip(".") if module.split(".")[0] == PACKAGE else None
-
-
-def within(name: str, base: str) -> str:
-    """The module that an imported name stands for: itself, or the one it is a part of."""
-    return name if name in MODULES else base
-
-
-GRAPH = {name: imports(name) for name in MODULES}
+GRAPH = ImportGraph(ROOT)
+MODULES = GRAPH.modules
+IMPORTS = {name: GRAPH.at_top[name] | GRAPH.in_functions[name] for name in MODULES}
 
 
 def matches(name: str, patterns: list[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def room(name: str) -> str:
-    """The folder, or the file beside the folders, that a module lies in."""
-    return name.partition(".")[0]
-
-
-def test_the_graph_sees_what_is_there() -> None:
-    assert "_wire.body" in GRAPH["_client"] | GRAPH["resources.chat.completions"]
-    assert "exceptions" in GRAPH["_wire.body"]
-    assert "types.api.chat" in GRAPH["types.api"]
-    assert "_client" not in GRAPH["resources.chat.completions"], "that one is for type checkers"
+def test_the_graph_sees_imports_at_the_top_in_functions_and_for_types() -> None:
+    assert "exceptions" in GRAPH.at_top["_wire.body"]
+    assert "resources.models" in GRAPH.in_functions["resources.chat.completions"]
+    assert "resources.chat" in GRAPH.at_top["_client"], "that one is for type checkers"
 
 
 def test_every_folder_has_its_place() -> None:
@@ -121,7 +60,7 @@ def test_every_folder_has_its_place() -> None:
 def test_imports_go_down() -> None:
     upward = [
         f"{name} imports {other or PACKAGE}"
-        for name, others in GRAPH.items()
+        for name, others in IMPORTS.items()
         for other in others
         if ROOMS.index(room(other)) > ROOMS.index(room(name)) and (name, other) not in UPWARD
     ]
@@ -132,49 +71,30 @@ def test_imports_go_down() -> None:
 def test_the_emulator_knows_the_words_the_rules_and_the_port_alone() -> None:
     forbidden = [
         f"{name} imports {other or PACKAGE}"
-        for name, others in GRAPH.items()
+        for name, others in IMPORTS.items()
         if room(name) == "emulator"
         for other in others
-        if room(other) not in {"emulator", *FOR_THE_EMULATOR} and other not in PORT
+        if room(other) not in FOR_THE_EMULATOR and other not in PORT
     ]
 
     assert forbidden == []
 
 
-def test_only_the_command_knows_the_emulator() -> None:
-    knowing = [
-        name
-        for name, others in GRAPH.items()
-        if room(name) not in {"emulator", "cli"} and any(room(other) == "emulator" for other in others)
-    ]
-
-    assert knowing == []
-
-
-def test_there_is_no_cycle() -> None:
-    done: set[str] = set()
-
-    def follow(name: str, way: tuple[str, ...]) -> None:
-        assert name not in way, " -> ".join([*way[way.index(name) :], name])
-        if name not in done:
-            for other in GRAPH[name]:
-                follow(other, (*way, name))
-            done.add(name)
-
-    for name in MODULES:
-        follow(name, ())
+def test_there_is_no_circle_of_files_or_of_folders() -> None:
+    assert circles({name: others for name, others in GRAPH.at_top.items() if name}) == []
+    assert circles(GRAPH.rooms()) == []
 
 
 def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
     homes = {
-        "aiohttp": ["_http.aiohttp_transport", "emulator", "emulator.*", "cli.*"],
-        "threading": ["_core.first_use", "_core.concurrency", "_http.dialing", "_sync.loop_thread", "emulator.*", "cli.*"],
+        "aiohttp": ["_http.*", "emulator", "emulator.*", "cli.*"],
+        "threading": ["_core.first_use", "_core.concurrency", "_http.dialing", "_sync.*", "emulator.*", "cli.*"],
     }
 
     strays = [
         f"{name} imports {library}"
         for name, path in MODULES.items()
-        for node in statements(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
         for library in outside(node)
         if library in homes and not matches(name, homes[library])
     ]
@@ -235,6 +155,12 @@ def test_every_public_name_resolves() -> None:
         assert getattr(venice_ai, name) is not None
     assert sorted(NAMES) == NAMES
     assert set(NAMES) <= set(dir(venice_ai))
+
+
+def test_every_error_and_warning_is_public() -> None:
+    own = {name for name, value in public("exceptions") if inspect.isclass(value)}
+
+    assert {name.removeprefix("exceptions.") for name in own} <= set(NAMES)
 
 
 def test_what_type_checkers_see_is_what_is_loaded() -> None:

@@ -26,10 +26,22 @@ from ..fakes import HI, RecordingClock, ScriptedTransport, answer, client_of
 from ..shared import shared
 
 EXAMPLES: dict[str, Any] = shared("models-constructed-examples.json")
-CATALOGUE: dict[str, Any] = shared("models.json")
-OTHERS: dict[str, Any] = shared("models-other-types.json")
-ALIASES: dict[str, Any] = shared("compatibility_mapping.json")
-TRAITS: dict[str, Any] = shared("traits.json")
+
+
+def published_models() -> dict[str, Any]:
+    return dict(shared("models.json"))
+
+
+def published_other_types() -> dict[str, Any]:
+    return dict(shared("models-other-types.json"))
+
+
+def published_aliases() -> dict[str, Any]:
+    return dict(shared("compatibility_mapping.json"))
+
+
+def published_traits() -> dict[str, Any]:
+    return dict(shared("traits.json"))
 
 
 def priced(pricing: Any, **fields: Any) -> dict[str, Any]:
@@ -139,18 +151,51 @@ async def test_what_is_counted(messages: Any, tokens: int) -> None:
 
 
 async def test_low_and_high_are_beside_the_documented_numbers() -> None:
-    for entry in CATALOGUE["data"][:20]:
-        estimate = await estimated(CATALOGUE, words(100), model=entry["id"])
+    for entry in published_models()["data"][:20]:
+        estimate = await estimated(published_models(), words(100), model=entry["id"])
 
         assert Decimal(0) <= estimate.low <= estimate.total_cost_usd <= estimate.high
         assert isinstance(estimate.method, str)
         assert estimate.total_cost_usd == estimate.prompt_cost_usd + estimate.completion_cost_usd
 
 
-async def test_every_published_chat_model_has_an_estimate() -> None:
-    client, transport = client_of(answer(CATALOGUE))
+async def test_low_and_high_are_six_bytes_a_token_and_two_and_a_half_with_what_is_added_to_a_prompt() -> None:
+    sixty_bytes = "ab " * 20
+    for count, added in ((1, 8), (2, 16)):
+        messages = [UserMessage(content=sixty_bytes), *[UserMessage(content="")] * (count - 1)]
+        estimate = await estimated(priced(usd(1, 2)), messages, expected_completion_tokens=100)
 
-    for entry in CATALOGUE["data"]:
+        assert estimate.total_cost_usd == Decimal(26 + 200) / 1_000_000
+        assert estimate.low == Decimal(10 + 200) / 1_000_000
+        assert estimate.high == Decimal(24 + added + 1_750 + 200) / 1_000_000
+
+
+async def test_half_tokens_are_cut_off_low_and_high() -> None:
+    estimate = await estimated(priced(usd(1, 1)), [UserMessage(content="a" * 11)], expected_completion_tokens=0)
+
+    assert estimate.low == Decimal(1) / 1_000_000
+    assert estimate.high == Decimal(4 + 8 + 1_750) / 1_000_000
+
+
+async def test_text_that_is_hard_on_tokens_is_never_cheaper_than_the_documented_number() -> None:
+    one_letter_words = [UserMessage(content="a " * 10_000)]
+    estimate = await estimated(priced(usd(1, 1)), one_letter_words, tokens_per_word=3.0)
+
+    assert estimate.prompt_tokens == 30_000
+    assert estimate.low < estimate.high == estimate.total_cost_usd
+
+
+async def test_text_that_is_easy_on_tokens_is_never_dearer_than_the_documented_number() -> None:
+    estimate = await estimated(priced(usd(1, 1)), [UserMessage(content="a" * 6_000)], tokens_per_word=1.0)
+
+    assert estimate.prompt_tokens == 1
+    assert estimate.low == estimate.total_cost_usd
+
+
+async def test_every_published_chat_model_has_an_estimate() -> None:
+    client, transport = client_of(answer(published_models()))
+
+    for entry in published_models()["data"]:
         estimate = await client.chat.completions.estimate_cost(model=entry["id"], messages=words(10))
 
         price = entry["model_spec"]["pricing"]
@@ -198,7 +243,7 @@ async def test_a_model_that_does_not_chat_has_no_estimate(kind: str) -> None:
 
 async def test_a_model_that_is_not_listed_has_no_estimate() -> None:
     with pytest.raises(ValueError, match=r"'nope'.*not found") as caught:
-        await estimated(CATALOGUE, model="nope")
+        await estimated(published_models(), model="nope")
 
     assert isinstance(caught.value, NoMatchingModelError)
 
@@ -206,12 +251,12 @@ async def test_a_model_that_is_not_listed_has_no_estimate() -> None:
 async def test_a_feature_suffix_does_not_count() -> None:
     name = "zai-org-glm-5-2:enable_web_search=on&disable_thinking=true"
 
-    assert (await estimated(CATALOGUE, model=name)).model == "zai-org-glm-5-2"
+    assert (await estimated(published_models(), model=name)).model == "zai-org-glm-5-2"
 
 
 @pytest.mark.parametrize("name", ["default_code", "gpt-4o", "gpt-4o:enable_web_search=on"])
 async def test_a_trait_or_an_alias_is_for_the_caller_to_resolve(name: str) -> None:
-    client, transport = client_of(answer(CATALOGUE))  # whatever else is asked for fails
+    client, transport = client_of(answer(published_models()))  # whatever else is asked for fails
 
     with pytest.raises(NoMatchingModelError, match=r"resolve it first: \(await client\.models\.find\("):
         await client.chat.completions.estimate_cost(model=name, messages=HI)
@@ -219,7 +264,7 @@ async def test_a_trait_or_an_alias_is_for_the_caller_to_resolve(name: str) -> No
 
 
 async def test_the_way_that_the_error_names_leads_there() -> None:
-    client, _ = client_of(answer(CATALOGUE), answer(TRAITS), answer(ALIASES))
+    client, _ = client_of(answer(published_models()), answer(published_traits()), answer(published_aliases()))
     model = (await client.models.find("gpt-4o")).id
 
     assert (await client.chat.completions.estimate_cost(model=model, messages=HI)).model == "llama-3.3-70b"
@@ -294,6 +339,8 @@ def test_the_cost_of_one_prompt(pricing: Any, expected: str) -> None:
 
 
 def test_the_cost_of_one_prompt_with_more_tokens_a_word() -> None:
+    assert estimate_completion_cost("a", 0, usd(1, 1), 0.5) == {"usd": Decimal(0)}
+    assert estimate_completion_cost("a", 0, usd(1, 1), 999_999) == {"usd": Decimal("0.999999")}
     assert estimate_completion_cost("a b", 0, usd(1, 1), tokens_per_word=3.0) == {"usd": Decimal("0.000006")}
     assert estimate_completion_cost("a b", 0, usd(1, 1), 3.0) == {"usd": Decimal("0.000006")}
 
@@ -302,7 +349,7 @@ def test_the_cost_of_one_prompt_with_more_tokens_a_word() -> None:
     ("tokens", "factor", "named"),
     [
         *((value, 1.3, "estimated_completion_tokens") for value in (-1, 1.5)),
-        *((1, value, "tokens_per_word") for value in (-1.0, 0, float("nan"))),
+        *((1, value, "tokens_per_word") for value in (-1.0, 0, float("nan"), 1_000_000)),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused_by_the_name_that_they_were_given_under(
@@ -332,7 +379,7 @@ def test_the_names_stand_where_the_document_says() -> None:
 
 
 def test_other_types_are_priced_otherwise() -> None:
-    speech = next(entry for entry in OTHERS["data"] if entry["type"] == "tts")
+    speech = next(entry for entry in published_other_types()["data"] if entry["type"] == "tts")
 
     assert estimate_completion_cost("a b", 1, speech["model_spec"]["pricing"]) == {"usd": Decimal(0)}
 

@@ -42,7 +42,7 @@ from typing_extensions import TypeAliasType, TypedDict
 from venice_ai import SchemaNotStrictError, VeniceError
 from venice_ai._structured.read_output import validate
 from venice_ai._structured.strict_schema import is_wrapped, response_format, strict_schema
-from venice_ai.emulator.instance import instance
+from venice_ai.emulator.schema_instance import instance
 
 T = TypeVar("T")
 DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"

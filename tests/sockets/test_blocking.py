@@ -40,7 +40,7 @@ from venice_ai._http.retry import PermanentConnectFailure
 from venice_ai._http.routes import KEPT_SECONDS, Routes
 
 from ..fakes import HI, KEY, RecordingClock, completion
-from ..scripted_server import ABORT, CLOSE, SILENCE, Server, Step, head, reply, serving
+from ..scripted_server import ABORT, CLOSE, PATIENCE_SECONDS, SILENCE, Server, Step, head, reply, serving
 from ..sync.test_sync_processes import said
 from .test_http import ANSWER, FAR, MODELS, context_of
 
@@ -256,7 +256,7 @@ async def calls(server: Server, work: Callable[[SyncVeniceClient], Any]) -> Any:
 async def test_one_connection_serves_calls_that_follow_each_other() -> None:
     async with serving(ANSWER) as server:
         await calls(server, lambda client: [ask(client) for _ in range(3)])
-        await asyncio.wait_for(server.left.wait(), 2)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
     assert (server.connections, len(server.received)) == (1, 3)
 
 
@@ -278,7 +278,7 @@ async def test_a_longer_refusal_is_not_read_and_its_connection_is_dropped() -> N
     async with serving(endless) as server:
         with pytest.raises(APIError):
             await calls(server, ask)
-        await asyncio.wait_for(server.left.wait(), 2)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
 
 async def test_threads_wait_side_by_side() -> None:
@@ -310,7 +310,7 @@ async def test_connections_that_nobody_needed_for_long_are_closed() -> None:
         clock.passed += KEPT_SECONDS * 0.9
         await asyncio.to_thread(drive, transport.send(request))  # on the same one
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while server.open > 1:
                 await asyncio.sleep(0.01)
         assert (server.connections, server.open) == (4, 1)
@@ -327,7 +327,7 @@ async def test_a_client_that_is_collected_closes_its_connections() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             await asyncio.to_thread(forget)
-        await asyncio.wait_for(server.left.wait(), 2)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
 
 async def test_a_closed_client_refuses_and_an_entered_one_goes_on() -> None:
@@ -458,10 +458,10 @@ async def test_closing_the_client_ends_its_calls_and_says_why(steps: list[Step])
     async with serving(steps) as server:
         client = sync_client(server, max_retries=2)
         call = asyncio.ensure_future(asyncio.to_thread(ask, client))
-        await asyncio.wait_for(server.silent.wait(), 10)
+        await asyncio.wait_for(server.silent.wait(), PATIENCE_SECONDS)
         await asyncio.to_thread(client.close)
         with pytest.raises(APIConnectionError, match="the client was closed"):
-            await asyncio.wait_for(call, 10)
+            await asyncio.wait_for(call, PATIENCE_SECONDS)
         assert len(server.received) == 1
 
 
@@ -471,13 +471,13 @@ async def test_closing_the_client_ends_the_wait_for_another_attempt(stream: bool
     async with serving(busy) as server:
         client = sync_client(server, max_retries=2)
         call = asyncio.ensure_future(asyncio.to_thread(ask, client, stream=stream))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not server.received:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)  # the wait has begun, or else the call under way is ended
         await asyncio.to_thread(client.close)
         with pytest.raises(APIConnectionError, match="the client was closed"):
-            await asyncio.wait_for(call, 10)
+            await asyncio.wait_for(call, PATIENCE_SECONDS)
         assert len(server.received) == 1
 
 
@@ -587,7 +587,7 @@ async def test_a_refusal_that_does_not_want_the_body_is_read() -> None:
     long = [{"role": "user", "content": "a" * 20_000_000}]
 
     def call() -> None:
-        with sync_client(server, timeout=20) as client:
+        with sync_client(server, timeout=PATIENCE_SECONDS) as client:
             ask(client, messages=long)
 
     with pytest.raises(PayloadTooLargeError):
@@ -600,10 +600,10 @@ async def test_closing_the_asynchronous_client_ends_the_wait_for_another_attempt
     async with serving(busy) as server:
         client = server.client(max_retries=2)
         call = asyncio.ensure_future(client.chat.completions.create(model="m", messages=HI))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not server.received:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         await client.close()
         with pytest.raises(APIConnectionError, match="the client was closed"):
-            await asyncio.wait_for(call, 10)
+            await asyncio.wait_for(call, PATIENCE_SECONDS)

@@ -20,7 +20,7 @@ import pytest
 from venice_ai import APITimeoutError, StreamTimeoutError, SyncVeniceClient, Timeout
 
 from ..fakes import DONE, HI, KEY, RecordingClock, chunk, completion, event, hello, joined
-from ..scripted_server import SILENCE, Step, reply, serving, streamed
+from ..scripted_server import PATIENCE_SECONDS, SILENCE, Step, reply, serving, streamed
 
 PING = b": ping\n\n"
 HEL = event(chunk("hel"))
@@ -105,7 +105,7 @@ async def test_a_plain_call_that_takes_too_long_names_its_clock(steps: list[Step
     async with serving(steps) as server, server.client() as client:
         with pytest.raises(APITimeoutError, match=clock) as caught:
             await client.chat.completions.create(model="m", messages=HI, timeout=timeout)
-        await asyncio.wait_for(server.left.wait(), 2)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
     assert caught.value.clock == clock
     assert isinstance(caught.value, TimeoutError)
@@ -171,7 +171,7 @@ async def reading(steps: list[Step], timeout: Any) -> AsyncGenerator[Any, None]:
         async with await client.chat.completions.stream(model="m", messages=HI, timeout=timeout) as stream:
             yield stream
         if SILENCE in steps:
-            await asyncio.wait_for(server.left.wait(), 2)
+            await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ from venice_ai.emulator import Emulator, text
 from venice_ai.emulator.server import run_in_thread
 
 from ..fakes import DONE, HI, KEY, RecordingClock, chunk, completion, event, hello
-from ..scripted_server import ABORT, CLOSE, FAREWELL, SILENCE, Step, head, reply, serving, streamed
+from ..scripted_server import ABORT, CLOSE, FAREWELL, PATIENCE_SECONDS, SILENCE, Step, head, reply, serving, streamed
 
 ANSWER = reply(completion())
 MODELS = reply({"object": "list", "data": []})
@@ -175,8 +175,8 @@ async def test_no_more_is_read_of_a_refusal_than_an_honest_one_has(ask: Callable
 
 async def test_a_stream_ends_with_done_though_the_connection_stays_open() -> None:
     async with serving(streamed(*hello(), SILENCE, end=False)) as server, server.client() as client:
-        assert await asyncio.wait_for(streamed_text(client), 2) == "hello"
-        await asyncio.wait_for(server.left.wait(), 2)
+        assert await asyncio.wait_for(streamed_text(client), PATIENCE_SECONDS) == "hello"
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("how", ["break", "exception", "cancellation"])
@@ -194,10 +194,10 @@ async def test_leaving_a_stream_early_closes_its_connection_at_once(how: str) ->
 
         reading = asyncio.Event()
         task = asyncio.ensure_future(read())
-        await asyncio.wait_for(reading.wait(), 10)
+        await asyncio.wait_for(reading.wait(), PATIENCE_SECONDS)
         if how == "cancellation":
             task.cancel()
-        await asyncio.wait_for(server.left.wait(), 10)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
         (left,) = await asyncio.gather(task, return_exceptions=True)
 
     assert isinstance(left, {"exception": ZeroDivisionError, "cancellation": asyncio.CancelledError}.get(how, type(None)))
@@ -212,7 +212,7 @@ async def waiting_reader(stream: ChatStream) -> asyncio.Task[None]:
             reading.set()
 
     reader = asyncio.ensure_future(read())
-    await asyncio.wait_for(reading.wait(), 10)
+    await asyncio.wait_for(reading.wait(), PATIENCE_SECONDS)
     return reader
 
 
@@ -224,8 +224,8 @@ async def test_closing_a_stream_wakes_who_reads_it_in_another_task() -> None:
         await stream.close()
 
         with pytest.raises(StreamInterruptedError):
-            await asyncio.wait_for(reader, 10)
-        await asyncio.wait_for(server.left.wait(), 10)
+            await asyncio.wait_for(reader, PATIENCE_SECONDS)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
 
 async def test_closing_the_client_wakes_who_reads_a_stream_and_says_why() -> None:
@@ -236,8 +236,8 @@ async def test_closing_the_client_wakes_who_reads_a_stream_and_says_why() -> Non
         await client.close()
 
         with pytest.raises(StreamInterruptedError, match="the client was closed") as caught:
-            await asyncio.wait_for(reader, 10)
-        await asyncio.wait_for(server.left.wait(), 10)
+            await asyncio.wait_for(reader, PATIENCE_SECONDS)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
     assert caught.value.partial is not None
     assert caught.value.partial.text == "hel"
@@ -251,7 +251,7 @@ async def test_a_stream_that_is_read_after_its_client_was_closed_says_why() -> N
         await client.close()
 
         with pytest.raises(StreamInterruptedError, match="the client was closed"):
-            await asyncio.wait_for(stream.collect(), 2)
+            await asyncio.wait_for(stream.collect(), PATIENCE_SECONDS)
 
 
 async def test_a_stream_goes_on_though_nobody_holds_its_client() -> None:
@@ -275,11 +275,11 @@ HALF_A_REFUSAL = head("503 Service Unavailable", {"Content-Length": "100"}) + b"
 async def test_a_cancelled_call_closes_its_connection_at_once(steps: list[Step]) -> None:
     async with serving(steps) as server, server.client() as client:
         call = asyncio.ensure_future(asked(client))
-        await asyncio.wait_for(server.silent.wait(), 10)
+        await asyncio.wait_for(server.silent.wait(), PATIENCE_SECONDS)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await asyncio.wait_for(server.left.wait(), 10)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("entered", [True, False])
@@ -293,7 +293,7 @@ async def test_closing_the_client_closes_its_connections(entered: bool) -> None:
             await asked(client)
         for _ in range(2):
             await client.close()
-        await asyncio.wait_for(server.left.wait(), 2)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
         with pytest.raises(VeniceError, match="closed"):
             await asked(client)
@@ -312,14 +312,14 @@ async def test_closing_the_client_ends_its_calls_and_says_why(steps: list[Step],
     async with serving(steps) as server, server.client(max_retries=2) as client:
         limits = Timeout(idle=None, first_chunk=None) if patient else None
         call = asyncio.ensure_future(client.chat.completions.create(model="m", messages=HI, timeout=limits))
-        await asyncio.wait_for(server.silent.wait(), 10)
+        await asyncio.wait_for(server.silent.wait(), PATIENCE_SECONDS)
 
-        await asyncio.wait_for(client.close(), 10)
+        await asyncio.wait_for(client.close(), PATIENCE_SECONDS)
 
         with pytest.raises(APIConnectionError, match="the client was closed"):
-            await asyncio.wait_for(call, 10)
+            await asyncio.wait_for(call, PATIENCE_SECONDS)
         assert len(server.received) == 1
-        await asyncio.wait_for(server.left.wait(), 10)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("leave", ["close", "cancel"])
@@ -333,10 +333,10 @@ async def test_a_server_that_reads_nothing_holds_nobody_up(leave: str) -> None:
         with accepted:
             if leave == "cancel":
                 call.cancel()
-            await asyncio.wait_for(client.close(), 10)
+            await asyncio.wait_for(client.close(), PATIENCE_SECONDS)
 
             with pytest.raises(asyncio.CancelledError if leave == "cancel" else APIConnectionError):
-                await asyncio.wait_for(call, 10)
+                await asyncio.wait_for(call, PATIENCE_SECONDS)
 
 
 async def test_a_closed_client_tries_nothing_again() -> None:
@@ -363,7 +363,7 @@ def test_a_client_is_closed_while_another_loop_of_its_ends(ended: bool) -> None:
         with contextlib.suppress(APIConnectionError):
             await asked(client)
         blocked.set()
-        closing.wait(10)  # the loop is not free to close anything
+        closing.wait(PATIENCE_SECONDS)  # the loop is not free to close anything
         time.sleep(0.2)
 
     def elsewhere() -> None:
@@ -376,14 +376,14 @@ def test_a_client_is_closed_while_another_loop_of_its_ends(ended: bool) -> None:
 
     async def close() -> None:
         closing.set()
-        await asyncio.wait_for(client.close(), 10)
+        await asyncio.wait_for(client.close(), PATIENCE_SECONDS)
 
     kept: list[asyncio.AbstractEventLoop] = []
     thread = threading.Thread(target=elsewhere)
     thread.start()
-    assert blocked.wait(10)
+    assert blocked.wait(PATIENCE_SECONDS)
     asyncio.run(close())
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     for loop in kept:
         if not loop.is_closed():
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -422,7 +422,7 @@ def test_a_connection_that_was_closed_while_the_loop_rested_is_made_anew(
                 while b"\r\n\r\n" not in read or not read.endswith(b"}"):
                     read += speaking.recv(65536)
                 speaking.sendall(whole)
-                rested.wait(10)
+                rested.wait(PATIENCE_SECONDS)
                 if secure:
                     with contextlib.suppress(OSError):
                         speaking.settimeout(0.1)
@@ -444,13 +444,13 @@ def test_a_connection_that_was_closed_while_the_loop_rested_is_made_anew(
             for _ in range(2):
                 assert loop.run_until_complete(once()) == "hello"
                 rested.set()
-                closed.get(timeout=10)
+                closed.get(timeout=PATIENCE_SECONDS)
                 time.sleep(0.1)  # the loop rests, as in a script that does other things between its calls
             loop.run_until_complete(client.close())
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
-            thread.join(10)
+            thread.join(PATIENCE_SECONDS)
 
 
 async def test_a_client_can_be_entered_again_after_it_was_closed() -> None:
@@ -466,7 +466,7 @@ async def test_a_client_can_be_entered_again_after_it_was_closed() -> None:
 async def test_a_connection_that_the_server_dropped_between_calls_is_made_anew() -> None:
     async with serving([*ANSWER, FAREWELL], ANSWER) as server, server.client() as client:
         assert await asked(client) == "hello"
-        await asyncio.wait_for(server.left.wait(), 10)  # the client has heard it, and gone
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)  # the client has heard it, and gone
         assert await asked(client) == "hello"
 
     assert server.connections == 2
@@ -758,13 +758,13 @@ def test_a_loop_that_rested_while_the_client_was_closed_can_close_its_connection
             loop.run_until_complete(client.close())
 
         with pytest.raises(StreamInterruptedError, match="the client was closed"):
-            resting.run_until_complete(asyncio.wait_for(stream.collect(), 2))
+            resting.run_until_complete(asyncio.wait_for(stream.collect(), PATIENCE_SECONDS))
         resting.run_until_complete(resting.shutdown_asyncgens())
 
 
 async def test_many_calls_at_once_are_not_held_back() -> None:
     async with serving([0.1, *ANSWER]) as server, server.client() as client:
-        texts = await asyncio.wait_for(asyncio.gather(*[asked(client) for _ in range(110)]), 5)
+        texts = await asyncio.wait_for(asyncio.gather(*[asked(client) for _ in range(110)]), PATIENCE_SECONDS)
 
     assert texts == ["hello"] * 110
     assert server.connections == 110
@@ -1136,12 +1136,12 @@ async def test_closing_the_client_ends_its_calls_over_a_session_of_the_caller_s(
     async with serving([SILENCE]) as server, aiohttp.ClientSession() as session:
         client = server.client(session=session)
         call = asyncio.ensure_future(asked(client))
-        await asyncio.wait_for(server.silent.wait(), 10)
+        await asyncio.wait_for(server.silent.wait(), PATIENCE_SECONDS)
 
-        await asyncio.wait_for(client.close(), 10)
+        await asyncio.wait_for(client.close(), PATIENCE_SECONDS)
 
         with pytest.raises(APIConnectionError, match="the client was closed"):
-            await asyncio.wait_for(call, 10)
+            await asyncio.wait_for(call, PATIENCE_SECONDS)
 
 
 async def test_a_session_that_was_closed_or_belongs_to_another_loop_is_refused_before_anything_is_sent() -> None:
@@ -1185,7 +1185,7 @@ async def test_a_chunk_of_no_size_is_an_error_at_once_after_what_came_before_it(
     async with serving([*steps, SILENCE]) as server, aiohttp.ClientSession() as session:
         client = server.client(session=None if own else session, timeout=PATIENCE)
         with pytest.raises(StreamInterruptedError) as caught:
-            await asyncio.wait_for(streamed_text(client), 5)
+            await asyncio.wait_for(streamed_text(client), PATIENCE_SECONDS)
         await client.close()
 
     assert caught.value.partial is not None
@@ -1195,7 +1195,7 @@ async def test_a_chunk_of_no_size_is_an_error_at_once_after_what_came_before_it(
 async def test_a_chunk_of_no_size_within_a_plain_answer_is_an_error_at_once() -> None:
     async with serving([OPENING, b"1\r\n{\r\n", 0.03, b"zz\r\n", SILENCE]) as server, server.client() as client:
         with pytest.raises(APIConnectionError):
-            await asyncio.wait_for(asked(client), 5)
+            await asyncio.wait_for(asked(client), PATIENCE_SECONDS)
 
 
 async def test_a_stream_that_is_whole_is_whole_whatever_its_trailer_says() -> None:
@@ -1204,7 +1204,7 @@ async def test_a_stream_that_is_whole_is_whole_whatever_its_trailer_says() -> No
     ends: list[list[Step]] = [[OPENING, 0.03, said + end], [OPENING, said, 0.03, end]]
     for steps in ends:
         async with serving([*steps, SILENCE]) as server, server.client(timeout=PATIENCE) as client:
-            assert await asyncio.wait_for(streamed_text(client), 5) == "hello"
+            assert await asyncio.wait_for(streamed_text(client), PATIENCE_SECONDS) == "hello"
 
 
 def bomb(mebibytes: int) -> bytes:

@@ -267,13 +267,13 @@ ROWS = [pytest.param(steps, id=f"{table}: {name}") for table, rows in TABLES.ite
 
 
 async def by_awaiting(server: Server) -> Any:
-    async with server.client(timeout=20) as client:
+    async with server.client(timeout=60) as client:
         return await client.chat.completions.create(model="m", messages=HI)
 
 
 async def by_blocking(server: Server) -> Any:
     def call() -> Any:
-        with SyncVeniceClient(api_key=KEY, base_url=server.url, max_retries=0, timeout=20) as client:
+        with SyncVeniceClient(api_key=KEY, base_url=server.url, max_retries=0, timeout=60) as client:
             return client.chat.completions.create(model="m", messages=HI)
 
     return await asyncio.to_thread(call)

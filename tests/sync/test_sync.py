@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +23,7 @@ from venice_ai import (
     AuthenticationError,
     ChatCompletionChunk,
     ChatCompletionResponse,
+    ChatRequest,
     FunctionTool,
     InvalidRequestError,
     NoMatchingModelError,
@@ -33,6 +34,7 @@ from venice_ai import (
     SyncChatStream,
     SyncStream,
     SyncVeniceClient,
+    UserMessage,
     VeniceError,
 )
 from venice_ai.emulator import Emulator, echo, text, tool_call
@@ -100,7 +102,7 @@ def texts_and_error(texts: Iterable[Any]) -> tuple[list[Any], APIError | None]:
 def test_a_call_is_answered() -> None:
     client, transport = client_of(answer(completion()))
 
-    reply = client.chat.completions.create(model="m", messages=HI, temperature=1, a_keyword_of_tomorrow=2)
+    reply = cast("Any", client.chat.completions).create(model="m", messages=HI, temperature=1, a_keyword_of_tomorrow=2)
 
     assert isinstance(reply, ChatCompletionResponse)
     assert reply.text == "hello"
@@ -119,7 +121,7 @@ def test_what_is_wrong_is_raised_in_the_thread_that_asked() -> None:
         odd: Any = "yes"
         client.chat.completions.create(model="m", messages=HI, stream=odd)
     with pytest.raises(TypeError, match="max_completion_tokens"):
-        client.chat.completions.create(model="m", messages=HI, max_tokens=5)
+        cast("Any", client.chat.completions).create(model="m", messages=HI, max_tokens=5)
     assert len(transport.requests) == 1
 
 
@@ -159,7 +161,9 @@ def test_costs_are_estimated_and_batches_are_run() -> None:
     emulator.always(echo())
     with emulated(emulator) as client:
         assert client.chat.completions.estimate_cost(model=client.models.resolve_chat(), messages=HI).total_cost_usd > 0
-        requests = [{"model": "default", "messages": [{"role": "user", "content": f"question {n}"}]} for n in range(12)]
+        requests: list[ChatRequest] = [
+            {"model": "default", "messages": [UserMessage(content=f"question {n}")]} for n in range(12)
+        ]
         results = client.chat.completions.batch([*requests, {**requests[0], "temperature": 9}], max_concurrency=3)
 
     assert [each.text for each in results if isinstance(each, ChatCompletionResponse)] == [f"question {n}" for n in range(12)]
@@ -410,7 +414,7 @@ def test_an_interruption_before_the_loop_came_to_a_call_is_raised() -> None:
 
     def hold_up() -> None:
         busy.set()
-        free.wait(10)
+        free.wait(30)
 
     other = SyncVeniceClient(api_key=KEY, transport=Calling(hold_up, answer(completion())))
     client, transport = client_of(answer(completion()))

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from ..fakes import chunk, completion, event, hello
-from ..scripted_server import SILENCE, Server, Step, reply, serving, streamed
+from ..scripted_server import PATIENCE_SECONDS, SILENCE, Server, Step, reply, serving, streamed
 from ..sockets.test_http import context_of
 
 ANSWER = reply(completion())
@@ -48,7 +48,7 @@ async def started(program: str, server: Server, *arguments: str) -> Process:
 async def said(program: str, server: Server, *arguments: str) -> list[str]:
     """The lines that a program prints; it ends well, and complains of nothing."""
     process = await started(program, server, *arguments)
-    out, complaints = await asyncio.wait_for(process.communicate(b""), 30)
+    out, complaints = await asyncio.wait_for(process.communicate(b""), PATIENCE_SECONDS)
     assert complaints.decode() == ""
     assert process.returncode == 0
     return out.decode().splitlines()
@@ -82,9 +82,9 @@ async def test_ctrl_c_cancels_the_request_at_once(program: str, steps: list[Step
 
         process.send_signal(signal.SIGINT)
 
-        await asyncio.wait_for(server.left.wait(), 2)
+        await asyncio.wait_for(server.left.wait(), PATIENCE_SECONDS)
         assert process.returncode is None
-        out, complaints = await asyncio.wait_for(process.communicate(b""), 20)
+        out, complaints = await asyncio.wait_for(process.communicate(b""), PATIENCE_SECONDS)
         assert (out, complaints.decode()) == (b"interrupted\n", "")
 
 
@@ -96,7 +96,7 @@ async def test_ctrl_c_ends_a_program_that_does_not_heed_it() -> None:
 
         process.send_signal(signal.SIGINT)
 
-        _, complaints = await asyncio.wait_for(process.communicate(b""), 5)
+        _, complaints = await asyncio.wait_for(process.communicate(b""), PATIENCE_SECONDS)
         assert process.returncode == -signal.SIGINT
         assert complaints.decode().rstrip().endswith("KeyboardInterrupt")
         assert complaints.decode().count("Traceback") == 1
@@ -295,13 +295,13 @@ begun, go_on = threading.Event(), threading.Event()
 def slowly(frame, event, argument):
     if frame.f_code.co_filename.endswith("loop_thread.py") and frame.f_code.co_name == "<module>":
         begun.set()
-        go_on.wait(10)
+        go_on.wait(30)
 
 ask()
 threading.settrace(slowly)
 first = threading.Thread(target=lambda: stream().close())
 first.start()
-assert begun.wait(10)
+assert begun.wait(30)
 threading.settrace(None)
 threading.Timer(0.5, go_on.set).start()
 print(ask())

@@ -15,7 +15,7 @@ from venice_ai._sync import client as _sync
 from venice_ai._sync import parsed_stream as _sync_parsing
 from venice_ai._sync import resources as _sync_resources
 from venice_ai._sync import streams as _sync_streams
-from venice_ai.resources.chat import Chat, ChatCompletions
+from venice_ai.resources.chat import Chat, ChatCompletions, arguments
 from venice_ai.resources.chat import parsed as parsing
 from venice_ai.resources.chat import tool_runner as tool_runs
 from venice_ai.resources.models import Models
@@ -45,7 +45,7 @@ MADE_INSIDE = {"Chat", "ChatCompletions", "Models", "Tee", "ModelStream", "ToolS
 DUNDERS = {"__aiter__": "__iter__", "__anext__": "__next__", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 WORDS = {
     **{asynchronous.__name__: synchronous.__name__ for asynchronous, synchronous in PAIRS},
-    "Connection": "SyncVeniceClient",  # as streams, which stand below the client, call it
+    "Connection": "SyncConnection",  # the client, as streams see it
     "AsyncIterator": "Iterator",
     "AsyncGenerator": "Generator",
 }
@@ -117,11 +117,29 @@ def test_every_signature_is_the_same(asynchronous: type, synchronous: type, name
         assert (theirs, ours) == (None, None)
         return
 
-    assert shape(inspect.signature(ours), told) == shape(inspect.signature(theirs), expected)
+    if name != "run_with_tools":  # the next test's
+        assert shape(inspect.signature(ours), told) == shape(inspect.signature(theirs), expected)
     assert not inspect.iscoroutinefunction(ours)
     assert [shape(inspect.signature(each), told) for each in get_overloads(ours)] == [
         shape(inspect.signature(each), expected) for each in get_overloads(theirs)
     ]
+
+
+def test_every_tool_loop_takes_the_arguments_that_run_with_tools_lists() -> None:
+    listed = inspect.signature(ChatCompletions.run_with_tools).parameters
+    shared = {"self", "model", "messages", "tools"}
+    options = {name: each.annotation for name, each in listed.items() if name not in shared and each.kind == each.KEYWORD_ONLY}
+    own = arguments.ToolLoopOptions.__annotations__.keys() - arguments.ToolLoopParams.__annotations__.keys()
+
+    assert {name: arguments.ToolLoopOptions.__annotations__[name].__forward_arg__ for name in own} == options
+    for method in (
+        ChatCompletions.stream_with_tools,
+        _sync.SyncChatCompletions.run_with_tools,
+        _sync.SyncChatCompletions.stream_with_tools,
+    ):
+        signature = inspect.signature(method)
+        assert signature.parameters.keys() == {*shared, "options"}
+        assert signature.parameters["options"].annotation == "Unpack[ToolLoopOptions]"
 
 
 @pytest.mark.parametrize(("asynchronous", "synchronous", "name"), COMMON)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 from collections.abc import Callable
@@ -18,14 +17,17 @@ from venice_ai.tee.keccak import keccak256
 from venice_ai.tee.recovery import compressed, recover
 from venice_ai.tee.report import AttestationReport, Check
 
-CAPTURE: dict[str, Any] = shared("tee/attestation_live_evidence.json")["attestation"]
 NAMES = ["aci_keyset", "aci_workload", "aci_endorsement", "aci_custody"]
 OTHER_KEY: str = shared("tee/e2ee_vectors.json")["model_public"]
 Change = Callable[[dict[str, Any]], Any]
 
 
+def recorded() -> dict[str, Any]:
+    return dict(shared("tee/attestation_live_evidence.json")["attestation"])
+
+
 def judged(change: Change | None = None) -> dict[str, Check]:
-    reply = copy.deepcopy(CAPTURE)
+    reply = recorded()
     if change is not None:
         change(reply)
     checks = aci.check(reply)
@@ -51,8 +53,8 @@ def test_the_capture_agrees_with_itself() -> None:
     checks = judged()
 
     assert list(checks) == found(checks, "pass") == NAMES
-    assert checks["aci_keyset"].detail == CAPTURE["workload_keyset_digest"]
-    assert checks["aci_workload"].detail == CAPTURE["workload_id"]
+    assert checks["aci_keyset"].detail == recorded()["workload_keyset_digest"]
+    assert checks["aci_workload"].detail == recorded()["workload_id"]
     assert "fdb7a14e5a6675f752e2cb69c9067a98ca402918" in checks["aci_custody"].detail
 
 
@@ -180,7 +182,7 @@ def spoil(node: Any, chance: random.Random) -> None:
 def test_nothing_that_is_written_there_breaks_it() -> None:
     chance = random.Random("aci")
     for _ in range(600):
-        reply = copy.deepcopy(CAPTURE)
+        reply = recorded()
         spoil(reply, chance)
         assert {check.status for check in aci.check(reply)} <= {"pass", "warn", "skip", "fail"}
 

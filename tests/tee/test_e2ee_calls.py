@@ -253,7 +253,8 @@ async def test_a_conversation_goes_on_with_the_models_own_message() -> None:
 async def test_a_batch_is_sealed_and_attests_once() -> None:
     enclave = Enclave()
 
-    answers = await client_of(enclave).chat.completions.batch([{**ASK, "e2ee": True}] * 5)
+    sealed: dict[str, Any] = {**ASK, "e2ee": True}
+    answers = await client_of(enclave).chat.completions.batch([sealed] * 5)
 
     assert [isinstance(each, ChatCompletionResponse) for each in answers] == [True] * 5
     assert (len(enclave.attestations), len(enclave.asked)) == (1, 5)

@@ -18,15 +18,16 @@ from venice_ai.tee.workload import compose_images, compose_warnings
 from .enclave import MODEL, Enclave, client_of
 from .evidence import capture, resigned
 
-PATIENCE_SECONDS = 20
+MOST_SECONDS = 10
+"""Of work, not of waiting for a busy machine."""
 
 
 def in_time(what: Callable[[], Any]) -> Any:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         return what()
     finally:
-        assert time.perf_counter() - began < PATIENCE_SECONDS
+        assert time.process_time() - began < MOST_SECONDS
 
 
 def keys(number: int) -> str:

@@ -171,9 +171,8 @@ async def test_without_an_attestation_nothing_leaves() -> None:
 async def test_a_batch_holds_the_refusals_in_their_places() -> None:
     enclave = Enclave(quoted=True)
 
-    found = await client_of(enclave, min_privacy="e2ee").chat.completions.batch(
-        [{**ASK, "e2ee": True}, {"model": "m", "messages": HI}]
-    )
+    sealed: dict[str, Any] = {**ASK, "e2ee": True}
+    found = await client_of(enclave, min_privacy="e2ee").chat.completions.batch([sealed, {"model": "m", "messages": HI}])
 
     assert isinstance(found[0], ChatCompletionResponse)
     assert isinstance(found[1], InvalidRequestError)

@@ -48,10 +48,10 @@ def test_a_compose_file_that_asks_for_none_does_not(harmless: str) -> None:
 @pytest.mark.parametrize("length", [30_000, 3_000_000])
 def test_a_compose_file_that_is_made_to_take_long_is_looked_through_in_time(piece: str, length: int) -> None:
     compose = piece * (length // len(piece))
-    began = time.perf_counter()
+    began = time.process_time()
     left_out(compose)
 
-    assert time.perf_counter() - began < 1  # on a busy machine; it is some milliseconds
+    assert time.process_time() - began < 2  # seconds of work; it is some milliseconds
 
 
 def test_a_compose_file_that_is_too_long_to_be_read_may_ask_for_gpus() -> None:

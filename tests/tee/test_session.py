@@ -19,7 +19,7 @@ from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession
 from venice_ai.tee.crypto import Opener, Sealer, seal
 from venice_ai.tee.curve import Key
-from venice_ai.tee.guard import engaged, guard, in_clear
+from venice_ai.tee.guard import encryption_requested, guard, in_clear
 from venice_ai.tee.report import AttestationReport
 from venice_ai.types._base import Response
 from venice_ai.types.api.chat import ChatCompletionResponse
@@ -222,7 +222,7 @@ def test_what_may_say_something_is_named() -> None:
     ],
 )
 def test_what_engages_encryption(e2ee: Any, switches: Any, expected: bool) -> None:
-    assert engaged(e2ee, {"venice_parameters": switches} if switches is not None else {}) is expected
+    assert encryption_requested(e2ee, {"venice_parameters": switches} if switches is not None else {}) is expected
 
 
 # -- sealing -------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, reveal_type
 
-from venice_ai import SystemMessage, UserMessage, VeniceClient
+from venice_ai import AssistantMessage, ChatCompletionResponse, ChatRequest, Message, SystemMessage, UserMessage, VeniceClient
 
 client = VeniceClient()
 
@@ -66,31 +66,50 @@ async def plain_mappings_are_messages(earlier: dict[str, Any]) -> None:
     await completions.create(model="m", messages=[*conversation, reply.choices[0].message, UserMessage(content="and?")])
 
 
-async def parameters_of_today_and_tomorrow() -> None:
+async def lists_of_unlike_messages() -> None:
+    """mypy takes the first for a list of what their classes have in common."""
+    earlier = await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")])
+    conversation = [SystemMessage(content="Be brief."), UserMessage(content="hi"), AssistantMessage.from_response(earlier)]
+    await client.chat.completions.create(model="m", messages=conversation)
+    await client.chat.completions.create(model="m", messages=[*conversation, earlier.choices[0].message])
+    typed: list[Message] = [SystemMessage(content="Be brief."), {"role": "user", "content": "hi"}]
+    await client.chat.completions.create(model="m", messages=typed)
+
+
+async def every_parameter(read_from_a_file: dict[str, Any]) -> None:
     await client.chat.completions.create(
         model="m",
         messages=[UserMessage(content="hi")],
         temperature=0.5,
         stop=["\n"],
         reasoning_effort="low",
+        reasoning={"effort": "low", "enabled": True},
         response_format={"type": "json_object"},
         venice_parameters={"enable_web_search": "on"},
         tools=[{"type": "function", "function": {"name": "f"}}],
         timeout=3,
         extra_headers={"X-Trace": "1"},
+        extra_body={"a_field_of_tomorrow": 1},
         e2ee=False,
-        a_keyword_of_tomorrow=1,
     )
+    await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], reasoning=read_from_a_file)
+    await client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], **read_from_a_file)
 
 
-async def a_keyword_of_tomorrow_leaves_the_answer_its_type(late: bool) -> None:
-    create, messages = client.chat.completions.create, [UserMessage(content="hi")]
-    reveal_type(await create(model="m", messages=messages, tomorrow=1))  # ChatCompletionResponse
-    reveal_type(await create(model="m", messages=messages, tomorrow=1, stream=False))  # ChatCompletionResponse
-    reveal_type(await create(model="m", messages=messages, tomorrow=1, stream=True))  # ChatStream
-    reveal_type(await create(model="m", messages=messages, tomorrow=1, stream=late))  # ChatCompletionResponse | ChatStream
-    reveal_type(await create(model="m", messages=messages, tomorrow=1, stream=True, stream_cls=dict))  # Any
-    reveal_type(await client.chat.completions.stream(model="m", messages=messages, tomorrow=1))  # ChatStream
+async def extra_fields_leave_the_answer_its_type(late: bool) -> None:
+    create, messages, new = client.chat.completions.create, [UserMessage(content="hi")], {"tomorrow": 1}
+    reveal_type(await create(model="m", messages=messages, extra_body=new))  # ChatCompletionResponse
+    reveal_type(await create(model="m", messages=messages, extra_body=new, stream=False))  # ChatCompletionResponse
+    reveal_type(await create(model="m", messages=messages, extra_body=new, stream=True))  # ChatStream
+    reveal_type(await create(model="m", messages=messages, extra_body=new, stream=late))  # ChatCompletionResponse | ChatStream
+    reveal_type(await create(model="m", messages=messages, extra_body=new, stream=True, stream_cls=dict))  # Any
+    reveal_type(await client.chat.completions.stream(model="m", messages=messages, extra_body=new))  # ChatStream
+
+
+async def fields_of_an_answer(reply: ChatCompletionResponse) -> None:
+    reveal_type(reply.usage.total_tokens if reply.usage else 0)  # int
+    reveal_type(reply["not_declared"])  # Any
+    reveal_type(reply.get("not_declared"))  # Any | None
 
 
 async def the_catalogue_and_costs() -> None:
@@ -101,7 +120,13 @@ async def the_catalogue_and_costs() -> None:
     reveal_type(estimate)  # ChatCostEstimate
 
 
-async def many_calls() -> None:
+async def many_calls(read_from_a_file: list[dict[str, Any]], questions: list[str]) -> None:
+    await client.chat.completions.batch(read_from_a_file)
+    await client.chat.completions.batch(
+        [{"model": "m", "messages": [UserMessage(content=question)], "temperature": 0} for question in questions]
+    )
+    requests: list[ChatRequest] = [{"model": "m", "messages": [UserMessage(content=question)]} for question in questions]
+    await client.chat.completions.batch(requests)
     results = await client.chat.completions.batch([{"model": "m", "messages": [{"role": "user", "content": "hi"}]}])
     reveal_type(results)  # list[ChatCompletionResponse | BaseException]
     for result in results:

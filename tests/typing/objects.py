@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import reveal_type
 
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
-from venice_ai import SyncVeniceClient, UserMessage, VeniceClient
+from venice_ai import Partial, SyncVeniceClient, UserMessage, VeniceClient
 
 client = VeniceClient()
 sync = SyncVeniceClient()
@@ -20,6 +21,13 @@ class Person(BaseModel):
 @dataclass
 class Place:
     name: str
+
+
+class Boat(TypedDict):
+    name: str
+
+
+HI = [UserMessage(content="hi")]
 
 
 async def parsed() -> None:
@@ -40,8 +48,33 @@ async def parsed_while_it_is_written() -> None:
     stream = await client.chat.completions.stream_parse(model="m", messages=[UserMessage(content="hi")], response_format=Person)
     async with stream:
         async for person in stream:
-            reveal_type(person)  # Person
+            reveal_type(person)  # Partial[Person]
+            reveal_type(person.name)  # Any | None
+            if person.name is not None:
+                print(person.name.upper())
+            if person == Person(name="Ada") or stream.partial is None:
+                continue
+            show(person)
+        reveal_type(stream.partial)  # Partial[Person] | None
         reveal_type(await stream.collect())  # ParsedChatCompletion[Person]
+
+
+def show(person: Partial[Person]) -> None:
+    print(person.name, len(person.name or ""))
+
+
+def every_kind_of_class_while_it_is_written() -> None:
+    for place in sync.chat.completions.stream_parse(model="m", messages=HI, response_format=Place):
+        reveal_type(place.name)  # Any | None
+    for boat in sync.chat.completions.stream_parse(model="m", messages=HI, response_format=Boat):
+        reveal_type(boat.get("name"))  # Any | None
+    for people in sync.chat.completions.stream_parse(model="m", messages=HI, response_format=list[Person]):
+        for person in people:
+            reveal_type(person)  # Partial[Person]
+        print(len(people))
+    for names in sync.chat.completions.stream_parse(model="m", messages=HI, response_format=list[str]):
+        for name in names:
+            reveal_type(name)  # str
 
 
 def parsed_without_async() -> None:
@@ -50,6 +83,6 @@ def parsed_without_async() -> None:
     with sync.chat.completions.stream_parse(model="m", messages=[UserMessage(content="hi")], response_format=Person) as stream:
         reveal_type(stream)  # SyncParsedChatStream[Person]
         for person in stream:
-            reveal_type(person)  # Person
+            reveal_type(person)  # Partial[Person]
         reveal_type(stream.collect().parsed)  # Person
         reveal_type(stream.stream)  # SyncChatStream

@@ -21,12 +21,13 @@ def each_kind_of_stream(late: bool) -> None:
         either = client.chat.completions.create(model="m", messages=[UserMessage(content="hi")], stream=late)
         reveal_type(either)  # ChatCompletionResponse | SyncChatStream
 
-        create, messages = client.chat.completions.create, [UserMessage(content="hi")]
-        reveal_type(create(model="m", messages=messages, tomorrow=1))  # ChatCompletionResponse
-        reveal_type(create(model="m", messages=messages, tomorrow=1, stream=True))  # SyncChatStream
-        reveal_type(create(model="m", messages=messages, tomorrow=1, stream=late))  # ChatCompletionResponse | SyncChatStream
-        reveal_type(create(model="m", messages=messages, tomorrow=1, stream=True, stream_cls=dict))  # Any
-        reveal_type(client.chat.completions.stream(model="m", messages=messages, tomorrow=1))  # SyncChatStream
+        create, messages, new = client.chat.completions.create, [UserMessage(content="hi")], {"tomorrow": 1}
+        reveal_type(create(model="m", messages=messages, extra_body=new))  # ChatCompletionResponse
+        reveal_type(create(model="m", messages=messages, extra_body=new, stream=True))  # SyncChatStream
+        either = create(model="m", messages=messages, extra_body=new, stream=late)
+        reveal_type(either)  # ChatCompletionResponse | SyncChatStream
+        reveal_type(create(model="m", messages=messages, extra_body=new, stream=True, stream_cls=dict))  # Any
+        reveal_type(client.chat.completions.stream(model="m", messages=messages, extra_body=new))  # SyncChatStream
 
 
 def streams() -> None:

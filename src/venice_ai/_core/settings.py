@@ -35,18 +35,18 @@ def _seconds(name: str, value: float | None) -> float | None:
 
 
 class Timeout:
-    """The five clocks, in seconds, each above 0; None switches one off.
+    """The five time limits of a call, in seconds, each above 0; None is no limit.
 
     Args:
-        connect: until the connection stands.
+        connect: until the connection is made.
         first_chunk: from sending the request to the first byte of a stream's body.
-        idle: without any byte of a stream (60 unless given); for plain calls, from the request to the end of the answer
-            (300 unless given).
-        progress: without content in a stream; comments, empty chunks and the bytes of one that is not whole do not count.
-        deadline: the whole call with its retries and waits, and with the whole stream.
+        idle: between two reads of a stream (60 by default); for plain calls, from the request to the end of the reply
+            (300 by default).
+        progress: between two pieces of content in a stream; comments and empty or unfinished chunks do not count.
+        deadline: for the whole call, with its retries and pauses, and with the whole stream.
 
     Raises:
-        InvalidRequestError: a clock is not a positive number.
+        InvalidRequestError: a limit is not a positive number.
     """
 
     __slots__ = ("_plain", "connect", "deadline", "first_chunk", "idle", "progress")
@@ -69,11 +69,11 @@ class Timeout:
 
     @property
     def plain(self) -> float | None:
-        """Seconds from the request to the end of the answer of a plain call."""
+        """Seconds from the request to the end of the reply, for a plain call."""
         return self._plain
 
     def with_deadline(self, seconds: float | None) -> Timeout:
-        """The same clocks, but for the deadline."""
+        """The same limits with another deadline."""
         return Timeout(**{**self._given(), "deadline": seconds})
 
     def _given(self) -> dict[str, float | None]:
@@ -91,7 +91,7 @@ class Timeout:
         return hash(repr(self))
 
     def left(self, elapsed: float) -> float | None:
-        """Seconds left of the deadline; never quite nothing, so that the last attempt fails by its clock and says so."""
+        """Seconds left of the deadline; never 0, so that the last attempt is made and fails because the time ran out."""
         return None if self.deadline is None else max(self.deadline - elapsed, 0.001)
 
 
@@ -102,7 +102,7 @@ def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool
     """The clocks of one call. A number is the deadline of a plain call; of a stream, `first_chunk`, `idle` and `progress`.
 
     Raises:
-        InvalidRequestError: `value` is none of these.
+        InvalidRequestError: `value` is neither a number of seconds nor a `Timeout`.
     """
     if value is None:
         return default
@@ -115,7 +115,7 @@ def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool
 
 
 def resolve_key(argument: str | None) -> str | None:
-    """The API key from the argument or `VENICE_API_KEY`; None if there is none. Blanks around it do not count.
+    """The API key from the argument or `VENICE_API_KEY`; None if neither is given. Blanks around it do not count.
 
     Raises:
         AuthenticationError: the key holds characters that no HTTP header can carry.
@@ -197,7 +197,7 @@ def no_proxy(setting: str) -> InvalidRequestError:
 
 
 def proxy_address(value: object) -> str | None:
-    """The address of an HTTP proxy; None if it is none."""
+    """The address of an HTTP proxy; None if the value is not one."""
     from urllib.parse import urlsplit
 
     given = value.strip() if isinstance(value, str) else ""

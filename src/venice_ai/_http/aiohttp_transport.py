@@ -27,9 +27,9 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
+from .._core.ports import Reply, Request
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, Decoder
 from ..exceptions import APIConnectionError, APIError, InvalidRequestError, VeniceError
-from ..transport import Reply, Request
 from ..types.response_meta import Headers
 from .retry import ConnectTimeout
 from .routes import (

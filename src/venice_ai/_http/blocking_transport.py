@@ -16,10 +16,10 @@ from contextlib import suppress
 from typing import NamedTuple
 from weakref import finalize
 
+from .._core.ports import Clock, Reply, Request, SystemClock
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingError
 from .._wire.http_framing import FramingError, ReplyReader
 from ..exceptions import APIConnectionError, APIError, APITimeoutError
-from ..transport import Clock, Reply, Request, SystemClock
 from ..types.response_meta import Headers
 from .dialing import Stop, Stopped, dial, left
 from .retry import ConnectTimeout
@@ -271,7 +271,7 @@ def _connected(route: Route, request: Request, clock: str, deadline: float | Non
     """A new connection; `clock` and its deadline limit the whole call.
 
     Raises:
-        ConnectFailure: there is none (`ConnectTimeout`: not in time).
+        ConnectFailure: it cannot be made (`ConnectTimeout`: not in time).
     """
     address, wait = route.address, request.timeout.connect
     due = None if wait is None else time.monotonic() + wait

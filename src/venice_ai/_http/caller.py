@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar, cast
 
 from .._core.caller_warnings import Remembered
+from .._core.ports import Clock, Reply, Request, SystemClock, Transport
 from .._wire.body import refusal
 from ..exceptions import APIConnectionError, APIError
-from ..transport import Clock, Reply, Request, SystemClock, Transport
 from ..types.response_meta import ResponseMeta
 from .retry import RetryPolicy
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
+from .._core.ports import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.privacy import Privacy, check_privacy, refuse_below
 from .._core.settings import (
     DEFAULT_TIMEOUT,
@@ -26,16 +27,15 @@ from .._core.settings import (
 )
 from .._version import __version__
 from ..exceptions import AuthenticationError, InvalidRequestError, VeniceError
-from ..transport import KEY_HEADERS, SECRET_HEADERS, Request
 
 if TYPE_CHECKING:
     import ssl
 
     import aiohttp
 
+    from .._core.ports import Clock, Transport
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
-    from ..transport import Clock, Transport
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
@@ -120,7 +120,7 @@ class Connection:
     def caller(self) -> Caller:
         """What sends requests and tries them again."""
         load("._http.caller", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
-        from ..transport import SystemClock
+        from .._core.ports import SystemClock
         from .caller import Caller
         from .retry import RetryPolicy
 
@@ -152,7 +152,7 @@ class Connection:
         With `anonymous`, nothing that stands for the account is in it. `privacy` is how private the prompt in it is.
 
         Raises:
-            AuthenticationError: it needs a key and there is none.
+            AuthenticationError: it needs a key, and the client has no key.
             InvalidRequestError: a header or a time limit is not allowed, or it is not private enough to leave.
             VeniceError: the client was closed.
         """
@@ -162,7 +162,7 @@ class Connection:
             refuse_below(self.min_privacy, privacy)
         limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
         more = check_headers(extra_headers) if extra_headers else None
-        # From here on a local name may hold a key: nothing is raised but that there is none, for a traceback shows such names.
+        # From here on a local name may hold a key: only the missing key is raised, for a traceback shows such names.
         headers = dict(self._base_headers)
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -9,13 +9,14 @@ import os
 import re
 import select
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from .._core.machine import is_loopback
+from .._core.ports import WholeReply as WholeReply  # noqa: PLC0414
 from .._core.settings import no_proxy, proxy_address
 from .._wire.content_coding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC0414  # both transports look here
 from .._wire.content_coding import BodyTooLargeError
@@ -121,7 +122,7 @@ class Routes:
         """An address parsed, its proxy (the caller's, else the environment's), and its TLS context, if it needs one.
 
         Raises:
-            InvalidRequestError: the environment's proxy, or the bundle of certificates, is none.
+            InvalidRequestError: the environment's proxy is no address, or the bundle of certificates cannot be read.
         """
         found = self._known.get(url)
         if found is None:
@@ -145,34 +146,6 @@ class Routes:
 
                 self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return self._ssl
-
-
-class WholeReply:
-    """A reply whose body is here."""
-
-    __slots__ = ("_body", "headers", "status")
-
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status: int = status
-        self.headers: Headers = headers
-        self._body = body
-
-    async def read(self) -> bytes:
-        """The body."""
-        return self._body
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The body, in one piece."""
-        yield self._body
-
-    async def drain(self) -> None:
-        """Nothing more comes."""
-
-    def progressed(self) -> None:
-        """No clock runs any more."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
 
 
 def _encoded(url: str) -> str:

@@ -15,9 +15,9 @@ from math import inf
 from types import TracebackType
 from typing import Any, Self
 
+from .._core.ports import Request
 from .._core.settings import Timeout
 from ..exceptions import APITimeoutError
-from ..transport import Request
 
 
 class Deadlines:

@@ -1,8 +1,7 @@
 """An event loop on a thread of its own, for code that does not await.
 
 There is one such thread in a process, started when it is first needed and shared by every synchronous client. A call costs one
-trip there and one back. A stream would cost a trip for each chunk; so a `Feed` reads ahead on the loop into a bounded buffer,
-and the calling thread takes from it without a trip, and waits only when it is empty.
+trip there and one back. Streams are read ahead instead (`read_ahead.py`).
 
 A fork leaves the thread behind in the parent. Its loop's sockets are the parent's as much as the child's, so the child never
 closes them and never touches that loop again: it starts a thread of its own, and keeps what belonged to the old one.
@@ -15,8 +14,7 @@ import atexit
 import os
 import sys
 import threading
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 from weakref import finalize
 
@@ -25,11 +23,9 @@ from .._core.first_use import whole
 from ..exceptions import VeniceError
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-SourceT = TypeVar("SourceT", bound="Source[Any]")
 
 # A thread that waits for a lock can be interrupted by a signal, but on Windows only between two waits.
-_WAIT_SECONDS = 0.1 if sys.platform == "win32" else None
+WAIT_SECONDS = 0.1 if sys.platform == "win32" else None
 
 
 class HasClose(Protocol):
@@ -38,12 +34,6 @@ class HasClose(Protocol):
     async def close(self) -> None:
         """Closes it. May be called often."""
         ...
-
-
-class Source(HasClose, Protocol[T_co]):
-    """What can be read ahead."""
-
-    def __aiter__(self) -> AsyncIterator[T_co]: ...
 
 
 class LoopThread:
@@ -88,7 +78,7 @@ class LoopThread:
 
     @classmethod
     def running(cls) -> LoopThread | None:
-        """This process's thread; None if there is none."""
+        """This process's thread; None if it has not been started."""
         return None if cls._shared is None or cls._shared.ended else cls._shared
 
     def _main(self) -> None:
@@ -229,7 +219,7 @@ class _Call(Generic[T]):
         # The lock is taken once, and what interrupts the thread may come right after that: then the second wait has no lock to
         # wait for.
         while not self._over:
-            self._done.acquire(timeout=_WAIT_SECONDS or -1)
+            self._done.acquire(timeout=WAIT_SECONDS or -1)
 
     def outcome(self) -> T:
         error, self._error = self._error, None
@@ -252,146 +242,3 @@ else:
 
     def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work)
-
-
-class Feed(Generic[T]):
-    """Carries items from the loop to other threads.
-
-    Take from `items` at any time; where there are none, `wait`.
-
-    Args:
-        thread: where the items come from.
-        ahead: how many items may be read before the first of them is taken, from 1.
-    """
-
-    def __init__(self, thread: LoopThread, *, ahead: int) -> None:
-        self._ahead = ahead
-        self.items: deque[T] = deque()
-        """What has come and was not taken."""
-        self.ended: bool = False
-        """Whether nothing more comes."""
-        self.cut: bool = False
-        """Whether it was closed before its end."""
-        self.thread = thread
-        self._source: Source[T] | None = None
-        self._pump: asyncio.Task[None] | None = None
-        self._error: BaseException | None = None
-        self._news = threading.Condition(threading.Lock())
-        self._awaited = False
-        self._discarding = False
-        self._full = False
-        self._room = asyncio.Event()
-
-    # -- on the threads that read ------------------------------------------------------------------------------------
-
-    def open(self, opening: Coroutine[Any, Any, SourceT]) -> SourceT:
-        """Opens what is to be read, and begins to read it."""
-        try:
-            return self.thread.run(self._open(opening))
-        except BaseException:
-            self.abandon()  # it may have been opened at the moment of the interruption
-            raise
-
-    def wait(self) -> bool:
-        """Waits until there is something to take, and says whether there was; if not, this is the end.
-
-        Raises:
-            BaseException: what ended it, once. What interrupts the waiting closes the source first.
-        """
-        try:
-            with self._news:
-                self._awaited = True  # before the look, so that what comes after it is told
-                while not self.items and not self.ended:
-                    if self._full:
-                        self.thread.soon(self._room.set)
-                    self._news.wait(_WAIT_SECONDS)
-                    self._awaited = True
-        except BaseException:
-            self.close()
-            raise
-        # There may be none although this is not the end: another thread was faster.
-        return not self.ended or bool(self.items) or self._end()
-
-    def _end(self) -> bool:
-        error, self._error = self._error, None
-        try:
-            if error is not None:
-                raise error
-        finally:
-            del error  # it refers to this frame
-        return False
-
-    def finish(self) -> None:
-        """Reads to the end, and keeps nothing of it."""
-        self.thread.run(self._finish())
-
-    def close(self) -> None:
-        """Closes the source at once, and drops what was not taken."""
-        self.items.clear()
-        if not self.ended and not self.thread.ended:
-            self.thread.run(self._close())
-
-    def abandon(self) -> None:
-        """The same without waiting."""
-        if not self.ended:
-            self.thread.soon(self._drop)
-
-    # -- on the loop -------------------------------------------------------------------------------------------------
-
-    async def _open(self, opening: Coroutine[Any, Any, SourceT]) -> SourceT:
-        self._source = source = await opening
-        self._pump = self.thread.begin(self._read(source))
-        return source
-
-    async def _read(self, source: Source[T]) -> None:
-        items, keep, ahead = self.items, self.items.append, self._ahead
-        try:
-            async for item in source:
-                if self._discarding:
-                    continue
-                keep(item)
-                if self._awaited:
-                    self._tell()
-                if len(items) >= ahead:
-                    await self._pause()
-        except asyncio.CancelledError:
-            self.cut = True
-        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that reads
-            self._error = error
-        finally:
-            self.ended = True
-            if not self.thread.ended:  # else only daemon threads still wait, as in a call
-                self._tell()
-
-    async def _pause(self) -> None:
-        """Waits until everything was taken."""
-        self._room.clear()
-        self._full = True
-        if len(self.items) >= self._ahead:  # looked at again: who took the last a moment ago has not seen that it is full
-            await self._room.wait()
-        self._full = False
-
-    def _tell(self) -> None:
-        with self._news:
-            self._awaited = False
-            self._news.notify_all()
-
-    async def _finish(self) -> None:
-        self._discarding = True
-        self.items.clear()
-        self._room.set()
-        try:
-            if self._pump is not None:
-                await asyncio.wait({self._pump})
-        except asyncio.CancelledError:
-            await self._close()
-            raise
-
-    async def _close(self) -> None:
-        if self._source is not None and self._pump is not None:
-            self._pump.cancel()
-            await asyncio.wait({self._pump})
-            await self._source.close()
-
-    def _drop(self) -> None:
-        self.thread.begin(self._close())

@@ -12,7 +12,7 @@ from typing import Generic, Self, TypeVar, cast
 from .._core.run_now import drive
 from ..resources.chat.parsed import ParsedChatStream
 from ..streaming import ChatStream
-from ..types.api.chat import ChatCompletionResponse, ParsedChatCompletion
+from ..types.api.chat import ChatCompletionResponse, ParsedChatCompletion, Partial
 from ..types.api.streaming import ChatCompletionChunk
 from .streams import SyncChatStream
 
@@ -38,7 +38,7 @@ class SyncParsedChatStream(Generic[T]):
         aiter(self._parsed)
         return self
 
-    def __next__(self) -> T:
+    def __next__(self) -> Partial[T]:
         try:
             return drive(self._parsed.__anext__())
         except StopAsyncIteration:
@@ -55,7 +55,7 @@ class SyncParsedChatStream(Generic[T]):
         return drive(self._parsed.collect())
 
     @property
-    def partial(self) -> T | None:
+    def partial(self) -> Partial[T] | None:
         """The object as far as it was read; None before it begins. After the end, the validated one."""
         return self._parsed.partial
 

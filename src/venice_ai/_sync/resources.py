@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 from ..resources.models import Models
 from ..resources.tee import Tee
 from ..types.api.chat import ChatCompletionResponse
-from .facade import Facade
+from .connection import SyncResource
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
@@ -50,7 +50,7 @@ class Blocking(Generic[P, T]):
             setattr(owner, name, call)
 
 
-class SyncModels(Facade):
+class SyncModels(SyncResource):
     """The catalogue of models; see `Models`, also for every method."""
 
     @property
@@ -65,7 +65,7 @@ class SyncModels(Facade):
     resolve_chat = Blocking(Models.resolve_chat)
 
 
-class SyncTee(Facade):
+class SyncTee(SyncResource):
     """Attestations and signatures of enclaves; see `Tee`, also for every method."""
 
     @property

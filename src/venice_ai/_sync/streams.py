@@ -11,18 +11,17 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ..exceptions import StreamConsumedError, StreamInterruptedError, VeniceError
-from ..streaming import ChatStream, chunk_texts
+from ..streaming import ChatStream, OfReply, Reading, chunk_texts
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import ChatCompletionChunk
-from ..types.response_meta import ResponseMeta
-from .loop_thread import Feed, LoopThread
+from .loop_thread import LoopThread
+from .read_ahead import ReadAhead
 
 if TYPE_CHECKING:
     from ..resources.chat.tool_runner import ToolStream
-    from ..tee.report import AttestationReport, SignatureReport
     from ..tools import ToolEvent
     from ..types.api.chat import ToolLoopResult
-    from .client import SyncVeniceClient
+    from .connection import SyncConnection
 
 T = TypeVar("T")
 
@@ -45,15 +44,15 @@ class SyncSource(Iterator[T]):
         self._owner = owner
         self.ended: bool = True  # until it is open, there is nothing to drop
         self.left: bool = False
-        self.feed: Feed[T] = Feed(thread, ahead=ahead)
-        self.stream: Any = self.feed.open(opening)
+        self.read_ahead: ReadAhead[T] = ReadAhead(thread, ahead=ahead)
+        self.stream: Any = self.read_ahead.open(opening)
         self.ended = False
 
     def __iter__(self) -> Iterator[T]:  # noqa: PYI034  # one layer less for each item
         return self._items()
 
     def _items(self) -> Generator[T, None, None]:
-        take = self.feed.items.popleft
+        take = self.read_ahead.items.popleft
         while True:
             try:
                 item = take()
@@ -70,15 +69,15 @@ class SyncSource(Iterator[T]):
         """Waits for items; False at the end of a stream that is whole, and of one that was left."""
         if self.ended:
             return False
-        self.feed.thread.check()
+        self.read_ahead.thread.check()
         try:
-            if self.feed.wait():
+            if self.read_ahead.wait():
                 return True
         except BaseException:
             self.ended = True
             raise
         self.ended = True
-        if self.feed.cut:
+        if self.read_ahead.cut:
             raise self.broken("it was closed while it was read")
         return False
 
@@ -88,21 +87,21 @@ class SyncSource(Iterator[T]):
 
     def collect(self) -> Any:
         """What the stream collects; what was not taken yet is read and dropped."""
-        self.feed.thread.check()
+        self.read_ahead.thread.check()
         if not self.ended:
             self.ended = True
-            self.feed.finish()
-        return self.feed.thread.run(self.stream.collect())
+            self.read_ahead.finish()
+        return self.read_ahead.thread.run(self.stream.collect())
 
     def close(self) -> None:
         """Drops the connection, if the stream has not ended."""
         if not self.ended:
             self.left = self.ended = True
-            self.feed.close()
+            self.read_ahead.close()
 
     def __del__(self) -> None:
-        if not self.ended and not self.feed.thread.ended:
-            self.feed.abandon()
+        if not self.ended and not self.read_ahead.thread.ended:
+            self.read_ahead.abandon()
             warnings.warn("a stream was dropped before its end; use `with`, or close() it", ResourceWarning, stacklevel=2)
 
 
@@ -130,10 +129,10 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
         async def look() -> ChatCompletionResponse:
             return self.stream.partial
 
-        return self.stream.partial if self.feed.ended else self.feed.thread.run(look())
+        return self.stream.partial if self.read_ahead.ended else self.read_ahead.thread.run(look())
 
 
-class SyncStream(Generic[T]):
+class SyncStream(OfReply, Generic[T]):
     """Chunks as they arrive: an iterator, and a context manager that closes the connection on leaving.
 
     Args:
@@ -141,7 +140,7 @@ class SyncStream(Generic[T]):
         client: the client that sent the request.
     """
 
-    def __init__(self, iterator: Iterator[T], *, client: SyncVeniceClient | None = None) -> None:
+    def __init__(self, iterator: Iterator[T], *, client: SyncConnection | None = None) -> None:
         self._iterator = iterator
         self._client = client
         self._closed = False
@@ -161,26 +160,8 @@ class SyncStream(Generic[T]):
             raise StopIteration
         return next(self._iterator)
 
-    @property
-    def meta(self) -> ResponseMeta:
-        """Status, headers, rate limits, timing of the reply.
-
-        Raises:
-            LookupError: the chunks do not come from a reply.
-        """
-        if not isinstance(self._iterator, SyncChunkSource):
-            raise LookupError("the chunks of this stream do not come from a reply")  # noqa: TRY004  # a look-up that finds nothing
-        return self._iterator.stream.meta
-
-    @property
-    def attestation(self) -> AttestationReport | None:
-        """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
-        return self._iterator.stream.attestation if isinstance(self._iterator, SyncChunkSource) else None
-
-    @property
-    def signature(self) -> SignatureReport | None:
-        """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
-        return self._iterator.stream.signature if isinstance(self._iterator, SyncChunkSource) else None
+    def _source_reading(self) -> Reading | None:
+        return self._iterator.stream._reading if isinstance(self._iterator, SyncChunkSource) else None  # noqa: SLF001
 
     def _has_ended(self) -> bool:
         return self._closed or (isinstance(self._iterator, SyncSource) and self._iterator.ended)
@@ -202,7 +183,7 @@ class SyncStream(Generic[T]):
 class SyncModelStream(SyncStream[T]):
     """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
 
-    def __init__(self, source: SyncChunkSource, factory: Callable[..., T], *, client: SyncVeniceClient | None = None) -> None:
+    def __init__(self, source: SyncChunkSource, factory: Callable[..., T], *, client: SyncConnection | None = None) -> None:
         super().__init__(cast("Iterator[T]", source), client=client)
         self._source = source
         self._factory = factory
@@ -221,7 +202,7 @@ class SyncChatStream(SyncStream[ChatCompletionChunk]):
     It is read once, in any mixture: `collect()` reads what is left and gives the whole.
     """
 
-    def __init__(self, iterator: Iterator[ChatCompletionChunk], *, client: SyncVeniceClient | None = None) -> None:
+    def __init__(self, iterator: Iterator[ChatCompletionChunk], *, client: SyncConnection | None = None) -> None:
         if not isinstance(iterator, SyncChunkSource):
             raise TypeError("a SyncChatStream reads the chunks of a reply; client.chat.completions.stream() makes one")
         super().__init__(iterator, client=client)
@@ -258,12 +239,12 @@ class SyncChatStream(SyncStream[ChatCompletionChunk]):
 class SyncToolStream(SyncStream["ToolEvent"]):
     """The events of a tool loop: an iterator, and a context manager that stops the loop on leaving."""
 
-    def __init__(self, source: SyncSource[ToolEvent], *, client: SyncVeniceClient | None = None) -> None:
+    def __init__(self, source: SyncSource[ToolEvent], *, client: SyncConnection | None = None) -> None:
         super().__init__(source, client=client)
         self._source = source
 
     @classmethod
-    def open(cls, thread: LoopThread, opening: Coroutine[Any, Any, ToolStream], client: SyncVeniceClient) -> SyncToolStream:
+    def open(cls, thread: LoopThread, opening: Coroutine[Any, Any, ToolStream], client: SyncConnection) -> SyncToolStream:
         """The stream that a coroutine opens."""
         return cls(SyncSource(thread, opening, ahead=_EVENTS_AHEAD, owner=client), client=client)
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, Final, Protocol, cast
 
 from ..exceptions import TeeEncryptionError
-from ..types._base import Model, hush, is_array, is_object, plain
+from ..types._base import Model, is_array, is_object, mark_private, plain
 from ..types._surrogates import joined, without_half
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
@@ -124,7 +124,7 @@ class Assembly:
                     return _UNSEEN
                 chunk = pattern.chunk(text)
                 if self._sealed is not None:
-                    hush(chunk)
+                    mark_private(chunk)
                 return chunk
         return None
 
@@ -160,7 +160,7 @@ class Assembly:
         if odd and choices is not None:
             fields["choices"] = [choice for choice in choices if isinstance(choice, Model)] if is_array(choices) else []
         if self._sealed is not None:
-            hush(chunk)
+            mark_private(chunk)
         return content
 
     def _add(self, position: int, given: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from inspect import isroutine
@@ -29,8 +29,8 @@ from ..exceptions import (
     without_errors,
 )
 from ..types._base import Model, plain
-from ..types.api.chat import ChatCompletionResponse, ChatMessage, Message
-from ..types.api.params import ChatParams, Conversation, VeniceSwitches, given_fields, lacks_function
+from ..types.api.chat import ChatCompletionResponse, ChatMessage, Messages
+from ..types.api.params import ChatParams, Conversation, Reasoning, StreamSwitches, VeniceSwitches, given_fields, lacks_function
 from ..types.api.returned import turn_to_send
 from ..types.api.streaming import ChatCompletionChunk
 from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
@@ -41,7 +41,17 @@ strict_decode = msgspec.json.Decoder().decode
 NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `strict_decode` raises; `decode` may still read it."""
 _KNOWN = frozenset(ChatParams.__annotations__)
-_KEYWORDS = (*ChatParams.__annotations__, "model", "messages", "stream", "stream_cls", "e2ee", "timeout", "extra_headers")
+_KEYWORDS = (
+    *ChatParams.__annotations__,
+    *("model", "messages", "stream", "stream_cls", "e2ee", "timeout", "extra_headers", "extra_body"),
+    *("schema_name", "max_reasks", "max_iterations", "on_limit", "on_tool_call", "on_tool_error", "on_unknown_tool"),
+    *("tool_timeout", "decisions"),
+)
+"""What a keyword may have meant: a parameter of the body, or an argument of `create` and of the methods that pass theirs on."""
+_OBJECTS = {
+    name: kind.__annotations__.keys()
+    for name, kind in (("venice_parameters", VeniceSwitches), ("reasoning", Reasoning), ("stream_options", StreamSwitches))
+}
 _HALF = "a name in it holds half of a surrogate pair, which is no character"
 _LIKENESS = 0.84  # of a slip to what was meant; `top_a`, which other servers know, is 0.8 like `top_p`
 _TEXTS = frozenset({str})
@@ -59,11 +69,17 @@ _encode = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number").encod
 
 
 def chat_body(
-    *, model: str, messages: Iterable[Message], stream: bool, params: Mapping[str, Any], echo: bool = True
+    *,
+    model: str,
+    messages: Messages,
+    stream: bool,
+    params: Mapping[str, Any],
+    extra: Mapping[str, Any] | None = None,
+    echo: bool = True,
 ) -> dict[str, Any]:
     """The body of a chat request, checked. Nothing the caller did not give is in it, except the usage of a stream.
 
-    Without `echo` an error repeats nothing that stands in a message.
+    The fields of `extra` are put into it as they are. Without `echo` an error repeats nothing that stands in a message.
 
     Raises:
         InvalidRequestError: a parameter has no such value; it names the parameter, the value and what is allowed.
@@ -85,7 +101,20 @@ def chat_body(
         body["stream"] = True
         given.setdefault("stream_options", {"include_usage": True})
     body.update(given)
+    if extra is not None:
+        body.update(_extra_fields(extra))
     return body
+
+
+def _extra_fields(extra: object) -> dict[str, Any]:
+    """The fields of `extra_body` as plain JSON."""
+    if not isinstance(extra, Mapping):
+        raise InvalidRequestError(f"extra_body is {_kind(extra)}, not a mapping of fields for the body")
+    fields = cast("dict[str, Any]", plain(extra))
+    if own := sorted({"model", "messages", "stream"} & fields.keys()):
+        raise InvalidRequestError(f"extra_body must not hold {own[0]!r}: it is an argument of its own")
+    _refuse_endless("extra_body", fields)
+    return fields
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
@@ -232,16 +261,18 @@ def _check_params(params: dict[str, Any]) -> None:
                 f'tools.{index}={tool!r:.100} is not allowed: expected {{"type": "function", "function": {{"name": ...}}}}'
             )
     # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
-    if slips := params.get("venice_parameters", {}).keys() - VeniceSwitches.__annotations__.keys():
-        _warn_of_slips(slips, VeniceSwitches.__annotations__, "venice_parameters has no", 0.8)
+    for name, known in _OBJECTS.items():
+        if slips := params.get(name, {}).keys() - known:
+            _warn_of_slips(slips, known, f"{name} has no", 0.8)
 
 
-def _warn_of_slips(names: Iterable[Any], known: Iterable[str], lack: str, likeness: float) -> None:
+def _warn_of_slips(names: Iterable[Any], known: Collection[str], lack: str, likeness: float) -> None:
     """Warns of names that look like a known one."""
     from difflib import get_close_matches
 
     for name in sorted(map(str, names)):
-        if close := get_close_matches(name, list(known), n=1, cutoff=likeness):
+        close = [] if name in known else get_close_matches(name, list(known), n=1, cutoff=likeness)
+        if close:
             warn(f"{lack} {name!r}; did you mean {close[0]!r}?")
 
 

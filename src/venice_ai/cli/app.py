@@ -20,7 +20,7 @@ from .._version import __version__
 from ..exceptions import VeniceError
 from . import _output, _remedies
 from ._connection import debug_option
-from ._exits import EXIT_CODES, exit_code
+from ._exit_codes import EXIT_CODES, exit_code
 
 _COMMANDS = ("chat", "models", "cost", "attest", "serve", "doctor")
 
@@ -38,16 +38,16 @@ class _Command(click.Group):
         return command
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with _told({}):  # --help and --version print here
+        with _errors_as_exit_codes({}):  # --help and --version print here
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _told(ctx.meta):
+        with _errors_as_exit_codes(ctx.meta):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _told(meta: dict[str, Any]) -> Generator[None]:
+def _errors_as_exit_codes(meta: dict[str, Any]) -> Generator[None]:
     """Errors become their message and their exit code."""
     try:
         yield

@@ -21,10 +21,10 @@ from ..tee.canonical import parse
 from ..tee.extra import require_extra
 from ..tee.report import one_line
 from ..tee.types import TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOptions
-from . import _kept, _output
+from . import _evidence_files, _output
 from ._connection import Connection, with_connection
-from ._kept import END_OF_TIME, NRAS_DOCUMENTS, Kept
-from ._witness import Source, Witness
+from ._evidence_files import END_OF_TIME, NRAS_DOCUMENTS, SavedEvidence
+from ._recording import RecordingCollateral, RecordingTransport
 
 if TYPE_CHECKING:
     from ..resources.tee_evidence import Fetcher
@@ -50,7 +50,7 @@ _EPILOG = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class AttestOptions:
     """The options of the command."""
 
     level: Level
@@ -103,21 +103,21 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
 
     With --save-evidence everything is kept that --offline needs to come to the same verdict again.
     """
-    wishes = Wishes(**given)
-    _check(wishes)
+    wanted = AttestOptions(**given)
+    _check(wanted)
     try:
-        options = _options(wishes)
-        kept, report = _offline(model, wishes, options) if wishes.offline else asyncio.run(_online(connection, model, options))
+        options = _options(wanted)
+        kept, report = _offline(model, wanted, options) if wanted.offline else asyncio.run(_online(connection, model, options))
     except (ImportError, TeeAttestationError, APIError) as error:
         _output.note(str(error))
         return _without_report(error)
-    code = verdict(report, wishes.level)
-    _tell(wishes, kept, report)
+    code = verdict(report, wanted.level)
+    _print_report(wanted, kept, report)
     try:
-        if wishes.save_evidence is not None:
-            _save(wishes.save_evidence, model, wishes, options, kept, report)
-        if wishes.write_pin is not None:
-            _write_pin(wishes.write_pin, report if code == 0 else None)
+        if wanted.save_evidence is not None:
+            _save(wanted.save_evidence, model, wanted, options, kept, report)
+        if wanted.write_pin is not None:
+            _write_pin(wanted.write_pin, report if code == 0 else None)
     except OSError as error:
         _output.note(f"not everything was kept: {error}")
         return code or 2
@@ -139,46 +139,46 @@ def _without_report(error: Exception) -> int:
     return 2 if usage or isinstance(error, ImportError) else 3
 
 
-def _check(wishes: Wishes) -> None:
+def _check(wanted: AttestOptions) -> None:
     """Raises for options that do not go together."""
-    if wishes.offline and wishes.evidence is None:
+    if wanted.offline and wanted.evidence is None:
         raise click.UsageError("--offline needs --evidence FILE")
-    if wishes.evidence is not None and not wishes.offline:
+    if wanted.evidence is not None and not wanted.offline:
         raise click.UsageError("--evidence needs --offline")
-    if wishes.offline and wishes.nras:
+    if wanted.offline and wanted.nras:
         raise click.UsageError("--nras asks NVIDIA's service, and --offline asks nobody")
-    if wishes.nras and wishes.gpu == "off":
+    if wanted.nras and wanted.gpu == "off":
         raise click.UsageError("--nras asks NVIDIA's service about the GPUs, and --gpu off leaves them out")
-    if wishes.now is not None and not 0 <= wishes.now < END_OF_TIME:
-        raise click.UsageError(f"--now {wishes.now} is no time in seconds since 1970")
-    if wishes.level == "pinned" and wishes.pin is None:
+    if wanted.now is not None and not 0 <= wanted.now < END_OF_TIME:
+        raise click.UsageError(f"--now {wanted.now} is no time in seconds since 1970")
+    if wanted.level == "pinned" and wanted.pin is None:
         raise click.UsageError("--level pinned needs --pin FILE; --write-pin FILE makes one")
-    _check_writable(wishes)
+    _check_writable(wanted)
 
 
-def _check_writable(wishes: Wishes) -> None:
+def _check_writable(wanted: AttestOptions) -> None:
     """Raises if what is wished for cannot be written: few attestations may be asked for, and none for nothing."""
-    if wishes.save_evidence is not None:
+    if wanted.save_evidence is not None:
         try:
-            wishes.save_evidence.mkdir(parents=True, exist_ok=True)
+            wanted.save_evidence.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise click.UsageError(f"--save-evidence {wishes.save_evidence} cannot be made: {error.strerror}") from None
-    folders = {"--save-evidence": wishes.save_evidence, "--write-pin": wishes.write_pin and wishes.write_pin.parent}
+            raise click.UsageError(f"--save-evidence {wanted.save_evidence} cannot be made: {error.strerror}") from None
+    folders = {"--save-evidence": wanted.save_evidence, "--write-pin": wanted.write_pin and wanted.write_pin.parent}
     for option, folder in folders.items():
         if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise click.UsageError(f"{option}: {folder} is not a folder that can be written to")
 
 
-def _options(wishes: Wishes) -> TeeOptions:
+def _options(wanted: AttestOptions) -> TeeOptions:
     """What to demand. Every check that can run runs; the level is judged from the report."""
-    pins = None if wishes.pin is None else MeasurementPins.from_dict(_object(wishes.pin))
-    now = time.time() if wishes.now is None else wishes.now
+    pins = None if wanted.pin is None else MeasurementPins.from_dict(_object(wanted.pin))
+    now = time.time() if wanted.now is None else wanted.now
     return TeeOptions(
-        nonce=wishes.nonce,
-        collateral=None if wishes.collateral is None else _object(wishes.collateral),
-        tcb_statuses=frozenset({"UpToDate", *wishes.allow_status}),
-        gpu="nras" if wishes.nras else wishes.gpu,
-        allow_dev_image=not wishes.refuse_dev_image,
+        nonce=wanted.nonce,
+        collateral=None if wanted.collateral is None else _object(wanted.collateral),
+        tcb_statuses=frozenset({"UpToDate", *wanted.allow_status}),
+        gpu="nras" if wanted.nras else wanted.gpu,
+        allow_dev_image=not wanted.refuse_dev_image,
         pins=pins,
         clock=lambda: now,
     )
@@ -198,21 +198,21 @@ def _object(path: Path) -> dict[str, Any]:
 # -- offline -------------------------------------------------------------------------------------------------------------
 
 
-def _offline(model: str, wishes: Wishes, options: TeeOptions) -> tuple[Kept, AttestationReport]:
+def _offline(model: str, wanted: AttestOptions, options: TeeOptions) -> tuple[SavedEvidence, AttestationReport]:
     require_extra()
     from ..tee import attestation, collateral
 
-    assert wishes.evidence is not None
-    kept = _kept.read(wishes.evidence)
+    assert wanted.evidence is not None
+    kept = _evidence_files.read(wanted.evidence)
     options = options.replace(min_tcb_eval=max(options.min_tcb_eval, kept.min_tcb_eval))
     if kept.nras is not None:
         options = options.replace(gpu="nras")
     kept.nonce = options.nonce or kept.nonce
-    if wishes.now is not None or kept.now is None:
+    if wanted.now is not None or kept.now is None:
         kept.now = options.clock()
     kept.collateral = cast("Mapping[str, Any] | None", options.collateral)
     if kept.nonce is None:
-        raise click.UsageError(f"{wishes.evidence} does not say which nonce it answers: pass --nonce HEX")
+        raise click.UsageError(f"{wanted.evidence} does not say which nonce it answers: pass --nonce HEX")
     nonce = bytes.fromhex(options.replace(nonce=kept.nonce).nonce or "")
     report = attestation.verify(
         kept.reply or b"",
@@ -228,7 +228,7 @@ def _offline(model: str, wishes: Wishes, options: TeeOptions) -> tuple[Kept, Att
     return kept, report
 
 
-def _nras(kept: Kept, documents: Mapping[str, bytes | None], nonce: bytes, root_sha256: str) -> tuple[Check, ...]:
+def _nras(kept: SavedEvidence, documents: Mapping[str, bytes | None], nonce: bytes, root_sha256: str) -> tuple[Check, ...]:
     """What NVIDIA's service said, judged again. Its keys are now those of the file."""
     from ..tee import attestation, nras
 
@@ -242,15 +242,15 @@ def _nras(kept: Kept, documents: Mapping[str, bytes | None], nonce: bytes, root_
 # -- online --------------------------------------------------------------------------------------------------------------
 
 
-async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[Kept, AttestationReport]:
+async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[SavedEvidence, AttestationReport]:
     from ..resources.tee_evidence import Fetcher
 
-    kept = Kept(now=options.clock(), nras=dict.fromkeys(NRAS_DOCUMENTS) if options.gpu == "nras" else None)
+    kept = SavedEvidence(now=options.clock(), nras=dict.fromkeys(NRAS_DOCUMENTS) if options.gpu == "nras" else None)
     async with connection.client() as client:
         caller = client.caller
         fetcher = Fetcher(caller.transport, caller.clock, cache_folder())
-        caller.transport = Witness(caller.transport, kept)
-        source = Source(fetcher, kept, cast("Mapping[str, Any] | None", options.collateral))
+        caller.transport = RecordingTransport(caller.transport, kept)
+        source = RecordingCollateral(fetcher, kept, cast("Mapping[str, Any] | None", options.collateral))
         kept.min_tcb_eval = max(options.min_tcb_eval, fetcher.seen.tcb_eval)
         kept.revocation_lists = dict(fetcher.seen.revocation_lists)
         try:
@@ -262,11 +262,11 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
                 raise
             report = cast("AttestationReport", error.report)  # the one that `attest` made
     if source.platform is not None:
-        _learn(fetcher, source.platform, report)
+        _remember_collateral(fetcher, source.platform, report)
     return kept, report
 
 
-def _learn(fetcher: Fetcher, platform: tuple[str, str], report: AttestationReport) -> None:
+def _remember_collateral(fetcher: Fetcher, platform: tuple[str, str], report: AttestationReport) -> None:
     """Keeps what Intel's collateral turned out to be."""
     check = report.check("collateral")
     if check is not None and check.status == "fail":
@@ -278,32 +278,34 @@ def _learn(fetcher: Fetcher, platform: tuple[str, str], report: AttestationRepor
 # -- telling and keeping -------------------------------------------------------------------------------------------------
 
 
-def _tell(wishes: Wishes, kept: Kept, report: AttestationReport) -> None:
-    if wishes.as_json:
+def _print_report(wanted: AttestOptions, kept: SavedEvidence, report: AttestationReport) -> None:
+    if wanted.as_json:
         _output.line(report.to_json(indent=2))
     else:
         _output.line(f"{report.model}, judged at {_moment(kept.now or 0)}")
         _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
         _output.line(report.summary())
-    if verdict(report, wishes.level) == 4:
-        _output.note(f"the level {report.level!r} was reached, and {wishes.level!r} was asked for")
+    if verdict(report, wanted.level) == 4:
+        _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
 
 
 def _moment(seconds: float) -> str:
     return f"{time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(seconds))} ({seconds:.0f})"
 
 
-def _save(folder: Path, model: str, wishes: Wishes, options: TeeOptions, kept: Kept, report: AttestationReport) -> None:
-    demands = [] if wishes.gpu == "verify-if-present" else ["--gpu", wishes.gpu]
-    demands += ["--refuse-dev-image"] if wishes.refuse_dev_image else []
-    statuses = [part for status in wishes.allow_status for part in ("--allow-status", status)]
+def _save(
+    folder: Path, model: str, wanted: AttestOptions, options: TeeOptions, kept: SavedEvidence, report: AttestationReport
+) -> None:
+    demands = [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]
+    demands += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
+    statuses = [part for status in wanted.allow_status for part in ("--allow-status", status)]
     again = [
         "venice-chat",
         "attest",
         model,
         "--level",
-        wishes.level,
-        *_kept.save(folder, kept, report, options.pins),
+        wanted.level,
+        *_evidence_files.save(folder, kept, report, options.pins),
         *demands,
         *statuses,
     ]

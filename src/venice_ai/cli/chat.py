@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ._asking import Manner, Screen, WebSearch, ask
+from ._ask import AnswerPrinter, AskOptions, WebSearch, ask
 from ._connection import Connection, need_confidential, need_key, with_connection
 from ._input import prompt_from, require_text
 from .conversation import converse, opening
@@ -68,7 +68,7 @@ def chat(
     """
     named = {"temperature": temperature, "max_completion_tokens": max_tokens, "seed": seed}
     given = {name: value for name, value in named.items() if value is not None} | dict(map(parameter, params))
-    manner = Manner(
+    options = AskOptions(
         model=model,
         params=with_web_search(given, web_search),
         searches=web_search in {"auto", "on"},
@@ -86,16 +86,16 @@ def chat(
     if model is None and "extra_headers" not in given:  # headers may hold the proof of a wallet instead
         need_key()
     if text is not None:
-        asyncio.run(_answer(connection, manner, [*opening(system), {"role": "user", "content": text}]))
+        asyncio.run(_answer(connection, options, [*opening(system), {"role": "user", "content": text}]))
     elif as_json:
         raise click.UsageError("--json needs a prompt")
     else:
-        converse(connection, manner, system)
+        converse(connection, options, system)
 
 
-async def _answer(connection: Connection, manner: Manner, messages: list[dict[str, Any]]) -> None:
-    async with connection.client(sealed=manner.sealed) as client:
-        await ask(client, manner, messages, Screen(reasoning=manner.reasoning))
+async def _answer(connection: Connection, options: AskOptions, messages: list[dict[str, Any]]) -> None:
+    async with connection.client(sealed=options.sealed) as client:
+        await ask(client, options, messages, AnswerPrinter(reasoning=options.reasoning))
 
 
 def parameter(given: str) -> tuple[str, Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .._client import VeniceClient
 from ..exceptions import AuthenticationError, VeniceError
 from . import _output, _remedies
-from ._asking import Manner, Screen, ask, chosen_model
+from ._ask import AnswerPrinter, AskOptions, ask, chosen_model
 from ._connection import Connection
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Conversation:
         self.messages.append({name: value for name, value in turn.items() if name in kept} | {"role": "assistant"})
 
 
-def converse(connection: Connection, manner: Manner, system: str | None) -> None:
+def converse(connection: Connection, options: AskOptions, system: str | None) -> None:
     """Asks what is typed, until /quit or the end of stdin.
 
     Raises:
@@ -69,33 +69,33 @@ def converse(connection: Connection, manner: Manner, system: str | None) -> None
     """
     with contextlib.suppress(ImportError):
         import_module("readline")  # gives `input` its line editing and history
-    conversation = Conversation(system, sealed=manner.sealed)
+    conversation = Conversation(system, sealed=options.sealed)
     with asyncio.Runner() as runner:
-        client = connection.client(sealed=manner.sealed)
+        client = connection.client(sealed=options.sealed)
         try:
-            model = runner.run(chosen_model(client, manner))
+            model = runner.run(chosen_model(client, options))
             _output.note(f"this is {model}; /quit or Ctrl-D ends, Ctrl-C stops an answer")
             while (text := _read()) is not None:
                 if unknown := _COMMAND.match(text):
                     _output.note(f"there is no {unknown[0]}; /quit ends. To send a line that begins so, put a blank before it")
                 elif text.strip():
-                    _turn(runner, client, replace(manner, model=model), conversation, text)
+                    _turn(runner, client, replace(options, model=model), conversation, text)
         finally:
             runner.run(client.close())
 
 
-def _turn(runner: asyncio.Runner, client: VeniceClient, manner: Manner, conversation: Conversation, text: str) -> None:
+def _turn(runner: asyncio.Runner, client: VeniceClient, options: AskOptions, conversation: Conversation, text: str) -> None:
     conversation.ask(text)
-    screen = Screen(reasoning=manner.reasoning)
+    printer = AnswerPrinter(reasoning=options.reasoning)
     try:
-        runner.run(ask(client, manner, conversation.messages, screen))
+        runner.run(ask(client, options, conversation.messages, printer))
     except KeyboardInterrupt:
         _output.note("stopped")
     except AuthenticationError:
         raise
     except VeniceError as error:
         _output.note(_remedies.message(error))
-    conversation.settle(screen.response)
+    conversation.settle(printer.response)
 
 
 def _read() -> str | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 import click
 
-from ..resources.models import CAPABILITIES, ModelType
+from ..resources.model_choice import CAPABILITIES
+from ..resources.models import ModelType
 from ..types.api.models import ModelResponse
 from . import _output
 from ._connection import Connection, asking_for_models, with_connection

@@ -18,7 +18,7 @@ from venice_ai.types.api.params import CHAT_PATH
 
 from . import refusals
 from .contract import decode
-from .loose import members
+from .json_values import members
 from .recorded import Recorded
 from .script import Script, steps_from_json
 from .sending import Answer, Incoming, json_answer

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import chance, tokens
-from .instance import Hints, instance
-from .loose import items, members
+from . import repeatable, tokens
+from .json_values import items, members
 from .request import ChatRequest, text_of
-from .search import documents
+from .schema_instance import Hints, instance
+from .web_search import documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _documents(request: ChatRequest) -> tuple[Call, ...]:
 
 def call_id(*salt: object) -> str:
     """An id for a tool call."""
-    return f"call_{chance.hexes(24, *salt)}"
+    return f"call_{repeatable.hexes(24, *salt)}"
 
 
 def _before(text: str, stops: list[str]) -> str:
@@ -128,13 +128,13 @@ _CLOSINGS = (
 
 
 def _prose(request: ChatRequest, salt: tuple[object, ...]) -> str:
-    greeting = chance.pick(_GREETINGS, "greeting", salt).format(model=request.model.model_spec.name or request.model.id)
-    closing = chance.pick(_CLOSINGS, "closing", salt)
+    greeting = repeatable.pick(_GREETINGS, "greeting", salt).format(model=request.model.model_spec.name or request.model.id)
+    closing = repeatable.pick(_CLOSINGS, "closing", salt)
     if results := _results(request):
         return f"{greeting} {results}"
     question = " ".join(request.question.split())
     # Braces in the question are the user's own, so it is not put in by `format`.
-    echo = chance.pick(_ECHOES, "echo", salt).replace(
+    echo = repeatable.pick(_ECHOES, "echo", salt).replace(
         "{question}", question if len(question) <= 200 else f"{question[:199]}\u2026"
     )
     cited = "^1^" if request.searches and request.switches["enable_web_citations"] else ""
@@ -153,7 +153,7 @@ def _results(request: ChatRequest) -> str:
 
 
 def _reasoning(request: ChatRequest, salt: tuple[object, ...]) -> str:
-    subject = chance.pick(("the question", "what was said", "the last message"), "reasoning", salt)
+    subject = repeatable.pick(("the question", "what was said", "the last message"), "reasoning", salt)
     return f"Let me look at {subject}. It has {len(request.question.split())} words. I will answer it in a few sentences."
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from venice_ai._core.ports import Clock
 from venice_ai.tee.guard import PREFIX as E2EE_PREFIX
-from venice_ai.transport import Clock
 from venice_ai.types.api.params import CHAT_PATH
 
 from . import admin, contract, delivery, refusals
@@ -82,7 +82,7 @@ class Emulator:
         self._chat = ChatEndpoint(self._catalogue, backend)
         self._script = Script()
         self.enclave: Enclave | None = _enclave(tee)
-        """The enclave; None if there is none."""
+        """The enclave; None without `tee`."""
         self._confidential = None if self.enclave is None else Confidential(self._catalogue, self.enclave)
         self._has_admin = admin
         self._cors = cors

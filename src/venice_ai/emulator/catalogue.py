@@ -17,7 +17,7 @@ from venice_ai.types.api.models import ModelResponse
 from venice_ai.types.api.params import VeniceSwitches
 
 from .headers import rate_limits
-from .loose import members
+from .json_values import members
 
 CLOSED_SCHEMAS: Final = "requiresClosedSchemas"
 """A capability that marks models whose provider refuses strict schemas that are not closed; others take them as they are."""

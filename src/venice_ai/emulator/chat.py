@@ -9,14 +9,14 @@ from typing import Any
 
 from venice_ai.types.api.models import ModelResponse
 
-from . import chance, contract, delivery, refusals, relay
+from . import contract, delivery, refusals, relay, repeatable
 from .answer import Call, Turn, answer, call_id
 from .backend import Backend
 from .catalogue import Catalogue, split_suffix, text_model
 from .completion import Completion
 from .headers import model_headers
-from .instance import Unsatisfiable
 from .request import ChatRequest, Leaving
+from .schema_instance import Unsatisfiable
 from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Spoken, Step, Text, Unspoken, Usual, Whole
 from .sending import Answer, merged
 
@@ -137,4 +137,4 @@ def _delivered(completion: Completion, how: delivery.Delivery) -> Answer:
 
 
 def _identity(request: ChatRequest, number: int) -> str:
-    return f"chatcmpl-{chance.hexes(32, request.model.id, number)}"
+    return f"chatcmpl-{repeatable.hexes(32, request.model.id, number)}"

@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeAlias
 
 from venice_ai.types.api.models import Price
 
-from . import chance, tokens
+from . import repeatable, tokens
 from .answer import Call, Turn
 from .request import ChatRequest
-from .search import CITATIONS
+from .web_search import CITATIONS
 
 CallIndex: TypeAlias = Literal["normal", "equal", "none"]
 
@@ -117,7 +117,7 @@ def _fragments(call: Call, index: int | None, *, bare: bool) -> Iterator[dict[st
 
 
 def _logprob(piece: str, top: int) -> dict[str, Any]:
-    likely = -(chance.number(piece) % 100) / 100
+    likely = -(repeatable.number(piece) % 100) / 100
     others = [piece, *(f"{piece}{letter}" for letter in "abcdefghijklmnopqrst")][:top]
     tops = [_token(other, round(likely - rank, 2)) for rank, other in enumerate(others)]
     return {**_token(piece, likely), "top_logprobs": tops}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from venice_ai.types.api.models import ModelCapabilities
+
 from . import contract, refusals
 from .catalogue import Catalogue, split_suffix
 from .sending import Answer, Incoming, json_answer
 
 if TYPE_CHECKING:
-    from venice_ai.types.api.models import ModelCapabilities
-
     from .enclave import Enclave
     from .enclave.channel import Channel
 
@@ -40,12 +40,12 @@ class Confidential:
     def enter(self, incoming: Incoming, body: dict[str, Any]) -> tuple[dict[str, Any], Channel] | Answer | None:
         """A chat as the enclave reads it, and how its answer leaves; None for a model that is in no enclave."""
         from .enclave import RefusedError
-        from .enclave.channel import wanted
+        from .enclave.channel import is_sealed
 
         capabilities = self._capabilities(split_suffix(body["model"])[0])
         if not capabilities.supportsTeeAttestation:
             return None
-        if wanted(incoming.headers) and not capabilities.supportsE2EE:
+        if is_sealed(incoming.headers) and not capabilities.supportsE2EE:
             return _refused("Invalid E2EE headers: the model has no end-to-end encryption")
         if (instead := self._enclave.chat_answered()) is not None:
             return instead
@@ -61,8 +61,6 @@ class Confidential:
         return self._enclave.leave(incoming.body, answer, used)
 
     def _capabilities(self, name: str) -> ModelCapabilities:
-        from venice_ai.types.api.models import ModelCapabilities
-
         model = self._catalogue.find(name)
         return (model and model.model_spec.capabilities) or ModelCapabilities()
 

@@ -21,7 +21,7 @@ from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
 
 from .catalogue import CLOSED_SCHEMAS
-from .loose import items, members
+from .json_values import items, members
 from .refusals import Issue
 from .request import ChatRequest, parts_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from venice_ai.types.api.models import ModelResponse
 
-from . import chance
+from . import repeatable
 
 VERSION = "20261002.120000"
 _REQUESTS_A_MINUTE = 500
@@ -17,7 +17,7 @@ _TOKENS_A_MINUTE = 1_000_000
 
 def service_headers(number: int) -> dict[str, str]:
     """The headers of every answer; `number` makes the request's id."""
-    return {"CF-RAY": f"{chance.hexes(16, 'ray', number)}-EMU", "x-venice-version": VERSION}
+    return {"CF-RAY": f"{repeatable.hexes(16, 'ray', number)}-EMU", "x-venice-version": VERSION}
 
 
 def model_headers(model: ModelResponse, now: float) -> dict[str, str]:

@@ -12,9 +12,9 @@ from . import refusals
 from .backend import Backend, UnsupportedInput
 from .completion import cost, effective_parameters, usage
 from .delivery import DONE, EVENTS_TYPE, error_event
-from .loose import members
+from .json_values import members
 from .request import ChatRequest
-from .sending import Answer, Send, encode_json, json_answer
+from .sending import Answer, Send, closed, encode_json, json_answer
 
 _logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ async def _events(first: dict[str, Any] | None, chunks: AsyncIterator[dict[str, 
         error = {"message": refusals.MESSAGES[500], "type": "api_error", "code": "upstream_error"}
         yield Send(error_event(error))
     finally:
-        await _close(chunks)
+        await closed(chunks)
     yield Send(DONE)
 
 
@@ -84,7 +84,7 @@ class _Relay:
                     if choices := chunk.get("choices"):
                         yield self._chunk([{**choice, "index": index} for choice in choices[:1]])
             finally:
-                await _close(source)
+                await closed(source)
         if self._request.wants_usage:
             yield {**self._chunk([]), **self._bill()}
 
@@ -109,8 +109,3 @@ class _Relay:
         if self._prompt:
             counted = {**counted, "prompt_tokens": self._prompt, "total_tokens": self._prompt + self._completion}
         return {"usage": counted, "cost": cost(self._request, counted)}
-
-
-async def _close(chunks: AsyncIterator[Any]) -> None:
-    if (close := getattr(chunks, "aclose", None)) is not None:
-        await close()

@@ -12,7 +12,7 @@ from venice_ai.types.api.chat import content_text
 from venice_ai.types.api.models import ModelCapabilities, ModelResponse
 
 from . import tokens
-from .loose import items, members
+from .json_values import items, members
 
 _SYSTEM_PROMPT_TOKENS = 1_000
 """What Venice's own system prompt adds to a request; it is on unless the request switches it off.

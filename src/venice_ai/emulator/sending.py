@@ -69,6 +69,12 @@ class Answer:
     """No headers are to be added."""
 
 
+async def closed(body: object) -> None:
+    """Tells whoever makes a body that nobody reads it any more."""
+    if (close := getattr(body, "aclose", None)) is not None:
+        await close()
+
+
 def merged(*headers: Mapping[str, str]) -> dict[str, str]:
     """Headers from several sources; of one name, in whatever letters, the last counts."""
     named = {name.lower(): (name, value) for source in headers for name, value in source.items()}

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from venice_ai._core.machine import is_loopback
+from venice_ai._core.ports import SystemClock
 from venice_ai.exceptions import InvalidRequestError, VeniceError
-from venice_ai.transport import SystemClock
 from venice_ai.types.response_meta import Headers
 
 from .contract import MAX_BODY_BYTES
 from .refusals import refused
-from .sending import PREFIX, Act, Answer, Body, HoldOpen, Incoming, Pause, Send
+from .sending import PREFIX, Act, Answer, Body, HoldOpen, Incoming, Pause, Send, closed
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -131,7 +131,7 @@ class _Handler:
         except ConnectionResetError:
             pass  # the caller left
         finally:
-            await _close(answer.body)
+            await closed(answer.body)
         return response
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
@@ -190,11 +190,6 @@ async def _acts(body: Body) -> AsyncIterator[Act]:
     for act in body:
         yield act
         await asyncio.sleep(0)  # each packet goes out before the next is made
-
-
-async def _close(body: Body) -> None:
-    if (close := getattr(body, "aclose", None)) is not None:
-        await close()
 
 
 def _length(answer: Answer) -> int | None:

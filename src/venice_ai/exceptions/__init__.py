@@ -23,7 +23,7 @@
     |   |   +-- GatewayTimeoutError          504
     |   +-- APIConnectionError               no answer (is a ConnectionError)
     |   |   +-- APITimeoutError              a clock ran out (is a TimeoutError)
-    |   +-- APIResponseProcessingError       an answer that is none: HTML, nothing, broken JSON
+    |   +-- APIResponseProcessingError       not an answer: HTML, nothing, broken JSON
     |   +-- StreamInterruptedError           a stream that broke off; `partial` has what came
     |       +-- StreamTimeoutError           because a clock ran out (is an APITimeoutError)
     +-- InvalidArgumentError                 an argument of a method here, not of a request, is wrong (is a ValueError)
@@ -48,8 +48,8 @@
         +-- TeeEncryptionError               an answer that should be sealed is not, or cannot be opened
 
 Every `APIError` carries `status_code`, `counts_as`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`,
-each None where there is none. We put no prompt into a message, and no key: where Venice's own words repeat a key of eight
-letters or more, it is taken out.
+each of them `None` if it is not known. We put no prompt into a message, and no key: where Venice's own words repeat a key of
+eight letters or more, it is taken out.
 """
 
 from __future__ import annotations

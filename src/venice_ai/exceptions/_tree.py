@@ -176,7 +176,7 @@ class APIConnectionError(APIError, ConnectionError):
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """One of the five clocks ran out. The call may have been billed."""
+    """A time limit of the call ran out. The call may have been billed."""
 
     clock: str = ""
     """Which: `connect`, `first_chunk`, `idle`, `progress` or `deadline`."""
@@ -193,7 +193,7 @@ class StreamInterruptedError(APIError):
 
 
 class StreamTimeoutError(StreamInterruptedError, APITimeoutError):
-    """A stream broke off because one of the five clocks ran out; `clock` names it."""
+    """A stream broke off because a time limit ran out; `clock` names it."""
 
 
 class StreamConsumedError(VeniceError):
@@ -223,10 +223,10 @@ class OutputError(VeniceError, ValueError):
     response: ChatCompletionResponse
     """The answer, with its usage, cost and meta."""
     raw_text: str | None = None
-    """The text of the choice, as the model wrote it; None if there is none."""
+    """The text of the choice, as the model wrote it; None if the choice has no text."""
     partial: Any = None
     """The JSON in that text as far as it goes: dicts and lists, not validated, without a number that may have been cut; None if
-    there is none."""
+    the text holds no JSON."""
     attempts: tuple[ChatCompletionResponse, ...] = ()
     """Every answer of the call, oldest first; more than one if the model was asked again."""
     total_usage: ChatUsage | None = None

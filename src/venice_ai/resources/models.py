@@ -1,11 +1,9 @@
-"""`client.models`: the catalogue, and which model to take."""
+"""`client.models`: the catalogue, kept for five minutes. Which model of it to take is decided in `model_choice.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from .._core.single_flight import Flights
@@ -13,7 +11,8 @@ from .._resource import APIResource
 from .._wire.body import json_object
 from ..exceptions import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
-from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse, ModelSpec
+from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse
+from .model_choice import choose, entries, find_entry, without_suffix
 
 if TYPE_CHECKING:
     from .._http.connection import Connection
@@ -26,52 +25,6 @@ R = TypeVar("R", bound=Response)
 T = TypeVar("T")
 
 CACHE_SECONDS = 300.0
-_UNTOLD = ModelSpec()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a chat model must have. Every wish must be met."""
-
-    require_function_calling: bool = False
-    require_vision: bool = False
-    require_reasoning: bool = False
-    require_reasoning_effort: bool = False
-    require_code_optimization: bool = False
-    require_response_schema: bool = False
-    require_web_search: bool = False
-    require_multiple_images: bool = False
-    require_audio_input: bool = False
-    require_video_input: bool = False
-    require_log_probs: bool = False
-    require_e2ee: bool = False
-    require_tee: bool = False
-    require_prompt_caching: bool = False
-    require_private: bool = False
-    min_context_tokens: int | None = None
-    preferred_models: Sequence[str] = ()
-    exclude_models: Sequence[str] = ()
-    exclude_beta: bool = True
-    exclude_reasoning: bool = False
-    exclude_uncensored: bool = False
-    prefer: Literal["cheapest"] | None = None
-
-
-CAPABILITIES = {
-    "require_function_calling": "supportsFunctionCalling",
-    "require_vision": "supportsVision",
-    "require_reasoning": "supportsReasoning",
-    "require_reasoning_effort": "supportsReasoningEffort",
-    "require_code_optimization": "optimizedForCode",
-    "require_response_schema": "supportsResponseSchema",
-    "require_web_search": "supportsWebSearch",
-    "require_multiple_images": "supportsMultipleImages",
-    "require_audio_input": "supportsAudioInput",
-    "require_video_input": "supportsVideoInput",
-    "require_log_probs": "supportsLogProbs",
-    "require_e2ee": "supportsE2EE",
-    "require_tee": "supportsTeeAttestation",
-}
 
 
 class Models(APIResource["Connection"]):
@@ -123,7 +76,7 @@ class Models(APIResource["Connection"]):
         """
         name = without_suffix(model)
         for kind in ("text", "all"):
-            found = entry((await self.list(type=kind, refresh=refresh)).data, name)
+            found = find_entry((await self.list(type=kind, refresh=refresh)).data, name)
             if found is not None:
                 return found
         raise NotFoundError(f"there is no model {name!r}. {NotFoundError.remedy}")
@@ -132,16 +85,16 @@ class Models(APIResource["Connection"]):
         """The text model that an id, a trait or an alias stands for; a feature suffix does not count.
 
         Raises:
-            NoMatchingModelError: there is none (a ValueError).
+            NoMatchingModelError: the catalogue has no such model (a ValueError).
             APIError: the catalogue could not be had.
         """
         name = without_suffix(model)
         models = (await self.list()).data
-        found = entry(models, name)
+        found = find_entry(models, name)
         for mapping in (self.traits, self.compatibility_mapping):
             if found is None:
                 names = (await mapping()).data
-                found = entry(models, names.get(name) if isinstance(names, dict) else None)
+                found = find_entry(models, names.get(name) if isinstance(names, dict) else None)
         if found is None:
             raise NoMatchingModelError(f"model {name!r} was not found in the catalogue; client.models.list() shows all")
         return found
@@ -217,11 +170,11 @@ class Models(APIResource["Connection"]):
             raise InvalidArgumentError(f"min_context_tokens={min_context_tokens!r} must be a whole number from 0")
         preferred_models = _ids("preferred_models", preferred_models)
         exclude_models = _ids("exclude_models", exclude_models)
-        wishes = {name: wish for name, wish in locals().items() if name in Wanted.__dataclass_fields__ and wish is not None}
+        wishes = {name: wish for name, wish in locals().items() if name not in {"self", "refresh"} and wish is not None}
         if self._client.min_privacy is not None:
             wishes[f"require_{self._client.min_privacy}"] = True
         catalogue = await self.list(refresh=refresh)
-        return choose(catalogue.data, Wanted(**wishes), now=self._client.caller.clock.time()).id
+        return choose(catalogue.data, wishes, now=self._client.caller.clock.time()).id
 
     async def _get(self, kind: type[R], path: str, model_type: str | None, *, refresh: bool) -> R:
         if model_type is not None and not (isinstance(model_type, str) and model_type.isalnum()):
@@ -240,10 +193,10 @@ class Models(APIResource["Connection"]):
 
             caller = self._client.caller
             reply = await caller.read(self._client.build_request("GET", path), read)
-            self._client.notices.learn(path, _names(reply), caller.clock.now() + CACHE_SECONDS)
+            self._client.notices.learn(path, _ids_by_name(reply), caller.clock.now() + CACHE_SECONDS)
             return reply
 
-        return _handed_out(await self._cache.get(path, fetch, refresh=refresh))
+        return _own_copy(await self._cache.get(path, fetch, refresh=refresh))
 
 
 class Cache:
@@ -267,13 +220,13 @@ class Cache:
         return value
 
 
-def _names(reply: Response) -> dict[str, Any]:
+def _ids_by_name(reply: Response) -> dict[str, Any]:
     """What names stand for, by a part of the catalogue: a model's id for itself, a trait or an alias for an id."""
     held: Any = reply.get("data")
-    return dict(cast("dict[str, Any]", held)) if isinstance(held, dict) else {model.id: model.id for model in _entries(held)}
+    return dict(cast("dict[str, Any]", held)) if isinstance(held, dict) else {model.id: model.id for model in entries(held)}
 
 
-def _handed_out(kept: R) -> R:
+def _own_copy(kept: R) -> R:
     """Another reply around the same entries: what its holder takes out of it, or puts in, is not missed by others."""
     given = copy(kept)
     held = given.get("data")
@@ -294,127 +247,3 @@ def _ids(name: str, given: object) -> tuple[str, ...]:
 
 def _is_count(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 0
-
-
-def choose(models: object, wanted: Wanted, *, now: float) -> ModelResponse:
-    """The model to take; `now` is Unix time in seconds.
-
-    Raises:
-        NoMatchingModelError: none fits.
-    """
-    entries = list(_entries(models))
-    fitting = [model for model in entries if _fits(model, wanted, now)]
-    by_id = {model.id: model for model in fitting}
-    for preferred in wanted.preferred_models:
-        if preferred in by_id:
-            return by_id[preferred]
-    sealed = wanted.require_e2ee or wanted.require_tee
-    ordinary = [model for model in fitting if _tells(model) and (sealed or not model.id.startswith("e2ee-"))]
-    if entries and not any(map(_tells, entries)):
-        raise NoMatchingModelError(
-            f"{len(entries)} models are listed, none says what it can do; name one: preferred_models=[{entries[0].id!r}]"
-        )
-    if not ordinary:
-        asked = ", ".join(f"{name}={getattr(wanted, name)!r}" for name in _given(wanted) if name != "prefer")
-        lack = f"no chat model fits {asked}. Ask for less" if asked else "no chat model is online. Try again later"
-        raise NoMatchingModelError(f"{lack}, or see client.models.list()")
-    if wanted.prefer == "cheapest" and (priced := [model for model in ordinary if _price(model) is not None]):
-        return min(priced, key=lambda model: _price(model) or 0.0)
-    for trait in ("function_calling_default", "default") if wanted.require_function_calling else ("default",):
-        if found := next((model for model in ordinary if _has_trait(model, trait)), None):
-            return found
-    calm = [model for model in ordinary if not _can(model, "supportsReasoning")]
-    return (ordinary if wanted.require_reasoning or not calm else calm)[0]
-
-
-def _tells(model: ModelResponse) -> bool:
-    """Whether an entry has a specification: those of a catalogue in OpenAI's shape have none."""
-    return isinstance(model.model_spec, ModelSpec)
-
-
-def _fits(model: ModelResponse, wanted: Wanted, now: float) -> bool:
-    # What says nothing of itself fits whoever asks for nothing, and names it.
-    spec = model.model_spec if _tells(model) else _UNTOLD
-    if model.type != "text" and (model.type is not None or _tells(model)):
-        return False
-    if spec.get("offline") is True or _retired(spec, now):
-        return False
-    context = spec.get("availableContextTokens") or model.get("context_length")
-    return (
-        all(_can(model, flag) for wish, flag in CAPABILITIES.items() if getattr(wanted, wish))
-        and model.id not in wanted.exclude_models
-        and not (wanted.exclude_beta and (spec.get("beta") is True or spec.get("betaModel") is True))
-        and not (wanted.exclude_reasoning and _can(model, "supportsReasoning"))
-        and not (wanted.exclude_uncensored and spec.get("uncensored") is True)
-        and not (wanted.require_private and spec.get("privacy") != "private")
-        and not (wanted.require_prompt_caching and getattr(spec.pricing, "cache_input", None) is None)
-        and not (wanted.min_context_tokens and not _at_least(context, wanted.min_context_tokens))
-    )
-
-
-def _can(model: ModelResponse, flag: str) -> bool:
-    return getattr(getattr(model.model_spec, "capabilities", None), flag, None) is True
-
-
-def _at_least(number: object, least: int) -> bool:
-    return isinstance(number, (int, float)) and number >= least
-
-
-def _has_trait(model: ModelResponse, trait: str) -> bool:
-    traits = model.model_spec.traits
-    return isinstance(traits, list) and trait in traits
-
-
-def _retired(spec: ModelSpec, now: float) -> bool:
-    date = getattr(spec.deprecation, "removesAt", None) or getattr(spec.deprecation, "date", None)
-    try:
-        at = datetime.fromisoformat(date) if isinstance(date, str) else None
-        return at is not None and (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() <= now
-    except (ValueError, OverflowError):
-        return False
-
-
-def _price(model: ModelResponse) -> float | None:
-    pricing = model.model_spec.pricing
-    prices = [getattr(getattr(pricing, side, None), "usd", None) for side in ("input", "output")]
-    numbers = [price for price in prices if isinstance(price, (int, float))]
-    return sum(numbers) if len(numbers) == 2 else None
-
-
-def _given(wanted: Wanted) -> list[str]:
-    plain = Wanted()
-    return [name for name in Wanted.__dataclass_fields__ if getattr(wanted, name) != getattr(plain, name)]
-
-
-def entry(models: object, name: object) -> ModelResponse | None:
-    """The entry with this id."""
-    return next((model for model in _entries(models) if model.id == name), None)
-
-
-def listed(models: object, name: str) -> ModelResponse:
-    """The same, where a trait or an alias will not do.
-
-    Raises:
-        NoMatchingModelError: there is none.
-    """
-    found = entry(models, name)
-    if found is None:
-        raise NoMatchingModelError(
-            f"model {name!r} was not found in the catalogue; client.models.list() shows all. If it is a trait or an alias, "
-            "resolve it first: (await client.models.find(...)).id"
-        )
-    return found
-
-
-def _entries(models: object) -> Iterator[ModelResponse]:
-    """The entries that have at least an id; an odd one must not hide the rest."""
-    for model in cast("list[object]", models) if isinstance(models, list) else ():
-        if isinstance(model, ModelResponse) and isinstance(model.id, str):
-            yield model
-
-
-def without_suffix(model: str) -> str:
-    """A model's name without its feature suffix."""
-    if not isinstance(model, str) or not model.strip():
-        raise InvalidArgumentError(f"model={model!r} is not a model id; client.models.list() shows all")
-    return model.strip().partition(":")[0]

@@ -186,7 +186,9 @@ class Tee(APIResource["Connection"]):
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
-        _now(options)  # a clock that is none is wrong before the network is touched, and so are kept numbers that are none
+        _now(
+            options
+        )  # a clock that gives no time is refused before the network is touched; so is a broken file of kept numbers
         fetcher = self._fetcher(options)
         seen = fetcher.seen
         asked = await self._evidence(model, options)
@@ -255,7 +257,7 @@ class Tee(APIResource["Connection"]):
         return self._fetchers[root]
 
     async def _nvidia(self, reply: bytes, nonce: bytes, now: float) -> tuple[Check, ...]:
-        """What NVIDIA's service says about the GPUs of a reply; nothing where there are none, which another check says."""
+        """What NVIDIA's service says about the GPUs of a reply; nothing if it has none, which another check reports."""
         payload = await _apart(reply, lambda: attestation.gpu_payload(reply))
         return () if payload is None else await ask_nras(self._once.transport, payload, nonce=nonce, now=now)
 
@@ -303,7 +305,7 @@ class Tee(APIResource["Connection"]):
             request_id: the id of its answer, such as `chatcmpl-...`.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: the answer has no signature.
             APIResponseProcessingError: the reply is not a JSON object.
             APIError: it could not be had.
         """
@@ -323,7 +325,8 @@ class Tee(APIResource["Connection"]):
 
         Raises:
             InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
-            APIError: the signature could not be had, for another reason than that there is none (status `unavailable`).
+            APIError: the signature could not be fetched. That the answer has no signature is no error: the status is
+                `unavailable`.
         """
         response = answer if isinstance(answer, ChatCompletionResponse) else await answer.collect()
         if response.attestation is None:
@@ -346,7 +349,7 @@ class Tee(APIResource["Connection"]):
         return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent, received=received)
 
     async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
-        """The signature of an answer; None if there is none, also after a while."""
+        """The signature of an answer; None if the server has not had it after several attempts."""
         for delay in _SIGNATURE_DELAYS:
             if delay:
                 await self._once.clock.sleep(delay)
@@ -503,7 +506,7 @@ def _adopted(kind: type[R], body: bytes) -> R:
     """The object in a body.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the body is not a JSON object.
     """
     found = parse(body)
     if not isinstance(found, dict):

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from .._core.concurrency import bounded_map
+from .._core.ports import Clock, Request, Transport
 from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras
 from ..tee.collateral import FIELDS, Seen, window
 from ..tee.collateral_source import SOURCES, Document, Source, assemble
-from ..transport import Clock, Request, Transport
 
 if TYPE_CHECKING:
     from ..tee.report import Check, Tcb
@@ -92,7 +92,7 @@ class Fetcher:
         """The collateral of a platform; None if it cannot be had.
 
         What is kept is only given while it is valid at `now` (seconds since 1970). If the servers have nothing valid, what
-        they have is given all the same, and not kept: the verdict on it says more than that there is none.
+        they have is given all the same, and not kept: the verdict on it says more than no collateral would.
         """
         key = (fmspc.upper(), ca)
         if not _FMSPC.fullmatch(key[0]) or ca not in _CAS:
@@ -206,7 +206,7 @@ class Fetcher:
         return None if self._folder is None else self._folder / "collateral-evaluation.json"
 
     def _read(self, path: Path | None) -> Any:
-        """The JSON in a file; None if there is none, or it is broken: then it is renewed."""
+        """The JSON in a file; None if the file is missing or broken: then it is renewed."""
         if path is None:
             return None
         try:
@@ -257,7 +257,7 @@ def _seen(found: Any, path: Path | None) -> Seen:
     sane = {name: number for name, number in numbers.items() if type(number) is int and number >= 0}
     for name, number in sane.items():
         if number > (_HIGHEST_LIST if name else _HIGHEST_EVALUATION):
-            raise InvalidRequestError(f"{path} holds the number {number}, which is none of Intel's; remove the file")
+            raise InvalidRequestError(f"{path} holds the number {number}, which cannot be one of Intel's; remove the file")
     return Seen(sane.pop("", 0), sane, "" if path is None else str(path))
 
 
@@ -273,7 +273,7 @@ async def fetch(transport: Transport, request: Request) -> Document:
     """The answer to a request, if its status is 200 and it is no longer than `MAX_BODY_BYTES`.
 
     Raises:
-        APIConnectionError: there is none.
+        APIConnectionError: no answer came.
         ValueError: it is another one.
     """
     request.deadline_seconds = _DEADLINE_SECONDS

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .canonical import Malformed, canonical, parse
-from .checks import NOT_REACHED, Checks, Doubt, Unchecked
+from .checks import NOT_REACHED, Checks, CheckSkipped, CheckWarning
 from .crypto import public_key_bytes, signed_by
 from .curve import POINT_BYTES
 from .keccak import keccak256
@@ -94,7 +94,7 @@ def _too_many(case: _Case) -> str | None:
     return None
 
 
-class _Absent(Unchecked):
+class _Absent(CheckSkipped):
     """Something that a rule needs is not stated."""
 
     def __init__(self, what: str) -> None:
@@ -147,7 +147,7 @@ def _custody(case: _Case) -> str:
     root = _issuer(links, app_id)
     if root != KMS_ROOT:
         # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
-        raise Doubt(f"the application's key was issued by {root}, which is not the key management service that is known")
+        raise CheckWarning(f"the application's key was issued by {root}, which is not the key management service that is known")
     return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
 
 

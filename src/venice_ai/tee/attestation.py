@@ -12,13 +12,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Final, Literal, cast
 
 from . import aci, collateral, gpu  # `aci` first: it names the extra where that is missing
 from .canonical import parse as parse_json
-from .checks import NOT_REACHED, Doubt, Unchecked
+from .checks import NOT_REACHED, CheckSkipped, CheckWarning
 from .crypto import address, public_key_bytes
 from .intel import certificates, check_chain, check_qe_report, check_signature
 from .intel import platform as platform_of
@@ -183,7 +183,7 @@ class _Case:
             raise ValueError("the reply came without TLS; use an https:// base_url, or a server on this machine")
         self._reply = _object(self._bytes)
         if not self._known_server:
-            raise Doubt("the ssl_context of this client does not verify whose server answers, so that anybody can be it")
+            raise CheckWarning("the ssl_context of this client does not verify whose server answers, so that anybody can be it")
         return f"a JSON object of {len(self._bytes)} bytes"
 
     def _server_verified(self) -> str:
@@ -214,7 +214,7 @@ class _Case:
     def _model_echo(self) -> str:
         said = self._reply.get("model")
         if said is None and (self._raw is None or self._options.verification == "server"):
-            raise Doubt("the reply does not name its model")
+            raise CheckWarning("the reply does not name its model")
         if said != self._model:
             raise ValueError(f"the reply is about the model {said!r:.100}")
         return "the reply names the model (unsigned)"
@@ -223,7 +223,7 @@ class _Case:
         for name, wanted in (("tee_hardware", "intel-tdx"), ("signing_algo", "ecdsa")):
             said = self._reply.get(name)
             if said is None and self._raw is None:
-                raise Doubt(f"the reply does not say its {name}")
+                raise CheckWarning(f"the reply does not say its {name}")
             if said != wanted:
                 raise ValueError(f"{name} is {said!r:.40}, not {wanted!r}")
         return "intel-tdx, ecdsa"
@@ -260,7 +260,7 @@ class _Case:
     def _key_address(self) -> str:
         own = self._address or ""
         if self._reply.get("signing_address") is None and (self._raw is None or self._options.verification == "server"):
-            raise Doubt(f"the reply does not say its signing_address; the key's is {own}")
+            raise CheckWarning(f"the reply does not say its signing_address; the key's is {own}")
         if self._signing_address() != own:
             raise ValueError("the key does not belong to signing_address")
         return own
@@ -424,7 +424,7 @@ class _Case:
             gpus=self._options.gpu != "off",
         )
         if found := ", ".join(left_out):
-            raise Unchecked(f"the reply leaves out what it, or this model, promises: {found}")
+            raise CheckSkipped(f"the reply leaves out what it, or this model, promises: {found}")
         return "nothing is left out that the reply or the model promises"
 
     # -- the report ------------------------------------------------------------------------------------------------------
@@ -447,7 +447,7 @@ class _Case:
             signing_address=self._address,
             model_public_key=self._key.hex() if self._key is not None and level is not None else None,
             tcb=self._tcb,
-            td=None if measured is None else _td(measured),
+            td=None if measured is None else Td(**{each.name: measured.hex(each.name) for each in fields(Td)}),
             workload=self._workload if known else None,
             gpus=tuple(self._gpus),
             checks=checks,
@@ -494,18 +494,3 @@ def _attributes(quote: Quote, allowed: int) -> str:
     if any(quote.mrsignerseam) or any(quote.seam_attributes):
         raise ValueError("the TDX module is not Intel's")
     return quote.attributes.hex()
-
-
-def _td(quote: Quote) -> Td:
-    return Td(
-        mrtd=quote.mrtd.hex(),
-        mrseam=quote.mrseam.hex(),
-        mr_config_id=quote.mr_config_id.hex(),
-        rtmr0=quote.rtmrs[0].hex(),
-        rtmr1=quote.rtmrs[1].hex(),
-        rtmr2=quote.rtmrs[2].hex(),
-        rtmr3=quote.rtmrs[3].hex(),
-        attributes=quote.attributes.hex(),
-        xfam=quote.xfam.hex(),
-        report_data=quote.report_data.hex(),
-    )

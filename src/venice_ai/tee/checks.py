@@ -1,6 +1,6 @@
 """How a check is made: a rule gives what it found, or raises.
 
-ValueError is for what is wrong, `Doubt` for what is not shown, `Unchecked` for what has a form that is not known here.
+A ValueError is for what is wrong, `CheckWarning` for what is not shown, `CheckSkipped` for a form that is not known here.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from .report import Check, Status
 NOT_REACHED: Final = "not reached, because of the check that failed"
 
 
-class Doubt(Exception):  # it is no error
+class CheckWarning(Exception):  # it is no error
     """Nothing is wrong, and something is not shown: a warning."""
 
 
-class Unchecked(Exception):  # it is no error
+class CheckSkipped(Exception):  # it is no error
     """It has a form that is not known here: the check is skipped."""
 
 
@@ -36,9 +36,9 @@ class Checks:
         """The check that a rule makes."""
         try:
             return self(name, "pass", rule())
-        except Doubt as doubt:
+        except CheckWarning as doubt:
             return self(name, "warn", str(doubt))
-        except Unchecked as unchecked:
+        except CheckSkipped as unchecked:
             return self(name, "skip", str(unchecked))
         except ValueError as error:
             return self(name, "fail", str(error))

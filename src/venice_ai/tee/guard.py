@@ -56,15 +56,16 @@ _REFUSED_SWITCHES = {
 }
 
 
-def engaged(e2ee: object, body: Mapping[str, Any]) -> bool:
+def encryption_requested(e2ee: object, body: Mapping[str, Any]) -> bool:
     """Whether a call is to be end-to-end encrypted: by its argument, or by `venice_parameters.enable_e2ee`."""
     return bool(e2ee) or ("venice_parameters" in body and _switches(body).get("enable_e2ee") is True)
 
 
-def engaged_by(params: Mapping[str, Any]) -> bool:
+def encryption_requested_in(params: Mapping[str, Any]) -> bool:
     """The same by the keywords of a call, of which no body was made yet."""
-    switches = params.get("venice_parameters")
-    return engaged(params.get("e2ee"), {} if switches is None else {"venice_parameters": plain(switches)})
+    extra = params.get("extra_body")
+    switches = {**params, **extra}.get("venice_parameters") if isinstance(extra, Mapping) else params.get("venice_parameters")
+    return encryption_requested(params.get("e2ee"), {} if switches is None else {"venice_parameters": plain(switches)})
 
 
 def guard(

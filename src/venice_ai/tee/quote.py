@@ -12,12 +12,27 @@ import binascii
 from dataclasses import dataclass
 from typing import Final
 
-SIGNED_BYTES: Final = 632
-"""Header and body, which the quote's signature covers."""
+LAYOUT: Final = {
+    "signed": (0, 632),  # header and body, which the quote's signature covers
+    "mrseam": (64, 112),
+    "mrsignerseam": (112, 160),
+    "seam_attributes": (160, 168),
+    "attributes": (168, 176),
+    "xfam": (176, 184),
+    "mrtd": (184, 232),
+    "mr_config_id": (232, 280),
+    "mr_owner": (280, 328),
+    "mr_owner_config": (328, 376),
+    **{f"rtmr{number}": (376 + 48 * number, 424 + 48 * number) for number in range(4)},
+    "report_data": (568, 632),
+    "signature": (636, 700),
+    "attestation_key": (700, 764),
+    "qe_report": (770, 1154),
+    "qe_signature": (1154, 1218),
+}
+"""Where the fields begin and end whose place is fixed."""
 _BODY: Final = 48
-_REPORT_DATA: Final = 568
 _SIGNATURE_DATA: Final = 636
-_QE_REPORT: Final = 770
 _QE_AUTH: Final = 1218
 _FIXED_PART: Final = 134  # of the signature data: signature, key, and the head of the certification data
 _PLACEHOLDER_BYTES: Final = 48
@@ -51,7 +66,12 @@ class Quote:
     @property
     def domain(self) -> bytes:
         """The platform's module and the trust domain: all that the quote is about but the report data."""
-        return self.signed[_BODY:_REPORT_DATA]
+        return self.signed[_BODY : LAYOUT["report_data"][0]]
+
+    def hex(self, name: str) -> str:
+        """A measurement in hex: the field of this name, or a register, `rtmr0` to `rtmr3`."""
+        found: bytes = self.rtmrs[int(name[-1])] if name.startswith("rtmr") else getattr(self, name)
+        return found.hex()
 
 
 def decode(text: object) -> bytes | None:
@@ -103,30 +123,9 @@ def parse(raw: bytes) -> Quote:
         raise ValueError("its authentication data is longer than the quote")
     _expect("the type of its inner certification data", _number(raw, chain_at, 2), 5)
     _expect("the size of its certificates", _number(raw, chain_at + 2, 4), end - chain_at - 6)
-    return _fields(raw, chain_at, end)
-
-
-def _fields(raw: bytes, chain_at: int, end: int) -> Quote:
-    return Quote(
-        signed=raw[:SIGNED_BYTES],
-        mrseam=raw[64:112],
-        mrsignerseam=raw[112:160],
-        seam_attributes=raw[160:168],
-        attributes=raw[168:176],
-        xfam=raw[176:184],
-        mrtd=raw[184:232],
-        mr_config_id=raw[232:280],
-        mr_owner=raw[280:328],
-        mr_owner_config=raw[328:376],
-        rtmrs=(raw[376:424], raw[424:472], raw[472:520], raw[520:568]),
-        report_data=raw[568:632],
-        signature=raw[636:700],
-        attestation_key=raw[700:764],
-        qe_report=raw[_QE_REPORT : _QE_REPORT + 384],
-        qe_signature=raw[1154:1218],
-        qe_auth=raw[_QE_AUTH + 2 : chain_at],
-        chain=raw[chain_at + 6 : end],
-    )
+    found = {name: raw[start:stop] for name, (start, stop) in LAYOUT.items()}
+    rtmrs = tuple(found.pop(f"rtmr{number}") for number in range(4))
+    return Quote(**found, rtmrs=rtmrs, qe_auth=raw[_QE_AUTH + 2 : chain_at], chain=raw[chain_at + 6 : end])  # type: ignore[arg-type]  # mypy does not see the names
 
 
 def _number(raw: bytes, offset: int, size: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Literal, NoReturn, cast
 
 from .._wire.assembly import Assembly, ends
 from ..exceptions import InvalidRequestError, TeeEncryptionError
-from ..types._base import hush, plain
+from ..types._base import mark_private, plain
 from ..types.api.chat import ChatCompletionResponse, content_text
 from ..types.api.streaming import CHUNK_KEYS
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
@@ -350,7 +350,7 @@ class _PrivateAssembly(Assembly):
 
     def response(self) -> ChatCompletionResponse:
         response = super().response().with_attestation(self._session.attestation)
-        hush(response)
+        mark_private(response)
         if self._session.signature is not None:
             response._signature = self._session.signature  # noqa: SLF001
         return response

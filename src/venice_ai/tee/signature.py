@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from .aci import is_aci, keyset_digest
 from .canonical import Malformed, canonical
-from .checks import Checks, Doubt
+from .checks import Checks, CheckWarning
 from .crypto import address, signed_by
 from .keccak import keccak256
 from .report import Check, SignatureReport
@@ -144,7 +144,7 @@ def _request(reply: Mapping[str, Any], request_id: str) -> str:
     if wrong := [each for each in named if each != request_id]:
         raise ValueError(f"it is about the answer {wrong[0]!r:.100}, not {request_id!r}")
     if not named:
-        raise Doubt("the reply does not say which answer it is about")
+        raise CheckWarning("the reply does not say which answer it is about")
     return f"{request_id} (Venice says so; the id is not in the signed text)"
 
 
@@ -184,7 +184,7 @@ def _body_hash(event: Any) -> str | None:
 def _receipt_key(receipt: Mapping[str, Any], keyset: Mapping[str, Any] | None) -> str:
     """A key of the set signed the receipt. The set itself is Venice's word."""
     if keyset is None:
-        raise Doubt("the receipt's own signature was not looked at: no workload_keyset is at hand")
+        raise CheckWarning("the receipt's own signature was not looked at: no workload_keyset is at hand")
     signature = receipt.get("signature")
     if not isinstance(signature, Mapping):
         raise Malformed("the receipt has no signature")
@@ -195,12 +195,12 @@ def _receipt_key(receipt: Mapping[str, Any], keyset: Mapping[str, Any] | None) -
     message = canonical({**receipt, "signature": unsigned})
     if not _ed25519(_receipt_public_key(fields, keyset), fields.get("value"), message):
         raise ValueError("its key did not sign the receipt")
-    raise Doubt("a key of the set signed the receipt; the set is Venice's word, for its quote does not bind it")
+    raise CheckWarning("a key of the set signed the receipt; the set is Venice's word, for its quote does not bind it")
 
 
 def _receipt_public_key(signature: Mapping[str, Any], keyset: Mapping[str, Any]) -> Any:
     if signature.get("algo") != "ed25519":
-        raise Doubt(f"the receipt is signed with {signature.get('algo')!r}, which is not looked at")
+        raise CheckWarning(f"the receipt is signed with {signature.get('algo')!r}, which is not looked at")
     keys = keyset.get("receipt_signing_keys")
     for key in cast("list[Any]", keys) if isinstance(keys, list) else []:
         if isinstance(key, Mapping):

@@ -12,13 +12,17 @@ from importlib.resources import files
 from typing import Any, Final, cast
 
 from .canonical import parse
-from .checks import Doubt, Unchecked
+from .checks import CheckSkipped, CheckWarning
 from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
 from .report import Workload, one_line
 from .types import OS_PINS, MeasurementPins, OsImage
 
 _SHOWN = {"compose_hash": "compose-hash", "os_image_hash": "os-image-hash", "app_id": "app-id", "instance_id": "instance-id"}
+_REGISTERS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
+_SPELLED: Final = {"tdAttributes": "attributes", "mrconfigid": "mr_config_id", "mrowner": "mr_owner"}
+CLAIMED: Final = {**{name: name for name in (*_REGISTERS, "xfam")}, **_SPELLED, "mrownerconfig": "mr_owner_config"}
+"""What Venice calls the measurements that it reports, and what they are called in `Quote`."""
 _DEBUG_SWITCHES = {"debug", "isdebug", "debugmode", "debugenabled", "debuggable", "isdebuggable", "tddebug", "debugtd"}
 _OBJECTS_AS_TEXT = {"tcb_info", "vm_config"}
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
@@ -90,7 +94,7 @@ def check_config_id(quote: Quote, payloads: Mapping[str, bytes]) -> str:
     """That the application measured at the start is the one in the log."""
     version, rest = quote.mr_config_id[0], quote.mr_config_id[1:]
     if version != 1:
-        raise Unchecked(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
+        raise CheckSkipped(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
     if rest[:32] != payloads.get("compose-hash") or any(rest[32:]):
         raise ValueError("MRCONFIGID names another compose file than the event log")
     return "MRCONFIGID and the event log name the same compose file"
@@ -103,7 +107,7 @@ def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> st
         raise ValueError("the event log names no compose file")
     text = app_compose(reply)
     if text is None:
-        raise Doubt("the reply does not show the compose file; its hash is measured")
+        raise CheckWarning("the reply does not show the compose file; its hash is measured")
     if hashlib.sha256(text.encode()).digest() != measured:
         raise ValueError("the compose file shown is not the one that was measured")
     return f"sha256 {measured.hex()}"
@@ -142,8 +146,7 @@ def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, by
 
 
 def _measured(quote: Quote) -> dict[str, str]:
-    registers = {f"rtmr{number}": register.hex() for number, register in enumerate(quote.rtmrs)}
-    return {"mrtd": quote.mrtd.hex(), **registers}
+    return {name: quote.hex(name) for name in _REGISTERS}
 
 
 def _aggregated(quote: Quote) -> dict[str, str]:
@@ -164,23 +167,13 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
         raise ValueError(f"Venice says itself that {refused:.200} is not good")
     tdx = member(cast("dict[str, Any]", claims), "tdx")
     said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
-    known = {"reportData": report_data, **({} if quote is None else _claimed(quote))}
+    known = {"reportData": report_data}
+    if quote is not None:
+        known = {name: quote.hex(field) for name, field in {**CLAIMED, "reportData": "report_data"}.items()}
     for name, value in known.items():
         if said.get(name) is not None and str(said[name]).lower().removeprefix("0x") != value:
             raise ValueError(f"Venice reports another {name} than the evidence has")
     return "Venice's own verification agrees"
-
-
-def _claimed(quote: Quote) -> dict[str, str]:
-    return {
-        **_measured(quote),
-        "reportData": quote.report_data.hex(),
-        "mrconfigid": quote.mr_config_id.hex(),
-        "mrowner": quote.mr_owner.hex(),
-        "mrownerconfig": quote.mr_owner_config.hex(),
-        "tdAttributes": quote.attributes.hex(),
-        "xfam": quote.xfam.hex(),
-    }
 
 
 def _refusals(claims: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -279,7 +272,7 @@ def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, al
         return f"os image {found.name} {workload.os_image_hash}"
     trouble = f"the operating system image: {trouble}"
     if allowed:
-        raise Doubt(f"{trouble}. TeeOptions(allow_dev_image=False) refuses it")
+        raise CheckWarning(f"{trouble}. TeeOptions(allow_dev_image=False) refuses it")
     raise ValueError(trouble)
 
 

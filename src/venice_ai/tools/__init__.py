@@ -1,13 +1,13 @@
 """Tools: functions a model may call, and the conversation in which it calls them.
 
-`ToolLoop` is that conversation without the network: it is fed the model's answers, gives the calls they ask for, takes the
-results, and knows what to send next and when to stop. Whoever drives it sends and runs::
+`ToolLoop` is that conversation without the network. It receives the model's responses, returns the calls in them, takes the
+results of the calls, and knows what to send next and when to stop. Its user sends the requests and runs the calls:
 
     loop = ToolLoop(messages, tools, max_iterations=5)
     while calls := loop.receive(await model(loop.history, tools=loop.offered)):
         loop.answer(calls, await run_all(calls))
 
-`client.chat.completions.run_with_tools` and `stream_with_tools` are such drivers.
+`client.chat.completions.run_with_tools` and `stream_with_tools` use it.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def tool_from_function(
         function: any function, method, partial or callable object.
         name: 1 to 64 letters, digits, `_` or `-`; else the function's.
         description: for the model; else what the docstring says.
-        strict: make the model keep exactly to the schema. Every argument is required then; a null stands for one that is
-            left out.
+        strict: make the model keep exactly to the schema. Every argument is then required, and null means an optional
+            one that is left out.
 
     Raises:
         ToolSignatureError: JSON cannot express the signature.
-        InvalidRequestError: there can be no tool of that name.
+        InvalidRequestError: the name is not allowed for a tool.
     """
     return FunctionTool(function, name=name, description=description, strict=strict).definition
 
@@ -81,7 +81,7 @@ def tool_from_model(model: type, *, name: str | None = None, description: str | 
 
     Raises:
         ToolSignatureError: JSON cannot express the class.
-        InvalidRequestError: there can be no tool of that name.
+        InvalidRequestError: the name is not allowed for a tool.
     """
     text, schema = class_schema(model)
     return definition(named(name, model), description or text, schema, strict=strict)
@@ -92,46 +92,46 @@ def tool_from_model(model: type, *, name: str | None = None, description: str | 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What becomes of a call: `allow`, `deny`, `edit`, or `wait` for a person."""
+    """A decision about a tool call: `allow`, `deny`, `edit`, or `wait` for a person."""
 
     verdict: Literal["allow", "deny", "wait"]
-    """Whether the call is made; one that is edited is allowed, with other `arguments`."""
+    """The decision. `edit` is "allow" with other `arguments`."""
     reason: str | None = None
-    """Why not; the model is told."""
+    """Why the call is denied. The model gets this text."""
     arguments: Mapping[str, Any] | None = None
-    """What to call with instead of the model's arguments."""
+    """The arguments to use instead of the model's."""
 
     @property
     def told(self) -> str:
-        """What the model is told of a call that was denied."""
+        """The text that the model gets in place of a result when the call is denied."""
         return f"The call was denied: {self.reason}" if self.reason else "The call was denied."
 
     @classmethod
     def allow(cls) -> Approval:
-        """The call may be made as it is."""
+        """The call runs as it is."""
         return cls("allow")
 
     @classmethod
     def deny(cls, reason: str | None = None) -> Approval:
-        """The call is not made; the model is told why."""
+        """The call does not run, and the model gets the reason."""
         return cls("deny", reason=reason)
 
     @classmethod
     def edit(cls, arguments: Mapping[str, Any]) -> Approval:
-        """The call is made with these arguments instead of the model's. They are checked as the model's would be."""
+        """The call runs with these arguments instead of the model's. They are validated like the model's."""
         return cls("allow", arguments=dict(arguments))
 
     @classmethod
     def wait(cls) -> Approval:
-        """Somebody has to decide: the other calls are made, then the loop pauses with `ToolLoopPausedError`."""
+        """A person has to decide: the other calls run, then the loop pauses with `ToolLoopPausedError`."""
         return cls("wait")
 
     @classmethod
     def of(cls, answer: object) -> Approval:
-        """What an approver answered, where True and False will do as well.
+        """The decision in the return value of an `approve` function: an `Approval`, True or False.
 
         Raises:
-            TypeError: it is neither.
+            TypeError: the value is something else.
         """
         if isinstance(answer, Approval):
             return answer
@@ -145,10 +145,10 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The model said a little more."""
+    """A piece of the model's text."""
 
     text: str
-    """What it added; never empty."""
+    """The piece; never empty."""
     iteration: int
     """The round trip it belongs to, from 1."""
 
@@ -160,33 +160,33 @@ class ToolCallStarted:
     call: ToolCall
     """The call as the model made it."""
     arguments: Mapping[str, Any]
-    """What it is called with, before it is made what the annotations ask."""
+    """The arguments, before they are converted to the annotated types."""
     iteration: int
     """The round trip it belongs to, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallFinished:
-    """A call is answered. One that was denied, or whose arguments do not fit, never started."""
+    """A call has its result. A call that was denied, or whose arguments do not fit, had no `ToolCallStarted`."""
 
     call: ToolCall
     """The call as the model made it."""
     content: str
-    """What the model is told."""
+    """The result as the model gets it."""
     iteration: int
     """The round trip it belongs to, from 1."""
     error: Exception | None = None
     """Why the tool failed; None if it did not."""
     denied: bool = False
-    """Whether somebody decided that the call is not made."""
+    """Whether the call was denied by `approve` or a decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundFinished:
-    """The model's turn came, and all of its calls are answered."""
+    """The model's turn is complete, and all of its calls have results."""
 
     response: ChatCompletionResponse
-    """The model's turn: the whole answer, with its calls and its usage."""
+    """The model's turn, with its calls and its usage."""
     iteration: int
     """Which round trip it was, from 1."""
 

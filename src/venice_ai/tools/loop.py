@@ -19,6 +19,7 @@ from ..types.api.chat import (
     ChatUsage,
     DeveloperMessage,
     Message,
+    Messages,
     SystemMessage,
     Tool,
     ToolCall,
@@ -65,7 +66,7 @@ class ToolLoop:
 
     def __init__(
         self,
-        messages: Iterable[Message] | None,
+        messages: Messages | None,
         tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
         *,
         max_iterations: int = 10,
@@ -85,9 +86,9 @@ class ToolLoop:
         self.on_limit: OnLimit = on_limit
         self.on_unknown_tool: OnUnknownTool = on_unknown_tool
         self.iterations: int = 0
-        """How many answers were received."""
+        """How many responses were received."""
         self.usage: ChatUsage | None = None
-        """Tokens of all of them; None if none told any."""
+        """Tokens of all responses; None if no response told its usage."""
         self.waiting: list[str] = []
         """Ids of the calls that wait for a person's decision."""
         self._response: ChatCompletionResponse | None = None
@@ -106,12 +107,12 @@ class ToolLoop:
 
     @property
     def open_calls(self) -> list[ToolCall]:
-        """The calls that want an answer before the conversation can go on."""
+        """The calls that need a result before the conversation can go on."""
         return [call for call in self._calls if call.id not in self._results]
 
     @property
     def result(self) -> ToolLoopResult:
-        """How it ended, once `receive` gave no calls.
+        """The result, once `receive` returned no calls.
 
         Raises:
             InvalidArgumentError: it has not ended.
@@ -122,7 +123,7 @@ class ToolLoop:
 
     @property
     def state(self) -> ToolLoopState:
-        """The loop as plain JSON, to go on with later."""
+        """The loop as plain JSON, from which it can be continued later."""
         return ToolLoopState(
             version=1,
             messages=plain(self.history),
@@ -133,7 +134,7 @@ class ToolLoop:
         )
 
     def receive(self, response: ChatCompletionResponse) -> list[ToolCall]:
-        """Takes the model's answer, and gives the calls it asks for: none if it is the final one.
+        """Takes the model's response and returns the calls in it; an empty list if it is the final answer.
 
         The turn goes into the history as it came. Calls are there to be answered whatever the finish reason says; Venice's
         way to deliver search documents is not among them.
@@ -170,7 +171,7 @@ class ToolLoop:
         return self.open_calls
 
     def answer(self, calls: Sequence[ToolCall], results: Sequence[Any]) -> None:
-        """Takes the results of calls, in their order: texts as they are, anything else becomes JSON, see `run_with_tools`.
+        """Takes the results of calls, in the order of the calls: a text as it is, anything else as JSON; see `run_with_tools`.
 
         Some of a turn's calls may be answered before others. When all are, the results follow the turn in the history, in the
         order in which the model made the calls.
@@ -191,7 +192,7 @@ class ToolLoop:
             self._calls, self._results = [], {}
 
     def hold(self, call: ToolCall) -> None:
-        """Notes that a call waits for a person's decision."""
+        """Records that a call waits for a person's decision."""
         if call.id not in self.waiting:
             self.waiting.append(call.id)
 

@@ -27,21 +27,21 @@ Deps = TypeVar("Deps")
 
 @dataclass(frozen=True, slots=True)
 class ToolContext(Generic[Deps]):
-    """What a tool may know of the loop that calls it.
+    """What a tool can read about the loop that runs it.
 
     A parameter annotated `ToolContext` or `ToolContext[Deps]` is given one, and the model does not see it.
     """
 
     deps: Deps
-    """What was given as `run_with_tools(deps=...)`."""
+    """The value of `run_with_tools(deps=...)`."""
     call: ToolCall
     """The call as the model made it."""
     iteration: int
-    """The round trip that the call came with, from 1."""
+    """The round trip in which the model made the call, from 1."""
     messages: tuple[Message, ...]
-    """The history up to the turn that makes the call."""
+    """The conversation up to the turn with the call."""
     usage: ChatUsage | None
-    """Tokens of the round trips so far; None if no answer told any."""
+    """Tokens of the round trips so far; None if no response told its usage."""
 
 
 class FunctionTool:
@@ -79,9 +79,9 @@ class FunctionTool:
         self._signature = Signature(function, context=ToolContext)
         self._strict = strict
         self.function: Callable[..., Any] = function
-        """What is called."""
+        """The function."""
         self.timeout: float | None = checked_timeout(timeout)
-        """Seconds that a call may take; None for the loop's limit."""
+        """Seconds that a call may take; None for the limit of the loop."""
         self.is_async: bool = is_async(function)
         """Whether it runs on the event loop; otherwise it runs in a thread."""
         parameters = self._signature.omissions.told() if strict else self._signature.parameters
@@ -91,7 +91,7 @@ class FunctionTool:
         """What the model is told."""
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext[Any]) -> Callable[[], Any]:
-        """The call that a model's arguments make, ready to be made.
+        """Validates a model's arguments; returns a function without parameters that makes the call.
 
         Raises:
             ToolArgumentsError: the arguments do not fit the signature.

@@ -28,6 +28,8 @@ from typing import (
 )
 
 if TYPE_CHECKING:
+    from inspect import Signature
+
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
@@ -55,6 +57,28 @@ class _Fixed:
         raise AttributeError(f"{self.function.__name__!r} is a method of {type(instance).__name__}")
 
 
+class _FieldsAsSignature:
+    """What `inspect.signature` shows of a class: its fields as keywords, those without a default first."""
+
+    def __get__(self, instance: object | None, owner: type[Model]) -> Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        from inspect import Parameter, Signature
+
+        # Names that begin with an underscore are tables of the class, this one among them.
+        declared = [item for base in reversed(owner.__mro__) for item in vars(base).get("__annotations__", {}).items()]
+        shown = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=_default(owner, name, Parameter.empty), annotation=kind)
+            for name, kind in dict(declared).items()
+            if not name.startswith("_")
+        ]
+        return Signature(sorted(shown, key=lambda field: field.default is not Parameter.empty))
+
+
+def _default(owner: type[Model], name: str, missing: object) -> object:
+    return missing if name in owner._certain else getattr(owner, name, missing)  # noqa: SLF001  # the same class hierarchy
+
+
 def fixed(function: Callable[P, R]) -> Callable[P, R]:
     """Keep a method reachable whatever keys the JSON has."""
     return cast("Callable[P, R]", _Fixed(function))
@@ -70,6 +94,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     """
 
     __slots__ = ("__dict__", "__weakref__", "_private")
+    __signature__: ClassVar[Any] = _FieldsAsSignature()
     _private: bool
     """Whether it came end-to-end encrypted: then its `repr`, which ends up in logs and traces, does not show what it holds."""
 
@@ -131,7 +156,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
             raise TypeError(f"{cls.__name__} is made from a mapping, not from {type(data).__name__}")
         made = cls._adopt(cast("dict[str, Any]", plain(data)))
         if isinstance(data, Model) and is_private(data):
-            hush(made)
+            mark_private(made)
         return made
 
     @classmethod
@@ -145,15 +170,17 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
 
         return cls.model_validate(json.loads(text))
 
-    def __getattr__(self, name: str) -> Any:
-        # Only reached when neither the JSON nor a default of the class has it.
-        cls = type(self)
-        if name in cls._lists:
-            return []
-        if name in cls._required:
-            return None
-        known = ", ".join(vars(self)) or "none"
-        raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields are {known}")
+    if not TYPE_CHECKING:  # to type checkers there are the declared fields alone; `reply["x"]` reads any other
+
+        def __getattr__(self, name: str) -> Any:
+            # Only reached when neither the JSON nor a default of the class has it.
+            cls = type(self)
+            if name in cls._lists:
+                return []
+            if name in cls._required:
+                return None
+            known = ", ".join(vars(self)) or "none"
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields are {known}")
 
     def __getitem__(self, key: str) -> Any:
         cls = type(self)
@@ -332,17 +359,17 @@ def _restored(cls: type[Model], fields: dict[str, Any], kept: dict[str, Any]) ->
     return self
 
 
-def hush(value: Any) -> None:
+def mark_private(value: Any) -> None:
     """Keeps an answer, and all of its choices, out of every `repr`."""
     if isinstance(value, list):
         for each in cast("list[Any]", value):
-            hush(each)
+            mark_private(each)
     elif isinstance(value, Model):
         value._private = True  # noqa: SLF001  # the same module
         held = value.__dict__
         for name in ("choices", "delta", "message"):
             if name in held:
-                hush(held[name])
+                mark_private(held[name])
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

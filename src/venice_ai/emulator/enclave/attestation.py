@@ -10,24 +10,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
+
+from venice_ai.tee.quote import LAYOUT
+from venice_ai.tee.workload import CLAIMED
 
 from .certificates import VALID_UNTIL
-from .domain import ATTRIBUTES_AT, GPU_COUNT, IMAGE, REPORT_DATA_AT, Domain, Event
+from .domain import GPU_COUNT, IMAGE, Domain, Event
 from .intel import Intel
 from .keys import EnclaveKey
 from .nvidia import Nvidia
-
-_CLAIMED: Final = {
-    "tdAttributes": (168, 176),
-    "xfam": (176, 184),
-    "mrtd": (184, 232),
-    "mrconfigid": (232, 280),
-    "mrowner": (280, 328),
-    "mrownerconfig": (328, 376),
-    **{f"rtmr{number}": (376 + 48 * number, 424 + 48 * number) for number in range(4)},
-}
-"""Where in the quote those measurements stand that Venice reports, too."""
 
 
 @dataclass
@@ -51,13 +43,9 @@ class Draft:
         """Writes bytes of the quote, before it is signed."""
         self.signed[offset : offset + len(value)] = value
 
-    def attributes(self, value: int) -> None:
-        """Sets the attributes of the trust domain."""
-        self.put(ATTRIBUTES_AT, value.to_bytes(8, "little"))
-
     def report_data(self, value: bytes) -> None:
         """Sets what the quote binds: an address and a nonce, as a rule."""
-        self.put(REPORT_DATA_AT, value)
+        self.put(LAYOUT["report_data"][0], value)
 
     def show_quote(self, quote: bytes) -> None:
         """Puts a quote into the reply."""
@@ -120,9 +108,9 @@ class Draft:
 
     def _info(self) -> dict[str, Any]:
         domain = self.domain
-        registers = {f"rtmr{number}": register.hex() for number, register in enumerate(self._registers())}
+        measured = {name: self._hex(name) for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")}
         shown = {"compose_hash": domain.compose_hash.hex(), "os_image_hash": domain.os_image.hex()}
-        tcb_info = {"mrtd": self.signed[184:232].hex(), **registers, "app_compose": domain.app_compose, **shown}
+        tcb_info = {**measured, "app_compose": domain.app_compose, **shown}
         return {
             "app_id": domain.app_id.hex(),
             "instance_id": domain.instance_id.hex(),
@@ -132,14 +120,14 @@ class Draft:
             "tcb_info": tcb_info,
         }
 
-    def _registers(self) -> list[bytes]:
-        return [bytes(self.signed[offset : offset + 48]) for offset in (376, 424, 472, 520)]
+    def _hex(self, name: str) -> str:
+        start, end = LAYOUT[name]
+        return self.signed[start:end].hex()
 
     def _claims(self) -> dict[str, Any]:
         """What Venice says that it found."""
-        data = self.signed[REPORT_DATA_AT:].hex()
+        data = self._hex("report_data")
         expiry = VALID_UNTIL.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        measurements = {name: self.signed[start:end].hex() for name, (start, end) in _CLAIMED.items()}
         return {
             "tdx": {
                 "valid": True,
@@ -148,7 +136,7 @@ class Draft:
                 "rootCaPinned": True,
                 "attestationKeyMatch": True,
                 "reportData": data,
-                "measurements": measurements,
+                "measurements": {said: self._hex(name) for said, name in CLAIMED.items()},
                 "crlCheck": {"checked": True, "revoked": False},
             },
             "nvidia": {

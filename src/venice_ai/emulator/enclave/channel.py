@@ -12,7 +12,7 @@ from venice_ai.tee.crypto import EnvelopeError, Opener, Sealer, public_key_bytes
 from venice_ai.tee.curve import PrivateKey
 from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 
-from ..sending import Act, Answer, Send, encode_json
+from ..sending import Act, Answer, Send, closed, encode_json
 
 Chunk: TypeAlias = dict[str, Any]
 SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
@@ -73,8 +73,7 @@ class Channel:
                 self._note(act)
                 yield act
         finally:
-            if (close := getattr(body, "aclose", None)) is not None:
-                await close()
+            await closed(body)
 
     def _note(self, act: Act) -> None:
         if isinstance(act, Send):
@@ -102,7 +101,7 @@ class Channel:
         return {**choice, "delta": delta}
 
 
-def wanted(headers: Mapping[str, str]) -> bool:
+def is_sealed(headers: Mapping[str, str]) -> bool:
     """Whether a request comes sealed: all three headers are there. With fewer it counts as one in clear."""
     return all(headers.get(name.lower()) for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
 
@@ -124,7 +123,7 @@ def client_key(headers: Mapping[str, str], own: bytes) -> bytes:
     return client
 
 
-def opened(body: Mapping[str, Any], private: PrivateKey) -> dict[str, Any]:
+def open_body(body: Mapping[str, Any], private: PrivateKey) -> dict[str, Any]:
     """The body of a request with the contents of its messages opened, whoever says them.
 
     Raises:

@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from venice_ai.tee.eventlog import RUNTIME_EVENT
 
-ATTRIBUTES_AT: Final = 168
-REPORT_DATA_AT: Final = 568
 SEPT_VE_DISABLE: Final = 1 << 28
 IMAGE: Final = "dstack-nvidia-0.5.5"
 GPU_COUNT: Final = 2

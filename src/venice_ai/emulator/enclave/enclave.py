@@ -10,7 +10,7 @@ from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
 
 from .. import refusals
-from ..loose import members
+from ..json_values import members
 from ..refusals import Issue
 from ..sending import JSON_TYPE, Answer, Send, encode_json, json_answer
 from . import channel
@@ -88,8 +88,7 @@ class Enclave:
         """The collateral of its platform: what `TeeOptions(collateral=...)` asks for."""
         if (fmspc, ca) != (self.intel.fmspc, "platform"):
             return None
-        published = self._fault.published
-        return self.intel.collateral(now) if published is None else published(self.intel, now)
+        return self._fault.published(self.intel, now)
 
     def rotate(self) -> None:
         """Takes a new key, as an enclave does that starts anew."""
@@ -112,15 +111,12 @@ class Enclave:
         source = "server" if nonce is None else "client"
         draft = Draft(self.key, self.intel, self.nvidia, model, nonce or secrets.token_bytes(32), source)
         fault = self._fault
-        if fault.booted is not None:
-            fault.booted(draft)
+        fault.booted(draft)
         draft.measure()
-        if fault.measured is not None:
-            fault.measured(draft)
+        fault.measured(draft)
         draft.answer()
-        if fault.replied is not None:
-            fault.replied(draft)
-        return draft.written() if fault.written is None else fault.written(draft)
+        fault.replied(draft)
+        return fault.written(draft)
 
     def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[dict[str, Any], Channel]:
         """A request as it is read in the enclave, and the way its answer takes.
@@ -129,10 +125,10 @@ class Enclave:
             RefusedError: the request is not sealed as it must be.
         """
         switched_off = members(body.get("venice_parameters")).get("enable_e2ee") is False
-        if not channel.wanted(headers) or switched_off:
+        if not channel.is_sealed(headers) or switched_off:
             return body, self._remembered(Channel(encode_json(body)))
         key = channel.client_key(headers, self.key.public)
-        read = channel.opened(body, self.key.private)
+        read = channel.open_body(body, self.key.private)
         return read, self._remembered(Channel(encode_json(read), key, self._fault.sealed))
 
     def leave(self, request: bytes, answer: Answer, used: Channel) -> Answer:
@@ -149,7 +145,7 @@ class Enclave:
         found = next((each for each in reversed(self._channels) if each.id == request_id), None)
         if found is None or not request_id:
             return refusals.refused(404, "No signature was found for this request")
-        text = found.hashes if self._fault.signed is None else self._fault.signed(found.hashes)
+        text = self._fault.signed(found.hashes)
         reply = {
             "text": text,
             "signature": self.key.sign(text),
@@ -161,8 +157,7 @@ class Enclave:
             "tee_hardware": "intel-tdx",
             "upstream_model": f"emulator/{model}",
         }
-        if self._fault.attested is not None:
-            self._fault.attested(reply)
+        self._fault.attested(reply)
         return json_answer(200, reply)
 
     def _remembered(self, used: Channel) -> Channel:

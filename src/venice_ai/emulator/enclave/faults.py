@@ -18,6 +18,8 @@ from functools import reduce
 from importlib.resources import files
 from typing import Any, Final, cast
 
+from venice_ai.tee.quote import LAYOUT
+
 from ..sending import Answer
 from .attestation import Draft
 from .channel import Channel, Chunk
@@ -28,10 +30,12 @@ from .nvidia import Nvidia
 
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
 _ANOTHER: Final = hashlib.sha256(b"another").digest()
-_MRTD_AT = 184
-_SIGNATURE_AT = 636
 _MANY_KEYS = 20_000
 _OLD_NONCE: Final = hashlib.sha256(b"an old nonce").digest()
+
+
+def _unchanged(_: object) -> None:
+    """What a step without a fault does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,25 +43,25 @@ class Fault:
     """An attack: what it is about, and what it does at which step."""
 
     about: str
-    booted: Callable[[Draft], None] | None = None
+    booted: Callable[[Draft], object] = _unchanged
     """To the domain, before it is measured."""
-    measured: Callable[[Draft], None] | None = None
+    measured: Callable[[Draft], object] = _unchanged
     """To what the quote signs."""
-    replied: Callable[[Draft], None] | None = None
+    replied: Callable[[Draft], object] = _unchanged
     """To the reply."""
-    written: Callable[[Draft], bytes] | None = None
+    written: Callable[[Draft], bytes] = Draft.written
     """The bytes of the reply."""
     answered: Answer | None = None
     """What comes instead of the attestation."""
-    published: Callable[[Intel, float], dict[str, str]] | None = None
+    published: Callable[[Intel, float], dict[str, str]] = Intel.collateral
     """The collateral."""
     chat_answered: Answer | None = None
     """What comes instead of a chat's answer."""
     sealed: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None
     """What is sent for a chunk of a sealed answer."""
-    attested: Callable[[dict[str, Any]], None] | None = None
+    attested: Callable[[dict[str, Any]], object] = _unchanged
     """To the signature of an answer."""
-    signed: Callable[[str], str] | None = None
+    signed: Callable[[str], str] = str
     """What is signed of an answer."""
 
 
@@ -243,7 +247,7 @@ def _compose_of_line_breaks(draft: Draft) -> None:
 
 def _compose_of_line_breaks_unsigned(draft: Draft) -> None:
     """The same, and nobody signed it: the quote's registers and log agree with each other alone."""
-    draft.show_quote(_flipped(draft.quote, _SIGNATURE_AT))
+    draft.show_quote(_flipped(draft.quote, LAYOUT["signature"][0]))
 
 
 def _loose_images(draft: Draft) -> None:
@@ -482,7 +486,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "other_spelling": Fault(about="harmless: the quote in base64, the address in capitals", replied=_other_spelling),
     "redirect": Fault(about="the attestation is somewhere else", answered=Answer(302, {"location": ELSEWHERE})),
     "quote_flipped": Fault(
-        about="a byte of the quote is another one than was signed", replied=_quote(lambda raw: _flipped(raw, _MRTD_AT))
+        about="a byte of the quote is another one than was signed", replied=_quote(lambda raw: _flipped(raw, LAYOUT["mrtd"][0]))
     ),
     "trailing_garbage": Fault(about="something follows the quote", replied=_quote(lambda raw: raw + b"garbage")),
     "truncated_quote": Fault(about="the quote is cut off", replied=_quote(lambda raw: raw[:-100])),

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from venice_ai.emulator.backend import UnsupportedInput
-from venice_ai.emulator.fitting import Unsatisfiable
-from venice_ai.emulator.merging import flat
+from venice_ai.emulator.schema_merging import flat
+from venice_ai.emulator.schema_validation import Unsatisfiable
 
 Schema: TypeAlias = dict[str, Any]
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 from venice_ai.emulator.backend import UnsupportedInput
 
-from .distinct import DistinctKeys
+from .distinct_keys import DistinctKeys
 from .errors import LocalModelError
 from .request import Form
 

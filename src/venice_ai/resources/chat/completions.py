@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..._core.concurrency import bounded_map, without_locals
+from ..._core.ports import Request
 from ..._core.privacy import Privacy
 from ..._core.settings import Timeout
 from ..._http.caller import Call
@@ -21,9 +22,8 @@ from ...exceptions import (
     InvalidRequestError,
     StreamInterruptedError,
 )
-from ...tee.guard import engaged_by
-from ...transport import Request
-from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, Tool, ToolLoopResult, ToolLoopState
+from ...tee.guard import encryption_requested_in
+from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from ...types.api.params import CHAT_PATH, ChatParams
 from .encrypted import SealedChat, attested, sealed
 
@@ -32,12 +32,22 @@ if TYPE_CHECKING:
     from ...costs import ChatCostEstimate
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
-    from ...tools import Approval, FunctionTool, OnLimit, OnUnknownTool
-    from ...tools.toolbox import PlainFunction
-    from ...types.api.params import OnlyForMypy
+    from ...tools import Approval, OnLimit, OnUnknownTool
+    from ...types.api.params import UntypedMapping
     from ...types.response_meta import ResponseMeta
+    from .arguments import (
+        Approve,
+        CallParams,
+        ChatRequest,
+        OnToolCall,
+        OnToolError,
+        ParseParams,
+        ToolLoopOptions,
+        ToolLoopParams,
+        Tools,
+    )
     from .parsed import ParsedChatStream
-    from .tool_runner import Approve, OnToolCall, OnToolError, ToolStream
+    from .tool_runner import ToolStream
 else:
 
     def __getattr__(name: str) -> object:
@@ -57,92 +67,43 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: Literal[False] = False,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
+        self, *, model: str, messages: Messages, stream: Literal[False] = False, **params: Unpack[CallParams]
     ) -> ChatCompletionResponse: ...
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: Literal[True],
-        stream_cls: None = None,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: None = None, **params: Unpack[CallParams]
     ) -> ChatStream: ...
     @overload
     async def create(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         stream: Literal[True],
         stream_cls: Callable[..., Any],
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
+        **params: Unpack[CallParams],
     ) -> Any: ...
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: bool,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> ChatCompletionResponse | ChatStream: ...
-    @overload
-    async def create(
-        self: OnlyForMypy,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        stream: Literal[True],
-        stream_cls: Callable[..., Any],
-        **params: Any,
-    ) -> Any: ...
-    @overload
-    async def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[False] = False, **params: Any
-    ) -> ChatCompletionResponse: ...
-    @overload
-    async def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: Literal[True], **params: Any
-    ) -> ChatStream: ...
-    @overload
-    async def create(
-        self: OnlyForMypy, *, model: str, messages: Iterable[Message], stream: bool, **params: Any
+        self, *, model: str, messages: Messages, stream: bool, **params: Unpack[CallParams]
     ) -> ChatCompletionResponse | ChatStream: ...
     async def create(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         stream: bool = False,
         stream_cls: Callable[..., Any] | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation.
 
         Every parameter that is given is checked before anything is sent; what is None or not given is not sent. Keywords
-        that are not known here go into the body as they are.
+        that are not known here go into the body as they are; type checkers flag them, but not the fields of `extra_body`.
 
         Args:
             model: id of a model, a trait such as `default`, or an alias; `client.models.resolve_chat()` finds one.
@@ -156,9 +117,11 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 `venice_parameters.enable_e2ee` is True. A `TeeOptions` says what to demand of the enclave; True demands what
                 the client does. The enclave proves what it is before anything is sent, messages are sealed to its key, and the
                 answer is opened here. What cannot be sealed is refused. It does not protect from a relay that tampers.
-            timeout: seconds, or the five clocks. A number is the deadline of a plain call; for a stream it limits the
+            timeout: seconds, or a `Timeout`. A number is the deadline of a plain call; for a stream it limits the
                 wait for the first chunk, between bytes, and between pieces of content.
             extra_headers: HTTP headers for this call.
+            extra_body: fields for the body that this package does not know, or that replace what it would send. Type checkers
+                accept any, and nothing in it is checked; only `model`, `messages` and `stream` stay arguments of their own.
             **params: see `ChatParams`: temperature (0 to 2), max_completion_tokens, tools, response_format, ...
 
         Returns:
@@ -190,8 +153,10 @@ class ChatCompletions(APIResource["VeniceClient"]):
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
         body: dict[str, Any] = {}
         try:
-            echo = self._echoes({**params, "e2ee": e2ee} if params or e2ee else None)
-            body = chat_body(model=model, messages=messages, stream=stream, params=params, echo=echo)
+            given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
+            body = chat_body(
+                model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
+            )
             chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
             privacy = None
             if chat is None and self._client.min_privacy == "tee":
@@ -221,28 +186,16 @@ class ChatCompletions(APIResource["VeniceClient"]):
             await source.aclose()
             raise
 
-    @overload
     async def stream(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
         **params: Unpack[ChatParams],
-    ) -> ChatStream: ...
-    @overload
-    async def stream(self: OnlyForMypy, *, model: str, messages: Iterable[Message], **params: Any) -> ChatStream: ...
-    async def stream(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message],
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        **params: Any,
     ) -> ChatStream:
         """The same as `create(stream=True)`: a stream whose request has been accepted.
 
@@ -256,31 +209,41 @@ class ChatCompletions(APIResource["VeniceClient"]):
             model: as in `create`, like everything else.
             messages: the conversation.
             e2ee: end-to-end encryption; what the stream gives is in clear.
-            timeout: seconds, or the five clocks.
+            timeout: seconds, or a `Timeout`.
             extra_headers: HTTP headers for this call.
+            extra_body: fields for the body that are not known here.
             **params: see `ChatParams`.
 
         Raises:
             InvalidArgumentError: `stream` is anything but True, or `stream_cls` was given, which `create` takes (a ValueError).
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
-        _refuse_another_stream(params)
+        keywords = cast("dict[str, Any]", params)
+        _refuse_another_stream(keywords)
         opening = self.create(
-            model=model, messages=messages, stream=True, e2ee=e2ee, timeout=timeout, extra_headers=extra_headers, **params
+            model=model,
+            messages=messages,
+            stream=True,
+            e2ee=e2ee,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_body=extra_body,
+            **keywords,
         )
-        del messages, params  # as in `create`
-        return cast("ChatStream", await opening)
+        del messages, params, keywords  # as in `create`
+        stream: ChatStream = await opening
+        return stream
 
     async def parse(
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         response_format: type[T],
         schema_name: str | None = None,
         strict: bool = True,
         max_reasks: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ParseParams],
     ) -> ParsedChatCompletion[T]:
         """Asks a model for an object of a class, and validates what it answers.
 
@@ -322,20 +285,20 @@ class ChatCompletions(APIResource["VeniceClient"]):
         from ..._structured.strict_schema import asking
         from .parsed import Parameters, asked_for, wanted
 
-        if kwargs.pop("stream", False):
+        params = Parameters(kwargs)
+        if params.pop("stream", False):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
         schema, wrapped = asking(response_format, name=schema_name, strict=strict)
-        kwargs = Parameters(kwargs)
         try:
-            told, shape = wanted(messages, schema, kwargs, echo=self._echoes(kwargs))
+            told, shape = wanted(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
-            del messages  # as in `create`
+            del messages, kwargs  # as in `create`
             without_locals(refusal)
             raise
-        del messages
+        del messages, kwargs
 
-        async def ask(asked: Iterable[Message]) -> object:
-            return cast("object", await self.create(model=model, messages=asked, response_format=shape, **kwargs))
+        async def ask(asked: Messages) -> object:
+            return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
 
         return await asked_for(response_format, told, ask, wrapped=wrapped, max_reasks=max_reasks)
 
@@ -343,11 +306,11 @@ class ChatCompletions(APIResource["VeniceClient"]):
         self,
         *,
         model: str,
-        messages: Iterable[Message],
+        messages: Messages,
         response_format: type[T],
         schema_name: str | None = None,
         strict: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[ParseParams],
     ) -> ParsedChatStream[T]:
         """Asks a model for an object of a class, and shows it while it is written: see `ParsedChatStream`.
 
@@ -382,19 +345,19 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
         schema, wrapped = asking(response_format, name=schema_name, strict=strict)
-        kwargs = Parameters(kwargs)
+        params = Parameters(kwargs)
         try:
-            told, shape = wanted(messages, schema, kwargs, echo=self._echoes(kwargs))
+            told, shape = wanted(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
-            del messages  # as in `create`
+            del messages, kwargs  # as in `create`
             without_locals(refusal)
             raise
-        del messages
-        stream = await self.stream(model=model, messages=told, response_format=shape, **kwargs)
+        del messages, kwargs
+        stream = await self.stream(model=model, messages=told, response_format=shape, **params)
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
     async def estimate_cost(
-        self, *, model: str, messages: Iterable[Message], expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
+        self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
     ) -> ChatCostEstimate:
         """What a completion is likely to cost, before it is sent. Sends no prompt; looks up prices in the catalogue.
 
@@ -412,18 +375,19 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: the catalogue could not be had.
         """
         from ...costs import check_numbers, estimate_chat_cost
-        from ..models import Models, listed, without_suffix
+        from ..model_choice import entry_by_id, without_suffix
+        from ..models import Models
 
         checked = checked_messages(messages)
         check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
         name = without_suffix(model)
-        entry = listed((await self._client.resource(Models).list()).data, name)
+        entry = entry_by_id((await self._client.resource(Models).list()).data, name)
         return estimate_chat_cost(
             entry, checked, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
         )
 
     async def batch(
-        self, requests: Sequence[Mapping[str, Any]], *, max_concurrency: int = 10, return_exceptions: bool = True
+        self, requests: Sequence[ChatRequest | UntypedMapping], *, max_concurrency: int = 10, return_exceptions: bool = True
     ) -> list[ChatCompletionResponse | BaseException]:
         """Runs many `create` calls, some at a time. The results stand in the order of the requests.
 
@@ -453,8 +417,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
         self,
         *,
         model: str,
-        messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
+        messages: Messages | None = None,
+        tools: Tools,
         on_tool_call: OnToolCall | None = None,
         on_tool_error: OnToolError | None = None,
         parallel: bool = False,
@@ -466,7 +430,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         deps: Any = None,
         resume: ToolLoopState | Mapping[str, Any] | None = None,
         decisions: Mapping[str, Approval | bool] | None = None,
-        **create_kwargs: Any,
+        **create_kwargs: Unpack[ToolLoopParams],
     ) -> ToolLoopResult:
         """Asks a model that may call tools, runs the tools it calls, and asks again, until it gives its final answer.
 
@@ -513,6 +477,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: as in `create`, on any round trip; `error.tool_loop` has the loop as it was before.
         """
         given = dict(locals())
+        given |= given.pop("create_kwargs")
         del messages, create_kwargs  # as in `create`
         from .tool_runner import PlainAsking, begun  # they need pydantic, which a chat does not
 
@@ -520,23 +485,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         return await run.result()
 
     async def stream_with_tools(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Message] | None = None,
-        tools: Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]],
-        on_tool_call: OnToolCall | None = None,
-        on_tool_error: OnToolError | None = None,
-        parallel: bool = False,
-        max_iterations: int = 10,
-        on_limit: OnLimit = "raise",
-        on_unknown_tool: OnUnknownTool = "raise",
-        approve: Approve | None = None,
-        tool_timeout: float | None = None,
-        deps: Any = None,
-        resume: ToolLoopState | Mapping[str, Any] | None = None,
-        decisions: Mapping[str, Approval | bool] | None = None,
-        **create_kwargs: Any,
+        self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
     ) -> ToolStream:
         """The same loop as `run_with_tools`, told as it happens: an iterator of events, whose first request has been accepted.
 
@@ -553,13 +502,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
         The events are `TextDelta`, `ToolCallStarted`, `ToolCallFinished`, `RoundFinished`, and last the `ToolLoopResult`. The
         loop goes on as its events are read.
 
-        The arguments are those of `run_with_tools`; `create_kwargs` are for `stream`, on every round trip.
+        The arguments are those of `run_with_tools`; what is for `create` there is for `stream` here, on every round trip.
 
         Raises:
             VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
         """
-        given = dict(locals())
-        del messages, create_kwargs
+        given: dict[str, Any] = {"model": model, "messages": messages, "tools": tools, **options}
+        del messages, options
         from .tool_runner import StreamedAsking, ToolStream, begun
 
         run, loop, asking = begun(self, StreamedAsking, given)
@@ -567,11 +516,11 @@ class ChatCompletions(APIResource["VeniceClient"]):
             await asking.open(loop)
         return ToolStream(run, asking)
 
-    def _echoes(self, params: Mapping[str, Any] | None) -> bool:
+    def _echoes(self, params: Mapping[str, Any]) -> bool:
         """Whether an error may repeat what stands in a message: not where that must not be seen."""
-        return self._client.min_privacy != "e2ee" and not (params and engaged_by(params))
+        return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
 
-    async def _one(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
+    async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):
             raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
         if request.get("stream"):
@@ -583,7 +532,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             raise TypeError(f"create gave {type(response).__name__}, not a ChatCompletionResponse")
         return response
 
-    async def _tried(self, request: Mapping[str, Any]) -> ChatCompletionResponse | BaseException:
+    async def _tried(self, request: object) -> ChatCompletionResponse | BaseException:
         call = self._one(request)
         del request  # as in `create`
         try:

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 from ..._core.caller_warnings import warn
+from ..._core.ports import Request
 from ..._core.privacy import Privacy, refuse_below
 from ..._core.settings import Timeout
 from ..._http.timers import within
 from ..._wire.body import encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
-from ...tee.guard import PREFIX, engaged, guard, in_clear, search_in, unsealed_roles
-from ...transport import Request
+from ...tee.guard import PREFIX, encryption_requested, guard, in_clear, search_in, unsealed_roles
 from ...types.api.params import CHAT_PATH
 from .. import tee_of
 
@@ -166,7 +166,7 @@ def sealed(
     """
     if e2ee is not None and not isinstance(e2ee, bool):
         _check_options(e2ee)
-    if engaged(e2ee, body):
+    if encryption_requested(e2ee, body):
         return SealedChat(client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
     if client.min_privacy == "e2ee":
         refuse_below(client.min_privacy, None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, Generic, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Generic, Self, TypeVar, cast
 
 from ..._structured.growing_object import Growing
 from ..._structured.read_output import Output, read
@@ -19,9 +19,9 @@ from ...exceptions import (
     TeeError,
 )
 from ...streaming import ChatStream
-from ...tee.guard import engaged_by
+from ...tee.guard import encryption_requested_in
 from ...types._surrogates import sendable
-from ...types.api.chat import ChatCompletionResponse, Message, ParsedChatCompletion, content_text, summed_usage
+from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, Partial, content_text, summed_usage
 from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 
 T = TypeVar("T")
@@ -45,14 +45,14 @@ class Parameters(dict[str, Any]):
 
 
 def wanted(
-    messages: Iterable[Message], schema: dict[str, Any], params: Mapping[str, Any], *, echo: bool
+    messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echo: bool
 ) -> tuple[Conversation, dict[str, Any] | None]:
     """How an object is asked for: the messages, and the `response_format`.
 
     In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed. `echo`
     is that of `checked_messages`.
     """
-    if not engaged_by(params):
+    if not encryption_requested_in(params):
         return Conversation(checked_messages(messages, echo=echo)), schema
     told = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
     words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{told}"
@@ -147,10 +147,11 @@ class ParsedChatStream(Generic[T]):
             result = await stream.collect()
 
     An unfinished object is an instance of the class (so are the objects in it), **made without validation**: what has not
-    come yet is None, also where the type says otherwise; in a TypedDict it is absent. Texts show as far as they have come; any
-    other value shows, validated, once the next one begins. Lists hold what has begun. Validators of the class, defaults and
-    `model_post_init` play no part. An object comes only when something changed, and up to 256 characters with every change;
-    later on with every 1/256 that the text grows. Unfinished objects share the parts that are whole: do not change them.
+    come yet is None, also where the type says otherwise; in a TypedDict it is absent. So type checkers take it for a `Partial`.
+    Texts show as far as they have come; any other value shows, validated, once the next one begins. Lists hold what has begun.
+    Validators of the class, defaults and `model_post_init` play no part. An object comes only when something changed, and up to
+    256 characters with every change; later on with every 1/256 that the text grows. Unfinished objects share the parts that are
+    whole: do not change them.
 
     The last object of the iteration is the validated one; an answer that does not fit is an `OutputError` in its place. Only
     the first choice is read.
@@ -176,7 +177,7 @@ class ParsedChatStream(Generic[T]):
         self._chunks = aiter(self._stream)
         return self
 
-    async def __anext__(self) -> T:
+    async def __anext__(self) -> Partial[T]:
         if self._done:
             raise StopAsyncIteration
         chunks = self._chunks = self._chunks or aiter(self._stream)
@@ -184,11 +185,11 @@ class ParsedChatStream(Generic[T]):
             if (grown := self._grown(chunk)) is not None:
                 return grown
         self._done = True
-        return (await self.collect()).parsed
+        return cast("Partial[T]", (await self.collect()).parsed)
 
-    def _grown(self, chunk: ChatCompletionChunk) -> T | None:
+    def _grown(self, chunk: ChatCompletionChunk) -> Partial[T] | None:
         text = _first_text(chunk)
-        return self._growing.feed(text) if text else None
+        return cast("Partial[T] | None", self._growing.feed(text)) if text else None
 
     async def collect(self) -> ParsedChatCompletion[T]:
         """The validated object, with the whole answer, also after part of the stream, or all, was read.
@@ -205,12 +206,12 @@ class ParsedChatStream(Generic[T]):
         return self._result
 
     @property
-    def partial(self) -> T | None:
+    def partial(self) -> Partial[T] | None:
         """The object as far as it has come; None before it begins. After the end, the validated one."""
         if self._result is not None:
-            return self._result.parsed
+            return cast("Partial[T]", self._result.parsed)
         self._growing.look()
-        return self._growing.current
+        return cast("Partial[T] | None", self._growing.current)
 
     @property
     def stream(self) -> ChatStream:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from ..._core.concurrency import as_completed, in_thread, without_locals
 from ..._core.privacy import Privacy, refuse_below
@@ -27,22 +27,15 @@ from ...exceptions import (
     VeniceError,
 )
 from ...streaming import ChatStream, Stream
-from ...tee.guard import engaged_by
+from ...tee.guard import encryption_requested_in
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
 from ...tools.parameters import is_async
 from ...tools.toolbox import FunctionTool, ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
 from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
+from .arguments import Approve, OnToolCall, OnToolError
 
 if TYPE_CHECKING:
     from ..._http.connection import Connection
-
-OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
-"""Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""
-OnToolError: TypeAlias = Callable[[ToolCall, Exception], Any]
-"""What to tell the model of a tool that failed: a text, or an awaitable one; or raises. The error is being handled: a bare
-`raise` raises it, and `logger.exception` shows its traceback."""
-Approve: TypeAlias = Callable[[ToolCall, dict[str, Any]], Any]
-"""Whether a call may be made: an `Approval`, True or False, or an awaitable one."""
 
 AskingT = TypeVar("AskingT", bound="PlainAsking | StreamedAsking")
 _NOT_HANDLED = object()
@@ -309,7 +302,7 @@ class ToolRun:
         return ToolCallFinished(call, result_text(told), self._loop.iterations, error)
 
     async def _hooked(self, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
-        """What a hook gives, called on the caller's own loop or, where there is none, in a thread."""
+        """What a hook gives, called on the caller's own event loop, or in a thread for a caller without one."""
         if self._rules.hooks_in_threads:
             return await _called(hook, call, seen)
         return await _awaited(hook(call, seen))
@@ -478,20 +471,25 @@ LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
 
 def begun(completions: Completions, asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
     """The run of a loop, by the arguments of `run_with_tools`, with what asks the model. `given` is emptied."""
+    given.pop("self", None)
     try:
-        rules = ToolRules(
-            **{name: given[name] for name in RULES},
-            decisions=given["decisions"] or {},
-            hooks_in_threads=completions._client.hooks_in_threads,  # noqa: SLF001  # a property of the client alone
-        )
-        ask = asking(completions, {"model": given["model"], **given["create_kwargs"]})
-        loop = ToolLoop(given["messages"], given["tools"], **{name: given[name] for name in LIMITS})
+        messages, tools, decisions = given.pop("messages"), given.pop("tools"), given.pop("decisions", None)
+        hooks_in_threads = completions._client.hooks_in_threads  # noqa: SLF001  # a property of the client alone
+        rules = ToolRules(**_taken(RULES, given), decisions=decisions or {}, hooks_in_threads=hooks_in_threads)
+        limits = _taken(LIMITS, given)
+        ask = asking(completions, given)
+        loop = ToolLoop(messages, tools, **limits)
     except Exception as refusal:
         without_locals(refusal)  # as in `create`
         raise
     finally:
         given.clear()
     return ToolRun(loop, ask, rules), loop, ask
+
+
+def _taken(names: Iterable[str], given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of some names, taken out of all."""
+    return {name: given.pop(name) for name in names if name in given}
 
 
 def _refuse_streaming(params: Mapping[str, Any], why: str) -> None:
@@ -508,8 +506,8 @@ def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str
     """
     if floor == "e2ee":
         refuse_below(floor, None)  # before there is a loop, whose state would hold the prompt
-    if engaged_by(params):
-        raise InvalidRequestError("tools, and what they are called with, are not encrypted, so there are none with e2ee")
+    if encryption_requested_in(params):
+        raise InvalidRequestError("tools, and what they are called with, are not encrypted, so e2ee does not allow them")
     if params.get("n") not in {None, 1}:
         raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
     return dict(params)

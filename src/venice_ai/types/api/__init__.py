@@ -1,56 +1,5 @@
 """Every type of the API, in one place."""
 
-from .chat import AssistantMessage as AssistantMessage
-from .chat import AudioContent as AudioContent
-from .chat import CacheControl as CacheControl
-from .chat import ChatChoice as ChatChoice
-from .chat import ChatCompletionResponse as ChatCompletionResponse
-from .chat import ChatMessage as ChatMessage
-from .chat import ChatUsage as ChatUsage
-from .chat import ChunkToolCall as ChunkToolCall
-from .chat import ChunkToolCallFunction as ChunkToolCallFunction
-from .chat import ContentPart as ContentPart
-from .chat import Cost as Cost
-from .chat import DeveloperMessage as DeveloperMessage
-from .chat import EffectiveParameters as EffectiveParameters
-from .chat import File as File
-from .chat import FileContent as FileContent
-from .chat import ImageContent as ImageContent
-from .chat import ImageUrl as ImageUrl
-from .chat import InputAudio as InputAudio
-from .chat import JSONObjectFormat as JSONObjectFormat
-from .chat import JSONSchemaFormat as JSONSchemaFormat
-from .chat import Message as Message
-from .chat import ReasoningConfig as ReasoningConfig
-from .chat import SpecificToolChoice as SpecificToolChoice
-from .chat import StreamOptions as StreamOptions
-from .chat import SystemMessage as SystemMessage
-from .chat import TextContent as TextContent
-from .chat import TextResponseFormat as TextResponseFormat
-from .chat import TokenDetails as TokenDetails
-from .chat import Tool as Tool
-from .chat import ToolCall as ToolCall
-from .chat import ToolCallFunction as ToolCallFunction
-from .chat import ToolChoice as ToolChoice
-from .chat import ToolFunction as ToolFunction
-from .chat import ToolLoopResult as ToolLoopResult
-from .chat import ToolLoopState as ToolLoopState
-from .chat import ToolMessage as ToolMessage
-from .chat import UserMessage as UserMessage
-from .chat import VeniceParameters as VeniceParameters
-from .chat import VideoContent as VideoContent
-from .chat import VideoUrl as VideoUrl
-from .chat import WebSearchCitation as WebSearchCitation
-from .models import ExtendedPricing as ExtendedPricing
-from .models import ModelCapabilities as ModelCapabilities
-from .models import ModelDeprecation as ModelDeprecation
-from .models import ModelMapResponse as ModelMapResponse
-from .models import ModelPricing as ModelPricing
-from .models import ModelResponse as ModelResponse
-from .models import ModelsListResponse as ModelsListResponse
-from .models import ModelSpec as ModelSpec
-from .models import Price as Price
-from .streaming import ChatChunkChoice as ChatChunkChoice
-from .streaming import ChatCompletionChunk as ChatCompletionChunk
-from .streaming import ChatDelta as ChatDelta
-from .streaming import ChunkModelFactory as ChunkModelFactory
+from .chat import *  # noqa: F403  # each of these modules holds such types alone
+from .models import *  # noqa: F403
+from .streaming import *  # noqa: F403

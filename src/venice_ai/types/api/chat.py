@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
-from .._base import Model, Response, fixed, hush, is_private, plain
+from .._base import Model, Response, fixed, is_private, mark_private, plain
 from .returned import turn_to_send
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+ScalarT = TypeVar("ScalarT", str, int, float, bool, None)
 
 # -- content parts -----------------------------------------------------------------------------------------------------
 
@@ -100,7 +102,11 @@ TextPart: TypeAlias = TextContent | Mapping[str, Any]
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
-class SystemMessage(Model):
+class BaseMessage(Model):
+    """What all kinds of messages are. To mypy, `[SystemMessage(...), UserMessage(...)]` is a list of these."""
+
+
+class SystemMessage(BaseMessage):
     """Instructions that set the model's behaviour."""
 
     content: str | Sequence[TextPart]
@@ -108,7 +114,7 @@ class SystemMessage(Model):
     name: str | None = None
 
 
-class DeveloperMessage(Model):
+class DeveloperMessage(BaseMessage):
     """Instructions from the application's developer."""
 
     content: str | Sequence[TextPart]
@@ -116,7 +122,7 @@ class DeveloperMessage(Model):
     name: str | None = None
 
 
-class UserMessage(Model):
+class UserMessage(BaseMessage):
     """What the user says: text, or parts of text, images, audio, video and files."""
 
     content: str | Sequence[ContentPart]
@@ -192,7 +198,7 @@ class ToolCall(Model):
     _nested = {"function": ToolCallFunction}
 
 
-class AssistantMessage(Model):
+class AssistantMessage(BaseMessage):
     """What the model said earlier. Send it back as it came: signatures and reasoning details matter to some models."""
 
     content: str | Sequence[TextPart] | None = None
@@ -218,11 +224,11 @@ class AssistantMessage(Model):
         message = choice_at(response, choice_index).message
         turn = cls._adopt(turn_to_send(message))
         if is_private(message):
-            hush(turn)
+            mark_private(turn)
         return turn
 
 
-class ToolMessage(Model):
+class ToolMessage(BaseMessage):
     """What a tool answered to the call `tool_call_id`."""
 
     content: str
@@ -231,7 +237,7 @@ class ToolMessage(Model):
     name: str | None = None
 
 
-class ChatMessage(Model):
+class ChatMessage(BaseMessage):
     """The message of a choice. It can be sent back: what no request may hold is mended or left out then, and logged."""
 
     role: str
@@ -254,6 +260,9 @@ class ChatMessage(Model):
 Message: TypeAlias = (
     UserMessage | AssistantMessage | SystemMessage | ToolMessage | DeveloperMessage | ChatMessage | Mapping[str, Any]
 )
+"""A message: an object, or a mapping of the same shape."""
+Messages: TypeAlias = Iterable[Message | BaseMessage]
+"""The messages of a call, the oldest first."""
 
 # -- tools, formats, settings ------------------------------------------------------------------------------------------
 
@@ -504,6 +513,30 @@ class ChatCompletionResponse(Response):
 
 
 # -- structured output ---------------------------------------------------------------------------------------------------
+
+
+class Partial(Generic[T_co]):  # noqa: PLW1641  # to type checkers alone it has methods
+    """What `stream_parse` yields, for type checkers: an object of a class, any field of which may not be there yet.
+
+    At run time it is an instance of that class, made without validation. A field that has not come is None, also where the
+    class says otherwise, so type checkers ask for a guard before a field is used: `if recipe.title is not None`. Beyond that
+    they know nothing of the field. An unfinished TypedDict lacks the keys that have not come: `get` reads them. An unfinished
+    list can be iterated over. No object is an instance of `Partial` itself.
+    """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any | None: ...
+        def get(self, key: str) -> Any | None: ...
+        def __len__(self) -> int: ...
+        def __eq__(self, other: object) -> bool: ...  # so that it may be compared with an object of the class
+        @overload  # what is no object is shown once it is whole
+        def __iter__(  # type: ignore[overload-overlap]  # the first that fits is taken
+            self: Partial[list[ScalarT]],
+        ) -> Iterator[ScalarT]: ...
+        @overload
+        def __iter__(self: Partial[list[T]]) -> Iterator[Partial[T]]: ...
+        def __iter__(self: Any) -> Iterator[Any]: ...
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ Keys that are not listed travel to the server untouched, in the request and in e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Never, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from typing_extensions import TypedDict
@@ -126,11 +126,24 @@ class SchemaFormat(Struct, tag_field="type", tag="json_schema", forbid_unknown_f
     json_schema: dict[str, Any]
 
 
+class _NoValue:
+    """A type that no value has. What `UntypedMapping` gives: only `Any` passes for it."""
+
+
+class UntypedMapping(Protocol):
+    """A mapping whose values are `Any` to a type checker, such as a `dict[str, Any]` that was read from a file.
+
+    It stands beside a TypedDict in place of `Mapping[str, Any]`, which a literal with a misspelt key would fit, too.
+    """
+
+    def __getitem__(self, key: str, /) -> _NoValue: ...
+
+
 # The caller may give objects of `types.api.chat` where the wire has JSON objects; they are plain JSON when checked.
 if TYPE_CHECKING:
-    VeniceParametersLike: TypeAlias = chat.VeniceParameters | VeniceSwitches | Mapping[str, Any]
-    ReasoningLike: TypeAlias = chat.ReasoningConfig | Reasoning | Mapping[str, Any]
-    StreamOptionsLike: TypeAlias = chat.StreamOptions | StreamSwitches | Mapping[str, Any]
+    VeniceParametersLike: TypeAlias = chat.VeniceParameters | VeniceSwitches | UntypedMapping
+    ReasoningLike: TypeAlias = chat.ReasoningConfig | Reasoning | UntypedMapping
+    StreamOptionsLike: TypeAlias = chat.StreamOptions | StreamSwitches | UntypedMapping
     ToolsLike: TypeAlias = Sequence[chat.Tool | ToolObject | Mapping[str, Any]]
     ToolChoiceLike: TypeAlias = (
         Literal["none", "auto", "required"] | chat.SpecificToolChoice | FunctionChoice | Mapping[str, Any]
@@ -138,8 +151,8 @@ if TYPE_CHECKING:
     FormatLike: TypeAlias = (
         chat.JSONSchemaFormat | chat.JSONObjectFormat | chat.TextResponseFormat | type[Any] | Mapping[str, Any]
     )
-    TextLike: TypeAlias = TextSwitches | Mapping[str, Any]
-    FallbacksLike: TypeAlias = Sequence[Fallback | Mapping[str, Any]]
+    TextLike: TypeAlias = TextSwitches | UntypedMapping
+    FallbacksLike: TypeAlias = Sequence[Fallback | UntypedMapping]
     MetadataLike: TypeAlias = Mapping[str, Any]
     Strings: TypeAlias = Sequence[str]
     Integers: TypeAlias = Sequence[int]
@@ -157,8 +170,8 @@ else:
     Integers = list[int]
 
 
-class ChatParams(TypedDict, total=False, extra_items=Any):  # type: ignore[call-arg]  # PEP 728, not yet known to mypy
-    """The optional parameters of a chat request. None is the same as not given."""
+class CommonParams(TypedDict, total=False):
+    """The optional parameters that every kind of chat call takes. None is the same as not given."""
 
     frequency_penalty: Penalty | None
     """Lowers the likelihood of tokens by how often they occurred; -2 to 2."""
@@ -192,10 +205,6 @@ class ChatParams(TypedDict, total=False, extra_items=Any):  # type: ignore[call-
     """Return log probabilities of the tokens."""
     top_logprobs: Count | None
     """How many likeliest tokens to return at each position; from 0."""
-    response_format: FormatLike | None
-    """Text, any JSON object, JSON of a schema, or a class that becomes one: a pydantic model, a dataclass, a TypedDict."""
-    tools: ToolsLike | None
-    """Tools the model may call."""
     tool_choice: ToolChoiceLike | None
     """`"auto"`, `"none"`, `"required"`, or one function; needs `tools`."""
     parallel_tool_calls: bool | None
@@ -228,6 +237,19 @@ class ChatParams(TypedDict, total=False, extra_items=Any):  # type: ignore[call-
     """`{"include_usage": bool}`; usage is asked for unless this is given."""
 
 
+class AllParams(CommonParams, total=False):
+    """The optional parameters of a chat request, as a base of classes that have more fields."""
+
+    response_format: FormatLike | None
+    """Text, any JSON object, JSON of a schema, or a class that becomes one: a pydantic model, a dataclass, a TypedDict."""
+    tools: ToolsLike | None
+    """Tools the model may call."""
+
+
+class ChatParams(AllParams, total=False, closed=True):
+    """The optional parameters of a chat request. None is the same as not given."""
+
+
 def given_fields(name: str, value: Any) -> Any:
     """The value of a parameter without the fields of ours that are None, which is the same as not given.
 
@@ -257,17 +279,6 @@ _OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "response_format": {"json_schema": dict.fromkeys(("name", "description", "strict", "schema"))},
 }
 """The parameters that are objects, or lists of them, with the fields that may be left out, and those of objects inside them."""
-
-
-if TYPE_CHECKING:
-    import os
-
-    # mypy does not know extra items yet, so a further overload, for it alone, takes keywords that are not listed. pyright and
-    # ty see that this name is never anything else; they take such keywords anyhow, and go on checking the listed ones.
-    if os.name == "mypy":  # noqa: SIM108  # a conditional expression is no alias to a type checker
-        OnlyForMypy = Any
-    else:
-        OnlyForMypy = Never  # type: ignore[misc]
 
 
 # -- messages ------------------------------------------------------------------------------------------------------------

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 from .._base import Model
-from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters
-
-T_co = TypeVar("T_co", covariant=True)
+from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters, T_co
 
 CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices"})
 """What every chunk has, and nearly every one nothing else: `choices`, and what is the same in all of them.

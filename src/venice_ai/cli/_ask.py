@@ -25,7 +25,7 @@ _ENDINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class AskOptions:
     """How to ask, and what of the answer to show."""
 
     model: str | None
@@ -45,7 +45,7 @@ class Manner:
         return self.stream and not self.as_json and "n" not in self.params
 
 
-class Screen:
+class AnswerPrinter:
     """An answer as it is shown: text on stdout, reasoning dim on stderr."""
 
     def __init__(self, *, reasoning: bool) -> None:
@@ -95,42 +95,42 @@ class Screen:
             _output.aside("\n")
 
 
-async def ask(client: VeniceClient, manner: Manner, messages: Sequence[Mapping[str, Any]], screen: Screen) -> None:
+async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter) -> None:
     """Asks and shows the answer as it comes, as far as it comes.
 
     Raises:
         VeniceError: there is no answer, or not all of it.
     """
-    model = await chosen_model(client, manner)
-    if manner.streams:
+    model = await chosen_model(client, options)
+    if options.streams:
         try:
-            response = await _streamed(client, model, manner, messages, screen)
+            response = await _streamed(client, model, options, messages, printer)
         except VeniceError as error:
-            _show_what_came(error, screen)
+            _show_what_came(error, printer)
             raise
     else:
-        screen.response = response = await client.chat.completions.create(
-            model=model, messages=messages, stream=False, e2ee=manner.sealed, **manner.params
+        printer.response = response = await client.chat.completions.create(
+            model=model, messages=messages, stream=False, e2ee=options.sealed, **options.params
         )
-        if manner.as_json:
+        if options.as_json:
             _output.line(response.model_dump_json(indent=2))
         else:
-            screen.show_whole(response)
-    if not manner.as_json:
+            printer.show_whole(response)
+    if not options.as_json:
         _tell_endings(response)
     if response.attestation is not None:
         _output.note(f"end-to-end encrypted; the enclave was verified at level {response.attestation.level}")
-    if manner.usage:
+    if options.usage:
         _output.note(bill(response))
 
 
-def _show_what_came(error: VeniceError, screen: Screen) -> None:
+def _show_what_came(error: VeniceError, printer: AnswerPrinter) -> None:
     """After a stream that broke off."""
-    if screen.shown:
+    if printer.shown:
         _output.note("the answer is not whole")
     elif isinstance(error, APIError) and error.partial is not None:  # it came as JSON instead, and is paid for
-        screen.response = error.partial
-        screen.show_whole(error.partial)
+        printer.response = error.partial
+        printer.show_whole(error.partial)
 
 
 def _tell_endings(response: ChatCompletionResponse) -> None:
@@ -139,27 +139,27 @@ def _tell_endings(response: ChatCompletionResponse) -> None:
             _output.note(_ENDINGS[ending])
 
 
-async def chosen_model(client: VeniceClient, manner: Manner) -> str:
+async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
     """The model that was named, or else one that can do what is asked for."""
-    if manner.model is not None:
-        return manner.model
+    if options.model is not None:
+        return options.model
     with asking_for_models(client):
-        return await client.models.resolve_chat(require_web_search=manner.searches, require_e2ee=manner.sealed)
+        return await client.models.resolve_chat(require_web_search=options.searches, require_e2ee=options.sealed)
 
 
 async def _streamed(
-    client: VeniceClient, model: str, manner: Manner, messages: Sequence[Mapping[str, Any]], screen: Screen
+    client: VeniceClient, model: str, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter
 ) -> ChatCompletionResponse:
-    stream = await client.chat.completions.stream(model=model, messages=messages, e2ee=manner.sealed, **manner.params)
+    stream = await client.chat.completions.stream(model=model, messages=messages, e2ee=options.sealed, **options.params)
     async with stream:
         try:
             async for chunk in stream:
-                screen.show_chunk(chunk)
+                printer.show_chunk(chunk)
         finally:
-            screen.response = stream.partial
-            screen.end()
-        screen.response = await stream.collect()
-        return screen.response
+            printer.response = stream.partial
+            printer.end()
+        printer.response = await stream.collect()
+        return printer.response
 
 
 def bill(response: ChatCompletionResponse) -> str:

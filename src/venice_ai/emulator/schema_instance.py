@@ -3,7 +3,7 @@
 Understood are `type`, `const`, `enum`, `$ref` within the document (recursion too), `anyOf`, `oneOf`, `allOf`, the bounds of
 numbers, strings, arrays and objects, `multipleOf`, `pattern` where it is simple, the common `format`s, `properties`,
 `required`, `additionalProperties`, `patternProperties`, `items`, `prefixItems`, `contains`, `uniqueItems`. For other
-keywords a few variants are tried; what comes out is judged (`fitting.py`), and an instance that does not fit is none.
+keywords a few variants are tried; what comes out is judged (`schema_validation.py`), and an instance that does not fit is none.
 
 Near the root every property is filled in; deeper down only what is required, and of a union the member that ends soonest,
 so that recursive schemas come to an end. Names and numbers from the conversation are used where they fit (`Hints`).
@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, cast
 
-from . import chance
-from .fitting import Judge, Schema, Unsatisfiable, fraction, is_number, limits, property_schemas
-from .merging import all_of, flat, merged
-from .pattern import match
+from . import repeatable
+from .regex_sample import match
+from .schema_merging import all_of, flat, merged
+from .schema_validation import Schema, SchemaValidator, Unsatisfiable, fraction, is_number, limits, property_schemas
 
 __all__ = ["Hints", "Unsatisfiable", "instance"]
 
@@ -74,11 +74,11 @@ def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> A
 
 
 def _instance(schema: Any, salt: object, hints: Hints) -> Any:
-    judge = Judge(schema)
+    validator = SchemaValidator(schema)
     for variant in range(_VARIANTS):
         # Every second one has only what is required: a property that is not there breaks no condition.
         made = _Maker(schema, (salt, variant) if variant else salt, hints).make(schema, "$", _DEEP * (variant % 2))
-        if judge.fits(made, schema):
+        if validator.fits(made, schema):
             return made
     raise Unsatisfiable("no answer was found that fits the whole schema")
 
@@ -86,7 +86,7 @@ def _instance(schema: Any, salt: object, hints: Hints) -> Any:
 class _Maker:
     def __init__(self, root: Any, salt: object, hints: Hints) -> None:
         self._root = root
-        self._judge = Judge(root)
+        self._validator = SchemaValidator(root)
         self._salt = salt
         self._hints = hints
         self._made = 0
@@ -114,10 +114,10 @@ class _Maker:
     def _listed(self, schema: dict[str, Any], path: str) -> Any:
         """One of the values that are listed."""
         listed = [schema["const"]] if "const" in schema else schema["enum"]
-        fitting = [value for value in listed if self._judge.fits(value, schema)]
+        fitting = [value for value in listed if self._validator.fits(value, schema)]
         if not fitting:
             raise Unsatisfiable(f"{path}: none of the values fits the rest of the schema")
-        return chance.pick(fitting, self._salt, path)
+        return repeatable.pick(fitting, self._salt, path)
 
     def _one_of(self, schema: dict[str, Any], union: str, path: str, depth: int) -> Any:
         rest = {key: value for key, value in schema.items() if key != union}
@@ -128,7 +128,7 @@ class _Maker:
         for option in options:
             try:
                 made = self.make(merged(rest, {} if option is True else flat(option, self._root, path)), path, depth + 1)
-                if self._judge.fits(made, schema):
+                if self._validator.fits(made, schema):
                     return made
                 reason = Unsatisfiable(f"{path}: no answer was found that fits the whole {union}")
             except Unsatisfiable as error:
@@ -148,7 +148,7 @@ class _Maker:
             "string": self._string,
             "integer": self._number,
             "number": self._number,
-            "boolean": lambda _schema, at, _depth: chance.number(self._salt, at) % 2 == 0,
+            "boolean": lambda _schema, at, _depth: repeatable.number(self._salt, at) % 2 == 0,
             "null": lambda _schema, _at, _depth: None,
         }
         reason = Unsatisfiable(f"{path}: there is no type {kinds!r}")
@@ -219,11 +219,11 @@ class _Maker:
         alone = {key: schema[key] for key in _OF_NUMBERS & schema.keys()}
         # An integer without bounds may say how often something is done.
         most = _MOST_UNBOUNDED if whole and not alone.keys() & _BOUNDS else math.inf
-        hint = self._hints.number(lambda number: abs(number) <= most and self._judge.fits(number, alone))
+        hint = self._hints.number(lambda number: abs(number) <= most and self._validator.fits(number, alone))
         if hint is not None:
             return int(hint) if hint.is_integer() and (whole or step is None) else hint
-        for candidate in _candidates(*_bounds(schema), step, chance.number(self._salt, path)):
-            if self._judge.fits(candidate, alone):
+        for candidate in _candidates(*_bounds(schema), step, repeatable.number(self._salt, path)):
+            if self._validator.fits(candidate, alone):
                 return candidate
         raise Unsatisfiable(f"{path}: there is no such number")
 
@@ -243,11 +243,11 @@ class _Maker:
         if hint is not None:
             return hint
         name = re.sub(r"\W.*", "", path.rsplit(".", 1)[-1].lower())
-        return _sized(_KNOWN.get(name) or chance.pick(_WORDS, self._salt, path), int(shortest), longest)
+        return _sized(_KNOWN.get(name) or repeatable.pick(_WORDS, self._salt, path), int(shortest), longest)
 
     def _formatted(self, form: Callable[[int], str], schema: dict[str, Any], path: str) -> str:
-        texts = (form(chance.number(self._salt, f"{path}{'+' * attempt}")) for attempt in range(100))
-        text = next((text for text in texts if self._judge.fits(text, schema)), None)
+        texts = (form(repeatable.number(self._salt, f"{path}{'+' * attempt}")) for attempt in range(100))
+        text = next((text for text in texts if self._validator.fits(text, schema)), None)
         if text is None:
             raise Unsatisfiable(f"{path}: no text of the format {schema.get('format')!r} was found that fits")
         return text

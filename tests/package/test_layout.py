@@ -53,7 +53,7 @@ def test_an_arrow_over_several_layers_has_a_place_in_each() -> None:
 
 
 def test_items_are_ordered_so_that_no_arrows_cross_where_that_is_possible() -> None:
-    graph = {"a": {"z"}, "b": {"y"}, "c": {"x"}, "x": set[str](), "y": set(), "z": set()}
+    graph = {"a": {"z"}, "b": {"y"}, "c": {"x"}, "x": set[str](), "y": set[str](), "z": set[str]()}
     rows, links = with_waypoints(graph, layers(graph))
 
     assert crossings(rows, links) == 3

@@ -13,10 +13,10 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Any, TypeAlias, cast
 
-from .loose import items, members
+from .json_values import items, members
 
 Schema: TypeAlias = Mapping[str, Any]
-Rule: TypeAlias = Callable[["Judge", Any, Schema], bool]
+Rule: TypeAlias = Callable[["SchemaValidator", Any, Schema], bool]
 
 _BEYOND = ("$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
 
@@ -40,7 +40,7 @@ def resolved(root: Any, reference: Any) -> Any:
     return node
 
 
-class Judge:
+class SchemaValidator:
     """Judges values by the schemas of one document, `root`."""
 
     def __init__(self, root: Any) -> None:
@@ -96,31 +96,31 @@ def same(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def _type(_judge: Judge, value: Any, schema: Schema) -> bool:
+def _type(_validator: SchemaValidator, value: Any, schema: Schema) -> bool:
     kinds = schema.get("type")
     names: list[str] = cast("list[str]", kinds) if isinstance(kinds, list) else [] if kinds is None else [str(kinds)]
     return kinds is None or any(name in _TYPES and _TYPES[name](value) for name in names)
 
 
-def _listed(_judge: Judge, value: Any, schema: Schema) -> bool:
+def _listed(_validator: SchemaValidator, value: Any, schema: Schema) -> bool:
     return ("const" not in schema or same(value, schema["const"])) and (
         "enum" not in schema or any(same(value, one) for one in schema["enum"])
     )
 
 
-def _composed(judge: Judge, value: Any, schema: Schema) -> bool:
+def _composed(validator: SchemaValidator, value: Any, schema: Schema) -> bool:
     return (
-        all(judge.fits(value, part) for part in schema.get("allOf", ()))
-        and ("anyOf" not in schema or any(judge.fits(value, part) for part in schema["anyOf"]))
-        and ("oneOf" not in schema or sum(judge.fits(value, part) for part in schema["oneOf"]) == 1)
-        and ("not" not in schema or not judge.fits(value, schema["not"]))
+        all(validator.fits(value, part) for part in schema.get("allOf", ()))
+        and ("anyOf" not in schema or any(validator.fits(value, part) for part in schema["anyOf"]))
+        and ("oneOf" not in schema or sum(validator.fits(value, part) for part in schema["oneOf"]) == 1)
+        and ("not" not in schema or not validator.fits(value, schema["not"]))
     )
 
 
-def _conditional(judge: Judge, value: Any, schema: Schema) -> bool:
+def _conditional(validator: SchemaValidator, value: Any, schema: Schema) -> bool:
     if "if" not in schema:
         return True
-    return judge.fits(value, schema.get("then" if judge.fits(value, schema["if"]) else "else", True))
+    return validator.fits(value, schema.get("then" if validator.fits(value, schema["if"]) else "else", True))
 
 
 # -- numbers and texts ---------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def fraction(number: float) -> Fraction:
     return Fraction(str(number))
 
 
-def _number(_judge: Judge, value: Any, schema: Schema) -> bool:
+def _number(_validator: SchemaValidator, value: Any, schema: Schema) -> bool:
     if not is_number(value):
         return True
     low, above, high, below = limits(schema)
@@ -161,7 +161,7 @@ def _multiple(value: float, step: float) -> bool:
     return fraction(value) % fraction(step) == 0 and float(value / step).is_integer()
 
 
-def _text(_judge: Judge, value: Any, schema: Schema) -> bool:
+def _text(_validator: SchemaValidator, value: Any, schema: Schema) -> bool:
     if not isinstance(value, str):
         return True
     within = _within(len(value), schema, "minLength", "maxLength")
@@ -187,14 +187,14 @@ def _within(size: int, schema: Schema, least: str, most: str) -> bool:
 # -- arrays and objects --------------------------------------------------------------------------------------------------
 
 
-def _array(judge: Judge, value: Any, schema: Schema) -> bool:
+def _array(validator: SchemaValidator, value: Any, schema: Schema) -> bool:
     if not isinstance(value, list):
         return True
     array = cast("list[Any]", value)
     return (
         _within(len(array), schema, "minItems", "maxItems")
-        and all(map(judge.fits, array, _item_schemas(schema, len(array))))
-        and ("contains" not in schema or _contains(judge, array, schema))
+        and all(map(validator.fits, array, _item_schemas(schema, len(array))))
+        and ("contains" not in schema or _contains(validator, array, schema))
         and not (schema.get("uniqueItems") and any(same(one, other) for one, other in combinations(array, 2)))
     )
 
@@ -208,21 +208,21 @@ def _item_schemas(schema: Schema, size: int) -> list[Any]:
     return [*heads, *[rest] * (size - len(heads))][:size]
 
 
-def _contains(judge: Judge, array: list[Any], schema: Schema) -> bool:
-    count = sum(judge.fits(item, schema["contains"]) for item in array)
+def _contains(validator: SchemaValidator, array: list[Any], schema: Schema) -> bool:
+    count = sum(validator.fits(item, schema["contains"]) for item in array)
     return _within(count, {"minContains": 1, **schema}, "minContains", "maxContains")
 
 
-def _object(judge: Judge, value: Any, schema: Schema) -> bool:
+def _object(validator: SchemaValidator, value: Any, schema: Schema) -> bool:
     if not isinstance(value, dict):
         return True
     made = cast("dict[str, Any]", value)
     return (
         made.keys() >= set(schema.get("required", ()))
         and _within(len(made), schema, "minProperties", "maxProperties")
-        and all(judge.fits(inner, part) for name, inner in made.items() for part in property_schemas(schema, name))
-        and ("propertyNames" not in schema or all(judge.fits(name, schema["propertyNames"]) for name in made))
-        and all(_depends(judge, made, needed) for name, needed in _dependencies(schema) if name in made)
+        and all(validator.fits(inner, part) for name, inner in made.items() for part in property_schemas(schema, name))
+        and ("propertyNames" not in schema or all(validator.fits(name, schema["propertyNames"]) for name in made))
+        and all(_depends(validator, made, needed) for name, needed in _dependencies(schema) if name in made)
     )
 
 
@@ -240,8 +240,8 @@ def _dependencies(schema: Schema) -> list[tuple[str, Any]]:
     return [pair for kind in kinds for pair in cast("dict[str, Any]", schema.get(kind, {})).items()]
 
 
-def _depends(judge: Judge, made: dict[str, Any], needed: Any) -> bool:
-    return made.keys() >= set(cast("list[str]", needed)) if isinstance(needed, list) else judge.fits(made, needed)
+def _depends(validator: SchemaValidator, made: dict[str, Any], needed: Any) -> bool:
+    return made.keys() >= set(cast("list[str]", needed)) if isinstance(needed, list) else validator.fits(made, needed)
 
 
-_RULES: tuple[Rule, ...] = (_type, _listed, _number, _text, _array, _object, Judge.refers, _composed, _conditional)
+_RULES: tuple[Rule, ...] = (_type, _listed, _number, _text, _array, _object, SchemaValidator.refers, _composed, _conditional)

@@ -1,8 +1,8 @@
 """The Python in the README and the guide is accepted by `mypy --strict` and by pyright, and fits on a page.
 
-Each block is written to a file of its own, and each checker runs once over all of them. A block that needs names from elsewhere
-has a preamble, which readers do not see: an HTML comment right above the block, whose first line is `<!-- preamble`. The
-preamble stands at the top of the file. The block follows; it stands in an `async def` if it awaits something.
+Each block is written to a file of its own, and each checker runs once over all of them. A block that needs names from
+elsewhere has a preamble, which readers do not see: an HTML comment right above the block, whose first line is `<!-- preamble`.
+The preamble stands at the top of the file. The block follows, in an `async def` if it awaits something.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COLUMNS = 88
 BLOCK = re.compile(
@@ -143,7 +143,7 @@ def test_pyright_accepts_every_snippet(folder: Path) -> None:
 
 
 def test_every_block_of_python_is_checked() -> None:
-    blocks = sum(page.read_text("utf-8").count("```python") for page in PAGES)
+    blocks = sum(len(re.findall(r"^```python", page.read_text("utf-8"), re.MULTILINE)) for page in PAGES)
     included = sum(page.read_text("utf-8").count('--8<-- "examples/') for page in PAGES)
 
     assert len(SNIPPETS) == blocks - included

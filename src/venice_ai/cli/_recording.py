@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from ..tee.nras import ATTEST_URL, KEYS_URL
-from ._kept import NRAS_DOCUMENTS, Kept
+from ._evidence_files import NRAS_DOCUMENTS, SavedEvidence
 
 if TYPE_CHECKING:
+    from .._core.ports import Reply, Request, Transport
     from ..resources.tee_evidence import Fetcher
-    from ..transport import Reply, Request, Transport
     from ..types.response_meta import Headers
 
 _NRAS: Final[dict[str, str]] = dict(zip((ATTEST_URL, KEYS_URL), NRAS_DOCUMENTS, strict=True))
 
 
-class Witness:
+class RecordingTransport:
     """Sends requests, and keeps byte by byte what came of an attestation.
 
     That is the last reply of Venice, with the nonce that it was asked with, and NVIDIA's documents if they are wanted.
     """
 
-    def __init__(self, inner: Transport, kept: Kept) -> None:
+    def __init__(self, inner: Transport, kept: SavedEvidence) -> None:
         self._inner = inner
         self._kept = kept
 
@@ -33,11 +33,11 @@ class Witness:
         reply = await self._inner.send(request)
         if parts.path.endswith("/tee/attestation"):
             self._kept.nonce = parse_qs(parts.query).get("nonce", [None])[0]
-            return _Witnessed(reply, self._attestation)
+            return _RecordedReply(reply, self._attestation)
         name = _NRAS.get(request.url)
         # A refusal is no word of NVIDIA's, whatever it says.
         if name is not None and reply.status == 200:
-            return _Witnessed(reply, partial(self._document, name))
+            return _RecordedReply(reply, partial(self._document, name))
         return reply
 
     async def aclose(self) -> None:
@@ -51,14 +51,14 @@ class Witness:
             self._kept.nras[name] = body
 
 
-class _Keep(Protocol):
+class _Record(Protocol):
     def __call__(self, body: bytes, *, ended: bool) -> None: ...
 
 
-class _Witnessed:
+class _RecordedReply:
     """A reply whose body is kept while it is read."""
 
-    def __init__(self, inner: Reply, keep: _Keep) -> None:
+    def __init__(self, inner: Reply, keep: _Record) -> None:
         self.status: int = inner.status
         self.headers: Headers = inner.headers
         self._inner = inner
@@ -88,10 +88,10 @@ class _Witnessed:
         self._inner.close()
 
 
-class Source:
+class RecordingCollateral:
     """Collateral from a file or from Intel; keeps what it gave."""
 
-    def __init__(self, fetcher: Fetcher, kept: Kept, given: Mapping[str, Any] | None) -> None:
+    def __init__(self, fetcher: Fetcher, kept: SavedEvidence, given: Mapping[str, Any] | None) -> None:
         self._fetcher = fetcher
         self._kept = kept
         self._given = given

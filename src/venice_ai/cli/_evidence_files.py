@@ -28,7 +28,7 @@ _TEXT: Final = ("utf-8", "surrogateescape")
 
 
 @dataclass(slots=True)
-class Kept:
+class SavedEvidence:
     """What an attestation was judged by, to be judged again."""
 
     reply: bytes | None = None
@@ -64,8 +64,8 @@ class Kept:
         return b'{"attestation": ' + reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
 
 
-def read(path: Path) -> Kept:
-    """The evidence in a file. What the file does not say, or says in a way that cannot be, is as in a new `Kept`.
+def read(path: Path) -> SavedEvidence:
+    """The evidence in a file. What the file does not say, or says in a way that cannot be, is as in a new `SavedEvidence`.
 
     Raises:
         OSError: it cannot be read.
@@ -74,14 +74,14 @@ def read(path: Path) -> Kept:
     try:
         members = members_of(raw.decode())
     except ValueError:
-        return Kept(raw)  # whatever it is, it was the reply
+        return SavedEvidence(raw)  # whatever it is, it was the reply
     if "_client_nonce" not in members or "attestation" not in members:
-        return Kept(raw)
+        return SavedEvidence(raw)
     nonce, taken, least, lists, nras = (
         _value(members.get(name)) for name in ("_client_nonce", "_capture_epoch", "_min_tcb_eval", "_revocation_lists", "_nras")
     )
     numbers = cast("dict[str, Any]", lists) if isinstance(lists, dict) else {}
-    return Kept(
+    return SavedEvidence(
         members["attestation"].encode(),
         nonce=nonce if isinstance(nonce, str) else None,
         now=float(taken) if _is_number(taken, END_OF_TIME) else None,
@@ -108,7 +108,7 @@ def _documents(found: object) -> NrasDocuments:
     return {name: text.encode(*_TEXT) if isinstance(text := texts.get(name), str) else None for name in NRAS_DOCUMENTS}
 
 
-def save(folder: Path, kept: Kept, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
+def save(folder: Path, kept: SavedEvidence, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
     """Writes evidence, collateral, pins and report; gives the options with which the command judges them again.
 
     Raises:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from .fitting import Schema, Unsatisfiable, fraction, resolved, same
-from .loose import members
+from .json_values import members
+from .schema_validation import Schema, Unsatisfiable, fraction, resolved, same
 
 _DEEPEST = 40
 

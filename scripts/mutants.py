@@ -1,0 +1,336 @@
+"""Random mutants of the pure modules: would a test notice if this line were wrong?
+
+    python -m scripts.mutants                     200 mutants, on two processes
+    python -m scripts.mutants --only costs        those of one module, or of a folder (`_wire/`)
+    python -m scripts.mutants --seed 2 --count 50
+
+A mutant is the package with one slip in it: `<` in place of `<=`, 4 in place of 3, a loop that is never entered. cosmic-ray
+makes them. Each is judged by the tests nearest to its module, listed in `NEAREST`; it is killed when one of them fails, or when
+they take far longer than they do without a slip. Survivors are printed: each deserves a test, or its line is not needed.
+
+Which mutants are drawn depends on the seed and the source alone. They live in copies of the checkout, never in the checkout.
+The exit status is 1 when less than 92 % were killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGE = Path("src") / "venice_ai"
+WANTED = 0.92
+PROCESSES = 2
+SLOWER, SECONDS_MORE = 4, 10
+"""A mutant whose tests take this many times as long, and this many seconds more, hangs."""
+
+# A folder stands for its modules that are not named themselves. The first tests are the nearest, and run first.
+NEAREST: dict[str, str] = {
+    "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
+    "_core/concurrency.py": "client/test_batch.py client/test_run_with_tools.py sync/test_sync.py",
+    "_core/first_use.py": "package/test_imports.py sync/test_sync_processes.py",
+    "_core/machine.py": "rules/test_machine.py client/test_settings.py",
+    "_core/privacy.py": "tee/test_min_privacy.py",
+    "_core/run_now.py": "sync/test_sync.py",
+    "_core/secrets.py": "client/test_secrets.py",
+    "_core/settings.py": "client/test_settings.py",
+    "_core/single_flight.py": "client/test_models_data.py",
+    "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
+    "_structured/growing_object.py": "client/test_stream_parse.py",
+    "_structured/read_output.py": "client/test_parse.py client/test_reasks.py client/test_stream_parse.py",
+    "_structured/strict_schema.py": "rules/test_schema.py client/test_formats.py rules/test_schema_hypothesis.py",
+    "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
+    "_wire/assembly.py": (
+        "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
+        "client/test_stream_errors.py"
+    ),
+    "_wire/body.py": "client/test_requests.py client/test_messages.py client/test_settings.py",
+    "_wire/content_coding.py": "rules/test_decoding.py",
+    "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
+    "_wire/invalid_values.py": "client/test_returned.py client/test_requests.py",
+    "_wire/notices.py": "client/test_notices.py",
+    "_wire/repeated_events.py": "rules/test_repeats.py",
+    "_wire/sse.py": "rules/test_sse.py",
+    "costs.py": "rules/test_costs.py",
+    "streaming.py": (
+        "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
+        "client/test_sse_fixtures.py client/test_meta.py"
+    ),
+    "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
+    "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",
+    "tools/": (
+        "rules/test_tool_from_function.py rules/test_tool_loop.py client/test_run_with_tools.py client/test_tool_approval.py"
+    ),
+    "tee/aci.py": "tee/test_aci.py tee/test_session.py",
+    "tee/attestation.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_report.py",
+    "tee/canonical.py": "tee/test_aci.py",
+    "tee/checks.py": "tee/test_attestation.py",
+    "tee/chips.py": "tee/test_gpu.py tee/test_nras.py",
+    "tee/collateral.py": "tee/test_collateral.py tee/test_collateral_fetcher.py",
+    "tee/crypto.py": "tee/test_crypto.py",
+    "tee/curve.py": "tee/test_crypto.py",
+    "tee/eventlog.py": "tee/test_attestation.py tee/test_long_evidence.py",
+    "tee/gpu.py": "tee/test_gpu.py tee/test_attack_table.py",
+    "tee/intel.py": "tee/test_intel.py tee/test_attestation.py",
+    "tee/keccak.py": "tee/test_keccak.py",
+    "tee/nras.py": "tee/test_nras.py",
+    "tee/parts.py": "tee/test_parts.py tee/test_attestation.py tee/test_long_evidence.py",
+    "tee/policy.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_tee_resource.py",
+    "tee/quote.py": "tee/test_attestation.py",
+    "tee/recovery.py": "tee/test_signature.py",
+    "tee/report.py": "tee/test_report.py tee/test_attestation.py",
+    "tee/session.py": "tee/test_session.py",
+    "tee/signature.py": "tee/test_signature.py",
+    "tee/stricter.py": "tee/test_stricter.py",
+    "tee/workload.py": "tee/test_attestation.py tee/test_attack_table.py",
+}
+
+# They differ only for values that are equal and not the same, which no rule tells apart.
+ALIKE = {
+    f"core/ReplaceComparisonOperator_{one}_{other}"
+    for equal, same in (("Eq", "Is"), ("NotEq", "IsNot"))
+    for one, other in ((equal, same), (same, equal))
+}
+WITHOUT_SLIPS = frozenset({"name", "string", "newline", "endmarker"})
+PUNCTUATION = frozenset("()[]{},.:;=")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One slip: in which module, where, of which kind, and the source with it."""
+
+    module: str
+    line: int
+    kind: str
+    source: str
+    change: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join((f"{self.module}:{self.line}  {self.kind}", *(f"    {line}" for line in self.change)))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a module can be changed, and by which operators: the name of each, and its how-manieth place in the module."""
+
+    module: str
+    start: tuple[int, int]
+    ways: tuple[tuple[str, int], ...]
+
+
+def tests_of(module: str) -> list[str]:
+    """The tests that judge a module, the nearest first; none for a module that is not pure."""
+    folder = module.rpartition("/")[0] + "/"
+    return [f"tests/{name}" for name in NEAREST.get(module, NEAREST.get(folder, "")).split()]
+
+
+def pure_modules(only: str) -> list[str]:
+    root = REPOSITORY / PACKAGE
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.py") if path.name != "__init__.py")
+    return [name for name in names if tests_of(name) and only in name]
+
+
+def places(module: str) -> Iterator[Place]:
+    """Every place of a module at which an operator of cosmic-ray makes a change that can matter."""
+    source = (REPOSITORY / PACKAGE / module).read_text("utf-8")
+    silent = unexecuted(ast.parse(source))
+    operators = {name: get_operator(name) for name in operator_names() if name not in ALIKE}
+    made = {name: operator() for name, operator in operators.items() if not operator.arguments()}
+    seen: Counter[str] = Counter()
+    found: dict[tuple[int, int], list[tuple[str, int]]] = {}
+    for node in ast_nodes(get_ast(source)):
+        if node.type in WITHOUT_SLIPS or getattr(node, "value", None) in PUNCTUATION:
+            continue
+        for name, operator in made.items():
+            for start, _ in operator.mutation_positions(node):
+                if not any(first <= start < last for first, last in silent):
+                    found.setdefault(start, []).append((name, seen[name]))
+                seen[name] += 1
+    for start, ways in sorted(found.items()):
+        yield Place(module, start, tuple(ways))
+
+
+def unexecuted(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """The spans that only type checkers read: annotations, type aliases, overloads, `if TYPE_CHECKING`."""
+    nodes: list[Any] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign):
+            nodes.append(node if ast.unparse(node.annotation) == "TypeAlias" else node.annotation)
+        elif isinstance(node, ast.arg) and node.annotation is not None:
+            nodes.append(node.annotation)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            nodes.append(node)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if any(ast.unparse(decorator).endswith(("overload", "final")) for decorator in node.decorator_list):
+                nodes.extend([*node.decorator_list, node])
+            elif node.returns is not None:
+                nodes.append(node.returns)
+    return [((node.lineno, node.col_offset - 1), (node.end_lineno, node.end_col_offset)) for node in nodes]
+
+
+def made(place: Place, chance: random.Random) -> Mutant | None:
+    """One of the changes that can be made at a place; None when what comes of them is no Python."""
+    source = (REPOSITORY / PACKAGE / place.module).read_text("utf-8")
+    for name, occurrence in chance.sample(place.ways, len(place.ways)):
+        try:
+            changed = mutate_code(source, get_operator(name)(), occurrence)
+        except AttributeError:  # cosmic-ray replaces exceptions by their bare names alone
+            continue
+        if changed is not None and changed != source and is_python(changed):
+            lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), lineterm="", n=0)
+            change = tuple(line for line in lines if line[:2] not in {"--", "++", "@@"})
+            return Mutant(place.module, place.start[0], name.removeprefix("core/"), changed, change)
+    return None
+
+
+def is_python(source: str) -> bool:
+    try:
+        compile(source, "mutant", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def drawn(modules: list[str], count: int, seed: int) -> list[Mutant]:
+    """So many mutants, drawn at random from all places."""
+    everywhere = [place for module in modules for place in places(module)]
+    chance = random.Random(seed)  # noqa: S311  # the same ones again are what is wanted
+    chance.shuffle(everywhere)
+    mutants: list[Mutant] = []
+    for place in everywhere:
+        if len(mutants) == count:
+            break
+        if (mutant := made(place, chance)) is not None:
+            mutants.append(mutant)
+    return sorted(mutants, key=lambda mutant: (tests_of(mutant.module), mutant.module, mutant.line))
+
+
+class Copy:
+    """A copy of the checkout, in which one mutant at a time is tried."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        keep = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "site")
+        shutil.copytree(REPOSITORY, folder, ignore=keep)
+        shared = os.environ.get("VENICE_SHARED") or str(REPOSITORY.parent / "shared")
+        self.environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "VENICE_SHARED": shared}
+
+    def passes(self, tests: list[str], limit: float | None = None) -> bool:
+        """Whether these tests pass within so many seconds."""
+        run = subprocess.Popen(  # noqa: S603  # it is our own pytest
+            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            return run.wait(limit) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            with_its_children(run)
+
+    def survives(self, mutant: Mutant, limit: float) -> bool:
+        """Whether the nearest tests pass with a mutant in the module's place."""
+        path = self.folder / PACKAGE / mutant.module
+        source = path.read_text("utf-8")
+        path.write_text(mutant.source, "utf-8")
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+            compiled.unlink()  # two sources of one length and one second would be taken for the same
+        try:
+            return self.passes(tests_of(mutant.module), limit)
+        finally:
+            path.write_text(source, "utf-8")
+            for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+                compiled.unlink()
+
+
+def with_its_children(run: subprocess.Popen[bytes]) -> None:
+    """Ends a process and those that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+
+
+def survivors(mutants: list[Mutant], folder: Path) -> list[Mutant]:
+    """Those mutants that no test nearest to them notices."""
+    copies: Queue[Copy] = Queue()
+    for number in range(PROCESSES):
+        copies.put(Copy(folder / str(number)))
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        seconds = dict(pool.map(lambda tests: (tests, unharmed(copies, tests)), sorted({key_of(each) for each in mutants})))
+        verdicts = pool.map(lambda mutant: judged(copies, mutant, seconds[key_of(mutant)]), mutants)
+        return [mutant for mutant, survived in zip(mutants, verdicts, strict=True) if survived]
+
+
+def key_of(mutant: Mutant) -> tuple[str, ...]:
+    return tuple(tests_of(mutant.module))
+
+
+def unharmed(copies: Queue[Copy], tests: tuple[str, ...]) -> float:
+    """How many seconds these tests take without a slip. They pass, or nothing can be said of the mutants."""
+    copy = copies.get()
+    try:
+        began = time.monotonic()
+        if not copy.passes(list(tests)):
+            raise SystemExit(f"These tests fail without any mutant: {' '.join(tests)}")
+        return time.monotonic() - began
+    finally:
+        copies.put(copy)
+
+
+def judged(copies: Queue[Copy], mutant: Mutant, seconds: float) -> bool:
+    copy = copies.get()
+    try:
+        survived = copy.survives(mutant, seconds * SLOWER + SECONDS_MORE)
+    finally:
+        copies.put(copy)
+    print(f"\n{mutant}" if survived else ".", end="\n" if survived else "", flush=True)
+    return survived
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.mutants", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--count", type=int, default=200, help="how many mutants (200)")
+    parser.add_argument("--seed", type=int, default=1, help="which of them are drawn (1)")
+    parser.add_argument("--only", default="", help="a part of the modules' paths")
+    chosen = parser.parse_args()
+    began = time.monotonic()
+    mutants = drawn(pure_modules(chosen.only), chosen.count, chosen.seed)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        alive = survivors(mutants, Path(folder))
+    print("\n")
+    for module, number in sorted(Counter(mutant.module for mutant in mutants).items()):
+        print(f"{number - sum(mutant.module == module for mutant in alive):4} of {number:3}  {module}")
+    killed = len(mutants) - len(alive)
+    rate = killed / len(mutants)
+    print(f"{killed} of {len(mutants)} killed: {rate:.1%}, at least {WANTED:.0%}")
+    print(f"seed {chosen.seed}, {time.monotonic() - began:.0f} s")
+    return 0 if rate >= WANTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""What the reference in the documentation shows of the types of the API: each field with its type, its range and its meaning.
+
+An extension of griffe, which reads the source for mkdocstrings (`mkdocs.yml` names this file). It does the following:
+
+- The fields of a class become one table below the class's docstring, in place of a heading for each field. The meaning of a
+  field is its docstring, or its line in `docs/reference/fields.toml`.
+- A range is read from the type, as the client checks it: `Annotated[float, Meta(ge=0, le=2)]` shows as `float`, with "0 to 2".
+- Names of types, such as `Effort`, are shown as what they stand for.
+- What `made_once` makes of a method is shown as the property that it is.
+- Overloads for mypy alone are left out: they repeat the others. So are the marks `::` before examples: Markdown needs none.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import griffe
+
+REPOSITORY = Path(__file__).parents[1]
+FIELDS = REPOSITORY / "docs" / "reference" / "fields.toml"
+BASES = {"Model", "Response", "TypedDict", "VeniceParameters"}
+"""Classes whose subclasses stand for JSON objects."""
+
+
+def meanings() -> dict[str, dict[str, str]]:
+    """What the fields mean that have no docstring, by class and field."""
+    return tomllib.loads(FIELDS.read_text("utf-8"))
+
+
+def is_wire_type(cls: griffe.Class) -> bool:
+    """Whether a class stands for a JSON object that is sent or received."""
+    return any(str(base).split("[")[0].rpartition(".")[2] in BASES for base in cls.bases)
+
+
+def fields(cls: griffe.Class) -> list[griffe.Attribute]:
+    """The fields that a class declares itself."""
+    attributes = [member for member in cls.members.values() if isinstance(member, griffe.Attribute)]
+    return [
+        each
+        for each in attributes
+        if each.annotation is not None and not each.name.startswith("_") and "property" not in each.labels
+    ]
+
+
+def meaning(cls: griffe.Class, field: griffe.Attribute, known: dict[str, dict[str, str]]) -> str:
+    """What a field means; empty if nobody has written it down."""
+    if field.docstring:
+        return " ".join(field.docstring.value.split())
+    return known.get(cls.name, {}).get(field.name, "")
+
+
+# -- types and their ranges ------------------------------------------------------------------------------------------------
+
+
+def read_type(annotation: str, aliases: dict[str, str]) -> tuple[str, list[str]]:
+    """A type without what only bounds it, and its bounds in words.
+
+    Args:
+        annotation: the type as it stands in the source.
+        aliases: what the names of types stand for that the same module defines, such as `Temperature`.
+    """
+    bounds: list[str] = []
+    tree = _Unbounded(aliases, bounds).visit(ast.parse(annotation, mode="eval"))
+    return ast.unparse(tree), bounds
+
+
+class _Unbounded(ast.NodeTransformer):
+    """Replaces names by the types that they stand for, and `Annotated[...]` by what it bounds; collects the bounds."""
+
+    def __init__(self, aliases: dict[str, str], bounds: list[str]) -> None:
+        self.aliases = aliases
+        self.bounds = bounds
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        meant = self.aliases.get(node.id)
+        return node if meant is None else self.visit(ast.parse(meant, mode="eval").body)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        return ast.Name(node.attr)  # `chat.Tool` is `Tool`
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if ast.unparse(node.value) != "Annotated" or not isinstance(node.slice, ast.Tuple):
+            return self.generic_visit(node)
+        bounded, *marks = node.slice.elts
+        for mark in marks:
+            if isinstance(mark, ast.Call):
+                self.bounds += in_words({each.arg: ast.unparse(each.value) for each in mark.keywords if each.arg})
+        plain: ast.AST = self.visit(bounded)
+        return plain
+
+
+def in_words(bounds: dict[str, str]) -> Iterator[str]:
+    """The bounds of a value in words: `{"ge": "0", "le": "2"}` is "0 to 2"."""
+    yield from _between(bounds.get("ge"), bounds.get("le"), "")
+    if "gt" in bounds:
+        yield f"above {bounds['gt']}"
+    if "lt" in bounds:
+        yield f"below {bounds['lt']}"
+    yield from _between(bounds.get("min_length"), bounds.get("max_length"), " long" if "pattern" in bounds else " of them")
+
+
+def _between(least: str | None, most: str | None, unit: str) -> Iterator[str]:
+    if least is not None and most is not None:
+        yield f"{least} to {most}{unit}"
+    elif least is not None:
+        yield f"from {least}" if not unit else f"at least {least}{unit}"
+    elif most is not None:
+        yield f"at most {most}{unit}"
+
+
+def described(cls: griffe.Class, known: dict[str, dict[str, str]]) -> str:
+    """The lines of a table of the fields of a class, in the style of Google's docstrings."""
+    aliases = {
+        name: str(member.value)
+        for name, member in cls.module.members.items()
+        if isinstance(member, griffe.Attribute) and str(member.annotation) == "TypeAlias"
+    }
+    lines: list[str] = []
+    for field in fields(cls):
+        kind, bounds = read_type(str(field.annotation), aliases)
+        text = meaning(cls, field, known)
+        missing = [bound for bound in bounds if bound not in text]
+        extent = f" Range: {', '.join(missing)}." if missing else ""
+        lines.append(f"    {field.name} ({kind}): {text}{extent}")
+    return "\n".join(lines)
+
+
+# -- the extension ---------------------------------------------------------------------------------------------------------
+
+
+def modules(of: griffe.Module) -> Iterator[griffe.Module]:
+    """A module and every module below it."""
+    yield of
+    for member in of.members.values():
+        if isinstance(member, griffe.Module):
+            yield from modules(member)
+
+
+def classes(of: griffe.Module | griffe.Class) -> Iterator[griffe.Class]:
+    """Every class below a module, those of its modules included."""
+    for member in of.members.values():
+        if isinstance(member, griffe.Class):
+            yield member
+        if isinstance(member, (griffe.Module, griffe.Class)):
+            yield from classes(member)
+
+
+class WireTypes(griffe.Extension):
+    """Shows the fields of wire types as tables."""
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Changes what was read of the package, before it is shown."""
+        known = meanings()
+        for module in modules(pkg):
+            without_marks(module)
+        for cls in classes(pkg):
+            without_marks(cls)
+            if is_wire_type(cls) and fields(cls):
+                show_fields(cls, known)
+            for member in list(cls.members.values()):
+                if isinstance(member, griffe.Function):
+                    show_method(cls, member)
+
+
+def show_fields(cls: griffe.Class, known: dict[str, dict[str, str]]) -> None:
+    """Puts a table of the fields into the docstring of a class, in place of the fields themselves."""
+    told = cls.docstring or cls.package.docstring
+    assert told is not None, "the package has a docstring"
+    text = cls.docstring.value if cls.docstring else ""
+    cls.docstring = griffe.Docstring(
+        f"{text}\n\nAttributes:\n{described(cls, known)}\n", parent=cls, parser=told.parser, parser_options=told.parser_options
+    )
+    cls.extra["venice_ai"]["is_wire_type"] = True
+    for field in fields(cls):
+        cls.del_member(field.name)
+
+
+def show_method(cls: griffe.Class, method: griffe.Function) -> None:
+    """Shows a method as it is used, without what readers of the reference do not need."""
+    without_marks(method)
+    if method.overloads:
+        method.overloads = [each for each in method.overloads if not _is_for_mypy(each)]
+    if any(str(each.value) == "made_once" for each in method.decorators):
+        part = griffe.Attribute(method.name, annotation=method.returns, docstring=method.docstring, lineno=method.lineno)
+        part.labels.add("property")
+        cls.set_member(method.name, part)
+
+
+def without_marks(of: griffe.Module | griffe.Class | griffe.Function) -> None:
+    """Takes the marks `::` that stand before examples out of a docstring."""
+    if of.docstring:
+        text = re.sub(r"^::$", "", of.docstring.value, flags=re.MULTILINE)
+        of.docstring.value = re.sub(r"::$", ":", text, flags=re.MULTILINE)
+
+
+def _is_for_mypy(overload: griffe.Function) -> bool:
+    return any("OnlyForMypy" in str(parameter.annotation) for parameter in overload.parameters)

@@ -1,0 +1,189 @@
+"""The ports to the outside: a transport sends requests and gives replies, and a clock is what waits are slept on.
+
+They are all that the package asks of the world. `_http/aiohttp_transport.py` is the transport of a program, the emulator has
+one that answers in process, and a caller may bring another. They are public as `venice_ai.transport`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from .settings import Timeout
+
+if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
+    from asyncio import AbstractEventLoop, Future
+
+    from ..types.response_meta import Headers
+
+KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
+"""Names of headers that tell Venice whose request it is, in lower case."""
+SECRET_HEADERS = KEY_HEADERS | {"proxy-authorization", "cookie"}
+"""Names of headers that stand for an account, in lower case."""
+
+
+class Request:
+    """One HTTP request, ready to be sent."""
+
+    __slots__ = ("body", "deadline_seconds", "headers", "method", "stream", "timeout", "url")
+
+    def __init__(
+        self, method: str, url: str, *, headers: dict[str, str], body: bytes | None, timeout: Timeout, stream: bool = False
+    ) -> None:
+        self.method: str = method
+        self.url: str = url
+        self.headers: dict[str, str] = headers
+        self.body: bytes | None = body
+        self.timeout: Timeout = timeout
+        self.stream: bool = stream
+        """Whether the body of the reply is read piece by piece."""
+        self.deadline_seconds: float | None = None
+        """What is left of the whole call's deadline when the request is sent."""
+
+    @property
+    def secret(self) -> bytes:
+        """The key that it carries, whatever the case of its header's name and of the word before it; empty if none."""
+        value = self.headers.get("Authorization")  # as the client writes it; each reply is asked for it
+        if not value:
+            keys = sorted((name.lower(), value) for name, value in self.headers.items() if name.lower() in KEY_HEADERS)
+            value = keys[0][1] if keys else ""
+        return (value.partition(" ")[2].strip() or value).encode()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a request holds a key and cannot be pickled")
+
+    def __repr__(self) -> str:
+        # The body holds the prompt and some headers hold keys: neither belongs in a log.
+        headers = {name: "***" if name.lower() in SECRET_HEADERS else value for name, value in self.headers.items()}
+        return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
+
+
+class Reply(Protocol):
+    """The answer to a request: its status and headers, and a body that is still to be read.
+
+    Reading raises `APITimeoutError` when a clock of the request ran out, `APIConnectionError` when the connection broke.
+    """
+
+    status: int
+    headers: Headers
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives; ends where the body ends, and raises where it broke off."""
+        ...
+
+    async def drain(self) -> None:
+        """After the last event, waits a moment for the body's end, so that the connection can serve again."""
+        ...
+
+    def progressed(self) -> None:
+        """Tells the `progress` clock that content came."""
+        ...
+
+    def close(self) -> None:
+        """Drops the connection unless the body was read to its end. May be called often, and while reading."""
+        ...
+
+
+class WholeReply:
+    """A reply whose body is here."""
+
+    __slots__ = ("_body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status: int = status
+        self.headers: Headers = headers
+        self._body = body
+
+    async def read(self) -> bytes:
+        """The body."""
+        return self._body
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body, in one piece."""
+        yield self._body
+
+    async def drain(self) -> None:
+        """Nothing more comes."""
+
+    def progressed(self) -> None:
+        """No clock runs any more."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class Transport(Protocol):
+    """Sends requests."""
+
+    async def send(self, request: Request) -> Reply:
+        """The reply, once its headers are here.
+
+        Raises:
+            APIConnectionError: there is none (`ConnectFailure` where nothing was sent).
+            APITimeoutError: not in time.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        ...
+
+
+class Clock(Protocol):
+    """Time. Tests stand behind it and record."""
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes forward."""
+        ...
+
+    def time(self) -> float:
+        """Unix time in seconds."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock and the event loop's sleep."""
+
+    def __init__(self) -> None:
+        self._sleepers: set[tuple[AbstractEventLoop, Future[None]]] = set()
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes forward."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Unix time in seconds."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits, at most until `wake`."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        sleeper = loop, loop.create_future()
+        self._sleepers.add(sleeper)
+        try:
+            await asyncio.wait(sleeper[1:], timeout=seconds)
+        finally:
+            self._sleepers.discard(sleeper)
+
+    def wake(self) -> None:
+        """Ends every sleep, on whatever loop: what was waited for will not come, because the client was closed."""
+        for loop, future in self._sleepers.copy():
+            with suppress(RuntimeError):  # the loop was closed
+                loop.call_soon_threadsafe(_settle, future)
+
+
+def _settle(future: Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,245 @@
+"""What every part of the synchronous client needs: its settings, and the way to the asynchronous client that does the work.
+
+A call takes one of two ways. One request after the other, as in `create`, is made in the thread that calls: the asynchronous
+code runs there to its end without an event loop, because its transport and its clock block. Everything else runs on the event
+loop thread of the process, while the caller waits.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+
+from .._client import VeniceClient
+from .._core.first_use import load
+from .._core.run_now import drive
+from .._resource import APIResource
+from ..exceptions import VeniceError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .._core.ports import Clock, Transport
+    from .._core.privacy import Privacy
+    from .._core.settings import Timeout
+    from ..tee.types import TeeOptions
+    from .loop_thread import LoopThread
+
+T = TypeVar("T")
+
+
+class SyncConnection:
+    """Settings of a synchronous client, checked, and its lifetime. The arguments are those of `SyncVeniceClient`."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int = 2,
+        retry_timeouts: bool = False,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+        ca_bundle: str | None = None,
+        transport: Transport | None = None,
+        clock: Clock | None = None,
+        tee: TeeOptions | None = None,
+        min_privacy: Privacy | None = None,
+    ) -> None:
+        settings = given_arguments(locals())
+        del api_key, proxy, headers  # a traceback may show them
+        try:
+            self._bridge = Bridge(settings)
+        except BaseException:
+            settings.clear()
+            raise
+        self.base_url: str = self._bridge.settings["base_url"]
+        """Root of the API, without a trailing slash."""
+        self.tee_options: TeeOptions | None = tee
+        """What every call demands of enclaves."""
+        self.min_privacy: Privacy | None = min_privacy
+        """The least privacy a request must have to leave."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, and not entered again."""
+        return self._bridge.closed
+
+    def close(self) -> None:
+        """Closes every connection. May be called often."""
+        self._bridge.close()
+
+    def __enter__(self) -> Self:
+        self._bridge.reopen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
+
+    def __repr__(self) -> str:
+        bridge = vars(self).get("_bridge", "<VeniceClient that was not made>")
+        return f"<Sync{repr(bridge)[1:] if isinstance(bridge, Bridge) else bridge[1:]}"
+
+
+class Bridge:
+    """Leads to the asynchronous client that lives on this process's event loop thread.
+
+    There is one for each thread there ever was: another one only after a fork, where the parent's keeps its connections.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        # It checks the settings, and says whether the others are closed; it sends nothing.
+        self._template = VeniceClient(**settings)
+        # What came from the environment stays as it was, whatever happens to the environment until a fork.
+        self.settings: dict[str, Any] = {
+            **settings,
+            "api_key": self._template._api_key,  # noqa: SLF001  # the same client, here and on the loop's thread
+            "base_url": self._template.base_url,
+        }
+        self._clients: dict[LoopThread, VeniceClient] = {}
+        self._blocking: VeniceClient | None = None
+        # The caller's own ports may suspend, and so may an attestation; and on Windows Ctrl-C interrupts no read of a socket.
+        self._needs_loop = sys.platform == "win32" or any(
+            settings[name] is not None for name in ("transport", "clock", "min_privacy")
+        )
+
+    def here(self, params: Mapping[str, Any]) -> VeniceClient | None:
+        """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
+        if (
+            self._needs_loop
+            or params.get("e2ee")
+            or (any(map(params.get, ("venice_parameters", "extra_body"))) and _is_sealed(params))
+        ):
+            return None
+        if self._blocking is None:
+            self._make_blocking()
+        _refuse_own_thread()
+        return self._blocking
+
+    def _make_blocking(self) -> None:
+        try:
+            load("._http.blocking_transport", "._http.caller", ".resources.chat", "encodings.idna")
+            from .._http.blocking_transport import BlockingClock, BlockingTransport
+            from .._http.routes import Routes
+        except ImportError as error:
+            raise _ended(error) from error
+        names = ("proxy", "trust_env", "ssl_context", "ca_bundle")
+        transport = BlockingTransport(Routes(**{name: self.settings[name] for name in names}))
+        if transport.reaches(self._template.base_url):
+            ports: dict[str, Any] = {"transport": transport, "clock": BlockingClock(transport)}
+            self._blocking = self._like_the_template(VeniceClient(**{**self.settings, **ports}))
+        else:
+            self._needs_loop = True
+
+    @property
+    def client(self) -> VeniceClient:
+        """The asynchronous client. Its methods are called here and run there."""
+        thread = self.thread()
+        found = self._clients.get(thread)
+        # Two threads may get here at the same time: the client of one is taken, the other's was never used.
+        return found or self._clients.setdefault(thread, self._made(thread))
+
+    def _like_the_template(self, client: VeniceClient) -> VeniceClient:
+        """A new client, closed if the others are. What one is told, and knows of the catalogue, all are."""
+        client.notices = self._template.notices
+        if self._template.closed:
+            drive(client.close())
+        return client
+
+    def _made(self, thread: LoopThread) -> VeniceClient:
+        client = self._like_the_template(VeniceClient(**self.settings))
+        client.hooks_in_threads = True
+        # Imports what calls need, while nobody else has to wait for it.
+        _ = client.caller, client.chat, client.models
+        thread.hold(client, owner=self)
+        return client
+
+    @staticmethod
+    def thread() -> LoopThread:
+        """The thread of the event loop, ready to be waited for."""
+        try:
+            load(
+                "._sync.loop_thread",
+                "._sync.streams",
+                ".streaming",
+                "._http.aiohttp_transport",
+                ".resources.chat",
+                ".resources.models",
+            )
+            from .loop_thread import LoopThread
+        except ImportError as error:
+            raise _ended(error) from error
+        thread = LoopThread.shared()
+        thread.check()
+        return thread
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns or raises."""
+        return self.thread().run(work)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the clients are closed."""
+        return self._template.closed
+
+    def close(self) -> None:
+        """Closes the client of every loop that still runs."""
+        drive(self._template.close())
+        if self._blocking is not None:
+            drive(self._blocking.close())
+        for thread, client in list(self._clients.items()):
+            if not thread.ended:
+                thread.run(client.close())
+
+    def reopen(self) -> None:
+        """Makes a closed client usable again."""
+        drive(self._template.__aenter__())
+        if self._blocking is not None:
+            drive(self._blocking.__aenter__())
+        for thread, client in list(self._clients.items()):
+            if not thread.ended:
+                thread.run(client.__aenter__())
+
+    def __repr__(self) -> str:
+        return repr(vars(self).get("_template", "<VeniceClient that was not made>"))
+
+
+def given_arguments(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the method that passes its `locals()`."""
+    return {name: value for name, value in variables.items() if name != "self"}
+
+
+def _ended(error: ImportError) -> VeniceError:
+    """The error for a call in a `__del__` after the end."""
+    return VeniceError(f"the interpreter has ended ({error}); call before the program ends")
+
+
+def _is_sealed(params: Mapping[str, Any]) -> bool:
+    from ..tee.guard import encryption_requested_in
+
+    return encryption_requested_in(params)
+
+
+def _refuse_own_thread() -> None:
+    """Raises on the thread of the event loop, where waiting would stop everybody."""
+    loop_thread = sys.modules.get(f"{__package__}.loop_thread")
+    kind = getattr(loop_thread, "LoopThread", None)  # another thread may be importing it just now: then no loop runs there
+    shared = kind and kind.running()
+    if shared:
+        shared.check()
+
+
+class SyncResource(APIResource[SyncConnection]):
+    """A part of the API for code that does not await."""
+
+    def __init__(self, client: SyncConnection) -> None:
+        super().__init__(client)
+        self._bridge = client._bridge  # noqa: SLF001  # of the same package
+        self._run = self._bridge.run

@@ -1,0 +1,169 @@
+"""Reading ahead: an asynchronous stream is read on the event loop thread into a buffer that other threads take from.
+
+A trip to the loop and back for each chunk of a stream would cost more than the chunk. So the loop reads on by itself until the
+buffer is full, and goes on once it was emptied; the calling thread takes what is there without a lock, and waits only when the
+buffer is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Generic, Protocol, TypeVar
+
+from .loop_thread import WAIT_SECONDS, HasClose, LoopThread
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+SourceT = TypeVar("SourceT", bound="Source[Any]")
+
+
+class Source(HasClose, Protocol[T_co]):
+    """What can be read ahead."""
+
+    def __aiter__(self) -> AsyncIterator[T_co]: ...
+
+
+class ReadAhead(Generic[T]):
+    """A bounded buffer that the event loop fills from an asynchronous source, and that other threads take from.
+
+    Take from `items` at any time; `wait` where it is empty.
+
+    Args:
+        thread: where the items come from.
+        ahead: how many items may be read before the first of them is taken, from 1.
+    """
+
+    def __init__(self, thread: LoopThread, *, ahead: int) -> None:
+        self._ahead = ahead
+        self.items: deque[T] = deque()
+        """What has come and was not taken."""
+        self.ended: bool = False
+        """Whether nothing more comes."""
+        self.cut: bool = False
+        """Whether it was closed before its end."""
+        self.thread = thread
+        self._source: Source[T] | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
+        self._news = threading.Condition(threading.Lock())
+        self._awaited = False
+        self._discarding = False
+        self._full = False
+        self._room = asyncio.Event()
+
+    # -- on the threads that read ------------------------------------------------------------------------------------
+
+    def open(self, opening: Coroutine[Any, Any, SourceT]) -> SourceT:
+        """Opens what is to be read, and begins to read it."""
+        try:
+            return self.thread.run(self._open(opening))
+        except BaseException:
+            self.abandon()  # it may have been opened at the moment of the interruption
+            raise
+
+    def wait(self) -> bool:
+        """Waits until there is something to take, and says whether there was; if not, this is the end.
+
+        Raises:
+            BaseException: what ended it, once. What interrupts the waiting closes the source first.
+        """
+        try:
+            with self._news:
+                self._awaited = True  # before the look, so that what comes after it is told
+                while not self.items and not self.ended:
+                    if self._full:
+                        self.thread.soon(self._room.set)
+                    self._news.wait(WAIT_SECONDS)
+                    self._awaited = True
+        except BaseException:
+            self.close()
+            raise
+        # `items` may be empty although this is not the end: another thread was faster.
+        return not self.ended or bool(self.items) or self._end()
+
+    def _end(self) -> bool:
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # it refers to this frame
+        return False
+
+    def finish(self) -> None:
+        """Reads to the end, and keeps nothing of it."""
+        self.thread.run(self._finish())
+
+    def close(self) -> None:
+        """Closes the source at once, and drops what was not taken."""
+        self.items.clear()
+        if not self.ended and not self.thread.ended:
+            self.thread.run(self._close())
+
+    def abandon(self) -> None:
+        """The same without waiting."""
+        if not self.ended:
+            self.thread.soon(self._drop)
+
+    # -- on the loop -------------------------------------------------------------------------------------------------
+
+    async def _open(self, opening: Coroutine[Any, Any, SourceT]) -> SourceT:
+        self._source = source = await opening
+        self._pump = self.thread.begin(self._read(source))
+        return source
+
+    async def _read(self, source: Source[T]) -> None:
+        items, keep, ahead = self.items, self.items.append, self._ahead
+        try:
+            async for item in source:
+                if self._discarding:
+                    continue
+                keep(item)
+                if self._awaited:
+                    self._tell()
+                if len(items) >= ahead:
+                    await self._pause()
+        except asyncio.CancelledError:
+            self.cut = True
+        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that reads
+            self._error = error
+        finally:
+            self.ended = True
+            if not self.thread.ended:  # else only daemon threads still wait, as in a call
+                self._tell()
+
+    async def _pause(self) -> None:
+        """Waits until everything was taken."""
+        self._room.clear()
+        self._full = True
+        if len(self.items) >= self._ahead:  # looked at again: who took the last a moment ago has not seen that it is full
+            await self._room.wait()
+        self._full = False
+
+    def _tell(self) -> None:
+        with self._news:
+            self._awaited = False
+            self._news.notify_all()
+
+    async def _finish(self) -> None:
+        self._discarding = True
+        self.items.clear()
+        self._room.set()
+        try:
+            if self._pump is not None:
+                await asyncio.wait({self._pump})
+        except asyncio.CancelledError:
+            await self._close()
+            raise
+
+    async def _close(self) -> None:
+        if self._source is not None and self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait({self._pump})
+            await self._source.close()
+
+    def _drop(self) -> None:
+        self.thread.begin(self._close())

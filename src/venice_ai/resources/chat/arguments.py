@@ -1,0 +1,105 @@
+"""The keywords of chat calls as type checkers see them, so that a misspelt one is an error before the program runs.
+
+`create`, `stream`, `parse`, `run_with_tools` and the others unpack these, in both clients. Keywords that are not listed work
+at run time and go into the body; what type checkers should accept goes into `extra_body`.
+
+A class is closed where it is unpacked, for only then ty refuses other keywords, and a closed one cannot be a base of one with
+more fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Required, TypeAlias
+
+from typing_extensions import TypedDict
+
+from ..._core.settings import Timeout
+from ...tee.types import TeeOptions
+from ...types.api.chat import Messages, Tool, ToolCall, ToolLoopState
+from ...types.api.params import AllParams, CommonParams, FormatLike, ToolsLike
+
+OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
+"""Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""
+OnToolError: TypeAlias = Callable[[ToolCall, Exception], Any]
+"""What to tell the model of a tool that failed: a text, or an awaitable one; or raises. The error is being handled: a bare
+`raise` raises it, and `logger.exception` shows its traceback."""
+Approve: TypeAlias = Callable[[ToolCall, dict[str, Any]], Any]
+"""Whether a call may be made: an `Approval`, True or False, or an awaitable one."""
+
+if TYPE_CHECKING:  # they need pydantic, which a chat does not
+    from ...tools import Approval, FunctionTool, OnLimit, OnUnknownTool
+    from ...tools.toolbox import PlainFunction
+
+    Tools: TypeAlias = Iterable[Callable[..., Any] | PlainFunction | FunctionTool | Tool | Mapping[str, Any]]
+
+
+class CallOptions(TypedDict, total=False):
+    """How a call is made. None of it is in the body, but for what `extra_body` holds."""
+
+    e2ee: bool | TeeOptions
+    """End-to-end encryption; a `TeeOptions` says what to demand of the enclave."""
+    timeout: float | Timeout | None
+    """Seconds, or the five clocks."""
+    extra_headers: Mapping[str, str] | None
+    """HTTP headers for this call."""
+    extra_body: Mapping[str, Any] | None
+    """Fields that go into the body as they are: unknown to this package, or in place of what it would send."""
+
+
+class CallParams(AllParams, CallOptions, total=False, closed=True):
+    """What `create` and `stream` take beside the model and the messages."""
+
+
+class ParseParams(CommonParams, CallOptions, total=False, closed=True):
+    """What `parse` and `stream_parse` take beside the class."""
+
+    tools: ToolsLike | None
+    """Tools the model may call."""
+
+
+class RoundTripParams(CommonParams, CallOptions, total=False):
+    """What a tool loop gives to `create` on every round trip, as a base."""
+
+    response_format: FormatLike | None
+    """The format of the answers."""
+
+
+class ToolLoopParams(RoundTripParams, total=False, closed=True):
+    """What `run_with_tools` gives to `create` on every round trip."""
+
+
+class ToolLoopOptions(RoundTripParams, total=False, closed=True):
+    """The arguments of a tool loop beside the model, the messages and the tools; see `ChatCompletions.run_with_tools`."""
+
+    on_tool_call: OnToolCall | None
+    """Called as `(call, result)` after each tool; runs a `Tool` without a function."""
+    on_tool_error: OnToolError | None
+    """Called as `(call, error)`; returns what the model is told of a tool that failed."""
+    parallel: bool
+    """Run the calls of a turn at the same time; False if not given."""
+    max_iterations: int
+    """How often the model may be asked, from 1; 10 if not given."""
+    on_limit: OnLimit
+    """What to do at the limit: `"raise"` or `"answer"`."""
+    on_unknown_tool: OnUnknownTool
+    """What to do when the model calls a tool that is not there: `"raise"` or `"report"`."""
+    approve: Approve | None
+    """Called as `(call, arguments)` before each call; answers with an `Approval`, True or False."""
+    tool_timeout: float | None
+    """Seconds that each call may take."""
+    deps: Any
+    """What tools find as `deps` in their `ToolContext`."""
+    resume: ToolLoopState | Mapping[str, Any] | None
+    """The state of a loop that paused or failed, in place of messages."""
+    decisions: Mapping[str, Approval | bool] | None
+    """With `resume`, decisions about calls that wait for one, by the ids of the calls."""
+
+
+class ChatRequest(AllParams, CallOptions, total=False, closed=True):
+    """One request of `batch`: the keywords of `create`."""
+
+    model: Required[str]
+    """Id of a model, a trait, or an alias."""
+    messages: Required[Messages]
+    """The conversation."""

@@ -1,0 +1,159 @@
+"""Which model of the catalogue to take: reading its entries, and the rule behind `client.models.resolve_chat`.
+
+The rule is pure: entries, wishes and the time go in, and a model comes out. An entry may be odd, or say nothing of what its
+model can do, as in the catalogues of servers that answer in OpenAI's shape; it must not hide the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from ..exceptions import InvalidArgumentError, NoMatchingModelError
+from ..types.api.models import ModelResponse, ModelSpec
+
+_NO_SPEC = ModelSpec()
+
+CAPABILITIES = {
+    "require_function_calling": "supportsFunctionCalling",
+    "require_vision": "supportsVision",
+    "require_reasoning": "supportsReasoning",
+    "require_reasoning_effort": "supportsReasoningEffort",
+    "require_code_optimization": "optimizedForCode",
+    "require_response_schema": "supportsResponseSchema",
+    "require_web_search": "supportsWebSearch",
+    "require_multiple_images": "supportsMultipleImages",
+    "require_audio_input": "supportsAudioInput",
+    "require_video_input": "supportsVideoInput",
+    "require_log_probs": "supportsLogProbs",
+    "require_e2ee": "supportsE2EE",
+    "require_tee": "supportsTeeAttestation",
+}
+"""The capability in a catalogue entry that each requirement asks for."""
+
+
+def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelResponse:
+    """The model to take.
+
+    Args:
+        models: the entries of the catalogue.
+        wishes: arguments of `Models.resolve_chat` by their names; what is absent is not asked for.
+        now: Unix time in seconds.
+
+    Raises:
+        NoMatchingModelError: none fits.
+    """
+    listed = list(entries(models))
+    fitting = [model for model in listed if _fits(model, wishes, now)]
+    by_id = {model.id: model for model in fitting}
+    for preferred in wishes.get("preferred_models", ()):
+        if preferred in by_id:
+            return by_id[preferred]
+    in_enclave = wishes.get("require_e2ee") or wishes.get("require_tee")
+    ordinary = [model for model in fitting if _has_spec(model) and (in_enclave or not model.id.startswith("e2ee-"))]
+    if listed and not any(map(_has_spec, listed)):
+        raise NoMatchingModelError(
+            f"{len(listed)} models are listed, none says what it can do; name one: preferred_models=[{listed[0].id!r}]"
+        )
+    if not ordinary:
+        demands = ", ".join(
+            f"{name}={wish!r}" for name, wish in wishes.items() if wish and name not in {"prefer", "exclude_beta"}
+        )
+        lack = f"no chat model fits {demands}. Ask for less" if demands else "no chat model is online. Try again later"
+        raise NoMatchingModelError(f"{lack}, or see client.models.list()")
+    if wishes.get("prefer") == "cheapest" and (priced := [model for model in ordinary if _price(model) is not None]):
+        return min(priced, key=lambda model: _price(model) or 0.0)
+    for trait in ("function_calling_default", "default") if wishes.get("require_function_calling") else ("default",):
+        if found := next((model for model in ordinary if _has_trait(model, trait)), None):
+            return found
+    unreasoning = [model for model in ordinary if not _can(model, "supportsReasoning")]
+    return (ordinary if wishes.get("require_reasoning") or not unreasoning else unreasoning)[0]
+
+
+def _has_spec(model: ModelResponse) -> bool:
+    """Whether an entry has a specification: those of a catalogue in OpenAI's shape have none."""
+    return isinstance(model.model_spec, ModelSpec)
+
+
+def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
+    # An entry without a specification fits a caller who asks for nothing, and names it.
+    spec = model.model_spec if _has_spec(model) else _NO_SPEC
+    if model.type != "text" and (model.type is not None or _has_spec(model)):
+        return False
+    if spec.get("offline") is True or _retired(spec, now):
+        return False
+    context = spec.get("availableContextTokens") or model.get("context_length")
+    return (
+        all(_can(model, flag) for wish, flag in CAPABILITIES.items() if wishes.get(wish))
+        and model.id not in wishes.get("exclude_models", ())
+        and not (wishes.get("exclude_beta", True) and (spec.get("beta") is True or spec.get("betaModel") is True))
+        and not (wishes.get("exclude_reasoning") and _can(model, "supportsReasoning"))
+        and not (wishes.get("exclude_uncensored") and spec.get("uncensored") is True)
+        and not (wishes.get("require_private") and spec.get("privacy") != "private")
+        and not (wishes.get("require_prompt_caching") and getattr(spec.pricing, "cache_input", None) is None)
+        and _at_least(context, wishes.get("min_context_tokens", 0))
+    )
+
+
+def _can(model: ModelResponse, flag: str) -> bool:
+    return getattr(getattr(model.model_spec, "capabilities", None), flag, None) is True
+
+
+def _at_least(number: object, least: int) -> bool:
+    return not least or (isinstance(number, (int, float)) and number >= least)
+
+
+def _has_trait(model: ModelResponse, trait: str) -> bool:
+    traits = model.model_spec.traits
+    return isinstance(traits, list) and trait in traits
+
+
+def _retired(spec: ModelSpec, now: float) -> bool:
+    date = getattr(spec.deprecation, "removesAt", None) or getattr(spec.deprecation, "date", None)
+    try:
+        at = datetime.fromisoformat(date) if isinstance(date, str) else None
+        return at is not None and (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() <= now
+    except (ValueError, OverflowError):
+        return False
+
+
+def _price(model: ModelResponse) -> float | None:
+    pricing = model.model_spec.pricing
+    prices = [getattr(getattr(pricing, side, None), "usd", None) for side in ("input", "output")]
+    numbers = [price for price in prices if isinstance(price, (int, float))]
+    return sum(numbers) if len(numbers) == 2 else None
+
+
+def find_entry(models: object, name: object) -> ModelResponse | None:
+    """The entry with this id, or None."""
+    return next((model for model in entries(models) if model.id == name), None)
+
+
+def entry_by_id(models: object, name: str) -> ModelResponse:
+    """The entry with this id, where a trait or an alias will not do.
+
+    Raises:
+        NoMatchingModelError: no entry has this id.
+    """
+    found = find_entry(models, name)
+    if found is None:
+        raise NoMatchingModelError(
+            f"model {name!r} was not found in the catalogue; client.models.list() shows all. If it is a trait or an alias, "
+            "resolve it first: (await client.models.find(...)).id"
+        )
+    return found
+
+
+def entries(models: object) -> Iterator[ModelResponse]:
+    """The entries that have at least an id; an odd one must not hide the rest."""
+    for model in cast("list[object]", models) if isinstance(models, list) else ():
+        if isinstance(model, ModelResponse) and isinstance(model.id, str):
+            yield model
+
+
+def without_suffix(model: str) -> str:
+    """A model's name without its feature suffix."""
+    if not isinstance(model, str) or not model.strip():
+        raise InvalidArgumentError(f"model={model!r} is not a model id; client.models.list() shows all")
+    return model.strip().partition(":")[0]
