@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from .._core.caller_warnings import Remembered
 from .._core.ports import Clock, Reply, Request, SystemClock, Transport
-from .._wire.body import refusal
+from .._wire.reply_errors import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import ResponseMeta
 from .retry import RetryPolicy

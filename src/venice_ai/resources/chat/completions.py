@@ -14,7 +14,8 @@ from ..._core.privacy import Privacy
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
-from ..._wire.body import chat_body, checked_messages, completion, encode, is_framed, says_stream
+from ..._wire.reply_body import completion, is_framed, says_stream
+from ..._wire.request_body import chat_body, checked_messages, encode
 from ...exceptions import (
     APIError,
     APIResponseProcessingError,
