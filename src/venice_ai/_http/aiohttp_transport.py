@@ -11,8 +11,6 @@ no cookies and knows neither the key nor the environment.
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
@@ -31,6 +29,7 @@ from .._core.ports import Reply, Request
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, Decoder
 from ..exceptions import APIConnectionError, APIError, InvalidRequestError, VeniceError
 from ..types.response_meta import Headers
+from .aiohttp_errors import TornError, connection_broke, connection_error
 from .retry import ConnectTimeout
 from .routes import (
     CLOSED,
@@ -40,16 +39,9 @@ from .routes import (
     Habits,
     Routes,
     WholeReply,
-    begins_tls,
-    broken,
-    host_of,
     kept_seconds,
     reader_of,
-    speaks_tls,
     too_large,
-    unreachable,
-    untrusted,
-    without_proxy,
 )
 from .timers import Deadlines, Watch, late, shortest
 
@@ -64,7 +56,6 @@ _LARGE_BYTES = 2**20
 _REST_SECONDS = 0.05
 _TURNS = 3  # of the loop, in which it reads what has come; as many with TLS
 _FAULTS = (aiohttp.ClientError, OSError, ValueError)
-_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
 _ACCEPT_ENCODING = {"Accept-Encoding": ACCEPTED}
 
 
@@ -127,7 +118,9 @@ class AiohttpTransport:
             if pool.closed:
                 failure = APIConnectionError(CLOSED)
         except _FAULTS as error:
-            failure = _failure(error, request, call, proxied=route.proxy is not None)
+            failure = connection_error(
+                error, request, unsent=call.unsent, connected=call.connected, proxied=route.proxy is not None
+            )
         finally:
             _CALL.reset(before)
             if response is None:
@@ -552,7 +545,7 @@ class _Arriving:
     def tear(self) -> None:
         """The connection has ended, and so has what was to come."""
         if not self._content.is_eof() and self._content.exception() is None:
-            self.fault = _TornError()
+            self.fault = TornError()
             self._content.feed_eof()
 
     async def piece(self) -> bytes:
@@ -643,7 +636,7 @@ class _StreamedReply:
             else:
                 piece = await (self._arriving.piece() if self._decoder is None else self._decoded(self._decoder))
         except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
-            failure = self._abandoned or self._watch.expired or _broken(error, self._url, self._method)
+            failure = self._abandoned or self._watch.expired or connection_broke(error, self._url, self._method)
             if self._decoder is None and self._arriving.fault is None:
                 self._arriving.blame(error)
                 piece = self._content.read_nowait()
@@ -696,7 +689,7 @@ class _StreamedReply:
         _leave(self._response)
 
 
-# -- what is sent, and what went wrong -----------------------------------------------------------------------------------
+# -- what is sent --------------------------------------------------------------------------------------------------------
 
 
 def _sent(headers: dict[str, str]) -> dict[str, str]:
@@ -707,68 +700,3 @@ def _sent(headers: dict[str, str]) -> dict[str, str]:
 def _payload(body: bytes | None) -> bytes | BytesIO | None:
     """The body as aiohttp wants it, and what records requests; large bytes as a file, from which it sends piece by piece."""
     return body if body is None or len(body) < _LARGE_BYTES else BytesIO(body)
-
-
-def _failure(error: Exception, request: Request, call: _Call, *, proxied: bool) -> APIConnectionError:
-    """What an error of aiohttp or of the operating system means to a caller."""
-    # A proxy may break off while it is asked to connect; then nothing of ours was sent.
-    if isinstance(error, _NOT_CONNECTED) or call.unsent or (proxied and not call.connected):
-        return _unconnected(error, host_of(request.url), proxied=proxied)
-    return _broken(error, request.url, request.method, proxied=proxied)
-
-
-def _unconnected(error: Exception, host: str, *, proxied: bool) -> APIConnectionError:
-    """What it means before anything was sent."""
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
-        failure = untrusted(host, error, "base_url or proxy" if proxied else "base_url")
-    elif isinstance(error, aiohttp.ClientHttpProxyError):
-        failure = without_proxy(host, error, error.status)
-    elif proxied or isinstance(error, aiohttp.ClientProxyConnectionError):
-        failure = without_proxy(host, _told(error))
-    else:
-        failure = unreachable(host, _told(error))
-    failure.__cause__ = _bare(error)
-    return failure
-
-
-def _broken(error: Exception, url: str, method: str, *, proxied: bool = False) -> APIConnectionError:
-    """What it means after something was sent."""
-    host = host_of(url)
-    came = _CAME.search(error.message) if isinstance(error, aiohttp.ClientResponseError) else None
-    if came and begins_tls(bytes.fromhex(came[1] + came[2])):
-        return speaks_tls(host)
-    failure = broken(host, method, _told(error), proxied=proxied)
-    failure.__cause__ = _bare(error)
-    return failure
-
-
-def _told(error: Exception) -> object:
-    """What is said of an error: nothing of aiohttp's insides, which may show a proxy's password, nor of what came."""
-    for kind, words in _WORDS.items():
-        if isinstance(error, kind):
-            return words
-    if isinstance(error, aiohttp.ClientOSError) and not hasattr(error, "os_error"):
-        return os.strerror(error.errno) if error.errno else "it was closed while the request was sent"
-    return "it was lost" if isinstance(error, aiohttp.ClientError) and not isinstance(error, OSError) else error
-
-
-class _TornError(aiohttp.ClientPayloadError):
-    """The connection ended although the answer had not, and aiohttp did not say why: what came was no HTTP any more."""
-
-
-_CAME = re.compile(r"""b['"]\\x([0-9a-f]{2})\\x([0-9a-f]{2})""")  # how aiohttp shows the bytes that it does not understand
-_WORDS: dict[type[Exception], str] = {
-    _TornError: "what came is no HTTP any more",
-    aiohttp.ServerDisconnectedError: "it was closed without an answer",
-    aiohttp.ClientPayloadError: "it ended before the answer did",
-    aiohttp.ClientResponseError: "what came is no HTTP",
-}
-
-
-def _bare(error: Exception) -> OSError | None:
-    """What the operating system, or OpenSSL, said. aiohttp's own errors hold what was sent."""
-    for found in (error, getattr(error, "os_error", None), getattr(error, "certificate_error", None), error.__cause__):
-        if isinstance(found, OSError) and not isinstance(found, aiohttp.ClientError):
-            found.__cause__ = found.__context__ = None
-            return found.with_traceback(None)
-    return None
