@@ -78,7 +78,7 @@ class AiohttpTransport:
         """The reply, once its headers are here; for plain calls, once its body is."""
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
-        if pool is None or pool.lines.closed or (self._session is not None and self._session.closed):
+        if pool is None or pool.states.closed or (self._session is not None and self._session.closed):
             pool = await self._new_pool(loop)
         route = self._routes.get(request.url) or self._route(request.url)
         clock, seconds = shortest(request)
@@ -96,7 +96,7 @@ class AiohttpTransport:
                             request.method,
                             route.url,
                             data=_payload(request.body),
-                            headers=request.headers if self._session is None else _sent(request.headers),
+                            headers=request.headers if self._session is None else _with_codings(request.headers),
                             allow_redirects=False,
                             raise_for_status=False,
                             auto_decompress=False,
@@ -189,7 +189,7 @@ def _check_session(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLo
 class _Call:
     """What our own session's parts tell of one request: how far it got, and on what."""
 
-    __slots__ = ("connected", "kept", "line", "transport", "unsent")
+    __slots__ = ("connected", "kept", "state", "transport", "unsent")
 
     def __init__(self) -> None:
         self.connected = False
@@ -197,13 +197,13 @@ class _Call:
         """Whether the connection has served before."""
         self.unsent = False
         """Whether not a byte of it was written."""
-        self.line: _Line | None = None
+        self.state: _ConnectionState | None = None
         self.transport: asyncio.Transport | None = None
 
-    def on(self, line: _Line, protocol: ResponseHandler, *, kept: bool) -> None:
+    def on(self, state: _ConnectionState, protocol: ResponseHandler, *, kept: bool) -> None:
         """A connection was found."""
         self.connected, self.kept, self.unsent = True, kept, False
-        self.line, self.transport = line, protocol.transport
+        self.state, self.transport = state, protocol.transport
 
     def abort(self) -> None:
         """Drops the connection at once: closing it waits for what is to be sent, and for TLS's goodbye."""
@@ -214,10 +214,10 @@ class _Call:
 _CALL: ContextVar[_Call | None] = ContextVar("venice_ai_call", default=None)
 
 
-class _Line:
+class _ConnectionState:
     """What is known of one connection."""
 
-    __slots__ = ("look", "place", "rested", "seconds", "served", "taker")
+    __slots__ = ("look", "place", "reader", "rested", "seconds", "served")
 
     def __init__(self, place: object) -> None:
         self.place = place
@@ -229,11 +229,11 @@ class _Line:
         """Since when it serves nobody."""
         self.seconds = KEPT_SECONDS
         """How long it may rest before it is too likely that the server closes it."""
-        self.taker: _Arriving | None = None
+        self.reader: _ArrivingBody | None = None
         """Who reads from it."""
 
 
-class _Lines(dict["ResponseHandler", _Line]):
+class _ConnectionStates(dict["ResponseHandler", _ConnectionState]):
     """What is known of the connections of one loop, as long as they are open."""
 
     def __init__(self) -> None:
@@ -242,30 +242,30 @@ class _Lines(dict["ResponseHandler", _Line]):
         self.closed = False
         """Whether their session was closed."""
 
-    def of(self, protocol: ResponseHandler, place: object = None) -> _Line:
+    def of(self, protocol: ResponseHandler, place: object = None) -> _ConnectionState:
         """What is known of a connection, from now on."""
-        line = self.get(protocol)
-        if line is None:
-            line = _Line(place)
+        state = self.get(protocol)
+        if state is None:
+            state = _ConnectionState(place)
             if (closed := protocol.closed) is not None:
-                self[protocol] = line
+                self[protocol] = state
                 closed.add_done_callback(partial(self._lost, protocol))
-        return line
+        return state
 
     def _lost(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
         """A connection has ended. aiohttp does not tell a reader if what came last was no HTTP."""
         if not closed.cancelled():
             closed.exception()  # asyncio complains of those that nobody looked at
-        if (taker := self.pop(protocol).taker) is not None:
-            taker.tear()
+        if (reader := self.pop(protocol).reader) is not None:
+            reader.tear()
 
 
 class _Connector(aiohttp.TCPConnector):
     """The connections of our own session. A kept one is looked at before it is used again."""
 
-    def __init__(self, lines: _Lines) -> None:
+    def __init__(self, states: _ConnectionStates) -> None:
         super().__init__(limit=0, keepalive_timeout=LONGEST_KEPT_SECONDS)  # pyright: ignore[reportUnknownMemberType]
-        self._known = lines
+        self._states = states
         self._running = asyncio.get_running_loop()
         self._now = self._running.time
         self._timer: asyncio.TimerHandle | None = None
@@ -277,55 +277,55 @@ class _Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = cast("ResponseHandler", connection.protocol)
-            line = self._known.get(protocol)
-            kept = line is not None
-            if line is None:
-                line = self._known.of(protocol, (req.url.origin(), req.proxy))
+            state = self._states.get(protocol)
+            kept = state is not None
+            if state is None:
+                state = self._states.of(protocol, (req.url.origin(), req.proxy))
                 break
             try:
                 # That aiohttp gave it says that it is connected.
-                ready = line.served > 1 and self._now() - line.rested < line.seconds and not protocol.should_close
-                if (ready and _is_quiet(line, protocol)) or await self._serves_again(line, protocol):
+                ready = state.served > 1 and self._now() - state.rested < state.seconds and not protocol.should_close
+                if (ready and _is_quiet(state, protocol)) or await self._serves_again(state, protocol):
                     break
             except BaseException:
                 connection.close()
                 raise
             connection.close()
-        line.rested = inf
-        connection.add_callback(partial(self._rests, line))
-        call.on(line, protocol, kept=kept)
+        state.rested = inf
+        connection.add_callback(partial(self._rests, state))
+        call.on(state, protocol, kept=kept)
         return connection
 
-    async def _serves_again(self, line: _Line, protocol: ResponseHandler) -> bool:
+    async def _serves_again(self, state: _ConnectionState, protocol: ResponseHandler) -> bool:
         """Whether the server has kept a connection, too."""
-        rested = self._now() - line.rested
-        wait = None if rested >= line.seconds else self._known.habits.wait(line.place, line.served, rested)
+        rested = self._now() - state.rested
+        wait = None if rested >= state.seconds else self._states.habits.wait(state.place, state.served, rested)
         if wait is None:
             return False
         if wait:
             await asyncio.sleep(wait)
-            if _is_spoilt(line, protocol):
-                self._known.habits.learn(line.place, keeps=False)
+            if _is_spoilt(state, protocol):
+                self._states.habits.learn(state.place, keeps=False)
                 return False
         for _ in range(_TURNS):
-            if not _is_spoilt(line, protocol):
+            if not _is_spoilt(state, protocol):
                 return True
             await asyncio.sleep(0)
-        return not _is_spoilt(line, protocol)
+        return not _is_spoilt(state, protocol)
 
-    def _rests(self, line: _Line) -> None:
-        line.rested = self._now()
+    def _rests(self, state: _ConnectionState) -> None:
+        state.rested = self._now()
         if self._timer is None:
-            self._timer = self._running.call_later(line.seconds, self._sweep)
+            self._timer = self._running.call_later(state.seconds, self._sweep)
 
     def _sweep(self) -> None:
         """Closes what has rested too long."""
         now, due = self._now(), inf
-        for protocol, line in list(self._known.items()):
-            if line.rested + line.seconds <= now:
+        for protocol, state in list(self._states.items()):
+            if state.rested + state.seconds <= now:
                 protocol.close()
             elif protocol.is_connected():
-                due = min(due, line.rested + line.seconds)
+                due = min(due, state.rested + state.seconds)
         self._timer = None if due == inf else self._running.call_at(due, self._sweep)
 
 
@@ -340,17 +340,17 @@ class _Request(aiohttp.ClientRequest):
         await super().write_bytes(writer, conn, content_length)
 
 
-def _is_spoilt(line: _Line, protocol: ResponseHandler) -> bool:
+def _is_spoilt(state: _ConnectionState, protocol: ResponseHandler) -> bool:
     """Whether a connection has ended, or something came on it that nobody asked for: the answer to another call."""
-    return protocol.should_close or not protocol.is_connected() or not _is_quiet(line, protocol)
+    return protocol.should_close or not protocol.is_connected() or not _is_quiet(state, protocol)
 
 
-def _is_quiet(line: _Line, protocol: ResponseHandler) -> bool:
+def _is_quiet(state: _ConnectionState, protocol: ResponseHandler) -> bool:
     """Whether nothing can be read from a connection that is connected."""
-    if line.look is None:
+    if state.look is None:
         assert protocol.transport is not None
-        line.look = reader_of(protocol.transport.get_extra_info("socket"))
-    return not line.look()
+        state.look = reader_of(protocol.transport.get_extra_info("socket"))
+    return not state.look()
 
 
 class _Pool:
@@ -362,11 +362,11 @@ class _Pool:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        lines: _Lines | None = None,
+        states: _ConnectionStates | None = None,
         owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None,
     ) -> None:
         self.session = session
-        self.lines = lines or _Lines()
+        self.states = _ConnectionStates() if states is None else states
         self.closed = False
         self.deadlines: Deadlines = Deadlines()
         self.streams: WeakSet[_StreamedReply] = WeakSet()
@@ -375,19 +375,19 @@ class _Pool:
 
     @classmethod
     async def open(cls) -> _Pool:
-        lines = _Lines()
-        owner = cls._own(lines)
-        return cls(await anext(owner), lines, owner)
+        states = _ConnectionStates()
+        owner = cls._own(states)
+        return cls(await anext(owner), states, owner)
 
     @staticmethod
-    async def _own(lines: _Lines) -> AsyncGenerator[aiohttp.ClientSession, None]:
+    async def _own(states: _ConnectionStates) -> AsyncGenerator[aiohttp.ClientSession, None]:
         async with aiohttp.ClientSession(
-            connector=_Connector(lines), request_class=_Request, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT_ENCODING
+            connector=_Connector(states), request_class=_Request, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT_ENCODING
         ) as session:
             try:
                 yield session
             finally:
-                lines.closed = True
+                states.closed = True
 
     async def aclose(self) -> None:
         self.closed = True
@@ -422,13 +422,13 @@ def _at_once(
     response: aiohttp.ClientResponse, request: Request, pool: _Pool, started: float, call: _Call
 ) -> WholeReply | _StreamedReply | None:
     """The reply that a response is the beginning of, or the whole; None where its body is still to be waited for."""
-    line, status = call.line, response.status
+    state, status = call.state, response.status
     headers = _ResponseHeaders(response)
-    if line is not None:
-        line.served += 1
-        line.seconds = kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS
-        if line.served == 2:
-            pool.lines.habits.learn(line.place, keeps=True)
+    if state is not None:
+        state.served += 1
+        state.seconds = kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS
+        if state.served == 2:
+            pool.states.habits.learn(state.place, keeps=True)
     if not 200 <= status < 300:
         return None
     try:
@@ -439,7 +439,7 @@ def _at_once(
         body = content.read_nowait() if content.is_eof() and _coding(response) is None else b""
         return WholeReply(status, headers, body) if body else None
     except BaseException:
-        _drop(response)
+        _close_and_abort(response)
         raise
 
 
@@ -453,7 +453,7 @@ async def _whole_reply(response: aiohttp.ClientResponse, pool: _Pool) -> WholeRe
             body = await _whole(response, coding, pool, refusal=not good)
         return WholeReply(response.status, _ResponseHeaders(response), body)
     except BaseException:
-        _drop(response)
+        _close_and_abort(response)
         raise
 
 
@@ -486,7 +486,7 @@ async def _whole(response: aiohttp.ClientResponse, coding: str | None, pool: _Po
         APIResponseProcessingError: there is more of an answer than is read.
     """
     body = Body(coding, refusal=refusal)
-    arriving = _Arriving(response, pool)
+    arriving = _ArrivingBody(response, pool)
     failure: VeniceError | None = None
     try:
         while body.wants and (piece := await arriving.piece()):
@@ -503,11 +503,11 @@ async def _whole(response: aiohttp.ClientResponse, coding: str | None, pool: _Po
     finally:
         arriving.stop()
         if not response.content.at_eof():
-            _drop(response)
+            _close_and_abort(response)
     raise failure
 
 
-def _drop(response: aiohttp.ClientResponse) -> None:
+def _close_and_abort(response: aiohttp.ClientResponse) -> None:
     """Drops a connection without waiting for anything, unless the reply was read to its end."""
     connection = response.connection
     transport = None if connection is None else connection.transport
@@ -516,7 +516,7 @@ def _drop(response: aiohttp.ClientResponse) -> None:
         transport.abort()
 
 
-def _leave(response: aiohttp.ClientResponse) -> None:
+def _release_or_abort(response: aiohttp.ClientResponse) -> None:
     """Gives the connection back if the reply was read to its end, and else drops it without waiting for the server."""
     connection = response.connection
     transport = None if connection is None else connection.transport
@@ -525,20 +525,20 @@ def _leave(response: aiohttp.ClientResponse) -> None:
         transport.abort()
 
 
-class _Arriving:
+class _ArrivingBody:
     """A body as it arrives. What came before a fault is given first, and then the fault is raised."""
 
-    __slots__ = ("_content", "_line", "fault")
+    __slots__ = ("_content", "_state", "fault")
 
     def __init__(self, response: aiohttp.ClientResponse, pool: _Pool) -> None:
         self._content = response.content
-        self._line: _Line | None = None
+        self._state: _ConnectionState | None = None
         self.fault: Exception | None = None
         """What ended it before its end."""
         protocol = None if response.connection is None else response.connection.protocol
         if protocol is not None and not self._content.is_eof():
-            self._line = pool.lines.of(protocol)
-            self._line.taker = self
+            self._state = pool.states.of(protocol)
+            self._state.reader = self
             if protocol.closed is None or not protocol.connected:
                 self.tear()
 
@@ -586,9 +586,9 @@ class _Arriving:
 
     def stop(self) -> None:
         """Nobody reads any more."""
-        if self._line is not None:
-            self._line.taker = None
-            self._line = None
+        if self._state is not None:
+            self._state.reader = None
+            self._state = None
 
 
 class _StreamedReply:
@@ -610,8 +610,8 @@ class _StreamedReply:
         self._decoder = None if coding is None else Decoder(coding)
         self._steps: Iterator[bytes] = iter(())
         self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
-        self._arriving = _Arriving(response, pool)
-        self._watch = Watch(request, started, partial(_leave, response))
+        self._arriving = _ArrivingBody(response, pool)
+        self._watch = Watch(request, started, partial(_release_or_abort, response))
         self._abandoned: APIConnectionError | None = None
         pool.streams.add(self)
 
@@ -686,13 +686,13 @@ class _StreamedReply:
     def close(self) -> None:
         self._watch.close()
         self._arriving.stop()
-        _leave(self._response)
+        _release_or_abort(self._response)
 
 
 # -- what is sent --------------------------------------------------------------------------------------------------------
 
 
-def _sent(headers: dict[str, str]) -> dict[str, str]:
+def _with_codings(headers: dict[str, str]) -> dict[str, str]:
     """The headers to send through a caller's session: only codings are asked for that can be decoded in bounded steps."""
     return headers if any(name.lower() == "accept-encoding" for name in headers) else headers | _ACCEPT_ENCODING
 

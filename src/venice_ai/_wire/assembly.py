@@ -143,7 +143,8 @@ class Assembly:
         """Takes a chunk in. True if it brought content: anything of a message but who says it.
 
         Whoever reads the chunks one by one is to read what their assembly says. So letters that came in halves stand in the
-        chunk that completed them, a whole message in place of a delta is the delta, and choices that are none are left out.
+        chunk that completed them, a whole message in place of a delta is the delta, and choices that are not objects are left
+        out.
         """
         self.chunks += 1
         fields = chunk.__dict__
@@ -236,7 +237,7 @@ def _extended(held: Any, items: list[Any]) -> list[Any]:
 
 
 def _keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
-    """Takes over what a chunk says beside its choices: the last word on each matter, and what is empty is none."""
+    """Takes over what a chunk says beside its choices: the last word on each matter; what is empty does not count."""
     for name, value in given.items():
         kind = value.__class__
         if kind is int or (kind is str and value):  # most by far
@@ -286,7 +287,7 @@ class _Choice:
     )
 
     def __init__(self) -> None:
-        self.content: list[Any] | None = None  # texts, and parts that are none
+        self.content: list[Any] | None = None  # texts, and parts that are not texts
         self.bare = False  # whether a value stood in place of texts or lists
         self.message: dict[str, Any] = {}  # what else the deltas brought
         self.calls = _Calls()

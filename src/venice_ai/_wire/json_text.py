@@ -15,7 +15,7 @@ NOT_JSON = object()
 
 
 def json_in(body: bytes) -> Any:
-    """The JSON in a body, after which some servers say that a stream is done; `NOT_JSON` if it is none."""
+    """The JSON in a body, after which some servers say that a stream is done; `NOT_JSON` if it is not JSON."""
     try:
         return strict_decode(body)  # nearly always
     except NOT_STRICT:
