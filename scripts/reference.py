@@ -23,7 +23,7 @@ import griffe
 
 REPOSITORY = Path(__file__).parents[1]
 FIELDS = REPOSITORY / "docs" / "reference" / "fields.toml"
-BASES = {"Model", "Response", "TypedDict", "VeniceParameters"}
+BASES = {"Model", "TypedDict"}
 """Classes whose subclasses stand for JSON objects."""
 
 
@@ -34,10 +34,16 @@ def meanings() -> dict[str, dict[str, str]]:
 
 def is_wire_type(cls: griffe.Class) -> bool:
     """Whether a class stands for a JSON object that is sent or received."""
-    return any(str(base).split("[")[0].rpartition(".")[2] in BASES for base in cls.bases)
+    named = {str(base).split("[")[0].rpartition(".")[2] for base in cls.bases}
+    return not named.isdisjoint(BASES) or any(map(is_wire_type, base_classes(cls)))
 
 
-def fields(cls: griffe.Class) -> list[griffe.Attribute]:
+def base_classes(cls: griffe.Class) -> list[griffe.Class]:
+    """The bases of a class that stand in the package."""
+    return [base for base in cls.resolved_bases if isinstance(base, griffe.Class)]
+
+
+def own_fields(cls: griffe.Class) -> list[griffe.Attribute]:
     """The fields that a class declares itself."""
     attributes = [member for member in cls.members.values() if isinstance(member, griffe.Attribute)]
     return [
@@ -47,11 +53,17 @@ def fields(cls: griffe.Class) -> list[griffe.Attribute]:
     ]
 
 
-def meaning(cls: griffe.Class, field: griffe.Attribute, known: dict[str, dict[str, str]]) -> str:
+def fields(cls: griffe.Class) -> list[griffe.Attribute]:
+    """The fields of a class, those of its bases first."""
+    found = {field.name: field for base in base_classes(cls) for field in fields(base)}
+    return list((found | {field.name: field for field in own_fields(cls)}).values())
+
+
+def meaning(field: griffe.Attribute, known: dict[str, dict[str, str]]) -> str:
     """What a field means; empty if nobody has written it down."""
     if field.docstring:
         return " ".join(field.docstring.value.split())
-    return known.get(cls.name, {}).get(field.name, "")
+    return known.get(field.parent.name if field.parent else "", {}).get(field.name, "")
 
 
 # -- types and their ranges ------------------------------------------------------------------------------------------------
@@ -115,19 +127,23 @@ def _between(least: str | None, most: str | None, unit: str) -> Iterator[str]:
 
 def described(cls: griffe.Class, known: dict[str, dict[str, str]]) -> str:
     """The lines of a table of the fields of a class, in the style of Google's docstrings."""
-    aliases = {
-        name: str(member.value)
-        for name, member in cls.module.members.items()
-        if isinstance(member, griffe.Attribute) and str(member.annotation) == "TypeAlias"
-    }
     lines: list[str] = []
     for field in fields(cls):
-        kind, bounds = read_type(str(field.annotation), aliases)
-        text = meaning(cls, field, known)
+        kind, bounds = read_type(str(field.annotation), aliases(field.module))
+        text = meaning(field, known)
         missing = [bound for bound in bounds if bound not in text]
         extent = f" Range: {', '.join(missing)}." if missing else ""
         lines.append(f"    {field.name} ({kind}): {text}{extent}")
     return "\n".join(lines)
+
+
+def aliases(module: griffe.Module) -> dict[str, str]:
+    """What the names of types stand for that a module defines."""
+    return {
+        name: str(member.value)
+        for name, member in module.members.items()
+        if isinstance(member, griffe.Attribute) and str(member.annotation) == "TypeAlias"
+    }
 
 
 # -- the extension ---------------------------------------------------------------------------------------------------------
@@ -158,25 +174,26 @@ class WireTypes(griffe.Extension):
         known = meanings()
         for module in modules(pkg):
             without_marks(module)
+        wire_types = {cls: described(cls, known) for cls in classes(pkg) if is_wire_type(cls)}
         for cls in classes(pkg):
             without_marks(cls)
-            if is_wire_type(cls) and fields(cls):
-                show_fields(cls, known)
             for member in list(cls.members.values()):
                 if isinstance(member, griffe.Function):
                     show_method(cls, member)
+        for cls, table in wire_types.items():
+            show_fields(cls, table)
 
 
-def show_fields(cls: griffe.Class, known: dict[str, dict[str, str]]) -> None:
+def show_fields(cls: griffe.Class, table: str) -> None:
     """Puts a table of the fields into the docstring of a class, in place of the fields themselves."""
     told = cls.docstring or cls.package.docstring
     assert told is not None, "the package has a docstring"
     text = cls.docstring.value if cls.docstring else ""
-    cls.docstring = griffe.Docstring(
-        f"{text}\n\nAttributes:\n{described(cls, known)}\n", parent=cls, parser=told.parser, parser_options=told.parser_options
-    )
+    if table:
+        text += f"\n\nAttributes:\n{table}\n"
+    cls.docstring = griffe.Docstring(text, parent=cls, parser=told.parser, parser_options=told.parser_options)
     cls.extra["venice_ai"]["is_wire_type"] = True
-    for field in fields(cls):
+    for field in own_fields(cls):
         cls.del_member(field.name)
 
 

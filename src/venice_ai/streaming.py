@@ -1,9 +1,9 @@
-"""Streams that cannot lie.
+"""Streams of a chat, and the one place that decides how a stream ends.
 
 Every stream ends in exactly one way: a finish reason or `[DONE]` was seen; or `StreamInterruptedError` with what had come;
 or the error that the server reported inside the stream, with what had come (one that comes before any content counts as the
 status that it stands for, and the request may be sent again); or the caller left. The rule lives in
-`Reading`, which is below every stream, so that iteration, `text_deltas()`, `collect()` and a `stream_cls` of the
+`ChunkReader`, which is below every stream, so that iteration, `text_deltas()`, `collect()` and a `stream_cls` of the
 caller's all obey it. What was read is assembled on the way and nothing is asked for twice.
 """
 
@@ -56,7 +56,7 @@ _NOTHING = frozenset({b"", b"null"})
 _OF_CHUNKS = frozenset({b"", b"message"})  # types of events; events of all others say nothing of the answer
 
 
-class Reading:
+class ChunkReader:
     """The state of one reply that is being read: what came, and whether and how it ended.
 
     An error that the server reports before any content is as if the status line had said it: the request may be sent again, and
@@ -497,7 +497,7 @@ class Failure:
 
 def whole_answer(body: bytes, meta: ResponseMeta, secret: bytes, *, choices: int) -> ChatCompletionResponse | APIError:
     """The answer in the body of a plain call that is a stream of events; or the error that it is or holds."""
-    reading = Reading(
+    reader = ChunkReader(
         WholeReply(meta.status_code, meta.headers, body),
         meta,
         choices=choices,
@@ -508,7 +508,7 @@ def whole_answer(body: bytes, meta: ResponseMeta, secret: bytes, *, choices: int
         secret=secret,
     )
     try:
-        answer = drive(ChatStream(ChunkSource(reading)).collect())
+        answer = drive(ChatStream(ChunkSource(reader)).collect())
     except APIError as failure:
         error = failure
     else:
@@ -536,17 +536,17 @@ class _KeepingParser(EventParser):
 class ChunkSource(AsyncIterator[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
-    def __init__(self, reading: Reading) -> None:
-        # The generator refers to the reading, and neither refers back: no cycle keeps a dropped stream alive.
-        self.reading = reading
-        self._chunks = self.reading.chunks()
+    def __init__(self, reader: ChunkReader) -> None:
+        # The generator refers to the reader, and neither refers back: no cycle keeps a dropped stream alive.
+        self.reader = reader
+        self._chunks = self.reader.chunks()
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:  # noqa: PYI034  # one layer less for each chunk
-        self.reading.handed_out = True
+        self.reader.handed_out = True
         return self._chunks
 
     async def __anext__(self) -> ChatCompletionChunk:
-        self.reading.handed_out = True
+        self.reader.handed_out = True
         return await anext(self._chunks)
 
     def stream(self, client: Connection | None) -> ChatStream:
@@ -555,26 +555,26 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
 
     async def aclose(self) -> None:
         """Drops the connection, if the stream has not ended."""
-        self.reading.leave()
+        self.reader.leave()
         with contextlib.suppress(RuntimeError):  # another task is reading; it sees the connection go
             await self._chunks.aclose()
 
     def __del__(self) -> None:
         # Once it is handed out, the generator looks after itself: a loop may hold it alone.
-        if not self.reading.handed_out and not self.reading.ended:
-            self.reading.drop()
+        if not self.reader.handed_out and not self.reader.ended:
+            self.reader.drop()
 
 
 class OfReply:
     """What a stream knows of the reply that it reads, in both clients."""
 
-    def _source_reading(self) -> Reading | None:
-        """The reply's reading; None if the chunks come from elsewhere."""
+    def _chunk_reader(self) -> ChunkReader | None:
+        """What reads the reply; None if the chunks come from elsewhere."""
         raise NotImplementedError
 
     def _session(self) -> TeeSession | None:
-        reading = self._source_reading()
-        return None if reading is None else reading.session
+        reader = self._chunk_reader()
+        return None if reader is None else reader.session
 
     @property
     def meta(self) -> ResponseMeta:
@@ -583,10 +583,10 @@ class OfReply:
         Raises:
             LookupError: the chunks do not come from a reply.
         """
-        reading = self._source_reading()
-        if reading is None:
+        reader = self._chunk_reader()
+        if reader is None:
             raise LookupError("the chunks of this stream do not come from a reply")
-        return reading.meta
+        return reader.meta
 
     @property
     def attestation(self) -> AttestationReport | None:
@@ -629,12 +629,12 @@ class Stream(OfReply, Generic[T]):
             raise StopAsyncIteration
         return await anext(self._iterator)
 
-    def _source_reading(self) -> Reading | None:
-        return self._iterator.reading if isinstance(self._iterator, ChunkSource) else None
+    def _chunk_reader(self) -> ChunkReader | None:
+        return self._iterator.reader if isinstance(self._iterator, ChunkSource) else None
 
     def _has_ended(self) -> bool:
-        reading = self._source_reading()
-        return self._closed or (reading is not None and reading.ended)
+        reader = self._chunk_reader()
+        return self._closed or (reader is not None and reader.ended)
 
     async def close(self) -> None:
         """Drops the connection. May be called often."""
@@ -684,7 +684,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
         if not isinstance(iterator, ChunkSource):
             raise TypeError("a ChatStream reads the chunks of a reply; client.chat.completions.stream() makes one")
         super().__init__(iterator, client=client)
-        self._reading = iterator.reading
+        self._reader = iterator.reader
 
     def text_deltas(self) -> AsyncIterator[str]:
         """The texts that the chunks add, of all choices in the order of arrival, without empty ones.
@@ -701,25 +701,25 @@ class ChatStream(Stream[ChatCompletionChunk]):
             StreamInterruptedError: the stream broke off, or was closed, before its end.
             APIError: the server reported an error in the stream.
         """
-        if not self._reading.ended:
-            self._reading.assembly.unseen = True
+        if not self._reader.ended:
+            self._reader.assembly.unseen = True
             async for _ in self._iterator:
                 pass
-        if self._reading.error is not None:
-            raise self._reading.error
-        if not self._reading.complete:
-            raise self._reading.interrupted("it was closed before its end")
-        return self._reading.whole()
+        if self._reader.error is not None:
+            raise self._reader.error
+        if not self._reader.complete:
+            raise self._reader.interrupted("it was closed before its end")
+        return self._reader.whole()
 
     @property
     def usage(self) -> ChatUsage | None:
         """The usage, once it came: at the end of the stream."""
-        return cast("ChatUsage | None", self._reading.assembly.usage)
+        return cast("ChatUsage | None", self._reader.assembly.usage)
 
     @property
     def partial(self) -> ChatCompletionResponse:
         """What has come so far."""
-        return self._reading.partial()
+        return self._reader.partial()
 
 
 async def _texts(chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[str, None]:

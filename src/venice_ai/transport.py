@@ -1,4 +1,4 @@
-"""What a client asks of the world, for code of the caller's that stands between them.
+"""The ports of a client, `Transport` and `Clock`; and its default transport, to put code of the caller's around it.
 
 A `Transport` sends a `Request` and gives a `Reply`; a `Clock` is what waits are slept on. A client takes any object with these
 methods as its `transport` or `clock`. To log, count, cache or change requests, write a transport around `http_transport()`,

@@ -444,7 +444,7 @@ def nvidia(**claims: Any) -> ScriptedReply:
     [
         pytest.param(nvidia(), ScriptedReply(KEYS), id="attested"),
         pytest.param(nvidia(exp=JUNE), ScriptedReply(KEYS), id="expired"),
-        pytest.param(nvidia(), ScriptedReply(b'{"keys": "\xff"}'), id="keys that are no text"),
+        pytest.param(nvidia(), ScriptedReply(b'{"keys": "\xff"}'), id="keys that are not text"),
         pytest.param(nvidia(), ScriptedReply(KEYS, status=500), id="keys that were refused"),
         pytest.param(nvidia(), ScriptedReply(KEYS, APIConnectionError("reset")), id="keys that broke off"),
         pytest.param(nvidia(), ScriptedReply(KEYS, b" " * 2**20), id="too long"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import types
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,8 @@ from venice_ai import (
     ImageContent,
     ImageUrl,
     Message,
+    ReasoningConfig,
+    StreamOptions,
     SystemMessage,
     TextContent,
     Tool,
@@ -27,9 +29,10 @@ from venice_ai import (
     ToolFunction,
     ToolMessage,
     UserMessage,
+    VeniceParameters,
 )
 from venice_ai.types._base import Model
-from venice_ai.types.api import AudioContent, CacheControl, File, InputAudio, VideoContent, VideoUrl
+from venice_ai.types.api import AudioContent, CacheControl, File, InputAudio, VideoContent, VideoUrl, params
 
 from ..fakes import HI, JSON, answer, client_of, completion, hello, refused, sent, stream
 from ..shared import shared
@@ -341,7 +344,7 @@ async def test_messages_are_any_series_of_messages(given: Any) -> None:
         ),
         pytest.param(
             {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "long"}}]},
-            "messages.0.content.0.cache_control.type is not allowed: invalid enum value 'long'; one of 'ephemeral'",
+            "messages.0.content.0.cache_control.type is not allowed: invalid value 'long'; one of 'ephemeral'",
             id="inside a part",
         ),
         pytest.param(
@@ -447,8 +450,22 @@ def test_the_signature_of_a_class_shows_its_fields() -> None:
 
     assert [(each.name, each.kind, each.default) for each in shown.parameters.values()] == [
         ("content", inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.empty),
-        ("role", inspect.Parameter.KEYWORD_ONLY, "user"),
         ("name", inspect.Parameter.KEYWORD_ONLY, None),
+        ("role", inspect.Parameter.KEYWORD_ONLY, "user"),
     ]
     assert str(inspect.signature(ChatCompletionResponse)).startswith("(*, id: 'str', created: 'int', model: 'str', choices: ")
     assert not hasattr(UserMessage(content="hi"), "__signature__")
+
+
+@pytest.mark.parametrize(
+    ("shown", "checked"),
+    [
+        pytest.param(VeniceParameters, params.VeniceSwitches, id="venice_parameters"),
+        pytest.param(ReasoningConfig, params.Reasoning, id="reasoning"),
+        pytest.param(StreamOptions, params.StreamSwitches, id="stream_options"),
+    ],
+)
+def test_a_class_and_the_mapping_in_its_place_have_the_same_fields(shown: type[Model], checked: Any) -> None:
+    values = get_type_hints(checked)
+
+    assert get_type_hints(shown) == get_type_hints(Model) | {name: value | None for name, value in values.items()}

@@ -23,7 +23,7 @@ from venice_ai import (
 from venice_ai.emulator import Emulator, Step, completion, error, text, tool_call
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.resources.chat import ChatCompletions
-from venice_ai.resources.chat.parsed import Conversation, asked_for
+from venice_ai.resources.chat.parsed import Conversation, ask_until_valid
 
 
 class Person(BaseModel):
@@ -187,7 +187,7 @@ async def test_an_answer_with_half_a_letter_can_be_sent_back() -> None:
         said = {"role": "assistant", "content": '{"name": "\ud83d", "age": 1}' if len(asked) == 1 else MARIE}
         return ChatCompletionResponse.model_validate({"id": "x", "created": 1, "model": "m", "choices": [{"message": said}]})
 
-    await asked_for(Person, Conversation(HI), ask, wrapped=False, max_reasks=1)
+    await ask_until_valid(Person, Conversation(HI), ask, wrapped=False, max_reasks=1)
 
     assert asked[1][-2]["content"] == '{"name": "\N{REPLACEMENT CHARACTER}", "age": 1}'
 

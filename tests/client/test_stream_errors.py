@@ -433,7 +433,7 @@ async def test_a_failed_stream_leaves_no_cycle(pieces: list[Piece]) -> None:
     gc.disable()
     try:
         read = await opened(*pieces)
-        gone = weakref.ref(read._reading)
+        gone = weakref.ref(read._reader)
         with pytest.raises(APIError):
             async for _ in read:
                 pass

@@ -378,7 +378,7 @@ async def test_events_of_containers_stand_apart(enclave: Enclave, client: Venice
     assert report.workload is not None
     assert [name for name, _ in report.workload.later_events] == ["compose-hash", "compose-hash", "system-ready"]
     assert report.workload.compose_hash == before.workload.compose_hash
-    assert report.summary().count("by the word of a container") == 3
+    assert report.summary().count("as a container says") == 3
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
@@ -401,7 +401,7 @@ async def test_without_a_quote_nothing_but_the_lowest_level_is_reached(emulator:
     assert chats(emulator) == []
 
     async with client_of(emulator, verification="server") as client:
-        with pytest.warns(UserWarning, match=r"NOT verified: Venice's word.*SECURITY LIMITATION"):
+        with pytest.warns(UserWarning, match=r"NOT verified: Venice's own statement.*SECURITY LIMITATION"):
             reply = await asked(client)
     assert reply.attestation is not None
     assert reply.attestation.level == "server"

@@ -354,5 +354,5 @@ async def test_other_addresses_are_scripted_too(emulator: Emulator, ask: Asker) 
 
 
 async def test_a_fault_that_does_not_exist() -> None:
-    with pytest.raises(TypeError, match="cut_off is no part of a delivery; known are headers, delay"):
+    with pytest.raises(TypeError, match="cut_off is not part of a delivery; known are headers, delay"):
         text("abc", cut_off=5)  # type: ignore[call-arg]  # that is the mistake  # pyright: ignore[reportCallIssue]

@@ -48,13 +48,13 @@ def test_the_guides_test_passes(tmp_path: Path) -> None:
 
 
 async def test_the_guides_orders_are_obeyed() -> None:
-    orders = re.findall(r"^curl \S+(/_emulator/\w+) -d '(.*)'$", GUIDE, re.MULTILINE)
+    orders = re.findall(r"^curl \S+(/_emulator/\w+) -d '(.*?)'$", GUIDE, re.MULTILINE | re.DOTALL)
     assert orders
     async with in_process(Emulator(admin=True, tee=Enclave())) as ask:
         for path, order in orders:
             assert (await ask(order.encode(), path=path)).status == 200
         told = re.findall(r"^\| `(/_emulator/\w+)` \| ([A-Z, ]+) \| (.*) \|$", GUIDE, re.MULTILINE)
-        assert len(told) == 5
+        assert len(told) == 6
         for path, methods, what in told:
             for method in methods.split(", "):
                 bodies = re.findall(r"`(\{.*?\})`", what) or ['{"steps": []}' if method == "POST" else ""]

@@ -70,7 +70,7 @@ def test_a_step_survives_json(step: Step) -> None:
     ],
 )
 def test_json_that_is_no_script(steps: Any) -> None:
-    with pytest.raises(InvalidRequestError, match="no list of steps"):
+    with pytest.raises(InvalidRequestError, match="not a list of steps"):
         steps_from_json(steps)
 
 

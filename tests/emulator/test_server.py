@@ -294,7 +294,7 @@ async def test_a_connection_that_breaks_off_does_not_look_like_an_orderly_end(st
 
 @pytest.mark.parametrize("port", [-1, 65_536, 99_999])
 async def test_a_port_that_is_none(port: int) -> None:
-    with pytest.raises(InvalidRequestError, match="is no port"):
+    with pytest.raises(InvalidRequestError, match="is not a port"):
         async with serve(Emulator(), port=port):
             pass
 

@@ -161,6 +161,23 @@ def test_code_on_the_pages_and_in_the_examples_fits_on_a_page() -> None:
     assert too_long == []
 
 
+def examples_in_docstrings(path: Path) -> list[str]:
+    """The lines of the examples in the docstrings of a module: what is indented below a line that ends with `::`."""
+    lines: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            for found in re.finditer(r"::\n\n((?:    .*\n|\n)+)", (ast.get_docstring(node) or "") + "\n"):
+                lines += [line.removeprefix("    ") for line in found[1].splitlines()]
+    return lines
+
+
+def test_examples_in_docstrings_fit_on_a_page() -> None:
+    examples = {path.name: examples_in_docstrings(path) for path in (ROOT / "src").rglob("*.py")}
+
+    assert sum(map(len, examples.values())) > 30
+    assert [f"{name}: {line}" for name, lines in examples.items() for line in lines if len(line) > COLUMNS] == []
+
+
 @pytest.mark.parametrize(
     ("code", "is_awaiting"),
     [

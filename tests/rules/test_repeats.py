@@ -26,7 +26,7 @@ def made(text: str, *, index: int = 0) -> dict[str, Any]:
 
 
 def read(assembly: Assembly, event: bytes) -> tuple[ChatCompletionChunk, str]:
-    """The chunk in an event, and the way on which it was read; the ways of `streaming.Reading.chunks`."""
+    """The chunk in an event, and the way on which it was read; the ways of `streaming.ChunkReader.chunks`."""
     if not assembly.halved and (found := assembly.repeated(event)) is not None:
         return found, "repeated"
     try:

@@ -231,7 +231,7 @@ async def test_comments_and_drips_end_a_synchronous_stream_too(what: list[Step])
 async def test_a_stream_that_ran_out_of_time_leaves_no_cycle() -> None:
     async with serving(streamed(HEL, SILENCE)) as server, server.client() as client:
         stream = await client.chat.completions.stream(model="m", messages=HI, timeout=0.05)
-        gone = weakref.ref(stream._reading)
+        gone = weakref.ref(stream._reader)
         gc.collect()
         gc.disable()
         try:

@@ -94,7 +94,7 @@ SITUATIONS: list[Any] = [
     situation(lambda enclave: setattr(enclave, "answer", bad(unknown_field())), id="an unknown field"),
     situation(lambda enclave: setattr(enclave, "answer", bad(cut_short)), id="a bad envelope"),
     situation(lambda enclave: setattr(enclave, "answer", bad(APIConnectionError("reset"))), id="a reset"),
-    situation(lambda enclave: setattr(enclave, "answer", bad(half_an_event)), id="an event that is no JSON"),
+    situation(lambda enclave: setattr(enclave, "answer", bad(half_an_event)), id="an event that is not JSON"),
     situation(lambda enclave: setattr(enclave, "answer", bad(DONE)), id="no finish reason"),
     situation(lambda enclave: setattr(enclave, "answer", bad({"error": {"message": "busy"}})), id="an error in the stream"),
     situation(lambda enclave: setattr(enclave, "answer", bad(envelope(choices="x"))), id="odd choices"),

@@ -142,7 +142,7 @@ def edited(field: str, old: str, new: str) -> dict[str, str]:
         pytest.param(INTEL.collateral(signed_by="root"), "collateral", id="signed by the root itself"),
         pytest.param(INTEL.collateral(pce_id="0001"), "collateral", id="of another pceId"),
         pytest.param(INTEL.collateral(tcb_type=1), "collateral", id="of another tcbType"),
-        pytest.param(INTEL.collateral(tcb_type=False), "collateral", id="of a tcbType that is no number"),
+        pytest.param(INTEL.collateral(tcb_type=False), "collateral", id="of a tcbType that is not a number"),
         pytest.param(INTEL.collateral(qe_status="SWHardeningNeeded"), "tcb_status", id="the quoting enclave needs hardening"),
         pytest.param(INTEL.collateral(qe_status="ConfigurationNeeded"), "tcb_status", id="the enclave needs configuration"),
         pytest.param(INTEL.collateral(issued=NOW - 40 * DAY, expires=NOW), "collateral", id="21-expired"),

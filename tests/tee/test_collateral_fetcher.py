@@ -184,7 +184,7 @@ BAD_ANSWERS: dict[str, ScriptedReply | BaseException] = {
     "a list": ScriptedReply(b"[]"),
     "an object that does not end": ScriptedReply(b'{"tcbInfo":{},"signature":"00"'),
     "a member twice": ScriptedReply(b'{"tcbInfo":{},"tcbInfo":{},"signature":"00"}'),
-    "a signature that is no text": ScriptedReply(b'{"tcbInfo":{},"signature":7}'),
+    "a signature that is not a string": ScriptedReply(b'{"tcbInfo":{},"signature":7}'),
     "a signature that is not hex": ScriptedReply(b'{"tcbInfo":{},"signature":"zz"}'),
     "no certificates": ScriptedReply(b'{"tcbInfo":{},"signature":"00"}'),
     "nesting without end": ScriptedReply(b'{"tcbInfo":' + b"[" * 100_000),

@@ -490,7 +490,7 @@ async def test_a_page_in_place_of_an_answer_is_what_it_always_is() -> None:
             id="row 46: no finish reason of a choice",
         ),
         case(lambda sealed: [chunk(sealed("a"), finish="stop"), APIConnectionError("reset")], id="row 46: a reset before DONE"),
-        case(lambda sealed: [chunk(sealed("a")), b"data: {half\n\n"], id="an event that is no JSON"),
+        case(lambda sealed: [chunk(sealed("a")), b"data: {half\n\n"], id="an event that is not JSON"),
     ],
 )
 async def test_row_46_a_stream_without_its_end_was_interrupted(answer_: Any, how: str) -> None:
@@ -714,7 +714,7 @@ async def test_the_limits_are_told_once_for_each_client() -> None:
             await each.chat.completions.create(**ASK, e2ee=True)
 
     assert [str(warning.message)[:22] for warning in told] == ["end-to-end encryption:"] * 2
-    assert all("NOT verified: Venice's word" in str(warning.message) for warning in told)
+    assert all("NOT verified: Venice's own statement" in str(warning.message) for warning in told)
     assert all("SECURITY LIMITATION" in str(warning.message) for warning in told)
     assert all(warning.filename == __file__ for warning in told)
 

@@ -35,11 +35,11 @@ def test_the_words_are_those_of_the_level_that_was_reached() -> None:
     quote, hardware = case.judged(collateral=None), case.judged()
 
     assert verdicts(server) == [
-        f"verdict: {case.model} NOT verified: Venice's word (level server) under a CUSTOM root of trust"
+        f"verdict: {case.model} NOT verified: Venice's own statement (level server) under a CUSTOM root of trust"
     ]
     assert verdicts(quote) == [f"verdict: {case.model} verified at level quote under a CUSTOM root of trust"]
     assert verdicts(hardware) == [f"verdict: {case.model} verified at level hardware under a CUSTOM root of trust"]
-    assert server.warnings[0].startswith("NOT verified: Venice's word")
+    assert server.warnings[0].startswith("NOT verified: Venice's own statement")
     assert quote.warnings[0].startswith("verified at the level 'quote' only")
     assert not any("verified" in warning for warning in hardware.warnings)
 

@@ -109,7 +109,7 @@ def test_a_valid_signature_is_never_presented_as_more_than_it_is() -> None:
     assert (report.request_hash_match, report.response_hash_match) == (None, None)
     hashes = next(check for check in report.checks if check.id == "signature_hashes")
     assert hashes.status == "warn"
-    assert "Venice's word" in hashes.detail
+    assert "Venice's own statement" in hashes.detail
 
 
 def test_hashes_of_the_bytes_that_were_seen_count_if_they_ever_match() -> None:

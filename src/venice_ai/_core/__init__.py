@@ -1,1 +1,1 @@
-"""What stands below everything: settings, the privacy floor, warnings, threads, this machine."""
+"""Ports, settings, privacy floor, warnings, threads: what the rooms above share."""

@@ -1,4 +1,4 @@
-"""What several ask for at the same time is fetched once."""
+"""Single flight: callers who ask for the same thing at the same time share one request."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Flights(Generic[T]):
-    """What is under way, for each key and event loop."""
+class SingleFlight(Generic[T]):
+    """The requests that are under way, by key and event loop."""
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[Hashable, asyncio.AbstractEventLoop], asyncio.Task[T]] = {}

@@ -25,24 +25,14 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
-from .._core.ports import Reply, Request
+from .._core.ports import Reply, Request, WholeReply
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, Decoder
+from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, InvalidRequestError, VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_errors import TornError, connection_broke, connection_error
 from .retry import ConnectTimeout
-from .routes import (
-    CLOSED,
-    HEADER_BYTES,
-    KEPT_SECONDS,
-    LONGEST_KEPT_SECONDS,
-    Habits,
-    Routes,
-    WholeReply,
-    kept_seconds,
-    reader_of,
-    too_large,
-)
+from .routes import CLOSED, KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, Routes, kept_seconds, reader_of, too_large
 from .timers import Deadlines, Watch, late, shortest
 
 if TYPE_CHECKING:

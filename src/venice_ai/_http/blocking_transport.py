@@ -1,8 +1,9 @@
-"""The two ports for code that does not await: HTTP over sockets that block, and the sleep of the thread that calls.
+"""A transport and a clock for code that does not await: HTTP over blocking sockets, and a sleep that blocks the thread.
 
-Nothing behind these ports ever suspends. So the same `async def` that an event loop runs for others, `drive` runs to its end
-in the thread that calls, and no other thread has to be woken. Only what is one request after the other can be run so:
-whatever reads ahead, runs side by side or is shared between callers needs an event loop.
+They halve the time that a short script takes to its first answer, for they need neither aiohttp nor a second thread.
+Their methods are `async def`, as the ports demand, but never suspend: `drive` runs a call to its end in the calling thread.
+Only calls that make one request after the other can run this way. What reads ahead, runs side by side or is shared between
+callers needs an event loop.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import suppress
 from typing import NamedTuple
 from weakref import finalize
 
-from .._core.ports import Clock, Reply, Request, SystemClock
+from .._core.ports import Clock, Reply, Request, SystemClock, WholeReply
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingError
 from .._wire.http_framing import FramingError, ReplyReader
 from ..exceptions import APIConnectionError, APIError, APITimeoutError
@@ -28,7 +29,6 @@ from .routes import (
     Habits,
     Route,
     Routes,
-    WholeReply,
     begins_tls,
     broken,
     host_of,
@@ -104,10 +104,10 @@ class BlockingTransport:
                 stop.check()  # then what broke was broken by us
                 if kept and not exchange.taken and isinstance(error, _GONE):
                     continue  # a kept connection that was closed meanwhile: nothing was sent
-                told = _told(error, request, clock)
-                if told is error:
+                failure = _failure(error, request, clock)
+                if failure is error:
                     raise
-                raise told from (None if isinstance(told, APITimeoutError) else error)
+                raise failure from (None if isinstance(failure, APITimeoutError) else error)
             finally:
                 stop.release(sock)
             if exchange.keeps and self._closing.alive and not stop.fired:  # at the interpreter's end nobody would close it
@@ -246,7 +246,7 @@ class _Exchange:
         return bool(self._reader.status) and not 200 <= self._reader.status < 300
 
 
-def _told(error: BaseException, request: Request, clock: str) -> BaseException:
+def _failure(error: BaseException, request: Request, clock: str) -> BaseException:
     """What an error means to the caller; those that are ours already, and Ctrl-C, mean what they say."""
     if isinstance(error, APIError) or not isinstance(error, (OSError, DecodingError, FramingError)):
         return error

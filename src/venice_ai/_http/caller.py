@@ -1,4 +1,4 @@
-"""One request to its first good reply: send, judge, wait, or raise."""
+"""Sends a request until there is a reply with a status 2xx: retries with their waits, and the deadline over all attempts."""
 
 from __future__ import annotations
 

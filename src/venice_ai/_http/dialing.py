@@ -1,10 +1,11 @@
-"""A new connection of a thread that blocks: a name's addresses, the race between them, TLS, all within one limit of time.
+"""Opens a connection for the blocking transport: name lookup, attempts at each address, TLS handshake, within one time limit.
 
-The operating system limits none of it as a call wants it: a resolver takes as long as it likes, and each dead address, tried
-one after the other, as long as the limit of all. So a name is looked up on a thread that is left behind when time is over, and
-addresses are tried side by side, each a quarter of a second after the one before (RFC 8305), as aiohttp does it.
+The operating system does not keep such a limit: a name lookup takes as long as the resolver likes, and each address that does
+not answer takes the whole limit when addresses are tried one after the other. So a name is looked up on a thread of its own,
+which is left alone when time is over, and the next address is tried a quarter of a second after the one before, side by side
+with it ("Happy Eyeballs", RFC 8305), as aiohttp does.
 
-`Stop` ends all this at once, and every call of its client, when another thread closes the client.
+`Stop` ends all of this, and every call of its client that is under way, when another thread closes the client.
 """
 
 from __future__ import annotations

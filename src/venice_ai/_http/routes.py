@@ -1,6 +1,7 @@
-"""Where a request goes: its proxy, and what its server's certificate is judged by; and what it means when it does not arrive.
+"""What both transports know of connections: proxies, TLS, how long a connection is kept, and the errors for those that fail.
 
-Both transports look here: `aiohttp_transport.py` for code that awaits, `blocking_transport.py` for code that does not.
+`aiohttp_transport.py` is the transport for code that awaits, `blocking_transport.py` that for code that does not. They differ
+in how bytes travel; which proxy and which certificates count, and what a user reads when a connection fails, is the same.
 """
 
 from __future__ import annotations
@@ -16,11 +17,8 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from .._core.machine import is_loopback
-from .._core.ports import WholeReply as WholeReply  # noqa: PLC0414
 from .._core.settings import no_proxy, proxy_address
-from .._wire.content_coding import REFUSAL_BYTES as REFUSAL_BYTES  # noqa: PLC0414  # both transports look here
 from .._wire.content_coding import BodyTooLargeError
-from .._wire.http_framing import HEADER_BYTES as HEADER_BYTES  # noqa: PLC0414
 from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, InvalidRequestError
 from ..types.response_meta import Headers
 from .retry import ConnectFailure, PermanentConnectFailure

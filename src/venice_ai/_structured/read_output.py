@@ -29,7 +29,7 @@ from ..exceptions._output import (
     mismatch,
 )
 from ..types._surrogates import before_half, paired
-from .typed_dicts import modern
+from .typed_dicts import for_pydantic
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
@@ -400,11 +400,11 @@ def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
 
 def new_adapter(annotation: Any) -> TypeAdapter[Any]:
     """What validates any type, made anew."""
-    return TypeAdapter(modern(annotation, {}))
+    return TypeAdapter(for_pydantic(annotation, {}))
 
 
 def _new_wrapper(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(_new_class("Wrapper", {WRAPPED: modern(kind, {})}))
+    return TypeAdapter(_new_class("Wrapper", {WRAPPED: for_pydantic(kind, {})}))
 
 
 adapter = remembered(new_adapter)

@@ -82,12 +82,12 @@ def response_format(kind: Any, *, name: str | None = None, strict: bool = True) 
         TypeError: it is no class.
     """
     try:
-        return asking(kind, name=name, strict=strict).response_format
+        return requested_format(kind, name=name, strict=strict).response_format
     except SchemaNotStrictError as error:
         raise ResponseFormatNotStrictError(str(error).replace(_AS_IT_IS, _IN_CREATE), path=error.path) from error.__cause__
 
 
-class Asking(NamedTuple):
+class RequestedFormat(NamedTuple):
     """How a class is asked for."""
 
     response_format: dict[str, Any]
@@ -95,7 +95,7 @@ class Asking(NamedTuple):
     """Whether it is asked for within `{"value": ...}`."""
 
 
-def asking(kind: Any, *, name: str | None = None, strict: bool = True) -> Asking:
+def requested_format(kind: Any, *, name: str | None = None, strict: bool = True) -> RequestedFormat:
     """The `response_format` that asks for JSON of a class, and whether that JSON is to be wrapped; see `response_format`.
 
     Raises:
@@ -110,7 +110,7 @@ def asking(kind: Any, *, name: str | None = None, strict: bool = True) -> Asking
         raise InvalidRequestError(f"strict={strict!r:.100} is not allowed: expected True or False")
     schema, wrapped = _SCHEMAS[strict](kind)
     json_schema = {"name": name or _name(kind), "strict": strict, "schema": schema}
-    return Asking({"type": "json_schema", "json_schema": json_schema}, wrapped)
+    return RequestedFormat({"type": "json_schema", "json_schema": json_schema}, wrapped)
 
 
 def is_wrapped(kind: Any) -> bool:

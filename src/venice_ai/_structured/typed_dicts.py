@@ -26,7 +26,7 @@ QUALIFIERS = {
 }
 
 
-def modern(annotation: Any, names: dict[str, Any]) -> Any:
+def for_pydantic(annotation: Any, names: dict[str, Any]) -> Any:
     """The annotation as pydantic takes it. `names` are those that texts in it may use beside their module's.
 
     Raises:

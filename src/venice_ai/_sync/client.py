@@ -38,7 +38,8 @@ class SyncVeniceClient(SyncConnection):
 
         with SyncVeniceClient() as client:
             model = client.models.resolve_chat()
-            for text in client.chat.completions.stream(model=model, messages=messages).text_deltas():
+            stream = client.chat.completions.stream(model=model, messages=messages)
+            for text in stream.text_deltas():
                 print(text, end="")
 
     `create` and `parse` send their requests from the thread that calls. Streams, batches, tools, the catalogue, end-to-end
@@ -139,26 +140,16 @@ class SyncChatCompletions(SyncResource):
         Raises:
             APIError: as there, and everything else.
         """
-        wrap = _wrapper(stream_cls, self._client) if stream_cls is not None and stream is True else None
-        asked: dict[str, Any] = {
-            **params,
-            "model": model,
-            "messages": messages,
-            "stream": stream,
-            "e2ee": e2ee,
-            "timeout": timeout,
-            "extra_headers": extra_headers,
-            "extra_body": extra_body,
-        }
+        given = given_arguments(locals())
         if stream is not True:
-            asked["stream_cls"] = stream_cls
-            return self._answered(lambda chats: chats.create(**asked), asked)
-        opening: Any = cast("Any", self._async.create)(**asked)
+            return self._answered(lambda chats: chats.create(**given), given)
+        wrap = _wrapper(given.pop("stream_cls"), self._client) if stream_cls is not None else None
+        opening: Any = cast("Any", self._async.create)(**given)
         return (wrap or self._stream)(self._source(opening))
 
     def _answered(self, call: Callable[[Any], Coroutine[Any, Any, T]], params: Mapping[str, Any]) -> T:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
-        here = self._bridge.here(params)
+        here = self._bridge.client_for_this_thread(params)
         return self._run(call(self._async)) if here is None else drive(call(here.chat.completions))
 
     def _source(self, opening: Coroutine[Any, Any, ChatStream]) -> SyncChunkSource:
@@ -194,16 +185,7 @@ class SyncChatCompletions(SyncResource):
         Raises:
             APIError: as there. What goes wrong later is raised where the stream is read.
         """
-        opening = self._async.stream(
-            model=model,
-            messages=messages,
-            e2ee=e2ee,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_body=extra_body,
-            **params,
-        )
-        return self._stream(self._source(opening))
+        return self._stream(self._source(self._async.stream(**given_arguments(locals()))))
 
     def parse(
         self,
@@ -220,23 +202,15 @@ class SyncChatCompletions(SyncResource):
 
         ::
 
-            result = client.chat.completions.parse(model=model, messages=messages, response_format=Person)
+            result = completions.parse(model=model, messages=messages, response_format=Person)
             print(result.parsed.name, result.usage)
 
         Raises:
             OutputError: no answer fits the class.
             APIError: as there, and everything else.
         """
-        asked: dict[str, Any] = {
-            **kwargs,
-            "model": model,
-            "messages": messages,
-            "response_format": response_format,
-            "schema_name": schema_name,
-            "strict": strict,
-            "max_reasks": max_reasks,
-        }
-        return self._answered(lambda chats: chats.parse(**asked), asked)
+        given = given_arguments(locals())
+        return self._answered(lambda chats: chats.parse(**given), given)
 
     def stream_parse(
         self,
@@ -252,7 +226,7 @@ class SyncChatCompletions(SyncResource):
 
         ::
 
-            with client.chat.completions.stream_parse(model=model, messages=messages, response_format=Recipe) as stream:
+            with completions.stream_parse(..., response_format=Recipe) as stream:
                 for recipe in stream:
                     show(recipe.title, recipe.steps)  # what has not come yet is None
                 result = stream.collect()  # validated
@@ -260,15 +234,13 @@ class SyncChatCompletions(SyncResource):
         Raises:
             APIError: as there, and everything else. What goes wrong later is raised where the stream is read.
         """
-        opening = self._async.stream_parse(
-            model=model, messages=messages, response_format=response_format, schema_name=schema_name, strict=strict, **kwargs
-        )
+        opening: Any = self._async.stream_parse(**given_arguments(locals()))
         stream = self._stream(self._source(_raw(opening)))
         # They need pydantic, which the request has loaded.
-        from .._structured.strict_schema import asking
+        from .._structured.strict_schema import requested_format
         from .parsed_stream import SyncParsedChatStream
 
-        return SyncParsedChatStream(stream, response_format, wrapped=asking(response_format, strict=strict).wrapped)
+        return SyncParsedChatStream(stream, response_format, wrapped=requested_format(response_format, strict=strict).wrapped)
 
     def estimate_cost(
         self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3

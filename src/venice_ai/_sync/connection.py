@@ -110,7 +110,7 @@ class Bridge:
             settings[name] is not None for name in ("transport", "clock", "min_privacy")
         )
 
-    def here(self, params: Mapping[str, Any]) -> VeniceClient | None:
+    def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
         if (
             self._needs_loop
@@ -212,8 +212,9 @@ class Bridge:
 
 
 def given_arguments(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the method that passes its `locals()`."""
-    return {name: value for name, value in variables.items() if name != "self"}
+    """The arguments of the method that passes its `locals()`, with those that its `**params` or `**kwargs` hold."""
+    named = {name: value for name, value in variables.items() if name not in {"self", "params", "kwargs"}}
+    return {**named, **variables.get("params", {}), **variables.get("kwargs", {})}
 
 
 def _ended(error: ImportError) -> VeniceError:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ..exceptions import StreamConsumedError, StreamInterruptedError, VeniceError
-from ..streaming import ChatStream, OfReply, Reading, chunk_texts
+from ..streaming import ChatStream, ChunkReader, OfReply, chunk_texts
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import ChatCompletionChunk
 from .loop_thread import LoopThread
@@ -115,7 +115,7 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
 
     def broken(self, why: str) -> StreamInterruptedError:
         """The error for a stream that was left before its end, with what had come."""
-        return self.stream._reading.interrupted(why)  # noqa: SLF001  # the same stream, seen from another thread
+        return self.stream._reader.interrupted(why)  # noqa: SLF001  # the same stream, seen from another thread
 
     def collect(self) -> ChatCompletionResponse:
         """The whole answer; what was not taken yet is read and dropped."""
@@ -160,8 +160,8 @@ class SyncStream(OfReply, Generic[T]):
             raise StopIteration
         return next(self._iterator)
 
-    def _source_reading(self) -> Reading | None:
-        return self._iterator.stream._reading if isinstance(self._iterator, SyncChunkSource) else None  # noqa: SLF001
+    def _chunk_reader(self) -> ChunkReader | None:
+        return self._iterator.stream._reader if isinstance(self._iterator, SyncChunkSource) else None  # noqa: SLF001
 
     def _has_ended(self) -> bool:
         return self._closed or (isinstance(self._iterator, SyncSource) and self._iterator.ended)

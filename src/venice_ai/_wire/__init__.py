@@ -1,1 +1,1 @@
-"""What a request is in bytes, and what the bytes of a reply mean: bodies, server-sent events, deltas that add up."""
+"""Bodies of requests, and the meaning of a reply's bytes: server-sent events, chunks, deltas that add up to a response."""

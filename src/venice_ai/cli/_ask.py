@@ -1,4 +1,4 @@
-"""One question to a model, and its answer on the screen."""
+"""Asks a model one question and prints the answer as it comes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """How to ask, and what of the answer to show."""
+    """The options of a question: what to ask with, and which parts of the answer to print."""
 
     model: str | None
     params: Mapping[str, Any]
@@ -46,7 +46,7 @@ class AskOptions:
 
 
 class AnswerPrinter:
-    """An answer as it is shown: text on stdout, reasoning dim on stderr."""
+    """Prints an answer: text on stdout, reasoning dim on stderr."""
 
     def __init__(self, *, reasoning: bool) -> None:
         self.response: ChatCompletionResponse | None = None

@@ -1,4 +1,4 @@
-"""The options that every command which talks to Venice has."""
+"""Options that all commands share: `--base-url`, `--timeout` and `--debug`; and what they check before a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where Venice is and how long to wait; the key comes from the environment only, because arguments are public."""
+    """The address of Venice and the time limit; the key comes from the environment only, because arguments are public."""
 
     base_url: str | None
     timeout: float | None
@@ -40,7 +40,7 @@ def need_key() -> None:
     """Makes sure that there is a key, where a chat would first ask for the catalogue, which needs none.
 
     Raises:
-        AuthenticationError: there is none, or it cannot be sent.
+        AuthenticationError: there is no key, or it cannot be sent.
     """
     if resolve_key(None) is None:
         raise AuthenticationError(f"no API key: set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)")

@@ -1,8 +1,8 @@
-"""What an attestation was judged by, in files: so that anybody can judge it again, also years later.
+"""Saves the evidence of an attestation in files, and reads it again: so that anybody can repeat the verdict years later.
 
-The evidence is the reply exactly as it came, with what else the verdict hung on around it:
+The evidence is the reply exactly as it came, with what else the verdict depends on around it:
 `{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>,
-"_revocation_lists": {<issuer>: <number>}}`, and with NVIDIA's word `"_nras": {"answer": "<text>", "keys": "<text>"}`.
+"_revocation_lists": {<issuer>: <number>}}`, and with NVIDIA's answer `"_nras": {"answer": "<text>", "keys": "<text>"}`.
 Collateral and pins are files of their own.
 """
 
@@ -12,8 +12,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
+from .._core.json_values import members
 from ..tee.canonical import members_of, parse
 from ..tee.report import AttestationReport
 from ..tee.types import MeasurementPins
@@ -53,7 +54,7 @@ class SavedEvidence:
 
     @property
     def evidence(self) -> bytes:
-        """The reply with what it was judged by around it; alone if it is no object."""
+        """The reply with what it was judged by around it; alone if it is not an object."""
         reply = self.reply or b""
         if not self.whole:
             return reply
@@ -72,22 +73,21 @@ def read(path: Path) -> SavedEvidence:
     """
     raw = path.read_bytes()
     try:
-        members = members_of(raw.decode())
+        found = members_of(raw.decode())
     except ValueError:
         return SavedEvidence(raw)  # whatever it is, it was the reply
-    if "_client_nonce" not in members or "attestation" not in members:
+    if "_client_nonce" not in found or "attestation" not in found:
         return SavedEvidence(raw)
     nonce, taken, least, lists, nras = (
-        _value(members.get(name)) for name in ("_client_nonce", "_capture_epoch", "_min_tcb_eval", "_revocation_lists", "_nras")
+        _value(found.get(name)) for name in ("_client_nonce", "_capture_epoch", "_min_tcb_eval", "_revocation_lists", "_nras")
     )
-    numbers = cast("dict[str, Any]", lists) if isinstance(lists, dict) else {}
     return SavedEvidence(
-        members["attestation"].encode(),
+        found["attestation"].encode(),
         nonce=nonce if isinstance(nonce, str) else None,
         now=float(taken) if _is_number(taken, END_OF_TIME) else None,
         min_tcb_eval=int(least) if _is_number(least, END_OF_TIME) else 0,
-        revocation_lists={name: number for name, number in numbers.items() if type(number) is int},
-        nras=_documents(nras) if "_nras" in members else None,
+        revocation_lists={name: number for name, number in members(lists).items() if type(number) is int},
+        nras=_documents(nras) if "_nras" in found else None,
     )
 
 
@@ -104,7 +104,7 @@ def _is_number(value: object, end: int) -> bool:
 
 
 def _documents(found: object) -> NrasDocuments:
-    texts = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    texts = members(found)
     return {name: text.encode(*_TEXT) if isinstance(text := texts.get(name), str) else None for name in NRAS_DOCUMENTS}
 
 

@@ -1,4 +1,4 @@
-"""Exit codes: what a script can tell from `$?`."""
+"""The exit codes of the command, and the errors that they stand for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompt: from the arguments, or from stdin."""
+"""Reads the prompt from the arguments and from stdin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 def prompt_from(words: Sequence[str]) -> str | None:
-    """The prompt that was given; None if there is none and a person sits at the terminal.
+    """The prompt that was given; `None` without a prompt if stdin is a terminal.
 
     Words are joined by blanks. What is piped follows them in a paragraph of its own, or stands where a word is `-`.
 

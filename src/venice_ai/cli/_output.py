@@ -1,4 +1,4 @@
-"""Where text goes: answers to stdout, everything else to stderr.
+"""Prints text: answers to stdout, everything else to stderr.
 
 What a server or a model says may hold control characters, and a terminal obeys them. They are shown as a replacement
 character there; files and pipes get the text as it is.
@@ -28,8 +28,8 @@ def prepare() -> None:
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            told = stream.isatty() or "PYTHONIOENCODING" in os.environ
-            stream.reconfigure(encoding=None if told else "utf-8", errors="replace")
+            fixed = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if fixed else "utf-8", errors="replace")
 
 
 def _nowhere() -> TextIO:

@@ -1,4 +1,4 @@
-"""What is installed: the extras, and packages that get in the way."""
+"""Which extras are installed, and which other packages overwrite ours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def rivals() -> list[str]:
 
 
 def remedy(found: Iterable[str]) -> str:
-    """How to mend an environment with such distributions."""
+    """The commands that repair an environment with such distributions."""
     return f"pip uninstall -y {' '.join(found)} {DISTRIBUTION}, then pip install '{DISTRIBUTION}[cli]'"
 
 

@@ -1,4 +1,4 @@
-"""Watches an attestation being made: the replies of Venice and NVIDIA byte by byte, and the collateral it was judged with."""
+"""A transport that records an attestation: the replies of Venice and NVIDIA byte by byte, and Intel's collateral."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RecordingTransport:
             self._kept.nonce = parse_qs(parts.query).get("nonce", [None])[0]
             return _RecordedReply(reply, self._attestation)
         name = _NRAS.get(request.url)
-        # A refusal is no word of NVIDIA's, whatever it says.
+        # An error response is not NVIDIA's statement, whatever it says.
         if name is not None and reply.status == 200:
             return _RecordedReply(reply, partial(self._document, name))
         return reply

@@ -1,4 +1,4 @@
-"""What the library advises, in the words of the command: the library speaks of Python, and here nobody writes any."""
+"""Rewrites the advice in error messages for the command line: the library advises Python code, the command its options."""
 
 from __future__ import annotations
 

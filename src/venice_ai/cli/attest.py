@@ -1,4 +1,4 @@
-"""`venice-chat attest`: does a model run in an enclave, and which? Online, or years later from what was kept."""
+"""`venice-chat attest`: verifies that a model runs in an enclave, online or from saved evidence."""
 
 from __future__ import annotations
 
@@ -125,14 +125,14 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
 
 
 def verdict(report: AttestationReport, level: Level) -> int:
-    """The exit code that a report comes to."""
+    """The exit code for a report."""
     if not report.ok:
         return 1
     return 0 if report.reaches(level) else 4
 
 
 def _without_report(error: Exception) -> int:
-    """The exit code where it came to no report."""
+    """The exit code for an error without a report."""
     if isinstance(error, TeeAttestationError):  # a redirect, or an answer that is no evidence
         return 1
     usage = isinstance(error, InvalidRequestError) and error.status_code is None
@@ -150,7 +150,7 @@ def _check(wanted: AttestOptions) -> None:
     if wanted.nras and wanted.gpu == "off":
         raise click.UsageError("--nras asks NVIDIA's service about the GPUs, and --gpu off leaves them out")
     if wanted.now is not None and not 0 <= wanted.now < END_OF_TIME:
-        raise click.UsageError(f"--now {wanted.now} is no time in seconds since 1970")
+        raise click.UsageError(f"--now {wanted.now} is not a time in seconds since 1970")
     if wanted.level == "pinned" and wanted.pin is None:
         raise click.UsageError("--level pinned needs --pin FILE; --write-pin FILE makes one")
     _check_writable(wanted)
@@ -296,19 +296,11 @@ def _moment(seconds: float) -> str:
 def _save(
     folder: Path, model: str, wanted: AttestOptions, options: TeeOptions, kept: SavedEvidence, report: AttestationReport
 ) -> None:
-    demands = [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]
+    demands = ["--level", wanted.level, *_evidence_files.save(folder, kept, report, options.pins)]
+    demands += [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]
     demands += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
-    statuses = [part for status in wanted.allow_status for part in ("--allow-status", status)]
-    again = [
-        "venice-chat",
-        "attest",
-        model,
-        "--level",
-        wanted.level,
-        *_evidence_files.save(folder, kept, report, options.pins),
-        *demands,
-        *statuses,
-    ]
+    demands += [part for status in wanted.allow_status for part in ("--allow-status", status)]
+    again = ["venice-chat", "attest", model, *demands]
     _output.note(f"kept in {folder}; to verify it again: {shlex.join(again)}")
 
 

@@ -102,7 +102,7 @@ def parameter(given: str) -> tuple[str, Any]:
     """The name and the value in `KEY=JSON`.
 
     Raises:
-        click.UsageError: there is none, the value is not JSON, or the parameter has an option of its own.
+        click.UsageError: it is not KEY=JSON, or the parameter has an option of its own.
     """
     name, equals, value = given.partition("=")
     if not (name.isidentifier() and equals):

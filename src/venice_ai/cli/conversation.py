@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 _PASTED_SECONDS = 0.05
 _COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
-"""How a line begins that is meant for the command. Several lines are a text."""
+"""The beginning of a line that is a command, such as `/quit`. Several lines are never a command."""
 
 
 def opening(system: str | None) -> list[dict[str, Any]]:
-    """How a conversation begins."""
+    """The first messages of a conversation: the system prompt, if there is one."""
     return [{"role": "system", "content": system}] if system else []
 
 
@@ -48,11 +48,11 @@ class Conversation:
         self.messages: list[dict[str, Any]] = opening(system)
 
     def ask(self, text: str) -> None:
-        """The user says something."""
+        """Adds the user's message to the history."""
         self.messages.append({"role": "user", "content": text})
 
     def settle(self, response: ChatCompletionResponse | None) -> None:
-        """The model has said this, or nothing. What it said is sent back as it came, but for calls, which nobody answers."""
+        """Adds the model's answer to the history, without tool calls; without an answer, takes the question back."""
         if response is None or not response.text:
             self.messages.pop()
             return
@@ -65,7 +65,7 @@ def converse(connection: Connection, options: AskOptions, system: str | None) ->
     """Asks what is typed, until /quit or the end of stdin.
 
     Raises:
-        VeniceError: the catalogue could not be had, or the key is not accepted. Other failures are told, and it goes on.
+        VeniceError: the catalogue could not be had, or the key is not accepted. Other failures are printed, and it goes on.
     """
     with contextlib.suppress(ImportError):
         import_module("readline")  # gives `input` its line editing and history

@@ -1,4 +1,4 @@
-"""`venice-chat cost`: what an answer is likely to cost."""
+"""`venice-chat cost`: estimates what an answer costs, without sending the prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`venice-chat doctor`: is everything here that a chat needs?"""
+"""`venice-chat doctor`: checks the installation, the key and the connection."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def extras(lacking: dict[str, list[str]]) -> str:
 
 
 async def _accepted(connection: Connection) -> Finding:
-    """Whether Venice takes the key: the catalogue, which anybody may read, cannot tell."""
+    """Whether Venice accepts the key. It asks for the rate limits, because the catalogue needs no key."""
     found = _key()
     if not found.ok:
         return found

@@ -1,14 +1,15 @@
-"""`venice-chat models`: the catalogue, and which model would be taken."""
+"""`venice-chat models`: lists the catalogue, or prints the model that `chat` would take."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from .._core.json_values import items
 from ..resources.model_choice import CAPABILITIES
 from ..resources.models import ModelType
 from ..types.api.models import ModelResponse
@@ -113,8 +114,7 @@ def _row(model: ModelResponse) -> list[str]:
 
 
 def _notes(spec: Any) -> Iterable[str]:
-    traits = getattr(spec, "traits", None)
-    yield from map(str, cast("list[Any]", traits) if isinstance(traits, list) else ())
+    yield from map(str, items(getattr(spec, "traits", None)))
     if getattr(spec, "offline", None) is True:
         yield "offline"
     if getattr(spec, "betaModel", None) is True or getattr(spec, "beta", None) is True:

@@ -1,4 +1,4 @@
-"""`venice-chat serve`: a Venice of one's own."""
+"""`venice-chat serve`: starts the emulator on this machine."""
 
 from __future__ import annotations
 

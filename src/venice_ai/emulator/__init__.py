@@ -3,7 +3,7 @@
 ::
 
     emulator = Emulator()
-    client = VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock)
+    client = VeniceClient(api_key="k", transport=emulator.transport(), clock=emulator.clock)
     emulator.script(busy(retry_after=2), text("Good morning"))
 
 It is strict where Venice is strict: a request that the wire contract refuses is refused with Venice's status and shape. What

@@ -1,6 +1,6 @@
-"""The emulator's own address, `/_emulator/...`: other processes read what was asked, and send scripts.
+"""The admin endpoints, `/_emulator/...`: other processes read the recorded requests and send scripts.
 
-It exists only if it was asked for (`Emulator(admin=True)`):
+They exist only with `Emulator(admin=True)`:
 
 - `GET /_emulator/requests`: the requests so far; `DELETE` forgets them.
 - `POST /_emulator/script` with `{"steps": [...], "path": "/models", "always": true}` (the last two may be left out): puts
@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from venice_ai._core.json_values import members
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.api.params import CHAT_PATH
 
 from . import refusals
 from .contract import decode
-from .json_values import members
 from .recorded import Recorded
 from .script import Script, steps_from_json
 from .sending import Answer, Incoming, json_answer

@@ -1,7 +1,7 @@
-"""What a model says when nothing else was scripted.
+"""The emulated model: the text, reasoning and tool calls of an answer that was not scripted.
 
 The same request gets the same answer: what varies depends on the messages, the `seed`, the `temperature` and the choice's
-index, by hashing. Which tools are called is told by a rule that can be predicted (`called_tools`).
+index, by hashing. Which tools are called follows a rule that can be predicted (`called_tools`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from venice_ai._core.json_values import items, members
+
 from . import repeatable, tokens
-from .json_values import items, members
 from .request import ChatRequest, text_of
 from .schema_instance import Hints, instance
 from .web_search import documents

@@ -1,8 +1,8 @@
-"""Venice in a function: `Emulator.respond` takes a request and gives the answer.
+"""The emulator itself: `Emulator.respond` takes a request and gives the answer that Venice would give.
 
 A request passes, in this order: the address and the method, the content type, the size, the key, the JSON, the contract
-(`contract.py`). Then the script has the word; if it is silent, the model is looked up, what it cannot do is refused, and it
-answers (`chat.py`). Nothing here waits, and nothing knows how bytes travel.
+(`contract.py`). Then the next step of the script answers. Without one the model is looked up, what it cannot do is refused,
+and it answers (`chat.py`). Nothing here waits, and nothing knows how bytes travel.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Emulator:
     In process::
 
         emulator = Emulator()
-        client = VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock)
+        client = VeniceClient(api_key="k", transport=emulator.transport(), clock=emulator.clock)
 
     On a socket::
 
@@ -82,7 +82,7 @@ class Emulator:
         self._chat = ChatEndpoint(self._catalogue, backend)
         self._script = Script()
         self.enclave: Enclave | None = _enclave(tee)
-        """The enclave; None without `tee`."""
+        """The enclave; `None` without `tee`."""
         self._confidential = None if self.enclave is None else Confidential(self._catalogue, self.enclave)
         self._has_admin = admin
         self._cors = cors
@@ -110,7 +110,7 @@ class Emulator:
         return EmulatorTransport(self)
 
     async def aclose(self) -> None:
-        """Lets go of the backend."""
+        """Closes the backend."""
         if self._backend is not None:
             await self._backend.aclose()
 
@@ -208,7 +208,7 @@ def _enclave(tee: bool | Enclave) -> Enclave | None:
 
 
 def _refusal(incoming: Incoming) -> Answer | None:
-    """Why a request is refused before its body is read; None if it is not."""
+    """The refusal of a request before its body is read; `None` if it is accepted."""
     if incoming.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return refusals.refused(415)
     if len(incoming.body) > contract.MAX_BODY_BYTES:
@@ -217,7 +217,7 @@ def _refusal(incoming: Incoming) -> Answer | None:
 
 
 def _stranger(incoming: Incoming) -> Answer | None:
-    """Why a request is refused that does not say who asks; None if it does."""
+    """The refusal of a request without credentials; `None` if it has some."""
     headers = incoming.headers
     if headers.get("sign-in-with-x") or headers.get("x-sign-in-with-x"):
         return None

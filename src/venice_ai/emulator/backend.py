@@ -1,4 +1,4 @@
-"""Where answers can come from instead: a real model on this machine."""
+"""The protocol of a backend: a real model on this machine that answers in place of the emulated one."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ class Backend(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Lets go of the model."""
+        """Frees the model."""
         ...

@@ -13,11 +13,11 @@ from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+from venice_ai._core.json_values import members
 from venice_ai.types.api.models import ModelResponse
 from venice_ai.types.api.params import VeniceSwitches
 
 from .headers import rate_limits
-from .json_values import members
 
 CLOSED_SCHEMAS: Final = "requiresClosedSchemas"
 """A capability that marks models whose provider refuses strict schemas that are not closed; others take them as they are."""

@@ -1,4 +1,4 @@
-"""The chat endpoint: a body that the contract allows gets its answer, from the script, the backend or the emulated model."""
+"""The endpoint `/chat/completions`: a valid request gets its answer from the script, the backend or the emulated model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time that passes when it is waited for."""
+"""A virtual clock: sleeping takes no time, moves the clock on, and is recorded."""
 
 from __future__ import annotations
 

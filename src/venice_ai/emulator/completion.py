@@ -1,4 +1,4 @@
-"""What was said, as Venice writes it down: one JSON body, or the chunks of a stream; usage and cost.
+"""Writes an answer in Venice's format: one JSON body or the chunks of a stream, with usage and cost.
 
 Shapes: Venice's API reference, chat completions (https://docs.venice.ai/api-reference/endpoint/chat/completions).
 """
@@ -32,7 +32,12 @@ class Completion:
     def body(self) -> dict[str, Any]:
         """The answer in one piece."""
         choices = [self._choice(index, turn) for index, turn in enumerate(self.turns)]
-        return {**self._head("chat.completion"), "choices": choices, **self.bill(), "venice_parameters": self.parameters()}
+        return {
+            **self._head("chat.completion"),
+            "choices": choices,
+            **self.bill(),
+            "venice_parameters": effective_parameters(self.request),
+        }
 
     def chunks(self, *, call_index: CallIndex = "normal", roles: int = 1, bare: bool = False) -> Iterator[dict[str, Any]]:
         """The answer in chunks, one choice after the other, without usage.
@@ -64,10 +69,6 @@ class Completion:
         reasoning = sum(turn.reasoning_tokens for turn in self.turns)
         counted = usage(self.request, sum(turn.visible_tokens for turn in self.turns) + reasoning, reasoning)
         return {"usage": counted, "cost": cost(self.request, counted)}
-
-    def parameters(self) -> dict[str, Any]:
-        """Venice's switches in force, and what a search found."""
-        return effective_parameters(self.request)
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model.id}

@@ -1,4 +1,4 @@
-"""The part of the emulator that is confidential compute: `/tee/...`, and the way of chats into the enclave and out of it."""
+"""Confidential compute in the emulator: the endpoints `/tee/...`, and chats that pass through the enclave."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What Venice's wire contract asks of a chat request, before any model sees it.
+"""Validates the body of a chat request as Venice does, before a model sees it.
 
 Names, types and ranges are those of `types/api/params.py`, which the client checks as well. Only the wire refuses more:
-unknown keys at the top, null where a value belongs, addresses that are none.
+unknown keys at the top, null where a value belongs, URLs that are not valid.
 Source: Venice's OpenAPI document, schema `ChatCompletionRequest`.
 """
 
@@ -17,11 +17,11 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import TypedDict
 
+from venice_ai._core.json_values import items, members
 from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
 
 from .catalogue import CLOSED_SCHEMAS
-from .json_values import items, members
 from .refusals import Issue
 from .request import ChatRequest, parts_of
 
@@ -75,7 +75,7 @@ def decode(body: bytes) -> Any:
     """The JSON of a request. As in JavaScript, 1.0 is 1.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not JSON.
     """
     try:
         try:

@@ -1,4 +1,4 @@
-"""How an answer travels, and what goes wrong on the way.
+"""How an answer is sent: delays, pieces, and every fault that can happen on the way.
 
 `Delivery` lists every fault by name. The functions here turn what was said into things to do (`Send`, `Pause`, `Reset`,
 `HoldOpen`), in this order: events, what is wrong with them, when they are sent, where the bytes break off.
@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from venice_ai._wire.sse import encode
 
 from .answer import Turn
-from .completion import CallIndex, Completion
+from .completion import CallIndex, Completion, effective_parameters
 from .sending import JSON_TYPE, Act, Answer, HoldOpen, Pause, Reset, Send, encode_json, merged
 
 DONE = encode(b"[DONE]")
@@ -148,12 +148,12 @@ def _with_tail(completion: Completion, chunks: Iterator[dict[str, Any]], how: De
     for number, chunk in enumerate(chunks):
         unfinished -= chunk["choices"][0]["finish_reason"] is not None
         with_usage = completion.bill() if usage == "finish" and unfinished == 0 else {}
-        found = {"venice_parameters": completion.parameters()} if citations == "first" and number == 0 else {}
+        found = {"venice_parameters": effective_parameters(completion.request)} if citations == "first" and number == 0 else {}
         yield {**chunk, **with_usage, **found}
     if usage == "own":
         yield completion.tail(**completion.bill())
     if citations == "last":
-        yield completion.tail(venice_parameters=completion.parameters())
+        yield completion.tail(venice_parameters=effective_parameters(completion.request))
 
 
 def _event_frames(chunks: Iterable[Any], how: Delivery) -> Iterator[bytes]:

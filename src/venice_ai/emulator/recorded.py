@@ -1,8 +1,7 @@
-"""What was asked of the emulator."""
+"""The requests that the emulator received, as tests read them in `emulator.requests`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,23 +26,19 @@ class Recorded:
 
     @cached_property
     def body(self) -> Any:
-        """The body's JSON; the bytes if it is none, and None if there is no body."""
+        """The body's JSON; the bytes if it is not JSON, and `None` without a body."""
         try:
             return decode(self.content) if self.content else None
         except ValueError:
             return self.content
 
     def json(self) -> dict[str, Any]:
-        """As the admin endpoint shows it."""
+        """The request in JSON, for the admin endpoint."""
         body = self.body.decode("utf-8", "replace") if isinstance(self.body, bytes) else self.body
         return {"method": self.method, "path": self.path, "query": self.query, "headers": self.headers, "body": body}
 
 
 def recorded(incoming: Incoming) -> Recorded:
     """The record of a request."""
-    headers = _without_secrets(incoming.headers)
+    headers = {name: "***" if name in SECRET_HEADERS else value for name, value in incoming.headers.items()}
     return Recorded(incoming.method, incoming.path, dict(incoming.query), headers, incoming.body)
-
-
-def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: "***" if name in SECRET_HEADERS else value for name, value in headers.items()}

@@ -1,4 +1,4 @@
-"""What Venice says when it does not answer: the body for each status, and the shape that each reason has.
+"""Venice's error responses: the body for each status, and the format of each kind of error.
 
 Shapes and texts: Venice's error reference (https://docs.venice.ai/api-reference/error-codes).
 """
@@ -42,7 +42,7 @@ class Issue(NamedTuple):
     keys: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
-        """As it stands in `issues`."""
+        """The entry in `issues`."""
         keys = {"keys": list(self.keys)} if self.keys else {}
         return {"code": self.code, **keys, "path": list(self.path), "message": self.message}
 

@@ -1,4 +1,4 @@
-r"""A text that matches a simple regular expression.
+r"""Makes a text that matches a simple regular expression (the `pattern` of a JSON schema).
 
 Understood are literals, `.`, classes, `\d \w \s` and their opposites, groups, alternation (the first branch is taken),
 `? * + {m,n}` and anchors; the shortest match is written first, then longer ones. What comes out is checked with `re`.

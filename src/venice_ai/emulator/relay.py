@@ -1,4 +1,4 @@
-"""Answers of a backend, dressed as Venice's: ids, choices, usage, cost, and errors where the backend fails."""
+"""Turns the answers of a backend into Venice's: adds ids, choices, usage and cost, and errors where the backend fails."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+from venice_ai._core.json_values import members
 from venice_ai._wire.sse import encode
 
 from . import refusals
 from .backend import Backend, UnsupportedInput
 from .completion import cost, effective_parameters, usage
 from .delivery import DONE, EVENTS_TYPE, error_event
-from .json_values import members
 from .request import ChatRequest
 from .sending import Answer, Send, closed, encode_json, json_answer
 

@@ -1,4 +1,4 @@
-"""Variety without randomness: the same words always give the same number."""
+"""Repeatable choices in place of random ones: the same salt always gives the same number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chat request that was let in, read for those who answer it."""
+"""A valid chat request: its parameters with their defaults, as the modules that answer it need them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, cast
 
+from venice_ai._core.json_values import items, members
 from venice_ai.types.api.chat import content_text
 from venice_ai.types.api.models import ModelCapabilities, ModelResponse
 
 from . import tokens
-from .json_values import items, members
 
 _SYSTEM_PROMPT_TOKENS = 1_000
 """What Venice's own system prompt adds to a request; it is on unless the request switches it off.
@@ -82,7 +82,7 @@ class ChatRequest:
 
     @property
     def choices(self) -> int:
-        """How many answers are wanted."""
+        """The number of choices, `n`."""
         return int(self.body.get("n", 1))
 
     @property
@@ -111,7 +111,7 @@ class ChatRequest:
 
     @property
     def effort(self) -> str | None:
-        """How hard the model is asked to think."""
+        """The reasoning effort that is asked for."""
         return self.body.get("reasoning_effort") or members(self.body.get("reasoning")).get("effort")
 
     @property

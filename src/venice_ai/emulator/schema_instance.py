@@ -1,9 +1,9 @@
-"""JSON that fits a JSON schema.
+"""Makes a JSON value that fits a JSON schema, for the emulated model's structured output and tool calls.
 
 Understood are `type`, `const`, `enum`, `$ref` within the document (recursion too), `anyOf`, `oneOf`, `allOf`, the bounds of
 numbers, strings, arrays and objects, `multipleOf`, `pattern` where it is simple, the common `format`s, `properties`,
 `required`, `additionalProperties`, `patternProperties`, `items`, `prefixItems`, `contains`, `uniqueItems`. For other
-keywords a few variants are tried; what comes out is judged (`schema_validation.py`), and an instance that does not fit is none.
+keywords a few variants are tried; what comes out is validated (`schema_validation.py`) before it is used.
 
 Near the root every property is filled in; deeper down only what is required, and of a union the member that ends soonest,
 so that recursive schemas come to an end. Names and numbers from the conversation are used where they fit (`Hints`).
@@ -62,14 +62,14 @@ def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> A
     """A value that fits the schema; the same salt and hints give the same value.
 
     Raises:
-        Unsatisfiable: there is none, or it is not found.
+        Unsatisfiable: no value fits, or none is found.
     """
     try:
         return _instance(schema, salt, hints or Hints())
     except Unsatisfiable:
         raise
     except (RecursionError, TypeError, AttributeError, ArithmeticError, LookupError, ValueError) as error:
-        # A schema that is none: strings where numbers belong, and the like.
+        # It is not a schema: strings where numbers belong, and the like.
         raise Unsatisfiable(f"the schema cannot be read: {error}") from error
 
 
@@ -100,7 +100,7 @@ class _Maker:
         if schema is True:
             return {}
         if not isinstance(schema, dict):
-            raise Unsatisfiable(f"{path}: this is no schema")
+            raise Unsatisfiable(f"{path}: this is not a schema")
         plain = flat(cast("Schema", schema), self._root, path)
         if "const" in plain or "enum" in plain:
             return self._listed(plain, path)

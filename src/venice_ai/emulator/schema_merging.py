@@ -1,4 +1,4 @@
-"""Two JSON schemas as one: what fits it fits both, for the keywords where that is simple."""
+"""Merges two JSON schemas into one that fits what both fit (`allOf`), for the keywords where that is simple."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from .json_values import members
+from venice_ai._core.json_values import members
+
 from .schema_validation import Schema, Unsatisfiable, fraction, resolved, same
 
 _DEEPEST = 40
@@ -40,7 +41,7 @@ def merged(first: Schema, second: Schema) -> dict[str, Any]:
 
 
 def _latter(_first: Any, second: Any) -> Any:
-    """Where both cannot be said at once. If the value fits this one only, that comes out when it is judged."""
+    """The second value of a keyword that cannot be merged; validation then finds a value that fits only this one."""
     return second
 
 

@@ -1,4 +1,4 @@
-"""Whether a value fits a JSON schema: what `instance` makes is judged here before anybody gets it.
+"""Validates a value against a JSON schema. What `schema_instance` makes is validated here before it is sent.
 
 These are the keywords of JSON Schema 2020-12 that say what a value may be, with draft 7's `dependencies` and `additionalItems`
 and OpenAPI 3.0's true and false for open bounds. `format` is left to whoever makes the text, as the specification has it.
@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Any, TypeAlias, cast
 
-from .json_values import items, members
+from venice_ai._core.json_values import items, members
 
 Schema: TypeAlias = Mapping[str, Any]
 Rule: TypeAlias = Callable[["SchemaValidator", Any, Schema], bool]
@@ -32,7 +32,7 @@ def resolved(root: Any, reference: Any) -> Any:
         Unsatisfiable: it leads out of the schema.
     """
     if reference != "#" and not str(reference).startswith("#/"):
-        raise Unsatisfiable(f"{reference!r} is no path within the schema")
+        raise Unsatisfiable(f"{reference!r} is not a path within the schema")
     node: Any = root
     for step in str(reference)[1:].split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
@@ -55,7 +55,7 @@ class SchemaValidator:
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, dict):
-            raise Unsatisfiable("this is no schema")
+            raise Unsatisfiable("this is not a schema")
         known = cast("dict[str, Any]", schema)
         if beyond := [keyword for keyword in _BEYOND if known.get(keyword, True) is not True]:
             raise Unsatisfiable(f"{beyond[0]!r} is beyond this emulator; leave it out, and check it in the answer")
@@ -70,7 +70,7 @@ class SchemaValidator:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number; true and false are none."""
+    """Whether it is a number; true and false are not numbers."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -157,7 +157,7 @@ def _number(_validator: SchemaValidator, value: Any, schema: Schema) -> bool:
 
 
 def _multiple(value: float, step: float) -> bool:
-    # Some validators divide in floating point, where 0.3 is no multiple of 0.1: so it has to be one for both.
+    # Some validators divide in floating point, where 0.3 is not a multiple of 0.1: so it has to be one for both.
     return fraction(value) % fraction(step) == 0 and float(value / step).is_integer()
 
 

@@ -1,4 +1,4 @@
-"""What the emulator answers instead of its own words, and everything that can go wrong with an answer.
+"""Scripted answers of the emulator: texts, tool calls, errors and raw bytes, each with any fault of the delivery.
 
 A script is a list of steps, one for each request, in order. Every constructor here takes, beside what is said, the members
 of `Delivery` as keywords::
@@ -31,15 +31,15 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", forbi
 
 
 class Usual(_Step, tag="usual", frozen=True):
-    """What the model would have said anyway."""
+    """A step: the emulated model answers as if nothing was scripted."""
 
 
 class Echo(_Step, tag="echo", frozen=True):
-    """The text of the user's last message."""
+    """A step: the answer is the text of the user's last message."""
 
 
 class Text(_Step, tag="text", frozen=True):
-    """This text, in these deltas."""
+    """A step: the answer is a text, in these deltas."""
 
     text: str
     reasoning: str | None = None
@@ -60,63 +60,63 @@ class PlannedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Calls(_Step, tag="tool_calls", frozen=True):
-    """These tool calls."""
+    """A step: the answer is tool calls."""
 
     calls: list[PlannedCall]
     text: str = ""
 
 
 class Whole(_Step, tag="completion", frozen=True):
-    """This JSON body, status 200."""
+    """A step: the answer is a JSON body with the status 200."""
 
     body: dict[str, Any]
 
 
 class Failure(_Step, tag="error", frozen=True):
-    """This status; without a body, Venice's own for it."""
+    """A step: the answer is an error status; without a body, with Venice's own for it."""
 
     status: Status
     body: Any = None
 
 
 class Raw(_Step, tag="raw", frozen=True):
-    """These bytes, and no headers but those of the delivery."""
+    """A step: the answer is these bytes, with no headers but those of the delivery."""
 
     status: Status
     body: bytes = b""
 
 
 class Chunks(_Step, tag="events", frozen=True):
-    """A stream of these JSON values, then `[DONE]`."""
+    """A step: the answer is a stream of these JSON values, then `[DONE]`."""
 
     chunks: list[Any]
 
 
 class Pieces(_Step, tag="pieces", frozen=True):
-    """A stream of exactly these packets."""
+    """A step: the answer is a stream of exactly these packets."""
 
     pieces: list[bytes]
 
 
 class Refused(_Step, tag="refused", frozen=True):
-    """No connection."""
+    """A step: the connection is refused."""
 
 
 Spoken: TypeAlias = Echo | Text | Calls
-"""The model says this, so there must be a request to a model."""
+"""Steps in which the model speaks, so that they answer chat requests alone."""
 Unspoken: TypeAlias = Whole | Failure | Raw | Chunks | Pieces | Refused
-"""This is the answer, whatever was asked."""
+"""Steps that are the whole answer, whatever was asked."""
 Step: TypeAlias = Usual | Spoken | Unspoken
 AnyStep = TypeVar("AnyStep", bound=_Step)
 
 
 def usual(**how: Unpack[Delivery]) -> Usual:
-    """What the model would have said anyway: for faults in an otherwise ordinary answer (but not in a backend's)."""
+    """Answers as if nothing was scripted, with the faults given (a backend's answer stays without faults)."""
     return _valid(Usual(how=_checked(how)))
 
 
 def echo(**how: Unpack[Delivery]) -> Echo:
-    """The text of the user's last message."""
+    """Answers with the text of the user's last message."""
     return _valid(Echo(how=_checked(how)))
 
 
@@ -128,7 +128,7 @@ def text(
     deltas: Iterable[str] | None = None,
     **how: Unpack[Delivery],
 ) -> Text:
-    """This text. `deltas` are the pieces in which a stream brings it, if not token by token; joined they are the text."""
+    """Answers with this text. `deltas` are the pieces of a stream, if not one a token; joined they must be the text."""
     pieces = None if deltas is None else list(deltas)
     return _valid(Text(text=content, reasoning=reasoning, finish_reason=finish_reason, deltas=pieces, how=_checked(how)))
 
@@ -140,27 +140,27 @@ def tool_call(
     id: str | None = None,  # noqa: A002  # the wire's own word
     **how: Unpack[Delivery],
 ) -> Calls:
-    """One tool call. `arguments` that are text are sent as they are, also if they are not JSON."""
+    """Answers with one tool call. `arguments` that are text are sent as they are, also if they are not JSON."""
     return _valid(Calls(calls=[_planned(name, arguments, id)], how=_checked(how)))
 
 
 def tool_calls(*calls: tuple[str, Mapping[str, Any] | str], content: str = "", **how: Unpack[Delivery]) -> Calls:
-    """Several tool calls at once: pairs of a name and arguments; `content` is said beside them."""
+    """Answers with several tool calls: pairs of a name and arguments; `content` is said beside them."""
     return _valid(Calls(calls=[_planned(name, arguments, None) for name, arguments in calls], text=content, how=_checked(how)))
 
 
 def completion(body: Mapping[str, Any], **how: Unpack[Delivery]) -> Whole:
-    """This JSON as the body, status 200, streamed or not."""
+    """Answers with this JSON body and the status 200, also if a stream was asked for."""
     return _valid(Whole(body=dict(body), how=_checked(how)))
 
 
 def error(status: int, body: Any = None, **how: Unpack[Delivery]) -> Failure:
-    """This status, with this JSON as the body; a text becomes `{"error": text}`, None what Venice says with the status."""
+    """Answers with an error status and a JSON body; a text becomes `{"error": text}`, `None` Venice's own body."""
     return _valid(Failure(status=status, body={"error": body} if isinstance(body, str) else body, how=_checked(how)))
 
 
 def busy(retry_after: float | str | None = None, **how: Unpack[Delivery]) -> Failure:
-    """429, the model is overloaded; with `Retry-After` if given (seconds, or any text)."""
+    """Answers 429, the model is overloaded; with `Retry-After` if given (seconds, or any text)."""
     directive = (
         {}
         if retry_after is None
@@ -170,38 +170,38 @@ def busy(retry_after: float | str | None = None, **how: Unpack[Delivery]) -> Fai
 
 
 def overloaded(**how: Unpack[Delivery]) -> Failure:
-    """503, the model is at capacity, without a word on how long to wait."""
+    """Answers 503, the model is at capacity, without `Retry-After`."""
     return _valid(Failure(status=503, how=_checked(how)))
 
 
 def rate_limited(reset: float, *, of: str = "requests", **how: Unpack[Delivery]) -> Failure:
-    """429, a limit is used up; `reset` is the value of the limit's reset header, `of` is `requests` or `tokens`."""
+    """Answers 429, a rate limit is used up; `reset` is the value of its reset header, `of` is `requests` or `tokens`."""
     headers = {f"x-ratelimit-remaining-{of}": "0", f"x-ratelimit-reset-{of}": f"{reset:.16g}"}
     return _valid(Failure(status=429, body={"error": "Rate limit exceeded"}, how=_with_headers(_checked(how), headers)))
 
 
 def raw(status: int, body: bytes = b"", **how: Unpack[Delivery]) -> Raw:
-    """These bytes under this status, with no headers but the `headers` given; a socket adds what HTTP wants, as the date."""
+    """Answers with these bytes and only the `headers` given; a socket adds what HTTP needs, such as the date."""
     return _valid(Raw(status=status, body=body, how=_checked(how)))
 
 
 def events(*chunks: Any, **how: Unpack[Delivery]) -> Chunks:
-    """A stream of these JSON values, then `[DONE]`."""
+    """Answers with a stream of these JSON values, then `[DONE]`."""
     return _valid(Chunks(chunks=list(chunks), how=_checked(how)))
 
 
 def pieces(*packets: bytes, **how: Unpack[Delivery]) -> Pieces:
-    """A stream of exactly these bytes, a packet each."""
+    """Answers with a stream of exactly these bytes, a packet each."""
     return _valid(Pieces(pieces=list(packets), how=_checked(how)))
 
 
 def refused(**how: Unpack[Delivery]) -> Refused:
-    """No connection: it is refused in process; on a socket it is dropped without an answer."""
+    """Refuses the connection; on a socket it is closed without an answer."""
     return _valid(Refused(how=_checked(how)))
 
 
 class Script:
-    """What to answer next, by path."""
+    """The steps that are still to be played, by path."""
 
     def __init__(self) -> None:
         self._next: dict[str, deque[Step]] = {}
@@ -219,7 +219,7 @@ class Script:
             self._always[path] = step
 
     def take(self, path: str) -> Step | None:
-        """The next step; None if there is none."""
+        """The next step; `None` at the end of the script."""
         waiting = self._next.get(path)
         return waiting.popleft() if waiting else self._always.get(path)
 
@@ -240,7 +240,7 @@ def steps_from_json(steps: Any) -> list[Step]:
         for given in steps:
             _checked(given.get("how", {}))
     except (msgspec.ValidationError, TypeError) as reason:
-        raise InvalidRequestError(f"this is no list of steps: {reason}") from None
+        raise InvalidRequestError(f"this is not a list of steps: {reason}") from None
     return found
 
 
@@ -256,7 +256,7 @@ def _planned(name: str, arguments: Mapping[str, Any] | str, id_: str | None) -> 
 def _checked(how: Delivery) -> Delivery:
     if unknown := how.keys() - Delivery.__annotations__.keys():
         known = ", ".join(Delivery.__annotations__)
-        raise TypeError(f"{', '.join(sorted(unknown))} is no part of a delivery; known are {known}")
+        raise TypeError(f"{', '.join(sorted(unknown))} is not part of a delivery; known are {known}")
     if isinstance(headers := how.get("headers"), dict):
         # A length that is wrong is a fault like others.
         check_headers({name: value for name, value in headers.items() if str(name).lower() != "content-length"})
@@ -264,11 +264,11 @@ def _checked(how: Delivery) -> Delivery:
 
 
 def _valid(step: AnyStep) -> AnyStep:
-    """The step, if its parts are what they must be: what is wrong is told where it is scripted, not where it is sent."""
+    """The step, if its parts are what they must be: errors are raised where it is scripted, not where it is sent."""
     try:
         return msgspec.convert(msgspec.structs.asdict(step), type(step))
     except msgspec.ValidationError as reason:
-        raise InvalidRequestError(f"this is no step: {reason}") from None
+        raise InvalidRequestError(f"this is not a step: {reason}") from None
 
 
 def _with_headers(how: Delivery, headers: dict[str, str]) -> Delivery:

@@ -1,4 +1,4 @@
-"""What goes over the wire: an incoming request, and an answer whose body is a list of things to do.
+"""Requests and answers inside the emulator: an answer's body is a list of actions for the transport.
 
 `Send` some bytes, `Pause`, `Reset` the connection, `HoldOpen` until the caller leaves. The answer says what happens; the two
 transports (`transport.py` in process, `server.py` on a socket) only do it.
@@ -20,23 +20,23 @@ JSON_TYPE = "application/json; charset=utf-8"
 
 
 class Send(NamedTuple):
-    """These bytes, in a packet of their own where the network allows it."""
+    """Sends these bytes, in a packet of their own where the network allows it."""
 
     data: bytes
 
 
 class Pause(NamedTuple):
-    """Nothing, for so long."""
+    """Sends nothing for so many seconds."""
 
     seconds: float
 
 
 class Reset(NamedTuple):
-    """The connection breaks off."""
+    """Resets the connection."""
 
 
 class HoldOpen(NamedTuple):
-    """Nothing more comes, and the connection stays open until the caller leaves."""
+    """Sends nothing more, and keeps the connection open until the client closes it."""
 
 
 Act: TypeAlias = Send | Pause | Reset | HoldOpen
@@ -70,7 +70,7 @@ class Answer:
 
 
 async def closed(body: object) -> None:
-    """Tells whoever makes a body that nobody reads it any more."""
+    """Closes the generator that makes a body, if it is one."""
     if (close := getattr(body, "aclose", None)) is not None:
         await close()
 

@@ -1,4 +1,4 @@
-"""The emulator on a socket: the same answers over real HTTP, on this machine unless told otherwise by name."""
+"""Serves the emulator over HTTP (aiohttp), on this machine only unless `allow_remote` is given."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where an emulator listens."""
+    """The address of an emulator that is served."""
 
     host: str
     port: int
@@ -73,7 +73,7 @@ async def serve(
             f"host={host!r} can be reached from other machines; pass allow_remote=True if that is meant, or host='127.0.0.1'"
         )
     if not 0 <= port <= _LARGEST_PORT:
-        raise InvalidRequestError(f"port={port!r} is no port; 0 takes a free one, others end at {_LARGEST_PORT}")
+        raise InvalidRequestError(f"port={port!r} is not a port; 0 takes a free one, others end at {_LARGEST_PORT}")
     handler = _Handler(emulator)
     # A body that calls itself compressed and is not is a wrong body to the contract, and a crash to aiohttp.
     server = web.Server(handler.handle, handler_cancellation=True, access_log=None, auto_decompress=False)
@@ -95,7 +95,7 @@ async def serve(
 def run_in_thread(
     emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0, allow_remote: bool = False
 ) -> Generator[Server]:
-    """The same from synchronous code: the emulator is served on a thread of its own."""
+    """Serves an emulator from synchronous code, on a thread of its own; the arguments are those of `serve`."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="venice-emulator", daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""Tokens by a rule anyone can check: up to six letters with the blank before them, or one other sign.
+"""Splits text into tokens by a simple rule: up to six letters with the blank before them, or one other sign.
 
 No model splits text like this; it is near enough for counts that look right, and the pieces joined are the text again.
 """

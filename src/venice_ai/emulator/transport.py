@@ -1,7 +1,7 @@
-"""The emulator behind the client's transport port: no socket, and the same errors as over the network.
+"""`EmulatorTransport`: a client's transport that asks the emulator in this process, with the errors of a real network.
 
 The waits of an answer pass on the emulator's clock. If that clock is virtual they take no time, and the client's time limits
-are met all the same: the watch over the answer is told how much time went by.
+are met all the same: `_Watch.skip` moves them on by the time that passed.
 """
 
 from __future__ import annotations
@@ -101,14 +101,14 @@ class EmulatorReply:
             line.close()
 
     async def drain(self) -> None:
-        """Nothing is kept here that could serve again."""
+        """Does nothing: there is no connection here that could be used again."""
 
     def progressed(self) -> None:
         """Tells the `progress` clock that content came."""
         self._line.watch.progressed()
 
     def close(self) -> None:
-        """Leaves; whoever makes the body is told, and whoever reads it gets an error."""
+        """Closes the connection: the generator of the body is closed, and a pending read raises."""
         self._line.close()
         if (close := getattr(self._body, "aclose", None)) is not None:
             task = asyncio.get_running_loop().create_task(_closed(close))
@@ -185,7 +185,7 @@ class _Line:
         return task.result()
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         self.watch.close()
         self._break()
 
@@ -202,7 +202,7 @@ class _Line:
 
 
 class _Watch(Watch):
-    """A watch that can be told that time passed."""
+    """A watch whose clocks can be moved on (`skip`)."""
 
     _sent: float
 

@@ -1,4 +1,4 @@
-"""What every web search finds here."""
+"""The results of every web search in the emulator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CITATIONS = [
 
 
 def documents() -> str:
-    """The same pages as the arguments of the tool call that `return_search_results_as_documents` asks for."""
+    """The search results as the arguments of the tool call that `return_search_results_as_documents` asks for."""
     return json.dumps(
         {
             "documents": [

@@ -1,55 +1,55 @@
-"""Every error a caller can catch, and the one function that picks it.
+"""Every error that a caller can catch; and the function that chooses one for a reply.
 
 ::
 
     VeniceError
-    +-- APIError                             anything that went wrong with a call
-    |   +-- InvalidRequestError              400; before the network too (is a ValueError)
+    +-- APIError                             a call failed
+    |   +-- InvalidRequestError              400, or refused before sending; a ValueError
     |   |   +-- PayloadTooLargeError         413
     |   |   +-- UnsupportedMediaTypeError    415
-    |   |   +-- UnprocessableEntityError     422; a prompt against the content policy
-    |   |   +-- ResponseFormatNotStrictError a class given to `create` (is a SchemaNotStrictError)
-    |   |   +-- ToolSignatureError           a function that JSON cannot express (is a TypeError)
-    |   +-- AuthenticationError              401; no key at all (is a ValueError)
+    |   |   +-- UnprocessableEntityError     422; against the content policy
+    |   |   +-- ResponseFormatNotStrictError by `create`; a SchemaNotStrictError
+    |   |   +-- ToolSignatureError           JSON cannot express a tool; a TypeError
+    |   +-- AuthenticationError              401, or no key at all; a ValueError
     |   +-- PaymentRequiredError             402
     |   +-- PermissionDeniedError            403
     |   +-- NotFoundError                    404
     |   +-- ConflictError                    409
     |   +-- ModelGoneError                   410
     |   +-- RateLimitError                   429; `kind` says which limit
-    |   |   +-- ModelOverloadedError         an overloaded model, in a 200 reply (is a ServiceUnavailableError)
+    |   |   +-- ModelOverloadedError         overloaded; a ServiceUnavailableError
     |   +-- InternalServerError              5xx
     |   |   +-- ServiceUnavailableError      503
     |   |   +-- GatewayTimeoutError          504
-    |   +-- APIConnectionError               no answer (is a ConnectionError)
-    |   |   +-- APITimeoutError              a clock ran out (is a TimeoutError)
-    |   +-- APIResponseProcessingError       not an answer: HTML, nothing, broken JSON
-    |   +-- StreamInterruptedError           a stream that broke off; `partial` has what came
-    |       +-- StreamTimeoutError           because a clock ran out (is an APITimeoutError)
-    +-- InvalidArgumentError                 an argument of a method here, not of a request, is wrong (is a ValueError)
-    +-- StreamConsumedError                  a stream is read once
-    +-- NoMatchingModelError                 no model fits (is a ValueError)
-    +-- SchemaNotStrictError                 a class that strict mode cannot express (is a ValueError)
-    +-- OutputError                          a paid answer that is not the object asked for (is a ValueError)
-    |   +-- OutputInvalidError               it does not fit the class (is a pydantic.ValidationError)
-    |   +-- OutputMissingError               it has no text at all
-    |   +-- OutputTruncatedError             it was cut off (is a pydantic.ValidationError)
+    |   +-- APIConnectionError               no reply; a ConnectionError
+    |   |   +-- APITimeoutError              a time limit ran out; a TimeoutError
+    |   +-- APIResponseProcessingError       HTML, nothing or broken JSON as a reply
+    |   +-- StreamInterruptedError           a stream broke off; `partial`: what arrived
+    |       +-- StreamTimeoutError           a time limit ran out; an APITimeoutError
+    +-- InvalidArgumentError                 a wrong argument of a method; a ValueError
+    +-- StreamConsumedError                  a stream can be read once
+    +-- NoMatchingModelError                 no model fits; a ValueError
+    +-- SchemaNotStrictError                 strict mode cannot express it; a ValueError
+    +-- OutputError                          the answer is not the object; a ValueError
+    |   +-- OutputInvalidError               does not fit; a pydantic.ValidationError
+    |   +-- OutputMissingError               has no text
+    |   +-- OutputTruncatedError             was cut off; a pydantic.ValidationError
     |   +-- OutputRefusedError               the model, or a filter, refused
-    |   +-- ToolCallInsteadError             the model wants a tool called first
-    +-- NoChoicesError                       an answer without choices (is a ValueError)
-    +-- NoToolCallsError                     a turn that says it calls tools, and calls none (is a ValueError)
-    +-- UnknownToolError                     a call of a tool that is not there (is a ValueError)
-    +-- ToolArgumentsError                   a call whose arguments do not fit (is a ValueError)
-    +-- ToolTimeoutError                     a tool that took too long (is a TimeoutError)
-    +-- MaxIterationsExceededError           a tool loop that did not come to an answer; `pending_calls`
-    +-- ToolLoopPausedError                  a tool loop that waits for a person; `state`
-    +-- TeeError                             confidential compute failed; `report` says what was checked
-        +-- TeeAttestationError              the enclave did not prove what it must: nothing was sent
-        +-- TeeEncryptionError               an answer that should be sealed is not, or cannot be opened
+    |   +-- ToolCallInsteadError             the model asks for a tool call
+    +-- NoChoicesError                       a response without choices; a ValueError
+    +-- NoToolCallsError                     tool calls announced, none made; a ValueError
+    +-- UnknownToolError                     a call of an unknown tool; a ValueError
+    +-- ToolArgumentsError                   arguments that do not fit; a ValueError
+    +-- ToolTimeoutError                     a tool took too long; a TimeoutError
+    +-- MaxIterationsExceededError           a tool loop reached its limit
+    +-- ToolLoopPausedError                  a tool loop waits for a person; `state`
+    +-- TeeError                             confidential compute failed; `report`
+        +-- TeeAttestationError              the enclave was refused; nothing was sent
+        +-- TeeEncryptionError               an answer unencrypted, or not to be opened
 
-Every `APIError` carries `status_code`, `counts_as`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`,
-each of them `None` if it is not known. We put no prompt into a message, and no key: where Venice's own words repeat a key of
-eight letters or more, it is taken out.
+After the semicolon stands what else the class is: `except ValueError` catches a ValueError. Every `APIError` carries
+`status_code`, `counts_as`, `code`, `request_id`, `body`, `meta`, `retry_after_seconds` and `partial`; each may be None.
+Messages hold no prompt and no key: a key of eight letters or more is taken out of Venice's own words, too.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def error_for(
         said = reported(content) or content
     code = _code(said)
     counts_as = status if status >= 300 else _counts_as(said, code, status)
-    kind = _class(counts_as, code, said, told=status)
+    kind = _class(counts_as, code, said, http_status=status)
     detail = _shortened(_detail(said, headers))
     remedy = kind.remedy
     if issubclass(kind, RateLimitError) and retry_after_seconds:
@@ -156,11 +156,11 @@ def _shortened(detail: str) -> str:
     return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."
 
 
-def _class(status: int, code: str | None, body: Any, *, told: int) -> type[APIError]:
-    """The class for what a status, or an error inside a reply with the status `told`, stands for."""
+def _class(status: int, code: str | None, body: Any, *, http_status: int) -> type[APIError]:
+    """The class for what a status, or an error inside a reply with the HTTP status `http_status`, stands for."""
     if status == 402 and _member(body, "x402Version") is not None:
         return AuthenticationError  # Venice's way to say that no credentials were sent
-    if told < 300:
+    if http_status < 300:
         if status < 300 and code:  # an unknown code is not tried again; the type still tells what kind of error it is
             status = _status_of(_type(body), status)
         elif status == 503 and "overloaded" in (code or _type(body) or "").lower():

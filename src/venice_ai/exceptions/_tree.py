@@ -260,8 +260,8 @@ def _kept_attempts(attempts: tuple[ChatCompletionResponse, ...]) -> tuple[ChatCo
 
 
 def _without_answer(response: ChatCompletionResponse) -> ChatCompletionResponse:
-    told = {name: response.get(name) for name in ("id", "model", "usage", "cost")}
-    return type(response).model_validate(told).with_attestation(response.attestation)
+    kept = {name: response.get(name) for name in ("id", "model", "usage", "cost")}
+    return type(response).model_validate(kept).with_attestation(response.attestation)
 
 
 class OutputMissingError(OutputError):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
-from .._core.single_flight import Flights
+from .._core.single_flight import SingleFlight
 from .._resource import APIResource
 from .._wire.reply_body import json_object
 from ..exceptions import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError
@@ -205,14 +205,14 @@ class Cache:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._values: dict[str, tuple[float, Any]] = {}
-        self._flights: Flights[Any] = Flights()
+        self._single_flight: SingleFlight[Any] = SingleFlight()
 
     async def get(self, key: str, fetch: Callable[[], Awaitable[T]], *, refresh: bool = False) -> T:
         """The value for a key, from memory while it is fresh."""
         at, value = self._values.get(key, (0.0, None))
         if value is not None and not refresh and self._now() - at < CACHE_SECONDS:
             return cast("T", value)
-        return cast("T", await self._flights.share(key, lambda: self._fetch(key, fetch)))
+        return cast("T", await self._single_flight.share(key, lambda: self._fetch(key, fetch)))
 
     async def _fetch(self, key: str, fetch: Callable[[], Awaitable[T]]) -> T:
         value = await fetch()

@@ -1,4 +1,4 @@
-"""`client.tee`: what enclaves prove, and what they signed.
+"""`client.tee`: attestations of enclaves, and signatures of their answers.
 
 The evidence is fetched here and judged in `venice_ai.tee`. Nothing of the account goes with these requests: they carry no
 key. Every attempt asks with a nonce of its own, so no answer serves twice.
@@ -20,7 +20,7 @@ from urllib.parse import urlencode, urlsplit
 from .._core.caller_warnings import Remembered, warn
 from .._core.machine import cache_folder, is_loopback
 from .._core.settings import Timeout
-from .._core.single_flight import Flights
+from .._core.single_flight import SingleFlight
 from .._http.caller import Caller
 from .._http.retry import RetryPolicy
 from .._http.timers import within
@@ -72,7 +72,7 @@ class Tee(APIResource["Connection"]):
         self._policy = caller.policy
         self._once = Caller(caller.transport, caller.clock, RetryPolicy(retries=0))
         self._reports: dict[Any, tuple[AttestationReport, TeeOptions]] = {}
-        self._flights: Flights[AttestationReport] = Flights()
+        self._single_flight: SingleFlight[AttestationReport] = SingleFlight()
         self._reached: dict[str, Level] = {}
         self._warned: Remembered[Any] = Remembered()
         self._shown: dict[str, frozenset[str]] = {}
@@ -106,7 +106,7 @@ class Tee(APIResource["Connection"]):
             report = await self._attested(_checked(model), options)
         else:
             report = await self._shared(_checked(model), options)
-        # Here, and not where it is attested: that may be in a task of its own, which nobody's line leads to.
+        # Here, and not where it is attested: that may be in a task of its own, which has no line of the caller in its stack.
         self._warn_of_downgrade(report, options)
         return report
 
@@ -121,7 +121,7 @@ class Tee(APIResource["Connection"]):
             self._keep(report, options)
             return report
 
-        return await self._flights.share(_key(model, options), attest)
+        return await self._single_flight.share(_key(model, options), attest)
 
     def options(self, given: TeeOptions | None) -> TeeOptions:
         """What holds for a call with these options.
@@ -157,7 +157,7 @@ class Tee(APIResource["Connection"]):
         try:
             reply = await _apart(asked.body, lambda: _adopted(TeeAttestation, asked.body))
         except ValueError as error:
-            raise asked.refusal("transport", f"the reply is no attestation: {error}") from None
+            raise asked.refusal("transport", f"the reply is not an attestation: {error}") from None
         vars(reply)["sent_nonce"] = asked.nonce.hex()
         return reply
 
@@ -179,16 +179,14 @@ class Tee(APIResource["Connection"]):
             APIError: the attestation could not be had.
         """
         given = {name: value for name, value in (("nonce", nonce), ("verifier", verifier)) if value is not None}
-        wanted = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
-        chosen = self.options(wanted)
+        merged = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
+        chosen = self.options(merged)
         async with self._in_time():
             report = await self.verified(model, chosen)
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
 
     async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
-        _now(
-            options
-        )  # a clock that gives no time is refused before the network is touched; so is a broken file of kept numbers
+        _now(options)  # a bad clock, and stored numbers that cannot be Intel's, are errors before anything is sent
         fetcher = self._fetcher(options)
         seen = fetcher.seen
         asked = await self._evidence(model, options)
@@ -293,7 +291,7 @@ class Tee(APIResource["Connection"]):
         reached = policy.reached(report.model, report.level, report.checks)
         if reached not in self._warned:
             warn(f"{reached} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
-            self._warned.add(reached)  # not before: whoever makes an error of it is never answered
+            self._warned.add(reached)  # after the warning: where warnings are errors, each call raises it
 
     # -- signatures ------------------------------------------------------------------------------------------------------
 
@@ -316,7 +314,9 @@ class Tee(APIResource["Connection"]):
         try:
             return await _apart(body, lambda: _adopted(TeeSignature, body))
         except ValueError as error:
-            raise APIResponseProcessingError(f"the reply of /tee/signature is no signature: {error}", status_code=200) from None
+            raise APIResponseProcessingError(
+                f"/tee/signature gave something else than a signature: {error}", status_code=200
+            ) from None
 
     async def verify_signature(self, answer: ChatCompletionResponse | ChatStream) -> SignatureReport:
         """Whether the attested key signed an end-to-end encrypted answer: one that `create` gave, or a stream that has ended.
@@ -336,7 +336,7 @@ class Tee(APIResource["Connection"]):
     async def signed(
         self, report: Attestation, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
     ) -> SignatureReport:
-        """What the signature of an answer comes to, by the bytes of the request and of the answer where they are known.
+        """The report on the signature of a response, by the bytes of the request and of the answer where they are known.
 
         The server may need a moment after the answer's end.
         """
@@ -448,7 +448,7 @@ async def _provided(provider: CollateralProvider, platform: tuple[str, str], now
         return f"the provider given in TeeOptions raised {type(error).__name__}: {error}"
     if found is None or isinstance(found, Mapping):
         return found
-    return f"the provider given in TeeOptions gave {type(found).__name__}, which is no mapping"
+    return f"the provider given in TeeOptions gave {type(found).__name__}, which is not a mapping"
 
 
 async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
@@ -478,12 +478,12 @@ def _now(options: TeeOptions) -> float:
     """
     now: object = options.clock()
     if isinstance(now, bool) or not isinstance(now, (int, float)) or not math.isfinite(now):
-        raise InvalidRequestError(f"the clock given in TeeOptions gives {now!r}, which is no time in seconds")
+        raise InvalidRequestError(f"the clock given in TeeOptions gives {now!r}, which is not a time in seconds")
     return now
 
 
 def _is_private(base_url: str) -> bool:
-    """Whether nobody on the way can change what comes from there: TLS, or this machine itself."""
+    """Whether replies from there cannot be changed on the way: TLS, or this machine itself."""
     return urlsplit(base_url).scheme == "https" or _is_loopback(base_url)
 
 

@@ -1,4 +1,4 @@
-"""Evidence that does not come from Venice: Intel's collateral, and the word of NVIDIA's attestation service.
+"""Fetches the evidence that does not come from Venice: Intel's collateral, and tokens of NVIDIA's attestation service.
 
 Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key.
 Redirects are not followed, and bodies are cut off where no honest answer is that long. What the answers are worth is judged
@@ -106,7 +106,7 @@ class Fetcher:
             return await self._renewed(key, now, kept)
 
     def _rests(self, key: tuple[str, str], kept: _Kept | None, now: float) -> bool:
-        """Whether nobody is to be asked now."""
+        """Whether to ask no server now: what is stored is fresh, or an attempt failed a moment ago."""
         if kept is not None and kept.fresh(now):
             return True
         failed = self._failed.get(key)
@@ -126,7 +126,7 @@ class Fetcher:
 
     @property
     def seen(self) -> Seen:
-        """The highest numbers that `remember` was told, also by earlier processes.
+        """The highest numbers that `remember` has seen, also in earlier processes.
 
         Raises:
             InvalidRequestError: the file that keeps them holds a number so high that nothing of Intel's could pass.
@@ -236,12 +236,12 @@ def _contents(path: Path) -> bytes:
     """What is in a file of ours. A link leads elsewhere, and a pipe would be waited for: neither is one.
 
     Raises:
-        OSError: it is no file, or cannot be read.
+        OSError: it is not a file, or cannot be read.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode) or path.is_symlink():
-            raise OSError(f"{path} is no file")
+            raise OSError(f"{path} is not a file")
         return file.read(MAX_BODY_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""The keys of a gateway of the shape aci/1, recomputed: do its statements about them agree with each other?
+"""Checks the keys of a gateway (replies of the form aci/1): do its statements about them agree with each other?
 
 The set of keys has a digest; the workload's identity key endorses it; and every key was derived by a key management service,
 which signed the application's key, which signed each of them. What these checks do not give: Venice's quote binds the E2EE
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache, partial
 from typing import Any, Final, NamedTuple, cast
 
+from .._core.json_values import items, members
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .canonical import Malformed, canonical, parse
 from .checks import NOT_REACHED, Checks, CheckSkipped, CheckWarning
@@ -39,8 +40,8 @@ MOST_KEYS: Final = 64
 
 def is_aci(reply: Mapping[str, Any]) -> bool:
     """Whether a reply is a gateway's: by what it holds, for a word about its version can be left out."""
-    version, attestation = reply.get("api_version"), _member(reply, "attestation")
-    holders = (reply, attestation, _member(attestation, "evidence"))
+    version, attestation = reply.get("api_version"), members(reply.get("attestation"))
+    holders = (reply, attestation, members(attestation.get("evidence")))
     return (isinstance(version, str) and version.startswith("aci/")) or any(
         name in holder for holder in holders for name in _OWN
     )
@@ -76,9 +77,9 @@ class _Case:
 
     def __init__(self, reply: Mapping[str, Any]) -> None:
         self.reply = reply
-        self.attestation = _member(reply, "attestation")
-        self.keyset = _member(self.attestation, "workload_keyset")
-        self.identity = _member(_member(self.keyset, "workload_identity"), "public_key")
+        self.attestation = members(reply.get("attestation"))
+        self.keyset = members(self.attestation.get("workload_keyset"))
+        self.identity = members(members(self.keyset.get("workload_identity")).get("public_key"))
 
     @cached_property
     def digest(self) -> str:
@@ -86,8 +87,8 @@ class _Case:
 
 
 def _too_many(case: _Case) -> str | None:
-    """Which keys are more than a gateway has; None if none are. They are counted before any of them is looked at."""
-    custody = _member(_member(case.attestation, "evidence"), "key_custody").get("keys")
+    """What is wrong if there are more than `MOST_KEYS` keys, else `None`. They are counted before any is verified."""
+    custody = members(members(case.attestation.get("evidence")).get("key_custody")).get("keys")
     for name, keys in {**case.keyset, "key_custody": custody}.items():
         if isinstance(keys, list) and (number := len(cast("list[Any]", keys))) > MOST_KEYS:
             return f"{name:.40} has {number} entries, and no gateway has more than {MOST_KEYS}"
@@ -117,7 +118,7 @@ def _workload(case: _Case) -> str:
 
 
 def _endorsement(case: _Case) -> str:
-    endorsement = _member(case.attestation, "keyset_endorsement")
+    endorsement = members(case.attestation.get("keyset_endorsement"))
     if not endorsement:
         raise _Absent("keyset_endorsement")
     if _text(endorsement, "algo") != "ecdsa-secp256k1" or _text(case.identity, "algo") != "ecdsa-secp256k1":
@@ -130,10 +131,9 @@ def _endorsement(case: _Case) -> str:
 
 
 def _custody(case: _Case) -> str:
-    evidence = _member(case.attestation, "evidence")
-    entries = [
-        cast("Mapping[str, Any]", each) for each in _list(_member(evidence, "key_custody"), "keys") if isinstance(each, Mapping)
-    ]
+    evidence = members(case.attestation.get("evidence"))
+    keys = items(members(evidence.get("key_custody")).get("keys"))
+    entries = [members(each) for each in keys if isinstance(each, Mapping)]
     if not entries:
         raise _Absent("key_custody")
     held = {_normal(_text(entry, "public_key")) for entry in entries}
@@ -164,7 +164,7 @@ def _link(entry: Mapping[str, Any]) -> _Link | None:
     key = _hex(_text(entry, "public_key"), "a public key")
     if len(key) != POINT_BYTES:
         return None
-    chain = _list(entry, "signature_chain")
+    chain = items(entry.get("signature_chain"))
     if len(chain) != _CHAIN_LENGTH or not all(isinstance(each, str) for each in chain):
         raise ValueError("a key's signature_chain does not have two signatures")
     statement = f"{_text(entry, 'purpose')}:{compressed(key).hex()}".encode()
@@ -176,7 +176,7 @@ def _link(entry: Mapping[str, Any]) -> _Link | None:
 
 @lru_cache(maxsize=32)
 def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
-    """Who issued the application's key, which signed all of these keys."""
+    """The key management service's root key, which issued the application's key, which signed all of these keys."""
     app_key = recover(keccak256(links[0].statement), links[0].signature)
     if app_key is None or not all(signed_by(app_key, keccak256(link.statement), link.signature) for link in links[1:]):
         raise ValueError("the keys were not all signed by one application's key")
@@ -184,7 +184,7 @@ def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
         raise ValueError("the keys name different signatures of the key management service")
     root = recover(keccak256(b"dstack-kms-issued:" + app_id + compressed(app_key)), links[0].by_service)
     if root is None:
-        raise ValueError("the key management service's signature is none")
+        raise ValueError("the key management service's signature is not a signature of any key")
     return compressed(root).hex()
 
 
@@ -198,10 +198,9 @@ def _endorsed(key: str, statement: bytes, signature: bytes) -> bool:
 def _app_id(evidence: Mapping[str, Any]) -> bytes:
     """The application, as the measured event log names it (its replay is another check)."""
     log = evidence.get("event_log")
-    events = parse(log) if isinstance(log, str) else log
-    for event in cast("list[Any]", events) if isinstance(events, list) else []:
-        if isinstance(event, Mapping) and cast("Mapping[str, Any]", event).get("event") == "app-id":
-            return _hex(_text(cast("Mapping[str, Any]", event), "event_payload"), "the app-id")
+    for event in map(members, items(parse(log) if isinstance(log, str) else log)):
+        if event.get("event") == "app-id":
+            return _hex(_text(event, "event_payload"), "the app-id")
     raise _Absent("app-id in its event log")
 
 
@@ -209,29 +208,19 @@ def _keys(case: _Case) -> Iterator[tuple[str, str]]:
     """Every key of the set that signs or opens something, and what it is called."""
     yield "identity", _text(case.identity, "public_key")
     for group in ("receipt_signing_keys", "e2ee_public_keys"):
-        for entry in _list(case.keyset, group):
+        for entry in items(case.keyset.get(group)):
             if not isinstance(entry, Mapping):
-                raise Malformed(f"{group} holds what is no key")
+                raise Malformed(f"{group} holds something that is not a key")
             fields = cast("Mapping[str, Any]", entry)
             yield str(fields.get("key_id")), _text(fields, "public_key")
 
 
 def _normal(key: str) -> str:
-    """The same spelling for the same key: 128 digits are those of 130 without the 04."""
+    """A key in one spelling: 130 lower-case digits; those of 128 lack the 04."""
     return "04" + key.lower() if len(key) == 128 else key.lower()
 
 
 _RULES = {"aci_keyset": _keyset, "aci_workload": _workload, "aci_endorsement": _endorsement, "aci_custody": _custody}
-
-
-def _member(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = value.get(name)
-    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
-
-
-def _list(value: Mapping[str, Any], name: str) -> list[Any]:
-    found = value.get(name)
-    return cast("list[Any]", found) if isinstance(found, list) else []
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
@@ -239,7 +228,7 @@ def _text(value: Mapping[str, Any], name: str) -> str:
     if found is None:
         raise _Absent(name)
     if not isinstance(found, str):
-        raise Malformed(f"{name} is no text")
+        raise Malformed(f"{name} is not a string")
     return found
 
 

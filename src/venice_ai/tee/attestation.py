@@ -1,9 +1,10 @@
-"""Bytes of an attestation in, a report out. Nothing here reads a clock, a file or a socket.
+"""Verifies the reply of `/tee/attestation`: bytes in, report out. Nothing here reads a clock, a file or a socket.
 
 The reply of Venice is a claim. A quote in it is signed by Intel's hardware and binds three things: the key we seal messages to
 (by its address), our nonce, and the measurements of what was booted. The checks go from the claims to the quote, from the quote
-to the log of what was booted, and from there to Intel's word about the platform; each that does not need a failed one runs, so
-that a report shows everything that is wrong. Whatever uses the key takes it from the report, where no failed report has one.
+to the log of what was booted, and from there to Intel's collateral about the platform. Each check that does not need a failed
+one runs, so that a report shows everything that is wrong. Whatever uses the key takes it from the report: a failed report
+has no key.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Final, Literal, cast
 
+from .._core.json_values import items
 from . import aci, collateral, gpu  # `aci` first: it names the extra where that is missing
 from .canonical import parse as parse_json
 from .checks import NOT_REACHED, CheckSkipped, CheckWarning
@@ -116,7 +118,7 @@ def platform(reply: bytes) -> tuple[str, str] | None:
 
 
 def gpu_payload(reply: bytes) -> object:
-    """The evidence of GPUs in a reply; None if there is none, or the reply cannot be read."""
+    """The evidence of GPUs in a reply; `None` without such evidence, or if the reply cannot be read."""
     try:
         return _object(reply).get("nvidia_payload")
     except ValueError:
@@ -128,7 +130,7 @@ def _object(reply: bytes) -> dict[str, Any]:
         raise ValueError(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
     found = parse_json(reply)
     if not isinstance(found, dict):
-        raise ValueError("the reply is no JSON object")  # noqa: TRY004  # evidence, not an argument
+        raise ValueError("the reply is not a JSON object")  # noqa: TRY004  # evidence, not an argument
     return cast("dict[str, Any]", found)
 
 
@@ -183,7 +185,9 @@ class _Case:
             raise ValueError("the reply came without TLS; use an https:// base_url, or a server on this machine")
         self._reply = _object(self._bytes)
         if not self._known_server:
-            raise CheckWarning("the ssl_context of this client does not verify whose server answers, so that anybody can be it")
+            raise CheckWarning(
+                "the ssl_context of this client verifies no certificates, so that any server could have answered"
+            )
         return f"a JSON object of {len(self._bytes)} bytes"
 
     def _server_verified(self) -> str:
@@ -240,8 +244,7 @@ class _Case:
     def _keyset_key(self) -> bytes:
         """The key of a gateway's key set that has the signing address."""
         keyset = member(member(self._reply, "attestation"), "workload_keyset")
-        entries: Any = keyset.get("e2ee_public_keys")
-        given = cast("list[Any]", entries) if isinstance(entries, list) else []
+        given = items(keyset.get("e2ee_public_keys"))
         if len(given) > aci.MOST_KEYS:
             raise ValueError(f"the reply has {len(given)} keys, and no gateway has more than {aci.MOST_KEYS}")
         for entry in given:
@@ -383,7 +386,7 @@ class _Case:
             self._warnings.append("the encryption ends at a gateway, which passes prompts on in clear to another machine")
 
     def _compose_manager(self, main: Quote) -> str:
-        """That the manager's log of its own actions is signed by the same trust domain, for our nonce."""
+        """Checks that the manager's log of its own actions is signed by the same trust domain, for our nonce."""
         manager = member(self._reply, "compose_manager_attestation")
         quote = parse_quote(decode(manager.get("quote")) or b"")
         self._intel_chain(quote)
@@ -414,7 +417,7 @@ class _Case:
             self._examination.run("parts", partial(self._parts, self._workload, shown_before), "compose_hash")
 
     def _parts(self, workload: Workload, shown_before: Collection[str]) -> str:
-        """That nothing is left out of what the model or the reply promises."""
+        """Checks that nothing is left out of what the model or the reply promises."""
         left_out = missing(
             self._reply,
             compose=app_compose(self._reply),

@@ -1,4 +1,4 @@
-"""JSON that means one thing: read without duplicate keys and half characters, written as RFC 8785 (JCS) has it for hashing.
+"""Strict and canonical JSON: read without duplicate keys and lone surrogates, written as RFC 8785 (JCS) for hashing.
 
 Only what occurs in signed documents is written: objects, lists, strings, whole numbers that every reader keeps exact, booleans
 and null. A fraction is refused, so that the rules of JavaScript for printing floats need not be repeated here.
@@ -15,7 +15,7 @@ _LARGEST = 2**53 - 1
 _MOST_VALUES = 50_000
 """The longest attestation that was seen has a thousand; a parser in C lets no other thread run until it is done."""
 _ESCAPES_A_VALUE = 10
-"""How many escaped characters take the parser as long as a value."""
+"""So many escaped characters cost the parser as much time as one value."""
 _DECODER = json.JSONDecoder()
 _NO_BLANK = re.compile(r"\S")
 _MAY_BE_HALF = ("\\ud", "\\uD")  # a pair of them is a character

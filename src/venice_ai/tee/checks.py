@@ -1,4 +1,6 @@
-"""How a check is made: a rule gives what it found, or raises.
+"""Runs the rules of an attestation, each of which becomes a `Check` in the report.
+
+A rule returns what it found, or raises.
 
 A ValueError is for what is wrong, `CheckWarning` for what is not shown, `CheckSkipped` for a form that is not known here.
 """
@@ -14,12 +16,12 @@ from .report import Check, Status
 NOT_REACHED: Final = "not reached, because of the check that failed"
 
 
-class CheckWarning(Exception):  # it is no error
-    """Nothing is wrong, and something is not shown: a warning."""
+class CheckWarning(Exception):  # it is not an error
+    """Raised by a rule: nothing is wrong, but something is not proved. The check is a warning."""
 
 
-class CheckSkipped(Exception):  # it is no error
-    """It has a form that is not known here: the check is skipped."""
+class CheckSkipped(Exception):  # it is not an error
+    """Raised by a rule: the evidence has a form that is not known here. The check is skipped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The GPUs that NVIDIA's certificates and tokens name. Its root certifies switches and network cards, too."""
+"""Names of GPU chips in NVIDIA's certificates and tokens. NVIDIA's root certifies switches and network cards, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intel's collateral: what Intel says about a platform, and whether a quote still counts by it.
+"""Checks a quote against Intel's collateral: is the platform revoked, and is its firmware up to date?
 
 Collateral is TCB information and the quoting enclave's identity, both signed by Intel, and two lists of revoked
 certificates. dcap-qvl verifies a quote with it. It leaves open what to think of the result, so our own policy comes on top:
@@ -28,10 +28,10 @@ from .report import Check, Status, Tcb
 from .types import INTEL_ROOT_SHA256, TCB_STATUSES
 
 STOPS: Final = {
-    "collateral": "forged or outdated word of Intel",
+    "collateral": "forged or outdated statements of Intel",
     "revocation": "a platform whose keys were stolen",
     "tcb_status": "firmware with known holes",
-    "tcb_eval": "an older word of Intel, from before a hole was known",
+    "tcb_eval": "an older statement of Intel, from before a vulnerability was known",
 }
 _SIGNERS: Final = {
     "tcb_info_issuer_chain": "Intel SGX TCB Signing",
@@ -49,7 +49,7 @@ _STATUS_TROUBLE = re.compile(
 )
 _LAST_SECOND = 2**40
 _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if it is built for this platform"
-_NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and none is kept"
+_NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and no earlier copy is stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Seen:
 
     @property
     def words(self) -> str:
-        """Where a number that was seen before is from."""
+        """What errors add about a number that was seen before: the file that it is stored in."""
         return f", which was seen before{f' (kept in {self.where})' if self.where else ''}"
 
 
@@ -87,7 +87,7 @@ def check(
 ) -> tuple[list[Check], Tcb | None]:
     """The checks `collateral`, `revocation`, `tcb_status` and `tcb_eval` of a quote, and what Intel says of its platform.
 
-    Without collateral (None, or why there is none), or without dcap-qvl (`dcap` False, or it cannot be imported), they are
+    Without collateral (None, or the reason why it is missing), or without dcap-qvl (`dcap` False, or not installed), they are
     skipped. `root_der` is the trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation
     number that is accepted, `seen` what was there before. Never raises.
     """
@@ -123,7 +123,7 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
 
     seconds = int(now) if 0 <= now < _LAST_SECOND else None
     if seconds is None:
-        raise _Refused("collateral", f"{now!r} is no time that collateral could be valid at")
+        raise _Refused("collateral", f"{now!r} is not a time that collateral could be valid at")
     try:
         parts = _parts(collateral)
         _check_signers(collateral, root_der)
@@ -150,7 +150,7 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
 
 
 def _check_kind(tcb_info: Mapping[str, Any], pce_id: str) -> None:
-    """That TCB information is about this provisioning enclave, and is compared as we know it; dcap-qvl looks at neither."""
+    """Checks the provisioning enclave and the type of TCB information; dcap-qvl looks at neither."""
     if str(tcb_info.get("pceId")).lower() != pce_id:
         raise _Refused("collateral", f"it is about the pceId {tcb_info.get('pceId')!r:.40}, and the platform has {pce_id}")
     if tcb_info.get("tcbType") != 0 or isinstance(tcb_info["tcbType"], bool):
@@ -158,7 +158,7 @@ def _check_kind(tcb_info: Mapping[str, Any], pce_id: str) -> None:
 
 
 def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> None:
-    """That each part is signed by whom Intel has sign it. dcap-qvl takes any certificate below the root, a platform's too.
+    """Checks that Intel's own signer signed each part. dcap-qvl takes any certificate below the root, a platform's too.
 
     Raises:
         ValueError: another one signed it.
@@ -185,7 +185,7 @@ def _parts(collateral: Mapping[str, Any]) -> Any:
 
     parts: dict[str, Any] = {name: collateral.get(name) for name in _TEXTS}
     if missing := [name for name, text in parts.items() if not isinstance(text, str)]:
-        raise ValueError(f"the collateral has no {missing[0]}, or it is no text")
+        raise ValueError(f"the collateral has no {missing[0]}, or it is not a string")
     for name in _BINARIES:
         parts[name] = _binary(name, collateral.get(name))
     return QuoteCollateralV3(**parts)
@@ -216,7 +216,7 @@ def _reason(verify: Callable[[], object]) -> str | None:
 
 
 def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
-    """Which check it was that dcap-qvl's words are about."""
+    """Finds the check that an error message of dcap-qvl is about."""
     reason = " ".join(said.removeprefix("Verification failed: ").replace("Caused by:", ":").split())
     if "CertRevoked" in reason:
         return _Refused("revocation", "a certificate of the platform, or of Intel's signer, is in Intel's list of revoked ones")

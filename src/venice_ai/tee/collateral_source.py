@@ -1,4 +1,4 @@
-"""Where Intel's collateral comes from: the addresses of four documents, and how their answers are put together.
+"""The addresses of Intel's collateral, and how the four documents that servers give there are put together.
 
 Intel's servers answer without an account, and so does a mirror of the same layout. A mirror cannot forge what Intel signed; it
 can withhold it, or serve what is older. Nothing is judged here.
@@ -88,7 +88,7 @@ def _signed(body: bytes, name: str) -> tuple[str, str]:
         raise ValueError(f"Intel's answer has no {name} with a signature")
     signature = json.loads(members["signature"])
     if not isinstance(signature, str):
-        raise Malformed("the signature in Intel's answer is no text")
+        raise Malformed("the signature in Intel's answer is not a string")
     return members[name], bytes.fromhex(signature).hex()
 
 

@@ -1,4 +1,4 @@
-"""Texts sealed to a key of the enclave, and opened with one of ours; addresses and signatures.
+"""Encrypts texts to a public key and decrypts them (ECIES over secp256k1); addresses and signatures of such keys.
 
 An envelope is the hex of: the sender's ephemeral public key (65 bytes), a nonce (12), and AES-256-GCM of the text with its
 tag (16). The key is HKDF-SHA256 of the X coordinate that both sides share. There is no associated data: an envelope says
@@ -39,7 +39,7 @@ def public_key_bytes(text: str) -> bytes:
     """The public key written in 130 hex digits that begin with 04, or in the 128 after it: 65 bytes, a point of the curve.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not such a key.
     """
     if not isinstance(text, str) or len(text) not in {128, 130} or not _HEX.fullmatch(text):
         raise ValueError("a public key is 130 hex digits that begin with 04, or the 128 digits after it")
@@ -104,7 +104,7 @@ class Opener:
         """The text in an envelope.
 
         Raises:
-            EnvelopeError: it is none, it was not made for this key, it was changed, or it was opened before.
+            EnvelopeError: it is not an envelope, it was not made for this key, it was changed, or it was opened before.
         """
         try:
             raw = bytes.fromhex(envelope)

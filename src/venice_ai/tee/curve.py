@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
-"""How many points the curve has; private keys are below it."""
+"""The order of the curve's group; private keys are below it."""
 POINT_BYTES = 65
 _NEVER_PICKLED = "a private key cannot be pickled or copied"
 
@@ -88,7 +88,7 @@ class CoincurveKey:
 
 
 def check_point(point: bytes) -> bytes:
-    """The same 65 bytes, which are a point of the curve.
+    """Checks that 65 bytes are a point of the curve, and returns them.
 
     Raises:
         ValueError: they are not.

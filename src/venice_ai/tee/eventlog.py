@@ -1,4 +1,4 @@
-"""The event log of a trust domain, replayed: every measurement register is the hash of the events that went into it.
+"""Replays the event log of a trust domain: every measurement register (RTMR) is the hash of the events that went into it.
 
     register = SHA384(register || digest), from 48 zero bytes
 
@@ -36,7 +36,7 @@ class PayloadError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a log comes to: the four registers, the payloads of the boot's runtime events by their names, and later events."""
+    """The result of a replay: the four registers, the payloads of the boot's runtime events by name, and later events."""
 
     rtmrs: tuple[bytes, ...]
     payloads: dict[str, bytes]
@@ -48,7 +48,7 @@ def replay(log: object) -> Replay:
     """The registers after every event of a log (a list of events, or its JSON text).
 
     Raises:
-        ReplayError: it is no log.
+        ReplayError: it is not an event log.
         PayloadError: a runtime event's digest is not that of its payload alone, a name occurs twice in the boot, or the log
             ends before the boot does.
     """
@@ -88,10 +88,10 @@ def _events(log: object) -> Iterator[Mapping[str, Any]]:
         except ValueError:
             raise ReplayError("the event log is not JSON") from None
     if not isinstance(log, list) or not 0 < len(cast("list[Any]", log)) <= _MAX_EVENTS:
-        raise ReplayError("the event log is no list of events")
+        raise ReplayError("the event log is not a list of events")
     for event in cast("list[Any]", log):
         if not isinstance(event, dict):
-            raise ReplayError("an event of the log is no object")
+            raise ReplayError("an event of the log is not an object")
         yield cast("dict[str, Any]", event)
 
 

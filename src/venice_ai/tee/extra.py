@@ -1,4 +1,4 @@
-"""Whether what confidential compute needs is installed."""
+"""Checks that the packages of the extra `e2ee` are installed."""
 
 from __future__ import annotations
 

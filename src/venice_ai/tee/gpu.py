@@ -71,7 +71,7 @@ def check(
     root_sha256: str = NVIDIA_ROOT_SHA256,
     expected_count: int | None = None,
 ) -> tuple[list[Check], list[Gpu]]:
-    """The checks on the value of `nvidia_payload` (JSON, or its text; None if there is none), and the GPUs if they all passed.
+    """The checks on the value of `nvidia_payload` (JSON, its text, or `None`), and the GPUs if all passed.
 
     Evidence that is there is valid or refused, whatever the policy (but `off`, which looks at nothing); evidence that is
     not there is refused under `require` and `nras`. `expected_count` is the machine's own, unsigned word. Never raises.
@@ -141,7 +141,7 @@ def _same(claimed: object, nonce: bytes) -> bool:
 
 
 def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _Findings) -> Gpu | None:
-    """One GPU; what is wrong with it goes to the findings."""
+    """Verifies the evidence of one GPU; what is wrong with it is added to the findings."""
     who = f"GPU {number}"
     found.refuse_unless(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
     chain: list[Certificate] = []

@@ -1,8 +1,8 @@
-"""What may be asked for end to end encrypted: the content of messages is sealed, and nothing else is.
+"""Refuses requests that cannot be end-to-end encrypted as a whole: only the content of messages is encrypted.
 
 Whatever a request holds besides that travels in clear, so a request is refused, before anything is sent, if it holds what
-says something of the conversation, or what would have the conversation leave the enclave. What is refused is told by its place:
-what stands there may be part of the conversation.
+says something of the conversation, or what would have the conversation leave the enclave. An error names the place of what is
+refused and not its value, which may be part of the conversation.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def encryption_requested(e2ee: object, body: Mapping[str, Any]) -> bool:
 
 
 def encryption_requested_in(params: Mapping[str, Any]) -> bool:
-    """The same by the keywords of a call, of which no body was made yet."""
+    """Whether the keywords of a call ask for end-to-end encryption, before a body is made of them."""
     extra = params.get("extra_body")
     switches = {**params, **extra}.get("venice_parameters") if isinstance(extra, Mapping) else params.get("venice_parameters")
     return encryption_requested(params.get("e2ee"), {} if switches is None else {"venice_parameters": plain(switches)})
@@ -128,7 +128,7 @@ def unsealed_roles(body: Mapping[str, Any], sealed: Literal["all"] | tuple[str, 
 
 
 def _check_shape(body: Mapping[str, Any]) -> None:
-    """That it is a chat at all: whoever seals by himself has had no other check."""
+    """Checks that it is a chat request: a session that is used directly gets bodies that nothing else has checked."""
     model, messages = body.get("model"), body.get("messages")
     if not isinstance(model, str) or not isinstance(messages, list) or not messages:
         raise InvalidRequestError("a request to seal needs a model and a list of messages. Nothing was sent.")
@@ -188,7 +188,7 @@ _ALLOWED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
 
 def _check_field(name: str, value: Any) -> None:
     if _WORD.fullmatch(name) is None:
-        raise _refusal("a field", "its name is no plain word, and would travel in clear")
+        raise _refusal("a field", "its name is not a plain word, and would travel in clear")
     if name in _REFUSED:
         if value:
             raise _refusal(name, _REFUSED[name])
@@ -204,7 +204,7 @@ def _check_field(name: str, value: Any) -> None:
 
 
 def _check_words(name: str, value: Any) -> None:
-    """That a setting holds words of settings alone: names, numbers, switches."""
+    """Checks that a setting holds words of settings alone: names, numbers, switches."""
     if isinstance(value, Mapping):
         for key, each in cast("Mapping[Any, Any]", value).items():
             _check_words(name, key)
@@ -213,7 +213,7 @@ def _check_words(name: str, value: Any) -> None:
         for each in cast("list[Any]", value):
             _check_words(name, each)
     elif isinstance(value, str) and _WORD.fullmatch(value) is None:
-        raise _refusal(name, "a text in it is no plain word, and would travel in clear")
+        raise _refusal(name, "a text in it is not a plain word, and would travel in clear")
 
 
 def _check_switches(switches: Mapping[str, Any]) -> None:
@@ -233,7 +233,7 @@ def _check_switches(switches: Mapping[str, Any]) -> None:
 
 def _check_message(path: str, message: Any) -> None:
     if not isinstance(message, Mapping) or cast("Mapping[str, Any]", message).get("role") not in _ROLES:
-        raise _refusal(path, f"it is no message with one of the roles {', '.join(_ROLES)}")
+        raise _refusal(path, f"it is not a message with one of the roles {', '.join(_ROLES)}")
     said = cast("Mapping[str, Any]", message)
     for name, value in said.items():
         if name not in {"role", "content"} and value not in (None, "", [], {}):
@@ -241,11 +241,11 @@ def _check_message(path: str, message: Any) -> None:
             raise _refusal(place, "of a message only the content is encrypted; leave the rest out")
     content: Any = said.get("content")
     if not (content is None or isinstance(content, str) or _is_text_in_parts(content)):
-        raise _refusal(f"{path}.content", "a part of it is no text, and only text is encrypted")
+        raise _refusal(f"{path}.content", "a part of it is not text, and only text is encrypted")
     try:
         (content_text(cast("object", content)) or "").encode()
     except UnicodeEncodeError:
-        raise _refusal(f"{path}.content", "it holds half of a surrogate pair, which is no character") from None
+        raise _refusal(f"{path}.content", "it holds half of a surrogate pair, which is not a character") from None
 
 
 def _is_text_in_parts(content: object) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a quote was signed by Intel's hardware: from Intel's root certificate to the trust domain's measurements.
+"""Verifies that Intel's hardware signed a quote: from Intel's root certificate to the trust domain's measurements.
 
     root -> platform CA -> the platform's certificate (PCK) -> the quoting enclave's report -> attestation key -> the quote
 
@@ -48,7 +48,7 @@ def certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 
 def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes | None) -> None:
-    """That a chain ends in the trusted root, and every certificate is valid now and issued by the next.
+    """Checks that a chain ends in the trusted root, and every certificate is valid now and issued by the next.
 
     Raises:
         ValueError: it is not so.
@@ -59,7 +59,7 @@ def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes |
     try:
         at = datetime.fromtimestamp(now, UTC)
     except (ValueError, OverflowError, OSError):
-        raise ValueError(f"{now!r} is no time at which a certificate could be valid") from None
+        raise ValueError(f"{now!r} is not a time at which a certificate could be valid") from None
     for certificate in chain:
         if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             raise ValueError(f"the certificate {certificate.subject.rfc4514_string()} is not valid at {at:%Y-%m-%d %H:%M} UTC")
@@ -81,7 +81,7 @@ def _check_issuers(chain: Sequence[x509.Certificate]) -> None:
 
 @lru_cache(maxsize=64)
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether one signed the other. That is so for good, and a chain comes back with every attestation of its machine."""
+    """Whether one signed the other. Remembered, because a machine shows the same chain with every attestation."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, ValueError, TypeError):
@@ -90,7 +90,7 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) -> None:
-    """That the platform signed the quoting enclave's report, the enclave is Intel's, and the attestation key is its key.
+    """Checks that the platform signed the quoting enclave's report, the enclave is Intel's, and the attestation key is its key.
 
     Under another root than Intel's (`intel` False), the enclave cannot be Intel's; then its signer is not looked at.
 
@@ -111,7 +111,7 @@ def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) 
 
 
 def check_signature(quote: Quote) -> None:
-    """That the attestation key signed the quote's header and body.
+    """Checks that the attestation key signed the quote's header and body.
 
     Raises:
         ValueError: it did not.
@@ -119,7 +119,7 @@ def check_signature(quote: Quote) -> None:
     try:
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + quote.attestation_key)
     except ValueError:
-        raise ValueError("the attestation key is no point of its curve") from None
+        raise ValueError("the attestation key is not a point of its curve") from None
     _check_signature(key, quote.signature, quote.signed, "the attestation key did not sign this quote")
 
 

@@ -1,4 +1,4 @@
-"""Imported first where nothing works without the extra `e2ee`: the ImportError that names it, in place of one that does not."""
+"""Raises an ImportError that names the extra `e2ee` if it is missing. Modules that need the extra import this one first."""
 
 from __future__ import annotations
 

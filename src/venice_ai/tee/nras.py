@@ -1,4 +1,4 @@
-"""The word of NVIDIA's attestation service about GPU evidence: signed tokens, judged here.
+"""Verifies what NVIDIA's attestation service (NRAS) says about GPU evidence: signed tokens (JWT).
 
 The service compares the measurements with NVIDIA's golden values and looks at revocation, which cannot be done offline. Its
 answer is `[["JWT", overall], {"GPU-0": token, ...}]`, signed with ES384 by keys that it publishes; those are trusted because
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
+from .._core.json_values import items, members
 from .canonical import Malformed, parse
 from .chips import chip
 from .report import Check
@@ -37,7 +38,7 @@ def question(payload: object) -> bytes:
     """What is sent to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text).
 
     Raises:
-        ValueError: there is none.
+        ValueError: the reply has no such evidence.
     """
     if isinstance(payload, str) and payload:
         return payload.encode()
@@ -75,8 +76,7 @@ def check(
 def _count(payload: object) -> int:
     """How many GPUs there is evidence of."""
     found = parse(payload) if isinstance(payload, (str, bytes)) else payload
-    items: object = cast("Mapping[str, Any]", found).get("evidence_list") if isinstance(found, Mapping) else None
-    return len(cast("list[Any]", items)) if isinstance(items, list) else 0
+    return len(items(members(found).get("evidence_list")))
 
 
 def _verified(answer: Any, published: _Published, nonce: bytes, now: float) -> int:
@@ -171,10 +171,9 @@ class _Published(NamedTuple):
 
 def _published(keys: Any, root_sha256: str | None, now: float) -> _Published:
     """The keys of a JSON Web Key Set. What is no such key is skipped: sets hold keys of other kinds, too."""
-    entries: Any = _object(keys, "the set of NVIDIA's keys").get("keys")
     found: dict[str, EllipticCurvePublicKey] = {}
     trusted = True
-    for entry in cast("list[Any]", entries) if isinstance(entries, list) else []:
+    for entry in items(_object(keys, "the set of NVIDIA's keys").get("keys")):
         if (key := _key(entry)) is not None:
             found[entry["kid"]] = key
             trusted = trusted and (root_sha256 is None or _chained(entry, key, root_sha256, now))
@@ -196,7 +195,7 @@ def _key(entry: Any) -> EllipticCurvePublicKey | None:
 
 
 def _chained(entry: Mapping[str, Any], key: EllipticCurvePublicKey, root_sha256: str, now: float) -> bool:
-    """Whether the certificates that come with a key lead to the pinned root, and are none of a GPU's own."""
+    """Whether the certificates that come with a key lead to the pinned root, and do not belong to a GPU."""
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
 

@@ -1,4 +1,6 @@
-"""What a reply must bring for the level `hardware`, so that leaving a part out is no better than showing a bad one.
+"""The check `parts`: does a reply bring every part that the level `hardware` needs?
+
+A server could leave out a part that would fail its check, so a missing part is treated like a bad one.
 
 A part is promised by what the model showed before, or by what the reply itself holds and has measured: the compose file, the
 operating system image, the machine's configuration. Words about a version promise nothing, and excuse nothing.
@@ -7,8 +9,9 @@ operating system image, the machine's configuration. Words about a version promi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
+from .._core.json_values import items
 from . import aci
 from .report import AttestationReport, Check, Workload
 from .workload import LONGEST_COMPOSE, known_images, member, vm_config
@@ -64,8 +67,7 @@ def _missing_gpus(reply: Mapping[str, Any], compose: str, workload: Workload, be
         if number != 0 or claimed or measured or GPUS in before:
             yield f"evidence of its {number or ''} GPUs".replace("  ", " ")
         return
-    items: object = payload.get("evidence_list")
-    there = len(cast("list[Any]", items)) if isinstance(items, list) else 0
+    there = len(items(payload.get("evidence_list")))
     if number is not None and there < number:
         yield f"evidence of {number - there} of its {number} GPUs"
 

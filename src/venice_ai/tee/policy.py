@@ -1,4 +1,7 @@
-"""What the checks of an attestation add up to: which level was reached, and when to refuse."""
+"""Turns the checks of an attestation into a level, and decides when a report is refused.
+
+The tables name every check and the attack that it stops. A level is reached if all checks of its table passed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ SERVER: Final = {
     "nonce_unique": "the reuse of a nonce of our own",
     "model": "another model's enclave",
     "hardware": "another platform or a weaker algorithm",
-    "model_key": "a key that is none, or two keys that differ",
+    "model_key": "a key that is not on the curve, or two keys that differ",
     "key_address": "a swapped encryption key",
     "server_claims": "a story of the server that its evidence contradicts",
 }
@@ -111,7 +114,7 @@ def reached(model: str, level: Level | None, checks: Sequence[Check]) -> str:
     if level is None:
         return f"{model!r} REFUSED"
     if level == "server":
-        return f"{model!r} is NOT verified: Venice's word (level 'server'): {why}. {LIMITATION}"
+        return f"{model!r} is NOT verified: Venice's own statement (level 'server'): {why}. {LIMITATION}"
     return f"{model!r} was verified at the level {level!r}" + (f" only: {why}." if level == "quote" else ".")
 
 
@@ -122,14 +125,14 @@ def _lowers(check: Check) -> bool:
 def shortfall(level: Level | None, checks: Sequence[Check]) -> tuple[str, ...]:
     """The warning that less than the level `hardware` was verified, if that is so."""
     if level == "server":
-        return (f"NOT verified: Venice's word (level 'server'). {LIMITATION}",)
+        return (f"NOT verified: Venice's own statement (level 'server'). {LIMITATION}",)
     if level != "quote":
         return ()
     return (f"verified at the level 'quote' only: {'; '.join(dict.fromkeys(each.detail for each in checks if _lowers(each)))}",)
 
 
 def floor(options: TeeOptions) -> Level:
-    """The least that options accept: Venice's word alone where it was asked for by name, and nowhere else."""
+    """The lowest level that options accept: `server` only where it was asked for by name."""
     return "quote" if options.verification == "auto" else options.verification
 
 

@@ -1,4 +1,4 @@
-"""A TDX quote, version 4: its bytes as named fields.
+"""Parses a TDX quote, version 4: its bytes become named fields. Nothing is verified here.
 
 Every length must add up: a quote with anything before, between or after its parts is refused, and what follows the signature
 data must be zero bytes, with which real quotes are padded. Offsets are those of Intel's "TDX DCAP Quoting Library API",
@@ -30,7 +30,7 @@ LAYOUT: Final = {
     "qe_report": (770, 1154),
     "qe_signature": (1154, 1218),
 }
-"""Where the fields begin and end whose place is fixed."""
+"""The first and last offset of each field whose place is fixed."""
 _BODY: Final = 48
 _SIGNATURE_DATA: Final = 636
 _QE_AUTH: Final = 1218
@@ -75,7 +75,7 @@ class Quote:
 
 
 def decode(text: object) -> bytes | None:
-    """The bytes of a quote written in hex or base64; None for what is no quote at all: absent, a word, a handful of bytes.
+    """The bytes of a quote written in hex or base64; None for what is not a quote at all: absent, a word, a handful of bytes.
 
     Raises:
         ValueError: a text of a quote's size that is neither.
@@ -83,7 +83,7 @@ def decode(text: object) -> bytes | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise ValueError(f"intel_quote is no text, but {type(text).__name__}")  # noqa: TRY004  # evidence, not an argument
+        raise ValueError(f"intel_quote is not a string, but {type(text).__name__}")  # noqa: TRY004  # evidence, not an argument
     try:
         raw = _from_hex(text.removeprefix("0x")) or base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
@@ -106,7 +106,7 @@ def parse(raw: bytes) -> Quote:
     """The fields of a quote.
 
     Raises:
-        ValueError: it is no TDX quote of version 4, or its lengths do not add up.
+        ValueError: it is not a TDX quote of version 4, or its lengths do not add up.
     """
     if len(raw) < _QE_AUTH + 2:
         raise ValueError(f"a quote of {len(raw)} bytes is too short")

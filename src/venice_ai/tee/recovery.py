@@ -1,4 +1,4 @@
-"""Who signed: the public key that a recoverable signature over secp256k1 gives away.
+"""Recovers the public key of the signer from a recoverable signature over secp256k1.
 
 The multiplications of points are OpenSSL's, through a key exchange, for in Python each takes 20 ms. An exchange gives the X
 coordinate alone; which of the two points with it is meant is found by adding the other factor once more.
@@ -18,7 +18,7 @@ _Point = tuple[int, int]
 
 
 def recover(digest: bytes, signature: bytes) -> bytes | None:
-    """The public key (65 bytes) whose owner signed a digest (32 bytes); None if there is none.
+    """The public key (65 bytes) whose owner signed a digest (32 bytes); `None` if no key can have signed it.
 
     The signature is r, s and v: 65 bytes, of which the last is 27 or 28, or 0 or 1.
     """

@@ -1,4 +1,4 @@
-"""What an attestation came to: every check with its outcome, and what the verified evidence says.
+"""The report on an attestation: every check with its outcome, and what the verified evidence says.
 
 A report is a value: immutable, comparable, picklable. It holds public keys, measurements and outcomes, no secrets.
 """
@@ -76,8 +76,8 @@ class Td:
 class Workload:
     """What runs in the trust domain, from its event log up to the end of the boot.
 
-    The log is the word of the operating system, so it is worth what `mrtd`, `rtmr1` and `rtmr2` are known to be; `image_name`
-    is nothing but a claim.
+    The operating system writes the log, so it proves something only if `mrtd`, `rtmr1` and `rtmr2` are known;
+    `image_name` is only a claim.
     """
 
     compose_hash: str | None = None
@@ -105,7 +105,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class SignatureReport:
-    """What the signature of an answer came to. Even a valid one does not cover the bytes that this client sent or received."""
+    """The report on the signature of a response. Even a valid one does not cover the bytes that this client sent and saw."""
 
     status: Literal["valid", "invalid", "unavailable"]
     valid: bool = False
@@ -128,7 +128,7 @@ class SignatureReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestationReport:
-    """What an attestation came to.
+    """The report on an attestation.
 
     `ok` says that no check failed; `level` how much was verified, None if a check failed. Both are needed:
     `raise_for_level("hardware")` asks for both.
@@ -221,8 +221,7 @@ class AttestationReport:
         if self.workload is not None:
             lines.append(f"workload: compose {self.workload.compose_hash}, image {self.workload.os_image_hash}")
             lines += [
-                f"later event, by the word of a container: {name!r:.80} {payload:.80}"
-                for name, payload in self.workload.later_events
+                f"later event, as a container says: {name!r:.80} {payload:.80}" for name, payload in self.workload.later_events
             ]
             lines += [f"container image: {_with_digest(image)}" for image in self.workload.images]
         lines += [f"GPU: {gpu.model or 'unknown'}, driver {gpu.driver}, VBIOS {gpu.vbios}, {gpu.status}" for gpu in self.gpus]
@@ -236,7 +235,7 @@ class AttestationReport:
             return "REFUSED"
         root = "" if self.trust_root == "intel" else " under a CUSTOM root of trust"
         if self.level == "server":
-            return f"NOT verified: Venice's word (level server){root}"
+            return f"NOT verified: Venice's own statement (level server){root}"
         return f"verified at level {self.level}{root}"
 
 

@@ -1,8 +1,8 @@
-"""One end-to-end encrypted exchange: a request is sealed, and the answer opened piece by piece.
+"""`TeeSession`: one end-to-end encrypted exchange. It encrypts a request and decrypts the answer piece by piece.
 
-A session is fed the body of a request, then the JSON of each event of the answer, then told of its end. It has a key pair of
-its own, which no other request uses. What is not as it must be raises, and nothing of it is delivered: text in clear where
-ciphertext belongs, ciphertext that cannot be opened or came before, an end that is none.
+`seal` takes the body of a request, `open` the JSON of each event of the answer, `end` checks that the answer is complete. Each
+session has a key pair of its own, which no other request uses. Whatever is wrong raises, and nothing of it is delivered: text
+in clear where ciphertext belongs, ciphertext that cannot be decrypted or came before, a stream that stops before its end.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class TeeSession:
         self.texts: frozenset[str] = _SEALED
         """Which members of a delta are encrypted."""
         self.signature: SignatureReport | None = None
-        """What the signature of the answer came to, if it was asked for."""
+        """The report on the signature of the response, if `verify_signature` asked for it."""
         self.request_id: str | None = None
         """The id of the answer; None before it began, and if its chunks do not agree on one."""
         self._model_key = public_key_bytes(report.model_public_key)
@@ -154,7 +154,7 @@ class TeeSession:
         choices = chunk.get("choices")
         if choices:
             if choices.__class__ is not list:
-                self._refuse("choices that are no list")
+                self._refuse("choices that are not a list")
             for choice in choices:
                 self._open_choice(choice)
         return chunk
@@ -179,7 +179,7 @@ class TeeSession:
         self._completion_tokens = 0
 
     def refuse_reply(self) -> NoReturn:
-        """For a reply that is no stream at all.
+        """For a reply that is not a stream at all.
 
         Raises:
             TeeEncryptionError: always.
@@ -192,7 +192,7 @@ class TeeSession:
 
     def _open_choice(self, choice: Any) -> None:
         if choice.__class__ is not dict:
-            self._refuse("a choice that is no object")
+            self._refuse("a choice that is not an object")
         if not _OF_A_CHOICE.issuperset(choice) or choice.get("logprobs"):
             self._look_at(choice, _USED_OF_A_CHOICE)
         delta = choice.get("delta")
@@ -206,7 +206,7 @@ class TeeSession:
     def _open_delta(self, delta: Any) -> bool:
         """Whether a delta brought something sealed, which is opened in place."""
         if delta.__class__ is not dict:
-            self._refuse("a delta that is no object")
+            self._refuse("a delta that is not an object")
         brought = False
         for name, value in delta.items():
             if name in _SEALED:
@@ -225,13 +225,13 @@ class TeeSession:
     def _note_choice(self, index: Any, finish: Any, *, brought: bool) -> None:
         key = index if index.__class__ is int else None
         if key is None and _text_in(index) is not None:
-            self._refuse("an index that is no number")
+            self._refuse("an index that is not a number")
         if ends(finish):
             if _NAME.fullmatch(finish) is None:
-                self._refuse("a finish reason that is none")
+                self._refuse("a finish reason that is not a plain name")
             self._choices[key] = True
         elif finish:
-            self._refuse("a finish reason that is no text")
+            self._refuse("a finish reason that is not a string")
         elif brought:
             self._choices.setdefault(key, False)
 
@@ -240,18 +240,18 @@ class TeeSession:
         for name in ("model", "object"):
             said: Any = chunk.get(name)
             if said is not None and (said.__class__ is not str or _IDENTITY.fullmatch(said) is None):
-                self._refuse(f"{name!r} is no name")
+                self._refuse(f"{name!r} is not a name")
         if "model" in chunk:
             chunk["model"] = self.attestation.model
         if _text_in(chunk.get("created")) is not None:
-            self._refuse("a time that is no number")
+            self._refuse("a time that is not a number")
 
     def _look_at(self, holder: Mapping[str, Any], used: frozenset[str] = frozenset()) -> None:
         """Refuses what would be an answer in clear: numbers and nothing say nothing, and names say little."""
         for name in holder.keys() - used:
             value = holder[name]
             if _NAME.fullmatch(name) is None:
-                self._refuse("a field whose name is none")
+                self._refuse("a field whose name is not a plain name")
             if name in _IN_CLEAR:
                 if value:
                     self._refuse(repr(name))
@@ -285,7 +285,7 @@ class TeeSession:
         """What a chunk says beside its choices."""
         identity: Any = chunk.get("id")
         if identity is not None and (identity.__class__ is not str or _IDENTITY.fullmatch(identity) is None):
-            self._refuse("an id that is none")
+            self._refuse("an id that is not a plain name")
         if identity.__class__ is str and identity not in self._ids:
             self._ids.add(cast("str", identity))
             self.request_id = identity if len(self._ids) == 1 else None
@@ -322,7 +322,7 @@ class TeeSession:
 
 
 def _text_in(value: Any, *, names: bool = False) -> str | None:
-    """A text in a value, at whatever depth, or a key that is no name; None if there is none. `names` does not count names."""
+    """A text in a value, at whatever depth, or a key that is not a plain name; else `None`. `names` does not count names."""
     left: list[Any] = [value]
     while left:
         each = left.pop()

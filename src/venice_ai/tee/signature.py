@@ -1,4 +1,4 @@
-"""Signatures of answers: what the enclave's key signed about a request and its answer, and what that is worth.
+"""Verifies response signatures: what the enclave's key signed about a request and its response, and what that proves.
 
 The signed text names two hashes, of the request as the enclave got it and of the answer as the enclave sent it. Venice writes
 both anew on the way, so that neither hash is of bytes that this client sees. A valid signature therefore says: the attested key
@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, cast
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from .._core.json_values import items, members
 from .aci import is_aci, keyset_digest
 from .canonical import Malformed, canonical
 from .checks import Checks, CheckWarning
@@ -32,7 +33,7 @@ STOPS: Final = {
 }
 _check = Checks(STOPS)
 UNAVAILABLE: Final = SignatureReport(status="unavailable")
-"""What it came to when there is no signature."""
+"""The report for a response without a signature."""
 _TEXT = re.compile(r"(?:(?P<model>.*):)?(?P<request>[0-9a-f]{64}):(?P<response>[0-9a-f]{64})", re.DOTALL)
 _SIGNATURE_BYTES = 65
 _LONGEST_TEXT = 4096
@@ -67,7 +68,7 @@ def verify(
     sent: bytes | None = None,
     received: bytes | None = None,
 ) -> SignatureReport:
-    """What a reply of `/tee/signature` comes to. Never raises.
+    """The report on a reply of `/tee/signature`. Never raises.
 
     Args:
         reply: the reply.
@@ -177,12 +178,12 @@ def _receipt(reply: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
 
 
 def _body_hash(event: Any) -> str | None:
-    found = cast("Mapping[str, Any]", event).get("body_hash") if isinstance(event, Mapping) else None
+    found: object = members(event).get("body_hash")
     return found.lower().removeprefix("sha256:") if isinstance(found, str) else None
 
 
 def _receipt_key(receipt: Mapping[str, Any], keyset: Mapping[str, Any] | None) -> str:
-    """A key of the set signed the receipt. The set itself is Venice's word."""
+    """A key of the set signed the receipt. The set itself is Venice's own statement."""
     if keyset is None:
         raise CheckWarning("the receipt's own signature was not looked at: no workload_keyset is at hand")
     signature = receipt.get("signature")
@@ -195,18 +196,15 @@ def _receipt_key(receipt: Mapping[str, Any], keyset: Mapping[str, Any] | None) -
     message = canonical({**receipt, "signature": unsigned})
     if not _ed25519(_receipt_public_key(fields, keyset), fields.get("value"), message):
         raise ValueError("its key did not sign the receipt")
-    raise CheckWarning("a key of the set signed the receipt; the set is Venice's word, for its quote does not bind it")
+    raise CheckWarning("a key of the set signed the receipt; the set is Venice's own statement, for its quote does not bind it")
 
 
 def _receipt_public_key(signature: Mapping[str, Any], keyset: Mapping[str, Any]) -> Any:
     if signature.get("algo") != "ed25519":
         raise CheckWarning(f"the receipt is signed with {signature.get('algo')!r}, which is not looked at")
-    keys = keyset.get("receipt_signing_keys")
-    for key in cast("list[Any]", keys) if isinstance(keys, list) else []:
-        if isinstance(key, Mapping):
-            fields = cast("Mapping[str, Any]", key)
-            if (fields.get("key_id"), fields.get("algo")) == (signature.get("key_id"), "ed25519"):
-                return fields.get("public_key")
+    for key in map(members, items(keyset.get("receipt_signing_keys"))):
+        if (key.get("key_id"), key.get("algo")) == (signature.get("key_id"), "ed25519"):
+            return key.get("public_key")
     raise ValueError(f"the set of keys has no key {signature.get('key_id')!r} for receipts")
 
 
@@ -231,5 +229,7 @@ def _match(claimed: str | None, body: bytes | None) -> bool | None:
 def _hashes_check(request: bool | None, response: bool | None) -> Check:
     if request and response:
         return _check("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received")
-    detail = "the hashes are not of the bytes that this client saw, as is usual: which answer was signed is Venice's word"
+    detail = (
+        "the hashes are not of the bytes that this client saw, as is usual: Venice's own statement says which answer was signed"
+    )
     return _check("signature_hashes", "warn", detail)

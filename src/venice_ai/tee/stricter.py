@@ -1,4 +1,4 @@
-"""Options of a client, of a call and of the environment become one: each can demand more than the others, none less."""
+"""Merges the `TeeOptions` of a client, of a call and of the environment: each can demand more than the others, never less."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def effective(call: TeeOptions | None, client: TeeOptions | None, environment: M
 
 
 def check_floor(floor: Literal["tee", "e2ee"] | None, options: TeeOptions) -> None:
-    """That options look at evidence where a client has a floor of privacy: Venice's word alone is none.
+    """Refuses options that look at no evidence for a client with `min_privacy`: Venice's own statement is not evidence.
 
     Raises:
         InvalidRequestError: they do not.
     """
     if floor is not None and options.verification == "server":
         raise InvalidRequestError(
-            f"min_privacy={floor!r} needs an enclave that was verified here, and verification='server' asks for Venice's word "
-            "alone; leave one of them out"
+            f"min_privacy={floor!r} needs an enclave that was verified here, and verification='server' asks for "
+            "Venice's own statement alone; leave one of them out"
         )
 
 
 def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:
-    """A call's options, where they demand less than the client's raised to those.
+    """The options of a call, raised to the client's wherever they demand less.
 
     Raises:
         InvalidRequestError: they trust other roots, or accept nothing in common.
@@ -109,7 +109,7 @@ class _Both:
 
 
 def identity(verifier: QuoteVerifier | None) -> tuple[int, ...]:
-    """Which verifiers must accept, by identity."""
+    """The identities of the verifiers that must accept, as a cache key."""
     if isinstance(verifier, _Both):
         return (*identity(verifier.first), *identity(verifier.second))
     return (id(verifier),)

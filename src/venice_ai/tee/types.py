@@ -1,4 +1,4 @@
-"""What a caller can ask of confidential compute: `TeeOptions` and what its fields hold."""
+"""`TeeOptions`, the options of confidential compute, and the types of its fields."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FullQuoteVerifier = QuoteVerifier
 
 @runtime_checkable
 class CollateralProvider(Protocol):
-    """Where Intel's collateral comes from, if not from Intel. It is checked all the same."""
+    """Provides Intel's collateral in place of Intel's servers. It is verified all the same."""
 
     def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None:
         """The collateral of a platform (`fmspc`: 12 hex digits; `ca`: platform or processor) at `now`; None if none."""
@@ -140,7 +140,7 @@ class MeasurementPins:
     """The software a caller accepts: for each field a set of allowed values in hex; None allows any.
 
     `mrtd`, `rtmr1` and `rtmr2` are needed, for they are the operating system, and so is `compose_hash` or `rtmr3`, which are
-    what it started: all the rest is the word of software that only these show to be what it says it is. `rtmr0` varies with
+    what it started: all the rest is stated by software that only these identify. `rtmr0` varies with
     the shape of the machine, `rtmr3` with the instance. `kms_root` is the key (DER) that the key provider names in the log.
 
     Raises:
@@ -172,7 +172,7 @@ class MeasurementPins:
         if missing:
             raise InvalidRequestError(
                 f"pins must also name {', '.join(missing)}: mrtd, rtmr1 and rtmr2 are the operating system, compose_hash or "
-                "rtmr3 what it started, and everything else is the word of software that only these measure"
+                "rtmr3 what it started, and everything else is stated by software that only these measure"
             )
 
     def sets(self) -> dict[str, frozenset[str]]:

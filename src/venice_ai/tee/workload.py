@@ -1,4 +1,8 @@
-"""What runs in a trust domain: the measured log, the compose file that it names, and what a reader should know about both."""
+"""Which software runs in a trust domain: checks of the measured event log, the compose file and the operating system image.
+
+The quote signs registers, the event log must lead to them, and the log names the compose file by its hash. What a reply only
+states (`info`, `server_verification`, `vm_config`) is compared with that.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, cast
 
+from .._core.json_values import items, members
 from .canonical import parse
 from .checks import CheckSkipped, CheckWarning
 from .eventlog import PayloadError, Replay, replay
@@ -36,18 +41,18 @@ _PRIVILEGED = re.compile(r"^[ \t]*privileged:[ \t]*[\"']?true", re.MULTILINE)
 
 
 def member(value: object, name: str) -> dict[str, Any]:
-    """The object in a field, also where it came as the text of one; an empty one if there is none."""
-    found: Any = cast("Mapping[str, Any]", value).get(name) if isinstance(value, dict) else None
+    """The object in a field, also where it came as the text of one; an empty one without one."""
+    found: Any = members(value).get(name)
     if isinstance(found, str):
         try:
             found = parse(found)
         except ValueError:
             return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    return members(found)
 
 
 class Logs:
-    """The logs of a reply, replayed: all that are there must come to the same."""
+    """The event logs of a reply, replayed: all of them must give the same result."""
 
     def __init__(self, reply: Mapping[str, Any]) -> None:
         self._replays: list[Replay] = []
@@ -60,7 +65,7 @@ class Logs:
         self.later: tuple[tuple[str, bytes], ...] = self._replays[0].later if self._replays else ()
 
     def check_registers(self, quote: Quote) -> str:
-        """That every log leads to the registers of the quote."""
+        """Checks that every log leads to the registers of the quote."""
         if self._trouble is not None and not isinstance(self._trouble, PayloadError):
             raise self._trouble
         if not self._replays and self._trouble is None:
@@ -72,7 +77,7 @@ class Logs:
         return f"{len(self._replays)} log(s) lead to RTMR0 to RTMR3"
 
     def check_payloads(self) -> str:
-        """That every runtime event is what its digest says, and the logs agree."""
+        """Checks that every runtime event is what its digest says, and the logs agree."""
         if self._trouble is not None:
             raise self._trouble
         if any((found.payloads, found.later) != (self.payloads, self.later) for found in self._replays):
@@ -91,7 +96,7 @@ def _tcb_info(reply: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_config_id(quote: Quote, payloads: Mapping[str, bytes]) -> str:
-    """That the application measured at the start is the one in the log."""
+    """Checks that the application measured at the start is the one in the log."""
     version, rest = quote.mr_config_id[0], quote.mr_config_id[1:]
     if version != 1:
         raise CheckSkipped(f"MRCONFIGID has the form {version}, which is not checked; the form 1 names the compose file")
@@ -101,7 +106,7 @@ def check_config_id(quote: Quote, payloads: Mapping[str, bytes]) -> str:
 
 
 def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> str:
-    """That the compose file shown is the one that was measured."""
+    """Checks that the compose file shown is the one that was measured."""
     measured = payloads.get("compose-hash")
     if measured is None:
         raise ValueError("the event log names no compose file")
@@ -119,13 +124,13 @@ def app_compose(reply: Mapping[str, Any]) -> str | None:
         text = holder.get("app_compose")
         if text is not None:
             if not isinstance(text, str):
-                raise ValueError("the compose file shown is no text")  # evidence, not an argument
+                raise ValueError("the compose file shown is not a string")  # evidence, not an argument
             return text
     return None
 
 
 def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, bytes]) -> str:
-    """That whatever the reply displays is what was measured."""
+    """Checks that whatever the reply displays is what was measured."""
     info = member(reply, "info")
     measured = {
         **_measured(quote),
@@ -158,11 +163,11 @@ def _aggregated(quote: Quote) -> dict[str, str]:
 
 
 def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
-    """That what Venice says it verified was good, and is what the quote says."""
+    """Checks that what Venice says it verified was good, and is what the quote says."""
     if claims is None:
         return "Venice claims nothing"
     if not isinstance(claims, dict):
-        raise ValueError("server_verification is no object")  # noqa: TRY004  # evidence, not an argument
+        raise ValueError("server_verification is not an object")  # noqa: TRY004  # evidence, not an argument
     if refused := next(_refusals(cast("dict[str, Any]", claims), "server_verification"), None):
         raise ValueError(f"Venice says itself that {refused:.200} is not good")
     tdx = member(cast("dict[str, Any]", claims), "tdx")
@@ -185,7 +190,7 @@ def _refusals(claims: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 def check_not_debug(reply: Mapping[str, Any], quote: Quote | None) -> None:
-    """That nothing in a reply says that the host can read the domain's memory: neither a switch, nor attributes with bit 0.
+    """Checks that nothing in a reply says that the host can read the domain's memory: no switch, no attributes with bit 0.
 
     Raises:
         ValueError: something does.
@@ -257,7 +262,7 @@ def known_images() -> tuple[OsImage, ...]:
 
 
 def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, allowed: bool) -> str:
-    """That the operating system is one that is known, is measured as that one is, and is none for development."""
+    """Checks that the operating system image is known, has the measurements of that image, and is not made for development."""
     measured = _measured(quote)
     named = [image for image in (*more, *known_images()) if image.os_image_hash == workload.os_image_hash]
     found = next((image for image in named if all(measured[name] == getattr(image, name) for name in OS_PINS)), None)
@@ -304,14 +309,14 @@ def compose_warnings(text: str | None) -> Iterator[str]:
 
 
 def _settings(text: str | None) -> dict[str, Any] | None:
-    """What a compose file sets; None if there is none, or it cannot be read."""
+    """What a compose file sets; `None` without a file, or if it cannot be read."""
     if text is None or len(text) > LONGEST_COMPOSE:
         return None
     try:
         compose: object = parse(text)
     except ValueError:
         return None
-    return cast("dict[str, Any]", compose) if isinstance(compose, dict) else {}
+    return members(compose)
 
 
 def _services(settings: Mapping[str, Any] | None) -> str:
@@ -321,8 +326,7 @@ def _services(settings: Mapping[str, Any] | None) -> str:
 
 def manager_actions(reply: Mapping[str, Any]) -> tuple[str, ...]:
     """What a manager of containers says that it did since the start, an action a line."""
-    actions: Any = member(reply, "compose_manager_attestation").get("actions")
-    return tuple(map(_action, cast("list[Any]", actions))) if isinstance(actions, list) else ()
+    return tuple(map(_action, items(member(reply, "compose_manager_attestation").get("actions"))))
 
 
 def _action(action: Any) -> str:
@@ -335,7 +339,7 @@ def _action(action: Any) -> str:
 
 
 def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:
-    """That everything pinned has one of the values it may have."""
+    """Checks that everything pinned has one of the values it may have."""
     found: dict[str, str | None] = {
         **_measured(quote),
         "mrseam": quote.mrseam.hex(),
@@ -355,5 +359,5 @@ def _kms_root(workload: Workload) -> str | None:
         named: object = parse(workload.key_provider or "null")
     except ValueError:
         return None
-    root: object = cast("dict[str, object]", named).get("id") if isinstance(named, dict) else None
+    root: object = members(named).get("id")
     return root.lower() if isinstance(root, str) else None

@@ -1,4 +1,4 @@
-"""Tools: functions a model may call, and the conversation in which it calls them.
+"""Functions that a model may call as tools; and the conversation in which it calls them.
 
 `ToolLoop` is that conversation without the network. It receives the model's responses, returns the calls in them, takes the
 results of the calls, and knows what to send next and when to stop. Its user sends the requests and runs the calls:
@@ -12,11 +12,11 @@ results of the calls, and knows what to send next and when to stop. Its user sen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
-from ..types.api.chat import ChatCompletionResponse, Tool, ToolCall, ToolLoopResult, ToolLoopState
+from ..types.api.chat import Tool, ToolLoopResult, ToolLoopState
+from .events import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent
 from .function_schema import class_schema
 from .loop import OnLimit, OnUnknownTool, ToolLoop
 from .parameters import named
@@ -58,8 +58,7 @@ def tool_from_function(
         function: any function, method, partial or callable object.
         name: 1 to 64 letters, digits, `_` or `-`; else the function's.
         description: for the model; else what the docstring says.
-        strict: make the model keep exactly to the schema. Every argument is then required, and null means an optional
-            one that is left out.
+        strict: make the model keep exactly to the schema: every argument is required, null stands for one left out.
 
     Raises:
         ToolSignatureError: JSON cannot express the signature.
@@ -85,110 +84,3 @@ def tool_from_model(model: type, *, name: str | None = None, description: str | 
     """
     text, schema = class_schema(model)
     return definition(named(name, model), description or text, schema, strict=strict)
-
-
-# -- approval ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A decision about a tool call: `allow`, `deny`, `edit`, or `wait` for a person."""
-
-    verdict: Literal["allow", "deny", "wait"]
-    """The decision. `edit` is "allow" with other `arguments`."""
-    reason: str | None = None
-    """Why the call is denied. The model gets this text."""
-    arguments: Mapping[str, Any] | None = None
-    """The arguments to use instead of the model's."""
-
-    @property
-    def told(self) -> str:
-        """The text that the model gets in place of a result when the call is denied."""
-        return f"The call was denied: {self.reason}" if self.reason else "The call was denied."
-
-    @classmethod
-    def allow(cls) -> Approval:
-        """The call runs as it is."""
-        return cls("allow")
-
-    @classmethod
-    def deny(cls, reason: str | None = None) -> Approval:
-        """The call does not run, and the model gets the reason."""
-        return cls("deny", reason=reason)
-
-    @classmethod
-    def edit(cls, arguments: Mapping[str, Any]) -> Approval:
-        """The call runs with these arguments instead of the model's. They are validated like the model's."""
-        return cls("allow", arguments=dict(arguments))
-
-    @classmethod
-    def wait(cls) -> Approval:
-        """A person has to decide: the other calls run, then the loop pauses with `ToolLoopPausedError`."""
-        return cls("wait")
-
-    @classmethod
-    def of(cls, answer: object) -> Approval:
-        """The decision in the return value of an `approve` function: an `Approval`, True or False.
-
-        Raises:
-            TypeError: the value is something else.
-        """
-        if isinstance(answer, Approval):
-            return answer
-        if isinstance(answer, bool):
-            return cls.allow() if answer else cls.deny()
-        raise TypeError(f"an approval is True, False or an Approval, not {answer!r}")
-
-
-# -- events --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class TextDelta:
-    """A piece of the model's text."""
-
-    text: str
-    """The piece; never empty."""
-    iteration: int
-    """The round trip it belongs to, from 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCallStarted:
-    """A tool begins to run."""
-
-    call: ToolCall
-    """The call as the model made it."""
-    arguments: Mapping[str, Any]
-    """The arguments, before they are converted to the annotated types."""
-    iteration: int
-    """The round trip it belongs to, from 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCallFinished:
-    """A call has its result. A call that was denied, or whose arguments do not fit, had no `ToolCallStarted`."""
-
-    call: ToolCall
-    """The call as the model made it."""
-    content: str
-    """The result as the model gets it."""
-    iteration: int
-    """The round trip it belongs to, from 1."""
-    error: Exception | None = None
-    """Why the tool failed; None if it did not."""
-    denied: bool = False
-    """Whether the call was denied by `approve` or a decision."""
-
-
-@dataclass(frozen=True, slots=True)
-class RoundFinished:
-    """The model's turn is complete, and all of its calls have results."""
-
-    response: ChatCompletionResponse
-    """The model's turn, with its calls and its usage."""
-    iteration: int
-    """Which round trip it was, from 1."""
-
-
-ToolEvent: TypeAlias = TextDelta | ToolCallStarted | ToolCallFinished | RoundFinished | ToolLoopResult

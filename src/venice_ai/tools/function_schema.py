@@ -20,7 +20,7 @@ from inspect import BoundArguments, Parameter
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from .._core.caller_warnings import warn
-from .._structured.typed_dicts import modern
+from .._structured.typed_dicts import for_pydantic
 from ..exceptions import ToolArgumentsError, ToolSignatureError
 from ..types.api.chat import read_arguments
 from .docstrings import documentation
@@ -161,7 +161,7 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
 
     try:
         names = names_around(cls)
-        adapter = TypeAdapter[Any](modern(cls, names))
+        adapter = TypeAdapter[Any](for_pydantic(cls, names))
         adapter.rebuild(_types_namespace=names)
         schema = adapter.json_schema(schema_generator=_generator())
     except (PydanticUserError, TypeError, NameError) as error:

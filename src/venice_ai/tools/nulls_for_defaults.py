@@ -1,9 +1,9 @@
-"""Optional tool arguments for which a model sends null.
+"""Optional tool arguments in strict mode: the model sends null for them, and the null is removed again before the call.
 
-A property that has a default and takes no null itself is told as a union with null in strict mode, where every property is
-answered; other models send null for it unasked. Such nulls are taken out of what the model answers, and no others: where null
-is a value of its own it stays one. Which is which is read from the schema as pydantic writes it, where only what has no default
-is `required`.
+Strict mode wants every property answered. So a property that has a default and takes no null itself becomes a union with null
+in the schema; models without strict mode send null for such properties, too. What the model answers then loses these nulls and
+no others: where null is a value of its own, it stays. Which is which is read from the schema as pydantic writes it, in which
+only what has no default is `required`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Omissions:
         self._schema = schema
         self._definitions: Mapping[str, Any] = schema.get("$defs", {})
 
-    def told(self) -> dict[str, Any]:
+    def schema_with_nulls(self) -> dict[str, Any]:
         """The schema with null for whatever may be left out."""
         definitions = {name: self._told(node) for name, node in self._definitions.items()}
         return {**self._told(self._schema), "$defs": definitions}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import typing_extensions
 
-from .._structured.typed_dicts import changed_inside, modern
+from .._structured.typed_dicts import changed_inside, for_pydantic
 from ..exceptions import InvalidRequestError, ToolSignatureError
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[
             f"the annotation {given!r} of {own_name(function)}'s parameter {parameter.name!r} cannot be read: {error}. "
             "Define what it names at the top of a module"
         ) from error
-    return _read_at_once(modern(hints[parameter.name], names))
+    return _read_at_once(for_pydantic(hints[parameter.name], names))
 
 
 def _guessed(parameter: Parameter) -> Any:

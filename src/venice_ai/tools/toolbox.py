@@ -1,6 +1,6 @@
-"""What a tool is: a function with its definition for the model; what a call of it says, and what its result says.
+"""A tool: a function with its definition for the model, the arguments of a call, and the text of a result.
 
-The parts that `tools/__init__.py` offers to users are documented there.
+`Toolbox` holds the tools of one loop by their names. Users import what they need of this from `venice_ai.tools`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class FunctionTool:
         """Seconds that a call may take; None for the limit of the loop."""
         self.is_async: bool = is_async(function)
         """Whether it runs on the event loop; otherwise it runs in a thread."""
-        parameters = self._signature.omissions.told() if strict else self._signature.parameters
+        parameters = self._signature.omissions.schema_with_nulls() if strict else self._signature.parameters
         self.definition: Tool = definition(
             named(name, function), description or self._signature.description, parameters, strict=strict
         )

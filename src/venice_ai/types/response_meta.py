@@ -1,4 +1,4 @@
-"""What an HTTP exchange said beside its body."""
+"""Response metadata: the status, headers and timing of an HTTP exchange, and what Venice says in its headers."""
 
 from __future__ import annotations
 

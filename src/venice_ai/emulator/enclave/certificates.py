@@ -88,7 +88,7 @@ class Authority:
 
     @property
     def identifier(self) -> x509.AuthorityKeyIdentifier:
-        """How certificates name this authority's key."""
+        """The key identifier that certificates below this authority have."""
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
 
     @property
@@ -103,7 +103,7 @@ class Authority:
 
     @property
     def sha256(self) -> str:
-        """How a client pins the certificate."""
+        """SHA-256 of the certificate, as clients pin it."""
         return hashlib.sha256(self.der).hexdigest()
 
     @property

@@ -1,4 +1,4 @@
-"""Between the enclave and its client: requests are opened, the texts of answers are sealed, piece by piece."""
+"""End-to-end encryption on the enclave's side: decrypts requests, and encrypts each text of an answer."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def client_key(headers: Mapping[str, str], own: bytes) -> bytes:
 
 
 def open_body(body: Mapping[str, Any], private: PrivateKey) -> dict[str, Any]:
-    """The body of a request with the contents of its messages opened, whoever says them.
+    """The body of a request with the contents of its messages decrypted, whatever their role.
 
     Raises:
         RefusedError: a content is in clear, or cannot be opened.

@@ -1,4 +1,4 @@
-"""The trust domain in which an emulated model runs: what was booted, the log of it, and the report that a quote signs."""
+"""The emulated trust domain: its event log, its registers, and the part of the quote that is signed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def compose(services: str = _SERVICES) -> str:
 
 @dataclass
 class Domain:
-    """A trust domain after its start. A fault may have had its way with the log, before it was measured."""
+    """A trust domain after its start. A fault may have changed the log before it was measured."""
 
     app_compose: str = field(default_factory=compose)
     os_image: bytes = hashlib.sha256(IMAGE.encode()).digest()
@@ -64,7 +64,7 @@ class Domain:
 
     @property
     def key_provider(self) -> str:
-        """Who gave the application its keys."""
+        """The key provider, as the event log names it: JSON."""
         return json.dumps({"name": "kms", "id": hashlib.sha256(b"kms").hexdigest()}, separators=(",", ":"))
 
     def signed(self, report_data: bytes) -> bytearray:

@@ -1,4 +1,4 @@
-"""An enclave to test against: it proves what real ones prove, under roots that nobody trusts who was not told to."""
+"""The emulated enclave: it answers `/tee/...` with complete evidence, under root certificates made for this test alone."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
+from venice_ai._core.json_values import members
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
 
 from .. import refusals
-from ..json_values import members
 from ..refusals import Issue
 from ..sending import JSON_TYPE, Answer, Send, encode_json, json_answer
 from . import channel
@@ -30,7 +30,7 @@ _HARMLESS: Final = Fault(about="nothing")
 class Enclave:
     """What `/tee/...` answers, and the key that chats are sealed to.
 
-    Its certificates are made anew for each enclave. A client that is to accept it is told so in code::
+    Its certificates are made anew for each enclave. A client accepts it only with its options::
 
         client = VeniceClient(..., tee=emulator.enclave.options())
 

@@ -1,7 +1,7 @@
-"""Every attack that the emulated enclave, or whoever stands before it, can play.
+"""The attacks that the emulated enclave, or a server in front of it, can perform.
 
 A fault acts at one step: on the domain before it is measured, on the quote before it is signed, on the reply, on its bytes, on
-the collateral, on the chunks of an answer, on its signature. What a client has to make of each is not said here.
+the collateral, on the chunks of an answer, on its signature. What a client must do about each is a matter of the tests.
 
 Faults that only set values are rows of `faults.json`: a name, what the fault is about, and one entry of `_KINDS` with its
 values. Faults that need code are functions here, and rows of the table at the end.
@@ -475,7 +475,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "swapped_key": Fault(about="the key is another one than the address's", replied=_swapped_key),
     "swapped_key_and_address": Fault(about="key and address are another one's", replied=_swapped_key_and_address),
     "two_keys": Fault(about="the reply has two keys that differ", replied=_two_keys),
-    "key_off_curve": Fault(about="the key is no point of the curve", replied=_off_curve),
+    "key_off_curve": Fault(about="the key is not a point of the curve", replied=_off_curve),
     "key_compressed": Fault(about="the key is in the form that is not taken", replied=_compressed),
     "keyset_of_others": Fault(about="none of a gateway's keys has the address", replied=_keys_of_others),
     "replayed_quote": Fault(about="an old quote comes with a forged echo", replied=_replayed_quote),

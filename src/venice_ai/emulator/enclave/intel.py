@@ -1,6 +1,6 @@
-"""An Intel for tests: a root, a platform with its key, the quotes it signs, and the collateral about it.
+"""Intel's part of the emulated evidence: a root certificate, a platform that signs quotes, and collateral about it.
 
-Everything is made as Intel makes it, under a root that nobody trusts who was not told to.
+The formats are Intel's; the root is made for tests, so that only clients that are given it accept what it signs.
 Formats: Intel's "TDX DCAP Quoting Library API", appendix "Quote format", and "Intel SGX PCK Certificate and CRL Profile".
 """
 
@@ -27,7 +27,7 @@ _SGX: Final = "1.2.840.113741.1.13.1"
 
 @dataclass(frozen=True)
 class Intel:
-    """One hierarchy with one platform; another label is another one."""
+    """A root certificate and one platform below it; each label makes another root."""
 
     label: str
     fmspc: str = FMSPC
@@ -84,7 +84,7 @@ class _Changes:
     qe_status: str = "UpToDate"
     evaluation: int = EVALUATION
     qe_evaluation: int | None = None
-    """That of the quoting enclave's identity, if it is another one."""
+    """Checks that of the quoting enclave's identity, if it is another one."""
     level_svn: int = _SVN
     """The versions that the level asks of a platform."""
     fmspc: str | None = None

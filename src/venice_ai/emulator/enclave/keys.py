@@ -1,4 +1,4 @@
-"""The enclave's own key, of secp256k1: what clients seal to, and what signs answers."""
+"""The enclave's key pair (secp256k1): clients encrypt to it, and it signs responses."""
 
 from __future__ import annotations
 

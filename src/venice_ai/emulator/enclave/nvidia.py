@@ -1,4 +1,4 @@
-"""An NVIDIA for tests: GPUs that answer a nonce, each with a key that chains to a root of our own.
+"""NVIDIA's part of the emulated evidence: GPUs that sign a nonce, each with certificates up to a root made for tests.
 
 Formats: DMTF DSP0274 (SPDM 1.1), GET_MEASUREMENTS and its answer, and NVIDIA's additions to it.
 """
@@ -25,7 +25,7 @@ _FIRMWARE: Final = hashlib.sha384(b"firmware").digest()
 
 @dataclass(frozen=True)
 class Nvidia:
-    """One hierarchy with its GPUs; another label is another one."""
+    """A root certificate and GPUs below it; each label makes another root."""
 
     label: str
     gpus: int = 2

@@ -1,4 +1,4 @@
-"""JSON that comes in pieces, without the members whose key was there before: where keys are free, a small model repeats them.
+"""Drops members with duplicate keys from JSON that comes in pieces: a small model repeats keys where they are free.
 
 A key is held back until its colon; the member of a known one is dropped up to the comma or brace that ends it.
 """

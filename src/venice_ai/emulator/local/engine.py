@@ -1,4 +1,4 @@
-"""llama.cpp in this process, and the way from its threads to an event loop.
+"""Runs llama.cpp in this process, and hands what its threads produce to an event loop.
 
 The engine works in its own threads and calls back for every chunk, on the thread that asked. So each request gets one of a
 few threads, and its chunks are handed to the event loop one by one. The callback's answer stops the engine: that is how a
@@ -64,7 +64,7 @@ def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engin
 
 
 def spare_cores() -> int:
-    """One core less than there are. The engine's threads wait for each other by spinning, so one busy core stops all."""
+    """The number of threads: one less than cores. The engine's threads spin to wait for each other: one busy core stops all."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)
 
@@ -139,7 +139,7 @@ class Generations:
             running.cancel()
 
     async def aclose(self) -> None:
-        """Stops what runs, refuses what waits, and lets go of the engine."""
+        """Stops what runs, refuses what waits, and frees the engine."""
         if not self._closed:
             self._closed = True
             await asyncio.to_thread(self._release)

@@ -1,4 +1,4 @@
-"""What can go wrong with a model on this machine."""
+"""The error of the local model."""
 
 from __future__ import annotations
 

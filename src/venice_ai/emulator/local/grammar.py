@@ -1,4 +1,4 @@
-"""A JSON schema becomes a grammar that the engine can hold a small model to.
+"""Turns a JSON schema into a grammar, with which the engine keeps a small model's answer in the schema's shape.
 
 The engine samples only tokens that keep the answer inside the grammar, so the shape is certain. Three things need care:
 

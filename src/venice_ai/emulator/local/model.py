@@ -1,4 +1,4 @@
-"""A real model on this machine, with the face that the emulator wants of a backend."""
+"""`LocalModel`: a language model on this machine as a backend of the emulator."""
 
 from __future__ import annotations
 

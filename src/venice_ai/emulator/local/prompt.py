@@ -1,6 +1,6 @@
-"""A conversation becomes turns that any chat template can show: one leading system text, then user and assistant by turns.
+"""Turns a conversation into a prompt for any chat template: one system text, then user and assistant by turns.
 
-Small base models know neither roles nor tools. What tools returned is therefore told as facts in the system text,
+Small base models know neither roles nor tools. What tools returned is therefore stated as facts in the system text,
 `get_weather({"city": "Paris"}) = 18 degrees`, and the turns that asked for it are left out: a model that never saw a tool
 can still answer from a fact. Models with a chat template of their own get the same turns through their template.
 """
@@ -26,7 +26,7 @@ PLAIN_TEMPLATE = (
 """For weights that have no template: text that goes on as text does."""
 
 PLAIN_STOPS = ("\nQuestion:", "\nAnswer:")
-"""Where a model under the plain template begins to talk to itself."""
+"""Stop sequences for the plain template: where the model begins the next question itself."""
 
 _CALL_RULE = "Each question is answered with a call of one of these functions, as JSON."
 _EXAMPLE_TOOL: Message = {"name": "add", "description": "Add two numbers", "parameters": {"properties": {"a": {}, "b": {}}}}

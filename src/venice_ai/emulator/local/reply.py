@@ -1,4 +1,4 @@
-"""What the engine sends becomes what Venice sends: chunks in, chunks out.
+"""Turns the engine's chunks into Venice's chunks.
 
 The engine's chunks carry timings, log-like fields, an odd role chunk and the blank that the template leaves before an
 answer. Three readers take its text, one for each form of answer; `Reply` puts what they read into Venice's envelope.

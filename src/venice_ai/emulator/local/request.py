@@ -1,4 +1,4 @@
-"""A Venice chat request becomes one for the engine.
+"""Turns a chat request of Venice's API into a request for the engine.
 
 What is asked for has one of three forms: words, JSON of a schema, or the call of a function. The form decides the prompt,
 the grammar and how the answer is read (`reply.py`).

@@ -1,4 +1,4 @@
-"""Which file the model is read from, and whether it may be: Gemma's weights from their package, or a file of the user's.
+"""Finds and checks the model file: Gemma's weights from their package, or a file of the user's.
 
 The package brings the weights in parts. They are joined once, into this program's cache folder, and their hash is
 compared with ours at every start (a quarter of a second), never with a constant of the package.
@@ -41,7 +41,7 @@ class Weights:
 
 
 def own_folder() -> Path:
-    """Where this program keeps what it can make again.
+    """The cache folder of this program.
 
     Raises:
         LocalModelError: the extra that tells is not installed.

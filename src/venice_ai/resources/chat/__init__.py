@@ -1,4 +1,4 @@
-"""`client.chat`."""
+"""`client.chat`, which holds `completions`."""
 
 from __future__ import annotations
 

@@ -73,27 +73,16 @@ class ToolLoopOptions(RoundTripParams, total=False, closed=True):
     """The arguments of a tool loop beside the model, the messages and the tools; see `ChatCompletions.run_with_tools`."""
 
     on_tool_call: OnToolCall | None
-    """Called as `(call, result)` after each tool; runs a `Tool` without a function."""
     on_tool_error: OnToolError | None
-    """Called as `(call, error)`; returns what the model is told of a tool that failed."""
     parallel: bool
-    """Run the calls of a turn at the same time; False if not given."""
     max_iterations: int
-    """How often the model may be asked, from 1; 10 if not given."""
     on_limit: OnLimit
-    """What to do at the limit: `"raise"` or `"answer"`."""
     on_unknown_tool: OnUnknownTool
-    """What to do when the model calls a tool that is not there: `"raise"` or `"report"`."""
     approve: Approve | None
-    """Called as `(call, arguments)` before each call; answers with an `Approval`, True or False."""
     tool_timeout: float | None
-    """Seconds that each call may take."""
     deps: Any
-    """What tools find as `deps` in their `ToolContext`."""
     resume: ToolLoopState | Mapping[str, Any] | None
-    """The state of a loop that paused or failed, in place of messages."""
     decisions: Mapping[str, Approval | bool] | None
-    """With `resume`, decisions about calls that wait for one, by the ids of the calls."""
 
 
 class ChatRequest(AllParams, CallOptions, total=False, closed=True):

@@ -1,4 +1,4 @@
-"""`client.chat.completions`."""
+"""`client.chat.completions`: plain answers, streams, structured output, batches and tool loops."""
 
 from __future__ import annotations
 
@@ -202,18 +202,11 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            async with await client.chat.completions.stream(model=model, messages=messages) as stream:
+            async with await completions.stream(model=model, messages=messages) as stream:
                 async for text in stream.text_deltas():
                     print(text, end="")
 
-        Args:
-            model: as in `create`, like everything else.
-            messages: the conversation.
-            e2ee: end-to-end encryption; what the stream gives is in clear.
-            timeout: seconds, or a `Timeout`.
-            extra_headers: HTTP headers for this call.
-            extra_body: fields for the body that are not known here.
-            **params: see `ChatParams`.
+        The arguments are those of `create`. With `e2ee`, what the stream gives is in clear.
 
         Raises:
             InvalidArgumentError: `stream` is anything but True, or `stream_cls` was given, which `create` takes (a ValueError).
@@ -250,7 +243,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            result = await client.chat.completions.parse(model=model, messages=messages, response_format=Person)
+            result = await completions.parse(model=model, messages=messages, response_format=Person)
             print(result.parsed.name, result.usage)
 
         JSON in one markdown fence, or after a `<think>` block, is taken out of it, and `result.unwrapped` says so.
@@ -283,15 +276,15 @@ class ChatCompletions(APIResource["VeniceClient"]):
             APIError: as in `create`; if the model was asked again, `attempts` has the answers that did not fit.
         """
         # They need pydantic, which a chat does not.
-        from ..._structured.strict_schema import asking
-        from .parsed import Parameters, asked_for, wanted
+        from ..._structured.strict_schema import requested_format
+        from .parsed import Parameters, ask_until_valid, request_for_schema
 
         params = Parameters(kwargs)
         if params.pop("stream", False):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
-        schema, wrapped = asking(response_format, name=schema_name, strict=strict)
+        schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
         try:
-            told, shape = wanted(messages, schema, params, echo=self._echoes(params))
+            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)
@@ -301,7 +294,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
         async def ask(asked: Messages) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
 
-        return await asked_for(response_format, told, ask, wrapped=wrapped, max_reasks=max_reasks)
+        return await ask_until_valid(response_format, conversation, ask, wrapped=wrapped, max_reasks=max_reasks)
 
     async def stream_parse(
         self,
@@ -317,19 +310,13 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            stream = await client.chat.completions.stream_parse(model=model, messages=messages, response_format=Recipe)
+            stream = await completions.stream_parse(..., response_format=Recipe)
             async with stream:
                 async for recipe in stream:
                     show(recipe.title, recipe.steps)  # what has not come yet is None
                 result = await stream.collect()  # validated
 
-        Args:
-            model: as in `parse`, like everything else.
-            messages: the conversation.
-            response_format: a pydantic model, a dataclass, a TypedDict, or any type that pydantic knows.
-            schema_name: the schema's name.
-            strict: ask for strict mode.
-            **kwargs: everything else that `stream` takes.
+        The arguments are those of `parse`, but for `max_reasks`.
 
         Raises:
             SchemaNotStrictError: strict mode cannot express the class; it names the path. Nothing was sent.
@@ -338,23 +325,23 @@ class ChatCompletions(APIResource["VeniceClient"]):
             TypeError: `response_format` is no class.
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
-        from ..._structured.strict_schema import asking
-        from .parsed import Parameters, ParsedChatStream, wanted
+        from ..._structured.strict_schema import requested_format
+        from .parsed import Parameters, ParsedChatStream, request_for_schema
 
         if "max_reasks" in kwargs:
             raise InvalidArgumentError(
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
-        schema, wrapped = asking(response_format, name=schema_name, strict=strict)
+        schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
         params = Parameters(kwargs)
         try:
-            told, shape = wanted(messages, schema, params, echo=self._echoes(params))
+            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
         except Exception as refusal:
             del messages, kwargs  # as in `create`
             without_locals(refusal)
             raise
         del messages, kwargs
-        stream = await self.stream(model=model, messages=told, response_format=shape, **params)
+        stream = await self.stream(model=model, messages=conversation, response_format=shape, **params)
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
     async def estimate_cost(
@@ -492,7 +479,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
         ::
 
-            async with await client.chat.completions.stream_with_tools(model=model, messages=messages, tools=[add]) as events:
+            async with await completions.stream_with_tools(..., tools=[add]) as events:
                 async for event in events:
                     match event:
                         case TextDelta(text=text):
@@ -579,9 +566,9 @@ class ChatCompletions(APIResource["VeniceClient"]):
         sent = caller.clock.now()
         call = Call(caller, request)
         answer = await call.answer()
-        from ...streaming import ChunkSource, Reading  # a plain call starts without it
+        from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
-        reading = Reading(
+        reader = ChunkReader(
             answer.reply,
             answer.meta,
             choices=params.get("n") or 1,
@@ -597,8 +584,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
             model=model,
         )
         if not says_stream(answer.meta):
-            await reading.look()
-        return ChunkSource(reading)
+            await reader.look()
+        return ChunkSource(reader)
 
 
 def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:

@@ -1,4 +1,4 @@
-"""The way of one end-to-end encrypted chat: attest, seal, send; once more with a new attestation if the key has changed."""
+"""One end-to-end encrypted chat: attest the enclave, encrypt and send the messages; again if the enclave has a new key."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Parameters(dict[str, Any]):
         return f"<{len(self)} parameters>"
 
 
-def wanted(
+def request_for_schema(
     messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echo: bool
 ) -> tuple[Conversation, dict[str, Any] | None]:
     """How an object is asked for: the messages, and the `response_format`.
@@ -54,12 +54,12 @@ def wanted(
     """
     if not encryption_requested_in(params):
         return Conversation(checked_messages(messages, echo=echo)), schema
-    told = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
-    words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{told}"
+    schema_text = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
+    words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{schema_text}"
     return Conversation([{"role": "system", "content": words}, *checked_messages(messages, echo=echo)]), None
 
 
-async def asked_for(
+async def ask_until_valid(
     kind: type[T], messages: Conversation, ask: Callable[[Conversation], Awaitable[object]], *, wrapped: bool, max_reasks: int
 ) -> ParsedChatCompletion[T]:
     """The object that a model answers with.
@@ -122,7 +122,7 @@ def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str,
                 "content": "There was no answer: it has no text.\nAnswer again with the whole JSON, and nothing else.",
             }
         ]
-    lines = [_told(line) for line in error.errors(include_url=False, include_context=False, include_input=False)]
+    lines = [_error_line(line) for line in error.errors(include_url=False, include_context=False, include_input=False)]
     if len(lines) > _MOST_ERRORS:
         lines[_MOST_ERRORS:] = [f"- and {len(lines) - _MOST_ERRORS} more"]
     what = "That answer does not fit the schema" if error.raw_text else "There was no answer"
@@ -131,17 +131,49 @@ def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str,
     return [*answer, {"role": "user", "content": request}]
 
 
-def _told(line: Any) -> str:
+def _error_line(line: Any) -> str:
     where = ".".join(map(str, line["loc"])) or "the answer"
     return f"- {where}: {line['msg']}"[:_LONGEST_ERROR]
 
 
-class ParsedChatStream(Generic[T]):
+class GrowingAnswer(Generic[T]):
+    """How far the object of a stream has come, in both clients."""
+
+    def __init__(self, kind: type[T], *, wrapped: bool) -> None:
+        self._kind = kind
+        self._wrapped = wrapped
+        self._growing = Growing(kind, wrapped=wrapped)
+        self._done = False
+        self._result: ParsedChatCompletion[T] | None = None
+
+    def _begin(self) -> None:
+        if self._done:
+            raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the validated object)")
+
+    def _grown(self, chunk: ChatCompletionChunk) -> Partial[T] | None:
+        text = _first_text(chunk)
+        return cast("Partial[T] | None", self._growing.feed(text)) if text else None
+
+    def _finished(self, response: ChatCompletionResponse) -> ParsedChatCompletion[T]:
+        self._done = True
+        self._result = _completed(read(self._kind, response, wrapped=self._wrapped), [response])
+        return self._result
+
+    @property
+    def partial(self) -> Partial[T] | None:
+        """The object as far as it was read; None before it begins. After the end, the validated one."""
+        if self._result is not None:
+            return cast("Partial[T]", self._result.parsed)
+        self._growing.look()
+        return cast("Partial[T] | None", self._growing.current)
+
+
+class ParsedChatStream(GrowingAnswer[T]):
     """An object while a model writes it: an async iterator of unfinished objects, and at last the validated one.
 
     ::
 
-        async with await completions.stream_parse(model=model, messages=messages, response_format=Recipe) as stream:
+        async with await completions.stream_parse(..., response_format=Recipe) as stream:
             async for recipe in stream:
                 show(recipe.title, recipe.steps)
             result = await stream.collect()
@@ -158,13 +190,9 @@ class ParsedChatStream(Generic[T]):
     """
 
     def __init__(self, stream: ChatStream, kind: type[T], *, wrapped: bool) -> None:
+        super().__init__(kind, wrapped=wrapped)
         self._stream = stream
-        self._kind = kind
-        self._wrapped = wrapped
-        self._growing = Growing(kind, wrapped=wrapped)
         self._chunks: AsyncIterator[ChatCompletionChunk] | None = None
-        self._done = False
-        self._result: ParsedChatCompletion[T] | None = None
 
     def __aiter__(self) -> Self:
         """Iterates, or goes on from where an earlier loop was left.
@@ -172,8 +200,7 @@ class ParsedChatStream(Generic[T]):
         Raises:
             StreamConsumedError: the stream was read to its end, or closed.
         """
-        if self._done:
-            raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the validated object)")
+        self._begin()
         self._chunks = aiter(self._stream)
         return self
 
@@ -187,10 +214,6 @@ class ParsedChatStream(Generic[T]):
         self._done = True
         return cast("Partial[T]", (await self.collect()).parsed)
 
-    def _grown(self, chunk: ChatCompletionChunk) -> Partial[T] | None:
-        text = _first_text(chunk)
-        return cast("Partial[T] | None", self._growing.feed(text)) if text else None
-
     async def collect(self) -> ParsedChatCompletion[T]:
         """The validated object, with the whole answer, also after part of the stream, or all, was read.
 
@@ -199,19 +222,7 @@ class ParsedChatStream(Generic[T]):
             StreamInterruptedError: the stream broke off, or was closed, before its end.
             APIError: the server reported an error in the stream.
         """
-        if self._result is None:
-            response = await self._stream.collect()
-            self._done = True
-            self._result = _completed(read(self._kind, response, wrapped=self._wrapped), [response])
-        return self._result
-
-    @property
-    def partial(self) -> Partial[T] | None:
-        """The object as far as it has come; None before it begins. After the end, the validated one."""
-        if self._result is not None:
-            return cast("Partial[T]", self._result.parsed)
-        self._growing.look()
-        return cast("Partial[T] | None", self._growing.current)
+        return self._finished(await self._stream.collect()) if self._result is None else self._result
 
     @property
     def stream(self) -> ChatStream:

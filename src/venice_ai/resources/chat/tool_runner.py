@@ -209,7 +209,7 @@ class ToolRun:
             self._loop.hold(call)
             return None
         if approval.verdict == "deny":
-            return ToolCallFinished(call, result_text(approval.told), self._loop.iterations, denied=True)
+            return ToolCallFinished(call, result_text(approval.message), self._loop.iterations, denied=True)
         return ready if approval.arguments is None else self._prepared(call, dict(approval.arguments))
 
     def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Failed:
@@ -295,11 +295,11 @@ class ToolRun:
         try:
             raise error
         except Exception:  # noqa: BLE001  # the hook runs while the error is being handled, and decides
-            told = await self._hooked(hook, call, error)
+            answer = await self._hooked(hook, call, error)
         error.__traceback__ = trace
-        if not isinstance(told, str):
-            raise TypeError(f"on_tool_error must return what the model is told, a text, not {told!r:.100}")
-        return ToolCallFinished(call, result_text(told), self._loop.iterations, error)
+        if not isinstance(answer, str):
+            raise TypeError(f"on_tool_error must return what the model is told, a text, not {answer!r:.100}")
+        return ToolCallFinished(call, result_text(answer), self._loop.iterations, error)
 
     async def _hooked(self, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
         """What a hook gives, called on the caller's own event loop, or in a thread for a caller without one."""

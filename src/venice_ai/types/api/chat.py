@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+
+from msgspec import Meta
 
 from .._base import Model, Response, fixed, is_private, mark_private, plain
 from .returned import turn_to_send
@@ -26,74 +28,95 @@ class CacheControl(Model):
     """Marks the end of a prompt prefix worth caching; `ttl` such as `"1h"` is a beta feature."""
 
     type: Literal["ephemeral"] = "ephemeral"
+    """The one kind there is."""
     ttl: str | None = None
+    """How long the prefix is kept, such as `"1h"`; a beta feature."""
 
 
-class TextContent(Model):
+class BasePart(Model):
+    """What all parts of a content are."""
+
+    cache_control: CacheControl | Mapping[str, Any] | None = None
+    """Marks the end of a prompt prefix worth caching."""
+
+
+class TextContent(BasePart):
     """A piece of text; `text` has at least one character."""
 
-    text: str
+    text: Annotated[str, Meta(min_length=1)]
+    """The text, of at least one character."""
     type: Literal["text"] = "text"
-    cache_control: CacheControl | Mapping[str, Any] | None = None
+    """Tells what kind of part this is."""
 
 
 class ImageUrl(Model):
     """A public http(s) address or a `data:image/...;base64,` address; at least 64 pixels a side."""
 
     url: str
+    """A public http(s) address without redirects, or `data:image/...;base64,...`; at most 25 MB."""
     detail: str | None = None
+    """Not documented by Venice; sent as it is."""
 
 
-class ImageContent(Model):
+class ImageContent(BasePart):
     """An image, for models with `supportsVision`."""
 
     image_url: ImageUrl | Mapping[str, Any]
+    """Where the image is."""
     type: Literal["image_url"] = "image_url"
-    cache_control: CacheControl | Mapping[str, Any] | None = None
+    """Tells what kind of part this is."""
 
 
 class InputAudio(Model):
-    """Base64 audio (never an address) in `wav`, `mp3`, `aiff`, `aac`, `ogg`, `flac`, `m4a`, `pcm16` or `pcm24`."""
+    """Base64 audio, never an address."""
 
     data: str
-    format: str | None = None
+    """The audio in base64."""
+    format: Literal["wav", "mp3", "aiff", "aac", "ogg", "flac", "m4a", "pcm16", "pcm24"] | None = None
+    """How the audio is encoded."""
 
 
-class AudioContent(Model):
+class AudioContent(BasePart):
     """Audio, for models with `supportsAudioInput`."""
 
     input_audio: InputAudio | Mapping[str, Any]
+    """The audio itself."""
     type: Literal["input_audio"] = "input_audio"
-    cache_control: CacheControl | Mapping[str, Any] | None = None
+    """Tells what kind of part this is."""
 
 
 class VideoUrl(Model):
     """A public http(s) address, a `data:video/...` address or a YouTube link."""
 
     url: str
+    """Where the video is."""
 
 
-class VideoContent(Model):
+class VideoContent(BasePart):
     """A video, for models with `supportsVideoInput`."""
 
     video_url: VideoUrl | Mapping[str, Any]
+    """Where the video is."""
     type: Literal["video_url"] = "video_url"
-    cache_control: CacheControl | Mapping[str, Any] | None = None
+    """Tells what kind of part this is."""
 
 
 class File(Model):
     """A document as a data address or a public address; at most 25 MB. The server reads its text."""
 
     file_data: str
+    """The document: `data:...;base64,...`, or a public address."""
     filename: str | None = None
+    """Its name, as the model is told it."""
 
 
-class FileContent(Model):
+class FileContent(BasePart):
     """A document; any text model can be given one."""
 
     file: File | Mapping[str, Any]
+    """The document."""
     type: Literal["file"] = "file"
-    cache_control: CacheControl | Mapping[str, Any] | None = None
+    """Tells what kind of part this is."""
 
 
 ContentPart: TypeAlias = TextContent | ImageContent | AudioContent | VideoContent | FileContent | Mapping[str, Any]
@@ -105,36 +128,44 @@ TextPart: TypeAlias = TextContent | Mapping[str, Any]
 class BaseMessage(Model):
     """What all kinds of messages are. To mypy, `[SystemMessage(...), UserMessage(...)]` is a list of these."""
 
+    name: str | None = None
+    """Name of who speaks, where several have the role."""
+
 
 class SystemMessage(BaseMessage):
     """Instructions that set the model's behaviour."""
 
     content: str | Sequence[TextPart]
+    """A text, or parts of text."""
     role: Literal["system"] = "system"
-    name: str | None = None
+    """Tells who speaks."""
 
 
 class DeveloperMessage(BaseMessage):
     """Instructions from the application's developer."""
 
     content: str | Sequence[TextPart]
+    """A text, or parts of text."""
     role: Literal["developer"] = "developer"
-    name: str | None = None
+    """Tells who speaks."""
 
 
 class UserMessage(BaseMessage):
     """What the user says: text, or parts of text, images, audio, video and files."""
 
     content: str | Sequence[ContentPart]
+    """A text, or a list of parts."""
     role: Literal["user"] = "user"
-    name: str | None = None
+    """Tells who speaks."""
 
 
 class ToolCallFunction(Model):
     """The function a model wants called; `arguments` is JSON text as the model wrote it."""
 
     name: str
+    """The function to call."""
     arguments: str
+    """Its arguments as JSON text, which need not be valid."""
 
     @property
     def arguments_dict(self) -> dict[str, Any]:
@@ -191,9 +222,13 @@ class ToolCall(Model):
     """A call the model asks for. Pair results with calls by `id` only: `index` is not unique."""
 
     id: str
+    """Identifies the call; the result names it as `tool_call_id`."""
     function: ToolCallFunction
+    """What to call, and with what."""
     type: str = "function"
+    """`"function"` nearly always."""
     index: int | None = None
+    """Place of the call in the turn. Not unique."""
 
     _nested = {"function": ToolCallFunction}
 
@@ -202,12 +237,17 @@ class AssistantMessage(BaseMessage):
     """What the model said earlier. Send it back as it came: signatures and reasoning details matter to some models."""
 
     content: str | Sequence[TextPart] | None = None
+    """A text, parts of text, or None beside tool calls."""
     role: Literal["assistant"] = "assistant"
-    name: str | None = None
+    """Tells who speaks."""
     reasoning_content: str | None = None
+    """The reasoning before the answer."""
     reasoning_details: Sequence[Mapping[str, Any]] | None = None
+    """Reasoning in the form of its provider, to be sent back unchanged; never null."""
     thought_signature: str | None = None
+    """Signature of the reasoning, to be sent back unchanged."""
     tool_calls: Sequence[ToolCall | Mapping[str, Any]] | None = None
+    """The calls that the model asked for."""
 
     _nested = {"tool_calls": ToolCall}
 
@@ -232,22 +272,34 @@ class ToolMessage(BaseMessage):
     """What a tool answered to the call `tool_call_id`."""
 
     content: str
+    """The result as text."""
     tool_call_id: str
+    """`id` of the call that is answered."""
     role: Literal["tool"] = "tool"
-    name: str | None = None
+    """Tells who speaks."""
+    reasoning_content: str | None = None
+    """Accepted by Venice; rarely of use."""
+    tool_calls: Sequence[Any] | None = None
+    """Accepted by Venice; rarely of use."""
 
 
 class ChatMessage(BaseMessage):
     """The message of a choice. It can be sent back: what no request may hold is mended or left out then, and logged."""
 
     role: str
+    """`"assistant"`."""
     content: str | list[Any] | None = None
-    name: str | None = None
+    """The answer: a text, parts, or None where there is none."""
     reasoning_content: str | None = None
+    """The reasoning before the answer, where the model shows it."""
     reasoning_details: list[Any] | None = None
+    """Reasoning in the form of its provider."""
     thought_signature: str | None = None
+    """Signature of the reasoning."""
     refusal: str | None = None
+    """Why the model refused, where it did."""
     tool_calls: list[ToolCall] | None = None
+    """The calls that the model asks for; None if none."""
 
     _nested = {"tool_calls": ToolCall}
 
@@ -271,24 +323,33 @@ class ToolFunction(Model):
     """A function the model may call; `parameters` is the JSON schema of its arguments."""
 
     name: str
+    """1 to 64 letters, digits, `_` or `-`."""
     description: str | None = None
+    """What the function does, for the model."""
     parameters: Mapping[str, Any] | None = None
+    """JSON schema of its arguments."""
     strict: bool | None = None
+    """Make the model keep exactly to the schema."""
 
 
 class Tool(Model):
     """A tool the model may call."""
 
     function: ToolFunction | Mapping[str, Any]
+    """The function."""
     type: str = "function"
+    """`"function"`, or a type of Venice's own."""
     id: str | None = None
+    """An id of the tool; optional."""
 
 
 class SpecificToolChoice(Model):
     """Makes the model call this one function: `function={"name": ...}`."""
 
     function: Mapping[str, Any]
+    """`{"name": ...}`."""
     type: Literal["function"] = "function"
+    """The one kind there is."""
 
 
 class ToolChoice:
@@ -319,49 +380,68 @@ class TextResponseFormat(Model):
     """Ordinary text."""
 
     type: Literal["text"] = "text"
+    """Tells which format this is."""
 
 
 class JSONObjectFormat(Model):
     """Any JSON object (deprecated by Venice in favour of a schema)."""
 
     type: Literal["json_object"] = "json_object"
+    """Tells which format this is."""
 
 
 class JSONSchemaFormat(Model):
     """JSON that fits `json_schema={"name": ..., "strict": True, "schema": {...}}`."""
 
     json_schema: Mapping[str, Any]
+    """`name`, `strict` and `schema`."""
     type: Literal["json_schema"] = "json_schema"
+    """Tells which format this is."""
 
 
 class StreamOptions(Model):
     """`include_usage` asks for a last chunk with the usage; streams ask for it unless this is given."""
 
     include_usage: bool | None = None
+    """Send the usage in a last chunk."""
 
 
 class ReasoningConfig(Model):
     """How a reasoning model thinks. `reasoning_effort` wins over `effort`."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    """How hard to think."""
     summary: Literal["auto", "concise", "detailed"] | None = None
+    """How long a summary of the reasoning to give."""
     enabled: bool | None = None
+    """Whether to reason at all."""
 
 
 class VeniceParameters(Model):
     """Venice's own switches. Only what is given is sent; Venice's defaults hold for the rest."""
 
     character_slug: str | None = None
+    """A public character to answer as."""
     strip_thinking_response: bool | None = None
+    """Leave the reasoning out of the answer; False if not given."""
     disable_thinking: bool | None = None
+    """Turn reasoning off where the model can; False if not given."""
     enable_e2ee: bool | None = None
+    """End-to-end encryption; `e2ee=True` of the call sets it."""
     enable_web_search: Literal["auto", "off", "on"] | None = None
+    """Search the web for the answer: `"off"` if not given."""
     enable_web_scraping: bool | None = None
+    """Read up to 5 addresses of the last user message; False if not given."""
     enable_web_citations: bool | None = None
+    """Have the model mark its sources; False if not given."""
     include_search_results_in_stream: bool | None = None
+    """Send search results in the stream; experimental, False if not given."""
     return_search_results_as_documents: bool | None = None
+    """Give search results as a tool call that was made up for them."""
     include_venice_system_prompt: bool | None = None
+    """Put Venice's own system prompt first, of 1,000 to 1,700 tokens; True if not given."""
     enable_x_search: bool | None = None
+    """Search X, with models that have `supportsXSearch`; False if not given."""
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------
@@ -371,20 +451,30 @@ class TokenDetails(Model):
     """A finer count: cached and newly cached prompt tokens, or reasoning tokens."""
 
     cached_tokens: int | None = None
+    """Prompt tokens read from the cache."""
     cache_creation_input_tokens: int | None = None
+    """Prompt tokens written to the cache."""
     reasoning_tokens: int | None = None
+    """Completion tokens spent on reasoning."""
 
 
 class ChatUsage(Model):
     """Tokens that were counted, and billed."""
 
     prompt_tokens: int
+    """Tokens of the request."""
     completion_tokens: int
+    """Tokens of the answer, reasoning included."""
     total_tokens: int
+    """Both together."""
     prompt_tokens_details: TokenDetails | None = None
+    """How many prompt tokens were cached."""
     completion_tokens_details: TokenDetails | None = None
+    """How many completion tokens were reasoning."""
     cache_read_input_tokens: int | None = None
+    """Prompt tokens read from the cache, where the server says so here."""
     cache_creation_input_tokens: int | None = None
+    """Prompt tokens written to the cache, where the server says so here."""
 
     _nested = {"prompt_tokens_details": TokenDetails, "completion_tokens_details": TokenDetails}
 
@@ -408,22 +498,29 @@ class Cost(Model):
     """What the call was charged, in US dollars and in DIEM."""
 
     usd: float | None = None
+    """US dollars."""
     diem: float | None = None
+    """DIEM."""
 
 
 class WebSearchCitation(Model):
     """A page the answer draws on; `content` may hold HTML, `date` may be empty."""
 
     title: str
+    """Title of the page."""
     url: str
+    """Its address."""
     content: str | None = None
+    """What was found there; may hold HTML."""
     date: str | None = None
+    """When it was published; may be empty."""
 
 
 class EffectiveParameters(VeniceParameters):
     """The Venice switches in force for an answer, and the pages that a web search found."""
 
     web_search_citations: list[WebSearchCitation] | None = None
+    """The pages that a web search found."""
 
     _nested = {"web_search_citations": WebSearchCitation}
 
@@ -432,10 +529,15 @@ class ChatChoice(Model):
     """One of the `n` answers. `finish_reason` is an open set: `stop`, `length`, `tool_calls`, `content_filter` ..."""
 
     index: int
+    """Which of the `n` answers this is, from 0."""
     message: ChatMessage
+    """The answer."""
     finish_reason: str | None = None
+    """Why it ended: `stop`, `length`, `tool_calls`, `content_filter`, or another word."""
     logprobs: Any = None
+    """Log probabilities of its tokens, if asked for."""
     stop_reason: Any = None
+    """What the provider says besides."""
 
     _nested = {"message": ChatMessage}
     _certain = frozenset({"message"})
@@ -445,16 +547,27 @@ class ChatCompletionResponse(Response):
     """A finished answer."""
 
     id: str
+    """Identifies the completion."""
     created: int
+    """Unix time of its making, in seconds."""
     model: str
+    """The model that answered, which may be another than the one asked for."""
     choices: list[ChatChoice]
+    """The answers: `n` of them."""
     object: str = "chat.completion"
+    """What kind of object this is."""
     usage: ChatUsage | None = None
+    """Tokens that were counted."""
     cost: Cost | None = None
+    """What was charged, where the server says."""
     venice_parameters: EffectiveParameters | None = None
+    """The Venice switches in force."""
     service_tier: str | None = None
+    """What the provider says of its tier."""
     system_fingerprint: str | None = None
+    """What the provider says of its configuration."""
     prompt_logprobs: Any = None
+    """Log probabilities of the prompt, where the provider sends them."""
 
     _nested = {"choices": ChatChoice, "usage": ChatUsage, "cost": Cost, "venice_parameters": EffectiveParameters}
     _lists = frozenset({"choices"})
@@ -645,8 +758,11 @@ class ToolLoopState(Model):
     """
 
     messages: list[dict[str, Any]]
+    """The conversation so far."""
     iterations: int
+    """Round trips so far."""
     version: int = 1
+    """Version of this format."""
     results: Mapping[str, str] | None = None
     """What has been answered of the last turn's calls, by the ids of the calls."""
     waiting: list[str] | None = None
@@ -668,16 +784,22 @@ class ChunkToolCallFunction(Model):
     """A fragment of the called function's name and arguments."""
 
     name: str | None = None
+    """The name, in the first fragment of a call."""
     arguments: str | None = None
+    """The next piece of the JSON text."""
 
 
 class ChunkToolCall(Model):
     """A fragment of a tool call."""
 
     index: int | None = None
+    """Which call the fragment belongs to."""
     id: str | None = None
+    """Identifies the call, in its first fragment."""
     type: str | None = None
+    """`"function"`, in the first fragment."""
     function: ChunkToolCallFunction | None = None
+    """The next piece of the name and the arguments."""
 
     _nested = {"function": ChunkToolCallFunction}
 

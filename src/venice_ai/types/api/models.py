@@ -14,83 +14,129 @@ class Price(Model):
     """A price in US dollars and in DIEM; for text models, of 1,000,000 tokens."""
 
     usd: float | None = None
+    """US dollars."""
     diem: float | None = None
+    """DIEM."""
 
 
-class ExtendedPricing(Model):
-    """Rates for the whole request once its input exceeds `context_token_threshold` tokens."""
+class Rates(Model):
+    """Prices of the tokens of a request."""
 
-    context_token_threshold: int
     input: Price | None = None
+    """For input."""
     output: Price | None = None
+    """For output."""
     cache_input: Price | None = None
+    """For input read from the cache; that of `input` where there is none."""
     cache_write: Price | None = None
+    """For input written to the cache; may be below `input`."""
 
     _nested = {"input": Price, "output": Price, "cache_input": Price, "cache_write": Price}
 
 
-class ModelPricing(Model):
+class ExtendedPricing(Rates):
+    """Rates for the whole request once its input exceeds `context_token_threshold` tokens."""
+
+    context_token_threshold: int
+    """Input tokens above which these rates hold."""
+
+
+class ModelPricing(Rates):
     """What a model costs. Text models have `input` and `output`; other kinds keep their own fields."""
 
-    input: Price | None = None
-    output: Price | None = None
-    cache_input: Price | None = None
-    cache_write: Price | None = None
     extended: ExtendedPricing | None = None
+    """Rates for long inputs."""
 
-    _nested = {"input": Price, "output": Price, "cache_input": Price, "cache_write": Price, "extended": ExtendedPricing}
+    _nested = {**Rates._nested, "extended": ExtendedPricing}  # noqa: SLF001  # the base class
 
 
 class ModelCapabilities(Model):
     """What a text model can do; absent means it was not said."""
 
     optimizedForCode: bool | None = None  # noqa: N815  # the wire's own names, here and below
+    """Made for code."""
     quantization: str | None = None
+    """`fp4`, `fp8`, `fp16`, `bf16`, `int8`, `int4` or `not-available`."""
     supportsFunctionCalling: bool | None = None  # noqa: N815
+    """Takes `tools`."""
     supportsAudioInput: bool | None = None  # noqa: N815
+    """Takes audio parts."""
     supportsReasoning: bool | None = None  # noqa: N815
+    """Reasons before it answers."""
     supportsReasoningEffort: bool | None = None  # noqa: N815
+    """Takes `reasoning_effort`."""
     supportsResponseSchema: bool | None = None  # noqa: N815
+    """Heeds a schema in `response_format`."""
     supportsMultipleImages: bool | None = None  # noqa: N815
+    """Takes several images."""
     supportsVision: bool | None = None  # noqa: N815
+    """Takes image parts."""
     supportsVideoInput: bool | None = None  # noqa: N815
+    """Takes video parts."""
     supportsWebSearch: bool | None = None  # noqa: N815
+    """Can search the web."""
     supportsLogProbs: bool | None = None  # noqa: N815
+    """Gives log probabilities."""
     supportsTeeAttestation: bool | None = None  # noqa: N815
+    """Runs in an enclave that can be attested."""
     supportsE2EE: bool | None = None  # noqa: N815
+    """Takes end-to-end encrypted chats."""
     supportsXSearch: bool | None = None  # noqa: N815
+    """Can search X."""
     reasoningEffortOptions: list[str] | None = None  # noqa: N815
+    """The efforts it knows."""
     defaultReasoningEffort: str | None = None  # noqa: N815
+    """The effort if none is given."""
 
 
 class ModelDeprecation(Model):
     """When a model goes, and what takes its place. Dates are ISO 8601 texts."""
 
     date: str | None = None
+    """When it is deprecated."""
     startsAt: str | None = None  # noqa: N815
+    """When warnings start."""
     removesAt: str | None = None  # noqa: N815
+    """When it leaves the catalogue."""
     replacementModelId: str | None = None  # noqa: N815
+    """The model that takes its place."""
     autoRemap: bool | None = None  # noqa: N815
+    """Whether requests go to that one afterwards; else they fail with 410."""
 
 
 class ModelSpec(Model):
     """The details of a catalogue entry."""
 
     name: str | None = None
+    """Name for people."""
     description: str | None = None
+    """What it is for."""
     privacy: str | None = None
+    """`private` or `anonymized`."""
     offline: bool | None = None
+    """Calls are answered with 503."""
     beta: bool | None = None
+    """For beta testers alone."""
     betaModel: bool | None = None  # noqa: N815
+    """In beta, for everybody; may vanish without notice."""
     uncensored: bool | None = None
+    """Made to refuse nothing."""
     availableContextTokens: int | None = None  # noqa: N815
+    """Tokens of prompt and answer together."""
     maxCompletionTokens: int | None = None  # noqa: N815
+    """Tokens of an answer at most."""
     traits: list[str] | None = None
+    """Names that stand for the model, such as `default`."""
     regionRestrictions: list[str] | None = None  # noqa: N815
+    """Regions; whether allowed or barred, Venice says both."""
     capabilities: ModelCapabilities | None = None
+    """What it can do."""
     constraints: dict[str, Any] | None = None
+    """Defaults of parameters, such as `temperature`."""
     pricing: ModelPricing | None = None
+    """What it costs."""
     deprecation: ModelDeprecation | None = None
+    """When it goes, if that is known."""
 
     _nested = {"capabilities": ModelCapabilities, "pricing": ModelPricing, "deprecation": ModelDeprecation}
 
@@ -99,12 +145,19 @@ class ModelResponse(Model):
     """A model of the catalogue."""
 
     id: str
+    """What to give as `model`."""
     type: str
+    """`text`, `image`, `embedding`, ..."""
     model_spec: ModelSpec
+    """The details."""
     object: str = "model"
+    """What kind of object this is."""
     owned_by: str | None = None
+    """Who offers it."""
     created: int | None = None
+    """Unix time at which it was added, in seconds."""
     context_length: int | None = None
+    """Tokens of prompt and answer together, where the server says so here."""
 
     _nested = {"model_spec": ModelSpec}
 
@@ -113,8 +166,11 @@ class ModelsListResponse(Response):
     """The catalogue, or the part of it with one `type`."""
 
     data: list[ModelResponse]
+    """The models."""
     object: str = "list"
+    """What kind of object this is."""
     type: str | None = None
+    """The type that was asked for."""
 
     _nested = {"data": ModelResponse}
     _lists = frozenset({"data"})
@@ -124,5 +180,8 @@ class ModelMapResponse(Response):
     """Names that stand for model ids: traits such as `default_code`, or other vendors' model names."""
 
     data: dict[str, str]
+    """Model ids, by the names that stand for them."""
     object: str = "list"
+    """What kind of object this is."""
     type: str | None = None
+    """The type that was asked for."""

@@ -11,13 +11,15 @@ Keys that are not listed travel to the server untouched, in the request and in e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias, cast
+from functools import cache
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias, Union, cast, get_args, get_origin
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from typing_extensions import TypedDict
 
-if TYPE_CHECKING:
-    from . import chat
+from .._base import Model
+from . import chat
 
 CHAT_PATH: Final = "/chat/completions"
 """Where requests go, below the root of the API."""
@@ -282,116 +284,65 @@ _OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 # -- messages ------------------------------------------------------------------------------------------------------------
+#
+# The classes of `types.api.chat` say what a message is; the classes that check JSON are made from them. A field that has one
+# value alone, `role` or `type`, tells which class is meant, and must be there.
 
 
-class CacheControlObject(Struct):
-    """Marks a cached prefix."""
-
-    type: Literal["ephemeral"]
-    ttl: str | UnsetType = UNSET
-
-
-class Part(Struct, tag_field="type"):
-    """A part of a message's content."""
-
-    cache_control: CacheControlObject | UnsetType = UNSET
+def _hints(kind: type[Model]) -> dict[str, Any]:
+    declared = [item for base in (*kind.__bases__, kind) if base is not Model for item in base.__annotations__.items()]
+    names = dict(vars(chat))
+    return {name: eval(text, names) for name, text in declared}  # noqa: S307  # our own
 
 
-class TextPartObject(Part, tag="text", kw_only=True):
-    """Text."""
-
-    text: Annotated[str, Meta(min_length=1)]
-
-
-class Address(Struct):
-    """Where an image or a video is."""
-
-    url: str
-
-
-class ImagePart(Part, tag="image_url", kw_only=True):
-    """An image."""
-
-    image_url: Address
+@cache
+def _checker(kind: type[Model]) -> type[Struct]:
+    """The class with which msgspec checks the JSON of a request class."""
+    tag = next(iter(kind._constants.items()), (None, None))  # noqa: SLF001  # the tables of the class
+    fields: list[Any] = []
+    for name, hint in _hints(kind).items():
+        if name in kind._fields and name != tag[0]:
+            checked = _checked(_OTHERWISE.get((kind, name), hint))
+            required = name in kind._required  # noqa: SLF001
+            fields.append((name, checked) if required else (name, *_optional(kind, name, checked)))
+    return defstruct(kind.__name__, fields, tag_field=tag[0], tag=tag[1], kw_only=True)
 
 
-class Audio(Struct):
-    """Base64 audio."""
-
-    data: str
-    format: Literal["wav", "mp3", "aiff", "aac", "ogg", "flac", "m4a", "pcm16", "pcm24"] | UnsetType = UNSET
-
-
-class AudioPart(Part, tag="input_audio", kw_only=True):
-    """Audio."""
-
-    input_audio: Audio
+def _optional(kind: type[Model], name: str, checked: Any) -> tuple[Any, Any]:
+    """The type and the default of a field that may be left out. In a message it may be null as well, in a part it may not."""
+    if issubclass(kind, chat.BaseMessage) and name != "reasoning_details":
+        return checked, None
+    return _union([UnsetType, *(each for each in get_args(checked) if each is not type(None))]), UNSET
 
 
-class VideoPart(Part, tag="video_url", kw_only=True):
-    """A video."""
-
-    video_url: Address
-
-
-class FileObject(Struct):
-    """A document."""
-
-    file_data: str
-    filename: str | UnsetType = UNSET
-
-
-class FilePart(Part, tag="file", kw_only=True):
-    """A document."""
-
-    file: FileObject
+def _checked(hint: Any) -> Any:
+    """A type as JSON has it: of a class and a mapping in its place the class's checker, of a sequence a list."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in {Union, UnionType}:
+        objects = [each for each in args if isinstance(each, type) and issubclass(each, Model)]
+        return _union([_checked(each) for each in args if not (objects and get_origin(each) is Mapping)])
+    if origin is Sequence:
+        return _list_of(_checked(args[0]))
+    if origin is Mapping:
+        return dict[str, Any]
+    return _checker(hint) if isinstance(hint, type) and issubclass(hint, Model) else hint  # type: ignore[arg-type]  # classes are hashable
 
 
-class _Message(Struct, tag_field="role"):
-    name: str | None = None
+def _list_of(kind: Any) -> Any:
+    return list[kind]
 
 
-class System(_Message, tag="system", kw_only=True):
-    """A system message."""
-
-    content: str | list[TextPartObject]
+def _union(kinds: list[Any]) -> Any:
+    return Union[tuple(kinds)]  # noqa: UP007  # of values
 
 
-class Developer(_Message, tag="developer", kw_only=True):
-    """A developer message."""
+# What a model said may be sent back as it came, also where it does not fit.
+_OTHERWISE: dict[tuple[type[Model], str], Any] = {(chat.AssistantMessage, "tool_calls"): list[Any] | None}
+_MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
 
-    content: str | list[TextPartObject]
-
-
-class User(_Message, tag="user", kw_only=True):
-    """A user message."""
-
-    content: str | list[TextPartObject | ImagePart | AudioPart | VideoPart | FilePart]
-
-
-class Assistant(_Message, tag="assistant", kw_only=True):
-    """An assistant message."""
-
-    content: str | list[TextPartObject] | None = None
-    reasoning_content: str | None = None
-    reasoning_details: list[dict[str, Any]] | UnsetType = UNSET
-    thought_signature: str | None = None
-    tool_calls: list[Any] | None = None
-
-
-class ToolResult(_Message, tag="tool", kw_only=True):
-    """What a tool answered."""
-
-    content: str
-    tool_call_id: str
-    reasoning_content: str | None = None
-    tool_calls: list[Any] | None = None
-
-
-MessageObject: TypeAlias = System | Developer | User | Assistant | ToolResult
-
-
-class Conversation(Struct):
-    """The messages of a request: at least one."""
-
-    messages: Annotated[list[MessageObject], Meta(min_length=1)]
+Conversation = defstruct(
+    "Conversation",
+    [("messages", Annotated[_list_of(_union([_checked(kind) for kind in _MESSAGES])), Meta(min_length=1)])],
+    namespace={"__doc__": "The messages of a request: at least one."},
+    module=__name__,
+)

@@ -24,10 +24,15 @@ class ChatDelta(Model):
     """What one chunk adds to a message. Absent and null both mean: nothing."""
 
     role: str | None = None
+    """Who speaks; in the first chunk."""
     content: str | None = None
+    """The next piece of text."""
     reasoning_content: str | None = None
+    """The next piece of reasoning."""
     refusal: str | None = None
+    """The next piece of a refusal."""
     tool_calls: list[ChunkToolCall] | None = None
+    """The next fragments of tool calls."""
 
     _nested = {"tool_calls": ChunkToolCall}
 
@@ -36,9 +41,13 @@ class ChatChunkChoice(Model):
     """One choice's part of a chunk."""
 
     index: int
+    """Which of the `n` answers goes on, from 0."""
     delta: ChatDelta
+    """What is added."""
     finish_reason: str | None = None
+    """Why the answer ended; in its last chunk."""
     logprobs: Any = None
+    """Log probabilities of the tokens added, if asked for."""
 
     _nested = {"delta": ChatDelta}
     _certain = frozenset({"delta"})
@@ -48,13 +57,21 @@ class ChatCompletionChunk(Model):
     """One event of a stream."""
 
     id: str
+    """Identifies the completion; the same in every chunk."""
     created: int
+    """Unix time of its making, in seconds."""
     model: str
+    """The model that answers."""
     choices: list[ChatChunkChoice]
+    """What is added to each answer; empty in a chunk of usage."""
     object: str = "chat.completion.chunk"
+    """What kind of object this is."""
     usage: ChatUsage | None = None
+    """Tokens that were counted; in the last chunk."""
     cost: Cost | None = None
+    """What was charged, where the server says; in the last chunk."""
     venice_parameters: EffectiveParameters | None = None
+    """The Venice switches in force."""
 
     _nested = {"choices": ChatChunkChoice, "usage": ChatUsage, "cost": Cost, "venice_parameters": EffectiveParameters}
     _lists = frozenset({"choices"})

@@ -1,4 +1,4 @@
-"""JSON that may be anything, read without surprises."""
+"""Reads JSON of unknown shape: the members of what may be an object, the items of what may be an array."""
 
 from __future__ import annotations
 
