@@ -134,7 +134,7 @@ class Assembly:
 
     def _pieces(self, pattern: Pattern) -> list[Any] | None:
         """Where the texts of a pattern go; None if that is not known."""
-        if self._sealed is not None and (len(pattern.path) > 1 or pattern.path[0] not in self._sealed.texts):
+        if self._sealed is not None and (pattern.path[1:] or pattern.path[0] not in self._sealed.texts):
             return None
         found = self._choices.get(pattern.index if type(pattern.index) is int else 0)
         return None if found is None or found.halves else found.pieces_at(pattern.delta, *pattern.path)
@@ -246,7 +246,8 @@ def _keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None
             pass
         elif isinstance(value, (dict, Model)) and depth < _DEEPEST:
             held = fields.get(name)
-            inner = fields[name] = held if held.__class__ is dict else {}
+            inner: dict[str, Any] = held if is_object(held) else {}
+            fields[name] = inner
             more: dict[str, Any] = _fields(value)
             if _NUMBERS.issuperset(map(type, more.values())):  # usage, which some servers tell in every chunk
                 inner.update(more)

@@ -337,13 +337,14 @@ def _certainly(name: str, kind: type[Model], *, of_many: bool) -> property:
 
     def many(self: Model) -> Any:
         """Always a list of objects: an empty one where the JSON has none."""
-        found: Any = self.__dict__.get(name)
-        if not isinstance(found, list):
+        held: dict[str, Any] = self.__dict__
+        if not isinstance(held.get(name), list):
             return []
-        for item in found:  # pyright: ignore[reportUnknownVariableType]
+        items: Any = held[name]
+        for item in items:
             if item.__class__ is not kind and not isinstance(item, kind):
-                return [item if isinstance(item, kind) else kind._adopt({}) for item in found]  # noqa: SLF001  # pyright: ignore[reportUnknownVariableType]
-        return found  # pyright: ignore[reportUnknownVariableType]
+                return [item if isinstance(item, kind) else kind._adopt({}) for item in items]  # noqa: SLF001
+        return items
 
     def write(self: Model, value: Any) -> None:
         self.__dict__[name] = value
