@@ -253,8 +253,8 @@ MEASURES: tuple[Measure, ...] = (
     long_stream("collect", 25_000),
     long_stream("collect", 50_000),
     growth("collect-growth", "50,000 chunks against 25,000, `collect()`", "collect-50000", "collect-25000", (OURS,), 2.2),
-    *(measure for shape in LONG for measure in odd(f"{shape}.blocks", TITLES[shape], 16_000)),
-    *odd("tiny", "tiny pieces before the first event", 400_000),
+    *(measure for shape in LONG for measure in odd(f"{shape}.blocks", TITLES[shape], 8_000)),
+    *odd("tiny", "tiny pieces before the first event", 100_000),
     *odd("returns", "chunks whose lines end with CR alone", 16_000),
     Calls(
         name="parse-stream",

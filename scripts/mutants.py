@@ -69,10 +69,10 @@ NEAREST: dict[str, str] = {
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
         "client/test_stream_errors.py"
     ),
-    "_wire/body.py": (
-        "rules/test_first_bytes.py client/test_requests.py client/test_messages.py client/test_settings.py "
-        "client/test_completion_fixtures.py client/test_error_fixtures.py"
+    "_wire/reply_body.py": (
+        "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py client/test_sse_fixtures.py"
     ),
+    "_wire/request_body.py": "client/test_requests.py client/test_messages.py client/test_settings.py",
     "_wire/content_coding.py": "rules/test_decoding.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
     "_wire/invalid_values.py": "client/test_returned.py client/test_requests.py",

@@ -19,7 +19,7 @@ from weakref import ref
 from ._core.ports import Reply, WholeReply
 from ._core.run_now import drive
 from ._core.secrets import without
-from ._wire import body as _wire
+from ._wire import json_text, reply_body, reply_errors
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
 from ._wire.sse import EventParser, EventTooLongError, NamedEvent
@@ -136,7 +136,7 @@ class ChunkReader:
     def partial(self) -> ChatCompletionResponse:
         """What has come so far."""
         response = self.assembly.response()
-        _wire.attach(response, self.meta)
+        reply_body.attach(response, self.meta)
         return response
 
     def whole(self) -> ChatCompletionResponse:
@@ -149,7 +149,7 @@ class ChunkReader:
     async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901, PLR0912, PLR0915  # the hot path, spelled out
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
-        decode = _wire.strict_decode if self.session is None else partial(self._opened, self.session)
+        decode = json_text.strict_decode if self.session is None else partial(self._opened, self.session)
         adopt = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give away
         found: Any = None
         taken: ChatCompletionChunk | APIError | None
@@ -158,14 +158,15 @@ class ChunkReader:
             while True:  # once for each reply
                 failure = await self._whole_reply()
                 assembly = self.assembly
-                repeated, progressed = assembly.repeated, self.reply.progressed
+                repeated, patterns, repeats = assembly.repeated, assembly.patterns, assembly.repeats
+                progressed = self.reply.progressed
                 while failure is None and not self._at_end:
                     events = await self._next_events()
                     untold = watch_progress  # content has come when its bytes did, so it is told once
                     for event in events:
                         found = None
                         usual = event.__class__ is bytes and not assembly.halved  # it has no type
-                        chunk = repeated(event) if usual else None
+                        chunk = repeated(event) if usual and patterns else None
                         if chunk is not None:
                             if untold:
                                 untold = False
@@ -175,7 +176,7 @@ class ChunkReader:
                             continue
                         try:
                             found = decode(event)
-                        except _wire.NOT_STRICT:
+                        except json_text.NOT_STRICT:
                             found = None
                         if (
                             event.__class__ is bytes
@@ -201,7 +202,7 @@ class ChunkReader:
                             if untold:
                                 untold = False
                                 progressed()
-                        if usual and self._begun:
+                        if usual and repeats.worthwhile and self._begun:
                             assembly.learn(event)
                         if every_chunk or taken.choices:
                             yield taken
@@ -283,7 +284,7 @@ class ChunkReader:
         """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON. An error, in clear, stays as it is."""
         found: Any = None
         try:
-            found = _wire.decode(event)
+            found = json_text.decode(event)
             return found if _reports(event, found) else session.open(found)
         except TeeEncryptionError as error:
             del event, found  # part of it may be in clear, here and in the frames of what raised
@@ -299,10 +300,10 @@ class ChunkReader:
             return None
         if found is None and self.session is None:  # what a session did not open is never read past it
             with contextlib.suppress(ValueError):
-                found = _wire.decode(event)
+                found = json_text.decode(event)
         if not isinstance(found, dict):
             return self._odd(event, named, found)
-        chunk = _wire.chunk(found, event)
+        chunk = reply_body.chunk(found, event)
         if isinstance(chunk, dict):
             return self._reported(chunk)
         if named == b"error":
@@ -328,14 +329,14 @@ class ChunkReader:
 
     async def _whole_reply(self) -> APIError | None:
         """The error for a reply that is one JSON value, or a page, by its first bytes; None for a stream."""
-        start, labelled = _wire.start_of(self._head), _wire.says_stream(self.meta)
+        start, labelled = reply_body.start_of(self._head), reply_body.says_stream(self.meta)
         while not start and not self._at_end:
             piece = await self._piece()
             self._head += piece
-            start = _wire.start_of(self._head if len(self._head) < _START_BYTES else piece)
+            start = reply_body.start_of(self._head if len(self._head) < _START_BYTES else piece)
             if not start:
                 self._bound_head()
-        if not _wire.is_whole(start, labelled=labelled):
+        if not reply_body.is_whole(start, labelled=labelled):
             self._first = bytes(self._head)
             return None
         while not self._at_end:
@@ -359,7 +360,7 @@ class ChunkReader:
         Raises:
             TeeEncryptionError: it is an answer in clear, in place of an encrypted one.
         """
-        error = _wire.instead_of_stream(bytes(self._head), self.meta, self._secret)
+        error = reply_body.instead_of_stream(bytes(self._head), self.meta, self._secret)
         unusable = isinstance(error, APIResponseProcessingError)
         if self.session is not None:
             if unusable and error.partial is not None:
@@ -436,7 +437,7 @@ class ChunkReader:
                 beside = True
             if beside and not self._begun:
                 self._began()
-        error = _wire.stream_error(content, self.meta, self.partial(), self._secret)
+        error = reply_errors.stream_error(content, self.meta, self.partial(), self._secret)
         if self._begun:
             error.counts_as = self.meta.status_code  # it is not asked for again
         return error

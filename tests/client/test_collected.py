@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from venice_ai import ChatCompletionResponse, ChatStream
 from venice_ai._wire.assembly import Assembly
-from venice_ai._wire.body import chunk as typed
-from venice_ai._wire.body import decode
+from venice_ai._wire.json_text import decode
+from venice_ai._wire.reply_body import chunk as typed
 from venice_ai.types._base import is_object
 
 from ..fakes import DONE, FINISH, HI, answer, chunk, client_of, completion, envelope, event, stream

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from venice_ai._wire.assembly import Assembly
-from venice_ai._wire.body import chunk as typed
+from venice_ai._wire.reply_body import chunk as typed
 from venice_ai._wire.sse import EventParser
 
 from ..fakes import DONE, FINISH, HI, chunk, client_of, event, stream

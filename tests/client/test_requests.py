@@ -36,7 +36,7 @@ from venice_ai import (
     VeniceClient,
     VeniceParameters,
 )
-from venice_ai._wire.body import chat_body
+from venice_ai._wire.request_body import chat_body
 from venice_ai.emulator import Emulator
 from venice_ai.types.api import JSONObjectFormat, SpecificToolChoice, TextResponseFormat
 

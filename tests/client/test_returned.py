@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from venice_ai import AssistantMessage, ChatCompletionResponse
-from venice_ai._wire.body import checked_messages, encode
+from venice_ai._wire.request_body import checked_messages, encode
 from venice_ai.tools import ToolLoop
 from venice_ai.types.api.params import Conversation
 

@@ -24,9 +24,9 @@ FOR_TESTS = ["pytest", "pytest-asyncio", "hypothesis", "jsonschema", "trustme", 
 
 
 def oldest() -> list[str]:
-    """The lowest release of each dependency, with its later patches."""
+    """The lowest release of each dependency that its range allows, exactly."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [re.sub(r">=([\d.]+).*", r"==\1.*", dependency) for dependency in project["dependencies"]]
+    return [re.sub(r">=([\d.]+).*", r"==\1", dependency) for dependency in project["dependencies"]]
 
 
 def test_the_package_works_with_the_oldest_of_its_dependencies(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def matches(name: str, patterns: list[str]) -> bool:
 
 
 def test_the_graph_sees_imports_at_the_top_in_functions_and_for_types() -> None:
-    assert "exceptions" in GRAPH.at_top["_wire.body"]
+    assert "exceptions" in GRAPH.at_top["_wire.reply_body"]
     assert "resources.models" in GRAPH.in_functions["resources.chat.completions"]
     assert "resources.chat" in GRAPH.at_top["_client"], "that one is for type checkers"
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from venice_ai import ChatCompletionChunk
 from venice_ai._wire.assembly import Assembly
-from venice_ai._wire.body import NOT_STRICT, chunk, decode, strict_decode
+from venice_ai._wire.json_text import NOT_STRICT, decode, strict_decode
+from venice_ai._wire.reply_body import chunk
 from venice_ai.types._surrogates import without_half
 
 from ..fakes import chunk as fake

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from venice_ai import InvalidRequestError
+from venice_ai._wire.assembly import Assembly
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession
 from venice_ai.tee.crypto import Opener, Sealer, seal
@@ -407,6 +408,68 @@ def test_row_42_what_is_not_sealed_to_us_is_an_error_wherever_it_is(change: Any,
     assert len(str(caught.value)) < 250
     assert "in clear and" not in str(caught.value)
     assert "answer in clear" not in str(caught.value)
+
+
+def read(assembly: Assembly, opened: TeeSession, event: dict[str, Any]) -> tuple[ChatCompletionChunk, bool]:
+    """The chunk in an event, and whether it was read as one like an earlier event; the ways of `streaming`."""
+    text = json.dumps(event).encode()
+    if (found := assembly.repeated(text)) is not None:
+        return found, True
+    made = ChatCompletionChunk.model_validate(opened.open(event))
+    assembly.add(made)
+    assembly.learn(text)
+    return made, False
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content", "reasoning"])
+def test_sealed_chunks_like_earlier_ones_are_opened_without_being_read_anew(field: str) -> None:
+    opened = session()
+    assembly = opened.assembly(1)
+    events = [envelope(choices=[{"index": 0, "delta": {field: to(opened, f"{number},")}}]) for number in range(9)]
+
+    chunks, repeated = zip(*(read(assembly, opened, event) for event in events), strict=True)
+
+    assert repeated == (False, False, *[True] * 7)
+    assert [made.choices[0].delta[field] for made in chunks] == [f"{number}," for number in range(9)]
+    assert {made.model for made in chunks} == {MODEL}
+    assert "8," not in repr([chunks, chunks[8].choices[0], chunks[8].choices[0].delta])
+    assert assembly.response().choices[0].message[field] == "".join(f"{number}," for number in range(9))
+
+
+@pytest.mark.parametrize("change", [each for each in BAD_TEXTS if isinstance(each.values[0]("0" * 200), str)])
+def test_what_is_not_sealed_is_an_error_in_chunks_like_earlier_ones_too(change: Any) -> None:
+    opened = session()
+    assembly = opened.assembly(1)
+    for number in range(3):
+        read(assembly, opened, chunk(to(opened, f"{number},")))
+
+    with pytest.raises(TeeEncryptionError) as caught:
+        read(assembly, opened, chunk(change(to(opened, "text"))))
+
+    assert "in clear and" not in str(caught.value)
+    assert "answer in clear" not in str(caught.value)
+    frame: Any = caught.value.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code.co_name in {"repeated", "_opened", "open_text"}:
+            assert "answer in clear" not in repr(list(frame.tb_frame.f_locals.values()))
+        frame = frame.tb_next
+
+
+def test_a_sealed_text_that_is_empty_is_opened_once() -> None:
+    opened = session()
+    assembly = opened.assembly(1)
+
+    chunks = [read(assembly, opened, chunk(to(opened, text)))[0] for text in ("a", "b", "", "c")]
+
+    assert [made.choices[0].delta.content for made in chunks] == ["a", "b", "", "c"]
+
+
+def test_a_member_that_is_not_sealed_makes_no_chunks_alike() -> None:
+    opened = session()
+    assembly = opened.assembly(1)
+    events = [chunk(to(opened, "same"), service_tier=f"tier-{number}") for number in range(4)]
+
+    assert not any(read(assembly, opened, event)[1] for event in events)
 
 
 def test_text_that_is_not_utf8_is_an_error() -> None:

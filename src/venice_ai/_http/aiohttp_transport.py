@@ -11,10 +11,8 @@ no cookies and knows neither the key nor the environment.
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
 from inspect import CORO_CREATED, getcoroutinestate
@@ -32,24 +30,9 @@ from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, Decoder
 from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, InvalidRequestError, VeniceError
 from ..types.response_meta import Headers
+from .aiohttp_errors import TornError, connection_broke, connection_error
 from .retry import ConnectTimeout
-from .routes import (
-    CLOSED,
-    KEPT_SECONDS,
-    LONGEST_KEPT_SECONDS,
-    Habits,
-    Routes,
-    begins_tls,
-    broken,
-    host_of,
-    is_quiet,
-    kept_seconds,
-    speaks_tls,
-    too_large,
-    unreachable,
-    untrusted,
-    without_proxy,
-)
+from .routes import CLOSED, KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, Routes, kept_seconds, reader_of, too_large
 from .timers import Deadlines, Watch, late, shortest
 
 if TYPE_CHECKING:
@@ -63,7 +46,6 @@ _LARGE_BYTES = 2**20
 _REST_SECONDS = 0.05
 _TURNS = 3  # of the loop, in which it reads what has come; as many with TLS
 _FAULTS = (aiohttp.ClientError, OSError, ValueError)
-_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
 _ACCEPT_ENCODING = {"Accept-Encoding": ACCEPTED}
 
 
@@ -85,17 +67,39 @@ class AiohttpTransport:
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
         loop = asyncio.get_running_loop()
-        pool, route = self._pools.get(loop), self._route(request.url)
-        if pool is None or pool.session.closed:
+        pool = self._pools.get(loop)
+        if pool is None or pool.states.closed or (self._session is not None and self._session.closed):
             pool = await self._new_pool(loop)
+        route = self._routes.get(request.url) or self._route(request.url)
         clock, seconds = shortest(request)
         started = loop.time()
         call = _Call()
+        before = _CALL.set(call)
+        connect = request.timeout.connect
+        response: aiohttp.ClientResponse | None = None
         # An error of aiohttp's holds the request's headers, and so the key. So ours is raised where that one is forgotten.
         try:
-            with pool.deadlines.limit(seconds):
-                response = await self._asked(pool.session, request, route, call)
-                return await _answered(response, request, pool, started, call)
+            with pool.deadlines.limit(seconds, started):
+                while response is None:  # over as many kept connections as are dead, and at last over a new one
+                    try:
+                        response = await pool.session.request(
+                            request.method,
+                            route.url,
+                            data=_payload(request.body),
+                            headers=request.headers if self._session is None else _with_codings(request.headers),
+                            allow_redirects=False,
+                            raise_for_status=False,
+                            auto_decompress=False,
+                            timeout=self._limits.get(connect) or self._limit(connect),
+                            max_line_size=HEADER_BYTES,
+                            max_field_size=HEADER_BYTES,
+                            proxy=route.proxy,
+                            ssl=route.tls,
+                        )
+                    except aiohttp.ClientError:
+                        if not (call.unsent and call.kept):
+                            raise
+                return _at_once(response, request, pool, started, call) or await _whole_reply(response, pool)
         except VeniceError:
             raise
         except TimeoutError as error:
@@ -104,49 +108,21 @@ class AiohttpTransport:
             if pool.closed:
                 failure = APIConnectionError(CLOSED)
         except _FAULTS as error:
-            failure = _failure(error, request, call, proxied=route.proxy is not None)
+            failure = connection_error(
+                error, request, unsent=call.unsent, connected=call.connected, proxied=route.proxy is not None
+            )
+        finally:
+            _CALL.reset(before)
+            if response is None:
+                call.abort()
         raise failure
 
-    async def _asked(
-        self, session: aiohttp.ClientSession, request: Request, route: _Route, call: _Call
-    ) -> aiohttp.ClientResponse:
-        """The response to a request, over as many kept connections as are dead, and at last over a new one."""
-        limit = self._limit(request.timeout.connect)
-        try:
-            while True:
-                before = _CALL.set(call)
-                try:
-                    return await session.request(
-                        request.method,
-                        route.url,
-                        data=_payload(request.body),
-                        headers=_sent(request.headers),
-                        allow_redirects=False,
-                        raise_for_status=False,
-                        auto_decompress=False,
-                        timeout=limit,
-                        max_line_size=HEADER_BYTES,
-                        max_field_size=HEADER_BYTES,
-                        proxy=route.proxy,
-                        ssl=route.tls,
-                    )
-                except aiohttp.ClientError:
-                    if not (call.unsent and call.kept):
-                        raise
-                finally:
-                    _CALL.reset(before)
-        except BaseException:
-            call.abort()
-            raise
-
     def _limit(self, connect: float | None) -> aiohttp.ClientTimeout:
-        found = self._limits.get(connect)
-        if found is None:
-            if len(self._limits) > 100:
-                self._limits.clear()
-            # All of it: the name's address, the socket, a proxy's CONNECT, TLS. A connection of the pool has no timer.
-            found = self._limits[connect] = aiohttp.ClientTimeout(total=None, connect=connect)
-        return found
+        if len(self._limits) > 100:
+            self._limits.clear()
+        # All of it: the name's address, the socket, a proxy's CONNECT, TLS. A connection of the pool has no timer.
+        made = self._limits[connect] = aiohttp.ClientTimeout(total=None, connect=connect)
+        return made
 
     async def aclose(self) -> None:
         """Closes the pools of every loop that runs. Those of closed loops went with them; a loop that rests closes its own."""
@@ -169,13 +145,10 @@ class AiohttpTransport:
         return pool
 
     def _route(self, url: str) -> _Route:
-        # As aiohttp wants it.
-        found = self._routes.get(url)
-        if found is None:
-            if len(self._routes) > 100:
-                self._routes.clear()
-            found = self._routes[url] = _Route(url, self._known if self._session is None else None)
-        return found
+        if len(self._routes) > 100:
+            self._routes.clear()
+        made = self._routes[url] = _Route(url, self._known if self._session is None else None)
+        return made
 
 
 class _Route:
@@ -206,7 +179,7 @@ def _check_session(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLo
 class _Call:
     """What our own session's parts tell of one request: how far it got, and on what."""
 
-    __slots__ = ("connected", "kept", "line", "transport", "unsent")
+    __slots__ = ("connected", "kept", "state", "transport", "unsent")
 
     def __init__(self) -> None:
         self.connected = False
@@ -214,13 +187,13 @@ class _Call:
         """Whether the connection has served before."""
         self.unsent = False
         """Whether not a byte of it was written."""
-        self.line: _Line | None = None
+        self.state: _ConnectionState | None = None
         self.transport: asyncio.Transport | None = None
 
-    def on(self, line: _Line, protocol: ResponseHandler, *, kept: bool) -> None:
+    def on(self, state: _ConnectionState, protocol: ResponseHandler, *, kept: bool) -> None:
         """A connection was found."""
         self.connected, self.kept, self.unsent = True, kept, False
-        self.line, self.transport = line, protocol.transport
+        self.state, self.transport = state, protocol.transport
 
     def abort(self) -> None:
         """Drops the connection at once: closing it waits for what is to be sent, and for TLS's goodbye."""
@@ -231,61 +204,58 @@ class _Call:
 _CALL: ContextVar[_Call | None] = ContextVar("venice_ai_call", default=None)
 
 
-class _Line:
+class _ConnectionState:
     """What is known of one connection."""
 
-    __slots__ = ("place", "rested", "seconds", "served", "taker")
+    __slots__ = ("look", "place", "reader", "rested", "seconds", "served")
 
     def __init__(self, place: object) -> None:
         self.place = place
+        self.look: Callable[[], object] | None = None
+        """Tells whether anything can be read from its socket."""
         self.served = 0
         """How many answers came on it."""
         self.rested = inf
         """Since when it serves nobody."""
         self.seconds = KEPT_SECONDS
         """How long it may rest before it is too likely that the server closes it."""
-        self.taker: _Arriving | None = None
+        self.reader: _ArrivingBody | None = None
         """Who reads from it."""
 
 
-class _Lines(dict["ResponseHandler", _Line]):
+class _ConnectionStates(dict["ResponseHandler", _ConnectionState]):
     """What is known of the connections of one loop, as long as they are open."""
 
     def __init__(self) -> None:
         super().__init__()
         self.habits: Habits = Habits()
+        self.closed = False
+        """Whether their session was closed."""
 
-    def of(self, protocol: ResponseHandler, place: object = None) -> _Line:
+    def of(self, protocol: ResponseHandler, place: object = None) -> _ConnectionState:
         """What is known of a connection, from now on."""
-        line = self.get(protocol)
-        if line is None:
-            line = _Line(place)
+        state = self.get(protocol)
+        if state is None:
+            state = _ConnectionState(place)
             if (closed := protocol.closed) is not None:
-                self[protocol] = line
+                self[protocol] = state
                 closed.add_done_callback(partial(self._lost, protocol))
-        return line
-
-    def answered(self, line: _Line, seconds: float) -> None:
-        """An answer came, after which the connection may rest for so many seconds."""
-        line.served += 1
-        line.seconds = seconds
-        if line.served == 2:
-            self.habits.learn(line.place, keeps=True)
+        return state
 
     def _lost(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
         """A connection has ended. aiohttp does not tell a reader if what came last was no HTTP."""
         if not closed.cancelled():
             closed.exception()  # asyncio complains of those that nobody looked at
-        if (taker := self.pop(protocol).taker) is not None:
-            taker.tear()
+        if (reader := self.pop(protocol).reader) is not None:
+            reader.tear()
 
 
 class _Connector(aiohttp.TCPConnector):
     """The connections of our own session. A kept one is looked at before it is used again."""
 
-    def __init__(self, lines: _Lines) -> None:
+    def __init__(self, states: _ConnectionStates) -> None:
         super().__init__(limit=0, keepalive_timeout=LONGEST_KEPT_SECONDS)  # pyright: ignore[reportUnknownMemberType]
-        self._known = lines
+        self._states = states
         self._running = asyncio.get_running_loop()
         self._now = self._running.time
         self._timer: asyncio.TimerHandle | None = None
@@ -297,56 +267,55 @@ class _Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = cast("ResponseHandler", connection.protocol)
-            line = self._known.get(protocol)
-            kept = line is not None
-            if line is None:
-                line = self._known.of(protocol, (req.url.origin(), req.proxy))
+            state = self._states.get(protocol)
+            kept = state is not None
+            if state is None:
+                state = self._states.of(protocol, (req.url.origin(), req.proxy))
                 break
             try:
-                if (line.served > 1 and self._is_ready(line, protocol)) or await self._serves_again(line, protocol):
+                # That aiohttp gave it says that it is connected.
+                ready = state.served > 1 and self._now() - state.rested < state.seconds and not protocol.should_close
+                if (ready and _is_quiet(state, protocol)) or await self._serves_again(state, protocol):
                     break
             except BaseException:
                 connection.close()
                 raise
             connection.close()
-        line.rested = inf
-        connection.add_callback(partial(self._rests, line))
-        call.on(line, protocol, kept=kept)
+        state.rested = inf
+        connection.add_callback(partial(self._rests, state))
+        call.on(state, protocol, kept=kept)
         return connection
 
-    def _is_ready(self, line: _Line, protocol: ResponseHandler) -> bool:
-        return self._now() - line.rested < line.seconds and not _is_spoilt(protocol)
-
-    async def _serves_again(self, line: _Line, protocol: ResponseHandler) -> bool:
+    async def _serves_again(self, state: _ConnectionState, protocol: ResponseHandler) -> bool:
         """Whether the server has kept a connection, too."""
-        rested = self._now() - line.rested
-        wait = None if rested >= line.seconds else self._known.habits.wait(line.place, line.served, rested)
+        rested = self._now() - state.rested
+        wait = None if rested >= state.seconds else self._states.habits.wait(state.place, state.served, rested)
         if wait is None:
             return False
         if wait:
             await asyncio.sleep(wait)
-            if _is_spoilt(protocol):
-                self._known.habits.learn(line.place, keeps=False)
+            if _is_spoilt(state, protocol):
+                self._states.habits.learn(state.place, keeps=False)
                 return False
         for _ in range(_TURNS):
-            if not _is_spoilt(protocol):
+            if not _is_spoilt(state, protocol):
                 return True
             await asyncio.sleep(0)
-        return not _is_spoilt(protocol)
+        return not _is_spoilt(state, protocol)
 
-    def _rests(self, line: _Line) -> None:
-        line.rested = self._now()
+    def _rests(self, state: _ConnectionState) -> None:
+        state.rested = self._now()
         if self._timer is None:
-            self._timer = self._running.call_later(line.seconds, self._sweep)
+            self._timer = self._running.call_later(state.seconds, self._sweep)
 
     def _sweep(self) -> None:
         """Closes what has rested too long."""
         now, due = self._now(), inf
-        for protocol, line in list(self._known.items()):
-            if line.rested + line.seconds <= now:
+        for protocol, state in list(self._states.items()):
+            if state.rested + state.seconds <= now:
                 protocol.close()
             elif protocol.is_connected():
-                due = min(due, line.rested + line.seconds)
+                due = min(due, state.rested + state.seconds)
         self._timer = None if due == inf else self._running.call_at(due, self._sweep)
 
 
@@ -361,15 +330,17 @@ class _Request(aiohttp.ClientRequest):
         await super().write_bytes(writer, conn, content_length)
 
 
-def _is_spoilt(protocol: ResponseHandler) -> bool:
+def _is_spoilt(state: _ConnectionState, protocol: ResponseHandler) -> bool:
     """Whether a connection has ended, or something came on it that nobody asked for: the answer to another call."""
-    transport = protocol.transport
-    return (
-        transport is None
-        or protocol.should_close
-        or not protocol.is_connected()
-        or not is_quiet(transport.get_extra_info("socket"))
-    )
+    return protocol.should_close or not protocol.is_connected() or not _is_quiet(state, protocol)
+
+
+def _is_quiet(state: _ConnectionState, protocol: ResponseHandler) -> bool:
+    """Whether nothing can be read from a connection that is connected."""
+    if state.look is None:
+        assert protocol.transport is not None
+        state.look = reader_of(protocol.transport.get_extra_info("socket"))
+    return not state.look()
 
 
 class _Pool:
@@ -381,11 +352,11 @@ class _Pool:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        lines: _Lines | None = None,
+        states: _ConnectionStates | None = None,
         owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None,
     ) -> None:
         self.session = session
-        self.lines = lines or _Lines()
+        self.states = _ConnectionStates() if states is None else states
         self.closed = False
         self.deadlines: Deadlines = Deadlines()
         self.streams: WeakSet[_StreamedReply] = WeakSet()
@@ -394,16 +365,19 @@ class _Pool:
 
     @classmethod
     async def open(cls) -> _Pool:
-        lines = _Lines()
-        owner = cls._own(lines)
-        return cls(await anext(owner), lines, owner)
+        states = _ConnectionStates()
+        owner = cls._own(states)
+        return cls(await anext(owner), states, owner)
 
     @staticmethod
-    async def _own(lines: _Lines) -> AsyncGenerator[aiohttp.ClientSession, None]:
+    async def _own(states: _ConnectionStates) -> AsyncGenerator[aiohttp.ClientSession, None]:
         async with aiohttp.ClientSession(
-            connector=_Connector(lines), request_class=_Request, cookie_jar=aiohttp.DummyCookieJar()
+            connector=_Connector(states), request_class=_Request, cookie_jar=aiohttp.DummyCookieJar(), headers=_ACCEPT_ENCODING
         ) as session:
-            yield session
+            try:
+                yield session
+            finally:
+                states.closed = True
 
     async def aclose(self) -> None:
         self.closed = True
@@ -434,26 +408,59 @@ async def _close_elsewhere(loop: asyncio.AbstractEventLoop, pool: _Pool) -> None
 # -- replies -------------------------------------------------------------------------------------------------------------
 
 
-async def _answered(
+def _at_once(
     response: aiohttp.ClientResponse, request: Request, pool: _Pool, started: float, call: _Call
-) -> WholeReply | _StreamedReply:
-    """The reply that a response is the beginning of."""
-    headers = Headers(response.raw_headers)
-    if call.line is not None:
-        pool.lines.answered(call.line, kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS)
-    good = 200 <= response.status < 300
+) -> WholeReply | _StreamedReply | None:
+    """The reply that a response is the beginning of, or the whole; None where its body is still to be waited for."""
+    state, status = call.state, response.status
+    headers = _ResponseHeaders(response)
+    if state is not None:
+        state.served += 1
+        state.seconds = kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS
+        if state.served == 2:
+            pool.states.habits.learn(state.place, keeps=True)
+    if not 200 <= status < 300:
+        return None
     try:
-        if good and request.stream:
+        if request.stream:
             return _StreamedReply(response, headers, request, pool, started)
-        coding, content = _coding(response), response.content
-        # A small answer comes with its headers; then there is nothing to wait for. What was read before us, by a recorder of
-        # requests, stands in the response.
-        if coding is None and content.is_eof() and good:
-            return WholeReply(response.status, headers, content.read_nowait() or await response.read())
-        return WholeReply(response.status, headers, await _whole(response, coding, pool, refusal=not good))
+        # A small answer comes with its headers; then there is nothing to wait for.
+        content = response.content
+        body = content.read_nowait() if content.is_eof() and _coding(response) is None else b""
+        return WholeReply(status, headers, body) if body else None
     except BaseException:
-        _drop(response)
+        _close_and_abort(response)
         raise
+
+
+async def _whole_reply(response: aiohttp.ClientResponse, pool: _Pool) -> WholeReply:
+    """The reply with its body, which is waited for."""
+    good, coding = 200 <= response.status < 300, _coding(response)
+    try:
+        if good and coding is None and response.content.is_eof():
+            body = await response.read()  # a recorder of requests has read it before us: it stands in the response
+        else:
+            body = await _whole(response, coding, pool, refusal=not good)
+        return WholeReply(response.status, _ResponseHeaders(response), body)
+    except BaseException:
+        _close_and_abort(response)
+        raise
+
+
+class _ResponseHeaders(Headers):
+    """The headers of a response, in which aiohttp finds names sooner than Python code does."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._pairs = response.raw_headers
+        self._found = response.headers
+
+    def _values(self, name: str) -> list[str]:
+        return self._found.getall(name, [])
+
+    def has_any(self, names: frozenset[str]) -> bool:
+        return any(map(self._found.__contains__, names))
 
 
 def _coding(response: aiohttp.ClientResponse) -> str | None:
@@ -469,7 +476,7 @@ async def _whole(response: aiohttp.ClientResponse, coding: str | None, pool: _Po
         APIResponseProcessingError: there is more of an answer than is read.
     """
     body = Body(coding, refusal=refusal)
-    arriving = _Arriving(response, pool)
+    arriving = _ArrivingBody(response, pool)
     failure: VeniceError | None = None
     try:
         while body.wants and (piece := await arriving.piece()):
@@ -486,11 +493,11 @@ async def _whole(response: aiohttp.ClientResponse, coding: str | None, pool: _Po
     finally:
         arriving.stop()
         if not response.content.at_eof():
-            _drop(response)
+            _close_and_abort(response)
     raise failure
 
 
-def _drop(response: aiohttp.ClientResponse) -> None:
+def _close_and_abort(response: aiohttp.ClientResponse) -> None:
     """Drops a connection without waiting for anything, unless the reply was read to its end."""
     connection = response.connection
     transport = None if connection is None else connection.transport
@@ -499,7 +506,7 @@ def _drop(response: aiohttp.ClientResponse) -> None:
         transport.abort()
 
 
-def _leave(response: aiohttp.ClientResponse) -> None:
+def _release_or_abort(response: aiohttp.ClientResponse) -> None:
     """Gives the connection back if the reply was read to its end, and else drops it without waiting for the server."""
     connection = response.connection
     transport = None if connection is None else connection.transport
@@ -508,27 +515,27 @@ def _leave(response: aiohttp.ClientResponse) -> None:
         transport.abort()
 
 
-class _Arriving:
+class _ArrivingBody:
     """A body as it arrives. What came before a fault is given first, and then the fault is raised."""
 
-    __slots__ = ("_content", "_line", "fault")
+    __slots__ = ("_content", "_state", "fault")
 
     def __init__(self, response: aiohttp.ClientResponse, pool: _Pool) -> None:
         self._content = response.content
-        self._line: _Line | None = None
+        self._state: _ConnectionState | None = None
         self.fault: Exception | None = None
         """What ended it before its end."""
         protocol = None if response.connection is None else response.connection.protocol
         if protocol is not None and not self._content.is_eof():
-            self._line = pool.lines.of(protocol)
-            self._line.taker = self
+            self._state = pool.states.of(protocol)
+            self._state.reader = self
             if protocol.closed is None or not protocol.connected:
                 self.tear()
 
     def tear(self) -> None:
         """The connection has ended, and so has what was to come."""
         if not self._content.is_eof() and self._content.exception() is None:
-            self.fault = _TornError()
+            self.fault = TornError()
             self._content.feed_eof()
 
     async def piece(self) -> bytes:
@@ -569,9 +576,9 @@ class _Arriving:
 
     def stop(self) -> None:
         """Nobody reads any more."""
-        if self._line is not None:
-            self._line.taker = None
-            self._line = None
+        if self._state is not None:
+            self._state.reader = None
+            self._state = None
 
 
 class _StreamedReply:
@@ -593,8 +600,8 @@ class _StreamedReply:
         self._decoder = None if coding is None else Decoder(coding)
         self._steps: Iterator[bytes] = iter(())
         self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
-        self._arriving = _Arriving(response, pool)
-        self._watch = Watch(request, started, partial(_leave, response))
+        self._arriving = _ArrivingBody(response, pool)
+        self._watch = Watch(request, started, partial(_release_or_abort, response))
         self._abandoned: APIConnectionError | None = None
         pool.streams.add(self)
 
@@ -619,7 +626,7 @@ class _StreamedReply:
             else:
                 piece = await (self._arriving.piece() if self._decoder is None else self._decoded(self._decoder))
         except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
-            failure = self._abandoned or self._watch.expired or _broken(error, self._url, self._method)
+            failure = self._abandoned or self._watch.expired or connection_broke(error, self._url, self._method)
             if self._decoder is None and self._arriving.fault is None:
                 self._arriving.blame(error)
                 piece = self._content.read_nowait()
@@ -669,85 +676,17 @@ class _StreamedReply:
     def close(self) -> None:
         self._watch.close()
         self._arriving.stop()
-        _leave(self._response)
+        _release_or_abort(self._response)
 
 
-# -- what is sent, and what went wrong -----------------------------------------------------------------------------------
+# -- what is sent --------------------------------------------------------------------------------------------------------
 
 
-def _sent(headers: dict[str, str]) -> dict[str, str]:
-    """The headers to send: only those codings are asked for that can be decoded in bounded steps."""
-    for name in headers:  # of each request: spelled out it takes half the time
-        if len(name) == 15 and name.lower() == "accept-encoding":
-            return headers
-    return headers | _ACCEPT_ENCODING
+def _with_codings(headers: dict[str, str]) -> dict[str, str]:
+    """The headers to send through a caller's session: only codings are asked for that can be decoded in bounded steps."""
+    return headers if any(name.lower() == "accept-encoding" for name in headers) else headers | _ACCEPT_ENCODING
 
 
 def _payload(body: bytes | None) -> bytes | BytesIO | None:
     """The body as aiohttp wants it, and what records requests; large bytes as a file, from which it sends piece by piece."""
     return body if body is None or len(body) < _LARGE_BYTES else BytesIO(body)
-
-
-def _failure(error: Exception, request: Request, call: _Call, *, proxied: bool) -> APIConnectionError:
-    """What an error of aiohttp or of the operating system means to a caller."""
-    # A proxy may break off while it is asked to connect; then nothing of ours was sent.
-    if isinstance(error, _NOT_CONNECTED) or call.unsent or (proxied and not call.connected):
-        return _unconnected(error, host_of(request.url), proxied=proxied)
-    return _broken(error, request.url, request.method, proxied=proxied)
-
-
-def _unconnected(error: Exception, host: str, *, proxied: bool) -> APIConnectionError:
-    """What it means before anything was sent."""
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
-        failure = untrusted(host, error, "base_url or proxy" if proxied else "base_url")
-    elif isinstance(error, aiohttp.ClientHttpProxyError):
-        failure = without_proxy(host, error, error.status)
-    elif proxied or isinstance(error, aiohttp.ClientProxyConnectionError):
-        failure = without_proxy(host, _told(error))
-    else:
-        failure = unreachable(host, _told(error))
-    failure.__cause__ = _bare(error)
-    return failure
-
-
-def _broken(error: Exception, url: str, method: str, *, proxied: bool = False) -> APIConnectionError:
-    """What it means after something was sent."""
-    host = host_of(url)
-    came = _CAME.search(error.message) if isinstance(error, aiohttp.ClientResponseError) else None
-    if came and begins_tls(bytes.fromhex(came[1] + came[2])):
-        return speaks_tls(host)
-    failure = broken(host, method, _told(error), proxied=proxied)
-    failure.__cause__ = _bare(error)
-    return failure
-
-
-def _told(error: Exception) -> object:
-    """What is said of an error: nothing of aiohttp's insides, which may show a proxy's password, nor of what came."""
-    for kind, words in _WORDS.items():
-        if isinstance(error, kind):
-            return words
-    if isinstance(error, aiohttp.ClientOSError) and not hasattr(error, "os_error"):
-        return os.strerror(error.errno) if error.errno else "it was closed while the request was sent"
-    return "it was lost" if isinstance(error, aiohttp.ClientError) and not isinstance(error, OSError) else error
-
-
-class _TornError(aiohttp.ClientPayloadError):
-    """The connection ended although the answer had not, and aiohttp did not say why: what came was no HTTP any more."""
-
-
-_CAME = re.compile(r"""b['"]\\x([0-9a-f]{2})\\x([0-9a-f]{2})""")  # how aiohttp shows the bytes that it does not understand
-_WORDS: dict[type[Exception], str] = {
-    _TornError: "what came is no HTTP any more",
-    aiohttp.ServerDisconnectedError: "it was closed without an answer",
-    aiohttp.ClientPayloadError: "it ended before the answer did",
-    aiohttp.ClientResponseError: "what came is no HTTP",
-}
-
-
-def _bare(error: Exception) -> OSError | None:
-    """What the operating system, or OpenSSL, said. aiohttp's own errors hold what was sent."""
-    for found in (error, getattr(error, "os_error", None), getattr(error, "certificate_error", None), error.__cause__):
-        if isinstance(found, OSError) and not isinstance(found, aiohttp.ClientError):
-            found.__cause__ = found.__context__ = None
-            return found.with_traceback(None)
-    return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 from .._core.caller_warnings import Remembered
 from .._core.ports import Clock, Reply, Request, SystemClock, Transport
-from .._wire.body import refusal
+from .._wire.reply_errors import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import ResponseMeta
 from .retry import RetryPolicy
@@ -99,21 +99,25 @@ class Call:
         Raises:
             APIError: the last failure, when it may not be tried again.
         """
-        request = self._request
+        caller, request = self._caller, self._request
         while True:
             self._attempts += 1
             if request.timeout.deadline is not None:
                 request.deadline_seconds = request.timeout.left(self._elapsed())
+            reply, body, sent = None, b"", caller.clock.now()
             try:
-                answer = await self._attempt()
-            except APIError as failure:
-                delay = self._delay(failure)
+                reply = await caller.transport.send(request)
+                if not request.stream or not 200 <= reply.status < 300:
+                    body = await reply.read()
+                return self._judged(reply, body, sent)
+            except BaseException as failure:
+                body = b""  # a traceback may show it, and the server may repeat the key in it
+                if reply is not None:
+                    reply.close()
+                delay = self._delay(failure) if isinstance(failure, APIError) else None
                 if delay is None:
                     raise
-                await self._wait(failure, delay)
-            else:
-                self._caller.warn_of_deprecation(answer.meta)
-                return answer
+                await self._wait(cast("APIError", failure), delay)
 
     async def again(self, failure: APIError) -> Answer:
         """The next good reply, after one that turned out to be a failure.
@@ -137,29 +141,26 @@ class Call:
             what = "client" if self._caller.closed else "stream"
             raise APIConnectionError(f"the {what} was closed before it tried again") from failure
 
-    async def _attempt(self) -> Answer:
-        clock, request = self._caller.clock, self._request
-        sent = clock.now()
-        reply = await self._caller.transport.send(request)
-        good = 200 <= reply.status < 300
-        body = b""
-        try:
-            body = b"" if good and request.stream else await reply.read()
-            meta = ResponseMeta(
-                status_code=reply.status,
-                headers=reply.headers,
-                received_at=clock.time(),
-                latency=clock.now() - sent,
-                attempts=self._attempts,
-            )
-            if not good:
-                failure = refusal(body, meta, secret=request.secret)
-                body = b""  # a traceback may show it, and the server may have repeated the key
-                raise failure
-        except BaseException:
-            body = b""  # a traceback may show it, and the server may repeat the key in it
-            reply.close()
-            raise
+    def _judged(self, reply: Reply, body: bytes, sent: float) -> Answer:
+        """What a reply and its body are, that is here unless it is a stream.
+
+        Raises:
+            APIError: it is a refusal.
+        """
+        caller = self._caller
+        clock = caller.clock
+        meta = ResponseMeta(
+            status_code=reply.status,
+            headers=reply.headers,
+            received_at=clock.time(),
+            latency=clock.now() - sent,
+            attempts=self._attempts,
+        )
+        if not 200 <= meta.status_code < 300:
+            failure = refusal(body, meta, secret=self._request.secret)
+            body = b""  # a traceback may show it, and the server may have repeated the key
+            raise failure
+        caller.warn_of_deprecation(meta)
         return Answer(reply, meta, body)
 
     def _elapsed(self) -> float:

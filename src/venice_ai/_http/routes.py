@@ -10,6 +10,8 @@ import os
 import re
 import select
 import ssl
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -75,13 +77,18 @@ class Habits:
         self._keeps[place] = keeps
 
 
-def is_quiet(sock: Any) -> bool:
-    """Whether nothing can be read from a socket: neither bytes, nor that the other end has closed the connection."""
+def reader_of(sock: Any) -> Callable[[], object]:
+    """What tells whether anything can be read from a socket: bytes, or that the other end has closed the connection."""
     if not hasattr(select, "poll"):
-        return not select.select([sock], [], [], 0)[0]
+        return lambda: select.select([sock], [], [], 0)[0]
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    return not poll.poll(0)
+    return partial(poll.poll, 0)
+
+
+def is_quiet(sock: Any) -> bool:
+    """Whether nothing can be read from a socket."""
+    return not reader_of(sock)()
 
 
 class Route(NamedTuple):

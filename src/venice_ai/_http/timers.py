@@ -31,9 +31,9 @@ class Deadlines:
         self.due: float = inf
         """When the timer looks at them. It is not set back when a call ends: it will see what is left."""
 
-    def limit(self, seconds: float | None) -> Limit:
-        """The limit of one call, from now on; None for no limit."""
-        return Limit(self, None if seconds is None else self._loop.time() + seconds)
+    def limit(self, seconds: float | None, since: float) -> Limit:
+        """The limit of one call that began at a time of the loop; None for no limit."""
+        return Limit(self, None if seconds is None else since + seconds)
 
     def look_at(self, due: float) -> None:
         """Sets the timer to look at that time, which is earlier than it would have."""

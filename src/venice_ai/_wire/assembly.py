@@ -10,13 +10,29 @@ from __future__ import annotations
 import json
 import re
 from itertools import groupby
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
-from ..types._base import Model, is_array, is_object, plain
+from ..exceptions import TeeEncryptionError
+from ..types._base import Model, is_array, is_object, mark_private, plain
 from ..types._surrogates import joined, without_half
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
 from .repeated_events import UNREADABLE, Pattern, Repeats, decode_text
+
+
+class Sealed(Protocol):
+    """What opens an answer that is end-to-end encrypted: `tee.session.TeeSession`."""
+
+    texts: frozenset[str]
+    """Which members of a delta are encrypted."""
+
+    def open(self, event: Any) -> Any:
+        """The JSON of an event with every encrypted member in clear."""
+
+    def open_text(self, name: str, value: Any) -> str:
+        """The text of an encrypted member of a delta."""
+        ...
+
 
 _new = object.__new__
 _UNSEEN = _new(ChatCompletionChunk)
@@ -27,21 +43,25 @@ class Assembly:
 
     Args:
         expected: how many choices were asked for.
+        sealed: opens what is end-to-end encrypted; then no chunk shows in its `repr` what it holds.
     """
 
     __slots__ = (
-        *("_choices", "_expected", "_fields", "_halved", "_patterns", "_repeats", "_unfinished"),
-        *("chunks", "halved", "unseen"),
+        *("_choices", "_expected", "_fields", "_halved", "_sealed", "_unfinished"),
+        *("chunks", "halved", "patterns", "repeats", "unseen"),
     )
 
-    def __init__(self, expected: int = 1) -> None:
+    def __init__(self, expected: int = 1, sealed: Sealed | None = None) -> None:
         self._expected = expected
+        self._sealed = sealed
         self._choices: dict[int, _Choice] = {}
         self._unfinished = 0  # how many of them have no finish reason
         self._halved: set[int] = set()  # which of them have half a letter
         self._fields: dict[str, Any] = {}
-        self._repeats = Repeats()
-        self._patterns: list[Pattern] = self._repeats.patterns
+        self.repeats: Repeats = Repeats(None if sealed is None else sealed.open)
+        """Learns from events."""
+        self.patterns: list[Pattern] = self.repeats.patterns
+        """What it has learnt; where that is nothing, `repeated` need not be asked."""
         self.chunks: int = 0
         """How many chunks came."""
         self.halved: bool = False
@@ -84,24 +104,38 @@ class Assembly:
 
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
         """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""
-        for pattern in self._patterns:
+        for pattern in self.patterns:
             if event.startswith(pattern.before) and event.endswith(pattern.after):
                 try:
                     text = decode_text(event[pattern.text])  # where the two overlap, nothing is left that could be a text
                 except UNREADABLE:
                     continue
-                if text:
-                    self.chunks += 1
-                    pattern.pieces.append(text)
-                    return _UNSEEN if self.unseen else pattern.chunk(text)
+                if not text:
+                    continue
+                if self._sealed is not None:
+                    try:
+                        text = self._sealed.open_text(cast("str", pattern.path[0]), text)
+                    except TeeEncryptionError as error:
+                        del event, text  # it may be in clear, here and in the frames of what raised
+                        raise error.with_traceback(None) from None
+                self.chunks += 1
+                pattern.pieces.append(text)
+                if self.unseen:
+                    return _UNSEEN
+                chunk = pattern.chunk(text)
+                if self._sealed is not None:
+                    mark_private(chunk)
+                return chunk
         return None
 
     def learn(self, event: bytes) -> None:
         """Looks at an event that `add` took in, so that those that follow may be taken in by their text alone."""
-        self._repeats.learn(event, self._pieces)
+        self.repeats.learn(event, self._pieces)
 
     def _pieces(self, pattern: Pattern) -> list[Any] | None:
         """Where the texts of a pattern go; None if that is not known."""
+        if self._sealed is not None and (pattern.path[1:] or pattern.path[0] not in self._sealed.texts):
+            return None
         found = self._choices.get(pattern.index if type(pattern.index) is int else 0)
         return None if found is None or found.halves else found.pieces_at(pattern.delta, *pattern.path)
 
@@ -109,7 +143,8 @@ class Assembly:
         """Takes a chunk in. True if it brought content: anything of a message but who says it.
 
         Whoever reads the chunks one by one is to read what their assembly says. So letters that came in halves stand in the
-        chunk that completed them, a whole message in place of a delta is the delta, and choices that are none are left out.
+        chunk that completed them, a whole message in place of a delta is the delta, and choices that are not objects are left
+        out.
         """
         self.chunks += 1
         fields = chunk.__dict__
@@ -125,6 +160,8 @@ class Assembly:
                 odd = True
         if odd and choices is not None:
             fields["choices"] = [choice for choice in choices if isinstance(choice, Model)] if is_array(choices) else []
+        if self._sealed is not None:
+            mark_private(chunk)
         return content
 
     def _add(self, position: int, given: dict[str, Any]) -> bool:
@@ -159,6 +196,7 @@ def ends(finish_reason: object) -> bool:
 
 _SAID_ONCE: Final = frozenset({"role", "name", "id", "type", "format", "object"})
 """Members that say what something is: servers repeat them, and none comes in pieces."""
+_NUMBERS: Final = frozenset({int, float, bool})
 _SIGNATURES: Final = frozenset({"signature", "thought_signature"})
 """May come in pieces, and may be repeated."""
 _DEEPEST: Final = 16
@@ -199,7 +237,7 @@ def _extended(held: Any, items: list[Any]) -> list[Any]:
 
 
 def _keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
-    """Takes over what a chunk says beside its choices: the last word on each matter, and what is empty is none."""
+    """Takes over what a chunk says beside its choices: the last word on each matter; what is empty does not count."""
     for name, value in given.items():
         kind = value.__class__
         if kind is int or (kind is str and value):  # most by far
@@ -208,8 +246,13 @@ def _keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None
             pass
         elif isinstance(value, (dict, Model)) and depth < _DEEPEST:
             held = fields.get(name)
-            inner = fields[name] = held if is_object(held) else {}
-            _keep(inner, _fields(value), depth + 1)
+            inner: dict[str, Any] = held if is_object(held) else {}
+            fields[name] = inner
+            more: dict[str, Any] = _fields(value)
+            if _NUMBERS.issuperset(map(type, more.values())):  # usage, which some servers tell in every chunk
+                inner.update(more)
+            else:
+                _keep(inner, more, depth + 1)
         elif not (name in fields and _is_empty(value)):
             fields[name] = value
 
@@ -245,7 +288,7 @@ class _Choice:
     )
 
     def __init__(self) -> None:
-        self.content: list[Any] | None = None  # texts, and parts that are none
+        self.content: list[Any] | None = None  # texts, and parts that are not texts
         self.bare = False  # whether a value stood in place of texts or lists
         self.message: dict[str, Any] = {}  # what else the deltas brought
         self.calls = _Calls()
@@ -319,7 +362,10 @@ class _Choice:
                 self._hold(key, value)
             elif value.__class__ is str:
                 text = value if value.isascii() and not self.halves else self._letters(delta, key)
-                self._hold(key, text)
+                if key == "content" and self.content is not None:
+                    self.content.append(text)
+                else:
+                    self._hold(key, text)
                 content = content or text != ""
             else:
                 self._hold(key, value)

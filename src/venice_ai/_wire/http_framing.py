@@ -17,7 +17,7 @@ _MOST_BYTES = 2**63  # as a machine counts
 _STATUS = re.compile(rb"HTTP/(0\.9|1\.[01]|2\.0) (\d{3})(?: [^\r]*)?")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\0\r\n]*?)[ \t]*")
 _SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r]*)?\r")
-# What a line may be whose end has not come: what is none of these is an error at once, and not when a clock runs out.
+# What a line may be whose end has not come: anything else is an error at once, and not when a clock runs out.
 _START_BYTES = 64
 _STATUS_START = re.compile(rb"\r?|H|HT|HTT|HTTP|HTTP/.*", re.DOTALL)
 _HEADER_START = re.compile(rb"\r?|[ \t].*|[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?::.*)?", re.DOTALL)
@@ -166,9 +166,9 @@ class ReplyReader:
     def _chunks(self) -> Generator[bytes, None, None]:
         """A body in chunks (RFC 9112, section 7.1), with the trailers after it."""
         while True:
-            match = _SIZE.fullmatch((yield from self._line(_SIZE_START, "the size of a chunk is none")))
+            match = _SIZE.fullmatch((yield from self._line(_SIZE_START, "the size of a chunk is not a hexadecimal number")))
             if match is None:
-                raise FramingError("the size of a chunk is none")
+                raise FramingError("the size of a chunk is not a hexadecimal number")
             size = int(match[1], 16)
             if not size:
                 break
@@ -187,7 +187,7 @@ def _check_surplus(data: bytes) -> None:
     In later packets, what is whole is delivered first, whatever follows it. llhttp and aiohttp come to the same.
 
     Raises:
-        FramingError: they are none.
+        FramingError: they are something else.
     """
     reader = ReplyReader()
     try:

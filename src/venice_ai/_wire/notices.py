@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .._core.caller_warnings import warn
@@ -28,6 +28,12 @@ class Notices:
     def learn(self, source: str, names: Mapping[str, Any], until: float) -> None:
         """Takes in what names stand for, by one part of the catalogue; a model's id stands for itself."""
         self._names[source] = until, names
+
+    def answer(self, asked: str, response: ChatCompletionResponse, now: Callable[[], float]) -> None:
+        """Tells what there is to tell beside a whole answer."""
+        if self._names:
+            self.substitution(asked, response.get("model"), response.meta, now())
+        self.spent(response)
 
     def substitution(self, asked: str, answered: object, meta: ResponseMeta, now: float) -> None:
         """Tells of another model than the one that was asked for; nothing where the name that was asked for is not known."""

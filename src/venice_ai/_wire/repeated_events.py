@@ -43,7 +43,7 @@ class Pattern:
 
     __slots__ = ("_choice", "_chunk", "_delta", "_inner", "_name", "_others", "after", "before", "path", "pieces", "text")
 
-    def __init__(self, before: bytes, after: bytes, path: Path) -> None:
+    def __init__(self, before: bytes, after: bytes, path: Path, found: Any) -> None:
         self.before = before
         self.after = after
         self.path = path
@@ -52,7 +52,7 @@ class Pattern:
         """Where it is in the bytes, in its quotation marks."""
         self.pieces: list[Any] = []
         """Where the texts go."""
-        chunk = ChatCompletionChunk._adopt(_decode(before + b'""' + after))  # noqa: SLF001  # the JSON is ours to give away
+        chunk = ChatCompletionChunk._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
         self._chunk: dict[str, Any] = _fields(chunk)
         self._choice: dict[str, Any] = _fields(chunk.choices[0])
         self._delta: dict[str, Any] = _fields(chunk.choices[0].delta)
@@ -109,13 +109,20 @@ class Pattern:
 
 
 class Repeats:
-    """The patterns of a stream, learnt from its events."""
+    """The patterns of a stream, learnt from its events.
 
-    __slots__ = ("_fruitless", "_recent", "patterns")
+    Args:
+        opened: opens the JSON of an event, in a stream that is encrypted.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_fruitless", "_opened", "_recent", "patterns", "worthwhile")
+
+    def __init__(self, opened: Callable[[Any], Any] | None = None) -> None:
+        self._opened = opened
         self.patterns: list[Pattern] = []
         """What events may be like, the newest first."""
+        self.worthwhile: bool = True
+        """Whether events are worth learning from: not where many were no earlier one's with another text."""
         self._recent: deque[bytes] = deque(maxlen=_RECENT)
         self._fruitless = 0
 
@@ -125,13 +132,14 @@ class Repeats:
         If it is an earlier one's with another text, there is a pattern from now on; `pieces` says where its texts go. Any other
         event ends what was learnt before: it may have opened a call, or ended a choice.
         """
-        if self._fruitless >= _FRUITLESS:
+        if not self.worthwhile:
             return
         found = self._pattern(event) if len(event) <= _LONGEST else None
         places = None if found is None else pieces(found)
         if found is None or places is None:
             self.patterns.clear()
             self._fruitless += 1
+            self.worthwhile = self._fruitless < _FRUITLESS
         else:
             found.pieces = places
             self.patterns.insert(0, found)
@@ -149,7 +157,8 @@ class Repeats:
                 except UNREADABLE:
                     return None
                 if path is not None and path[:3] == _DELTA and _changes_nothing(_decode(before + b'""' + after), path):
-                    return Pattern(before, after, path[3:])
+                    found = _decode(before + b'""' + after)
+                    return Pattern(before, after, path[3:], found if self._opened is None else self._opened(found))
         return None
 
 

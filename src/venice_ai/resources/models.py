@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from .._core.single_flight import SingleFlight
 from .._resource import APIResource
-from .._wire.body import json_object
+from .._wire.reply_body import json_object
 from ..exceptions import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
 from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse

@@ -25,7 +25,7 @@ from .._http.caller import Caller
 from .._http.retry import RetryPolicy
 from .._http.timers import within
 from .._resource import APIResource
-from .._wire.body import unusable
+from .._wire.reply_errors import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee import attestation, collateral, parts, policy, signature
 from ..tee.canonical import Malformed, parse

@@ -16,7 +16,7 @@ from .._wire.assembly import Assembly, ends
 from ..exceptions import InvalidRequestError, TeeEncryptionError
 from ..types._base import mark_private, plain
 from ..types.api.chat import ChatCompletionResponse, content_text
-from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk
+from ..types.api.streaming import CHUNK_KEYS
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import PrivateKey
@@ -68,6 +68,8 @@ class TeeSession:
             raise TeeEncryptionError(f"the attestation of {report.model!r} verified no key to seal to", report=report)
         self.attestation: AttestationReport = report
         """What the enclave proved."""
+        self.texts: frozenset[str] = _SEALED
+        """Which members of a delta are encrypted."""
         self.signature: SignatureReport | None = None
         """The report on the signature of the response, if `verify_signature` asked for it."""
         self.request_id: str | None = None
@@ -209,7 +211,7 @@ class TeeSession:
         for name, value in delta.items():
             if name in _SEALED:
                 if value:
-                    delta[name] = self._opened(name, value)
+                    delta[name] = self.open_text(name, value)
                     brought = True
                 elif value is not None and value.__class__ is not str:
                     self._refuse(f"{name!r} that is not text")
@@ -256,7 +258,12 @@ class TeeSession:
             elif _text_in(value, names=name in _NAMES) is not None:
                 self._refuse("a field that is not known" if name not in _NAMES else f"a text in {name!r}")
 
-    def _opened(self, name: str, value: Any) -> str:
+    def open_text(self, name: str, value: Any) -> str:
+        """The text of an encrypted member of a delta.
+
+        Raises:
+            TeeEncryptionError: it is in clear, or cannot be opened.
+        """
         if value.__class__ is not str:
             self._refuse(f"{name!r} that is not text")
         if self._opener is None:
@@ -338,16 +345,8 @@ class _PrivateAssembly(Assembly):
     __slots__ = ("_session",)
 
     def __init__(self, expected: int, session: TeeSession) -> None:
-        super().__init__(expected)
+        super().__init__(expected, session)
         self._session = session
-
-    def learn(self, event: bytes) -> None:
-        """Does nothing: no two encrypted events are alike."""
-
-    def add(self, chunk: ChatCompletionChunk) -> bool:
-        content = super().add(chunk)
-        mark_private(chunk)
-        return content
 
     def response(self) -> ChatCompletionResponse:
         response = super().response().with_attestation(self._session.attestation)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
-from .._wire.body import checked_messages
+from .._wire.request_body import checked_messages
 from ..exceptions import InvalidArgumentError, MaxIterationsExceededError, NoChoicesError, NoToolCallsError
 from ..types._base import Model, plain
 from ..types.api.chat import (

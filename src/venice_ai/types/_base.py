@@ -101,6 +101,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     _nested: ClassVar[dict[str, type[Model]]] = {}
     """Fields whose JSON objects (alone, or in a list) are objects of another class."""
     _inner: ClassVar[tuple[tuple[str, type[Model]], ...]] = ()
+    _inner_names: ClassVar[frozenset[str]] = frozenset()
     """The same, as what runs for every reply wants it."""
     _lists: ClassVar[frozenset[str]] = frozenset()
     """Fields that read as an empty list where the JSON has none."""
@@ -117,7 +118,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         cls._fields = cls._fields.union(own)
         cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
         cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
-        cls._inner = tuple(cls._nested.items())
+        cls._inner, cls._inner_names = tuple(cls._nested.items()), frozenset(cls._nested)
         for name in cls._certain:
             setattr(cls, name, _certainly(name, cls._nested[name], of_many=name in cls._lists))
 
@@ -332,14 +333,14 @@ def _certainly(name: str, kind: type[Model], *, of_many: bool) -> property:
     def one(self: Model) -> Any:
         """Always an object: an empty one where the JSON has none."""
         found = self.__dict__.get(name)
-        return found if isinstance(found, kind) else kind._adopt({})  # noqa: SLF001  # the same class hierarchy
+        return found if found.__class__ is kind or isinstance(found, kind) else kind._adopt({})  # noqa: SLF001  # the same class hierarchy
 
     def many(self: Model) -> Any:
         """Always a list of objects: an empty one where the JSON has none."""
-        found: Any = self.__dict__.get(name)
-        if not isinstance(found, list):
+        held: dict[str, Any] = self.__dict__
+        if not isinstance(held.get(name), list):
             return []
-        items = cast("list[Any]", found)
+        items: Any = held[name]
         for item in items:
             if item.__class__ is not kind and not isinstance(item, kind):
                 return [item if isinstance(item, kind) else kind._adopt({}) for item in items]  # noqa: SLF001
@@ -452,15 +453,15 @@ def _copied(value: Any) -> Any:
 def _adopted(kind: type[Model], data: dict[str, Any]) -> Model:
     """A view over this very dict. It runs for every object of every reply, so it calls as little as it can."""
     for name, inner in kind._inner:  # noqa: SLF001  # the same class hierarchy
-        value: Any = data.get(name)
-        if value is not None:
+        if name in data:
+            value: Any = data[name]
             if value.__class__ is dict:
-                if inner._inner:  # noqa: SLF001
-                    data[name] = _adopted(inner, value)
-                else:  # what holds no other objects is made here: a call would cost as much again
+                if inner._inner_names.isdisjoint(value):  # noqa: SLF001  # it holds no others: a call would cost as much again
                     data[name] = leaf = _new(inner)
                     leaf.__dict__ = value
-            elif value.__class__ is list:
+                else:
+                    data[name] = _adopted(inner, value)
+            elif value and value.__class__ is list:
                 data[name] = [_adopted(inner, item) if item.__class__ is dict else item for item in value]
     self = _new(kind)
     self.__dict__ = data

@@ -37,7 +37,7 @@ class Headers(Mapping[str, str]):
 
     def has_any(self, names: frozenset[str]) -> bool:
         """Whether one of some headers is there, whose names are given in lower case."""
-        sizes = {len(name) for name in names}
+        sizes = set(map(len, names))
         return any(_str(key).lower() in names for key, _ in self._pairs if len(key) in sizes)
 
     def __iter__(self) -> Iterator[str]:

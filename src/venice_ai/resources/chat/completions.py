@@ -14,7 +14,8 @@ from ..._core.privacy import Privacy
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
-from ..._wire.body import chat_body, checked_messages, completion, encode, is_framed, says_stream
+from ..._wire.reply_body import completion, is_framed, says_stream
+from ..._wire.request_body import chat_body, checked_messages, encode
 from ...exceptions import (
     APIError,
     APIResponseProcessingError,
@@ -182,7 +183,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             assert request is not None
             if not stream:
                 response = await self._client.caller.read(request, partial(_read, params.get("n") or 1))
-                self._note(model, response)
+                self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
             source = await self._open(request, model, params)
         if wrap is None:
@@ -511,7 +512,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
 
     def _echoes(self, params: Mapping[str, Any]) -> bool:
         """Whether an error may repeat what stands in a message: not where that must not be seen."""
-        return self._client.min_privacy != "e2ee" and not encryption_requested_in(params)
+        return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):
@@ -592,12 +593,6 @@ class ChatCompletions(APIResource["VeniceClient"]):
         if not says_stream(answer.meta):
             await reader.look()
         return ChunkSource(reader)
-
-    def _note(self, model: str, response: ChatCompletionResponse) -> None:
-        """Tells what there is to tell beside an answer."""
-        notices = self._client.notices
-        notices.substitution(model, response.get("model"), response.meta, self._client.caller.clock.now())
-        notices.spent(response)
 
 
 def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:

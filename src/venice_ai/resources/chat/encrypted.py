@@ -11,7 +11,7 @@ from ..._core.ports import Request
 from ..._core.privacy import Privacy, refuse_below
 from ..._core.settings import Timeout
 from ..._http.timers import within
-from ..._wire.body import encode
+from ..._wire.request_body import encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
 from ...tee.guard import PREFIX, encryption_requested, guard, in_clear, search_in, unsealed_roles
 from ...types.api.params import CHAT_PATH

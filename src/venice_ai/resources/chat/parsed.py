@@ -8,7 +8,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 from ..._structured.growing_object import Growing
 from ..._structured.read_output import Output, read
-from ..._wire.body import checked_messages
+from ..._wire.request_body import checked_messages
 from ...exceptions import (
     APIError,
     InvalidArgumentError,

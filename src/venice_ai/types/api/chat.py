@@ -835,7 +835,7 @@ def content_texts(content: object) -> Iterator[str]:
 
 
 def _first_choice(response: ChatCompletionResponse) -> ChatChoice | None:
-    choices = response.choices
+    choices: Any = response.__dict__.get("choices")
     return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], ChatChoice) else None
 
 

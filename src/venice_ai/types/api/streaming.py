@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 from .._base import Model
@@ -89,19 +88,20 @@ class ChatCompletionChunk(Model):
     def _adopt(cls, data: dict[str, Any]) -> Self:
         # A chunk of one choice, spelled out for streams whose every chunk differs. It gives what the general way would.
         choices: Any = data.get("choices")
-        if _type(choices) is list and len(choices) == 1 and _type(choices[0]) is dict:
+        if choices.__class__ is list and len(choices) == 1 and choices[0].__class__ is dict:
             choice: Any = choices[0]
             delta: Any = choice.get("delta")
-            if _type(delta) is dict:
+            if delta.__class__ is dict:
                 typed: Any = _new(ChatDelta)
                 typed.__dict__ = delta
                 choice["delta"] = typed if delta.get("tool_calls") is None else ChatDelta._adopt(delta)  # noqa: SLF001
             typed = _new(ChatChunkChoice)
             typed.__dict__ = choice
             choices[0] = typed
-            for name, kind in _BESIDE:
-                if name in data and _type(data[name]) is dict:
-                    data[name] = kind._adopt(data[name])  # noqa: SLF001  # the same class hierarchy
+            if data.keys() != CHUNK_KEYS:
+                for name, kind in _BESIDE:
+                    if name in data and data[name].__class__ is dict:
+                        data[name] = kind._adopt(data[name])  # noqa: SLF001  # the same class hierarchy
             self = _new(cls)
             self.__dict__ = data
             return self
@@ -114,4 +114,3 @@ _BESIDE: tuple[tuple[str, type[Model]], ...] = (
     ("venice_parameters", EffectiveParameters),
 )
 _new = object.__new__
-_type: Callable[[object], object] = type  # without a type checker's narrowing to containers of unknown things

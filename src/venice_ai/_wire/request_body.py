@@ -1,14 +1,12 @@
-"""Arguments become a request body; bytes become an answer, a chunk, or an error.
+"""The arguments of a chat become the JSON body of a request.
 
-What we send is checked here, once, against `types/api/params.py`. What we receive is believed as far as it goes.
+What is sent is checked here, once, against `types/api/params.py`: what is not allowed raises before the network is touched. The
+same body is always the same bytes.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from decimal import Decimal
 from inspect import isroutine
 from math import isfinite
@@ -17,29 +15,13 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from .._core.caller_warnings import warn
-from .._core.secrets import without
-from ..exceptions import (
-    APIError,
-    APIResponseProcessingError,
-    InvalidRequestError,
-    RateLimitError,
-    error_for,
-    may_report,
-    reported,
-    without_errors,
-)
+from ..exceptions import InvalidRequestError
 from ..types._base import Model, plain
-from ..types.api.chat import ChatCompletionResponse, ChatMessage, Messages
+from ..types.api.chat import ChatMessage, Messages
 from ..types.api.params import ChatParams, Conversation, Reasoning, StreamSwitches, VeniceSwitches, given_fields, lacks_function
 from ..types.api.returned import turn_to_send
-from ..types.api.streaming import ChatCompletionChunk
-from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
-from ..types.response_meta import ResponseMeta
 from .invalid_values import explained, learn
 
-strict_decode = msgspec.json.Decoder().decode
-NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What `strict_decode` raises; `decode` may still read it."""
 _KNOWN = frozenset(ChatParams.__annotations__)
 _KEYWORDS = (
     *ChatParams.__annotations__,
@@ -274,217 +256,3 @@ def _warn_of_slips(names: Iterable[Any], known: Collection[str], lack: str, like
         close = [] if name in known else get_close_matches(name, list(known), n=1, cutoff=likeness)
         if close:
             warn(f"{lack} {name!r}; did you mean {close[0]!r}?")
-
-
-# -- in ------------------------------------------------------------------------------------------------------------------
-#
-# What is wrong with a reply is returned, not raised: the frames of a traceback would show the body, and a server may repeat the
-# key in it. For the same reason nothing is raised within an `except`, whose error holds what it could not read.
-
-
-def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatCompletionResponse | APIError:
-    """The completion in a successful reply; or the error that the body is or holds, with what came beside it as `partial`."""
-    data = _json(body)
-    if data.__class__ is not dict:
-        return _no_object(data, body, meta, secret)
-    error = _reported(data, meta, secret) if may_report(body, data) and reported(data) is not None else None
-    if error is None and not ("choices" in data or "usage" in data or "id" in data):
-        return unusable(body, meta, "JSON that is no completion", secret)
-    if error is not None and not data.get("choices"):
-        return error
-    response = ChatCompletionResponse._adopt(data if error is None else without_errors(data))  # noqa: SLF001  # the JSON is ours
-    attach(response, meta)
-    if error is None:
-        return response
-    error.partial = response
-    if any(map(_brings_content, response.get("choices") or ())):
-        error.counts_as = meta.status_code  # it was paid for, and is not asked for again
-    return error
-
-
-def _brings_content(choice: Any) -> bool:
-    """Whether a choice holds more than a role."""
-    message = choice.get("message") if isinstance(choice, Model) else None
-    return isinstance(message, Model) and any(value for name, value in vars(message).items() if name != "role")
-
-
-def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
-    """Gives a response the meta of the reply it came with."""
-    identity = vars(response).get("id")
-    meta.body_id = identity if isinstance(identity, str) else None
-    response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
-
-
-def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[str, Any] | APIError:
-    """The JSON object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
-    data = _json(body)
-    if data.__class__ is not dict:
-        return _no_object(data, body, meta, secret)
-    return _reported(data, meta, secret) if data.get("error") and not data.get("choices") else data
-
-
-_NOT_JSON = object()
-
-
-def _json(body: bytes) -> Any:
-    """The JSON in a body, after which some servers say that a stream is done; `_NOT_JSON` if it is none."""
-    try:
-        return strict_decode(body)  # nearly always
-    except NOT_STRICT:
-        pass
-    with suppress(ValueError):
-        return decode(body)
-    with suppress(ValueError):
-        return decode(body.rstrip().removesuffix(b"[DONE]").rstrip().removesuffix(b"data:"))
-    return _NOT_JSON
-
-
-def _no_object(found: Any, body: bytes, meta: ResponseMeta, secret: bytes) -> APIError:
-    return unusable(body, meta, "a body that is not JSON" if found is _NOT_JSON else "JSON that is no object", secret)
-
-
-def decode(data: bytes) -> Any:
-    """The JSON in some bytes. What only a lenient reader can read (lone surrogates, NaN, stray bytes) is read, too.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
-    try:
-        return strict_decode(data)
-    except NOT_STRICT:
-        try:
-            return json.loads(data.decode("utf-8-sig", "replace"), strict=False)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
-
-
-def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[str, Any] | None:
-    """The chunk in an event's JSON; the object itself if it reports an error; None if it is no part of an answer.
-
-    `event` is the text of the JSON; where it is given, an error is found sooner.
-
-    Raises:
-        ValueError: it is not a JSON object.
-    """
-    if not isinstance(found, dict):
-        raise ValueError("an event is not a JSON object")  # noqa: TRY004  # what the server sent, not what a caller passed
-    data = cast("dict[str, Any]", found)
-    if event is None or may_report(event, data):
-        if reported(data) is not None:
-            return data
-        if data.get("choices") is None and not any(data.get(name) is not None for name in _WITHOUT_CHOICES):
-            return None
-    return ChatCompletionChunk._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
-
-
-_WITHOUT_CHOICES = ("usage", "cost", "venice_parameters")
-"""What a chunk may bring that has no choices: usage, and Venice's own fields."""
-
-
-def refusal(body: bytes, meta: ResponseMeta, *, secret: bytes = b"") -> APIError:
-    """The error that an unsuccessful reply stands for. A server may repeat the key that it refuses; it is taken out."""
-    status, headers = meta.status_code, meta.headers
-    content = _json(body)
-    content = without(body.decode("utf-8", "replace") if content is _NOT_JSON else content, secret)
-    wait = wait_seconds(status, headers, meta.received_at)
-    error = error_for(status, headers, content, meta=meta, retry_after_seconds=wait)
-    if isinstance(error, RateLimitError) and error.kind == "failures":
-        error.retry_after_seconds = max(wait or 0.0, FAILURE_BLOCK_SECONDS)
-    if 300 <= status < 400:
-        location = headers.get("location", "nowhere")
-        error.args = (f"Venice answered {status}, a redirect to {location!r}; redirects are not followed. Set base_url.",)
-    return _shown(error, secret)
-
-
-def _shown(error: APIError, secret: bytes) -> APIError:
-    """An error whose words hold no secret: a header may repeat it, too."""
-    error.args = tuple(without(list(error.args), secret))
-    error.request_id = without(error.request_id, secret)
-    return error
-
-
-def _reported(
-    content: dict[str, Any], meta: ResponseMeta, secret: bytes, partial: ChatCompletionResponse | None = None
-) -> APIError:
-    """The error that a 200 reply, or an event of a stream, reports."""
-    found = without(content, secret)
-    wait = _wait(found)
-    error = error_for(meta.status_code, meta.headers, found, meta=meta, retry_after_seconds=wait, partial=partial)
-    if wait is None and error.counts_as is not None and error.counts_as >= 400:
-        error.retry_after_seconds = wait_seconds(error.counts_as, meta.headers, meta.received_at)
-    return _shown(error, secret)
-
-
-def _wait(content: dict[str, Any]) -> float | None:
-    """How many seconds the server asks to wait in an error inside a reply."""
-    part: Any = reported(content) or content
-    for holder in (part.get("error"), part):
-        given = cast("dict[str, Any]", holder).get("retry_after") if isinstance(holder, dict) else None
-        with suppress(TypeError, ValueError):
-            seconds = math.nan if given is None or isinstance(given, bool) else float(given)
-            if 0 < seconds < math.inf:
-                return seconds
-    return None
-
-
-def stream_error(content: Any, meta: ResponseMeta, partial: ChatCompletionResponse, secret: bytes = b"") -> APIError:
-    """The error that an event of a stream stands for: JSON, or the text of one that the server called an error."""
-    body = cast("dict[str, Any]", content) if isinstance(content, dict) else {"error": content}
-    return _reported(body, meta, secret, partial)
-
-
-def instead_of_stream(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> APIError:
-    """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer it is."""
-    found = completion(body, meta, secret)
-    if isinstance(found, APIError):
-        return found
-    error = unusable(body, meta, "JSON", secret)
-    error.partial = found
-    return error
-
-
-def unusable(body: bytes, meta: ResponseMeta, what: str, secret: bytes = b"") -> APIResponseProcessingError:
-    """The error for a successful status without an answer."""
-    text: str = without(body.decode("utf-8", "replace"), secret)
-    start = text.lstrip()[:1]
-    shown = "an empty body" if not start else "an HTML page" if start == "<" else what
-    error = APIResponseProcessingError(
-        f"Venice answered {meta.status_code} with {shown} instead of an answer. {APIResponseProcessingError.remedy}",
-        status_code=meta.status_code,
-        request_id=meta.request_id,
-        body=text,
-        meta=meta,
-    )
-    error.request_id = without(error.request_id, secret)
-    return error
-
-
-# -- the label of a reply, and its bytes ---------------------------------------------------------------------------------
-
-_BOM = b"\xef\xbb\xbf"
-_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-
-
-def start_of(head: bytes | bytearray) -> bytes:
-    """What a body begins with, without blanks; empty while what came does not tell what it is."""
-    if head.startswith(_FIELDS):
-        return bytes(head[:8])
-    start = bytes(head).removeprefix(_BOM).lstrip()[:8]
-    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
-    return b"" if undecided and not start.startswith(_FIELDS) else start
-
-
-def is_whole(start: bytes, *, labelled: bool) -> bool:
-    """Whether a body that begins so is one value, or a page, and no stream of events; `labelled`: it calls itself a stream."""
-    return start[:1] == b"{" if labelled else not start.startswith(_FIELDS)
-
-
-def is_framed(body: bytes) -> bool:
-    """Whether a body is a stream of events."""
-    return start_of(body).startswith(_FIELDS)
-
-
-def says_stream(meta: ResponseMeta) -> bool:
-    """Whether the label of a reply lets it be a stream of events."""
-    label = meta.headers.get("content-type", "").lower()
-    return not ("json" in label or "html" in label)

@@ -1,0 +1,42 @@
+"""The JSON in the bytes of a reply: strictly where it can be, and leniently where a server writes what JSON does not allow."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+strict_decode = msgspec.json.Decoder().decode
+NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What `strict_decode` raises; `decode` may still read it."""
+NOT_JSON = object()
+
+
+def json_in(body: bytes) -> Any:
+    """The JSON in a body, after which some servers say that a stream is done; `NOT_JSON` if it is not JSON."""
+    try:
+        return strict_decode(body)  # nearly always
+    except NOT_STRICT:
+        pass
+    with suppress(ValueError):
+        return decode(body)
+    with suppress(ValueError):
+        return decode(body.rstrip().removesuffix(b"[DONE]").rstrip().removesuffix(b"data:"))
+    return NOT_JSON
+
+
+def decode(data: bytes) -> Any:
+    """The JSON in some bytes. What only a lenient reader can read (lone surrogates, NaN, stray bytes) is read, too.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return strict_decode(data)
+    except NOT_STRICT:
+        try:
+            return json.loads(data.decode("utf-8-sig", "replace"), strict=False)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error

@@ -1,0 +1,126 @@
+"""The bytes of a reply become a completion, a JSON object or a chunk; or the error that the reply stands for.
+
+What is received is believed as far as it goes. What is wrong with a reply is returned, not raised: see `reply_errors`. For the
+same reason nothing is raised within an `except`, whose error holds what it could not read.
+
+What a body is, one JSON value or a stream of events, is told by its first bytes and not by its `Content-Type` alone: servers
+and proxies label streams as JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from ..exceptions import APIError, may_report, reported, without_errors
+from ..types._base import Model
+from ..types.api.chat import ChatCompletionResponse
+from ..types.api.streaming import ChatCompletionChunk
+from ..types.response_meta import ResponseMeta
+from .json_text import json_in
+from .reply_errors import no_object, reported_error, unusable
+
+
+def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatCompletionResponse | APIError:
+    """The completion in a successful reply; or the error that the body is or holds, with what came beside it as `partial`."""
+    data = json_in(body)
+    if data.__class__ is not dict:
+        return no_object(data, body, meta, secret)
+    suspect = may_report(body, data)  # nearly none is
+    error = reported_error(data, meta, secret) if suspect and reported(data) is not None else None
+    if suspect and error is None and not ("choices" in data or "usage" in data or "id" in data):
+        return unusable(body, meta, "JSON that is no completion", secret)
+    if error is not None and not data.get("choices"):
+        return error
+    response = ChatCompletionResponse._adopt(data if error is None else without_errors(data))  # noqa: SLF001  # the JSON is ours
+    attach(response, meta)
+    if error is None:
+        return response
+    error.partial = response
+    if any(map(_brings_content, response.get("choices") or ())):
+        error.counts_as = meta.status_code  # it was paid for, and is not asked for again
+    return error
+
+
+def _brings_content(choice: Any) -> bool:
+    """Whether a choice holds more than a role."""
+    message = choice.get("message") if isinstance(choice, Model) else None
+    return isinstance(message, Model) and any(value for name, value in vars(message).items() if name != "role")
+
+
+def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
+    """Gives a response the meta of the reply it came with."""
+    identity = response.__dict__.get("id")
+    meta.body_id = identity if isinstance(identity, str) else None
+    response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
+
+
+def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[str, Any] | APIError:
+    """The JSON object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
+    data = json_in(body)
+    if data.__class__ is not dict:
+        return no_object(data, body, meta, secret)
+    return reported_error(data, meta, secret) if data.get("error") and not data.get("choices") else data
+
+
+def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[str, Any] | None:
+    """The chunk in an event's JSON; the object itself if it reports an error; None if it is no part of an answer.
+
+    `event` is the text of the JSON; where it is given, an error is found sooner.
+
+    Raises:
+        ValueError: it is not a JSON object.
+    """
+    if not isinstance(found, dict):
+        raise ValueError("an event is not a JSON object")  # noqa: TRY004  # what the server sent, not what a caller passed
+    data = cast("dict[str, Any]", found)
+    if event is None or may_report(event, data):
+        if reported(data) is not None:
+            return data
+        if data.get("choices") is None and not any(data.get(name) is not None for name in _WITHOUT_CHOICES):
+            return None
+    return ChatCompletionChunk._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
+
+
+_WITHOUT_CHOICES = ("usage", "cost", "venice_parameters")
+"""What a chunk may bring that has no choices: usage, and Venice's own fields."""
+
+
+def instead_of_stream(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> APIError:
+    """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer it is."""
+    found = completion(body, meta, secret)
+    if isinstance(found, APIError):
+        return found
+    error = unusable(body, meta, "JSON", secret)
+    error.partial = found
+    return error
+
+
+# -- the label of a reply, and its bytes ---------------------------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+def start_of(head: bytes | bytearray) -> bytes:
+    """What a body begins with, without blanks; empty while what came does not tell what it is."""
+    if head.startswith(_FIELDS):
+        return bytes(head[:8])
+    start = bytes(head).removeprefix(_BOM).lstrip()[:8]
+    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
+    return b"" if undecided and not start.startswith(_FIELDS) else start
+
+
+def is_whole(start: bytes, *, labelled: bool) -> bool:
+    """Whether a body that begins so is one value, or a page, and no stream of events; `labelled`: it calls itself a stream."""
+    return start[:1] == b"{" if labelled else not start.startswith(_FIELDS)
+
+
+def is_framed(body: bytes) -> bool:
+    """Whether a body is a stream of events."""
+    return start_of(body).startswith(_FIELDS)
+
+
+def says_stream(meta: ResponseMeta) -> bool:
+    """Whether the label of a reply lets it be a stream of events."""
+    label = meta.headers.get("content-type", "").lower()
+    return not ("json" in label or "html" in label)
