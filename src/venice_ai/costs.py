@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from .exceptions import InvalidArgumentError
 from .types._base import Model
@@ -152,7 +152,7 @@ def _usd(price: object) -> Decimal | None:
 
 
 def _texts(message: object) -> Iterable[str]:
-    return content_texts(message.get("content") if isinstance(message, (Mapping, Model)) else None)
+    return content_texts(cast("Mapping[str, Any]", message).get("content") if isinstance(message, (Mapping, Model)) else None)
 
 
 def _words(text: str) -> int:

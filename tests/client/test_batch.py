@@ -44,7 +44,13 @@ async def test_results_stand_in_the_order_of_the_requests() -> None:
 
 async def test_a_failure_stands_in_its_place() -> None:
     emulator = Emulator()
-    requests = [ask("a"), {**ask("b"), "model": "no-such-model"}, ask("c", stream=True), ask("d", temperature=9), ask("e")]
+    requests: list[dict[str, Any]] = [
+        ask("a"),
+        {**ask("b"), "model": "no-such-model"},
+        ask("c", stream=True),
+        ask("d", temperature=9),
+        ask("e"),
+    ]
     results = await client_of(emulator).chat.completions.batch(requests)
     assert [type(result) for result in results] == [
         ChatCompletionResponse,
@@ -88,7 +94,7 @@ async def test_nothing_to_do_is_done() -> None:
 async def test_without_collecting_the_first_failure_is_raised_and_nothing_more_is_sent() -> None:
     emulator = Emulator()
     emulator.script(usual(), text("ok"))
-    requests = [{**ask("a"), "model": "no-such-model"}, *[ask(f"question {n}") for n in range(50)]]
+    requests: list[dict[str, Any]] = [{**ask("a"), "model": "no-such-model"}, *[ask(f"question {n}") for n in range(50)]]
     with pytest.raises(NotFoundError):
         await client_of(emulator).chat.completions.batch(requests, max_concurrency=2, return_exceptions=False)
     sent = len(emulator.requests)

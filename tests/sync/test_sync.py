@@ -375,7 +375,7 @@ def test_what_interrupts_the_waiting_cancels_the_request_before_it_is_raised(how
     calls: dict[str, Callable[[], object]] = {
         "create": lambda: ask(client),
         "stream": lambda: client.chat.completions.stream(model="m", messages=HI),
-        "batch": lambda: client.chat.completions.batch([{"model": "m", "messages": HI}] * 3),
+        "batch": lambda: client.chat.completions.batch([{"model": "m", "messages": HI} for _ in range(3)]),
     }
 
     with pytest.raises(KeyboardInterrupt), interrupted_once(transport.asked):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import pickle
 import traceback
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
 
-from venice_ai import ChatCompletionResponse, InvalidRequestError, NoMatchingModelError, VeniceClient
+from venice_ai import ChatCompletionResponse, ChatStream, InvalidRequestError, NoMatchingModelError, VeniceClient
 from venice_ai.exceptions import APITimeoutError, TeeAttestationError
 from venice_ai.tee import TeeOptions
 
@@ -37,7 +37,8 @@ async def question(client: VeniceClient, how: str, **params: Any) -> Any:  # noq
         case "stream":
             return (await (await chats.stream(**asked)).collect()).text
         case "create(stream=True)":
-            return (await (await chats.create(**asked, stream=True)).collect()).text
+            opened = cast("ChatStream", await chats.create(**{**asked, "stream": True}))
+            return (await opened.collect()).text
         case "run_with_tools":
             return (await chats.run_with_tools(**asked, tools=[weather])).text
         case "stream_with_tools":

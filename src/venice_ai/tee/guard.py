@@ -64,7 +64,8 @@ def encryption_requested(e2ee: object, body: Mapping[str, Any]) -> bool:
 def encryption_requested_in(params: Mapping[str, Any]) -> bool:
     """Whether the keywords of a call ask for end-to-end encryption, before a body is made of them."""
     extra = params.get("extra_body")
-    switches = {**params, **extra}.get("venice_parameters") if isinstance(extra, Mapping) else params.get("venice_parameters")
+    keywords: Mapping[str, Any] = {**params, **extra} if isinstance(extra, Mapping) else params
+    switches = keywords.get("venice_parameters")
     return encryption_requested(params.get("e2ee"), {} if switches is None else {"venice_parameters": plain(switches)})
 
 
