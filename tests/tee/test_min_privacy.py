@@ -37,7 +37,7 @@ async def question(client: VeniceClient, how: str, **params: Any) -> Any:  # noq
         case "stream":
             return (await (await chats.stream(**asked)).collect()).text
         case "create(stream=True)":
-            opened = cast("ChatStream", await chats.create(**{**asked, "stream": True}))
+            opened = cast("ChatStream", await cast("Any", chats.create)(**asked, stream=True))
             return (await opened.collect()).text
         case "run_with_tools":
             return (await chats.run_with_tools(**asked, tools=[weather])).text
