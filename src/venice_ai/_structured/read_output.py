@@ -198,7 +198,7 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> Out
     """The object in a text.
 
     Raises:
-        ValidationError: there is none; of the plainest reading of the text.
+        ValidationError: no reading fits; the error is that of the plainest reading of the text.
     """
     first: ValidationError | None = None
     for inner, unwrapped in _readings(text):
@@ -308,7 +308,7 @@ def _taken(validator: TypeAdapter[T], text: str) -> T:
 
 
 def _without_nulls(validator: TypeAdapter[Any], text: str, error: ValidationError) -> bytes | None:
-    """The JSON without the nulls that do not fit keys that need not be there; None if there are none."""
+    """The JSON without the nulls that do not fit keys that need not be there; None if no such null is there."""
     refused = [line["loc"] for line in error.errors(include_url=False) if line["input"] is None and line["loc"]]
     optional = _optional_keys(validator.core_schema) if refused else set[str]()
     refused = [loc for loc in refused if loc[-1] in optional]
@@ -349,7 +349,7 @@ def _aliases(alias: Any) -> Iterator[str]:
 
 
 def partial_data(text: str) -> Any:
-    """The JSON in a text, as far as it goes: dicts, lists and unfinished texts, no unfinished number; None if there is none."""
+    """The JSON in a text, as far as it goes: dicts, lists and unfinished texts, no unfinished number; None if it holds no JSON."""
     start = json_start(text)
     if start is None:
         return None

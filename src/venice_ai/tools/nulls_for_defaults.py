@@ -77,7 +77,7 @@ class Omissions:
     # -- which of a node's shapes a value has --------------------------------------------------------------------------------
 
     def _shape(self, node: Any, value: Any) -> Mapping[str, Any]:
-        """The first shape that a value can have; one without rules if there is none."""
+        """The first shape that a value can have; one without rules if no shape can have it."""
         for shape in self._shapes(node):
             if _fits(shape, value):
                 return shape
