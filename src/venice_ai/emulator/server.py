@@ -84,8 +84,7 @@ async def serve(
             await site.start()
         except OSError as error:
             raise VeniceError(_why_not(error, host, port)) from error
-        address = runner.addresses[0]
-        yield Server(host, address[1])
+        yield Server(host, runner.addresses[0][1])
     finally:
         await runner.cleanup()
 

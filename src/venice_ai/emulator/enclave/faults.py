@@ -501,7 +501,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "chunk_prefix": Fault(about="an envelope begins otherwise", sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
     "chunk_other_key": Fault(about="an envelope is for somebody else", sealed=_envelope(_for_another)),
     "upper_case": Fault(about="harmless: an envelope in capitals", sealed=_envelope(lambda envelope, _: envelope.upper())),
-    "replayed_chunk": Fault(about="a chunk comes twice", sealed=_second(lambda chunk, *_: (chunk, chunk))),
+    "replayed_chunk": Fault(about="a chunk comes twice", sealed=_second(lambda chunk, _, __: (chunk, chunk))),
     "logprobs_in_clear": Fault(about="log probabilities come in clear", sealed=_second(_adds_logprobs)),
     "signature_signer": Fault(about="somebody else signed", attested=_other_signer),
     "signature_text": Fault(about="the signed text was edited", attested=_edited_text),
