@@ -195,10 +195,8 @@ class Connection:
     @property
     def knows_server(self) -> bool:
         """Whether its TLS verifies whose server answers."""
-        context: ssl.SSLContext | None = self._http["ssl_context"]  # type: ignore[assignment]  # the names of `Routes`
-        if context is None:
-            return True
-        return context.check_hostname and context.verify_mode != 0  # ssl.CERT_NONE, without the import
+        context: ssl.SSLContext | None = self._http["ssl_context"]
+        return context is None or (context.check_hostname and context.verify_mode != 0)  # ssl.CERT_NONE, without the import
 
     @property
     def closed(self) -> bool:

@@ -124,7 +124,8 @@ def sorted_parameters(
     """
     found = Parameters()
     # Partials of partials are one partial.
-    bound: Mapping[str, Any] = cast("Any", function).keywords if isinstance(function, functools.partial) else {}
+    given: Any = function
+    bound: Mapping[str, Any] = given.keywords if isinstance(given, functools.partial) else {}
     for parameter in signature.parameters.values():
         if parameter.name in bound:
             continue  # what the caller bound is the caller's: the model neither sees nor changes it
