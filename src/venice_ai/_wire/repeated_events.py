@@ -25,7 +25,8 @@ Path: TypeAlias = "tuple[str | int, ...]"
 _decode: Final = msgspec.json.Decoder().decode
 decode_text: Final = msgspec.json.Decoder(str).decode
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 _REPEATABLE: Final = frozenset({"role", "type", "format", "object"})
 """Members of a delta whose texts say the same again when they come again."""
 _DELTA: Final = ("choices", 0, "delta")
@@ -153,20 +154,20 @@ class Repeats:
             if token is not None:
                 before, after = event[: token.start], event[token.stop :]
                 try:
-                    path = _difference(_decode(event), _decode(before + b'""' + after))
+                    found = _decode(before + b'""' + after)
+                    path = _difference(_decode(event), found)
                 except UNREADABLE:
                     return None
-                if path is not None and path[:3] == _DELTA and _changes_nothing(_decode(before + b'""' + after), path):
-                    found = _decode(before + b'""' + after)
+                if path is not None and path[:3] == _DELTA and _changes_nothing(found, path):
                     return Pattern(before, after, path[3:], found if self._opened is None else self._opened(found))
         return None
 
 
 def _differing_text(event: bytes, other: bytes) -> slice | None:
     """Where the one JSON text is in which an event differs from another; None if they differ in anything else."""
-    same = _common_length(event, other)
-    token = next((found for found in _TEXT.finditer(event) if found.end() > same), None)
-    if token is None or token.start() >= same:
+    head = _ESCAPED.sub(b"__", event[: _common_length(event, other)])
+    token = _TEXT.match(event, head.rfind(b'"')) if head.count(b'"') % 2 else None  # an odd number: the last one opens a text
+    if token is None:
         return None
     after = len(event) - token.end()
     if not after or not other.endswith(event[token.end() :]):
