@@ -114,7 +114,7 @@ class Assembly:
                     continue
                 if self._sealed is not None:
                     try:
-                        text = self._sealed.open_text(cast("str", pattern.path[0]), text)
+                        text = self._sealed.open_text(pattern.name, text)
                     except TeeEncryptionError as error:
                         del event, text  # it may be in clear, here and in the frames of what raised
                         raise error.with_traceback(None) from None

@@ -25,7 +25,8 @@ Path: TypeAlias = "tuple[str | int, ...]"
 _decode: Final = msgspec.json.Decoder().decode
 decode_text: Final = msgspec.json.Decoder(str).decode
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 _REPEATABLE: Final = frozenset({"role", "type", "format", "object"})
 """Members of a delta whose texts say the same again when they come again."""
 _DELTA: Final = ("choices", 0, "delta")
@@ -41,7 +42,7 @@ _new: Final = object.__new__
 class Pattern:
     """The bytes around the text that changes, what the event says, and the text's pieces so far."""
 
-    __slots__ = ("_choice", "_chunk", "_delta", "_inner", "_name", "_others", "after", "before", "path", "pieces", "text")
+    __slots__ = ("_choice", "_chunk", "_delta", "_inner", "_others", "after", "before", "name", "path", "pieces", "text")
 
     def __init__(self, before: bytes, after: bytes, path: Path, found: Any) -> None:
         self.before = before
@@ -56,10 +57,11 @@ class Pattern:
         self._chunk: dict[str, Any] = _fields(chunk)
         self._choice: dict[str, Any] = _fields(chunk.choices[0])
         self._delta: dict[str, Any] = _fields(chunk.choices[0].delta)
-        self._name: Any = path[0]
+        self.name: Any = path[0]
+        """The member of a delta that it is in."""
         # From the innermost: what stands around the text within the member of the delta.
         self._inner: list[tuple[type[Any], Any, Any]] = []
-        holder: Any = self._delta[self._name]
+        holder: Any = self._delta[self.name]
         for name in path[1:]:
             fields = _fields(holder)
             self._inner.insert(0, (holder.__class__, fields, name))
@@ -67,7 +69,7 @@ class Pattern:
         beside = (
             (self._chunk, "choices"),
             (self._choice, "delta"),
-            (self._delta, self._name),
+            (self._delta, self.name),
             *(each[1:] for each in self._inner),
         )
         self._others = any(_mutable(fields, name) for fields, name in beside if not is_array(fields))
@@ -96,7 +98,7 @@ class Pattern:
         # `ChatCompletionChunk._adopt`, spelled out: it runs for nearly every chunk of every stream.
         delta: Any = _new(ChatDelta)
         delta.__dict__ = fields = self._delta.copy()
-        fields[self._name] = held
+        fields[self.name] = held
         choice: Any = _new(ChatChunkChoice)
         choice.__dict__ = fields = self._choice.copy()
         fields["delta"] = delta
@@ -153,24 +155,22 @@ class Repeats:
             if token is not None:
                 before, after = event[: token.start], event[token.stop :]
                 try:
-                    path = _difference(_decode(event), _decode(before + b'""' + after))
+                    found = _decode(before + b'""' + after)
+                    path = _difference(_decode(event), found)
                 except UNREADABLE:
                     return None
-                if path is not None and path[:3] == _DELTA and _changes_nothing(_decode(before + b'""' + after), path):
-                    found = _decode(before + b'""' + after)
+                if path is not None and path[:3] == _DELTA and _changes_nothing(found, path):
                     return Pattern(before, after, path[3:], found if self._opened is None else self._opened(found))
         return None
 
 
 def _differing_text(event: bytes, other: bytes) -> slice | None:
     """Where the one JSON text is in which an event differs from another; None if they differ in anything else."""
-    same = _common_length(event, other)
-    token = next((found for found in _TEXT.finditer(event) if found.end() > same), None)
-    if token is None or token.start() >= same:
+    head = _ESCAPED.sub(b"__", event[: _common_length(event, other)])
+    token = _TEXT.match(event, head.rfind(b'"')) if head.count(b'"') % 2 else None  # an odd number: the last one opens a text
+    if token is None or token.end() == len(event) or not other.endswith(event[token.end() :]):
         return None
     after = len(event) - token.end()
-    if not after or not other.endswith(event[token.end() :]):
-        return None
     try:
         decode_text(other[token.start() : -after])
     except UNREADABLE:

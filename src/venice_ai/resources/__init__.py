@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._core.first_use import load
+
 if TYPE_CHECKING:
     from .._http.connection import Connection
     from .tee import Tee
@@ -15,7 +17,6 @@ def tee_of(client: Connection) -> Tee:
     Raises:
         ImportError: the extra `e2ee` is not installed.
     """
-    from .._core.first_use import load
     from ..tee.extra import require_extra
 
     require_extra()

@@ -14,6 +14,7 @@ import random
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -96,32 +97,28 @@ class Tee(APIResource["Connection"]):
         chosen = self.options(options)
         async with self._in_time():
             report = await self._attested(_checked(model), chosen)
-        self._keep(report, chosen)
         self._warn_of_downgrade(report, chosen)
         return report
 
     async def verified(self, model: str, options: TeeOptions) -> AttestationReport:
         """The same for options that are `effective`; from memory, if it was verified under such options a short while ago."""
-        if options.nonce is not None or not options.attestation_ttl:
-            report = await self._attested(_checked(model), options)
-        else:
-            report = await self._shared(_checked(model), options)
+        model = _checked(model)
+        if (kept := self.remembered(model, options)) is not None:
+            return kept
+        attest = partial(self._attested, model, options)
+        alone = options.nonce is not None or not options.attestation_ttl
+        report = await (attest() if alone else self._single_flight.share(_key(model, options), attest))
         # Here, and not where it is attested: that may be in a task of its own, which has no line of the caller in its stack.
         self._warn_of_downgrade(report, options)
         return report
 
-    async def _shared(self, model: str, options: TeeOptions) -> AttestationReport:
-        """From memory, or asked for together with others who want the same."""
-        report, _ = self._reports.get(_key(model, options), (None, None))
-        if report is not None and report.fetched_at <= options.clock() < report.expires_at:
-            return report
-
-        async def attest() -> AttestationReport:
-            report = await self._attested(model, options)
-            self._keep(report, options)
-            return report
-
-        return await self._single_flight.share(_key(model, options), attest)
+    def remembered(self, model: str, options: TeeOptions) -> AttestationReport | None:
+        """The report that is in memory, if it is fresh. None answers a nonce of the caller's."""
+        report, _ = self._reports.get(_key(model, options), (None, None)) if options.nonce is None else (None, None)
+        if report is None or not report.fetched_at <= options.clock() < report.expires_at:
+            return None
+        self._warn_of_downgrade(report, options)
+        return report
 
     def options(self, given: TeeOptions | None) -> TeeOptions:
         """What holds for a call with these options.
@@ -217,6 +214,7 @@ class Tee(APIResource["Connection"]):
             report = await self._judged(options.verifier, report, reply, nonce)
             policy.raise_for(report, options)
         self._remember(report, fetcher)
+        self._keep(report, options)
         return report
 
     async def _judged(
