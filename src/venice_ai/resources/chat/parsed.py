@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypeVar, cast
 
+from ..._core.privacy import encryption_requested_in
 from ..._structured.growing_object import Growing
 from ..._structured.read_output import Output, read
 from ..._wire.request_body import checked_messages
@@ -19,7 +20,6 @@ from ...exceptions import (
     TeeError,
 )
 from ...streaming import ChatStream
-from ...tee.guard import encryption_requested_in
 from ...types._surrogates import sendable
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, Partial, content_text, summed_usage
 from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
