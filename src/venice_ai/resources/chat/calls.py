@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 from ..._core.caller_warnings import warn
 from ..._core.concurrency import without_locals
 from ..._core.ports import Request
-from ..._core.privacy import PREFIX, Privacy, encryption_requested, encryption_requested_in, refuse_below
+from ..._core.privacy import PREFIX, encryption_requested, encryption_requested_in, refuse_below
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
@@ -134,20 +134,9 @@ class ChatCalls(APIResource[ClientT]):
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
             chat = _sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
-            privacy = None
-            if chat is None and self._client.min_privacy == "tee":
-                from .encrypted import attested
-
-                privacy = await attested(self._client, body, timeout, stream=stream)
-            request = None if chat is not None else self._request(body, stream, timeout, extra_headers, privacy)
+            request = None if chat is not None else await self._request(body, stream, timeout, extra_headers)
         except Exception as refusal:
-            del (
-                messages,
-                params,
-                body,
-                given,
-                extra_body,
-            )  # what shows the local variables of a traceback must not show the prompt
+            del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
             without_locals(refusal)
             raise
         if chat is not None:
@@ -214,22 +203,22 @@ class ChatCalls(APIResource[ClientT]):
         """Whether an error may repeat what stands in a message: not where that must not be seen."""
         return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
 
-    def _request(
-        self,
-        body: dict[str, Any],
-        stream: bool,
-        timeout: float | Timeout | None,
-        extra_headers: Mapping[str, str] | None,
-        privacy: Privacy | None,
+    async def _request(
+        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, headers: Mapping[str, str] | None
     ) -> Request:
-        """The request that sends a body in clear."""
+        """The request that sends a body in clear, once the model's enclave was attested if the client demands it."""
+        privacy = None
+        if self._client.min_privacy == "tee":
+            from .encrypted import attested
+
+            privacy = await attested(self._client, body, timeout, stream=stream)
         return self._client.build_request(
             "POST",
             CHAT_PATH,
             body=encode(body),
             stream=stream,
             timeout=timeout,
-            extra_headers=extra_headers,
+            extra_headers=headers,
             needs_key=True,
             privacy=privacy,
         )
@@ -285,9 +274,12 @@ def _sealed(
         InvalidRequestError: `e2ee` is no such thing, or the request cannot be end-to-end encrypted.
     """
     if e2ee is not None and not isinstance(e2ee, bool):
-        _check_options(e2ee)
+        from ...tee.types import TeeOptions  # what a chat in clear does not need, it does not load
+
+        if not isinstance(e2ee, TeeOptions):
+            raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
     if encryption_requested(e2ee, body):
-        from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
+        from .encrypted import SealedChat  # nor this
 
         return SealedChat(client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
     if client.min_privacy == "e2ee":
@@ -298,13 +290,6 @@ def _sealed(
             "pass e2ee=True"
         )
     return None
-
-
-def _check_options(e2ee: object) -> None:
-    from ...tee.types import TeeOptions  # nor this
-
-    if not isinstance(e2ee, TeeOptions):
-        raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
 
 
 def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:

@@ -92,13 +92,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         if params.pop("stream", False):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
         schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
-        try:
-            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
-        except Exception as refusal:
-            del messages, kwargs  # as in `create`
-            without_locals(refusal)
-            raise
-        del messages, kwargs
+        request = request_for_schema(messages, schema, params, echoes=self._echoes)
+        del messages, kwargs  # as in `create`
+        conversation, shape = await request
 
         async def ask(asked: Messages) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
@@ -143,13 +139,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             )
         schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
         params = Parameters(kwargs)
-        try:
-            conversation, shape = request_for_schema(messages, schema, params, echo=self._echoes(params))
-        except Exception as refusal:
-            del messages, kwargs  # as in `create`
-            without_locals(refusal)
-            raise
-        del messages, kwargs
+        request = request_for_schema(messages, schema, params, echoes=self._echoes)
+        del messages, kwargs  # as in `create`
+        conversation, shape = await request
         stream = await self.stream(model=model, messages=conversation, response_format=shape, **params)
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
