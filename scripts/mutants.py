@@ -69,6 +69,8 @@ NEAREST: dict[str, str] = {
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
         "client/test_stream_errors.py"
     ),
+    "_wire/growing.py": "client/test_collected.py client/test_streams.py",
+    "_wire/tool_call_fragments.py": "client/test_tool_fragments.py client/test_collected.py",
     "_wire/reply_body.py": (
         "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py client/test_sse_fixtures.py"
     ),

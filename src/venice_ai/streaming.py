@@ -37,6 +37,7 @@ from .exceptions import (
     reported,
     without_errors,
 )
+from .types._base import is_object
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 from .types.response_meta import ResponseMeta
@@ -285,7 +286,8 @@ class ChunkReader:
         found: Any = None
         try:
             found = json_text.decode(event)
-            return found if _reports(event, found) else session.open(found)
+            reports = is_object(found) and may_report(event, found) and reported(found) is not None
+            return found if reports else session.open(found)
         except TeeEncryptionError as error:
             del event, found  # part of it may be in clear, here and in the frames of what raised
             raise error.with_traceback(None) from None
@@ -460,12 +462,6 @@ class ChunkReader:
         if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):
             error.clock = cause.clock
         return error
-
-
-def _reports(event: bytes, found: Any) -> bool:
-    """Whether an event, whose JSON was found, reports an error."""
-    data = cast("dict[str, Any]", found)
-    return isinstance(found, dict) and may_report(event, data) and reported(data) is not None
 
 
 def _why(missing: list[int], chunks: int, *, done: bool) -> str:

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from venice_ai import InvalidRequestError
+from venice_ai._core.privacy import encryption_requested
 from venice_ai._wire.assembly import Assembly
 from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession
 from venice_ai.tee.crypto import Opener, Sealer, seal
 from venice_ai.tee.curve import Key
-from venice_ai.tee.guard import encryption_requested, guard, in_clear
+from venice_ai.tee.guard import guard, in_clear
 from venice_ai.tee.report import AttestationReport
 from venice_ai.types._base import Response
 from venice_ai.types.api.chat import ChatCompletionResponse

@@ -1,16 +1,20 @@
-"""The privacy floor of a client: the least that must hold before a prompt leaves it.
+"""How private a chat is to be: what it asks for itself, and the floor of its client.
 
-`e2ee`: messages are sealed to an enclave that proved what it is. `tee`: the model runs in an enclave that did so, and Venice,
-which passes messages on, can read them. None: nothing is asked for.
+The floor is the least that must hold before a prompt leaves the client. `e2ee`: messages are sealed to an enclave that proved
+what it is. `tee`: the model runs in an enclave that did so, and Venice, which passes messages on, can read them. None: nothing
+is asked for.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias, get_args
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from ..exceptions import InvalidRequestError
 
 Privacy: TypeAlias = Literal["tee", "e2ee"]
+PREFIX: Final = "e2ee-"
+"""What the ids of models with end-to-end encryption begin with."""
 
 _FROM_LESS_TO_MORE: Final = (None, *get_args(Privacy))
 
@@ -37,3 +41,24 @@ def refuse_below(floor: Privacy | None, privacy: Privacy | None) -> None:
         return
     remedy = "pass e2ee=True and an 'e2ee-*' model" if floor == "e2ee" else "only chats with attested models are"
     raise InvalidRequestError(f"this request is not private enough for a client with min_privacy={floor!r}; {remedy}")
+
+
+def encryption_requested(e2ee: object, body: Mapping[str, Any]) -> bool:
+    """Whether a call is to be end-to-end encrypted: by its argument, or by `venice_parameters.enable_e2ee`."""
+    return bool(e2ee) or ("venice_parameters" in body and switches_in(body).get("enable_e2ee") is True)
+
+
+def encryption_requested_in(params: Mapping[str, Any]) -> bool:
+    """Whether the keywords of a call ask for end-to-end encryption, before a body is made of them."""
+    from ..types._base import plain  # making a client does not load it
+
+    extra = params.get("extra_body")
+    keywords: Mapping[str, Any] = {**params, **extra} if isinstance(extra, Mapping) else params
+    switches = keywords.get("venice_parameters")
+    return encryption_requested(params.get("e2ee"), {} if switches is None else {"venice_parameters": plain(switches)})
+
+
+def switches_in(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What `venice_parameters` says; nothing if it is no object."""
+    switches = body.get("venice_parameters")
+    return cast("Mapping[str, Any]", switches) if switches and isinstance(switches, Mapping) else {}

@@ -213,7 +213,7 @@ def _ended(error: ImportError) -> VeniceError:
 
 
 def _is_sealed(params: Mapping[str, Any]) -> bool:
-    from ..tee.guard import encryption_requested_in
+    from .._core.privacy import encryption_requested_in
 
     return encryption_requested_in(params)
 

@@ -7,17 +7,17 @@ so far can be asked for at any time.
 
 from __future__ import annotations
 
-import json
-import re
 from itertools import groupby
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from ..exceptions import TeeEncryptionError
-from ..types._base import Model, is_array, is_object, mark_private, plain
+from ..types._base import Model, is_array, is_object, mark_private
 from ..types._surrogates import joined, without_half
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
+from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, keep, plain_copy
 from .repeated_events import UNREADABLE, Pattern, Repeats, decode_text
+from .tool_call_fragments import Arguments, Call, Calls, Details
 
 
 class Sealed(Protocol):
@@ -100,7 +100,7 @@ class Assembly:
     def usage(self) -> Any:
         """The usage, once it came."""
         found = self._fields.get("usage")
-        return ChatUsage._adopt(_whole(found)) if isinstance(found, dict) else found  # noqa: SLF001  # a copy, ours to give away
+        return ChatUsage._adopt(plain_copy(found)) if isinstance(found, dict) else found  # noqa: SLF001  # a copy, ours to give away
 
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
         """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""
@@ -149,7 +149,7 @@ class Assembly:
         self.chunks += 1
         fields = chunk.__dict__
         if self.chunks == 1 or fields.keys() != CHUNK_KEYS:
-            _keep(self._fields, fields)
+            keep(self._fields, fields)
         choices: Any = fields.get("choices")
         content = False
         odd = choices.__class__ is not list
@@ -183,97 +183,13 @@ class Assembly:
     def response(self) -> ChatCompletionResponse:
         """The answer as far as it came. A choice whose end did not come has no finish reason."""
         choices = [choice.json(index) for index, choice in sorted(self._choices.items())]
-        fields = {**_whole(self._fields), "object": "chat.completion", "choices": choices}
+        fields = {**plain_copy(self._fields), "object": "chat.completion", "choices": choices}
         return ChatCompletionResponse._adopt(fields)  # noqa: SLF001  # a copy, ours to give away
 
 
 def ends(finish_reason: object) -> bool:
     """Whether a choice ends with this finish reason: some servers send an empty one, or false, while it goes on."""
     return isinstance(finish_reason, str) and finish_reason != ""
-
-
-# -- members that grow ---------------------------------------------------------------------------------------------------
-
-_SAID_ONCE: Final = frozenset({"role", "name", "id", "type", "format", "object"})
-"""Members that say what something is: servers repeat them, and none comes in pieces."""
-_NUMBERS: Final = frozenset({int, float, bool})
-_SIGNATURES: Final = frozenset({"signature", "thought_signature"})
-"""May come in pieces, and may be repeated."""
-_DEEPEST: Final = 16
-"""Levels of an object that are joined and copied. What is deeper is the server's JSON, taken over as it is."""
-
-
-class _Texts(list[str]):
-    """A text that grows, in its pieces."""
-
-    __slots__ = ()
-
-
-def _grown(held: Any, value: Any, name: str, depth: int = 0) -> Any:
-    """What was held of a member, and what a delta adds: texts and lists go on, objects by member; all else is replaced."""
-    if held is not None and _is_empty(value):
-        return held  # what is empty takes nothing away
-    if isinstance(value, str) and name not in _SAID_ONCE:
-        if name in _SIGNATURES and held == [value]:
-            return held
-        texts = held if isinstance(held, _Texts) else _Texts()
-        texts.append(value)
-        return texts
-    if is_array(value):
-        return _extended(held, value)
-    if isinstance(value, (dict, Model)) and depth < _DEEPEST:
-        fields = held if is_object(held) else {}
-        for key, inner in _fields(value).items():
-            fields[key] = _grown(fields.get(key), inner, key, depth + 1)
-        return fields
-    return cast("Any", value)
-
-
-def _extended(held: Any, items: list[Any]) -> list[Any]:
-    if held.__class__ is not list:
-        return [*items]
-    held += items
-    return cast("list[Any]", held)
-
-
-def _keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
-    """Takes over what a chunk says beside its choices: the last word on each matter; what is empty does not count."""
-    for name, value in given.items():
-        kind = value.__class__
-        if kind is int or (kind is str and value):  # most by far
-            fields[name] = value
-        elif value is None or (not depth and name == "choices"):
-            pass
-        elif isinstance(value, (dict, Model)) and depth < _DEEPEST:
-            held = fields.get(name)
-            inner: dict[str, Any] = held if is_object(held) else {}
-            fields[name] = inner
-            more: dict[str, Any] = _fields(value)
-            if _NUMBERS.issuperset(map(type, more.values())):  # usage, which some servers tell in every chunk
-                inner.update(more)
-            else:
-                _keep(inner, more, depth + 1)
-        elif not (name in fields and _is_empty(value)):
-            fields[name] = value
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, (str, list, dict)) and not value)
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value.__dict__ if isinstance(value, Model) else value)
-
-
-def _whole(value: Any, depth: int = 0) -> Any:
-    """A plain copy of what was held, each text in one piece."""
-    if value.__class__ is _Texts:
-        return joined(value)
-    if depth > _DEEPEST:
-        return value
-    if isinstance(value, (dict, Model)):
-        return {name: _whole(item, depth + 1) for name, item in _fields(value).items()}
-    return [_whole(item, depth + 1) for item in value] if is_array(value) else value
 
 
 # -- one choice ----------------------------------------------------------------------------------------------------------
@@ -291,9 +207,9 @@ class _Choice:
         self.content: list[Any] | None = None  # texts, and parts that are not texts
         self.bare = False  # whether a value stood in place of texts or lists
         self.message: dict[str, Any] = {}  # what else the deltas brought
-        self.calls = _Calls()
-        self.function: _Call | None = None  # what servers called before there were tool calls
-        self.details = _Details()
+        self.calls: Calls | None = None
+        self.function: Call | None = None  # what servers called before there were tool calls
+        self.details: Details | None = None
         self.logprobs: dict[str, list[Any]] | None = None
         self.rest: dict[str, Any] = {}
         self.finish_reason: Any = None
@@ -323,8 +239,8 @@ class _Choice:
 
     def _rest(self, key: str, value: Any) -> None:
         if is_array(value):
-            self.rest[key] = _extended(self.rest.get(key), value)
-        elif not (key in self.rest and _is_empty(value)):
+            self.rest[key] = extended(self.rest.get(key), value)
+        elif not (key in self.rest and is_empty(value)):
             self.rest[key] = value
 
     def _take_for_delta(self, choice: dict[str, Any]) -> None:
@@ -358,7 +274,7 @@ class _Choice:
         for key, value in delta.items():
             if value is None:
                 continue
-            if key in _SAID_ONCE:
+            if key in SAID_ONCE:
                 self._hold(key, value)
             elif value.__class__ is str:
                 text = value if value.isascii() and not self.halves else self._letters(delta, key)
@@ -376,14 +292,16 @@ class _Choice:
         if key == "content":
             self._content(value)
         elif key == "tool_calls" and is_array(value):
+            self.calls = self.calls or Calls()
             self.calls.add(value)
         elif key == "function_call" and isinstance(value, (dict, Model)):
-            self.function = self.function or _Call()
+            self.function = self.function or Call()
             self.function.add({"function": value})
         elif key == "reasoning_details":
+            self.details = self.details or Details()
             self.details.add(value)
         else:
-            self.message[key] = _grown(self.message.get(key), value, key)
+            self.message[key] = grown(self.message.get(key), value, key)
 
     def _content(self, value: Any) -> None:
         if self.content is None:
@@ -411,24 +329,25 @@ class _Choice:
             return None if inner else self.content
         if name in {"tool_calls", "reasoning_details"}:
             (fragment,) = delta[name]
-            held = self.calls.held(_fields(fragment)) if name == "tool_calls" else self.details.held(fragment)
+            holder = self.calls if name == "tool_calls" else self.details
+            held = {} if holder is None else holder.held(fields_of(fragment))
             inner = inner[1:]
         for step in inner:
             held = held.get(step) if is_object(held) else None
-        return cast("list[Any]", held) if isinstance(held, (_Texts, _Arguments)) else None
+        return cast("list[Any]", held) if isinstance(held, (Texts, Arguments)) else None
 
     def json(self, index: int) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": None}
         # Iteration gives what deltas bring, so that is the answer; a whole message beside them adds what none brought.
-        rest = cast("dict[str, Any]", _whole(self.rest))
+        rest = cast("dict[str, Any]", plain_copy(self.rest))
         whole = rest.pop("message", None)
         message.update(whole if is_object(whole) else {})
-        message.update(_whole(self.message))
+        message.update(plain_copy(self.message))
         if self.content is not None:
             message["content"] = _content_of(self.content, bare=self.bare)
-        if self.details.entries:
-            message["reasoning_details"] = _whole(self.details.entries)
-        if self.calls.calls:
+        if self.details is not None and self.details.entries:
+            message["reasoning_details"] = plain_copy(self.details.entries)
+        if self.calls is not None and self.calls.calls:
             message["tool_calls"] = [call.json() for call in self.calls.in_order()]
         if self.function is not None:
             message["function_call"] = self.function.json()["function"]
@@ -436,13 +355,13 @@ class _Choice:
             "index": index,
             "message": message,
             "finish_reason": self.finish_reason,
-            "logprobs": _whole(self.logprobs),
+            "logprobs": plain_copy(self.logprobs),
             **rest,
         }
 
 
 def _says_something(value: Any) -> bool:
-    return isinstance(value, (str, list, dict, Model)) and bool(_fields(value))
+    return isinstance(value, (str, list, dict, Model)) and bool(fields_of(value))
 
 
 def _content_of(pieces: list[Any], *, bare: bool) -> Any:
@@ -451,7 +370,7 @@ def _content_of(pieces: list[Any], *, bare: bool) -> Any:
     if not parts:
         return joined(pieces) if pieces else []
     if len(parts) == len([*filter(None, pieces)]):
-        return _whole(parts[0] if bare and len(parts) == 1 else parts)
+        return plain_copy(parts[0] if bare and len(parts) == 1 else parts)
     told = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
     texts = [*map(_text_of, told)]
     if None not in texts:
@@ -459,7 +378,7 @@ def _content_of(pieces: list[Any], *, bare: bool) -> Any:
     found: list[Any] = []
     for is_text, run in groupby(told, key=lambda piece: isinstance(piece, str)):
         items: list[Any] = [*run]
-        found += [{"type": "text", "text": joined(items)}] if is_text else _whole(items)
+        found += [{"type": "text", "text": joined(items)}] if is_text else plain_copy(items)
     return [part for part in found if part != {"type": "text", "text": ""}]
 
 
@@ -467,211 +386,3 @@ def _text_of(piece: Any) -> str | None:
     """The text in a piece of content; None for a part that has none."""
     found = piece.get("text") if is_object(piece) else piece
     return found if isinstance(found, str) else None
-
-
-class _Details:
-    """The details of reasoning. Fragments of one index are one entry as long as their type does not change."""
-
-    __slots__ = ("_open", "entries")
-
-    def __init__(self) -> None:
-        self.entries: list[Any] = []
-        self._open: dict[int, dict[str, Any]] = {}  # by index
-
-    def add(self, given: Any) -> None:
-        for fragment in given if is_array(given) else [given]:
-            index: Any = fragment.get("index") if is_object(fragment) else None
-            if type(index) is not int:
-                self.entries.append(fragment)
-                continue
-            entry = self._open.get(index)
-            if entry is None or any(_differs(entry, fragment, name) for name in ("type", "id")):
-                entry = self._open[index] = {}
-                self.entries.append(entry)
-            _grown(entry, fragment, "")
-
-    def held(self, fragment: dict[str, Any]) -> Any:
-        """The entry that a fragment went to."""
-        return self._open.get(fragment.get("index", -1))
-
-
-def _differs(entry: dict[str, Any], fragment: dict[str, Any], name: str) -> bool:
-    """Whether both say something of a member, and not the same."""
-    return bool(entry.get(name) and fragment.get(name)) and entry[name] != fragment[name]
-
-
-# -- tool calls ----------------------------------------------------------------------------------------------------------
-
-
-class _Calls:
-    """The tool calls of a choice. An index that is sane joins fragments; a new id opens a new call."""
-
-    __slots__ = ("by_id", "by_index", "calls")
-
-    def __init__(self) -> None:
-        self.calls: list[_Call] = []
-        self.by_index: dict[int, _Call] = {}
-        self.by_id: dict[str, _Call] = {}
-
-    def add(self, fragments: list[Any]) -> None:
-        for fragment in fragments:
-            if isinstance(fragment, (dict, Model)):
-                given = _fields(fragment)
-                index = given.get("index")
-                index = index if type(index) is int and index >= 0 else None
-                call = self._continued(given, index) or self._opened(index)
-                call.add(given)
-                if given.get("id"):
-                    self.by_id.setdefault(repr(given["id"]), call)
-
-    def in_order(self) -> list[_Call]:
-        """The calls by index, if all have one; else, and those of one index, as they came."""
-        indices = [call.index for call in self.calls]
-        return self.calls if None in indices else sorted(self.calls, key=lambda call: call.index or 0)
-
-    def held(self, fragment: dict[str, Any]) -> dict[str, Any]:
-        """What is held of the call that a fragment without a name went to."""
-        index = fragment.get("index")
-        call = self.by_index.get(index) if type(index) is int and index >= 0 else self.calls[-1]
-        return {} if call is None else {"function": {**call.function, "arguments": call.arguments}}
-
-    def _opened(self, index: int | None) -> _Call:
-        call = _Call(index)
-        self.calls.append(call)
-        if index is not None:
-            self.by_index[index] = call
-        return call
-
-    def _continued(self, given: dict[str, Any], index: int | None) -> _Call | None:
-        """The call that this fragment goes on with, or None if it opens one."""
-        identity = given.get("id")
-        if identity:
-            known = self.by_id.get(repr(identity))
-            if known is not None or index is None:
-                return known
-        last = self.calls[-1] if self.calls else None
-        call = last if index is None else self.by_index.get(index)
-        return None if call is None or call.ended_by(given, whole=index is None) else call
-
-
-class _Call:
-    """One tool call."""
-
-    __slots__ = ("arguments", "fields", "function", "index", "name")
-
-    def __init__(self, index: int | None = None) -> None:
-        self.index = index
-        self.fields: dict[str, Any] = {}
-        self.function: dict[str, Any] = {}
-        self.name = _Name()
-        self.arguments = _Arguments()
-
-    def add(self, fragment: dict[str, Any]) -> None:
-        for key, value in fragment.items():
-            if key == "function":
-                if isinstance(value, (dict, Model)):
-                    self._add_function(_fields(value))
-            elif key != "index" and value is not None:
-                self.fields[key] = _grown(self.fields.get(key), value, key)
-
-    def _add_function(self, given: dict[str, Any]) -> None:
-        for key, value in given.items():
-            if key == "name":
-                if isinstance(value, str):
-                    self.name.add(value)
-            elif key == "arguments":
-                if value is not None:
-                    self.arguments.append(value if isinstance(value, str) else json.dumps(plain(value)))
-            elif value is not None:
-                self.function[key] = _grown(self.function.get(key), value, key)
-
-    def ended_by(self, fragment: dict[str, Any], *, whole: bool) -> bool:
-        """Whether a fragment that could go on with this call belongs to another.
-
-        Fragments without an index are `whole` calls: their name came in one piece, so another name is another call's. With an
-        index, a name may come in pieces until arguments follow it.
-        """
-        identity = fragment.get("id")
-        if identity:
-            return bool(self.fields.get("id", identity) != identity)
-        function = fragment.get("function")
-        name = _fields(function).get("name") if isinstance(function, (dict, Model)) else None
-        # A name never follows arguments, unless a server repeats it on every fragment.
-        begun = bool(self.name.pieces or self.arguments) if whole else any(self.arguments)
-        return bool(name and begun) and (not self.name.equals(name) or self.arguments.are_whole())
-
-    def json(self) -> dict[str, Any]:
-        call = {"type": "function", **cast("dict[str, Any]", _whole(self.fields))}
-        name, arguments = joined(self.name.pieces), joined(self.arguments)
-        return {**call, "function": {"name": name, **_whole(self.function), "arguments": arguments}}
-
-
-class _Name:
-    """A name that may come in pieces, or be repeated with every fragment."""
-
-    __slots__ = ("_length", "pieces")
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self._length = 0
-
-    def equals(self, name: object) -> bool:
-        if not isinstance(name, str) or len(name) != self._length:  # or a name of many pieces is joined for each of them
-            return False
-        self.pieces = ["".join(self.pieces)]
-        return self.pieces[0] == name
-
-    def add(self, name: str) -> None:
-        if name and not self.equals(name):
-            self.pieces.append(name)
-            self._length += len(name)
-
-
-_MARKS: Final = re.compile(r"""["\\\[\]{}]""")
-_LONGEST_SCALAR: Final = 64
-
-
-class _Arguments(list[str]):
-    """The JSON text of a call's arguments, in its pieces.
-
-    Whether it is whole may be asked after each piece, so each is looked at once: quotation marks and brackets are counted, and
-    only where they are balanced is the text read. What is balanced and cannot be read will not be JSON whatever follows.
-    """
-
-    __slots__ = ("_depth", "_escaped", "_hopeless", "_quoted", "_seen")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._seen = 0
-        self._depth = 0
-        self._quoted = self._escaped = self._hopeless = False
-
-    def are_whole(self) -> bool:
-        """Whether the pieces so far are one JSON value."""
-        for piece in self[self._seen :]:
-            self._look_at(piece)
-        self._seen = len(self)
-        if self._quoted or self._depth > 0 or self._hopeless:
-            return False
-        text = "".join(self)
-        try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            self._hopeless = len(text) > _LONGEST_SCALAR or text.lstrip()[:1] in {"{", "[", '"'}
-            return False
-        return True
-
-    def _look_at(self, piece: str) -> None:
-        start = 0
-        if self._escaped and piece:
-            start, self._escaped = 1, False
-        while found := _MARKS.search(piece, start):
-            mark, start = found[0], found.end()
-            if mark == "\\":
-                if self._quoted:
-                    self._escaped = start == len(piece)
-                    start += 1
-            elif mark == '"':
-                self._quoted = not self._quoted
-            elif not self._quoted:
-                self._depth += 1 if mark in "[{" else -1

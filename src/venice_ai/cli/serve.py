@@ -74,8 +74,8 @@ def serve(
 
 
 def _backend(model: Path | None, threads: int | None, *, sealed: bool) -> Backend:
+    from .._core.privacy import PREFIX
     from ..emulator.local import open_local_model
-    from ..tee.guard import PREFIX
 
     opened = open_local_model(model, threads=threads, show=_output.note)
     if sealed:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from venice_ai._core.ports import Clock
-from venice_ai.tee.guard import PREFIX as E2EE_PREFIX
+from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
 from venice_ai.types.api.params import CHAT_PATH
 
 from . import admin, contract, delivery, refusals

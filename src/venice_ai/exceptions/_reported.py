@@ -123,9 +123,10 @@ def error_for(
         content = cast("Mapping[str, Any]", body)
         said = reported(content) or content
     code = _code(said)
-    counts_as = status if status >= 300 else _counts_as(said, code, status)
+    counts_as = status if status >= 300 else _status_of(code or _type(said), status)
     kind = _class(counts_as, code, said, http_status=status)
-    detail = _shortened(_detail(said, headers))
+    detail = _detail(said, headers)
+    detail = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."  # `body` has it all
     remedy = kind.remedy
     if issubclass(kind, RateLimitError) and retry_after_seconds:
         remedy = remedy.replace("Wait", f"Wait {retry_after_seconds:.3g} s")
@@ -151,11 +152,6 @@ def error_for(
     return error
 
 
-def _shortened(detail: str) -> str:
-    """What a message can hold; `body` has it all."""
-    return detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."
-
-
 def _class(status: int, code: str | None, body: Any, *, http_status: int) -> type[APIError]:
     """The class for what a status, or an error inside a reply with the HTTP status `http_status`, stands for."""
     if status == 402 and _member(body, "x402Version") is not None:
@@ -170,12 +166,8 @@ def _class(status: int, code: str | None, body: Any, *, http_status: int) -> typ
     return _BY_STATUS.get(status, APIError)
 
 
-def _counts_as(body: Any, code: str | None, status: int) -> int:
-    """The status that an error inside a 200 reply counts as; that of the reply, if its code is not known."""
-    return _status_of(code or _type(body), status)
-
-
 def _status_of(code: str | None, otherwise: int) -> int:
+    """The status that an error inside a 200 reply counts as, by its code; `otherwise` if that is not known."""
     name = (code or "").lower()
     if name.isdecimal() and 400 <= int(name[:9]) <= 599:  # some relays give the status they were told as the code
         return int(name)

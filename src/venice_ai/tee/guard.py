@@ -11,13 +11,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
 
+from .._core.privacy import PREFIX, switches_in
 from ..exceptions import InvalidRequestError
-from ..types._base import plain
 from ..types.api.chat import content_text
 from ..types.api.params import ChatParams, Reasoning, StreamSwitches, VeniceSwitches
 
-PREFIX: Final = "e2ee-"
-"""What the ids of models with end-to-end encryption begin with."""
 CLIENT_KEY: Final = "X-Venice-TEE-Client-Pub-Key"
 MODEL_KEY: Final = "X-Venice-TEE-Model-Pub-Key"
 ALGORITHM: Final = "X-Venice-TEE-Signing-Algo"
@@ -56,19 +54,6 @@ _REFUSED_SWITCHES = {
 }
 
 
-def encryption_requested(e2ee: object, body: Mapping[str, Any]) -> bool:
-    """Whether a call is to be end-to-end encrypted: by its argument, or by `venice_parameters.enable_e2ee`."""
-    return bool(e2ee) or ("venice_parameters" in body and _switches(body).get("enable_e2ee") is True)
-
-
-def encryption_requested_in(params: Mapping[str, Any]) -> bool:
-    """Whether the keywords of a call ask for end-to-end encryption, before a body is made of them."""
-    extra = params.get("extra_body")
-    keywords: Mapping[str, Any] = {**params, **extra} if isinstance(extra, Mapping) else params
-    switches = keywords.get("venice_parameters")
-    return encryption_requested(params.get("e2ee"), {} if switches is None else {"venice_parameters": plain(switches)})
-
-
 def guard(
     body: Mapping[str, Any],
     headers: Mapping[str, str] | None = None,
@@ -92,7 +77,7 @@ def guard(
     for name, value in body.items():
         if name not in _OWN_FIELDS and value is not None:
             _check_field(name, value)
-    _check_switches(_switches(body))
+    _check_switches(switches_in(body))
     for index, message in enumerate(body["messages"]):
         _check_message(f"messages.{index}", message)
     if floor == "e2ee":
@@ -106,7 +91,7 @@ def search_in(body: Mapping[str, Any]) -> str | None:
         off = name in _SEARCHES and value.lower() in {"off", "false"}
         if part and not off and (name not in _HARMLESS_SUFFIXES or _SWITCH.fullmatch(value) is None):
             return "the suffix of the model"
-    switches = _switches(body)
+    switches = switches_in(body)
     on = [name for name in _SEARCHES if switches.get(name) not in (None, False, "off")]
     if on:
         return f"venice_parameters.{on[0]}"
@@ -144,11 +129,6 @@ def _check_nothing_in_clear(body: Mapping[str, Any], roles: Literal["all"] | tup
             f"the messages of {', '.join(left)} would leave in clear: this client has min_privacy='e2ee', and "
             f"encrypt_roles={roles!r} does not seal them. Nothing was sent."
         )
-
-
-def _switches(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    switches = body.get("venice_parameters")
-    return cast("Mapping[str, Any]", switches) if switches and isinstance(switches, Mapping) else {}
 
 
 def _check_model(model: str) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..._core.caller_warnings import warn
 from ..._core.ports import Request
-from ..._core.privacy import Privacy, refuse_below
+from ..._core.privacy import Privacy
 from ..._core.settings import Timeout
 from ..._http.timers import within
 from ..._wire.request_body import encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
-from ...tee.guard import PREFIX, encryption_requested, guard, in_clear, search_in, unsealed_roles
+from ...tee.guard import guard, in_clear, search_in, unsealed_roles
 from ...types.api.params import CHAT_PATH
 from .. import tee_of
 
@@ -148,41 +148,6 @@ class SealedChat:
             needs_key=True,
             privacy="e2ee",
         )
-
-
-def sealed(
-    client: Connection,
-    body: dict[str, Any],
-    *,
-    e2ee: bool | TeeOptions,
-    stream: bool,
-    timeout: float | Timeout | None,
-    extra_headers: Mapping[str, str] | None,
-) -> SealedChat | None:
-    """The sealed chat for a body; None if it is to be sent in clear.
-
-    Raises:
-        InvalidRequestError: `e2ee` is no such thing, or the request cannot be end-to-end encrypted.
-    """
-    if e2ee is not None and not isinstance(e2ee, bool):
-        _check_options(e2ee)
-    if encryption_requested(e2ee, body):
-        return SealedChat(client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
-    if client.min_privacy == "e2ee":
-        refuse_below(client.min_privacy, None)
-    if body["model"].startswith(PREFIX):
-        warn(
-            f"the prompt leaves in clear: this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; "
-            "pass e2ee=True"
-        )
-    return None
-
-
-def _check_options(e2ee: object) -> None:
-    from ...tee.types import TeeOptions  # what a chat in clear does not need, it does not load
-
-    if not isinstance(e2ee, TeeOptions):
-        raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
 
 
 def _limits(client: Connection, timeout: float | Timeout | None, *, stream: bool) -> Timeout:

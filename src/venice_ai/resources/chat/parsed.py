@@ -6,6 +6,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Generic, Self, TypeVar, cast
 
+from ..._core.concurrency import without_locals
+from ..._core.privacy import encryption_requested_in
 from ..._structured.growing_object import Growing
 from ..._structured.read_output import Output, read
 from ..._wire.request_body import checked_messages
@@ -19,7 +21,6 @@ from ...exceptions import (
     TeeError,
 )
 from ...streaming import ChatStream
-from ...tee.guard import encryption_requested_in
 from ...types._surrogates import sendable
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, Partial, content_text, summed_usage
 from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
@@ -44,19 +45,27 @@ class Parameters(dict[str, Any]):
         return f"<{len(self)} parameters>"
 
 
-def request_for_schema(
-    messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echo: bool
+async def request_for_schema(
+    messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echoes: Callable[[Mapping[str, Any]], bool]
 ) -> tuple[Conversation, dict[str, Any] | None]:
     """How an object is asked for: the messages, and the `response_format`.
 
-    In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed. `echo`
-    is that of `checked_messages`.
+    In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed.
+    `echoes` says whether an error may repeat what stands in a message. It is awaited, so that the caller can let go of the
+    messages before anything is refused.
     """
-    if not encryption_requested_in(params):
-        return Conversation(checked_messages(messages, echo=echo)), schema
+    try:
+        encrypted = encryption_requested_in(params)
+        checked = checked_messages(messages, echo=echoes(params))
+    except Exception as refusal:
+        del messages, params  # as in `create`
+        without_locals(refusal)
+        raise
+    if not encrypted:
+        return Conversation(checked), schema
     schema_text = json.dumps(schema["json_schema"]["schema"], ensure_ascii=False)
     words = f"Answer with JSON that fits this JSON schema, and with nothing else:\n{schema_text}"
-    return Conversation([{"role": "system", "content": words}, *checked_messages(messages, echo=echo)]), None
+    return Conversation([{"role": "system", "content": words}, *checked]), None
 
 
 async def ask_until_valid(

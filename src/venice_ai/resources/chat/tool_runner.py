@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from ..._core.concurrency import as_completed, in_thread, without_locals
-from ..._core.privacy import Privacy, refuse_below
+from ..._core.privacy import Privacy, encryption_requested_in, refuse_below
 from ...exceptions import (
     APIError,
     InvalidArgumentError,
@@ -27,7 +27,6 @@ from ...exceptions import (
     VeniceError,
 )
 from ...streaming import ChatStream, Stream
-from ...tee.guard import encryption_requested_in
 from ...tools import Approval, RoundFinished, TextDelta, ToolCallFinished, ToolCallStarted, ToolEvent, ToolLoop
 from ...tools.parameters import is_async
 from ...tools.toolbox import FunctionTool, ToolContext, as_text, call_arguments, call_name, checked_timeout, result_text, whole
@@ -37,7 +36,7 @@ from .arguments import Approve, OnToolCall, OnToolError
 if TYPE_CHECKING:
     from ..._http.connection import Connection
 
-AskingT = TypeVar("AskingT", bound="PlainAsking | StreamedAsking")
+AskingT = TypeVar("AskingT", bound="PlainAsking")
 _NOT_HANDLED = object()
 
 _log = logging.getLogger("venice_ai.tools")
@@ -364,9 +363,13 @@ async def _awaited(value: Any) -> Any:
 class PlainAsking:
     """Asks for whole answers."""
 
+    no_streaming = "is not for run_with_tools; stream_with_tools streams"
+
     def __init__(self, completions: Completions, params: Mapping[str, Any]) -> None:
         self._completions = completions
-        _refuse_streaming(params, "is not for run_with_tools; stream_with_tools streams")
+        for name in ("stream", "stream_cls"):
+            if name in params:
+                raise InvalidArgumentError(f"{name} {self.no_streaming}")
         self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
 
     async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
@@ -381,14 +384,11 @@ class PlainAsking:
         yield response
 
 
-class StreamedAsking:
+class StreamedAsking(PlainAsking):
     """Asks for streams, and tells their texts."""
 
-    def __init__(self, completions: Completions, params: Mapping[str, Any]) -> None:
-        self._completions = completions
-        _refuse_streaming(params, "is not for stream_with_tools, which always streams; leave it out")
-        self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
-        self._opened: ChatStream | None = None
+    no_streaming = "is not for stream_with_tools, which always streams; leave it out"
+    _opened: ChatStream | None = None
 
     async def open(self, loop: ToolLoop) -> None:
         """Sends the request for the next turn, so that what is wrong with it is known at once."""
@@ -491,12 +491,6 @@ def begun(completions: Completions, asking: type[AskingT], given: dict[str, Any]
 def _taken(names: Iterable[str], given: dict[str, Any]) -> dict[str, Any]:
     """The arguments of some names, taken out of all."""
     return {name: given.pop(name) for name in names if name in given}
-
-
-def _refuse_streaming(params: Mapping[str, Any], why: str) -> None:
-    for name in ("stream", "stream_cls"):
-        if name in params:
-            raise InvalidArgumentError(f"{name} {why}")
 
 
 def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str, Any]:

@@ -1,0 +1,219 @@
+"""What comes in fragments beside the text of an answer: tool calls, and the details of reasoning, each put together.
+
+Fragments that belong together share an index, an id, or neither.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final, cast
+
+from ..types._base import Model, is_array, is_object, plain
+from ..types._surrogates import joined
+from .growing import fields_of, grown, plain_copy
+
+
+class Details:
+    """The details of reasoning. Fragments of one index are one entry as long as their type does not change."""
+
+    __slots__ = ("_open", "entries")
+
+    def __init__(self) -> None:
+        self.entries: list[Any] = []
+        self._open: dict[int, dict[str, Any]] = {}  # by index
+
+    def add(self, given: Any) -> None:
+        for fragment in given if is_array(given) else [given]:
+            index: Any = fragment.get("index") if is_object(fragment) else None
+            if type(index) is not int:
+                self.entries.append(fragment)
+                continue
+            entry = self._open.get(index)
+            if entry is None or any(_differs(entry, fragment, name) for name in ("type", "id")):
+                entry = self._open[index] = {}
+                self.entries.append(entry)
+            grown(entry, fragment, "")
+
+    def held(self, fragment: dict[str, Any]) -> Any:
+        """The entry that a fragment went to."""
+        return self._open.get(fragment.get("index", -1))
+
+
+def _differs(entry: dict[str, Any], fragment: dict[str, Any], name: str) -> bool:
+    """Whether both say something of a member, and not the same."""
+    return bool(entry.get(name) and fragment.get(name)) and entry[name] != fragment[name]
+
+
+class Calls:
+    """The tool calls of a choice. An index that is sane joins fragments; a new id opens a new call."""
+
+    __slots__ = ("by_id", "by_index", "calls")
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.by_index: dict[int, Call] = {}
+        self.by_id: dict[str, Call] = {}
+
+    def add(self, fragments: list[Any]) -> None:
+        for fragment in fragments:
+            if isinstance(fragment, (dict, Model)):
+                given = fields_of(fragment)
+                index = given.get("index")
+                index = index if type(index) is int and index >= 0 else None
+                call = self._continued(given, index) or self._opened(index)
+                call.add(given)
+                if given.get("id"):
+                    self.by_id.setdefault(repr(given["id"]), call)
+
+    def in_order(self) -> list[Call]:
+        """The calls by index, if all have one; else, and those of one index, as they came."""
+        indices = [call.index for call in self.calls]
+        return self.calls if None in indices else sorted(self.calls, key=lambda call: call.index or 0)
+
+    def held(self, fragment: dict[str, Any]) -> dict[str, Any]:
+        """What is held of the call that a fragment without a name went to."""
+        index = fragment.get("index")
+        call = self.by_index.get(index) if type(index) is int and index >= 0 else self.calls[-1]
+        return {} if call is None else {"function": {**call.function, "arguments": call.arguments}}
+
+    def _opened(self, index: int | None) -> Call:
+        call = Call(index)
+        self.calls.append(call)
+        if index is not None:
+            self.by_index[index] = call
+        return call
+
+    def _continued(self, given: dict[str, Any], index: int | None) -> Call | None:
+        """The call that this fragment goes on with, or None if it opens one."""
+        identity = given.get("id")
+        if identity:
+            known = self.by_id.get(repr(identity))
+            if known is not None or index is None:
+                return known
+        last = self.calls[-1] if self.calls else None
+        call = last if index is None else self.by_index.get(index)
+        return None if call is None or call.ended_by(given, whole=index is None) else call
+
+
+class Call:
+    """One tool call."""
+
+    __slots__ = ("arguments", "fields", "function", "index", "name")
+
+    def __init__(self, index: int | None = None) -> None:
+        self.index = index
+        self.fields: dict[str, Any] = {}
+        self.function: dict[str, Any] = {}
+        self.name = _Name()
+        self.arguments = Arguments()
+
+    def add(self, fragment: dict[str, Any]) -> None:
+        for key, value in fragment.items():
+            if key == "function":
+                if isinstance(value, (dict, Model)):
+                    self._add_function(fields_of(value))
+            elif key != "index" and value is not None:
+                self.fields[key] = grown(self.fields.get(key), value, key)
+
+    def _add_function(self, given: dict[str, Any]) -> None:
+        for key, value in given.items():
+            if key == "name":
+                if isinstance(value, str):
+                    self.name.add(value)
+            elif key == "arguments":
+                if value is not None:
+                    self.arguments.append(value if isinstance(value, str) else json.dumps(plain(value)))
+            elif value is not None:
+                self.function[key] = grown(self.function.get(key), value, key)
+
+    def ended_by(self, fragment: dict[str, Any], *, whole: bool) -> bool:
+        """Whether a fragment that could go on with this call belongs to another.
+
+        Fragments without an index are `whole` calls: their name came in one piece, so another name is another call's. With an
+        index, a name may come in pieces until arguments follow it.
+        """
+        identity = fragment.get("id")
+        if identity:
+            return bool(self.fields.get("id", identity) != identity)
+        function = fragment.get("function")
+        name = fields_of(function).get("name") if isinstance(function, (dict, Model)) else None
+        # A name never follows arguments, unless a server repeats it on every fragment.
+        begun = bool(self.name.pieces or self.arguments) if whole else any(self.arguments)
+        return bool(name and begun) and (not self.name.equals(name) or self.arguments.are_whole())
+
+    def json(self) -> dict[str, Any]:
+        call = {"type": "function", **cast("dict[str, Any]", plain_copy(self.fields))}
+        name, arguments = joined(self.name.pieces), joined(self.arguments)
+        return {**call, "function": {"name": name, **plain_copy(self.function), "arguments": arguments}}
+
+
+class _Name:
+    """A name that may come in pieces, or be repeated with every fragment."""
+
+    __slots__ = ("_length", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self._length = 0
+
+    def equals(self, name: object) -> bool:
+        if not isinstance(name, str) or len(name) != self._length:  # or a name of many pieces is joined for each of them
+            return False
+        self.pieces = ["".join(self.pieces)]
+        return self.pieces[0] == name
+
+    def add(self, name: str) -> None:
+        if name and not self.equals(name):
+            self.pieces.append(name)
+            self._length += len(name)
+
+
+_MARKS: Final = re.compile(r"""["\\\[\]{}]""")
+_LONGEST_SCALAR: Final = 64
+
+
+class Arguments(list[str]):
+    """The JSON text of a call's arguments, in its pieces.
+
+    Whether it is whole may be asked after each piece, so each is looked at once: quotation marks and brackets are counted, and
+    only where they are balanced is the text read. What is balanced and cannot be read will not be JSON whatever follows.
+    """
+
+    __slots__ = ("_depth", "_escaped", "_hopeless", "_quoted", "_seen")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen = 0
+        self._depth = 0
+        self._quoted = self._escaped = self._hopeless = False
+
+    def are_whole(self) -> bool:
+        """Whether the pieces so far are one JSON value."""
+        for piece in self[self._seen :]:
+            self._look_at(piece)
+        self._seen = len(self)
+        if self._quoted or self._depth > 0 or self._hopeless:
+            return False
+        text = "".join(self)
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            self._hopeless = len(text) > _LONGEST_SCALAR or text.lstrip()[:1] in {"{", "[", '"'}
+            return False
+        return True
+
+    def _look_at(self, piece: str) -> None:
+        start = 0
+        if self._escaped and piece:
+            start, self._escaped = 1, False
+        while found := _MARKS.search(piece, start):
+            mark, start = found[0], found.end()
+            if mark == "\\":
+                if self._quoted:
+                    self._escaped = start == len(piece)
+                    start += 1
+            elif mark == '"':
+                self._quoted = not self._quoted
+            elif not self._quoted:
+                self._depth += 1 if mark in "[{" else -1

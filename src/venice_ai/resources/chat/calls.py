@@ -1,0 +1,346 @@
+"""`create` and `stream`, the two methods with which every chat is sent; all others of `client.chat.completions` call them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
+
+from ..._core.caller_warnings import warn
+from ..._core.concurrency import without_locals
+from ..._core.ports import Request
+from ..._core.privacy import PREFIX, encryption_requested, encryption_requested_in, refuse_below
+from ..._core.settings import Timeout
+from ..._http.caller import Call
+from ..._resource import APIResource
+from ..._wire.reply_body import completion, is_framed, says_stream
+from ..._wire.request_body import chat_body, encode
+from ...exceptions import (
+    APIError,
+    APIResponseProcessingError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    StreamInterruptedError,
+)
+from ...types.api.chat import ChatCompletionResponse, Messages
+from ...types.api.params import CHAT_PATH, ChatParams
+
+if TYPE_CHECKING:
+    from ..._http.connection import Connection
+    from ...streaming import ChatStream, ChunkSource
+    from ...tee.types import TeeOptions
+    from ...types.response_meta import ResponseMeta
+    from .arguments import CallParams
+    from .encrypted import SealedChat
+
+ClientT = TypeVar("ClientT", bound="Connection")
+
+
+class ChatCalls(APIResource[ClientT]):
+    """Sends a conversation, and gives the answer or its stream."""
+
+    @overload
+    async def create(
+        self, *, model: str, messages: Messages, stream: Literal[False] = False, **params: Unpack[CallParams]
+    ) -> ChatCompletionResponse: ...
+    @overload
+    async def create(
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: None = None, **params: Unpack[CallParams]
+    ) -> ChatStream: ...
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        messages: Messages,
+        stream: Literal[True],
+        stream_cls: Callable[..., Any],
+        **params: Unpack[CallParams],
+    ) -> Any: ...
+    @overload
+    async def create(
+        self, *, model: str, messages: Messages, stream: bool, **params: Unpack[CallParams]
+    ) -> ChatCompletionResponse | ChatStream: ...
+    async def create(
+        self,
+        *,
+        model: str,
+        messages: Messages,
+        stream: bool = False,
+        stream_cls: Callable[..., Any] | None = None,
+        e2ee: bool | TeeOptions = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> Any:
+        """Asks a model for an answer to a conversation.
+
+        Every parameter that is given is checked before anything is sent; what is None or not given is not sent. Keywords
+        that are not known here go into the body as they are; type checkers flag them, but not the fields of `extra_body`.
+
+        Args:
+            model: id of a model, a trait such as `default`, or an alias; `client.models.resolve_chat()` finds one.
+                Feature suffixes (`model:enable_web_search=on`) pass through.
+            messages: the conversation, at least one message: objects such as `UserMessage`, mappings of the same shape,
+                or a message of an earlier response. They are never changed.
+            stream: get the answer piece by piece.
+            stream_cls: with `stream`, a class called as `stream_cls(iterator, client=client)`, or one that takes a
+                chunk's fields as keywords and is used for each chunk.
+            e2ee: end-to-end encryption, with an `e2ee-*` model and the extra `e2ee`; also on if
+                `venice_parameters.enable_e2ee` is True. A `TeeOptions` says what to demand of the enclave; True demands what
+                the client does. The enclave proves what it is before anything is sent, messages are sealed to its key, and the
+                answer is opened here. What cannot be sealed is refused. It does not protect from a relay that tampers.
+            timeout: seconds, or a `Timeout`. A number is the deadline of a plain call; for a stream it limits the
+                wait for the first chunk, between bytes, and between pieces of content.
+            extra_headers: HTTP headers for this call.
+            extra_body: fields for the body that this package does not know, or that replace what it would send. Type checkers
+                accept any, and nothing in it is checked; only `model`, `messages` and `stream` stay arguments of their own.
+            **params: see `ChatParams`: temperature (0 to 2), max_completion_tokens, tools, response_format, ...
+
+        Returns:
+            The answer; with `stream`, a `ChatStream` (or what `stream_cls` makes) whose request has been accepted.
+
+        Raises:
+            InvalidRequestError: a parameter is not allowed, before the network; or Venice refused the request (400).
+            TeeAttestationError: with e2ee, the enclave did not prove what it must; nothing was sent.
+            TeeEncryptionError: with e2ee, something in the answer is in clear or cannot be opened.
+            ImportError: with e2ee, the extra is not installed.
+            AuthenticationError: no key, before the network; or Venice does not accept it (401).
+            PaymentRequiredError: the balance does not cover the call (402).
+            PermissionDeniedError: the key may not do this (403).
+            NotFoundError: there is no such model (404).
+            RateLimitError: too fast, or overloaded, also after retries (429).
+            StreamInterruptedError: a plain answer came as a stream that broke off.
+            APIConnectionError: no answer; `APITimeoutError` if not in time.
+            APIError: anything else that went wrong with the call.
+            InvalidArgumentError: `stream_cls` was given without `stream=True` (a ValueError).
+            TypeError: `max_tokens` was given, or `stream_cls` cannot be called.
+
+        Source: https://docs.venice.ai/api-reference/endpoint/chat/completions
+        """
+        stream = False if stream is None else stream
+        if not isinstance(stream, bool):
+            raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
+        if stream_cls is not None and not stream:
+            raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
+        wrap = None if stream_cls is None else _stream_factory(stream_cls)
+        body: dict[str, Any] = {}
+        given: Mapping[str, Any] = params
+        try:
+            given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
+            body = chat_body(
+                model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
+            )
+            chat = _sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+            request = None if chat is not None else await self._request(body, stream, timeout, extra_headers)
+        except Exception as refusal:
+            del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
+            without_locals(refusal)
+            raise
+        if chat is not None:
+            del messages, body  # nor later
+            source = await self._open_sealed(chat, model, params)
+            if not stream:
+                return await source.stream(self._client).collect()
+        else:
+            assert request is not None
+            if not stream:
+                response = await self._client.caller.read(request, partial(_read, params.get("n") or 1))
+                self._client.notices.answer(model, response, self._client.caller.clock.now)
+                return response
+            source = await self._open(request, model, params)
+        if wrap is None:
+            return source.stream(self._client)
+        try:
+            return wrap(source, self._client)
+        except BaseException:
+            await source.aclose()
+            raise
+
+    async def stream(
+        self,
+        *,
+        model: str,
+        messages: Messages,
+        e2ee: bool | TeeOptions = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **params: Unpack[ChatParams],
+    ) -> ChatStream:
+        """The same as `create(stream=True)`: a stream whose request has been accepted.
+
+        ::
+
+            async with await completions.stream(model=model, messages=messages) as stream:
+                async for text in stream.text_deltas():
+                    print(text, end="")
+
+        The arguments are those of `create`. With `e2ee`, what the stream gives is in clear.
+
+        Raises:
+            InvalidArgumentError: `stream` is anything but True, or `stream_cls` was given, which `create` takes (a ValueError).
+            APIError: as in `create`. What goes wrong later is raised where the stream is read.
+        """
+        keywords = cast("dict[str, Any]", params)
+        _refuse_another_stream(keywords)
+        opening = self.create(
+            model=model,
+            messages=messages,
+            stream=True,
+            e2ee=e2ee,
+            timeout=timeout,
+            extra_headers=extra_headers,
+            extra_body=extra_body,
+            **keywords,
+        )
+        del messages, params, keywords  # as in `create`
+        return cast("ChatStream", await opening)
+
+    def _echoes(self, params: Mapping[str, Any]) -> bool:
+        """Whether an error may repeat what stands in a message: not where that must not be seen."""
+        return self._client.min_privacy != "e2ee" and not (params and encryption_requested_in(params))
+
+    async def _request(
+        self, body: dict[str, Any], stream: bool, timeout: float | Timeout | None, headers: Mapping[str, str] | None
+    ) -> Request:
+        """The request that sends a body in clear, once the model's enclave was attested if the client demands it."""
+        privacy = None
+        if self._client.min_privacy == "tee":
+            from .encrypted import attested
+
+            privacy = await attested(self._client, body, timeout, stream=stream)
+        return self._client.build_request(
+            "POST",
+            CHAT_PATH,
+            body=encode(body),
+            stream=stream,
+            timeout=timeout,
+            extra_headers=headers,
+            needs_key=True,
+            privacy=privacy,
+        )
+
+    async def _open_sealed(self, chat: SealedChat, model: str, params: Mapping[str, Any]) -> ChunkSource:
+        try:
+            return await self._open(await chat.request(), model, params, chat)
+        except InvalidRequestError as failure:
+            request = await chat.renewed(failure)
+        return await self._open(request, model, params, chat)
+
+    async def _open(
+        self, request: Request, model: str, params: Mapping[str, Any], chat: SealedChat | None = None
+    ) -> ChunkSource:
+        caller = self._client.caller
+        sent = caller.clock.now()
+        call = Call(caller, request)
+        answer = await call.answer()
+        from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
+
+        reader = ChunkReader(
+            answer.reply,
+            answer.meta,
+            choices=params.get("n") or 1,
+            every_chunk=params.get("stream_options") is not None,
+            watch_progress=request.timeout.progress is not None,
+            now=caller.clock.now,
+            sent=sent,
+            session=None if chat is None else chat.session,
+            settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
+            call=call,
+            secret=request.secret,
+            notices=self._client.notices,
+            model=model,
+        )
+        if not says_stream(answer.meta):
+            await reader.look()
+        return ChunkSource(reader)
+
+
+def _sealed(
+    client: Connection,
+    body: dict[str, Any],
+    *,
+    e2ee: bool | TeeOptions,
+    stream: bool,
+    timeout: float | Timeout | None,
+    extra_headers: Mapping[str, str] | None,
+) -> SealedChat | None:
+    """The sealed chat for a body; None if it is to be sent in clear.
+
+    Raises:
+        InvalidRequestError: `e2ee` is no such thing, or the request cannot be end-to-end encrypted.
+    """
+    if e2ee is not None and not isinstance(e2ee, bool):
+        from ...tee.types import TeeOptions  # what a chat in clear does not need, it does not load
+
+        if not isinstance(e2ee, TeeOptions):
+            raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
+    if encryption_requested(e2ee, body):
+        from .encrypted import SealedChat  # nor this
+
+        return SealedChat(client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+    if client.min_privacy == "e2ee":
+        refuse_below(client.min_privacy, None)
+    if body["model"].startswith(PREFIX):
+        warn(
+            f"the prompt leaves in clear: this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; "
+            "pass e2ee=True"
+        )
+    return None
+
+
+def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
+    """The completion in the body of a plain call, also where it is a stream of events; or the error that it is or holds."""
+    found = completion(body, meta, secret)
+    if isinstance(found, APIResponseProcessingError) and is_framed(body):
+        from ...streaming import whole_answer  # a plain call starts without it
+
+        answer = whole_answer(body, meta, secret, choices=choices)
+        nothing = isinstance(answer, StreamInterruptedError) and not (answer.partial and answer.partial.choices)
+        return found if nothing else answer
+    return found
+
+
+def _refuse_another_stream(params: dict[str, Any]) -> None:
+    """`stream(stream=True)` says nothing new; all else would be something else than the `ChatStream` that is promised."""
+    streams = params.pop("stream", None)
+    if not (streams is None or streams is True):
+        raise InvalidArgumentError(f"stream={streams!r} is not allowed: stream(...) streams; create(...) gives a whole answer")
+    if params.pop("stream_cls", None) is not None:
+        raise InvalidArgumentError("stream(...) gives a ChatStream; use create(stream=True, stream_cls=...) for another one")
+
+
+def _stream_factory(stream_cls: Callable[..., Any]) -> Callable[[Any, Connection], Any]:
+    """How to make the caller's stream from the chunks; see `takes_fields`."""
+    if takes_fields(stream_cls):
+        from ...streaming import ModelStream
+
+        return lambda source, client: ModelStream(source, stream_cls, client=client)
+    return lambda source, client: stream_cls(source, client=client)
+
+
+def takes_fields(stream_cls: Callable[..., Any]) -> bool:
+    """Whether a `stream_cls` is called with each chunk's fields; otherwise with the chunks' iterator and the client.
+
+    Raises:
+        TypeError: it can be called neither way.
+    """
+    try:
+        parameters = inspect.signature(stream_cls)
+    except (TypeError, ValueError):
+        raise TypeError(f"stream_cls={stream_cls!r} is not a class that can be called") from None
+    try:
+        parameters.bind(None, client=None)
+    except TypeError:
+        pass
+    else:
+        return False
+    keywords_only = all(p.kind in {p.KEYWORD_ONLY, p.VAR_KEYWORD} for p in parameters.parameters.values())
+    if not parameters.parameters or not keywords_only:
+        raise TypeError(
+            f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
+        )
+    return True
