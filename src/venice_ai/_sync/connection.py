@@ -112,11 +112,8 @@ class Bridge:
 
     def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
-        if (
-            self._needs_loop
-            or params.get("e2ee")
-            or (any(map(params.get, ("venice_parameters", "extra_body"))) and _is_sealed(params))
-        ):
+        sealed = params.get("e2ee") or (any(map(params.get, ("venice_parameters", "extra_body"))) and _is_sealed(params))
+        if self._needs_loop or sealed:
             return None
         if self._blocking is None:
             self._make_blocking()

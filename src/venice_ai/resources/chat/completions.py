@@ -153,36 +153,31 @@ class ChatCompletions(APIResource["VeniceClient"]):
             raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
         body: dict[str, Any] = {}
-        given: Mapping[str, Any] = params
+        given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
-            given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
             body = chat_body(
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
+            params = _for_reader({**params, **(extra_body or {})})
             chat = sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
             privacy = None
             if chat is None and self._client.min_privacy == "tee":
                 privacy = await attested(self._client, body, timeout, stream=stream)
             request = None if chat is not None else self._request(body, stream, timeout, extra_headers, privacy)
         except Exception as refusal:
-            del (
-                messages,
-                params,
-                body,
-                given,
-                extra_body,
-            )  # what shows the local variables of a traceback must not show the prompt
+            # What shows the local variables of a traceback must not show the prompt.
+            del messages, params, body, given, extra_body
             without_locals(refusal)
             raise
         if chat is not None:
-            del messages, body  # nor later
+            del messages, body, given, extra_body  # nor later
             source = await self._open_sealed(chat, model, params)
             if not stream:
                 return await source.stream(self._client).collect()
         else:
             assert request is not None
             if not stream:
-                response = await self._client.caller.read(request, partial(_read, params.get("n") or 1))
+                response = await self._client.caller.read(request, partial(_read, params["n"]))
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
             source = await self._open(request, model, params)
@@ -231,7 +226,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
             extra_body=extra_body,
             **keywords,
         )
-        del messages, params, keywords  # as in `create`
+        del messages, params, keywords, extra_body  # as in `create`
         return cast("ChatStream", await opening)
 
     async def parse(
@@ -578,8 +573,8 @@ class ChatCompletions(APIResource["VeniceClient"]):
         reader = ChunkReader(
             answer.reply,
             answer.meta,
-            choices=params.get("n") or 1,
-            every_chunk=params.get("stream_options") is not None,
+            choices=params["n"],
+            every_chunk=params["stream_options"] is not None,
             watch_progress=request.timeout.progress is not None,
             now=caller.clock.now,
             sent=sent,
@@ -593,6 +588,12 @@ class ChatCompletions(APIResource["VeniceClient"]):
         if not says_stream(answer.meta):
             await reader.look()
         return ChunkSource(reader)
+
+
+def _for_reader(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a request the reader of its answer needs. In `extra_body`, which nothing checks, `n` may be anything."""
+    n = asked.get("n")
+    return {"n": n if isinstance(n, int) and n else 1, "stream_options": asked.get("stream_options")}
 
 
 def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
