@@ -340,7 +340,7 @@ def _union(kinds: list[Any]) -> Any:
 _OTHERWISE: dict[tuple[type[Model], str], Any] = {(chat.AssistantMessage, "tool_calls"): list[Any] | None}
 _MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
 
-Conversation = defstruct(
+Conversation: type[Struct] = defstruct(
     "Conversation",
     [("messages", Annotated[_list_of(_union([_checked(kind) for kind in _MESSAGES])), Meta(min_length=1)])],
     namespace={"__doc__": "The messages of a request: at least one."},
