@@ -81,10 +81,8 @@ class Connection:
             raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
         self.base_url: str = resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
-        self._timeouts = (
-            timeout_for(timeout, DEFAULT_TIMEOUT, stream=False),
-            timeout_for(timeout, DEFAULT_TIMEOUT, stream=True),
-        )
+        plain, streamed = (timeout_for(timeout, DEFAULT_TIMEOUT, stream=each) for each in (False, True))
+        self._timeouts = (plain, streamed)
         self._max_retries = max_retries
         self._retry_timeouts = retry_timeouts
         self._session = session

@@ -165,8 +165,7 @@ class ChatCompletions(APIResource["VeniceClient"]):
                 privacy = await attested(self._client, body, timeout, stream=stream)
             request = None if chat is not None else self._request(body, stream, timeout, extra_headers, privacy)
         except Exception as refusal:
-            # What shows the local variables of a traceback must not show the prompt.
-            del messages, params, body, given, extra_body
+            del messages, params, body, given, extra_body  # what shows the variables of a traceback must not show the prompt
             without_locals(refusal)
             raise
         if chat is not None:
