@@ -324,8 +324,8 @@ async def test_a_call_is_answered_while_another_thread_imports_what_streams_need
 
 INTERRUPTED = """
 import signal
-threading.Timer(float(sys.argv[2]), signal.raise_signal, (signal.SIGINT,)).start()
 try:
+    threading.Timer(float(sys.argv[2]), signal.raise_signal, (signal.SIGINT,)).start()
     print(ask())
 except KeyboardInterrupt:
     print(ask())

@@ -132,7 +132,7 @@ class Transport(Protocol):
         """The reply, once its headers are here.
 
         Raises:
-            APIConnectionError: there is none (`ConnectFailure` where nothing was sent).
+            APIConnectionError: no reply came (`ConnectFailure` where nothing was sent).
             APITimeoutError: not in time.
         """
         ...

@@ -125,9 +125,8 @@ class BlockingTransport:
     @property
     def stop(self) -> Stop:
         """Ends what is under way when the transport is closed."""
-        if (
-            self._process != os.getpid()
-        ):  # a fork: what is here is the parent's, who does not notice that it is closed in the child
+        # After a fork, what is here is the parent's, who does not notice that it is closed in the child.
+        if self._process != os.getpid():
             self._process, self._stop = os.getpid(), Stop()
             _close_all(self._idle)
         return self._stop

@@ -67,12 +67,8 @@ class Connection:
         self._api_key, wrong_key = _resolved_key(api_key)
         address = None if proxy is None else proxy_address(proxy)
         problem = wrong_key or (no_proxy("proxy") if proxy is not None and address is None else None)
-        self._http: dict[str, Any] = {
-            "proxy": address,
-            "trust_env": trust_env,
-            "ssl_context": ssl_context,
-            "ca_bundle": ca_bundle,
-        }
+        tls = {"ssl_context": ssl_context, "ca_bundle": ca_bundle}
+        self._http: dict[str, Any] = {"proxy": address, "trust_env": trust_env, **tls}
         self._headers = check_headers(headers)
         del api_key, proxy, address, headers
         if problem is not None:
@@ -81,8 +77,7 @@ class Connection:
             raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
         self.base_url: str = resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
-        plain, streamed = (timeout_for(timeout, DEFAULT_TIMEOUT, stream=each) for each in (False, True))
-        self._timeouts = (plain, streamed)
+        self._timeouts = [timeout_for(timeout, DEFAULT_TIMEOUT, stream=stream) for stream in (False, True)]
         self._max_retries = max_retries
         self._retry_timeouts = retry_timeouts
         self._session = session
@@ -197,16 +192,13 @@ class Connection:
         from .aiohttp_transport import AiohttpTransport
         from .routes import Routes
 
-        settings: dict[str, Any] = self._http
-        return AiohttpTransport(Routes(**settings), self._session)
+        return AiohttpTransport(Routes(**self._http), self._session)
 
     @property
     def knows_server(self) -> bool:
         """Whether its TLS verifies whose server answers."""
-        context: ssl.SSLContext | None = self._http["ssl_context"]  # type: ignore[assignment]  # the names of `Routes`
-        if context is None:
-            return True
-        return context.check_hostname and context.verify_mode != 0  # ssl.CERT_NONE, without the import
+        context: ssl.SSLContext | None = self._http["ssl_context"]
+        return context is None or (context.check_hostname and context.verify_mode != 0)  # ssl.CERT_NONE, without the import
 
     @property
     def closed(self) -> bool:

@@ -40,7 +40,9 @@ class Stop:
         """Ends everything, now and from now on."""
         self._over.set()
         for sock in self._held.copy():
-            _shut(sock)
+            with suppress(OSError):  # it was closed just now
+                # Not the method of a TLS socket, which would take away what the other thread is using.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def check(self) -> None:
         """Looks whether it was fired.
@@ -72,12 +74,6 @@ class Stop:
     def release(self, sock: socket.socket) -> None:
         """Nobody waits for this socket any more."""
         self._held.discard(sock)
-
-
-def _shut(sock: socket.socket) -> None:
-    with suppress(OSError):  # it was closed just now
-        # Not the method of a TLS socket, which would take away what the other thread is using.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def dial(host: str, port: int, tls: ssl.SSLContext | None, deadline: float | None, stop: Stop) -> socket.socket:

@@ -83,12 +83,8 @@ class Limit:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._deadlines.limits.discard(self)
         # Somebody else may have cancelled the task as well; then it is cancelled, not late.
-        if (
-            self._expired
-            and self._task is not None
-            and self._task.uncancel() <= self._cancels
-            and kind is asyncio.CancelledError
-        ):
+        is_late = self._expired and self._task is not None and self._task.uncancel() <= self._cancels
+        if is_late and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
 

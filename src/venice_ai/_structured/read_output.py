@@ -136,10 +136,7 @@ def _reason(
     spoken = bool(text and text.strip())
     if refusal or finish_reason == "content_filter":
         who = f"the model refused: {refusal!r:.200}" if refusal else "a content filter stopped the answer"
-        if refusal:
-            remedy = "Change the prompt, or choose another model"
-        else:
-            remedy = "Change the prompt, or choose another model; what had come is in `raw_text`"
+        remedy = "Change the prompt, or choose another model" + ("" if refusal else "; what had come is in `raw_text`")
         cls = RefusedInWordsError if spoken else OutputRefusedError
         error = _failed(cls, f"{who}, so there is no {name}. {remedy}.", kind, response, text, cause)
         cast("OutputRefusedError", error).refusal = refusal if isinstance(refusal, str) else None
@@ -198,7 +195,7 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> Out
     """The object in a text.
 
     Raises:
-        ValidationError: there is none; of the plainest reading of the text.
+        ValidationError: no reading fits; the error is that of the plainest reading of the text.
     """
     first: ValidationError | None = None
     for inner, unwrapped in _readings(text):
@@ -308,7 +305,7 @@ def _taken(validator: TypeAdapter[T], text: str) -> T:
 
 
 def _without_nulls(validator: TypeAdapter[Any], text: str, error: ValidationError) -> bytes | None:
-    """The JSON without the nulls that do not fit keys that need not be there; None if there are none."""
+    """The JSON without the nulls that do not fit keys that need not be there; None if no such null is there."""
     refused = [line["loc"] for line in error.errors(include_url=False) if line["input"] is None and line["loc"]]
     optional = _optional_keys(validator.core_schema) if refused else set[str]()
     refused = [loc for loc in refused if loc[-1] in optional]
@@ -349,7 +346,7 @@ def _aliases(alias: Any) -> Iterator[str]:
 
 
 def partial_data(text: str) -> Any:
-    """The JSON in a text, as far as it goes: dicts, lists and unfinished texts, no unfinished number; None if there is none."""
+    """The JSON in a text, as far as it goes: dicts, lists and unfinished texts, no unfinished number; None without JSON."""
     start = json_start(text)
     if start is None:
         return None
@@ -403,13 +400,9 @@ def new_adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(for_pydantic(annotation, {}))
 
 
-def _new_wrapper(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(_new_class("Wrapper", {WRAPPED: for_pydantic(kind, {})}))
-
-
 adapter = remembered(new_adapter)
 """What validates a type."""
-_wrapper = remembered(_new_wrapper)
+_wrapper = remembered(lambda kind: TypeAdapter[Any](_new_class("Wrapper", {WRAPPED: for_pydantic(kind, {})})))
 """What validates a type within `{"value": ...}`."""
 
 

@@ -108,14 +108,13 @@ class Bridge:
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
         # The caller's own ports may suspend, and so may an attestation; and on Windows Ctrl-C interrupts no read of a socket.
-        self._needs_loop = sys.platform == "win32" or any(
-            settings[name] is not None for name in ("transport", "clock", "min_privacy")
-        )
+        own = [name for name in ("transport", "clock", "min_privacy") if settings[name] is not None]
+        self._needs_loop = sys.platform == "win32" or bool(own)
 
     def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
-        sealed = params.get("e2ee") or (any(map(params.get, ("venice_parameters", "extra_body"))) and _is_sealed(params))
-        if self._needs_loop or sealed:
+        switched = any(map(params.get, ("venice_parameters", "extra_body")))
+        if self._needs_loop or params.get("e2ee") or (switched and _is_sealed(params)):
             return None
         if self._blocking is None:
             self._make_blocking()
@@ -164,14 +163,8 @@ class Bridge:
     def thread() -> LoopThread:
         """The thread of the event loop, ready to be waited for."""
         try:
-            load(
-                "._sync.loop_thread",
-                "._sync.streams",
-                ".streaming",
-                "._http.aiohttp_transport",
-                ".resources.chat",
-                ".resources.models",
-            )
+            own = ("._sync.loop_thread", "._sync.streams", ".streaming")
+            load(*own, "._http.aiohttp_transport", ".resources.chat", ".resources.models")
             from .loop_thread import LoopThread
         except ImportError as error:
             raise _ended(error) from error

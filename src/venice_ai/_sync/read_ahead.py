@@ -106,7 +106,7 @@ class ReadAhead(Generic[T]):
     def abandon(self) -> None:
         """The same without waiting."""
         if not self.ended:
-            self.thread.soon(self._drop)
+            self.thread.soon(lambda: self.thread.begin(self._close()))
 
     # -- on the loop -------------------------------------------------------------------------------------------------
 
@@ -164,6 +164,3 @@ class ReadAhead(Generic[T]):
             self._pump.cancel()
             await asyncio.wait({self._pump})
             await self._source.close()
-
-    def _drop(self) -> None:
-        self.thread.begin(self._close())

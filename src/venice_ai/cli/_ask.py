@@ -117,7 +117,9 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
         else:
             printer.show_whole(response)
     if not options.as_json:
-        _tell_endings(response)
+        for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
+            if ending in _ENDINGS:
+                _output.note(_ENDINGS[ending])
     if response.attestation is not None:
         _output.note(f"end-to-end encrypted; the enclave was verified at level {response.attestation.level}")
     if options.usage:
@@ -131,12 +133,6 @@ def _show_what_came(error: VeniceError, printer: AnswerPrinter) -> None:
     elif isinstance(error, APIError) and error.partial is not None:  # it came as JSON instead, and is paid for
         printer.response = error.partial
         printer.show_whole(error.partial)
-
-
-def _tell_endings(response: ChatCompletionResponse) -> None:
-    for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
-        if ending in _ENDINGS:
-            _output.note(_ENDINGS[ending])
 
 
 async def chosen_model(client: VeniceClient, options: AskOptions) -> str:

@@ -4,21 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..exceptions import (
-    APIConnectionError,
-    AuthenticationError,
-    GatewayTimeoutError,
-    InvalidArgumentError,
-    InvalidRequestError,
-    ModelGoneError,
-    NoMatchingModelError,
-    NotFoundError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServiceUnavailableError,
-    StreamInterruptedError,
-)
+from .. import exceptions
 
 EXIT_CODES: Final = {
     0: "all went well",
@@ -35,19 +21,19 @@ EXIT_CODES: Final = {
 
 # The first that fits counts: a stream that ran out of time is an interrupted stream.
 _CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
-    (StreamInterruptedError, 7),
-    (APIConnectionError, 6),
-    (GatewayTimeoutError, 6),
-    (ServiceUnavailableError, 5),
-    (RateLimitError, 5),
-    (NotFoundError, 4),
-    (ModelGoneError, 4),
-    (NoMatchingModelError, 4),
-    (AuthenticationError, 3),
-    (PermissionDeniedError, 3),
-    (PaymentRequiredError, 3),
-    (InvalidRequestError, 2),
-    (InvalidArgumentError, 2),
+    (exceptions.StreamInterruptedError, 7),
+    (exceptions.APIConnectionError, 6),
+    (exceptions.GatewayTimeoutError, 6),
+    (exceptions.ServiceUnavailableError, 5),
+    (exceptions.RateLimitError, 5),
+    (exceptions.NotFoundError, 4),
+    (exceptions.ModelGoneError, 4),
+    (exceptions.NoMatchingModelError, 4),
+    (exceptions.AuthenticationError, 3),
+    (exceptions.PermissionDeniedError, 3),
+    (exceptions.PaymentRequiredError, 3),
+    (exceptions.InvalidRequestError, 2),
+    (exceptions.InvalidArgumentError, 2),
 )
 
 

@@ -86,7 +86,8 @@ def run(arguments: list[str]) -> int:
     try:
         return app.main(arguments, prog_name="venice-chat", standalone_mode=False) or 0
     except click.UsageError as error:
-        _output.note(f"{_remedies.in_our_words(error.format_message())}{_help_hint(error.ctx)}")
+        hint = f"\nTry '{error.ctx.command_path} --help'." if error.ctx else ""
+        _output.note(_remedies.in_our_words(error.format_message()) + hint)
         return error.exit_code
     except click.ClickException as error:
         _output.note(_remedies.in_our_words(error.format_message()))
@@ -105,10 +106,6 @@ def _end(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
     os._exit(128 + signal.SIGTERM)
-
-
-def _help_hint(context: click.Context | None) -> str:
-    return f"\nTry '{context.command_path} --help'." if context else ""
 
 
 def _route_warnings() -> None:

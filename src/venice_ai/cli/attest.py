@@ -282,15 +282,12 @@ def _print_report(wanted: AttestOptions, kept: SavedEvidence, report: Attestatio
     if wanted.as_json:
         _output.line(report.to_json(indent=2))
     else:
-        _output.line(f"{report.model}, judged at {_moment(kept.now or 0)}")
+        now = kept.now or 0
+        _output.line(f"{report.model}, judged at {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(now))} ({now:.0f})")
         _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
         _output.line(report.summary())
     if verdict(report, wanted.level) == 4:
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
-
-
-def _moment(seconds: float) -> str:
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(seconds))} ({seconds:.0f})"
 
 
 def _save(

@@ -47,6 +47,7 @@ venice-chat chat --web-search on --usage What happened in Venice today?
 @with_connection
 def chat(
     connection: Connection,
+    /,
     prompt: tuple[str, ...],
     model: str | None,
     system: str | None,
@@ -56,10 +57,8 @@ def chat(
     web_search: WebSearch | None,
     e2ee: bool,
     params: tuple[str, ...],
-    as_json: bool,
     no_stream: bool,
-    usage: bool,
-    reasoning: bool,
+    **shown: bool,
 ) -> None:
     """Ask a model and print its answer as it comes.
 
@@ -73,10 +72,8 @@ def chat(
         params=with_web_search(given, web_search),
         searches=web_search in {"auto", "on"},
         stream=not no_stream,
-        as_json=as_json,
-        usage=usage,
-        reasoning=reasoning,
         sealed=e2ee,
+        **shown,
     )
     if system is not None:
         require_text("--system", system)
@@ -87,7 +84,7 @@ def chat(
         need_key()
     if text is not None:
         asyncio.run(_answer(connection, options, [*opening(system), {"role": "user", "content": text}]))
-    elif as_json:
+    elif options.as_json:
         raise click.UsageError("--json needs a prompt")
     else:
         converse(connection, options, system)

@@ -92,15 +92,12 @@ def conflicts(rivals: list[str]) -> Finding:
 
 def extras(lacking: dict[str, list[str]]) -> str:
     """Which extras are complete."""
-    return (
-        "; ".join(
-            f"{name} without {', '.join(missing)} (pip install '{_packages.DISTRIBUTION}[{name}]')"
-            if missing
-            else f"{name} installed"
-            for name, missing in lacking.items()
-        )
-        or "unknown, because the package itself is not installed"
-    )
+    install = f"pip install '{_packages.DISTRIBUTION}"
+    told = [
+        f"{name} without {', '.join(missing)} ({install}[{name}]')" if missing else f"{name} installed"
+        for name, missing in lacking.items()
+    ]
+    return "; ".join(told) or "unknown, because the package itself is not installed"
 
 
 async def _accepted(connection: Connection) -> Finding:
@@ -114,12 +111,9 @@ async def _accepted(connection: Connection) -> Finding:
     except (AuthenticationError, PaymentRequiredError) as error:
         return Finding(f"{KEY_VARIABLE} is set, and is not accepted", _remedies.message(error))
     except VeniceError as error:
-        return Finding(f"{found.text}; whether it is accepted is not known: {_first_sentence(_remedies.message(error))}")
+        reason = _remedies.message(error).partition(". ")[0].rstrip(".")
+        return Finding(f"{found.text}; whether it is accepted is not known: {reason}")
     return Finding(f"{found.text} and accepted")
-
-
-def _first_sentence(text: str) -> str:
-    return text.partition(". ")[0].rstrip(".")
 
 
 def _client(connection: Connection) -> VeniceClient:

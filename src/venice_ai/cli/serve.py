@@ -61,7 +61,9 @@ def serve(
         raise click.UsageError("--threads is for the model on this machine; add --local")
     enclave = _enclave(tee_fault) if tee or tee_fault is not None else None
     backend = _backend(model, threads, sealed=enclave is not None) if local or model is not None else None
-    emulator = _emulator(admin=admin, cors=cors, backend=backend, enclave=enclave)
+    from ..emulator import Emulator
+
+    emulator = Emulator(admin=admin, cors=cors, backend=backend, tee=enclave or False)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
             asyncio.run(_run(emulator, host, port, allow_remote))
@@ -69,12 +71,6 @@ def serve(
         raise click.UsageError(
             f"other machines could reach --host {host}, and no key is checked; add --allow-remote if they may"
         ) from None
-
-
-def _emulator(*, admin: bool, cors: bool, backend: Backend | None, enclave: Enclave | None) -> Emulator:
-    from ..emulator import Emulator
-
-    return Emulator(admin=admin, cors=cors, backend=backend, tee=enclave or False)
 
 
 def _backend(model: Path | None, threads: int | None, *, sealed: bool) -> Backend:

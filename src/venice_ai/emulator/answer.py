@@ -67,7 +67,8 @@ def answer(request: ChatRequest, index: int = 0) -> Turn:
 
 def limited(turn: Turn, request: ChatRequest) -> Turn:
     """The turn as far as the request's `stop` and `max_completion_tokens` let it come."""
-    text = _before(turn.text, request.stops)
+    stops = [place for place in map(turn.text.find, request.stops) if place >= 0]
+    text = turn.text[: min(stops)] if stops else turn.text
     turn = turn if text == turn.text else replace(turn, text=text, pieces=None, finish_reason="stop")
     if turn.reasoning_tokens + turn.visible_tokens <= request.cap:
         return turn
@@ -86,11 +87,6 @@ def _documents(request: ChatRequest) -> tuple[Call, ...]:
 def call_id(*salt: object) -> str:
     """An id for a tool call."""
     return f"call_{repeatable.hexes(24, *salt)}"
-
-
-def _before(text: str, stops: list[str]) -> str:
-    places = [place for place in map(text.find, stops) if place >= 0]
-    return text[: min(places)] if places else text
 
 
 def _unlimited(request: ChatRequest, index: int) -> Turn:

@@ -7,7 +7,7 @@ and it answers (`chat.py`). Nothing here waits, and nothing knows how bytes trav
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +168,7 @@ class Emulator:
             return entered
         read, channel = (body, None) if entered is None else entered
         answer = await self._chat.respond(read, self._script.take(CHAT_PATH), number=number, now=now, leaving=channel)
-        return answer if confidential is None or channel is None else confidential.leave(incoming, answer, channel)
+        return answer if confidential is None or channel is None else confidential.enclave.leave(incoming.body, answer, channel)
 
     def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
         kind = query.get("type", "text")
@@ -176,14 +176,11 @@ class Emulator:
         if kind not in allowed:
             expected = " | ".join(f"'{name}'" for name in allowed)
             return refusals.invalid([Issue(("type",), f"Expected {expected}, received '{kind}'", "invalid_enum_value")])
-        found: object
-        match path:
-            case "/models":
-                found = self._catalogue.listed(kind)
-            case "/models/traits":
-                found = self._catalogue.traits(kind)
-            case _:
-                found = self._catalogue.aliases(kind)
+        lists: dict[str, Callable[[str], object]] = {
+            "/models": self._catalogue.listed,
+            "/models/traits": self._catalogue.traits,
+        }
+        found = lists.get(path, self._catalogue.aliases)(kind)
         return delivery.body({"object": "list", "type": kind, "data": found}, how)
 
 

@@ -133,7 +133,7 @@ def _planned(step: Calls, request: ChatRequest) -> tuple[Call, ...]:
 
 def _delivered(completion: Completion, how: delivery.Delivery) -> Answer:
     whole = not completion.request.streams or how.get("json_instead")
-    return delivery.plain(completion, how) if whole else delivery.stream(completion, how)
+    return delivery.body(completion.body(), how) if whole else delivery.stream(completion, how)
 
 
 def _identity(request: ChatRequest, number: int) -> str:

@@ -32,12 +32,8 @@ class Completion:
     def body(self) -> dict[str, Any]:
         """The answer in one piece."""
         choices = [self._choice(index, turn) for index, turn in enumerate(self.turns)]
-        return {
-            **self._head("chat.completion"),
-            "choices": choices,
-            **self.bill(),
-            "venice_parameters": effective_parameters(self.request),
-        }
+        parameters = effective_parameters(self.request)
+        return {**self._head("chat.completion"), "choices": choices, **self.bill(), "venice_parameters": parameters}
 
     def chunks(self, *, call_index: CallIndex = "normal", roles: int = 1, bare: bool = False) -> Iterator[dict[str, Any]]:
         """The answer in chunks, one choice after the other, without usage.
@@ -151,12 +147,8 @@ def cost(request: ChatRequest, counted: dict[str, Any]) -> dict[str, float]:
         return {"usd": 0.0, "diem": 0.0}
     extended = pricing.extended
     rates = extended if extended and counted["prompt_tokens"] > extended.context_token_threshold else pricing
-    return {"usd": _charge(rates.input, rates.output, counted), "diem": 0.0}
-
-
-def _charge(prompt: Price | None, completion: Price | None, counted: dict[str, Any]) -> float:
-    amount = counted["prompt_tokens"] * _usd(prompt) + counted["completion_tokens"] * _usd(completion)
-    return float(amount / 1_000_000)
+    amount = counted["prompt_tokens"] * _usd(rates.input) + counted["completion_tokens"] * _usd(rates.output)
+    return {"usd": float(amount / 1_000_000), "diem": 0.0}
 
 
 def _usd(price: Price | None) -> Decimal:

@@ -24,7 +24,7 @@ class Confidential:
 
     def __init__(self, catalogue: Catalogue, enclave: Enclave) -> None:
         self._catalogue = catalogue
-        self._enclave = enclave
+        self.enclave: Enclave = enclave
 
     def respond(self, path: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/attestation` or `/tee/signature`."""
@@ -34,7 +34,7 @@ class Confidential:
             return refusals.refused(404, f"Specified model not found: {name}")
         if not self._capabilities(name).supportsTeeAttestation:
             return refusals.refused(400, f"The model {name} does not support TEE attestation")
-        answer = self._enclave.attest if path == ATTESTATION else self._enclave.signature
+        answer = self.enclave.attest if path == ATTESTATION else self.enclave.signature
         return answer(name, query)
 
     def enter(self, incoming: Incoming, body: dict[str, Any]) -> tuple[dict[str, Any], Channel] | Answer | None:
@@ -47,18 +47,14 @@ class Confidential:
             return None
         if is_sealed(incoming.headers) and not capabilities.supportsE2EE:
             return _refused("Invalid E2EE headers: the model has no end-to-end encryption")
-        if (instead := self._enclave.chat_answered()) is not None:
+        if (instead := self.enclave.chat_answered()) is not None:
             return instead
         try:
-            read, leaving = self._enclave.receive(incoming.headers, body)
+            read, leaving = self.enclave.receive(incoming.headers, body)
         except RefusedError as reason:
             return _refused(str(reason))
         issues = [*contract.issues(read)]
         return refusals.invalid(issues) if issues else (read, leaving)
-
-    def leave(self, incoming: Incoming, answer: Answer, used: Channel) -> Answer:
-        """The answer to a chat that the enclave read."""
-        return self._enclave.leave(incoming.body, answer, used)
 
     def _capabilities(self, name: str) -> ModelCapabilities:
         model = self._catalogue.find(name)

@@ -24,7 +24,6 @@ EVENTS_TYPE = "text/event-stream; charset=utf-8"
 _PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
 _COMMENT_SECONDS = 15.0
 
-
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=31_536_000)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -78,11 +77,6 @@ class Delivery(TypedDict, total=False):
     """Where a stream has its usage, if it was asked for: in a chunk of its own, with the finish reason, or nowhere."""
     citations: Literal["first", "last", "never"]
     """Where a stream with a web search has what was found: in its first chunk, in a chunk of its own at the end, or nowhere."""
-
-
-def plain(completion: Completion, how: Delivery) -> Answer:
-    """A completion as one JSON body."""
-    return body(completion.body(), how)
 
 
 def body(content: Any, how: Delivery) -> Answer:

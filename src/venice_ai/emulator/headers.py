@@ -13,6 +13,7 @@ from . import repeatable
 VERSION = "20261002.120000"
 _REQUESTS_A_MINUTE = 500
 _TOKENS_A_MINUTE = 1_000_000
+_ENCLAVE = {"X-Venice-TEE": "true", "X-Venice-TEE-Provider": "emulator"}
 
 
 def service_headers(number: int) -> dict[str, str]:
@@ -38,7 +39,7 @@ def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
         "x-ratelimit-reset-tokens": str(minute_ends - int(now)),
         "x-ratelimit-type": "user",
         **_deprecation_headers(model),
-        **_enclave_headers(model),
+        **(_ENCLAVE if model.model_spec.capabilities and model.model_spec.capabilities.supportsTeeAttestation else {}),
     }
 
 
@@ -78,10 +79,3 @@ def _deprecation_headers(model: ModelResponse) -> dict[str, str]:
     warning = f"The model {model.id} is deprecated and will be retired.{instead}"
     date = deprecation.removesAt or deprecation.date
     return {"x-venice-model-deprecation-warning": warning, **({"x-venice-model-deprecation-date": date} if date else {})}
-
-
-def _enclave_headers(model: ModelResponse) -> dict[str, str]:
-    capabilities = model.model_spec.capabilities
-    if capabilities is None or not capabilities.supportsTeeAttestation:
-        return {}
-    return {"X-Venice-TEE": "true", "X-Venice-TEE-Provider": "emulator"}

@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import chain
 from typing import Any, cast
 
 from . import repeatable
@@ -168,10 +169,7 @@ class _Maker:
         most = schema.get("maxProperties", _LARGEST)
         names = sorted(names, key=lambda name: name not in required)[:most]
         names = [name for name in properties if name in names]
-        made = {name: self._property(schema, name, path, depth) for name in names}
-        for name in required:
-            if name not in made:
-                made[name] = self._property(schema, name, path, depth)
+        made = {name: self._property(schema, name, path, depth) for name in dict.fromkeys([*names, *required])}
         for name in self._further(schema, made):
             made[name] = self._property(schema, name, path, depth)
         return made
@@ -184,7 +182,7 @@ class _Maker:
         missing = min(schema.get("minProperties", 0), _LARGEST) - len(made)
         declared = [name for name, inner in schema.get("properties", {}).items() if name not in made and inner is not False]
         invented = (name for name in map("key{}".format, range(_LARGEST)) if name not in made and name not in declared)
-        return [name for _, name in zip(range(missing), _chained(declared, invented), strict=False)]
+        return [name for _, name in zip(range(missing), chain(declared, invented), strict=False)]
 
     def _array(self, schema: dict[str, Any], path: str, depth: int) -> list[Any]:
         heads: list[Any] = schema.get("prefixItems", [])
@@ -340,8 +338,3 @@ def _sized(text: str, shortest: int, longest: int | None) -> str:
     while len(text) < shortest:
         text += f" {text}"[: max(shortest - len(text), 1)]
     return text if longest is None else text[: int(longest)]
-
-
-def _chained(first: list[str], second: Iterator[str]) -> Iterator[str]:
-    yield from first
-    yield from second

@@ -161,11 +161,8 @@ def error(status: int, body: Any = None, **how: Unpack[Delivery]) -> Failure:
 
 def busy(retry_after: float | str | None = None, **how: Unpack[Delivery]) -> Failure:
     """Answers 429, the model is overloaded; with `Retry-After` if given (seconds, or any text)."""
-    directive = (
-        {}
-        if retry_after is None
-        else {"retry-after": f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after}
-    )
+    said = f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after
+    directive = {} if said is None else {"retry-after": said}
     return _valid(Failure(status=429, how=_with_headers(_checked(how), directive)))
 
 

@@ -61,8 +61,7 @@ async def serve(
             can use it.
 
     Raises:
-        InvalidRequestError: the address can be reached from other machines, and `allow_remote` is not given; or the port is
-            none.
+        InvalidRequestError: other machines can reach the address, and `allow_remote` is not given; or there is no such port.
         VeniceError: the port cannot be had.
     """
     from aiohttp import web  # the server half of aiohttp is not needed by clients
@@ -85,8 +84,7 @@ async def serve(
             await site.start()
         except OSError as error:
             raise VeniceError(_why_not(error, host, port)) from error
-        address = runner.addresses[0]
-        yield Server(host, address[1])
+        yield Server(host, runner.addresses[0][1])
     finally:
         await runner.cleanup()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -86,7 +86,7 @@ class EmulatorReply:
         line = self._line
         try:
             if isinstance(self._body, AsyncIterator):
-                while (act := await line.until(_next(self._body))) is not None:
+                while (act := await line.until(anext(self._body, None))) is not None:
                     if piece := await line.carry(act):
                         yield piece
                         line.watch.resume()
@@ -114,10 +114,6 @@ class EmulatorReply:
             task = asyncio.get_running_loop().create_task(_closed(close))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-
-async def _next(acts: AsyncIterator[Act]) -> Act | None:
-    return await anext(acts, None)
 
 
 async def _closed(close: Any) -> None:
@@ -170,7 +166,7 @@ class _Line:
             await (self._clock.skip(passed) if passed < math.inf else self._forever())
             self._check()
 
-    async def until(self, work: Coroutine[Any, Any, T]) -> T:
+    async def until(self, work: Awaitable[T]) -> T:
         """The result of some work, unless the line breaks before it is there."""
         self.watch.resume()
         task = asyncio.ensure_future(work)

@@ -17,17 +17,14 @@ CITATIONS = [
 
 def documents() -> str:
     """The search results as the arguments of the tool call that `return_search_results_as_documents` asks for."""
-    return json.dumps(
+    found = [
         {
-            "documents": [
-                {
-                    "id": str(number),
-                    "title": page["title"],
-                    "url": page["url"],
-                    "snippet": page["content"],
-                    "published_at": page["date"],
-                }
-                for number, page in enumerate(CITATIONS, start=1)
-            ]
+            "id": str(number),
+            "title": page["title"],
+            "url": page["url"],
+            "snippet": page["content"],
+            "published_at": page["date"],
         }
-    )
+        for number, page in enumerate(CITATIONS, start=1)
+    ]
+    return json.dumps({"documents": found})

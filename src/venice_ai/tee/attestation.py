@@ -72,7 +72,7 @@ def verify(
     """The report on a reply of `/tee/attestation` that was asked for with this model and nonce (32 bytes).
 
     It never raises for bad evidence: the report has failed checks then; `policy.raise_for(report, options)` turns it into
-    the error. `collateral` is None, or says why, when there is none (skip S3), `dcap` False when dcap-qvl is not installed
+    the error. `collateral` is None, or says why, when it is missing (skip S3), `dcap` False when dcap-qvl is not installed
     (skip S2). `used_nonce`: this process used the nonce before. `private`: the reply came over TLS, or from this machine.
     `known_server`: and TLS showed whose server it is; without that no level above `server` is reached.
     `reached_before`: the highest level this model reached in this client (the ratchet). `seen`: the highest numbers of

@@ -23,23 +23,10 @@ from .parameters import named
 from .toolbox import FunctionTool, ToolContext, definition, prepared
 
 __all__ = [
-    "Approval",
-    "FunctionTool",
-    "OnLimit",
-    "OnUnknownTool",
-    "RoundFinished",
-    "TextDelta",
-    "ToolCallFinished",
-    "ToolCallStarted",
-    "ToolContext",
-    "ToolEvent",
-    "ToolLoop",
-    "ToolLoopResult",
-    "ToolLoopState",
-    "prepared",
-    "tool_from_function",
-    "tool_from_model",
-]
+    "Approval", "FunctionTool", "OnLimit", "OnUnknownTool", "RoundFinished", "TextDelta", "ToolCallFinished",
+    "ToolCallStarted", "ToolContext", "ToolEvent", "ToolLoop", "ToolLoopResult", "ToolLoopState", "prepared",
+    "tool_from_function", "tool_from_model",
+]  # fmt: skip
 
 # -- definitions --------------------------------------------------------------------------------------------------------
 

@@ -321,8 +321,8 @@ def _parameter_names(target: Any) -> set[str]:
 def _warn_of_strangers(function: Any, described: Mapping[str, str], known: set[str]) -> None:
     if strangers := [name for name in described if name not in known]:
         warn(
-            f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, which is none of its "
-            f"parameters ({', '.join(sorted(known)) or 'it has none'}), so that a model is not told of it; correct the name"
+            f"the docstring of {own_name(function)} describes {', '.join(map(repr, strangers))}, but its parameters "
+            f"are others ({', '.join(sorted(known)) or 'it has none'}), so that a model is not told of it; correct the name"
         )
 
 

@@ -97,8 +97,8 @@ class ToolLoop:
         given = messages if resume is None else self._resumed(resume)
         self.history: list[Message] = [_typed(message) for message in checked_messages(given)]
         """The conversation: what to send next."""
-        if resume is not None:
-            self._calls = _unanswered(self.history)
+        if resume is not None and isinstance(last := self.history[-1], AssistantMessage):
+            self._calls = _calls_of(last)
 
     @property
     def offered(self) -> list[Tool | Mapping[str, Any]]:
@@ -155,7 +155,7 @@ class ToolLoop:
         self.usage = added_usage(self.usage, response.usage)
         if not calls and (came := _instead_of_calls(response, turn)):
             raise NoToolCallsError(
-                f"the model's turn ends with a tool call, and there is none: it holds {came}", self.state, response
+                f"the model's turn ends with a tool call, but holds no call: it holds {came}", self.state, response
             )
         self.history.append(turn)
         self._response = response
@@ -272,11 +272,6 @@ def _instead_of_calls(response: ChatCompletionResponse, turn: AssistantMessage) 
 def _calls_of(turn: AssistantMessage) -> list[ToolCall]:
     calls = turn.tool_calls
     return [call for call in calls if isinstance(call, ToolCall)] if isinstance(calls, list) else []
-
-
-def _unanswered(history: list[Message]) -> list[ToolCall]:
-    last = history[-1]
-    return _calls_of(last) if isinstance(last, AssistantMessage) else []
 
 
 def _one_of(name: str, value: object, allowed: Any) -> None:

@@ -71,20 +71,14 @@ class Omissions:
         required = node.get("required", [])
         for name, inner in node.get("properties", {}).items():
             # A constant is asked for as it is: it tells the members of a union apart.
-            if name not in required and "const" not in inner and not self._takes_null(inner):
+            if name not in required and "const" not in inner and not any(_fits(shape, None) for shape in self._shapes(inner)):
                 yield name
 
     # -- which of a node's shapes a value has --------------------------------------------------------------------------------
 
     def _shape(self, node: Any, value: Any) -> Mapping[str, Any]:
-        """The first shape that a value can have; one without rules if there is none."""
-        for shape in self._shapes(node):
-            if _fits(shape, value):
-                return shape
-        return {}
-
-    def _takes_null(self, node: Any) -> bool:
-        return any(_fits(shape, None) for shape in self._shapes(node))
+        """The first shape that a value can have; one without rules if no shape can have it."""
+        return next((shape for shape in self._shapes(node) if _fits(shape, value)), dict[str, Any]())
 
     def _shapes(self, node: Any) -> Iterator[Mapping[str, Any]]:
         """What a node can be, without references and unions."""

@@ -123,7 +123,9 @@ def sorted_parameters(
         ToolSignatureError: an annotation cannot be read, or no value fits it, or two arguments have one name.
     """
     found = Parameters()
-    bound = _bound_keywords(function)
+    # Partials of partials are one partial.
+    given: Any = function
+    bound: Mapping[str, Any] = given.keywords if isinstance(given, functools.partial) else {}
     for parameter in signature.parameters.values():
         if parameter.name in bound:
             continue  # what the caller bound is the caller's: the model neither sees nor changes it
@@ -141,11 +143,6 @@ def sorted_parameters(
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise ToolSignatureError(f"two arguments of {own_name(function)} are called {twice[0]!r} in JSON")
     return found
-
-
-def _bound_keywords(function: object) -> frozenset[str]:
-    # Partials of partials are one partial.
-    return frozenset(cast("functools.partial[Any]", function).keywords if isinstance(function, functools.partial) else ())
 
 
 def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any]) -> Iterator[Argument]:

@@ -277,7 +277,7 @@ _DEEPEST = 100
 
 
 def whole(value: Any, depth: int = 0) -> Any:
-    """A result with the iterators in it, generators and the like, read to their ends; itself if there are none.
+    """A result with the iterators in it, generators and the like, read to their ends; itself if it holds no iterator.
 
     They can be read only once, and a result is looked at more often: it is written, perhaps twice, and shown to hooks.
     """

@@ -72,7 +72,7 @@ def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float |
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """`Retry-After` as seconds from `now` (Unix time), or None if there is none or it cannot be read."""
+    """`Retry-After` as seconds from `now` (Unix time), or None if it is absent or cannot be read."""
     if value is None:
         return None
     seconds = _number(value)

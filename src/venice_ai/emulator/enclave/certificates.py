@@ -63,6 +63,7 @@ class Authority:
         """The certificate."""
         issuer = self.issuer or self
         public = self.key.public_key()
+        usage = x509.KeyUsage(digital_signature=not self.ca, key_cert_sign=self.ca, crl_sign=self.ca, **_UNUSED)
         builder = (
             x509.CertificateBuilder()
             .subject_name(self.name)
@@ -72,7 +73,7 @@ class Authority:
             .not_valid_before(_VALID_FROM)
             .not_valid_after(VALID_UNTIL)
             .add_extension(x509.BasicConstraints(ca=self.ca, path_length=None), critical=True)
-            .add_extension(_usage(ca=self.ca), critical=True)
+            .add_extension(usage, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .add_extension(issuer.identifier, critical=False)
         )
@@ -137,10 +138,6 @@ class Authority:
 def pem(*chain: Authority) -> str:
     """The certificates of a chain."""
     return "".join(each.certificate.public_bytes(Encoding.PEM).decode() for each in chain)
-
-
-def _usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, **_UNUSED)
 
 
 def der(tag: int, *parts: bytes) -> bytes:

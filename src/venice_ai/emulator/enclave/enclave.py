@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
@@ -23,7 +24,7 @@ from .keys import EnclaveKey
 from .nvidia import Nvidia
 
 _KEPT_ANSWERS: Final = 1_000
-_NONCE_DIGITS: Final = 64
+_NONCE: Final = re.compile(r"[0-9a-fA-F]{64}")
 _HARMLESS: Final = Fault(about="nothing")
 
 
@@ -99,7 +100,7 @@ class Enclave:
     def attest(self, model: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/attestation` about a model."""
         given = query.get("nonce")
-        if given and not _is_nonce(given):
+        if given and not _NONCE.fullmatch(given):
             return refusals.invalid([Issue(("nonce",), "The nonce must be 32 bytes in hex")])
         if self._fault.answered is not None:
             return self._fault.answered
@@ -170,10 +171,3 @@ def _os_image() -> OsImage:
     domain = Domain()
     _, rtmr1, rtmr2, _ = (register.hex() for register in domain.registers())
     return OsImage(domain.os_image.hex(), MRTD.hex(), rtmr1, rtmr2, is_dev=False, name=IMAGE)
-
-
-def _is_nonce(text: str) -> bool:
-    try:
-        return len(text) == _NONCE_DIGITS and len(bytes.fromhex(text)) * 2 == len(text)
-    except ValueError:
-        return False

@@ -23,7 +23,7 @@ from venice_ai.tee.quote import LAYOUT
 from ..sending import Answer
 from .attestation import Draft
 from .channel import Channel, Chunk
-from .domain import Event, compose, event
+from .domain import GPU_COUNT, Domain, Event, compose, event
 from .intel import Intel
 from .keys import EnclaveKey
 from .nvidia import Nvidia
@@ -83,8 +83,9 @@ def _reply(members: dict[str, Any]) -> Callable[[Draft], None]:
     return change
 
 
-def _swapped_key(draft: Draft) -> None:
-    draft.reply["signing_public_key"] = EnclaveKey().public.hex()
+def _key(change: Callable[[bytes], bytes], member: str = "signing_public_key") -> Callable[[Draft], None]:
+    """A member of the reply is a key made of the enclave's."""
+    return lambda draft: draft.reply.update({member: change(draft.key.public).hex()})
 
 
 def _swapped_key_and_address(draft: Draft) -> None:
@@ -93,35 +94,20 @@ def _swapped_key_and_address(draft: Draft) -> None:
     draft.reply.pop("server_verification")
 
 
-def _two_keys(draft: Draft) -> None:
-    draft.reply["signing_key"] = EnclaveKey().public.hex()
+def _gateway(draft: Draft, key: bytes, count: int = 1, **more: Any) -> None:
+    """The reply shows the set of a gateway's keys: `count` times the same."""
+    shown = {"key_id": "e2ee-1", "algo": "ecdsa", "public_key": key.hex()}
+    draft.reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [shown] * count}, **more}
 
 
-def _off_curve(draft: Draft) -> None:
-    key = bytearray(draft.key.public)
-    key[-1] ^= 1
-    draft.reply["signing_public_key"] = key.hex()
-
-
-def _compressed(draft: Draft) -> None:
-    key = draft.key.public
-    draft.reply["signing_public_key"] = (bytes([2 + (key[-1] & 1)]) + key[1:33]).hex()
-
-
-def _keys_of_others(draft: Draft) -> None:
+def _keys_of_others(draft: Draft, count: int = 1) -> None:
     """The shape aci/1, in which the key is one of a set; none in this set has the address."""
     reply = draft.reply
     shown = {name: reply.pop(name) for name in ("event_log", "vm_config")}
     for name in ("signing_public_key", "request_nonce", "quote", "info"):
         del reply[name]
-    key = {"key_id": "e2ee-1", "algo": "ecdsa", "public_key": EnclaveKey().public.hex()}
     reply["api_version"] = "aci/1"
-    reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [key]}, "evidence": shown}
-
-
-def _keys_beside(draft: Draft) -> None:
-    key = {"key_id": "e2ee-1", "algo": "ecdsa", "public_key": EnclaveKey().public.hex()}
-    draft.reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [key] * 65}}
+    _gateway(draft, EnclaveKey().public, count, evidence=shown)
 
 
 def _other_spelling(draft: Draft) -> None:
@@ -146,8 +132,7 @@ def _doubled_keys(draft: Draft) -> bytes:
 
 def _gateway_keys(draft: Draft) -> bytes:
     """A gateway that has more keys than anybody looks at."""
-    _keys_of_others(draft)
-    draft.reply["attestation"]["workload_keyset"]["e2ee_public_keys"] *= _MANY_KEYS
+    _keys_of_others(draft, _MANY_KEYS)
     return draft.written()
 
 
@@ -170,10 +155,6 @@ def _quote_bytes(place: tuple[int, str]) -> Callable[[Draft], None]:
 def _binds(data: Callable[[bytes, bytes], bytes]) -> Callable[[Draft], None]:
     """The quote binds something else, made of the address and the nonce."""
     return lambda draft: draft.report_data(data(bytes.fromhex(draft.key.address[2:]), draft.nonce))
-
-
-def _other_domain(draft: Draft) -> None:
-    draft.report_data(bytes.fromhex(EnclaveKey().address[2:]) + bytes(12) + draft.nonce)
 
 
 def _quote(change: Callable[[bytes], bytes]) -> Callable[[Draft], None]:
@@ -219,15 +200,11 @@ def _container_measures_twice(draft: Draft) -> None:
         _measures(name, later=True)(draft)
 
 
-def _endless_boot(draft: Draft) -> None:
-    draft.domain.log.pop()
-
-
-def _boots(os_image: str) -> Callable[[Draft], None]:
-    """Another operating system is booted, as far as its own log says."""
+def _boots(**domain: Any) -> Callable[[Draft], None]:
+    """Another trust domain is booted."""
 
     def boot(draft: Draft) -> None:
-        draft.domain = type(draft.domain)(os_image=bytes.fromhex(os_image))
+        draft.domain = Domain(**domain)
 
     return boot
 
@@ -242,7 +219,7 @@ def _dev_image(draft: Draft) -> None:
 
 
 def _compose_of_line_breaks(draft: Draft) -> None:
-    draft.domain = type(draft.domain)(compose("\n" * 200_000 + "x"))
+    draft.domain = Domain(compose("\n" * 200_000 + "x"))
 
 
 def _compose_of_line_breaks_unsigned(draft: Draft) -> None:
@@ -250,24 +227,20 @@ def _compose_of_line_breaks_unsigned(draft: Draft) -> None:
     draft.show_quote(_flipped(draft.quote, LAYOUT["signature"][0]))
 
 
-def _loose_images(draft: Draft) -> None:
-    draft.domain = type(draft.domain)(compose("services:\n  model:\n    image: emulator/model:latest\n    privileged: true\n"))
-
-
-# -- what is left out ----------------------------------------------------------------------------------------------------
-
-
-def _gateway_without_version(draft: Draft) -> None:
-    """A gateway that shows but one of its parts, and no word about its version."""
-    key = {"key_id": "e2ee-1", "algo": "ecdsa", "public_key": draft.key.public.hex()}
-    draft.reply["attestation"] = {"workload_keyset": {"e2ee_public_keys": [key]}}
+_LOOSE_IMAGES: Final = "services:\n  model:\n    image: emulator/model:latest\n    privileged: true\n"
 
 
 # -- GPUs ----------------------------------------------------------------------------------------------------------------
 
 
-def _gpu(change: Callable[[Draft, list[dict[str, Any]]], None]) -> Callable[[Draft], None]:
-    return lambda draft: change(draft, draft.gpus["evidence_list"])
+def _gpu(*made: Callable[[Draft], dict[str, str]], count: int = GPU_COUNT) -> Callable[[Draft], None]:
+    """Other evidence of the first GPUs, of `count` of them."""
+
+    def change(draft: Draft) -> None:
+        shown = draft.gpus["evidence_list"]
+        draft.gpus["evidence_list"] = [*(make(draft) for make in made), *shown[len(made) :]][:count]
+
+    return change
 
 
 def _gpu_byte(position: int) -> Callable[[Draft], None]:
@@ -280,42 +253,20 @@ def _gpu_byte(position: int) -> Callable[[Draft], None]:
     return change
 
 
-def _gpu_of_another_root(draft: Draft, items: list[dict[str, Any]]) -> None:
-    items[0] = Nvidia("somebody else").item(0, draft.nonce)
+def _first_gpu(draft: Draft) -> dict[str, str]:
+    first: dict[str, str] = draft.gpus["evidence_list"][0]
+    return first
 
 
-def _gpu_of_another_nonce(draft: Draft, items: list[dict[str, Any]]) -> None:
-    items[0] = draft.nvidia.item(0, _OLD_NONCE)
-
-
-def _gpu_with_another_chain(draft: Draft, items: list[dict[str, Any]]) -> None:
+def _gpu_with_another_chain(draft: Draft) -> None:
+    items = draft.gpus["evidence_list"]
     items[0]["certificate"] = items[1]["certificate"]
     items[1] = draft.nvidia.item(0, draft.nonce)
 
 
-def _gpu_twice(_: Draft, items: list[dict[str, Any]]) -> None:
-    items[1] = items[0]
-
-
-def _gpu_measured(**measured: Any) -> Callable[[Draft, list[dict[str, Any]]], None]:
+def _measured(**measured: Any) -> Callable[[Draft], dict[str, str]]:
     """A GPU that measures something else."""
-
-    def measure(draft: Draft, items: list[dict[str, Any]]) -> None:
-        items[0] = draft.nvidia.item(0, draft.nonce, **measured)
-
-    return measure
-
-
-def _gpu_no_gpu(draft: Draft, items: list[dict[str, Any]]) -> None:
-    items[0] = draft.nvidia.other("LS10", draft.nonce)
-
-
-def _gpu_with_two_keys(draft: Draft, items: list[dict[str, Any]]) -> None:
-    items[1] = draft.nvidia.again(0, draft.nonce)
-
-
-def _gpu_less(_: Draft, items: list[dict[str, Any]]) -> None:
-    items.pop()
+    return lambda draft: draft.nvidia.item(0, draft.nonce, **measured)
 
 
 # -- collateral ----------------------------------------------------------------------------------------------------------
@@ -334,16 +285,24 @@ def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
 # -- chunks --------------------------------------------------------------------------------------------------------------
 
 
+def _second(bend: Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk]]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
+    """Something happens to the chunk with the second sealed text, of which `bend` gets the delta, too."""
+
+    def at_second(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
+        delta = _content(chunk)
+        return (chunk,) if delta is None or channel.contents != 2 else bend(chunk, delta, channel)
+
+    return at_second
+
+
 def _envelope(change: Callable[[str, Channel], str]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
     """The second text of an answer is not the envelope that it was."""
 
-    def bend(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
-        delta = _content(chunk)
-        if delta is not None and channel.contents == 2:
-            delta["content"] = change(delta["content"], channel)
+    def bend(chunk: Chunk, delta: dict[str, Any], channel: Channel) -> Iterator[Chunk]:
+        delta["content"] = change(delta["content"], channel)
         yield chunk
 
-    return bend
+    return _second(bend)
 
 
 def _content(chunk: Chunk) -> dict[str, Any] | None:
@@ -367,44 +326,29 @@ def _in_clear(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
     yield chunk
 
 
-def _repeated(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
-    yield chunk
-    if _content(chunk) is not None and channel.contents == 2:
-        yield chunk
-
-
 def _delta(members: dict[str, Any]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
     """Something stands in clear beside a sealed text."""
 
-    def bend(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
-        delta = _content(chunk)
-        if delta is not None and channel.contents == 2:
-            delta |= members
+    def bend(chunk: Chunk, delta: dict[str, Any], _: Channel) -> Iterator[Chunk]:
+        delta |= members
         yield chunk
 
-    return bend
+    return _second(bend)
 
 
 def _chunk(members: dict[str, Any]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
     """A chunk is another one than it was by these members."""
-
-    def bend(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
-        yield {**chunk, **members} if channel.contents == 2 else chunk
-
-    return bend
+    return lambda chunk, channel: ({**chunk, **members} if channel.contents == 2 else chunk,)
 
 
-def _adds_logprobs(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
-    if _content(chunk) is not None and channel.contents == 2:
-        chunk["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": -0.1, "bytes": None, "top_logprobs": []}]}
+def _adds_logprobs(chunk: Chunk, _: dict[str, Any], _channel: Channel) -> Iterator[Chunk]:
+    chunk["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": -0.1, "bytes": None, "top_logprobs": []}]}
     yield chunk
 
 
-def _second_choice(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
+def _second_choice(chunk: Chunk, _: dict[str, Any], channel: Channel) -> Iterator[Chunk]:
     yield chunk
-    if _content(chunk) is not None and channel.contents == 2:
-        first = chunk["choices"][0]
-        yield {**chunk, "choices": [{**first, "index": 1, "delta": {"content": channel.last}}]}
+    yield {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
 
 
 def _for_another(envelope: str, _: Channel) -> str:
@@ -451,7 +395,7 @@ _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "reply": ("replied", _reply),
     "quote": ("measured", _quote_bytes),
     "event": ("booted", lambda given: _measures(*given)),
-    "boots": ("booted", _boots),
+    "boots": ("booted", lambda given: _boots(os_image=bytes.fromhex(given))),  # as far as its own log says
     "gpu_byte": ("replied", _gpu_byte),
     "collateral": ("published", _collateral),
     "envelope_byte": ("sealed", _envelope_byte),
@@ -472,16 +416,20 @@ def _rows() -> Iterator[tuple[str, Fault]]:
 
 FAULTS: Final[dict[str, Fault]] = {
     **dict(_rows()),
-    "swapped_key": Fault(about="the key is another one than the address's", replied=_swapped_key),
+    "swapped_key": Fault(about="the key is another one than the address's", replied=_key(lambda _: EnclaveKey().public)),
     "swapped_key_and_address": Fault(about="key and address are another one's", replied=_swapped_key_and_address),
-    "two_keys": Fault(about="the reply has two keys that differ", replied=_two_keys),
-    "key_off_curve": Fault(about="the key is not a point of the curve", replied=_off_curve),
-    "key_compressed": Fault(about="the key is in the form that is not taken", replied=_compressed),
+    "two_keys": Fault(about="the reply has two keys that differ", replied=_key(lambda _: EnclaveKey().public, "signing_key")),
+    "key_off_curve": Fault(about="the key is not a point of the curve", replied=_key(lambda key: _flipped(key, -1))),
+    "key_compressed": Fault(
+        about="the key is in the form that is not taken", replied=_key(lambda key: bytes([2 + (key[-1] & 1)]) + key[1:33])
+    ),
     "keyset_of_others": Fault(about="none of a gateway's keys has the address", replied=_keys_of_others),
     "replayed_quote": Fault(about="an old quote comes with a forged echo", replied=_replayed_quote),
     "doubled_keys": Fault(about="a key of very many comes twice", written=_doubled_keys),
     "many_keys": Fault(about="a gateway has 20,000 keys", written=_gateway_keys),
-    "keys_beside": Fault(about="a good key, and beside it a gateway's set of 65", replied=_keys_beside),
+    "keys_beside": Fault(
+        about="a good key, and beside it a gateway's set of 65", replied=lambda draft: _gateway(draft, EnclaveKey().public, 65)
+    ),
     "duplicate_members": Fault(about="the reply says verified twice", written=_duplicate_members),
     "other_spelling": Fault(about="harmless: the quote in base64, the address in capitals", replied=_other_spelling),
     "redirect": Fault(about="the attestation is somewhere else", answered=Answer(302, {"location": ELSEWHERE})),
@@ -490,7 +438,10 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "trailing_garbage": Fault(about="something follows the quote", replied=_quote(lambda raw: raw + b"garbage")),
     "truncated_quote": Fault(about="the quote is cut off", replied=_quote(lambda raw: raw[:-100])),
-    "other_domain": Fault(about="the quote is of another trust domain", measured=_other_domain),
+    "other_domain": Fault(
+        about="the quote is of another trust domain",
+        measured=_binds(lambda _, nonce: bytes.fromhex(EnclaveKey().address[2:]) + bytes(12) + nonce),
+    ),
     "other_intel": Fault(about="a whole hierarchy of somebody else's", replied=_other_intel),
     "right_aligned_address": Fault(
         about="the address stands at the right", measured=_binds(lambda own, nonce: bytes(12) + own + nonce)
@@ -508,7 +459,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "event_reordered": Fault(about="two events change places", replied=_log(lambda log: [*log[:-2], log[-1], log[-2]])),
     "event_edited": Fault(about="the payload of an event is another one", replied=_log(_edited)),
     "event_split": Fault(about="an event may be another one of a longer name", booted=_measures("a", b"b:c", later=True)),
-    "boot_without_end": Fault(about="the log ends before the boot", booted=_endless_boot),
+    "boot_without_end": Fault(about="the log ends before the boot", booted=lambda draft: draft.domain.log.pop()),
     "container_events": Fault(about="harmless: a container measures what it likes", booted=_container_measures_twice),
     "compose_edited": Fault(about="the compose file shown has one blank more", replied=_compose_shown),
     "dev_image": Fault(about="the operating system lets its operator in", replied=_dev_image),
@@ -518,31 +469,40 @@ FAULTS: Final[dict[str, Fault]] = {
         booted=_compose_of_line_breaks,
         replied=_compose_of_line_breaks_unsigned,
     ),
-    "loose_images": Fault(about="containers are privileged, and not pinned by their hash", booted=_loose_images),
-    "gpu_less": Fault(about="one GPU gives no evidence", replied=_gpu(_gpu_less)),
-    "gateway_without_version": Fault(about="a gateway shows one of its parts alone", replied=_gateway_without_version),
-    "gpu_replayed": Fault(about="a GPU answered another nonce", replied=_gpu(_gpu_of_another_nonce)),
-    "gpu_other_root": Fault(about="a GPU that NVIDIA did not make", replied=_gpu(_gpu_of_another_root)),
-    "gpu_other_chain": Fault(about="two GPUs have each other's certificates", replied=_gpu(_gpu_with_another_chain)),
-    "gpu_twice": Fault(about="one GPU answers for two", replied=_gpu(_gpu_twice)),
-    "gpu_two_keys": Fault(about="one GPU answers for two with two keys", replied=_gpu(_gpu_with_two_keys)),
-    "gpu_switch": Fault(about="a switch answers as a GPU", replied=_gpu(_gpu_no_gpu)),
-    "gpu_firmware": Fault(about="a GPU's key is of another firmware", replied=_gpu(_gpu_measured(firmware=b"\1" * 48))),
-    "gpu_empty_record": Fault(about="a GPU measured nothing", replied=_gpu(_gpu_measured(measurements=()))),
-    "gpu_zeros": Fault(about="a GPU measured zeros", replied=_gpu(_gpu_measured(measurements=(bytes(51), bytes(51))))),
+    "loose_images": Fault(
+        about="containers are privileged, and not pinned by their hash", booted=_boots(app_compose=compose(_LOOSE_IMAGES))
+    ),
+    "gpu_less": Fault(about="one GPU gives no evidence", replied=_gpu(count=GPU_COUNT - 1)),
+    "gateway_without_version": Fault(
+        about="a gateway shows one of its parts alone", replied=lambda draft: _gateway(draft, draft.key.public)
+    ),
+    "gpu_replayed": Fault(about="a GPU answered another nonce", replied=_gpu(lambda draft: draft.nvidia.item(0, _OLD_NONCE))),
+    "gpu_other_root": Fault(
+        about="a GPU that NVIDIA did not make", replied=_gpu(lambda draft: Nvidia("somebody else").item(0, draft.nonce))
+    ),
+    "gpu_other_chain": Fault(about="two GPUs have each other's certificates", replied=_gpu_with_another_chain),
+    "gpu_twice": Fault(about="one GPU answers for two", replied=_gpu(_first_gpu, _first_gpu)),
+    "gpu_two_keys": Fault(
+        about="one GPU answers for two with two keys",
+        replied=_gpu(_first_gpu, lambda draft: draft.nvidia.again(0, draft.nonce)),
+    ),
+    "gpu_switch": Fault(about="a switch answers as a GPU", replied=_gpu(lambda draft: draft.nvidia.other("LS10", draft.nonce))),
+    "gpu_firmware": Fault(about="a GPU's key is of another firmware", replied=_gpu(_measured(firmware=b"\1" * 48))),
+    "gpu_empty_record": Fault(about="a GPU measured nothing", replied=_gpu(_measured(measurements=()))),
+    "gpu_zeros": Fault(about="a GPU measured zeros", replied=_gpu(_measured(measurements=(bytes(51), bytes(51))))),
     "forged_collateral": Fault(about="somebody else's", published=lambda _, now: Intel("somebody else").collateral(now)),
     "edited_tcb_info": Fault(about="what Intel signed was edited", published=_edited_tcb_info),
     "chat_redirect": Fault(about="the chat is somewhere else", chat_answered=Answer(307, {"location": ELSEWHERE})),
     "plaintext_chunk": Fault(about="one text comes in clear", sealed=_envelope(lambda _, channel: channel.last)),
     "plaintext_reply": Fault(about="all texts come in clear", sealed=_in_clear),
-    "plaintext_choice": Fault(about="a second choice comes in clear", sealed=_second_choice),
+    "plaintext_choice": Fault(about="a second choice comes in clear", sealed=_second(_second_choice)),
     "chunk_short": Fault(about="an envelope is too short", sealed=_envelope(lambda envelope, _: envelope[:184])),
     "chunk_odd": Fault(about="an envelope has an odd digit", sealed=_envelope(lambda envelope, _: envelope + "0")),
     "chunk_prefix": Fault(about="an envelope begins otherwise", sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
     "chunk_other_key": Fault(about="an envelope is for somebody else", sealed=_envelope(_for_another)),
     "upper_case": Fault(about="harmless: an envelope in capitals", sealed=_envelope(lambda envelope, _: envelope.upper())),
-    "replayed_chunk": Fault(about="a chunk comes twice", sealed=_repeated),
-    "logprobs_in_clear": Fault(about="log probabilities come in clear", sealed=_adds_logprobs),
+    "replayed_chunk": Fault(about="a chunk comes twice", sealed=_second(lambda chunk, _, __: (chunk, chunk))),
+    "logprobs_in_clear": Fault(about="log probabilities come in clear", sealed=_second(_adds_logprobs)),
     "signature_signer": Fault(about="somebody else signed", attested=_other_signer),
     "signature_text": Fault(about="the signed text was edited", attested=_edited_text),
     "signature_relabelled": Fault(about="it is a good one of another answer, under this one's id", signed=_another_answer),

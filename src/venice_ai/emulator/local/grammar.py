@@ -100,27 +100,18 @@ def _says_more(schema: Schema, parts: list[Any]) -> bool:
 
 def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
     """The schema of one call, `{"name": ..., "arguments": {...}}`, of any of these functions."""
-    definitions = {f"arguments{index}": _arguments(tool, index) for index, tool in enumerate(tools)}
-    calls = [_call(tool["name"], f"#/$defs/arguments{index}") for index, tool in enumerate(tools)]
+    calls: list[Schema] = []
+    definitions: Schema = {}
+    for index, tool in enumerate(tools):
+        place = f"#/$defs/arguments{index}"
+        definitions[f"arguments{index}"] = _moved(tool.get("parameters") or {"type": "object", "properties": {}}, place)
+        properties = {"name": {"const": tool["name"]}, "arguments": {"$ref": place}}
+        calls.append({"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False})
     return {"anyOf": calls, "$defs": definitions}
 
 
-def _call(name: str, arguments: str) -> Schema:
-    return {
-        "type": "object",
-        "properties": {"name": {"const": name}, "arguments": {"$ref": arguments}},
-        "required": ["name", "arguments"],
-        "additionalProperties": False,
-    }
-
-
-def _arguments(tool: Mapping[str, Any], index: int) -> Schema:
-    """A function's parameters, whose references still lead where they led when they stood alone."""
-    given: Schema = tool.get("parameters") or {"type": "object", "properties": {}}
-    return cast("Schema", _moved(given, f"#/$defs/arguments{index}"))
-
-
 def _moved(node: Any, root: str) -> Any:
+    """A part of a schema that now stands at `root`: its references still lead where they led when it stood alone."""
     if isinstance(node, list):
         return [_moved(item, root) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):

@@ -289,7 +289,7 @@ class ChatMessage(BaseMessage):
     role: str
     """`"assistant"`."""
     content: str | list[Any] | None = None
-    """The answer: a text, parts, or None where there is none."""
+    """The answer: a text, a list of parts, or None if the model sent no content."""
     reasoning_content: str | None = None
     """The reasoning before the answer, where the model shows it."""
     reasoning_details: list[Any] | None = None
@@ -305,7 +305,7 @@ class ChatMessage(BaseMessage):
 
     @property
     def text(self) -> str | None:
-        """The text of `content`, joined where it came in parts; None if there is none."""
+        """The text of `content`, joined where it came in parts; None if there is no text."""
         return content_text(self.content)
 
 

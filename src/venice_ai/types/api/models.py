@@ -27,7 +27,7 @@ class Rates(Model):
     output: Price | None = None
     """For output."""
     cache_input: Price | None = None
-    """For input read from the cache; that of `input` where there is none."""
+    """For input read from the cache; if the model has no such price, that of `input` applies."""
     cache_write: Price | None = None
     """For input written to the cache; may be below `input`."""
 
