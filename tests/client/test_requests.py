@@ -28,6 +28,7 @@ from venice_ai import (
     InvalidRequestError,
     JSONSchemaFormat,
     ReasoningConfig,
+    StreamInterruptedError,
     StreamOptions,
     SyncVeniceClient,
     Tool,
@@ -40,7 +41,7 @@ from venice_ai._wire.request_body import chat_body
 from venice_ai.emulator import Emulator
 from venice_ai.types.api import JSONObjectFormat, SpecificToolChoice, TextResponseFormat
 
-from ..fakes import HI, JSON, KEY, answer, client_of, completion, hello, refused, sent, stream
+from ..fakes import HI, JSON, KEY, answer, chunk, client_of, completion, event, hello, refused, sent, stream
 
 TOOL: dict[str, Any] = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
 SCHEMA: dict[str, Any] = {
@@ -711,6 +712,14 @@ def test_threads_may_all_make_the_first_request_at_the_same_time() -> None:
 # -- fields that this package does not know --------------------------------------------------------------------------------
 
 
+class FieldName(Enum):
+    MESSAGES = "messages"
+
+
+ENDLESS: dict[str, Any] = {}
+ENDLESS["itself"] = ENDLESS
+
+
 async def test_extra_body_is_merged_as_it_is_and_wins() -> None:
     client, transport = client_of(answer(completion()), stream(*hello()))
     extra = {"tomorrow": None, "temperature": 9, "venice_parameters": {"new": 1}}
@@ -730,6 +739,8 @@ async def test_extra_body_is_merged_as_it_is_and_wins() -> None:
         pytest.param({"messages": []}, "'messages'", id="messages"),
         pytest.param({"stream": True}, "'stream'", id="stream"),
         pytest.param({"a": [math.inf]}, r"extra_body\.a\.0=inf", id="infinity"),
+        pytest.param({FieldName.MESSAGES: []}, "'messages'", id="messages, as a member of an Enum"),
+        pytest.param(ENDLESS, "holds itself", id="a mapping that holds itself"),
     ],
 )
 async def test_extra_body_holds_other_fields_that_json_knows(extra: Any, said: str) -> None:
@@ -739,6 +750,17 @@ async def test_extra_body_holds_other_fields_that_json_knows(extra: Any, said: s
         await client.chat.completions.create(model="m", messages=HI, extra_body=extra)
 
     assert transport.requests == []
+
+
+async def test_choices_that_extra_body_asks_for_are_waited_for() -> None:
+    one = [event(chunk("hi")), event(chunk(finish="stop"))]
+    client, _ = client_of(stream(*one), stream(*one))
+
+    first = await client.chat.completions.stream(model="m", messages=HI, extra_body={"n": 2})
+    with pytest.raises(StreamInterruptedError):
+        await first.collect()
+    other = await client.chat.completions.stream(model="m", messages=HI, extra_body={"n": "2"})  # whatever a server makes of it
+    assert (await other.collect()).text == "hi"
 
 
 async def test_extra_body_reaches_every_request_of_parse_and_of_tool_loops() -> None:

@@ -16,6 +16,12 @@ from venice_ai import AuthenticationError, InvalidRequestError, SyncVeniceClient
 from ..fakes import HI, KEY, ScriptedTransport, answer, client_of, completion, hello, refused, sent, stream
 
 
+@pytest.mark.parametrize("kind", [VeniceClient, SyncVeniceClient])
+def test_a_misspelt_setting_is_refused_in_the_name_of_the_class_that_was_called(kind: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^{kind.__name__}\.__init__\(\) got an unexpected keyword argument 'apikey'"):
+        kind(apikey=KEY)
+
+
 @pytest.mark.parametrize("key", [None, "", "  ", "\n"], ids=repr)
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_missing_key_is_an_authentication_error_at_the_first_chat(key: str | None, streamed: bool) -> None:

@@ -36,7 +36,7 @@ PAIRS: list[tuple[type, type]] = [
 # What the parts of the package say to each other, and no caller of a synchronous client could await.
 INNER = {
     VeniceClient: {"caller", "build_request", "clocks", "notices", "resource", "hooks_in_threads", "knows_server", "on_close"},
-    Tee: {"verified", "options", "forget", "forget_all", "signed", "warn_of_limits"},
+    Tee: {"verified", "remembered", "options", "forget", "forget_all", "signed", "warn_of_limits"},
 }
 # What belongs to an event loop is the asynchronous client's alone.
 OF_A_LOOP = {"session"}

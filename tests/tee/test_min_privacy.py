@@ -5,16 +5,24 @@ from __future__ import annotations
 import logging
 import pickle
 import traceback
+from enum import Enum
 from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
 
-from venice_ai import ChatCompletionResponse, ChatStream, InvalidRequestError, NoMatchingModelError, VeniceClient
+from venice_ai import (
+    ChatCompletionResponse,
+    ChatStream,
+    InvalidRequestError,
+    NoMatchingModelError,
+    SyncVeniceClient,
+    VeniceClient,
+)
 from venice_ai.exceptions import APITimeoutError, TeeAttestationError
 from venice_ai.tee import TeeOptions
 
-from ..fakes import HI, answer
+from ..fakes import HI, KEY, answer
 from .enclave import ASK, MODEL, SERVER, Enclave, Silent, client_of, created
 
 pytestmark = [
@@ -336,6 +344,11 @@ REFUSED: dict[str, dict[str, Any]] = {
     "a field of a message": {"messages": [{"role": "user", "content": SECRET, SECRET: SECRET}]},
     "a role": {"messages": [{"role": SECRET, "content": SECRET}]},
     "a part of a message": {"messages": [{"role": "user", "content": [{"type": SECRET, "text": SECRET}]}]},
+    "a field of extra_body": {"extra_body": {"tomorrow": SECRET}},
+    "a text for an object": {"extra_body": {"venice_parameters": SECRET}},
+    "a list for an object": {"extra_body": {"reasoning": [SECRET]}},
+    "a text for another object": {"extra_body": {"text": SECRET}},
+    "a field whose name is a number": {"extra_body": {1: SECRET}},
     "a number that is none": {"messages": [{"role": "user", "content": SECRET, SECRET: float("inf")}]},
 }
 
@@ -360,9 +373,36 @@ async def test_a_refusal_shows_nothing_that_the_caller_wrote(params: dict[str, A
     assert enclave.requests == []
 
 
+@every_way
+@pytest.mark.parametrize("params", REFUSED.values(), ids=REFUSED)
+def test_nor_does_one_of_the_synchronous_client(params: dict[str, Any], how: str) -> None:
+    enclave = Enclave(quoted=True)
+    asked: dict[str, Any] = {"model": MODEL, "e2ee": True, **IN_CLEAR, **params}
+    extra: dict[str, Any] = {"create(stream=True)": {"stream": True}}.get(how, {})
+    extra |= {"response_format": Said} if "parse" in how else {"tools": [weather]} if "tools" in how else {}
+
+    with SyncVeniceClient(api_key=KEY, transport=enclave, min_privacy="e2ee", tee=TeeOptions()) as client:
+        chats: Any = client.chat.completions
+        with pytest.raises(InvalidRequestError) as caught:
+            if how == "batch":
+                chats.batch([asked], return_exceptions=False)
+            else:
+                getattr(chats, how.partition("(")[0])(**asked, **extra)
+
+    assert SECRET not in shown_by(caught.value)
+    assert enclave.requests == []
+
+
+class Switch(Enum):
+    SEARCH = "enable_web_search"
+    ON = "on"
+
+
 @pytest.mark.parametrize(
     "params",
     [
+        pytest.param({"model": "tee-m", "extra_body": {"venice_parameters": {"enable_web_search": "on"}}}, id="extra_body"),
+        pytest.param({"model": "tee-m", "extra_body": {"venice_parameters": {Switch.SEARCH: Switch.ON}}}, id="an Enum"),
         pytest.param({"model": "tee-m:enable_web_search=on"}, id="a suffix"),
         pytest.param({"model": "tee-m:enable_web_search=%6Fn"}, id="a suffix, written otherwise"),
         pytest.param({"model": "tee-m:disable_thinking=true&enable_web_scraping=true"}, id="the second of a suffix"),

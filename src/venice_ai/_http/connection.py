@@ -104,6 +104,8 @@ class Connection:
         if tee is not None:
             _check_tee(tee, self.min_privacy)
 
+    __init__.__qualname__ = "VeniceClient.__init__"  # Python's message about a misspelt argument names what the caller wrote
+
     def resource(self, kind: Callable[[Connection], ResourceT]) -> ResourceT:
         """The part of the API that a class stands for: one object for each class."""
         found: ResourceT | None = self._resources.get(kind)

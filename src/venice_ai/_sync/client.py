@@ -141,16 +141,20 @@ class SyncChatCompletions(SyncResource):
             APIError: as there, and everything else.
         """
         given = given_arguments(locals())
+        del messages, params, extra_body  # what shows the local variables of a traceback must not show the prompt
         if stream is not True:
-            return self._answered(lambda chats: chats.create(**given), given)
+            return self._answered("create", given)
         wrap = _wrapper(given.pop("stream_cls"), self._client) if stream_cls is not None else None
         opening: Any = cast("Any", self._async.create)(**given)
+        given.clear()
         return (wrap or self._stream)(self._source(opening))
 
-    def _answered(self, call: Callable[[Any], Coroutine[Any, Any, T]], params: Mapping[str, Any]) -> T:
+    def _answered(self, method: Literal["create", "parse"], given: dict[str, Any]) -> Any:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
-        here = self._bridge.client_for_this_thread(params)
-        return self._run(call(self._async)) if here is None else drive(call(here.chat.completions))
+        here = self._bridge.client_for_this_thread(given)
+        call = getattr(self._async if here is None else here.chat.completions, method)(**given)
+        given.clear()  # the caller's, too
+        return self._run(call) if here is None else drive(call)
 
     def _source(self, opening: Coroutine[Any, Any, ChatStream]) -> SyncChunkSource:
         """The chunks of the stream that a coroutine opens."""
@@ -185,7 +189,9 @@ class SyncChatCompletions(SyncResource):
         Raises:
             APIError: as there. What goes wrong later is raised where the stream is read.
         """
-        return self._stream(self._source(self._async.stream(**given_arguments(locals()))))
+        opening: Any = self._async.stream(**given_arguments(locals()))
+        del messages, params, extra_body  # as in `create`
+        return self._stream(self._source(opening))
 
     def parse(
         self,
@@ -210,7 +216,8 @@ class SyncChatCompletions(SyncResource):
             APIError: as there, and everything else.
         """
         given = given_arguments(locals())
-        return self._answered(lambda chats: chats.parse(**given), given)
+        del messages, kwargs  # as in `create`
+        return cast("ParsedChatCompletion[T]", self._answered("parse", given))
 
     def stream_parse(
         self,
@@ -235,6 +242,7 @@ class SyncChatCompletions(SyncResource):
             APIError: as there, and everything else. What goes wrong later is raised where the stream is read.
         """
         opening: Any = self._async.stream_parse(**given_arguments(locals()))
+        del messages, kwargs  # as in `create`
         stream = self._stream(self._source(_raw(opening)))
         # They need pydantic, which the request has loaded.
         from .._structured.strict_schema import requested_format
@@ -260,7 +268,9 @@ class SyncChatCompletions(SyncResource):
         Raises:
             ValueError: as there.
         """
-        return self._run(self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions))
+        running = self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions)
+        del requests  # as in `create`
+        return self._run(running)
 
     def run_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
@@ -276,7 +286,9 @@ class SyncChatCompletions(SyncResource):
         """
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
 
-        return self._run(self._async.run_with_tools(model=model, messages=messages, tools=prepared(tools), **options))
+        running = self._async.run_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
+        del messages, options  # as in `create`
+        return self._run(running)
 
     def stream_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
@@ -292,6 +304,7 @@ class SyncChatCompletions(SyncResource):
         from .streams import SyncToolStream
 
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
+        del messages, options  # as in `create`
         return SyncToolStream.open(self._bridge.thread(), opening, self._client)
 
 

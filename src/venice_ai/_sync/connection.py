@@ -64,6 +64,8 @@ class SyncConnection:
         self.min_privacy: Privacy | None = min_privacy
         """The least privacy a request must have to leave."""
 
+    __init__.__qualname__ = "SyncVeniceClient.__init__"  # as in `Connection`
+
     @property
     def closed(self) -> bool:
         """Whether it was closed, and not entered again."""

@@ -72,6 +72,7 @@ def chat_body(
     try:
         body: dict[str, Any] = {"model": _model(model), "messages": checked_messages(messages, echo=echo)}
         given = {name: _parameter(name, value) for name, value in params.items() if value is not None} if params else {}
+        added = {} if extra is None else _extra_fields(extra)
     except RecursionError:
         raise InvalidRequestError("the request is no JSON: something in it holds itself, or is nested too deeply") from None
     if given:
@@ -82,16 +83,13 @@ def chat_body(
     if stream:
         body["stream"] = True
         given.setdefault("stream_options", {"include_usage": True})
-    body.update(given)
-    if extra is not None:
-        body.update(_extra_fields(extra))
-    return body
+    return {**body, **given, **added}
 
 
 def _extra_fields(extra: object) -> dict[str, Any]:
     """The fields of `extra_body` as plain JSON."""
     if not isinstance(extra, Mapping):
-        raise InvalidRequestError(f"extra_body is {_kind(extra)}, not a mapping of fields for the body")
+        raise InvalidRequestError(f"extra_body is {type(extra).__name__}, not a mapping of fields for the body")
     fields = cast("dict[str, Any]", plain(extra))
     if own := sorted({"model", "messages", "stream"} & fields.keys()):
         raise InvalidRequestError(f"extra_body must not hold {own[0]!r}: it is an argument of its own")
@@ -160,7 +158,7 @@ def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
         isinstance(messages, (str, bytes, Mapping, Model)) or not isinstance(messages, Iterable)
     ):
         raise InvalidRequestError(
-            f"messages must be a list of messages, not {_kind(cast('object', messages))}; "
+            f"messages must be a list of messages, not {type(cast('object', messages)).__name__}; "
             'for one question: messages=[{"role": "user", "content": "..."}]'
         )
     given = [_message(message, index, echo=echo) for index, message in enumerate(cast("Iterable[Any]", messages))]
@@ -200,10 +198,6 @@ def _message(message: Any, index: int, *, echo: bool) -> Any:
             raise
         raise InvalidRequestError(f"messages.{index} is not allowed: it holds a number that JSON does not have") from None
     return cast("Any", copy)
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__
 
 
 def _parameter(name: str, value: Any) -> Any:

@@ -149,6 +149,7 @@ def _knows(value: Mapping[str, Any], known: type) -> bool:
     return not any(_says_something(each) for name, each in value.items() if name not in known.__annotations__)
 
 
+_OBJECTS = ("venice_parameters", "reasoning", "stream_options", "text")
 _UNKNOWN = "part of it is not known here, and would travel in clear"
 _ALLOWED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "tool_choice": (lambda value: value == "none", _REFUSED["tools"]),
@@ -167,9 +168,11 @@ _ALLOWED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
 """Fields of which some values say nothing of the conversation: which, and why the others are refused."""
 
 
-def _check_field(name: str, value: Any) -> None:
-    if _WORD.fullmatch(name) is None:
+def _check_field(name: Any, value: Any) -> None:
+    if not isinstance(name, str) or _WORD.fullmatch(name) is None:
         raise _refusal("a field", "its name is not a plain word, and would travel in clear")
+    if name in _OBJECTS and not isinstance(value, Mapping):
+        raise _refusal(name, "it is not an object, and would travel in clear")
     if name in _REFUSED:
         if value:
             raise _refusal(name, _REFUSED[name])

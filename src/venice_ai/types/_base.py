@@ -10,6 +10,7 @@ Because the JSON's own keys live in `__dict__`, a key named like a method would 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from types import MethodType
 from typing import (
     TYPE_CHECKING,
@@ -389,7 +390,7 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 def plain(value: Any) -> Any:
     """A copy of a JSON value in which every view, mapping and sequence is a plain dict or list, every text and number itself.
 
-    Numbers and texts of other classes (an `IntEnum`, numpy's `float64`, a template's markup) become what they are.
+    Numbers and texts of other classes (an `Enum`, numpy's `float64`, a template's markup) become what they are.
     """
     if type(value) in _SCALARS:  # most values by far
         return value
@@ -434,11 +435,16 @@ def _unset(value: Any) -> dict[Any, Any]:
 
 
 # By these methods, because what a class has in their place may say something else.
-_ITSELF: tuple[tuple[type, Callable[[Any], Any]], ...] = ((str, str.__str__), (int, int.__int__), (float, float.__float__))
+_ITSELF: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (Enum, lambda each: plain(each.value)),
+)
 
 
 def _name(key: Any) -> Any:
-    return str.__str__(key) if isinstance(key, str) else key
+    return str.__str__(key) if isinstance(key, str) else _name(key.value) if isinstance(key, Enum) else key
 
 
 def _copied(value: Any) -> Any:

@@ -127,12 +127,12 @@ class ChatCalls(APIResource[ClientT]):
             raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
         wrap = None if stream_cls is None else _stream_factory(stream_cls)
         body: dict[str, Any] = {}
-        given: Mapping[str, Any] = params
+        given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
-            given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
             body = chat_body(
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
+            params = _for_reader({**params, **(extra_body or {})})
             chat = _sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
             request = None if chat is not None else await self._request(body, stream, timeout, extra_headers)
         except Exception as refusal:
@@ -140,14 +140,14 @@ class ChatCalls(APIResource[ClientT]):
             without_locals(refusal)
             raise
         if chat is not None:
-            del messages, body  # nor later
+            del messages, body, given, extra_body  # nor later
             source = await self._open_sealed(chat, model, params)
             if not stream:
                 return await source.stream(self._client).collect()
         else:
             assert request is not None
             if not stream:
-                response = await self._client.caller.read(request, partial(_read, params.get("n") or 1))
+                response = await self._client.caller.read(request, partial(_read, params["n"]))
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
             source = await self._open(request, model, params)
@@ -196,7 +196,7 @@ class ChatCalls(APIResource[ClientT]):
             extra_body=extra_body,
             **keywords,
         )
-        del messages, params, keywords  # as in `create`
+        del messages, params, keywords, extra_body  # as in `create`
         return cast("ChatStream", await opening)
 
     def _echoes(self, params: Mapping[str, Any]) -> bool:
@@ -242,8 +242,8 @@ class ChatCalls(APIResource[ClientT]):
         reader = ChunkReader(
             answer.reply,
             answer.meta,
-            choices=params.get("n") or 1,
-            every_chunk=params.get("stream_options") is not None,
+            choices=params["n"],
+            every_chunk=params["stream_options"] is not None,
             watch_progress=request.timeout.progress is not None,
             now=caller.clock.now,
             sent=sent,
@@ -290,6 +290,12 @@ def _sealed(
             "pass e2ee=True"
         )
     return None
+
+
+def _for_reader(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a request the reader of its answer needs. In `extra_body`, which nothing checks, `n` may be anything."""
+    n = asked.get("n")
+    return {"n": n if isinstance(n, int) and n else 1, "stream_options": asked.get("stream_options")}
 
 
 def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
