@@ -97,7 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {
         "include": [snippet.file for snippet in SNIPPETS],
         "typeCheckingMode": "strict",
-        "extraPaths": [str(ROOT / "src"), "stubs"],
+        "extraPaths": ["stubs"],
         "reportMissingModuleSource": False,  # of the stubs
         "reportUnusedVariable": False,  # a snippet shows how to get a result, and what to do with it is the reader's
     }
@@ -107,7 +107,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def said_by(folder: Path, *command: str) -> tuple[int, str]:
     """How a checker ended, and what it printed."""
-    paths = {"MYPYPATH": os.pathsep.join([str(ROOT / "src"), "stubs"]), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    paths = {"MYPYPATH": "stubs", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", *command],
         capture_output=True,
