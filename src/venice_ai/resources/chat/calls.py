@@ -132,7 +132,7 @@ class ChatCalls(APIResource[ClientT]):
             body = chat_body(
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
-            params = _for_reader({**params, **(extra_body or {})})
+            params = _for_reader({**params, **(extra_body or {})}) if params or extra_body else _ONE_CHOICE
             chat = _sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
             request = None if chat is not None else await self._request(body, stream, timeout, extra_headers)
         except Exception as refusal:
@@ -290,6 +290,9 @@ def _sealed(
             "pass e2ee=True"
         )
     return None
+
+
+_ONE_CHOICE: dict[str, Any] = {"n": 1, "stream_options": None}
 
 
 def _for_reader(asked: Mapping[str, Any]) -> dict[str, Any]:
