@@ -30,7 +30,7 @@ from ..tee.collateral import FIELDS, Seen, window
 from ..tee.collateral_source import SOURCES, Document, Source, assemble
 
 if TYPE_CHECKING:
-    from ..tee.report import Check, Tcb
+    from ..tee.report import Tcb
 
 logger: logging.Logger = logging.getLogger("venice_ai")
 
@@ -291,15 +291,15 @@ async def fetch(transport: Transport, request: Request) -> Document:
         reply.close()
 
 
-async def ask_nras(transport: Transport, payload: object, *, nonce: bytes, now: float) -> tuple[Check, ...]:
-    """What NVIDIA's attestation service says about the evidence of a reply (the value of its `nvidia_payload`).
+async def ask_nras(transport: Transport, payload: object) -> nras.Documents | str:
+    """What NVIDIA's attestation service answers about the evidence of a reply (`nvidia_payload`); why, if it does not.
 
-    It learns that somebody attests these GPUs. A service that cannot be reached is a check that failed.
+    It learns that somebody attests these GPUs.
     """
     try:
         question = nras.question(payload)
         requests = [_request("POST", nras.ATTEST_URL, question), _request("GET", nras.KEYS_URL)]
         answer, keys = await bounded_map(partial(fetch, transport), requests, limit=len(requests))
     except (APIConnectionError, ValueError) as error:
-        return (nras.unavailable(str(error)),)
-    return tuple(nras.check(answer.body, keys.body, payload=payload, nonce=nonce, now=now))
+        return str(error)
+    return nras.Documents(answer.body, keys.body)

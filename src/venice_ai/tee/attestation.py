@@ -12,15 +12,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Final, Literal, cast
 
 from .._core.json_values import items
-from . import aci, collateral, gpu  # `aci` first: it names the extra where that is missing
+from . import aci, collateral, gpu, nras  # `aci` first: it names the extra where that is missing
 from .canonical import parse as parse_json
 from .checks import NOT_REACHED, CheckSkipped, CheckWarning
+from .collected_evidence import CollectedEvidence
 from .crypto import address, public_key_bytes
 from .intel import certificates, check_chain, check_qe_report, check_signature
 from .parts import missing
@@ -28,7 +29,7 @@ from .policy import QUOTE, Examination, level_of, shortfall
 from .quote import Quote, decode
 from .quote import parse as parse_quote
 from .report import AttestationReport, Check, Gpu, Tcb, Td, Workload, one_line
-from .types import LEVELS, Evidence, Level, TeeOptions
+from .types import Evidence, TeeOptions
 from .workload import (
     Logs,
     app_compose,
@@ -51,45 +52,20 @@ MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 _ATTRIBUTES: Final = 1 << 28  # SEPT_VE_DISABLE, and nothing else
 
 
-def verify(
-    reply: bytes,
-    *,
-    model: str,
-    nonce: bytes,
-    now: float,
-    options: TeeOptions | None = None,
-    collateral: Mapping[str, Any] | str | None = None,
-    dcap: bool = True,
-    used_nonce: bool = False,
-    private: bool = True,
-    known_server: bool = True,
-    reached_before: Level | None = None,
-    seen: collateral.Seen | None = None,
-    shown_before: Collection[str] = (),
-    nras: tuple[Check, ...] | None = None,
-) -> AttestationReport:
-    """The report on a reply of `/tee/attestation` that was asked for with this model and nonce (32 bytes).
+def verify(evidence: CollectedEvidence, options: TeeOptions | None = None) -> AttestationReport:
+    """The report on evidence, by what the options demand.
 
     It never raises for bad evidence: the report has failed checks then; `policy.raise_for(report, options)` turns it into
-    the error. `collateral` is None, or says why, when it is missing (skip S3), `dcap` False when dcap-qvl is not installed
-    (skip S2). `used_nonce`: this process used the nonce before. `private`: the reply came over TLS, or from this machine.
-    `known_server`: and TLS showed whose server it is; without that no level above `server` is reached.
-    `reached_before`: the highest level this model reached in this client (the ratchet). `seen`: the highest numbers of
-    collateral seen. `shown_before`: what `parts.shown` gave of the model's earlier reports. `nras`: the checks of NVIDIA's
-    service, where `options.gpu` is `nras` and it was asked.
-
-    Raises:
-        ImportError: the extra `e2ee` is not installed.
+    the error.
     """
-    chosen = options or TeeOptions()
-    case = _Case(reply, model, nonce, now, chosen, private=private, known_server=known_server)
-    case.check_claims(used_nonce=used_nonce, reached_before=reached_before)
-    if chosen.verification != "server":
+    case = _Case(evidence, options or TeeOptions())
+    case.check_claims()
+    if case.options.verification != "server":
         case.check_quote()
-        case.check_platform(collateral, dcap=dcap, seen=seen)
+        case.check_platform()
         case.check_workload()
-        case.check_gpus(nras)
-        case.check_parts(shown_before)
+        case.check_gpus()
+        case.check_parts()
     return case.report()
 
 
@@ -97,14 +73,14 @@ def refused(
     check: Literal["transport", "server_verified"], why: str, *, model: str, nonce: bytes, now: float
 ) -> AttestationReport:
     """The report on a reply that holds no evidence at all: the check that failed, and why."""
-    case = _Case(b"", model, nonce, now, TeeOptions())
+    case = _Case(CollectedEvidence(model=model, nonce=nonce, reply=b"", now=now), TeeOptions())
     case.refuse(check, why)
     return case.report()
 
 
-def evidence(reply: bytes, *, model: str, nonce: bytes) -> Evidence:
+def evidence(collected: CollectedEvidence) -> Evidence:
     """What a custom verifier is given, after `verify` found nothing wrong; then `policy.with_custom(report, answer)`."""
-    return Evidence(_object(reply), nonce.hex(), model)
+    return Evidence(_object(collected.reply), collected.nonce.hex(), collected.model)
 
 
 def platform(reply: bytes) -> tuple[str, str] | None:
@@ -139,19 +115,9 @@ def _object(reply: bytes) -> dict[str, Any]:
 class _Case:
     """One reply under examination."""
 
-    def __init__(
-        self,
-        reply: bytes,
-        model: str,
-        nonce: bytes,
-        now: float,
-        options: TeeOptions,
-        *,
-        private: bool = True,
-        known_server: bool = True,
-    ) -> None:
-        self._bytes, self._model, self._nonce, self._now, self._options = reply, model, nonce, now, options
-        self._private, self._known_server = private, known_server
+    def __init__(self, given: CollectedEvidence, options: TeeOptions) -> None:
+        self.options = options
+        self._given = given
         self._examination = Examination()
         self._reply: dict[str, Any] = {}
         self._raw: bytes | None = None
@@ -169,13 +135,13 @@ class _Case:
     def refuse(self, check: str, why: str) -> None:
         self._examination.add(check, "fail", why)
 
-    def check_claims(self, *, used_nonce: bool, reached_before: Level | None) -> None:
+    def check_claims(self) -> None:
         run = self._examination.run
         run("transport", self._transport)
         run("server_verified", self._server_verified, "transport")
         run("nonce_echo", self._nonce_echo, "transport")
-        run("nonce_unique", partial(_unless, used_nonce, "this nonce was used before", "the nonce is new"))
-        self._decode_quote(reached_before)
+        run("nonce_unique", partial(_unless, self._given.used_nonce, "this nonce was used before", "the nonce is new"))
+        self._decode_quote()
         run("model", self._model_echo, "transport")
         run("hardware", self._hardware, "transport")
         run("model_key", self._model_key, "transport")
@@ -183,14 +149,14 @@ class _Case:
         run("server_claims", self._claims, "transport")
 
     def _transport(self) -> str:
-        if not self._private and self._options.verification != "server":
+        if not self._given.private and self.options.verification != "server":
             raise ValueError("the reply came without TLS; use an https:// base_url, or a server on this machine")
-        self._reply = _object(self._bytes)
-        if not self._known_server:
+        self._reply = _object(self._given.reply)
+        if not self._given.known_server:
             raise CheckWarning(
                 "the ssl_context of this client verifies no certificates, so that any server could have answered"
             )
-        return f"a JSON object of {len(self._bytes)} bytes"
+        return f"a JSON object of {len(self._given.reply)} bytes"
 
     def _server_verified(self) -> str:
         verified = self._reply.get("verified")
@@ -199,7 +165,7 @@ class _Case:
         return "Venice says that it verified the enclave"
 
     def _nonce_echo(self) -> str:
-        wanted = self._nonce.hex()
+        wanted = self._given.nonce.hex()
         for name in ("nonce", "request_nonce"):
             echo = self._reply.get(name)
             if not (echo is None and name == "request_nonce") and (not isinstance(echo, str) or echo.lower() != wanted):
@@ -208,20 +174,20 @@ class _Case:
             raise ValueError("the nonce is not the client's")
         return "the nonce is ours"
 
-    def _decode_quote(self, reached_before: Level | None) -> None:
+    def _decode_quote(self) -> None:
         """Takes the quote in, if there is one. What was once there must not be missing later."""
         try:
             self._raw = decode(self._reply.get("intel_quote"))
         except ValueError:
             self._raw = b""
-        if self._raw is None and reached_before is not None and LEVELS.index(reached_before) >= LEVELS.index("quote"):
+        if self._raw is None and self._given.reached_before not in (None, "server"):
             self._raw = b""
 
     def _model_echo(self) -> str:
         said = self._reply.get("model")
-        if said is None and (self._raw is None or self._options.verification == "server"):
+        if said is None and (self._raw is None or self.options.verification == "server"):
             raise CheckWarning("the reply does not name its model")
-        if said != self._model:
+        if said != self._given.model:
             raise ValueError(f"the reply is about the model {said!r:.100}")
         return "the reply names the model (unsigned)"
 
@@ -264,7 +230,7 @@ class _Case:
 
     def _key_address(self) -> str:
         own = self._address or ""
-        if self._reply.get("signing_address") is None and (self._raw is None or self._options.verification == "server"):
+        if self._reply.get("signing_address") is None and (self._raw is None or self.options.verification == "server"):
             raise CheckWarning(f"the reply does not say its signing_address; the key's is {own}")
         if self._signing_address() != own:
             raise ValueError("the key does not belong to signing_address")
@@ -283,7 +249,7 @@ class _Case:
     def _report_data(self) -> bytes:
         """What the report's data must be: the key's address, twelve zero bytes, our nonce."""
         own = b"" if self._address is None else bytes.fromhex(self._address[2:])
-        return own + bytes(12) + self._nonce
+        return own + bytes(12) + self._given.nonce
 
     # -- what the hardware says ------------------------------------------------------------------------------------------
 
@@ -301,10 +267,10 @@ class _Case:
         run("intel_chain", partial(self._intel_chain, quote))
         run("qe_report", partial(self._qe_report, quote), "intel_chain")
         run("quote_signature", partial(self._quote_signature, quote), "qe_report")
-        run("td_attributes", partial(_attributes, quote, self._options.allowed_td_attributes_mask))
+        run("td_attributes", partial(_attributes, quote, self.options.allowed_td_attributes_mask))
         run("report_data_address", lambda: self._same(quote.report_data[:20], self._report_data()[:20]), "key_address")
         run("report_data_padding", lambda: self._same(quote.report_data[20:32], bytes(12)))
-        run("report_data_nonce", lambda: self._same(quote.report_data[32:], self._nonce))
+        run("report_data_nonce", lambda: self._same(quote.report_data[32:], self._given.nonce))
         self._check_logs(quote)
 
     def _parse(self) -> str:
@@ -318,11 +284,11 @@ class _Case:
         return f"TDX, version 4, {len(self._raw)} bytes"
 
     def _intel_chain(self, quote: Quote) -> str:
-        check_chain(certificates(quote.chain), self._now, self._options.trust.intel_root_der)
-        return f"up to the {'pinned root' if self._options.trust.intel_root_der is None else 'CUSTOM root'}"
+        check_chain(certificates(quote.chain), self._given.now, self.options.trust.intel_root_der)
+        return f"up to the {'pinned root' if self.options.trust.intel_root_der is None else 'CUSTOM root'}"
 
     def _qe_report(self, quote: Quote) -> str:
-        check_qe_report(quote, certificates(quote.chain)[0], intel=self._options.trust.intel_root_der is None)
+        check_qe_report(quote, certificates(quote.chain)[0], intel=self.options.trust.intel_root_der is None)
         return "the quoting enclave owns the attestation key"
 
     def _quote_signature(self, quote: Quote) -> str:
@@ -345,23 +311,22 @@ class _Case:
 
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
-    def check_platform(self, found: Mapping[str, Any] | str | None, *, dcap: bool, seen: collateral.Seen | None) -> None:
+    def check_platform(self) -> None:
         if self._quote is None or self._raw is None:
             return
         checks, self._tcb = collateral.check(
             self._raw,
-            found,
-            now=self._now,
-            root_der=self._options.trust.intel_root_der,
-            statuses=self._options.tcb_statuses,
-            min_eval=self._options.min_tcb_eval,
-            seen=seen,
-            dcap=dcap,
+            self._given.collateral,
+            now=self._given.now,
+            root_der=self.options.trust.intel_root_der,
+            statuses=self.options.tcb_statuses,
+            min_eval=self.options.min_tcb_eval,
+            seen=self._given.seen,
         )
         self._examination.checks += checks
 
     def check_workload(self) -> None:
-        run, options, quote = self._examination.run, self._options, self._quote
+        run, options, quote = self._examination.run, self.options, self._quote
         if quote is None or self._logs is None:
             if options.pins is not None:
                 self.refuse("pins", "there is no quote to compare with what is pinned")
@@ -398,35 +363,43 @@ class _Case:
         if quote.domain != main.domain:
             raise ValueError("the manager's quote is of another trust domain")
         actions = json.dumps(manager.get("actions"), separators=(",", ":"), ensure_ascii=False)
-        self._same(quote.report_data, hashlib.sha256(actions.encode()).digest() + self._nonce)
+        self._same(quote.report_data, hashlib.sha256(actions.encode()).digest() + self._given.nonce)
         return "its log of actions is signed for our nonce"
 
-    def check_gpus(self, nras: tuple[Check, ...] | None) -> None:
-        if self._quote is None and self._options.gpu == "verify-if-present" and self._reply.get("nvidia_payload") is None:
+    def check_gpus(self) -> None:
+        if self._quote is None and self.options.gpu == "verify-if-present" and self._reply.get("nvidia_payload") is None:
             return
         number = vm_config(self._reply).get("num_gpus")
         checks, self._gpus = gpu.check(
             self._reply.get("nvidia_payload"),
-            self._nonce,
-            policy=self._options.gpu,
-            root_sha256=self._options.trust.nvidia_root_sha256,
+            self._given.nonce,
+            policy=self.options.gpu,
+            root_sha256=self.options.trust.nvidia_root_sha256,
             expected_count=number if type(number) is int else None,
         )
-        self._examination.checks += [*checks, *(nras or ())]
+        self._examination.checks += [*checks, *self._nras()]
 
-    def check_parts(self, shown_before: Collection[str]) -> None:
+    def _nras(self) -> list[Check]:
+        found, payload = self._given.nras, self._reply.get("nvidia_payload")
+        if found is None:
+            return [] if self.options.gpu != "nras" or payload is None else [nras.unavailable("it was not asked")]
+        if isinstance(found, str):
+            return [nras.unavailable(found)]
+        return nras.check(found, payload=payload, nonce=self._given.nonce, now=self._given.now)
+
+    def check_parts(self) -> None:
         if self._workload is not None:
-            self._examination.run("parts", partial(self._parts, self._workload, shown_before), "compose_hash")
+            self._examination.run("parts", partial(self._parts, self._workload), "compose_hash")
 
-    def _parts(self, workload: Workload, shown_before: Collection[str]) -> str:
+    def _parts(self, workload: Workload) -> str:
         """Checks that nothing is left out of what the model or the reply promises."""
         left_out = missing(
             self._reply,
             compose=app_compose(self._reply),
             workload=workload,
             checks=self._examination.checks,
-            before=shown_before,
-            gpus=self._options.gpu != "off",
+            before=self._given.shown_before,
+            gpus=self.options.gpu != "off",
         )
         if found := ", ".join(left_out):
             raise CheckSkipped(f"the reply leaves out what it, or this model, promises: {found}")
@@ -441,11 +414,11 @@ class _Case:
         known = measured is not None and self._examination.passed("event_payload")
         provider = self._reply.get("tee_provider")
         return AttestationReport(
-            model=self._model,
+            model=self._given.model,
             provider=provider if isinstance(provider, str) else None,
             variant=self._variant(),
-            nonce=self._nonce.hex(),
-            fetched_at=self._now,
+            nonce=self._given.nonce.hex(),
+            fetched_at=self._given.now,
             expires_at=self._expires(),
             level=level,
             ok=level is not None,
@@ -463,7 +436,7 @@ class _Case:
                     (*shortfall(level, checks), *(each.detail for each in checks if each.status == "warn"), *self._warnings),
                 )
             ),
-            trust_root=self._options.trust.name,
+            trust_root=self.options.trust.name,
         )
 
     def _variant(self) -> Literal["dstack", "near", "aci"] | None:
@@ -475,7 +448,7 @@ class _Case:
 
     def _expires(self) -> float:
         """Until when the key may be used: not past what the server, or Intel's collateral, says."""
-        limits: list[float] = [self._now + self._options.attestation_ttl]
+        limits: list[float] = [self._given.now + self.options.attestation_ttl]
         stale: Any = member(member(self._reply, "attestation"), "freshness").get("stale_after")
         if isinstance(stale, (int, float)) and not isinstance(stale, bool):
             limits.append(stale)  # as it is: not every whole number is a float

@@ -18,7 +18,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, cast
 
@@ -68,7 +68,6 @@ class Seen:
         return f", which was seen before{f' (kept in {self.where})' if self.where else ''}"
 
 
-@cache
 def installed() -> bool:
     """Whether the package dcap-qvl is there. It is compiled, and not built for every platform."""
     return find_spec("dcap_qvl") is not None
@@ -93,15 +92,14 @@ def check(
     statuses: Collection[str] = ("UpToDate",),
     min_eval: int = 0,
     seen: Seen | None = None,
-    dcap: bool = True,
 ) -> tuple[list[Check], Tcb | None]:
     """The checks `collateral`, `revocation`, `tcb_status` and `tcb_eval` of a quote, and what Intel says of its platform.
 
-    Without collateral (None, or the reason why it is missing), or without dcap-qvl (`dcap` False, or not installed), they are
-    skipped. `root_der` is the trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation
+    Without collateral (None, or the reason why it is missing), or without dcap-qvl, they are skipped.
+    `root_der` is the trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation
     number that is accepted, `seen` what was there before. Never raises.
     """
-    if not dcap or not installed():
+    if not installed():
         return _all("skip", _NOT_INSTALLED), None
     if collateral is None or isinstance(collateral, str):
         return _all("skip", _NOT_THERE if collateral is None else f"there is no collateral: {collateral}"), None

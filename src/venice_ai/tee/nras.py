@@ -52,17 +52,23 @@ def unavailable(reason: str) -> Check:
     return Check("gpu_nras", "fail", f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {reason}", STOPS)
 
 
-def check(
-    answer: bytes | str, keys: bytes | str, *, payload: object, nonce: bytes, now: float, root_sha256: str | None = None
-) -> list[Check]:
-    """The check `gpu_nras` on the service's answer about the evidence `payload`, and its published keys (JSON both).
+class Documents(NamedTuple):
+    """What the service answered about some evidence, and the keys that it publishes: JSON, byte by byte."""
 
-    `root_sha256` is None for keys that came from the service's address just now. For those of a file it is the root that
-    they must chain to; otherwise the check is a warning, for anybody can have written them. Never raises.
+    answer: bytes
+    keys: bytes
+    root_sha256: str | None = None
+    """The root that keys from a file must chain to; `None` for keys that came from the service's address just now."""
+
+
+def check(documents: Documents, *, payload: object, nonce: bytes, now: float) -> list[Check]:
+    """The check `gpu_nras` on the service's answer about the evidence `payload`. Never raises.
+
+    Keys from a file that do not chain to their root make it a warning, for anybody can have written them.
     """
     try:
-        published = _published(parse(keys), root_sha256, now)
-        count = _verified(parse(answer), published, nonce, now)
+        published = _published(parse(documents.keys), documents.root_sha256, now)
+        count = _verified(parse(documents.answer), published, nonce, now)
         if count != (there := _count(payload)):
             raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
     except (ValueError, ImportError) as error:  # PyJWT is missing where the extra was not installed as a whole
