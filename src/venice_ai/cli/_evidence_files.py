@@ -48,9 +48,6 @@ def from_file(
     """The evidence in a file; None if neither it nor `nonce` says which nonce it answers.
 
     `nonce` and `now` count before the file's. What the file does not say, or says in a way that cannot be, is left out.
-
-    Raises:
-        InvalidRequestError: the nonce is not 64 hex digits.
     """
     try:
         found = members_of(raw.decode())
@@ -77,11 +74,7 @@ def from_file(
 
 
 def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
-    """Saves evidence, collateral, pins and report, and gives the options that verify them again.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
+    """Saves evidence, collateral, pins and report, and gives the options that verify them again."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evidence.json").write_bytes(as_file(evidence))
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")

@@ -123,11 +123,7 @@ class Tee(APIResource["Connection"]):
         return report
 
     def options(self, given: TeeOptions | None) -> TeeOptions:
-        """What holds for a call with these options.
-
-        Raises:
-            InvalidRequestError: they contradict each other, or the client's floor.
-        """
+        """What holds for a call with these options."""
         chosen = effective(given, self._client.tee_options, os.environ)
         check_floor(self._client.min_privacy, chosen)
         return chosen
@@ -477,11 +473,7 @@ def _used(nonce: bytes) -> bool:
 
 
 def _now(options: TeeOptions) -> float:
-    """The time by the caller's clock.
-
-    Raises:
-        InvalidRequestError: it gives none.
-    """
+    """The time by the caller's clock."""
     now: object = options.clock()
     if isinstance(now, bool) or not isinstance(now, (int, float)) or not math.isfinite(now):
         raise InvalidRequestError(f"the clock given in TeeOptions gives {now!r}, which is not a time in seconds")
@@ -509,11 +501,7 @@ def _checked(model: str) -> str:
 
 
 def _adopted(kind: type[R], body: bytes) -> R:
-    """The object in a body.
-
-    Raises:
-        ValueError: the body is not a JSON object.
-    """
+    """The object in a body."""
     found = parse(body)
     if not isinstance(found, dict):
         raise Malformed("it is not a JSON object")

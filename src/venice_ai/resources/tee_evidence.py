@@ -233,11 +233,7 @@ class Fetcher:
 
 
 def _contents(path: Path) -> bytes:
-    """What is in a file of ours. A link leads elsewhere, and a pipe would be waited for: neither is one.
-
-    Raises:
-        OSError: it is not a file, or cannot be read.
-    """
+    """What is in a file of ours. A link leads elsewhere, and a pipe would be waited for: neither is one."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode) or path.is_symlink():
@@ -246,11 +242,7 @@ def _contents(path: Path) -> bytes:
 
 
 def _seen(found: Any, path: Path | None) -> Seen:
-    """The numbers in a kept file. Versions before this one kept the evaluation number alone.
-
-    Raises:
-        InvalidRequestError: one is higher than any of Intel's can be, so that nothing could pass any more.
-    """
+    """The numbers in a kept file. Versions before this one kept the evaluation number alone."""
     fields = cast("dict[str, Any]", found) if isinstance(found, dict) else {"evaluation": found}
     lists = fields.get("revocation_lists")
     numbers = {"": fields.get("evaluation"), **(cast("dict[str, Any]", lists) if isinstance(lists, dict) else {})}

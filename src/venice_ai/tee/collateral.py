@@ -166,11 +166,7 @@ def _check_kind(tcb_info: Mapping[str, Any], pce_id: str) -> None:
 
 
 def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> None:
-    """Checks that Intel's own signer signed each part. dcap-qvl takes any certificate below the root, a platform's too.
-
-    Raises:
-        ValueError: another one signed it.
-    """
+    """Checks that Intel's own signer signed each part. dcap-qvl takes any certificate below the root, a platform's too."""
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.serialization import Encoding
@@ -310,11 +306,7 @@ def _all(status: Status, detail: str) -> list[Check]:
 
 
 def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
-    """From when until when all parts say that they are valid, in seconds since 1970. Their signatures are not looked at.
-
-    Raises:
-        ValueError: a part cannot be read.
-    """
+    """From when until when all parts say that they are valid, in seconds since 1970. Their signatures are not looked at."""
     from cryptography.x509 import InvalidVersion, load_der_x509_crl
 
     begins: list[float] = []

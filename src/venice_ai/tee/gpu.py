@@ -171,11 +171,7 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
 
 
 def _chain(pem: bytes, root_sha256: str) -> list[Certificate]:
-    """The certificates of one GPU, its own first, each issued by the next, the last one the pinned root.
-
-    Raises:
-        ValueError: that is not so.
-    """
+    """The certificates of one GPU, its own first, each issued by the next, the last one the pinned root."""
     try:
         chain = load_pem_x509_certificates(pem)
         ders = [certificate.public_bytes(Encoding.DER) for certificate in chain]
@@ -266,11 +262,7 @@ def _count(there: int, expected: int | None) -> Check:
 
 
 def _opaque(evidence: bytes) -> dict[int, bytes]:
-    """The fields that the GPU adds to its measurements, by type.
-
-    Raises:
-        ValueError: the lengths do not add up to the whole.
-    """
+    """The fields that the GPU adds to its measurements, by type."""
     request, response = evidence[:_REQUEST_BYTES], evidence[_REQUEST_BYTES:]
     if request[:4] != _REQUEST or response[:2] != _RESPONSE or len(response) < 8:
         raise ValueError("it is not a request for measurements and its answer")

@@ -31,11 +31,7 @@ _CHAIN_LENGTH: Final = 3
 
 @lru_cache(maxsize=64)
 def certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a chain, the platform's first.
-
-    Raises:
-        ValueError: not three certificates.
-    """
+    """The certificates of a chain, the platform's first."""
     try:
         found = tuple(x509.load_pem_x509_certificates(pem.rstrip(b"\0")))
     except ValueError:
@@ -46,11 +42,7 @@ def certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 
 def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes | None) -> None:
-    """Checks that a chain ends in the trusted root, and every certificate is valid now and issued by the next.
-
-    Raises:
-        ValueError: it is not so.
-    """
+    """Checks that a chain ends in the trusted root, and every certificate is valid now and issued by the next."""
     wanted = INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest()
     if hashlib.sha256(chain[-1].public_bytes(Encoding.DER)).hexdigest() != wanted:
         raise ValueError("the certificates of the quote do not end in the trusted root of Intel")
@@ -91,9 +83,6 @@ def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) 
     """Checks that the platform signed the quoting enclave's report, the enclave is Intel's, and the attestation key is its key.
 
     Under another root than Intel's (`intel` False), the enclave cannot be Intel's; then its signer is not looked at.
-
-    Raises:
-        ValueError: it is not so.
     """
     key = pck.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
@@ -109,11 +98,7 @@ def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) 
 
 
 def check_signature(quote: Quote) -> None:
-    """Checks that the attestation key signed the quote's header and body.
-
-    Raises:
-        ValueError: it did not.
-    """
+    """Checks that the attestation key signed the quote's header and body."""
     try:
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + quote.attestation_key)
     except ValueError:

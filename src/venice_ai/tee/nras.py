@@ -35,11 +35,7 @@ _SKEW_SECONDS = 60
 
 
 def question(payload: object) -> bytes:
-    """What is sent to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text).
-
-    Raises:
-        ValueError: the reply has no such evidence.
-    """
+    """What is sent to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text)."""
     if isinstance(payload, str) and payload:
         return payload.encode()
     if isinstance(payload, Mapping):

@@ -137,11 +137,7 @@ def floor(options: TeeOptions) -> Level:
 
 
 def raise_for(report: AttestationReport, options: TeeOptions) -> None:
-    """Raises unless a report is what the options demand.
-
-    Raises:
-        TeeAttestationError: a check failed, or the level is too low.
-    """
+    """Raises unless a report is what the options demand."""
     report.raise_for_level(floor(options))
 
 

@@ -75,11 +75,7 @@ class Quote:
 
 
 def decode(text: object) -> bytes | None:
-    """The bytes of a quote written in hex or base64; None for what is not a quote at all: absent, a word, a handful of bytes.
-
-    Raises:
-        ValueError: a text of a quote's size that is neither.
-    """
+    """The bytes of a quote in hex or base64; None for what is not a quote at all: absent, a word, a handful of bytes."""
     if text is None:
         return None
     if not isinstance(text, str):
@@ -103,11 +99,7 @@ def _from_hex(text: str) -> bytes | None:
 
 
 def parse(raw: bytes) -> Quote:
-    """The fields of a quote.
-
-    Raises:
-        ValueError: it is not a TDX quote of version 4, or its lengths do not add up.
-    """
+    """The fields of a quote. One that is not of version 4 for TDX, or whose lengths do not add up, is a ValueError."""
     if len(raw) < _QE_AUTH + 2:
         raise ValueError(f"a quote of {len(raw)} bytes is too short")
     _expect("the quote's version", _number(raw, 0, 2), 4)

@@ -190,11 +190,7 @@ def _refusals(claims: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 def check_not_debug(reply: Mapping[str, Any], quote: Quote | None) -> None:
-    """Checks that nothing in a reply says that the host can read the domain's memory: no switch, no attributes with bit 0.
-
-    Raises:
-        ValueError: something does.
-    """
+    """Checks that nothing in a reply says that the host can read the domain's memory: no switch, no attributes with bit 0."""
     for holder in (reply, member(reply, "server_verification")):
         if where := next(_debug_signs(holder, "the reply"), None):
             raise ValueError(f"the server reports a trust domain in debug mode ({where:.200}): its host can read its memory")
