@@ -17,7 +17,7 @@ import pytest
 from tests.shared import shared
 from venice_ai.emulator.enclave.certificates import Authority, pem
 from venice_ai.emulator.enclave.nvidia import Nvidia
-from venice_ai.tee import attestation, gpu
+from venice_ai.tee import attestation, certificates, gpu
 from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.report import AttestationReport, Check, Gpu
 from venice_ai.tee.types import TeeOptions
@@ -417,13 +417,13 @@ def test_no_random_truncation_is_accepted() -> None:
 
 
 def test_the_links_that_gpus_share_are_verified_once() -> None:
-    gpu.issued.cache_clear()
+    certificates.issued.cache_clear()
     payload = eight()
     judged(payload)
     # Two links of each GPU's own, and two that all share.
-    assert gpu.issued.cache_info().misses == 8 * 2 + 2
+    assert certificates.issued.cache_info().misses == 8 * 2 + 2
     judged(payload)
-    assert gpu.issued.cache_info().misses == 8 * 2 + 2
+    assert certificates.issued.cache_info().misses == 8 * 2 + 2
 
 
 # -- with the rest of an attestation -------------------------------------------------------------------------------------

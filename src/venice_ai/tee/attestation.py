@@ -425,7 +425,7 @@ class _Case:
             signing_address=self._address,
             model_public_key=self._key.hex() if self._key is not None and level is not None else None,
             tcb=self._tcb,
-            td=None if measured is None else Td(**{each.name: measured.hex(each.name) for each in fields(Td)}),
+            td=None if measured is None else Td(**{each.name: getattr(measured, each.name).hex() for each in fields(Td)}),
             workload=self._workload if known else None,
             gpus=tuple(self._gpus),
             checks=checks,

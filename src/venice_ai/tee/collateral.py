@@ -167,21 +167,16 @@ def _check_kind(tcb_info: Mapping[str, Any], pce_id: str) -> None:
 
 def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> None:
     """Checks that Intel's own signer signed each part. dcap-qvl takes any certificate below the root, a platform's too."""
-    from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.serialization import Encoding
+    from .certificates import check_chain, common_name, load
 
-    wanted = INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest()
     for name, part in _SIGNERS.items():
         try:
-            chain = x509.load_pem_x509_certificates(collateral[name].rstrip("\0").encode())
-            root = hashlib.sha256(chain[-1].public_bytes(Encoding.DER)).hexdigest()
-            common = chain[0].subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
-            chain[0].verify_directly_issued_by(chain[-1])
-        except (ValueError, TypeError, IndexError, InvalidSignature, x509.InvalidVersion):
-            raise ValueError(f"the {name} is not a certificate that the root has issued, and the root") from None
-        if len(chain) != 2 or root != wanted or part not in str(common):
-            raise ValueError(f"the {name} is not {part.strip()} and the trusted root: {common!r:.60} may not sign this")
+            chain = load(str(collateral[name]).encode(), 2)
+            check_chain(chain, INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest())
+        except ValueError as error:
+            raise ValueError(f"the {name} is not {part.strip()} and the trusted root: {error}") from None
+        if part not in common_name(chain[0]):
+            raise ValueError(f"the {name} is not {part.strip()}: {common_name(chain[0])!r:.60} may not sign this")
 
 
 def _parts(collateral: Mapping[str, Any]) -> Any:

@@ -3,17 +3,14 @@
 One piece of evidence is an SPDM request (GET_MEASUREMENTS, which holds the nonce) and its response, as sent; the key that is
 certified for the GPU's firmware signs both. What this does not give: the comparison of the measurements with NVIDIA's golden
 values, revocation (OCSP alone; the certificates never expire), and any tie to the trust domain that shows the evidence.
-
-Checking a signature over P-384 takes a millisecond or two and the links of a chain above the GPU are the same for all of
-them, so a link that was verified is remembered by its bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -21,21 +18,11 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import (
-    BasicConstraints,
-    Certificate,
-    ExtensionNotFound,
-    InvalidVersion,
-    ObjectIdentifier,
-    UnrecognizedExtension,
-    load_der_x509_certificate,
-    load_pem_x509_certificates,
-)
-from cryptography.x509.oid import NameOID
+from cryptography.x509 import Certificate, ExtensionNotFound, ObjectIdentifier, UnrecognizedExtension
 
 from .canonical import parse
+from .certificates import check_chain, common_name, load
 from .checks import Checks
-from .chips import chip
 from .report import Check, Gpu
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 
@@ -50,6 +37,7 @@ STOPS: Final = {
     "gpu_count": "a machine with other GPUs than it says",
 }
 _check = Checks(STOPS)
+_CHIP: Final = re.compile(r"\bG[HB][0-9]{2}[0-9X]\b")
 _CHAIN_LENGTH = 5
 _MOST_GPUS = 64
 _REQUEST = bytes.fromhex("11e001ff")  # SPDM 1.1, GET_MEASUREMENTS, signed, all of them
@@ -61,6 +49,12 @@ _DEVICE_ID: Final = ObjectIdentifier("2.23.133.5.4.1")
 """Of what firmware a key is: TCG's "DICE Certificate Profiles", CompositeDeviceID, whose last field is the firmware's hash."""
 _FIRMWARE_HEAD: Final = bytes.fromhex("303d06096086480165030402020430")  # a SHA-384
 _FIRMWARE_BYTES: Final = 48
+
+
+def chip(text: str) -> str | None:
+    """The chip that a text names, Hopper (`GH100`) or Blackwell (`GB100`); NVIDIA's root certifies switches, too."""
+    found = _CHIP.search(text)
+    return None if found is None else found[0]
 
 
 def check(
@@ -144,7 +138,7 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     """Verifies the evidence of one GPU; what is wrong with it is added to the findings."""
     who = f"GPU {number}"
     found.refuse_unless(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
-    chain: list[Certificate] = []
+    chain: Sequence[Certificate] = ()
     try:
         chain = _chain(item.certificate, root_sha256)
         found.devices.append((number, _public(chain[1])))
@@ -170,32 +164,14 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
 # -- certificates --------------------------------------------------------------------------------------------------------
 
 
-def _chain(pem: bytes, root_sha256: str) -> list[Certificate]:
+def _chain(pem: bytes, root_sha256: str) -> tuple[Certificate, ...]:
     """The certificates of one GPU, its own first, each issued by the next, the last one the pinned root."""
-    try:
-        chain = load_pem_x509_certificates(pem)
-        ders = [certificate.public_bytes(Encoding.DER) for certificate in chain]
-    except (ValueError, InvalidVersion, Warning):  # an odd serial number is a warning, which a caller may have made an error
-        raise ValueError("its certificates cannot be read") from None
-    if len(chain) != _CHAIN_LENGTH:
-        raise ValueError(f"it has {len(chain)} certificates, not {_CHAIN_LENGTH}")
-    if not hmac.compare_digest(hashlib.sha256(ders[-1]).hexdigest(), root_sha256.lower()):
-        raise ValueError("its chain does not end in the root that is trusted")
-    for position in reversed(range(_CHAIN_LENGTH - 1)):  # from the root down: nothing is read of what is not verified
-        if not issued(ders[position], ders[position + 1]):
-            raise ValueError(f"certificate {position} of its chain was not issued by the next")
-    chips = {chip(_common_name(certificate) or "") for certificate in chain[1:-1]}
+    chain = load(pem, _CHAIN_LENGTH)
+    check_chain(chain, root_sha256)
+    chips = {chip(common_name(certificate)) for certificate in chain[1:-1]}
     if len(chips) != 1 or None in chips:
         raise ValueError("its chain is not that of one GPU, Hopper or Blackwell")
     return chain
-
-
-def _common_name(certificate: Certificate) -> str | None:
-    try:
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError:
-        names = []
-    return str(names[0].value) if names else None
 
 
 def _public(certificate: Certificate) -> bytes:
@@ -211,19 +187,6 @@ def _certified_firmware(leaf: Certificate) -> bytes | None:
     der = extension.value if isinstance(extension, UnrecognizedExtension) else b""
     head, firmware = der[:-_FIRMWARE_BYTES], der[-_FIRMWARE_BYTES:]
     return firmware if head.endswith(_FIRMWARE_HEAD) else b""
-
-
-@lru_cache(maxsize=256)
-def issued(subject: bytes, issuer: bytes) -> bool:
-    """Whether a certificate (DER) was issued by another one, which is an authority."""
-    authority = load_der_x509_certificate(issuer)
-    try:
-        if not authority.extensions.get_extension_for_class(BasicConstraints).value.ca:
-            return False
-        load_der_x509_certificate(subject).verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, ExtensionNotFound, Warning):
-        return False
-    return True
 
 
 def _signed(leaf: Certificate, evidence: bytes) -> bool:
@@ -306,10 +269,9 @@ def _fields(opaque: bytes) -> dict[int, bytes]:
     return found
 
 
-def _gpu(chain: list[Certificate], opaque: dict[int, bytes]) -> Gpu:
-    name = _common_name(chain[0])
+def _gpu(chain: Sequence[Certificate], opaque: dict[int, bytes]) -> Gpu:
     return Gpu(
-        model=None if name is None else name.removesuffix(" GSP FMC LF"),
+        model=common_name(chain[0]).removesuffix(" GSP FMC LF") or None,
         driver=_text(opaque.get(_DRIVER)),
         vbios=_vbios(opaque.get(_VBIOS, b"")),
         serial=_serial(chain[1]).hex().upper().lstrip("0"),

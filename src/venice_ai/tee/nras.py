@@ -14,14 +14,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
 from .._core.json_values import items, members
 from .canonical import Malformed, parse
-from .chips import chip
 from .report import Check
 
 if TYPE_CHECKING:
@@ -103,6 +101,8 @@ def _is_digest(value: Any, token: str) -> bool:
 
 
 def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
+    from .gpu import chip
+
     measured, model = claims.get("measres"), claims.get("hwmodel")
     # The service has written it in both ways.
     if not isinstance(measured, str) or measured.lower() != "success":
@@ -198,21 +198,19 @@ def _key(entry: Any) -> EllipticCurvePublicKey | None:
 
 def _chained(entry: Mapping[str, Any], key: EllipticCurvePublicKey, root_sha256: str, now: float) -> bool:
     """Whether the certificates that come with a key lead to the pinned root, and do not belong to a GPU."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.x509 import load_der_x509_certificate
 
-    from .gpu import issued
+    from .certificates import UNREADABLE, check_chain
+    from .gpu import chip
 
     try:
-        ders = [base64.b64decode(each, validate=True) for each in entry["x5c"]]
-        chain = [x509.load_der_x509_certificate(each) for each in ders]
+        chain = [load_der_x509_certificate(base64.b64decode(each, validate=True)) for each in entry["x5c"]]
         if chain[0].public_key() != key or any(chip(each.subject.rfc4514_string()) for each in chain):
             return False
-        valid = all(each.not_valid_before_utc.timestamp() <= now <= each.not_valid_after_utc.timestamp() for each in chain)
-    except (ValueError, TypeError, LookupError, OverflowError, OSError, UnsupportedAlgorithm, x509.InvalidVersion, Warning):
+        check_chain(chain, root_sha256)
+        return all(each.not_valid_before_utc.timestamp() <= now <= each.not_valid_after_utc.timestamp() for each in chain)
+    except (*UNREADABLE, LookupError, OverflowError, OSError):
         return False
-    rooted = hmac.compare_digest(hashlib.sha256(ders[-1]).hexdigest(), root_sha256)
-    return valid and rooted and all(issued(subject, issuer) for subject, issuer in pairwise(ders))
 
 
 def _object(value: Any, what: str) -> Mapping[str, Any]:

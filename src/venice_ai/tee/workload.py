@@ -151,7 +151,7 @@ def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, by
 
 
 def _measured(quote: Quote) -> dict[str, str]:
-    return {name: quote.hex(name) for name in _REGISTERS}
+    return {name: getattr(quote, name).hex() for name in _REGISTERS}
 
 
 def _aggregated(quote: Quote) -> dict[str, str]:
@@ -174,7 +174,7 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
     said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
     known = {"reportData": report_data}
     if quote is not None:
-        known = {name: quote.hex(field) for name, field in {**CLAIMED, "reportData": "report_data"}.items()}
+        known = {name: getattr(quote, field).hex() for name, field in {**CLAIMED, "reportData": "report_data"}.items()}
     for name, value in known.items():
         if said.get(name) is not None and str(said[name]).lower().removeprefix("0x") != value:
             raise ValueError(f"Venice reports another {name} than the evidence has")
