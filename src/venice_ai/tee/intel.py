@@ -72,13 +72,14 @@ def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) 
         raise ValueError("the quoting enclave runs in debug mode")
 
 
-def check_signature(quote: Quote) -> None:
+def check_signature(quote: Quote) -> str:
     """Checks that the attestation key signed the quote's header and body."""
     try:
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + quote.attestation_key)
     except ValueError:
         raise ValueError("the attestation key is not a point of its curve") from None
     _check_signature(key, quote.signature, quote.signed, "the attestation key did not sign this quote")
+    return "by the attestation key"
 
 
 def _check_signature(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes, otherwise: str) -> None:
