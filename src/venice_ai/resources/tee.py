@@ -383,7 +383,7 @@ class Tee(APIResource["Connection"]):
 
     async def _evidence(self, model: str, options: TeeOptions) -> _Asked:
         """A nonce, and the reply to it. Only a random one is tried again, and then it is another one."""
-        nonce, attempt = _raw(options), 0
+        nonce, attempt = bytes.fromhex(options.nonce or ""), 0
         while True:
             attempt += 1
             sent = nonce or secrets.token_bytes(32)
@@ -489,11 +489,6 @@ def _is_loopback(base_url: str) -> bool:
     return is_loopback(urlsplit(base_url).hostname or "")
 
 
-def _raw(options: TeeOptions) -> bytes | None:
-    """The caller's nonce."""
-    return None if options.nonce is None else bytes.fromhex(options.nonce)
-
-
 def _checked(model: str) -> str:
     if not isinstance(model, str) or not model.strip():
         raise InvalidRequestError(f"model={model!r} is not a model id; client.models.list() shows all")
@@ -510,10 +505,7 @@ def _adopted(kind: type[R], body: bytes) -> R:
 
 def _key(model: str, options: TeeOptions) -> tuple[Any, ...]:
     """What a verified attestation is good for: this process, this model, and the same demands."""
-    kept = (
-        *(options.verification, options.gpu, options.pins, options.tcb_statuses, options.min_tcb_eval, options.trust),
-        *(options.allowed_td_attributes_mask, options.allow_dev_image, options.os_images, options.attestation_ttl),
-        # By identity; the options are kept with the report, so that no other object takes the place of these.
-        *(identity(options.verifier), id(options.collateral), id(options.clock)),
-    )
-    return (os.getpid(), model, kept)
+    # Objects by identity; the options are kept with the report, so that no other object takes the place of these.
+    objects = {"verifier": identity(options.verifier), "collateral": id(options.collateral), "clock": id(options.clock)}
+    demands = (name for name in TeeOptions.__slots__ if name not in {"encrypt_roles", "verify_signature"})
+    return (os.getpid(), model, *(objects.get(name, getattr(options, name)) for name in demands))
