@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from .checks import Checks
-from .report import AttestationReport, Check, Status
+from .report import AttestationReport, Check
 from .types import Level, TeeOptions
 
 Rules: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -66,38 +66,34 @@ def level_of(checks: Sequence[Check]) -> Level | None:
     if not good.issuperset(SERVER):
         return None
     # Whoever may not be Venice's server can show any enclave in the world: its quote says nothing about this model.
-    if not good.issuperset(QUOTE) or _status(checks, "transport") == "warn":
+    if not good.issuperset(QUOTE) or any(each.id == "transport" and each.status == "warn" for each in checks):
         return "server"
     if not good.issuperset(HARDWARE):
         return "quote"
     return "pinned" if "pins" in good else "hardware"
 
 
-def _status(checks: Sequence[Check], name: str) -> Status | None:
-    return next((each.status for each in checks if each.id == name), None)
-
-
 def reached(model: str, level: Level | None, checks: Sequence[Check]) -> str:
     """What was reached, in words that promise no more: `verified` is said from the level `quote` up."""
-    why = "; ".join(dict.fromkeys(each.detail for each in checks if _lowers(each))) or "no evidence was looked at"
     if level is None:
         return f"{model!r} REFUSED"
     if level == "server":
+        why = _shortcomings(checks) or "no evidence was looked at"
         return f"{model!r} is NOT verified: Venice's own statement (level 'server'): {why}. {LIMITATION}"
-    return f"{model!r} was verified at the level {level!r}" + (f" only: {why}." if level == "quote" else ".")
+    return f"{model!r} was verified at the level {level!r}" + (f" only: {_shortcomings(checks)}." if level == "quote" else ".")
 
 
-def _lowers(check: Check) -> bool:
-    return check.status == "skip" or (check.id == "transport" and check.status == "warn")
+def _shortcomings(checks: Sequence[Check]) -> str:
+    """Why no higher level was reached."""
+    lowering = (each for each in checks if each.status == "skip" or (each.id == "transport" and each.status == "warn"))
+    return "; ".join(dict.fromkeys(each.detail for each in lowering))
 
 
 def shortfall(level: Level | None, checks: Sequence[Check]) -> tuple[str, ...]:
     """The warning that less than the level `hardware` was verified, if that is so."""
     if level == "server":
         return (f"NOT verified: Venice's own statement (level 'server'). {LIMITATION}",)
-    if level != "quote":
-        return ()
-    return (f"verified at the level 'quote' only: {'; '.join(dict.fromkeys(each.detail for each in checks if _lowers(each)))}",)
+    return (f"verified at the level 'quote' only: {_shortcomings(checks)}",) if level == "quote" else ()
 
 
 def floor(options: TeeOptions) -> Level:
