@@ -23,7 +23,7 @@ from cryptography.x509 import Certificate, ExtensionNotFound, ObjectIdentifier, 
 from .canonical import parse
 from .certificates import check_chain, common_name, load
 from .checks import Checks
-from .report import Check, Gpu
+from .report import Check, Gpu, Status
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 
 STOPS: Final = {
@@ -81,38 +81,36 @@ def check(
     except (ValueError, msgspec.ValidationError) as error:
         return [_check("gpu_evidence", "fail", f"nvidia_payload is not what NVIDIA's tools write: {error}")], []
     items = given.evidence_list
-    found = _Findings(len(items))
-    found.refuse_unless(_same(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
+    found = _Findings(problems={name: [] for name in STOPS if name not in {"gpu_evidence", "gpu_count"}})
+    found.expect(_same(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
     gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
-    _look_for_twins(found)
-    checks = [found.check(name) for name in STOPS if name not in {"gpu_evidence", "gpu_count"}]
-    checks.append(_count(len(items), expected_count))
+    checks = [_outcome(name, problems, found.doubts.get(name), len(items)) for name, problems in found.problems.items()]
+    if expected_count is None:
+        counted = _check("gpu_count", "pass", f"{len(items)} answered; the machine does not say how many it has")
+    else:
+        status: Status = "pass" if len(items) == expected_count else "warn"
+        counted = _check("gpu_count", status, f"{len(items)} of {expected_count} GPUs answered")
     whole = not any(found.problems.values())
-    return checks, [gpu for gpu in gpus if gpu is not None] if whole else []
+    return [*checks, counted], [gpu for gpu in gpus if gpu is not None] if whole else []
 
 
 @dataclass(slots=True)
 class _Findings:
-    """What is wrong, by check, what is not shown, and the keys of the devices that were seen."""
+    """What is wrong, by check, what is not shown, and which GPU has which device's key."""
 
-    count: int
-    problems: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    problems: dict[str, list[str]]
     doubts: dict[str, str] = field(default_factory=dict[str, str])
-    devices: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
+    devices: dict[bytes, int] = field(default_factory=dict[bytes, int])
 
-    def refuse_unless(self, right: bool, name: str, problem: str) -> None:
+    def expect(self, right: bool, name: str, problem: str) -> None:
         if not right:
-            self.refuse(name, problem)
+            self.problems[name].append(problem)
 
-    def refuse(self, name: str, problem: str) -> None:
-        self.problems.setdefault(name, []).append(problem)
 
-    def check(self, name: str) -> Check:
-        if problems := self.problems.get(name):
-            return _check(name, "fail", "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if problems[3:] else ""))
-        if doubt := self.doubts.get(name):
-            return _check(name, "warn", doubt)
-        return _check(name, "pass", f"{self.count} GPU{'s' if self.count > 1 else ''}")
+def _outcome(name: str, problems: list[str], doubt: str | None, count: int) -> Check:
+    if problems:
+        return _check(name, "fail", "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if problems[3:] else ""))
+    return _check(name, "warn", doubt) if doubt else _check(name, "pass", f"{count} GPU{'s' if count > 1 else ''}")
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -137,27 +135,29 @@ def _same(claimed: object, nonce: bytes) -> bool:
 def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _Findings) -> Gpu | None:
     """Verifies the evidence of one GPU; what is wrong with it is added to the findings."""
     who = f"GPU {number}"
-    found.refuse_unless(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
+    found.expect(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
     chain: Sequence[Certificate] = ()
     try:
         chain = _chain(item.certificate, root_sha256)
-        found.devices.append((number, _public(chain[1])))
+        # Not the key that signs: a device may have several of those.
+        first = found.devices.setdefault(_public(chain[1]), number)
+        found.expect(first == number, "gpu_unique", f"{who} is GPU {first} again")
     except ValueError as error:
-        found.refuse("gpu_chain", f"{who}: {error}")
+        found.problems["gpu_chain"].append(f"{who}: {error}")
     try:
         opaque = _opaque(item.evidence)
     except ValueError as error:
-        found.refuse("gpu_structure", f"{who}: {error}")
+        found.problems["gpu_structure"].append(f"{who}: {error}")
         return None
     answered = hmac.compare_digest(item.evidence[4 : 4 + _NONCE_BYTES], nonce)
-    found.refuse_unless(answered, "gpu_nonce", f"{who}: it answered another nonce")
+    found.expect(answered, "gpu_nonce", f"{who}: it answered another nonce")
     if not chain:
         return None
-    found.refuse_unless(_signed(chain[0], item.evidence), "gpu_signature", f"{who}: its key did not sign this")
+    found.expect(_signed(chain[0], item.evidence), "gpu_signature", f"{who}: its key did not sign this")
     certified, measured = _certified_firmware(chain[0]), opaque.get(_FIRMWARE)
     if certified is None and measured is None:
         found.doubts["gpu_firmware"] = f"{who}: neither its certificate nor its measurements name its firmware"
-    found.refuse_unless(certified == measured, "gpu_firmware", f"{who}: its key is of another firmware than was measured")
+    found.expect(certified == measured, "gpu_firmware", f"{who}: its key is of another firmware than was measured")
     return _gpu(chain, opaque)
 
 
@@ -206,19 +206,6 @@ def _serial(certificate: Certificate) -> bytes:
     # 20 octets is the longest that RFC 5280 allows; longer ones are read all the same.
     number = certificate.serial_number
     return number.to_bytes((number.bit_length() + 8) // 8, "big", signed=True)
-
-
-def _look_for_twins(found: _Findings) -> None:
-    seen: dict[bytes, int] = {}
-    for number, device in found.devices:  # and not by the key that signs: a device may have several of those
-        first = seen.setdefault(device, number)
-        found.refuse_unless(first == number, "gpu_unique", f"GPU {number} is GPU {first} again")
-
-
-def _count(there: int, expected: int | None) -> Check:
-    if expected is None:
-        return _check("gpu_count", "pass", f"{there} answered; the machine does not say how many it has")
-    return _check("gpu_count", "pass" if there == expected else "warn", f"{there} of {expected} GPUs answered")
 
 
 # -- SPDM ----------------------------------------------------------------------------------------------------------------
