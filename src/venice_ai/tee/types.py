@@ -95,8 +95,9 @@ def _several(check: _Checker, otherwise: str | None = None) -> Callable[[str, An
     """Checks each of some values, or a value that is given alone. With `otherwise`, which says why, there must be one."""
 
     def check_all(name: str, value: Any) -> tuple[Any, ...]:
-        alone = isinstance(value, str) or not isinstance(value, Iterable)
-        values: tuple[Any, ...] = (value,) if alone else tuple(cast("Iterable[Any]", value))
+        values: tuple[Any, ...] = (value,)
+        if isinstance(value, Iterable) and not isinstance(value, str):
+            values = tuple(cast("Iterable[Any]", value))
         if not values and otherwise:
             raise InvalidRequestError(f"{name} is empty, so that {otherwise}")
         return tuple(check(name, each) for each in values)
