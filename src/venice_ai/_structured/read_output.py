@@ -338,7 +338,7 @@ def optional_keys(schema: Any, *, with_defaults: bool = False) -> set[str]:
         fields = node.get("fields", {})
         for name, field in fields.items() if isinstance(fields, dict) else [(None, each) for each in fields]:
             if isinstance(field, dict) and not _is_required(cast("dict[str, Any]", field), with_defaults):
-                found |= {name or field["name"], *_aliases(field.get("validation_alias"))}
+                found |= {name or field["name"], *top_level_keys(field.get("validation_alias"))}
     return found.union(*(optional_keys(each, with_defaults=with_defaults) for each in inner))
 
 
@@ -346,13 +346,10 @@ def _is_required(field: dict[str, Any], with_defaults: bool) -> bool:
     return field.get("required", True) and not (with_defaults and field["schema"]["type"] == "default")
 
 
-def _aliases(alias: Any) -> Iterator[str]:
+def top_level_keys(alias: Any) -> list[str]:
     """The keys at the top of an object that an alias of a core schema names."""
-    for choice in [alias] if isinstance(alias, str) else cast("list[Any]", alias or []):
-        if isinstance(choice, str):
-            yield choice
-        elif len(choice) == 1:
-            yield choice[0]
+    paths = [[alias]] if isinstance(alias, str) else alias if alias and isinstance(alias[0], list) else [alias or []]
+    return [path[0] for path in paths if len(path) == 1]
 
 
 def partial_data(text: str) -> Any:
