@@ -23,7 +23,6 @@ class LocalModel:
     """A real model on this machine. It answers chat requests, also several at once, and never leaves the machine."""
 
     def __init__(self, engine: Engine, *, model_id: str, context_tokens: int, plain: bool) -> None:
-        """Use `open_local_model`. `plain` is for base weights, which have no chat template."""
         self.model_id = model_id
         """The model's name: the file's, or that of the weights that come with the extra."""
         self.context_tokens = context_tokens

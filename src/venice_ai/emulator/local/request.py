@@ -33,8 +33,6 @@ _LARGEST_LIMIT = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the engine is asked, and the form in which it answers."""
-
     form: Form
     body: dict[str, Any]
 
@@ -88,7 +86,6 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limit(body: Mapping[str, Any]) -> int | None:
-    """The most tokens the caller allows; numbers below 1 mean no limit, as Venice has it."""
     limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
     return next((min(limit, _LARGEST_LIMIT) for limit in limits if limit is not None and limit > 0), None)
 
@@ -114,7 +111,6 @@ def _forced_tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _schema(body: Mapping[str, Any]) -> Schema | None:
-    """The schema an answer must fit; None if it is in words."""
     wanted: Schema = body.get("response_format") or {}
     if wanted.get("type") == "json_object":
         return ANY_OBJECT
