@@ -46,6 +46,7 @@ class APIError(VeniceError):
     """A call failed. The subclasses say how."""
 
     remedy: ClassVar[str] = ""
+    """What to do about an error of this class: the last sentence of its message, where the answer says nothing better."""
     status_code: int | None = None
     """HTTP status of the answer; None if there was none."""
     counts_as: int | None = None
