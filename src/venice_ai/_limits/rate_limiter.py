@@ -78,8 +78,8 @@ class Quota:
         """How long after a reset the next request is sent; grows if that turns out too early, as with skewed clocks."""
         self.full_returns = 0
         """Resets at which everything came back, in a row: the window is fixed."""
-        self.anchor: tuple[float, float] | None = None
-        """All units that were ever granted, and when: if they grow between resets, the limit is a token bucket of this rate."""
+        self.anchor: tuple[float, float, int] | None = None
+        """All units that were ever granted, when, and whether they grew: if they do between resets, it is a token bucket."""
         self.rate = 0.0
         self.strikes = 0
         """Contradictions in what the headers said; after some, remaining units and resets are no longer believed."""
@@ -207,11 +207,13 @@ class Quota:
             self.strikes += 1
         granted = remaining + requests
         if self.anchor is None or granted < self.anchor[0]:
-            self.anchor = granted, sent
-        elif (
-            granted - self.anchor[0] > 3 + limit * 0.05 and self.log[0][0] > sent - WINDOW_SECONDS and sent > self.anchor[1] + 2
-        ):
-            self.rate = 0.9 * (granted - self.anchor[0]) / (sent - self.anchor[1])
+            self.anchor = granted, sent, 0
+            return
+        rise, seconds = granted - self.anchor[0], sent - self.anchor[1]
+        if rise > 3 + limit * 0.05 and seconds > 2 and self.log[0][0] > sent - WINDOW_SECONDS:
+            if self.anchor[2]:  # the second rise: a first one may be a reset that nobody has noticed yet
+                self.rate = 0.9 * rise / seconds
+            self.anchor = granted, sent, 1
 
     def refused(self, now: float, sent: float, *, foretold: bool, first: bool) -> None:
         """A request was refused. If the headers did not foretell it, they are missing or wrong: the limit is learnt."""
