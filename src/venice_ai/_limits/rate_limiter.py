@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
@@ -40,13 +41,24 @@ PACE = 1.5
 REFUSED = frozenset({429, 503, 529})
 
 
+class Counts(NamedTuple):
+    """What a request knows of one limit when it is sent, itself included; tokens are counted when they were used."""
+
+    certain: float
+    """Units that the server has counted for certain when it answers."""
+    likely: float
+    """The same, if no request overtook another on its way."""
+    used: float
+    """What the own sends have used of the last 60 s."""
+
+
 class Quota:
     """What is known of one limit. Its unit is a request, or a token."""
 
     __slots__ = (
         *("anchor", "challenged_at", "doubted", "full_returns", "grown_at", "guard", "held", "known_at", "lagged", "learned"),
-        *("limit", "log", "logged", "mark", "others", "paced_at", "rate", "remaining", "reset_at", "strikes", "total"),
-        *("turned", "turned_at"),
+        *("limit", "log", "logged", "mark", "others", "paced_at", "rate", "remaining", "reset_at", "sent_at", "strikes"),
+        *("total", "turned", "turned_at"),
     )
 
     def __init__(self) -> None:
@@ -66,9 +78,9 @@ class Quota:
     def forget(self) -> None:
         """Nothing is known but the own sends: at first, and when the policy has changed."""
         self.remaining: float | None = None
-        """What a reply said, when `total` was `mark`, of a request that was sent at `known_at`."""
+        """What a reply said that came at `known_at`, of a request that was sent at `sent_at`, when `total` was `mark`."""
         self.mark = 0.0
-        self.known_at = self.reset_at = self.turned_at = self.paced_at = self.grown_at = -inf
+        self.known_at = self.sent_at = self.reset_at = self.turned_at = self.paced_at = self.grown_at = -inf
         """`reset_at`: the earliest reset named by a reply and not passed; `turned_at`: when the last one passed."""
         self.others = 0.0
         """Units that somebody else has used."""
@@ -128,7 +140,7 @@ class Quota:
         if now >= self.reset_at:
             self._turn(now)
         told = self._told(now)
-        if self.reset_at - now <= WINDOW_SECONDS + 1:
+        if self.reset_at - now <= WINDOW_SECONDS + 1 and not self.rate:
             told = max(told, own - self.others)
         if told < 1 <= own and self.doubted and now >= max(self.challenged_at, self.known_at) + CHALLENGE_SECONDS:
             self.challenged_at = now
@@ -138,7 +150,7 @@ class Quota:
     def _told(self, now: float) -> float:
         """What is left of what the last reply said."""
         left = (self.remaining or 0.0) - (self.total + self.held - self.mark)
-        return left + self.rate * max(now - self.known_at - GUARD_SECONDS, 0.0)
+        return left + self.rate * max(now - self.sent_at - GUARD_SECONDS, 0.0)
 
     def _turn(self, now: float) -> None:
         """A reset has passed. At least one unit has come back; if the window is known to be fixed, all have."""
@@ -148,7 +160,7 @@ class Quota:
         else:
             self.remaining, self.mark = 1.0, self.total + self.held
             self.reset_at = now + max(5.0, 2 * WINDOW_SECONDS / (self.limit or 1))
-        self.turned_at = self.known_at = now
+        self.turned_at = self.known_at = self.sent_at = now
         self.turned = True
         if not self.rate:
             self.anchor = None
@@ -173,9 +185,9 @@ class Quota:
         return max(until, now + 0.01) if until < inf else None
 
     def hear(
-        self, now: float, flight: Flight, mark: float, limit: int | None, remaining: int | None, reset: float | None
+        self, now: float, flight: Flight, counts: Counts, limit: int | None, remaining: int | None, reset: float | None
     ) -> None:
-        """A reply names this limit; of what was used, the server had counted `mark` for certain."""
+        """A reply names this limit."""
         if limit is not None and limit != self.limit:
             if self.limit is not None:
                 self.forget()
@@ -184,18 +196,18 @@ class Quota:
         expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
         if remaining is None or self.learned is not None or expired:
             return
-        newer = self.remaining is None or sent >= self.known_at
+        first = self.remaining is None or self.turned
+        newer = first or sent >= self.known_at
         until = now + self.guard + (WINDOW_SECONDS if reset is None else reset)
+        used = self.total + self.held
         if newer:
-            self._compare(sent, flight.requests, remaining, until)
-        elif remaining - (self.total + self.held - mark) >= self._told(now):
-            return
-        self.remaining, self.mark = float(remaining), mark
-        self.known_at = now if newer else self.known_at
-        self.reset_at = min(self.reset_at, until) if self.reset_at > now and not self.turned else until
+            self._compare(sent, counts.likely, remaining, until)
+        told = self._told(now)
+        if first or remaining - (used - counts.certain) > told or (newer and remaining - (used - counts.likely) < told):
+            self.remaining, self.mark, self.sent_at, self.known_at = float(remaining), counts.certain, sent, now
+            self.others = max(0.0, (self.limit or 0) - remaining - counts.used)
+        self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
         self.turned = False
-        if self.limit is not None:
-            self.others = max(0.0, self.limit - remaining - self.logged - self.held)
 
     def _compare(self, sent: float, requests: float, remaining: int, until: float) -> None:
         """Find out the form of the window, and contradictions, from a reply that is newer than all that is known."""
@@ -233,17 +245,13 @@ class Quota:
 class Flight:
     """A request that was sent and has not ended."""
 
-    __slots__ = ("counted", "requests", "sent", "settled", "status", "tokens")
+    __slots__ = ("of_requests", "of_tokens", "sent", "status", "tokens")
 
-    def __init__(self, sent: float, tokens: int, requests: float, counted: float, settled: float) -> None:
+    def __init__(self, sent: float, tokens: int, of_requests: Counts, of_tokens: Counts) -> None:
         self.sent = sent
         self.tokens = tokens
-        self.requests = requests
-        """All requests that were ever sent, with this one."""
-        self.counted = counted
-        """Those of them that the server has counted for certain when this one arrives."""
-        self.settled = settled
-        """All tokens that were ever used when this one was sent."""
+        self.of_requests = of_requests
+        self.of_tokens = of_tokens
         self.status = 0
 
 
@@ -313,10 +321,15 @@ class RateLimiter:
 
     def _send(self, now: float, tokens: int) -> int:
         self.last_ticket = ticket = self.last_ticket + 1
-        requests = self.requests
+        requests, total = self.requests, self.tokens
         requests.use(now, 1)
-        self.tickets[ticket] = Flight(now, tokens, requests.total, requests.lagged + 1, self.tokens.total)
-        self.tokens.held += tokens
+        total.held += tokens
+        self.tickets[ticket] = Flight(
+            now,
+            tokens,
+            Counts(requests.lagged + 1, requests.total, requests.logged),
+            Counts(total.total, total.total, total.logged + total.held),
+        )
         if self.alone is not None:
             self.alone = [ticket, now]
         return ticket
@@ -337,10 +350,10 @@ class RateLimiter:
         flight.status = status
         if limits.limit_requests is not None or limits.remaining_requests is not None:
             reset = limits.reset_requests_seconds
-            self.requests.hear(now, flight, flight.counted, limits.limit_requests, limits.remaining_requests, reset)
+            self.requests.hear(now, flight, flight.of_requests, limits.limit_requests, limits.remaining_requests, reset)
         if limits.limit_tokens is not None or limits.remaining_tokens is not None:
             reset = limits.reset_tokens_seconds
-            self.tokens.hear(now, flight, flight.settled, limits.limit_tokens, limits.remaining_tokens, reset)
+            self.tokens.hear(now, flight, flight.of_tokens, limits.limit_tokens, limits.remaining_tokens, reset)
         if status in REFUSED:
             self._refused(flight, now, limits, retry_after)
         elif self.alone is not None and flight.sent >= self.paused_at:
