@@ -238,7 +238,7 @@ class Tee(APIResource["Connection"]):
         given = options.collateral
         if isinstance(given, Mapping):
             return given
-        if platform is None or not collateral.installed():
+        if platform is None:
             return None
         if given is None:
             return await self._fetcher(options).get(*platform, now)
