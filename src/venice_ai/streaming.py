@@ -221,11 +221,7 @@ class ChunkReader:
             self._notices.substitution(self._model, self.assembly.model, self.meta, self._now())
 
     async def look(self) -> None:
-        """Reads the first bytes of a reply whose label says that it is no stream.
-
-        Raises:
-            APIError: they say so, too.
-        """
+        """Reads the first bytes of a reply whose label says that it is no stream; raises the error that they are."""
         failure: APIError | None = None
         try:
             while (failure := await self._whole_reply()) is not None:
@@ -256,11 +252,7 @@ class ChunkReader:
             self._call.abandoned = True
 
     async def _go_on(self, failure: APIError) -> None:
-        """Goes on with the reply to the next attempt.
-
-        Raises:
-            APIError: this failure, if its status is not one that is tried again; or the last one.
-        """
+        """Goes on with the reply to the next attempt; raises the failure if the request is not sent again."""
         try:
             if self._call is None or isinstance(failure, StreamInterruptedError):
                 raise failure
@@ -295,11 +287,7 @@ class ChunkReader:
         return self.errors.instead_of_stream(labelled=labelled)
 
     async def _head_piece(self) -> bytes:
-        """The next piece of what may be no stream; empty at the end of the body.
-
-        Raises:
-            StreamInterruptedError: more came than is read of an event.
-        """
+        """The next piece of what may be no stream; empty at the end of the body. What is too long for an event is an error."""
         try:
             piece = await anext(self._pieces)
         except (StopAsyncIteration, APIConnectionError) as error:
@@ -312,11 +300,7 @@ class ChunkReader:
         return piece
 
     def _ended_with(self, error: StopAsyncIteration | APIConnectionError) -> None:
-        """Notes the end of the body. The answer itself is complete once every choice has its finish reason.
-
-        Raises:
-            StreamInterruptedError: the body broke off before that.
-        """
+        """Notes the end of the body: an error unless every choice has its finish reason, and so the answer is complete."""
         try:
             if isinstance(error, APIConnectionError) and not self.assembly.finished:
                 raise self.errors.interrupted(error.message, error) from error

@@ -23,11 +23,7 @@ _loaded: set[str] = set()
 
 
 def load(*names: str) -> None:
-    """Imports modules: `.name` is one of this package.
-
-    Raises:
-        ImportError: one cannot be imported.
-    """
+    """Imports modules: `.name` is one of this package. The ImportError of one is raised here."""
     if not _loaded.issuperset(names):
         whole(lambda: [import_module(name, _PACKAGE) for name in names])
         _loaded.update(names)
@@ -35,33 +31,44 @@ def load(*names: str) -> None:
 
 def whole(work: Callable[[], T]) -> T:
     """What some work gives that is done to its end, whatever interrupts the thread that waits for it."""
-    task = _Task(work)
-    thread = threading.Thread(target=task.run, name="venice-ai first use")
+    task = Task(work)
+
+    def run() -> None:
+        with LOCK:
+            task.run()
+
+    thread = threading.Thread(target=run, name="venice-ai first use")
     try:
         if sys.is_finalizing():  # there are no more threads
-            task.run()
+            run()
         else:
             thread.start()
             thread.join()
     except RuntimeError:  # as the newer releases of Python say it
-        task.run()
+        run()
     return task.outcome()
 
 
-class _Task(Generic[T]):
+class Task(Generic[T]):
+    """What a thread of ours does for another one, which waits for it and is given what it returned or raised."""
+
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._result: T | None = None
         self._error: BaseException | None = None
+        self.done: threading.Event = threading.Event()
+        """Whether it is over."""
 
     def run(self) -> None:
-        with LOCK:
-            try:
-                self._result = self._work()
-            except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
-                self._error = error
+        """Does the work, on the other thread."""
+        try:
+            self._result = self._work()
+        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
+            self._error = error
+        self.done.set()
 
     def outcome(self) -> T:
+        """What came of it, once."""
         error, self._error = self._error, None
         try:
             if error is not None:

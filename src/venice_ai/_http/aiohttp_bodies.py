@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 import aiohttp
 
-from .._core.ports import Request
+from .._core.request import Request
 from .._wire.content_coding import Decoder
 from ..exceptions import APIConnectionError
 from ..types.response_meta import Headers
@@ -56,11 +56,7 @@ class ArrivingBody:
             self._content.feed_eof()
 
     async def piece(self) -> bytes:
-        """The next bytes; none at the end.
-
-        Raises:
-            Exception: the fault.
-        """
+        """The next bytes, none at the end; raises the fault that ended it before."""
         if self.fault is None:
             try:
                 return await self._content.readany() or self.ended()
@@ -69,11 +65,7 @@ class ArrivingBody:
         return self.rest()
 
     def ended(self) -> bytes:
-        """No more bytes: that is the end, unless it was torn off.
-
-        Raises:
-            Exception: the fault.
-        """
+        """No more bytes: that is the end, unless it was torn off, which is raised."""
         if self.fault is not None:
             raise self.fault
         return b""
@@ -84,11 +76,7 @@ class ArrivingBody:
         self._content.set_exception(cast("Any", None))
 
     def rest(self) -> bytes:
-        """What came before the fault and was not read.
-
-        Raises:
-            Exception: nothing; the fault.
-        """
+        """What came before the fault and was not read; after that, the fault is raised."""
         return self._content.read_nowait() or self.ended()
 
     def stop(self) -> None:

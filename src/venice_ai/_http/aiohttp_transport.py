@@ -18,7 +18,8 @@ from io import BytesIO
 import aiohttp
 from yarl import URL
 
-from .._core.ports import Reply, Request, WholeReply
+from .._core.ports import Reply
+from .._core.request import Request, WholeReply
 from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, InvalidRequestError, VeniceError
 from ..types.response_meta import Headers

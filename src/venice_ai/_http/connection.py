@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
-from .._core.ports import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.privacy import Privacy, check_privacy, refuse_below
+from .._core.request import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.settings import (
     DEFAULT_TIMEOUT,
     KEY_VARIABLE,
@@ -112,7 +112,7 @@ class Connection:
     def caller(self) -> Caller:
         """What sends requests and tries them again."""
         load("._http.caller", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
-        from .._core.ports import SystemClock
+        from .._core.request import SystemClock
         from .caller import Caller
         from .retry import RetryPolicy
 

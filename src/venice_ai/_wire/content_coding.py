@@ -48,13 +48,9 @@ class BodyTooLargeError(DecodingError):
 
 
 class Decoder:
-    """Feed it the bytes of a body, get them decoded; `finish` says whether it was whole.
+    """Feed it the bytes of a body with this `Content-Encoding`, get them decoded; `finish` says whether it was whole.
 
-    Args:
-        coding: the value of the header `Content-Encoding`.
-
-    Raises:
-        DecodingError: a coding of it is not one that is asked for.
+    It raises a DecodingError where they are not what their header says, and for a coding that was not asked for.
     """
 
     def __init__(self, coding: str | None) -> None:
@@ -62,13 +58,7 @@ class Decoder:
         self._stages = [_Inflation(gzip=name != "deflate") for name in reversed(_codings(coding))]
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """What can be decoded now, in steps of at most `STEP_BYTES`; nothing is done before a step is asked for.
-
-        Take all steps before the next piece is fed.
-
-        Raises:
-            DecodingError: it is not what its header says.
-        """
+        """What can be decoded now, in steps of at most `STEP_BYTES`. Take all of them before the next piece is fed."""
         for start in range(0, len(piece), STEP_BYTES):
             yield from self._decoded(piece[start : start + STEP_BYTES], 0)
 
@@ -83,11 +73,7 @@ class Decoder:
             raise DecodingError(f"its compression is broken ({error})") from None
 
     def finish(self) -> None:
-        """The body has ended.
-
-        Raises:
-            DecodingError: something is missing.
-        """
+        """The body has ended: a DecodingError if something is missing."""
         if not all(stage.whole for stage in self._stages):
             raise DecodingError("it ended before its compression did")
 
@@ -179,11 +165,7 @@ class Body:
             self._decoder, self.wants = Decoder(None), False
 
     def steps(self, piece: bytes) -> Iterator[None]:
-        """Takes what arrived, in bounded steps: between two of them others can run, and a clock can be looked at.
-
-        Raises:
-            DecodingError: the body of an answer is broken or too large.
-        """
+        """Takes what arrived, in bounded steps: between two of them others can run, and a clock can be looked at."""
         try:
             for step in self._decoder.feed(piece) if self.wants else ():
                 self._keep(step)
@@ -214,11 +196,7 @@ class Body:
         return beginning[0] if len(beginning) == 1 else b"".join(beginning)
 
     def finish(self) -> bytes:
-        """The body, once it has ended or no more is wanted.
-
-        Raises:
-            DecodingError: the body of an answer ended too early.
-        """
+        """The body, once it has ended or no more is wanted; a DecodingError if that of an answer ended too early."""
         body = self._joined(REFUSAL_BYTES if self._refusal else REPLY_BYTES)
         # JSON that is whole ends with a brace: that its check sum is missing costs nobody an answer that was paid for.
         if not self._refusal and not body.rstrip().endswith(b"}"):

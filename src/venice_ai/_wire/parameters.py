@@ -61,11 +61,7 @@ def parameter(name: str, value: Any) -> Any:
 
 
 def check_parameters(given: dict[str, Any]) -> None:
-    """Checks the parameters of a body; unknown ones are only looked at for slips of the pen.
-
-    Raises:
-        InvalidRequestError: one has no such value.
-    """
+    """Refuses parameters with other values than theirs; unknown ones are only looked at for slips of the pen."""
     if slips := given.keys() - _KNOWN:
         _warn_of_slips(slips, _KEYWORDS, "a chat request has no parameter", _LIKENESS)
     params = {name: value for name, value in given.items() if name in _KNOWN}

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from .._core.ports import ChatSize
+from .._core.request import ChatSize
 from ..exceptions import InvalidRequestError
 from ..types._base import Model, plain
 from ..types.api.chat import ChatMessage, Messages
@@ -57,11 +57,7 @@ def chat_body(
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """The body as JSON: the same body is always the same bytes.
-
-    Raises:
-        InvalidRequestError: something in it cannot be JSON.
-    """
+    """The body as JSON, or an InvalidRequestError; the same body is always the same bytes."""
     try:
         return as_json(body)
     except NOT_JSON as error:
