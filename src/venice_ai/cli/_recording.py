@@ -11,7 +11,8 @@ from ..tee.nras import ATTEST_URL, KEYS_URL
 from ._evidence_files import NRAS_DOCUMENTS, SavedEvidence
 
 if TYPE_CHECKING:
-    from .._core.ports import Reply, Request, Transport
+    from .._core.ports import Reply, Transport
+    from .._core.request import Request
     from ..resources.tee_evidence import Fetcher
     from ..types.response_meta import Headers
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from .._core.concurrency import bounded_map
-from .._core.ports import Clock, Request, Transport
+from .._core.ports import Clock, Transport
+from .._core.request import Request
 from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
