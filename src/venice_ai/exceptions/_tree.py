@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
@@ -45,7 +45,7 @@ class VeniceError(Exception):
 class APIError(VeniceError):
     """A call failed. The subclasses say how."""
 
-    remedy: ClassVar[str] = ""
+    remedy = ""
     status_code: int | None = None
     """HTTP status of the answer; None if there was none."""
     counts_as: int | None = None
