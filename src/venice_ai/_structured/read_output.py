@@ -314,14 +314,14 @@ def remove_nulls(data: Any, error: ValidationError, optional: set[str]) -> bool:
     """Removes the nulls that a validation refused from objects, where the key is optional. Whether there were any."""
     removed = False
     for line in error.errors(include_url=False, include_context=False):
-        holder = data
+        holder: Any = data
         for step in line["loc"] if line["input"] is None else ():
             try:
                 inner = holder[step]
             except (LookupError, TypeError):
                 continue  # no key: it names the member of a union
-            if inner is None and isinstance(holder, dict) and step in optional:
-                del cast("dict[Any, Any]", holder)[step]
+            if inner is None and step in optional:
+                del holder[step]
                 removed = True
                 break
             holder = inner
@@ -335,20 +335,23 @@ def optional_keys(schema: Any, *, with_defaults: bool = False) -> set[str]:
     if isinstance(schema, dict):
         node = cast("dict[str, Any]", schema)
         inner = [value for key, value in node.items() if key not in {"metadata", "default"}]
-        fields = node.get("fields", {})
-        for name, field in fields.items() if isinstance(fields, dict) else [(None, each) for each in fields]:
-            if isinstance(field, dict) and not _is_required(cast("dict[str, Any]", field), with_defaults):
-                found |= {name or field["name"], *top_level_keys(field.get("validation_alias"))}
+        for name, field in fields_of(node):
+            if not field.get("required", True) or (with_defaults and field["schema"]["type"] == "default"):
+                found |= {name, *top_level_keys(field.get("validation_alias"))}
     return found.union(*(optional_keys(each, with_defaults=with_defaults) for each in inner))
 
 
-def _is_required(field: dict[str, Any], with_defaults: bool) -> bool:
-    return field.get("required", True) and not (with_defaults and field["schema"]["type"] == "default")
+def fields_of(node: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The fields that a node of a core schema has, with their names."""
+    fields: Any = node.get("fields", [])
+    if isinstance(fields, dict):
+        return list(cast("dict[str, Any]", fields).items())
+    return [(field["name"], field) for field in fields if isinstance(field, dict)]  # a dataclass's node has their names alone
 
 
 def top_level_keys(alias: Any) -> list[str]:
     """The keys at the top of an object that an alias of a core schema names."""
-    paths = [[alias]] if isinstance(alias, str) else alias if alias and isinstance(alias[0], list) else [alias or []]
+    paths: list[Any] = [[alias]] if isinstance(alias, str) else alias if alias and isinstance(alias[0], list) else [alias or []]
     return [path[0] for path in paths if len(path) == 1]
 
 

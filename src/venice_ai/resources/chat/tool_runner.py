@@ -343,7 +343,8 @@ class PlainAsking:
 
     async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
         """The answer."""
-        response: object = await self._completions.create(messages=list(loop.history), **_offered(loop, self._params))
+        create: Any = self._completions.create  # a subclass may override it
+        response: object = await create(messages=list(loop.history), **_offered(loop, self._params))
         if not isinstance(response, ChatCompletionResponse):
             raise TypeError(f"create() gave {response!r:.100} instead of a response")
         yield response
