@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
@@ -29,10 +29,8 @@ from ..exceptions._output import (
     mismatch,
 )
 from ..types._surrogates import before_half, paired
+from ..types.api.chat import ChatCompletionResponse, choice_at
 from .typed_dicts import for_pydantic
-
-if TYPE_CHECKING:
-    from ..types.api.chat import ChatCompletionResponse
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,6 +55,10 @@ _OPEN_NUMBER = re.compile(r"[\[:,]\s*-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$")
 _new_class: Any = TypedDict  # called with values it is a class that type checkers cannot know
 
 _log = logging.getLogger("venice_ai.output")
+_LEFT_OUT: dict[Wrapping, str] = {
+    "fence": "the answer's JSON stood in a markdown fence, and was taken out of it",
+    "think": "the answer's JSON came after reasoning, which was left out",
+}
 
 
 def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
@@ -102,24 +104,25 @@ def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0,
 
 
 def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int, wrapped: bool) -> Output[T] | OutputError:
-    choices: Any = response.choices
-    if not isinstance(choices, list) or not -len(cast("list[Any]", choices)) <= choice_index < len(cast("list[Any]", choices)):
+    try:
+        choice = choice_at(response, choice_index)
+    except ValueError:
         said = f"the response has no choice {choice_index}, so there is no {_name(kind)}"
         return _failed(OutputMissingError, said, kind, response, None)
-    choice: Any = cast("list[Any]", choices)[choice_index]
-    message: Any = getattr(choice, "message", None)
-    text: Any = getattr(message, "text", None)
-    text = paired(text) if text else text
-    finish_reason: Any = getattr(choice, "finish_reason", None)
-    refusal: Any = getattr(message, "refusal", None)
-    refused = finish_reason == "content_filter" or bool(refusal)
+    message, finish_reason = choice.message, choice.finish_reason
+    text = paired(message.text) if message.text else message.text
+    refused = finish_reason == "content_filter" or bool(message.refusal)
     cause = None
     if text and text.strip() and not refused:
         try:
-            return _said_so(_validated(kind, text, wrapped, cut_off=finish_reason in _CUT_OFF))
+            output = _validated(kind, text, wrapped, cut_off=finish_reason in _CUT_OFF)
         except ValidationError as error:
             cause = error
-    return _reason(kind, response, text, cause, finish_reason, refusal, getattr(message, "tool_calls", None))
+        else:
+            for wrapping in reversed(output.unwrapped):
+                _log.info(_LEFT_OUT[wrapping])
+            return output
+    return _reason(kind, response, text, cause, finish_reason, message.refusal, message.tool_calls)
 
 
 def _reason(
@@ -181,14 +184,6 @@ def _with_lines(cls: type[Mismatch], said: str, kind: Any, text: str | None, cau
     error = mismatch(cls, _name(kind), lines, hide_input=hide)
     error.said = said
     return error
-
-
-def _said_so(output: Output[T]) -> Output[T]:
-    if "fence" in output.unwrapped:
-        _log.info("the answer's JSON stood in a markdown fence, and was taken out of it")
-    if "think" in output.unwrapped:
-        _log.info("the answer's JSON came after reasoning, which was left out")
-    return output
 
 
 def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> Output[T]:

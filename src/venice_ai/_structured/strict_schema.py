@@ -29,7 +29,7 @@ from enum import Enum
 from functools import partial
 from hashlib import sha256
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
@@ -83,21 +83,13 @@ def response_format(kind: Any, *, name: str | None = None, strict: bool = True) 
         TypeError: it is no class.
     """
     try:
-        return requested_format(kind, name=name, strict=strict).response_format
+        return requested_format(kind, name=name, strict=strict)[0]
     except SchemaNotStrictError as error:
         raise ResponseFormatNotStrictError(str(error).replace(_AS_IT_IS, _IN_CREATE), path=error.path) from error.__cause__
 
 
-class RequestedFormat(NamedTuple):
-    """How a class is asked for."""
-
-    response_format: dict[str, Any]
-    wrapped: bool
-    """Whether it is asked for within `{"value": ...}`."""
-
-
-def requested_format(kind: Any, *, name: str | None = None, strict: bool = True) -> RequestedFormat:
-    """The `response_format` that asks for JSON of a class, and whether that JSON is to be wrapped; see `response_format`.
+def requested_format(kind: Any, *, name: str | None = None, strict: bool = True) -> tuple[dict[str, Any], bool]:
+    """The `response_format` that asks for JSON of a class, and whether for `{"value": ...}` around it; see `response_format`.
 
     Raises:
         SchemaNotStrictError: strict mode cannot express the class; it names the path.
@@ -111,7 +103,7 @@ def requested_format(kind: Any, *, name: str | None = None, strict: bool = True)
         raise InvalidRequestError(f"strict={strict!r:.100} is not allowed: expected True or False")
     schema, wrapped = _SCHEMAS[strict](kind)
     json_schema = {"name": name or _name(kind), "strict": strict, "schema": schema}
-    return RequestedFormat({"type": "json_schema", "json_schema": json_schema}, wrapped)
+    return {"type": "json_schema", "json_schema": json_schema}, wrapped
 
 
 def is_wrapped(kind: Any) -> bool:

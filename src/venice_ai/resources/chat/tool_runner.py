@@ -168,9 +168,10 @@ class ToolRun:
 
     async def _judged(self, call: ToolCall) -> _Ready | _Done | ToolCallFinished | None:
         """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
-        unknown = self._loop.tools.unknown(call)
-        if unknown is None and self._rules.on_tool_call is None:
-            unknown = self._loop.tools.unhandled(call)
+        tools = self._loop.tools
+        unknown = tools.unknown(call)
+        if unknown is None and self._rules.on_tool_call is None and call_name(call) not in tools.functions:
+            unknown = tools.unhandled(call)
         if unknown is not None:
             return self._reported(call, unknown)
         ready = self._prepared(call)
@@ -212,7 +213,7 @@ class ToolRun:
         except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
             return _Done(item.call, error=_raised_by_tool(error))
         if value is _NOT_HANDLED:
-            return self._reported(item.call, self._loop.tools.without_handler(item.call))
+            return self._reported(item.call, self._loop.tools.unhandled(item.call))
         return _Done(item.call, value, observed=item.make is not None)
 
     async def _finished(self, outcome: _Done | ToolCallFinished) -> ToolCallFinished:
