@@ -187,7 +187,7 @@ class _Schemas:
                 node = node["schema"]
             elif kind == "definition-ref":
                 node = self.definitions[node["schema_ref"]]
-            elif kind == "model" and node["root_model"]:
+            elif kind == "model" and node.get("root_model"):
                 roots.append(node["cls"])
                 node = node["schema"]
             elif kind in _AROUND:

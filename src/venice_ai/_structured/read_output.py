@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
@@ -29,7 +28,7 @@ from ..exceptions._output import (
     mismatch,
 )
 from ..types._surrogates import before_half, paired
-from ..types.api.chat import ChatCompletionResponse, choice_at
+from ..types.api.chat import ChatChoice, ChatCompletionResponse, ParsedChatCompletion, choice_at
 from .typed_dicts import for_pydantic
 
 T = TypeVar("T")
@@ -71,17 +70,8 @@ def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
 # -- reading -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Output(Generic[T]):
-    """What was read from an answer."""
-
-    parsed: T
-    unwrapped: tuple[Wrapping, ...]
-    """What stood around the JSON, from the outside in."""
-
-
-def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> Output[T]:
-    """The object in a choice of a response.
+def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> ParsedChatCompletion[T]:
+    """The object in a choice of a response, with the response.
 
     Args:
         kind: its class.
@@ -103,7 +93,9 @@ def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0,
     return found
 
 
-def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int, wrapped: bool) -> Output[T] | OutputError:
+def _found(
+    kind: type[T], response: ChatCompletionResponse, choice_index: int, wrapped: bool
+) -> ParsedChatCompletion[T] | OutputError:
     try:
         choice = choice_at(response, choice_index)
     except ValueError:
@@ -115,48 +107,39 @@ def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int, w
     cause = None
     if text and text.strip() and not refused:
         try:
-            output = _validated(kind, text, wrapped, cut_off=finish_reason in _CUT_OFF)
+            parsed, unwrapped = _validated(kind, text, wrapped, cut_off=finish_reason in _CUT_OFF)
         except ValidationError as error:
             cause = error
         else:
-            for wrapping in reversed(output.unwrapped):
+            for wrapping in reversed(unwrapped):
                 _log.info(_LEFT_OUT[wrapping])
-            return output
-    return _reason(kind, response, text, cause, finish_reason, message.refusal, message.tool_calls)
+            return ParsedChatCompletion(response, parsed, (response,), unwrapped)
+    why, said = _reason(_name(kind), choice, text)
+    failure = _failed(why, said, kind, response, text, cause)
+    if isinstance(failure, OutputRefusedError) and isinstance(message.refusal, str):
+        failure.refusal = message.refusal
+    return failure
 
 
-def _reason(
-    kind: Any,
-    response: ChatCompletionResponse,
-    text: str | None,
-    cause: ValidationError | None,
-    finish_reason: Any,
-    refusal: Any,
-    tool_calls: Any,
-) -> OutputError:
-    """Why there is no object in an answer."""
-    name = _name(kind)
+def _reason(name: str, choice: ChatChoice, text: str | None) -> tuple[type[OutputError], str]:
+    """Why there is no object in a choice, as an error's class and its message."""
     spoken = bool(text and text.strip())
+    finish_reason, refusal = choice.finish_reason, choice.message.refusal
     if refusal or finish_reason == "content_filter":
         who = f"the model refused: {refusal!r:.200}" if refusal else "a content filter stopped the answer"
         remedy = "Change the prompt, or choose another model" + ("" if refusal else "; what had come is in `raw_text`")
-        cls = RefusedInWordsError if spoken else OutputRefusedError
-        error = _failed(cls, f"{who}, so there is no {name}. {remedy}.", kind, response, text, cause)
-        cast("OutputRefusedError", error).refusal = refusal if isinstance(refusal, str) else None
-        return error
+        return RefusedInWordsError if spoken else OutputRefusedError, f"{who}, so there is no {name}. {remedy}."
     if finish_reason in _CUT_OFF:
-        said = (
+        return OutputTruncatedError, (
             f"the answer was cut off after {len(text or '')} characters (finish_reason {finish_reason!r}), so there is no "
             f"whole {name}. Raise max_completion_tokens, which also counts reasoning; what had come is in `partial` and "
             "`raw_text`."
         )
-        return _failed(OutputTruncatedError, said, kind, response, text, cause)
-    if tool_calls:
+    if choice.message.tool_calls:
         said = f"the model wants a tool called, so there is no {name} yet. See `tool_calls`; run_with_tools(...) runs them."
-        return _failed(ToolCallWithWordsError if spoken else ToolCallInsteadError, said, kind, response, text, cause)
+        return ToolCallWithWordsError if spoken else ToolCallInsteadError, said
     what = "does not fit" if spoken else "has no text to fit"
-    unfit: type[OutputError] = OutputMissingError if text is None else OutputInvalidError
-    return _failed(unfit, f"the answer {what} {name}; it is in `response`.", kind, response, text, cause)
+    return OutputMissingError if text is None else OutputInvalidError, f"the answer {what} {name}; it is in `response`."
 
 
 def _failed(
@@ -186,8 +169,8 @@ def _with_lines(cls: type[Mismatch], said: str, kind: Any, text: str | None, cau
     return error
 
 
-def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> Output[T]:
-    """The object in a text.
+def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tuple[T, tuple[Wrapping, ...]]:
+    """The object in a text, and what stood around its JSON, from the outside in.
 
     Raises:
         ValidationError: no reading fits; the error is that of the plainest reading of the text.
@@ -203,7 +186,7 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> Out
         else:
             if cut_off and "fence" not in unwrapped and inner[-1:].isdigit():
                 raise _error(kind, "unfinished", "The number may go on", inner)  # 12 of 123
-            return Output(parsed, unwrapped)
+            return parsed, unwrapped
     assert first is not None  # there is always the text itself
     raise first
 

@@ -13,9 +13,10 @@ import sys
 import typing
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping, MutableSet
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import Parameter
-from types import FrameType, UnionType
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import typing_extensions
@@ -306,19 +307,14 @@ def _local_names(target: Any) -> dict[str, Any]:
     names: dict[str, Any] = {}
     module_names = _module_names(target)
     frame = inspect.currentframe()
-    frames: list[FrameType] = []
     while frame is not None:
         if frame.f_globals is module_names:
-            frames.append(frame)
+            names = {**frame.f_locals, **names}  # an inner frame hides what is around it
         frame = frame.f_back
-    for outer in reversed(frames):
-        names.update(outer.f_locals)
     code = getattr(target, "__code__", None)
     for name, cell in zip(getattr(code, "co_freevars", ()), getattr(target, "__closure__", None) or (), strict=True):
-        try:
+        with suppress(ValueError):  # not yet assigned
             names[name] = cell.cell_contents
-        except ValueError:  # not yet assigned
-            continue
     return names
 
 
