@@ -59,6 +59,7 @@ _ALLOWED_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ENDS_NOT_ALLOWED = re.compile(r"\A[^A-Za-z0-9_-]+|[^A-Za-z0-9_-]+\Z")
 _AS_IT_IS = "send it as it is with strict=False"
 _IN_CREATE = "give the format as a mapping, {'type': 'json_schema', ...}; parse(strict=False) sends the class as it is"
+_UNREADABLE = (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError)
 _DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -169,7 +170,7 @@ def _schema(kind: Any, strict: bool) -> tuple[dict[str, Any], bool]:
         if not strict:
             return written.json_schema(), False
         return _made_strict(written.json_schema(schema_generator=_Generator))
-    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError) as error:
+    except _UNREADABLE as error:
         path = _unreadable(kind, "$")
         which = _name(kind) if path is None else f"{path} of {_name(kind)}"
         reason = str(error).partition("\n\n")[0]
@@ -183,30 +184,22 @@ _SCHEMAS = {strict: remembered(partial(_schema, strict=strict)) for strict in (T
 
 def _unreadable(kind: Any, path: str) -> str | None:
     """Where the field of a dataclass or a TypedDict is that pydantic cannot read; None if it is not known."""
-    for name, annotation in _hints(kind).items():
-        if kind not in _held(annotation) and not _is_readable(annotation):
+    try:
+        hints = get_type_hints(kind, include_extras=True) if is_dataclass(kind) or is_typeddict(kind) else {}
+    except NameError:
+        return None
+    for name, annotation in hints.items():
+        try:
+            if kind not in _with_arguments(annotation):
+                new_adapter(unqualified(annotation))
+        except _UNREADABLE:
             return _unreadable(annotation, f"{path}.{name}") or f"{path}.{name}"
     return None
 
 
-def _hints(kind: Any) -> dict[str, Any]:
-    try:
-        return get_type_hints(kind, include_extras=True) if is_dataclass(kind) or is_typeddict(kind) else {}
-    except NameError:
-        return {}
-
-
-def _held(annotation: Any) -> list[Any]:
+def _with_arguments(annotation: Any) -> list[Any]:
     """A type, and those in its brackets."""
-    return [annotation, *(inner for argument in get_args(annotation) for inner in _held(argument))]
-
-
-def _is_readable(annotation: Any) -> bool:
-    try:
-        new_adapter(unqualified(annotation))
-    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError):
-        return False
-    return True
+    return [annotation, *(inner for argument in get_args(annotation) for inner in _with_arguments(argument))]
 
 
 class _Generator(GenerateJsonSchema):
