@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 from ..exceptions import InvalidRequestError, TeeAttestationError
+from ..types.attestation import AnswerSignature, Attestation
 from .types import LEVELS, Level
 
 Status: TypeAlias = Literal["pass", "fail", "skip", "warn"]
@@ -104,7 +105,7 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
-class SignatureReport:
+class SignatureReport(AnswerSignature):
     """The report on the signature of a response. Even a valid one does not cover the bytes that this client sent and saw."""
 
     status: Literal["valid", "invalid", "unavailable"]
@@ -127,7 +128,7 @@ class SignatureReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttestationReport:
+class AttestationReport(Attestation):
     """The report on an attestation.
 
     `ok` says that no check failed; `level` how much was verified, None if a check failed. Both are needed:
