@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from venice_ai.tee.crypto import EnvelopeError, Opener, Sealer, public_key_bytes
 from venice_ai.tee.curve import PrivateKey
 from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
+from venice_ai.types._base import is_array
 
 from ..sending import Act, Answer, Send, closed, encode_json
 
@@ -154,4 +155,4 @@ def _restored(text: str) -> str | list[Any]:
         value: object = json.loads(text)
     except ValueError:
         return text
-    return cast("list[Any]", value) if isinstance(value, list) else text
+    return value if is_array(value) else text
