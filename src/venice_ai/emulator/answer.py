@@ -22,8 +22,6 @@ from .web_search import documents
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call; `arguments` is JSON text."""
-
     id: str
     name: str
     arguments: str
@@ -31,8 +29,6 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What the model says in one choice."""
-
     text: str = ""
     reasoning: str | None = None
     calls: tuple[Call, ...] = ()

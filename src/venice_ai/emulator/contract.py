@@ -253,7 +253,6 @@ def _choice_objection(choice: Any, names: list[str]) -> str | None:
 
 
 def oversized_file(request: ChatRequest) -> bool:
-    """Whether a file in the messages is larger than a file may be."""
     files = (part["file"]["file_data"] for _, _, part in parts_of(request.messages, "file"))
     return any(len(data) * 3 // 4 > MAX_FILE_BYTES for data in files)
 

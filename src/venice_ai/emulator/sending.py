@@ -66,7 +66,6 @@ class Answer:
 
 
 async def closed(body: object) -> None:
-    """Closes the generator that makes a body, if it is one."""
     if (close := getattr(body, "aclose", None)) is not None:
         await close()
 

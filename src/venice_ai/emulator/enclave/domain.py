@@ -24,7 +24,6 @@ Event = dict[str, Any]
 
 
 def compose(services: str = _SERVICES) -> str:
-    """The file that names the containers, as its hash is measured."""
     settings = {
         "manifest_version": 2,
         "name": "emulator",
@@ -61,7 +60,6 @@ class Domain:
 
     @property
     def key_provider(self) -> str:
-        """The key provider, as the event log names it: JSON."""
         return json.dumps({"name": "kms", "id": hashlib.sha256(b"kms").hexdigest()}, separators=(",", ":"))
 
     def signed(self, report_data: bytes) -> bytearray:

@@ -85,7 +85,6 @@ def _reply(members: dict[str, Any]) -> Callable[[Draft], None]:
 
 
 def _key(change: Callable[[bytes], bytes], member: str = "signing_public_key") -> Callable[[Draft], None]:
-    """A member of the reply is a key made of the enclave's."""
     return lambda draft: draft.reply.update({member: change(draft.key.public).hex()})
 
 
@@ -170,12 +169,10 @@ def _flipped(raw: bytes, position: int) -> bytes:
 
 
 def _log(change: Callable[[list[Event]], list[Event]]) -> Callable[[Draft], None]:
-    """Another log is shown than was measured."""
     return lambda draft: draft.show_log(change(draft.domain.log))
 
 
 def _edited(log: list[Event]) -> list[Event]:
-    """A payload is another one, and the digest is kept."""
     return [{**each, "event_payload": "00" * 32} if each["event"] == "compose-hash" else each for each in log]
 
 
@@ -284,8 +281,6 @@ def _second(bend: Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk]]) -
 
 
 def _envelope(change: Callable[[str, Channel], str]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    """The second text of an answer is not the envelope that it was."""
-
     def bend(chunk: Chunk, delta: dict[str, Any], channel: Channel) -> Iterator[Chunk]:
         delta["content"] = change(delta["content"], channel)
         yield chunk
@@ -314,8 +309,6 @@ def _in_clear(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
 
 
 def _delta(members: dict[str, Any]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    """Something stands in clear beside a sealed text."""
-
     def bend(chunk: Chunk, delta: dict[str, Any], _: Channel) -> Iterator[Chunk]:
         delta |= members
         yield chunk

@@ -36,7 +36,6 @@ class Intel:
 
     @cached_property
     def root(self) -> Authority:
-        """What a client has to trust."""
         return Authority(f"{self.label}/root", f"Test SGX Root CA {self.label}")
 
     @cached_property
@@ -99,7 +98,6 @@ class Published:
     tcb_type: Any = 0
 
     def documents(self) -> dict[str, str]:
-        """The documents and their signatures, as clients store them."""
         intel = self.intel
         signer: Authority = getattr(intel, self.signed_by)
         signed = {
@@ -157,8 +155,6 @@ def _quoting_enclave(public: bytes, auth: bytes, svn: int) -> bytes:
 
 
 def _platform_extension(fmspc: str) -> bytes:
-    """What a platform's certificate says of it."""
-
     def entry(suffix: str, value: bytes) -> bytes:
         return der(0x30, oid(_SGX + suffix), value)
 

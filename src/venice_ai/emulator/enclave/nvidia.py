@@ -32,7 +32,6 @@ class Nvidia:
 
     @cached_property
     def root(self) -> Authority:
-        """What a client has to trust."""
         return self._authority("root", "Test Device Identity CA", None)
 
     def chain(self, number: int) -> tuple[Authority, ...]:
@@ -52,7 +51,6 @@ class Nvidia:
         return signed + self.chain(number)[0].sign(signed)
 
     def item(self, number: int, nonce: bytes, **measured: Any) -> dict[str, str]:
-        """The evidence of a GPU as it stands in a payload; what it measured otherwise is as in `evidence`."""
         return _item(self.chain(number), self.evidence(number, nonce, **measured))
 
     def other(self, chip: str, nonce: bytes) -> dict[str, str]:

@@ -33,8 +33,6 @@ _SILENT = -1
 
 
 class Engine(Protocol):
-    """What is used of the engine."""
-
     def handle_chat_completions(self, prompt: dict[str, Any], callback: Callable[[Chunk], bool], /) -> object:
         """Calls back for every chunk until the answer ends or the callback returns True."""
         ...

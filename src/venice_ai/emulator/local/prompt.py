@@ -103,7 +103,6 @@ def _signature(tool: Message) -> str:
 
 
 def _text(message: Message) -> str:
-    """A message's text, its parts joined."""
     content = message.get("content")
     if isinstance(content, str):
         return content
