@@ -6,6 +6,7 @@ transports (`transport.py` in process, `server.py` on a socket) only do it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,17 @@ class Answer:
     """The connection is not accepted at all: in process it cannot be made, on a socket it is dropped unanswered."""
     verbatim: bool = False
     """No headers are to be added."""
+
+
+async def acts_of(body: Body) -> AsyncIterator[Act]:
+    """The acts of a body, however it is made; others run between two of them."""
+    if isinstance(body, AsyncIterator):
+        async for act in body:
+            yield act
+        return
+    for act in body:
+        yield act
+        await asyncio.sleep(0)
 
 
 async def closed(body: object) -> None:
