@@ -25,7 +25,7 @@ PACKAGE = "venice_ai"
 
 # From the lowest to the highest. A module imports modules of its own folder and of those before it, for types as well.
 ROOMS = [
-    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "_http", "transport"),
+    *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "_limits", "tee", "_http", "transport"),
     *("tools", "helpers", "streaming", "_resource", "resources", "_client", "_sync", "", "emulator", "cli"),
 ]
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
@@ -165,14 +165,19 @@ def test_every_error_and_warning_is_public() -> None:
 
 def test_what_type_checkers_see_is_what_is_loaded() -> None:
     seen: dict[str, str] = {}
+    homes: dict[str, str] = vars(venice_ai)["_HOMES"]
     for node in ast.walk(ast.parse((ROOT / "__init__.py").read_text("utf-8"))):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             for statement in node.body:
                 assert isinstance(statement, ast.ImportFrom)
                 assert statement.level == 1
-                seen |= {alias.asname or alias.name: statement.module or "" for alias in statement.names}
+                home = (statement.module or "").removesuffix("._tree")
+                if statement.names[0].name == "*":
+                    tree = importlib.import_module(f"{PACKAGE}.{statement.module}")
+                    seen |= dict.fromkeys((name for name in vars(tree) if name in homes or name.endswith("Error")), home)
+                else:
+                    seen |= {alias.asname or alias.name: home for alias in statement.names}
 
-    homes: dict[str, str] = vars(venice_ai)["_HOMES"]
     assert seen == homes
     assert set(homes) == set(NAMES)
 
