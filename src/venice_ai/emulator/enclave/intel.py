@@ -10,7 +10,6 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 from .certificates import Authority, der, oid, pem
@@ -25,35 +24,26 @@ QE_SVN: Final = 4
 _SGX: Final = "1.2.840.113741.1.13.1"
 
 
-@dataclass(frozen=True)
 class Intel:
-    """A root certificate and one platform below it; each label makes another root."""
+    """A root certificate and one platform below it; each label makes another root.
 
-    label: str
-    fmspc: str = FMSPC
-    qe_svn: int = QE_SVN
-    """The version of the quoting enclave."""
+    `qe_svn` is the version of the quoting enclave.
+    """
 
-    @cached_property
-    def root(self) -> Authority:
-        return Authority(f"{self.label}/root", f"Test SGX Root CA {self.label}")
-
-    @cached_property
-    def ca(self) -> Authority:
-        return Authority(f"{self.label}/ca", "Intel SGX PCK Platform CA", self.root)
-
-    @cached_property
-    def platform(self) -> Authority:
-        extension = (_SGX, _platform_extension(self.fmspc))
-        return Authority(f"{self.label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=extension)
-
-    @cached_property
-    def signer(self) -> Authority:
-        return Authority(f"{self.label}/signer", "Intel SGX TCB Signing", self.root, ca=False)
-
-    @cached_property
-    def attestation(self) -> Authority:
-        return Authority(f"{self.label}/attestation", "attestation key")
+    def __init__(self, label: str, fmspc: str = FMSPC, qe_svn: int = QE_SVN) -> None:
+        self.fmspc = fmspc
+        self.qe_svn = qe_svn
+        extension = (_SGX, _platform_extension(fmspc))
+        self.root: Authority = Authority(f"{label}/root", f"Test SGX Root CA {label}")
+        """What a client has to trust."""
+        self.ca: Authority = Authority(f"{label}/ca", "Intel SGX PCK Platform CA", self.root)
+        self.platform: Authority = Authority(
+            f"{label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=extension
+        )
+        self.signer: Authority = Authority(f"{label}/signer", "Intel SGX TCB Signing", self.root, ca=False)
+        """Signs collateral."""
+        self.attestation: Authority = Authority(f"{label}/attestation", "attestation key")
+        """The quoting enclave's key."""
 
     def quote(self, signed: bytes) -> bytes:
         """The quote whose header and body (632 bytes) are these."""
