@@ -30,10 +30,6 @@ _CAPABILITIES = (
 _USUAL = ("FunctionCalling", "ResponseSchema", "WebSearch", "LogProbs")
 
 
-def price(usd: float) -> dict[str, float]:
-    return {"usd": usd, "diem": usd}
-
-
 def text_model(
     id: str,  # noqa: A002  # the wire's own word
     name: str | None = None,
@@ -72,7 +68,7 @@ def text_model(
         "traits": list(traits),
         "constraints": {"temperature": {"default": 0.7}, "top_p": {"default": 0.95}},
         "capabilities": {"optimizedForCode": False, "quantization": "fp8", **has, **(capabilities or {})},
-        "pricing": {"input": price(input), "output": price(output), **(prices or {})},
+        "pricing": {"input": {"usd": input, "diem": input}, "output": {"usd": output, "diem": output}, **(prices or {})},
     }
     return {**other_model(id, "text", name or id, **usual | spec), "context_length": context}
 

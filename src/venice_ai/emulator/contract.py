@@ -190,17 +190,17 @@ def _wanted(request: ChatRequest) -> Iterator[tuple[str, str, tuple[str | int, .
     for kind, capability in _MEDIA.items():
         for index, place, _ in parts_of(request.messages, kind):
             yield capability, kind, ("messages", index, "content", place)
-    for name in ("tools", "tool_choice", "parallel_tool_calls"):
-        if body.get(name) not in (None, False):
-            yield "supportsFunctionCalling", name, (name,)
+    for name, capability in _PARAMETERS.items():
+        if body.get(name) is not None and body[name] is not False:
+            yield capability, name, (name,)
     if body.get("response_format", {}).get("type", "text") != "text":
         yield "supportsResponseSchema", "response_format", ("response_format",)
-    if body.get("logprobs"):
-        yield "supportsLogProbs", "logprobs", ("logprobs",)
-    if "top_logprobs" in body:
-        yield "supportsLogProbs", "top_logprobs", ("top_logprobs",)
 
 
+_PARAMETERS = {
+    **dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"), "supportsFunctionCalling"),
+    **dict.fromkeys(("logprobs", "top_logprobs"), "supportsLogProbs"),
+}
 _MEDIA = {"image_url": "supportsVision", "input_audio": "supportsAudioInput", "video_url": "supportsVideoInput"}
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import msgspec
 
@@ -64,6 +64,10 @@ class Answer:
     """The connection is not accepted at all: in process it cannot be made, on a socket it is dropped unanswered."""
     verbatim: bool = False
     """No headers are to be added."""
+
+    def with_defaults(self, headers: Mapping[str, str]) -> Self:
+        """With these headers where it has none of its own."""
+        return self if self.verbatim else replace(self, headers=merged(headers, self.headers))
 
 
 async def acts_of(body: Body) -> AsyncIterator[Act]:
