@@ -11,9 +11,9 @@ import re
 
 import aiohttp
 
-from .._core.ports import Request
+from .._core.request import Request
 from ..exceptions import APIConnectionError
-from .routes import begins_tls, broken, host_of, speaks_tls, unreachable, untrusted, without_proxy
+from .connection_errors import begins_tls, broken, host_of, speaks_tls, unreachable, untrusted, without_proxy
 
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
 

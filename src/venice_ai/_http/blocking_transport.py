@@ -17,29 +17,18 @@ from contextlib import suppress
 from typing import NamedTuple
 from weakref import finalize
 
-from .._core.ports import Clock, Reply, Request, SystemClock, WholeReply
+from .._core.ports import Clock, Reply
+from .._core.request import Request, SystemClock, WholeReply
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingError
 from .._wire.http_framing import FramingError, ReplyReader
 from ..exceptions import APIConnectionError, APIError, APITimeoutError
 from ..types.response_meta import Headers
+from .connection_errors import begins_tls, broken, host_of, speaks_tls, too_large, unreachable, untrusted
 from .dialing import Stop, Stopped, dial, left
 from .retry import ConnectTimeout
-from .routes import (
-    CLOSED,
-    Habits,
-    Route,
-    Routes,
-    begins_tls,
-    broken,
-    host_of,
-    is_quiet,
-    kept_seconds,
-    speaks_tls,
-    too_large,
-    unreachable,
-    untrusted,
-)
-from .timers import late, shortest
+from .routes import CLOSED, Habits, Route, Routes, is_quiet, kept_seconds
+from .timeout_errors import late
+from .timers import shortest
 
 _READ_BYTES = 65_536
 _LARGE_BYTES = 65_536
@@ -49,6 +38,8 @@ _GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 class BlockingClock(SystemClock):
     """The machine's clock and the thread's sleep, which ends when the transport is closed."""
+
+    blocks = True
 
     def __init__(self, transport: BlockingTransport) -> None:
         super().__init__()
@@ -267,11 +258,7 @@ def _place(route: Route) -> str:
 
 
 def _connected(route: Route, request: Request, clock: str, deadline: float | None, stop: Stop) -> socket.socket:
-    """A new connection; `clock` and its deadline limit the whole call.
-
-    Raises:
-        ConnectFailure: it cannot be made (`ConnectTimeout`: not in time).
-    """
+    """A new connection, or a `ConnectFailure`; `clock` and its deadline limit the whole call."""
     address, wait = route.address, request.timeout.connect
     due = None if wait is None else time.monotonic() + wait
     if due is None or (deadline is not None and deadline < due):

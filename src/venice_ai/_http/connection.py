@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
-from .._core.ports import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.privacy import Privacy, check_privacy, refuse_below
+from .._core.request import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.settings import (
     DEFAULT_TIMEOUT,
     KEY_VARIABLE,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .._core.ports import Clock, Transport
+    from .._limits.limiter import Limiter, WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
     from .caller import Caller
@@ -62,6 +63,9 @@ class Connection:
         clock: Clock | None = None,
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
+        limits: bool = True,
+        fail_fast: bool = False,
+        on_wait: Callable[[WaitNotice], object] | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
         self._api_key, wrong_key = _resolved_key(api_key)
@@ -83,6 +87,9 @@ class Connection:
         self._session = session
         self._transport = transport
         self._clock = clock
+        self._limited = limits
+        self._fail_fast = fail_fast
+        self._on_wait = on_wait
         self._closed = False
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
@@ -93,16 +100,14 @@ class Connection:
         self.on_close: list[Callable[[], None]] = []
         """What is called when the client is closed."""
         self._resources: dict[Any, Any] = {}
-        _check_tls(ssl_context, ca_bundle)
-        if session is not None:
-            _check_session(session, [name for name in ("proxy", "ssl_context", "ca_bundle") if self._http[name] is not None])
-        _check_methods("transport", transport, "send", "aclose")
-        _check_methods("clock", clock, "now", "time", "sleep")
-        for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env)):
+        if any(part is not None for part in (ssl_context, ca_bundle, session, transport, clock, tee)):
+            from .client_parts import check_parts  # rarely given
+
+            check_parts(self._http, session, transport, clock, tee, self.min_privacy)
+        named = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
+        for name, switch in named.items():
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
-        if tee is not None:
-            _check_tee(tee, self.min_privacy)
 
     __init__.__qualname__ = "VeniceClient.__init__"  # Python's message about a misspelt argument names what the caller wrote
 
@@ -114,13 +119,23 @@ class Connection:
     @made_once
     def caller(self) -> Caller:
         """What sends requests and tries them again."""
-        load("._http.caller", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
-        from .._core.ports import SystemClock
+        load("._http.caller", "._limits.limiter", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
         from .caller import Caller
         from .retry import RetryPolicy
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
-        return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy)
+        gates = [self.limiter] if self._limited else []
+        return Caller(self._transport or self._http_transport(), self._clock or self.limiter.clock, policy, tuple(gates))
+
+    @made_once
+    def limiter(self) -> Limiter:
+        """What keeps the requests within the limits of the account."""
+        from .._core.request import SystemClock
+        from .._limits.limiter import Limiter
+
+        server = getattr(self._transport, "server", None)
+        clock = self._clock or SystemClock()
+        return Limiter(self.base_url, clock, server=server, on_wait=self._on_wait, fail_fast=self._fail_fast)
 
     @made_once
     def notices(self) -> Notices:
@@ -238,45 +253,9 @@ def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(others)
 
 
-def _check_tee(options: object, floor: Privacy | None) -> None:
-    from ..tee.stricter import check_floor
-    from ..tee.types import TeeOptions
-
-    if not isinstance(options, TeeOptions):
-        raise InvalidRequestError(f"tee={options!r} must be a TeeOptions")
-    check_floor(floor, options)
-
-
 def _resolved_key(argument: str | None) -> tuple[str | None, AuthenticationError | None]:
     """The key, or what is wrong with it: an error that was not raised where names hold it."""
     try:
         return resolve_key(argument), None
     except AuthenticationError as error:
         return None, error.with_traceback(None)
-
-
-def _check_session(session: object, others: list[str]) -> None:
-    if not all(hasattr(session, name) for name in ("request", "connector", "closed")):  # importing aiohttp would take too long
-        raise InvalidRequestError(f"session={session!r} must be an aiohttp.ClientSession")
-    if others:
-        raise InvalidRequestError(f"session and {others[0]} cannot both be given: it is the session's own matter")
-
-
-def _check_methods(name: str, port: object, *methods: str) -> None:
-    if port is not None and not all(hasattr(port, method) for method in methods):
-        raise InvalidRequestError(f"{name}={port!r} must have the methods {', '.join(methods)}")
-
-
-def _check_tls(ssl_context: ssl.SSLContext | None, ca_bundle: str | None) -> None:
-    if ssl_context is not None:
-        from ssl import SSLContext
-
-        if not isinstance(ssl_context, SSLContext):
-            raise InvalidRequestError(f"ssl_context={ssl_context!r} must be an ssl.SSLContext")
-        if ca_bundle is not None:
-            raise InvalidRequestError("ssl_context and ca_bundle cannot both be given: load the bundle into the context")
-    if ca_bundle is not None:
-        import os
-
-        if not isinstance(ca_bundle, (str, os.PathLike)) or not os.path.isfile(ca_bundle):  # noqa: PTH113  # pathlib is not worth its start-up here
-            raise InvalidRequestError(f"ca_bundle={ca_bundle!r} is not a file")

@@ -29,7 +29,7 @@ from enum import Enum
 from functools import partial
 from hashlib import sha256
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
@@ -54,10 +54,12 @@ _REFUSED = {
 _SAYING = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"})
 _NO_JSON_VALUES = "has values that JSON does not have, so that no answer would fit"
 _DEFINITIONS = "#/$defs/"
+_NULL = {"type": "null"}
 _ALLOWED_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ENDS_NOT_ALLOWED = re.compile(r"\A[^A-Za-z0-9_-]+|[^A-Za-z0-9_-]+\Z")
 _AS_IT_IS = "send it as it is with strict=False"
 _IN_CREATE = "give the format as a mapping, {'type': 'json_schema', ...}; parse(strict=False) sends the class as it is"
+_UNREADABLE = (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError)
 _DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -82,21 +84,13 @@ def response_format(kind: Any, *, name: str | None = None, strict: bool = True) 
         TypeError: it is no class.
     """
     try:
-        return requested_format(kind, name=name, strict=strict).response_format
+        return requested_format(kind, name=name, strict=strict)[0]
     except SchemaNotStrictError as error:
         raise ResponseFormatNotStrictError(str(error).replace(_AS_IT_IS, _IN_CREATE), path=error.path) from error.__cause__
 
 
-class RequestedFormat(NamedTuple):
-    """How a class is asked for."""
-
-    response_format: dict[str, Any]
-    wrapped: bool
-    """Whether it is asked for within `{"value": ...}`."""
-
-
-def requested_format(kind: Any, *, name: str | None = None, strict: bool = True) -> RequestedFormat:
-    """The `response_format` that asks for JSON of a class, and whether that JSON is to be wrapped; see `response_format`.
+def requested_format(kind: Any, *, name: str | None = None, strict: bool = True) -> tuple[dict[str, Any], bool]:
+    """The `response_format` that asks for JSON of a class, and whether for `{"value": ...}` around it; see `response_format`.
 
     Raises:
         SchemaNotStrictError: strict mode cannot express the class; it names the path.
@@ -110,7 +104,7 @@ def requested_format(kind: Any, *, name: str | None = None, strict: bool = True)
         raise InvalidRequestError(f"strict={strict!r:.100} is not allowed: expected True or False")
     schema, wrapped = _SCHEMAS[strict](kind)
     json_schema = {"name": name or _name(kind), "strict": strict, "schema": schema}
-    return RequestedFormat({"type": "json_schema", "json_schema": json_schema}, wrapped)
+    return {"type": "json_schema", "json_schema": json_schema}, wrapped
 
 
 def is_wrapped(kind: Any) -> bool:
@@ -176,7 +170,7 @@ def _schema(kind: Any, strict: bool) -> tuple[dict[str, Any], bool]:
         if not strict:
             return written.json_schema(), False
         return _made_strict(written.json_schema(schema_generator=_Generator))
-    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError) as error:
+    except _UNREADABLE as error:
         path = _unreadable(kind, "$")
         which = _name(kind) if path is None else f"{path} of {_name(kind)}"
         reason = str(error).partition("\n\n")[0]
@@ -190,30 +184,22 @@ _SCHEMAS = {strict: remembered(partial(_schema, strict=strict)) for strict in (T
 
 def _unreadable(kind: Any, path: str) -> str | None:
     """Where the field of a dataclass or a TypedDict is that pydantic cannot read; None if it is not known."""
-    for name, annotation in _hints(kind).items():
-        if kind not in _held(annotation) and not _is_readable(annotation):
+    try:
+        hints = get_type_hints(kind, include_extras=True) if is_dataclass(kind) or is_typeddict(kind) else {}
+    except NameError:
+        return None
+    for name, annotation in hints.items():
+        try:
+            if kind not in _with_arguments(annotation):
+                new_adapter(unqualified(annotation))
+        except _UNREADABLE:
             return _unreadable(annotation, f"{path}.{name}") or f"{path}.{name}"
     return None
 
 
-def _hints(kind: Any) -> dict[str, Any]:
-    try:
-        return get_type_hints(kind, include_extras=True) if is_dataclass(kind) or is_typeddict(kind) else {}
-    except NameError:
-        return {}
-
-
-def _held(annotation: Any) -> list[Any]:
+def _with_arguments(annotation: Any) -> list[Any]:
     """A type, and those in its brackets."""
-    return [annotation, *(inner for argument in get_args(annotation) for inner in _held(argument))]
-
-
-def _is_readable(annotation: Any) -> bool:
-    try:
-        new_adapter(unqualified(annotation))
-    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError):
-        return False
-    return True
+    return [annotation, *(inner for argument in get_args(annotation) for inner in _with_arguments(argument))]
 
 
 class _Generator(GenerateJsonSchema):
@@ -240,7 +226,7 @@ class _Generator(GenerateJsonSchema):
 
     def typed_dict_field_schema(self, schema: Any) -> dict[str, Any]:
         node = self._unless_lost(schema, super().typed_dict_field_schema)
-        return node if schema.get("required", True) else _optional(node)
+        return node if schema.get("required", True) else or_null(node)
 
     def _unless_lost(self, field: Any, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         config = self._config.config_dict
@@ -263,11 +249,12 @@ class _Generator(GenerateJsonSchema):
         return super().literal_schema(schema)
 
 
-def _optional(node: dict[str, Any]) -> dict[str, Any]:
+def or_null(node: dict[str, Any]) -> dict[str, Any]:
     """What fits a node, or null."""
-    null = {"type": "null"}
-    members = node.get("anyOf")
-    return node if node == null or (isinstance(members, list) and null in members) else {"anyOf": [node, null]}
+    members: Any = node.get("anyOf", [node])
+    if None in node.get("enum", ()) or _NULL in members:
+        return node
+    return {"anyOf": [*(members if node.keys() == {"anyOf"} else [node]), _NULL]}
 
 
 def _guesses(kind: type[Enum]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 from ..exceptions import TeeEncryptionError
 from ..types._base import Model, is_array, is_object, mark_private
 from ..types._surrogates import joined, without_half
-from ..types.api.chat import ChatCompletionResponse, ChatUsage
+from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
 from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, keep, plain_copy
 from .repeated_events import UNREADABLE, Pattern, Repeats, decode_text
@@ -48,7 +48,7 @@ class Assembly:
 
     __slots__ = (
         *("_choices", "_expected", "_fields", "_halved", "_sealed", "_unfinished"),
-        *("chunks", "halved", "patterns", "repeats", "unseen"),
+        *("begun", "chunks", "halved", "patterns", "repeats", "unseen"),
     )
 
     def __init__(self, expected: int = 1, sealed: Sealed | None = None) -> None:
@@ -64,6 +64,8 @@ class Assembly:
         """What it has learnt; where that is nothing, `repeated` need not be asked."""
         self.chunks: int = 0
         """How many chunks came."""
+        self.begun: bool = False
+        """Whether content came."""
         self.halved: bool = False
         """Whether the first half of a letter came, and is kept for the chunk that brings the other: give that one to `add`."""
         self.unseen: bool = False
@@ -101,6 +103,12 @@ class Assembly:
         """The usage, once it came."""
         found = self._fields.get("usage")
         return ChatUsage._adopt(plain_copy(found)) if isinstance(found, dict) else found  # noqa: SLF001  # a copy, ours to give away
+
+    @property
+    def cost(self) -> Any:
+        """What the answer cost, once it came."""
+        found = self._fields.get("cost")
+        return Cost.model_validate(found) if isinstance(found, dict) else None
 
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
         """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""
@@ -162,6 +170,7 @@ class Assembly:
             fields["choices"] = [choice for choice in choices if isinstance(choice, Model)] if is_array(choices) else []
         if self._sealed is not None:
             mark_private(chunk)
+        self.begun = self.begun or content
         return content
 
     def _add(self, position: int, given: dict[str, Any]) -> bool:

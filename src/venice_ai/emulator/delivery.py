@@ -80,12 +80,10 @@ class Delivery(TypedDict, total=False):
 
 
 def body(content: Any, how: Delivery) -> Answer:
-    """Any JSON as the body."""
     return sent(200, {"content-type": JSON_TYPE}, [encode_json(content)], how)
 
 
 def stream(completion: Completion, how: Delivery) -> Answer:
-    """A completion as a stream of events."""
     chunks = completion.chunks(
         call_index=how.get("call_index", "normal"), roles=how.get("roles", 1), bare=how.get("bare_fragments", False)
     )
@@ -94,12 +92,10 @@ def stream(completion: Completion, how: Delivery) -> Answer:
 
 
 def events(chunks: Iterable[Any], how: Delivery) -> Answer:
-    """Chunks as a stream that ends with `[DONE]`."""
     return sent(200, {"content-type": EVENTS_TYPE}, _event_frames(chunks, how), how, events=True)
 
 
 def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: Delivery, *, events: bool = False) -> Answer:
-    """An answer whose body is these frames, with the faults of the delivery."""
     if how.get("html_instead"):
         headers, frames, events = {"content-type": "text/html; charset=utf-8"}, [_PAGE], False
     size = how.get("piece_bytes")
@@ -118,7 +114,6 @@ def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: 
 
 
 def dressed(turn: Turn, how: Delivery) -> Turn:
-    """A turn as the delivery wants its text."""
     if how.get("fenced"):
         turn = replace(turn, text=f"```json\n{turn.text}\n```", pieces=None)
     if size := how.get("huge_event"):
@@ -127,7 +122,6 @@ def dressed(turn: Turn, how: Delivery) -> Turn:
 
 
 def error_event(error: Mapping[str, Any] | str) -> bytes:
-    """An error in a stream that has begun."""
     return encode(encode_json({"error": error}))
 
 

@@ -46,10 +46,55 @@ def as_it_is(chunk: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class ChatRequest:
-    """The body of a request, the model it is for, and the switches in force."""
+class ChatBody:
+    """What the body of a request asks for, whatever the model."""
 
     body: dict[str, Any]
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return cast("list[dict[str, Any]]", self.body["messages"])
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.body.get("stream"))
+
+    @property
+    def wants_usage(self) -> bool:
+        return bool(self.body.get("stream_options", {}).get("include_usage"))
+
+    @property
+    def choices(self) -> int:
+        return int(self.body.get("n", 1))
+
+    @property
+    def stops(self) -> list[str]:
+        stop: Any = self.body.get("stop")
+        return [text for text in ([stop] if isinstance(stop, str) else items(stop)) if text]
+
+    @property
+    def schema(self) -> Any:
+        """The JSON schema that the answer is to fit; None if none was given."""
+        wrapper = self.body.get("response_format", {}).get("json_schema")
+        return members(wrapper).get("schema", wrapper)
+
+    @property
+    def functions(self) -> list[dict[str, Any]]:
+        return [tool["function"] for tool in items(self.body.get("tools")) if "function" in tool]
+
+    @property
+    def effort(self) -> str | None:
+        return self.body.get("reasoning_effort") or members(self.body.get("reasoning")).get("effort")
+
+    @property
+    def question(self) -> str:
+        return next((text_of(message) for message in reversed(self.messages) if message["role"] == "user"), "")
+
+
+@dataclass(frozen=True)
+class ChatRequest(ChatBody):
+    """The body of a request, the model it is for, and the switches in force."""
+
     model: ModelResponse
     leaving: Leaving = as_it_is
     """What is sent for a chunk of a streamed answer: an enclave seals it."""
@@ -62,28 +107,7 @@ class ChatRequest:
 
     @property
     def capabilities(self) -> ModelCapabilities:
-        """What the model can do."""
         return self.model.model_spec.capabilities or ModelCapabilities()
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        """The conversation."""
-        return cast("list[dict[str, Any]]", self.body["messages"])
-
-    @property
-    def streams(self) -> bool:
-        """Whether the answer is wanted as a stream."""
-        return bool(self.body.get("stream"))
-
-    @property
-    def wants_usage(self) -> bool:
-        """Whether a stream is to carry its usage."""
-        return bool(self.body.get("stream_options", {}).get("include_usage"))
-
-    @property
-    def choices(self) -> int:
-        """The number of choices, `n`."""
-        return int(self.body.get("n", 1))
 
     @property
     def cap(self) -> int:
@@ -91,28 +115,6 @@ class ChatRequest:
         own = self.model.model_spec.maxCompletionTokens or 1_000_000_000
         asked = self.body.get("max_completion_tokens") or max(self.body.get("max_tokens", 0), 0)
         return min(asked or own, own)
-
-    @property
-    def stops(self) -> list[str]:
-        """Texts at which an answer ends."""
-        stop: Any = self.body.get("stop")
-        return [text for text in ([stop] if isinstance(stop, str) else items(stop)) if text]
-
-    @property
-    def schema(self) -> Any:
-        """The JSON schema that the answer is to fit; None if none was given."""
-        wrapper = self.body.get("response_format", {}).get("json_schema")
-        return members(wrapper).get("schema", wrapper)
-
-    @property
-    def functions(self) -> list[dict[str, Any]]:
-        """The functions that the model may call."""
-        return [tool["function"] for tool in items(self.body.get("tools")) if "function" in tool]
-
-    @property
-    def effort(self) -> str | None:
-        """The reasoning effort that is asked for."""
-        return self.body.get("reasoning_effort") or members(self.body.get("reasoning")).get("effort")
 
     @property
     def searches(self) -> bool:
@@ -126,11 +128,6 @@ class ChatRequest:
         off = self.effort == "none" or switched_off or self.switches["disable_thinking"]
         return self.capabilities.supportsReasoning is True and not off
 
-    @property
-    def question(self) -> str:
-        """The text of the user's last message."""
-        return next((text_of(message) for message in reversed(self.messages) if message["role"] == "user"), "")
-
     @cached_property
     def prompt_tokens(self) -> int:
         """Tokens of all that the model is given, Venice's own system prompt included."""
@@ -140,7 +137,6 @@ class ChatRequest:
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """The text in a message."""
     return content_text(message.get("content")) or ""
 
 

@@ -22,7 +22,8 @@ from weakref import WeakKeyDictionary
 
 from .._core.concurrency import bounded_map
 from .._core.json_values import members
-from .._core.ports import Clock, Request, Transport
+from .._core.ports import Clock, Transport
+from .._core.request import Request
 from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError

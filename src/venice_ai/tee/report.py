@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, cast
 import msgspec
 
 from ..exceptions import InvalidRequestError, TeeAttestationError
+from ..types.attestation import AnswerSignature, Attestation
 from .types import LEVELS, Level
 
 Status: TypeAlias = Literal["pass", "fail", "skip", "warn"]
@@ -106,7 +107,7 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
-class SignatureReport:
+class SignatureReport(AnswerSignature):
     """The report on the signature of a response. Even a valid one does not cover the bytes that this client sent and saw."""
 
     status: Literal["valid", "invalid", "unavailable"]
@@ -129,7 +130,7 @@ class SignatureReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttestationReport:
+class AttestationReport(Attestation):
     """The report on an attestation.
 
     `ok` says that no check failed; `level` how much was verified, None if a check failed. Both are needed:

@@ -25,7 +25,7 @@ from .nvidia import Nvidia
 
 _KEPT_ANSWERS: Final = 1_000
 _NONCE: Final = re.compile(r"[0-9a-fA-F]{64}")
-_HARMLESS: Final = Fault(about="nothing")
+_HARMLESS: Final = Fault("nothing")
 
 
 class Enclave:
@@ -167,7 +167,6 @@ class Enclave:
 
 
 def _os_image() -> OsImage:
-    """The operating system that it boots."""
     domain = Domain()
     _, rtmr1, rtmr2, _ = (register.hex() for register in domain.registers())
     return OsImage(domain.os_image.hex(), MRTD.hex(), rtmr1, rtmr2, is_dev=False, name=IMAGE)
