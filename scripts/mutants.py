@@ -100,7 +100,7 @@ NEAREST: dict[str, str] = {
     "tee/attestation.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_report.py",
     "tee/canonical.py": "tee/test_aci.py",
     "tee/checks.py": "tee/test_attestation.py",
-    "tee/chips.py": "tee/test_gpu.py tee/test_nras.py",
+    "tee/certificates.py": "tee/test_intel.py tee/test_gpu.py tee/test_nras.py tee/test_collateral.py",
     "tee/collateral.py": "tee/test_collateral.py tee/test_collateral_fetcher.py",
     "tee/crypto.py": "tee/test_crypto.py",
     "tee/curve.py": "tee/test_crypto.py",
