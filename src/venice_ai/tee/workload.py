@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final, cast
 
@@ -278,6 +278,7 @@ def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, al
     raise ValueError(trouble)
 
 
+@lru_cache(maxsize=8)  # asked for twice in an attestation, and a machine shows the same file each time
 def compose_images(text: str | None) -> tuple[str, ...]:
     """Every image that a compose file names, as it names it: with its digest, or without."""
     return tuple(sorted(set(_IMAGE.findall(_services(_settings(text))))))
