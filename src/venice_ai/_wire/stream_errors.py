@@ -46,6 +46,7 @@ class Session(Protocol):
 
     def refuse_reply(self) -> NoReturn:
         """Raises the error for a reply that is no stream, and so not encrypted."""
+        ...
 
 
 class StreamErrors:
