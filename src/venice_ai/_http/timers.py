@@ -14,7 +14,7 @@ from math import inf
 from types import TracebackType
 from typing import Any, Self
 
-from .._core.ports import Request
+from .._core.request import Request
 from ..exceptions import APITimeoutError
 from .timeout_errors import ran_out
 

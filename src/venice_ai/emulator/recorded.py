@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
-from venice_ai._core.ports import SECRET_HEADERS
+from venice_ai._core.request import SECRET_HEADERS
 
 from .contract import decode
 from .sending import Incoming

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from venice_ai._core.machine import is_loopback
-from venice_ai._core.ports import SystemClock
+from venice_ai._core.request import SystemClock
 from venice_ai.exceptions import InvalidRequestError, VeniceError
 from venice_ai.types.response_meta import Headers
 

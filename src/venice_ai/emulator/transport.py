@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from venice_ai._core.ports import Clock, Request
+from venice_ai._core.ports import Clock
+from venice_ai._core.request import Request
 from venice_ai._http.retry import ConnectFailure
 from venice_ai._http.timers import Watch
 from venice_ai.exceptions import APIConnectionError
