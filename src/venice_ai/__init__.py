@@ -18,21 +18,22 @@ TYPE_CHECKING = False
 _NAMES = {
     "_client": "VeniceClient",
     "_core.settings": "Timeout",
+    "_limits.budget": "Budget Spending",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
     "_version": "__version__",
     "costs": "ChatCostEstimate estimate_completion_cost",
     "exceptions": (
-        "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError ConflictError "
-        "GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError MaxIterationsExceededError "
-        "ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError NoMatchingModelError NoToolCallsError "
-        "NotFoundError OutputError OutputInvalidError OutputMissingError OutputRefusedError OutputTruncatedError "
-        "PayloadTooLargeError PaymentRequiredError PermissionDeniedError RateLimitError ResponseFormatNotStrictError "
-        "SchemaNotStrictError ServiceUnavailableError StreamConsumedError StreamInterruptedError StreamTimeoutError "
-        "TeeAttestationError TeeDowngradeWarning TeeEncryptionError TeeError ToolArgumentsError ToolCallInsteadError "
-        "ToolLoopPausedError ToolSignatureError ToolTimeoutError UnknownToolError UnprocessableEntityError "
-        "UnsupportedMediaTypeError VeniceError"
+        "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError BudgetExceededError "
+        "ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
+        "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError "
+        "NoMatchingModelError NoToolCallsError NotFoundError OutputError OutputInvalidError OutputMissingError "
+        "OutputRefusedError OutputTruncatedError PayloadTooLargeError PaymentRequiredError PermissionDeniedError "
+        "RateLimitError ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError StreamConsumedError "
+        "StreamInterruptedError StreamTimeoutError TeeAttestationError TeeDowngradeWarning TeeEncryptionError TeeError "
+        "ToolArgumentsError ToolCallInsteadError ToolLoopPausedError ToolSignatureError ToolTimeoutError UnknownToolError "
+        "UnprocessableEntityError UnsupportedMediaTypeError VeniceError"
     ),
     "resources.chat.arguments": "ChatRequest",
     "resources.chat.parsed": "ParsedChatStream",
@@ -56,6 +57,8 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()
 if TYPE_CHECKING:
     from ._client import VeniceClient as VeniceClient
     from ._core.settings import Timeout as Timeout
+    from ._limits.budget import Budget as Budget
+    from ._limits.budget import Spending as Spending
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
     from ._sync.streams import SyncChatStream as SyncChatStream
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from .exceptions import APIResponseProcessingError as APIResponseProcessingError
     from .exceptions import APITimeoutError as APITimeoutError
     from .exceptions import AuthenticationError as AuthenticationError
+    from .exceptions import BudgetExceededError as BudgetExceededError
     from .exceptions import ConflictError as ConflictError
     from .exceptions import GatewayTimeoutError as GatewayTimeoutError
     from .exceptions import InternalServerError as InternalServerError

@@ -18,7 +18,7 @@ from .types.api.models import ModelPricing, ModelResponse
 
 _MILLION = Decimal(1_000_000)
 # Venice puts a system prompt of its own before the conversation unless told not to; it has at most about this many tokens.
-_VENICE_PROMPT_TOKENS_MOST = 1_750
+VENICE_PROMPT_TOKENS_MOST = 1_750
 _BYTES_PER_TOKEN_LEAST = 2.5
 _BYTES_PER_TOKEN_MOST = 6.0
 _TOKENS_PER_MESSAGE = 8
@@ -74,7 +74,7 @@ def estimate_chat_cost(
     prompt_tokens = int(sum(map(_words, texts)) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     least = int(size / _BYTES_PER_TOKEN_MOST)
-    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + _VENICE_PROMPT_TOKENS_MOST
+    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + VENICE_PROMPT_TOKENS_MOST
     prompt, completion = _cost(pricing, prompt_tokens, expected_completion_tokens)
     return ChatCostEstimate(
         model=entry.id,
@@ -132,17 +132,19 @@ def _cost(pricing: ModelPricing | None, prompt_tokens: int, completion_tokens: i
 
 
 def _rates(pricing: ModelPricing | None, prompt_tokens: int) -> tuple[Decimal, Decimal] | None:
-    """US dollars for a million tokens of input and of output. A long input moves the whole request to the extended tier."""
+    """US dollars for a million tokens of input and of output; None without prices."""
+    into, out = rate(pricing, prompt_tokens, "input"), rate(pricing, prompt_tokens, "output")
+    return None if into is None or out is None else (into, out)
+
+
+def rate(pricing: ModelPricing | None, prompt_tokens: int, side: str) -> Decimal | None:
+    """US dollars for a million tokens of a kind such as `output`. A long input moves the whole request to the extended tier."""
     extended = getattr(pricing, "extended", None)
     threshold = getattr(extended, "context_token_threshold", None)
     tiers: list[Any] = [pricing]
     if isinstance(threshold, (int, float)) and prompt_tokens > threshold:
         tiers.insert(0, extended)
-    into, out = (
-        next((usd for tier in tiers if (usd := _usd(getattr(tier, side, None))) is not None), None)
-        for side in ("input", "output")
-    )
-    return None if into is None or out is None else (into, out)
+    return next((usd for tier in tiers if (usd := _usd(getattr(tier, side, None))) is not None), None)
 
 
 def _usd(price: object) -> Decimal | None:
