@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .resources.chat import Chat
     from .resources.models import Models
     from .resources.tee import Tee
+    from .types.api.models import ModelResponse
 
 
 class VeniceClient(Connection):
@@ -41,6 +42,7 @@ class VeniceClient(Connection):
         tee: what to demand of enclaves, in every call. The options of a call may demand more, never less.
         min_privacy: `"e2ee"` lets only end-to-end encrypted chats leave; `"tee"` also chats in clear with models whose enclave
             was attested. Anything weaker raises, whatever it is part of.
+        budget: a `Budget`, the cap on what all chats of this client cost.
 
     Raises:
         InvalidRequestError: an argument is not allowed.
@@ -73,3 +75,6 @@ class VeniceClient(Connection):
         from .resources import tee_of
 
         return tee_of(self)
+
+    async def _find_model(self, name: str) -> ModelResponse:
+        return await self.models.find(name)

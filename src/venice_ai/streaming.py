@@ -109,6 +109,7 @@ class ChunkReader:
         self._sent = sent
         self._settle = settle
         self._call = call  # until content came
+        self._over = call.done if call is not None else None
         self._secret = secret
         self._notices = notices
         self._model = model
@@ -247,16 +248,20 @@ class ChunkReader:
 
     def close(self) -> None:
         """Reads no more."""
-        self.ended = True
-        self.reply.close()
+        self._let_go()
         if self.session is not None:
             self.session.close()
+
+    def _let_go(self) -> None:
+        self.ended = True
+        self.reply.close()
+        if self._over is not None:
+            self._over(self.assembly)
 
     def leave(self) -> None:
         """Reads no more, for nobody wants to."""
         self.left = True
-        self.ended = True
-        self.reply.close()
+        self._let_go()
         if self._call is not None:
             self._call.abandoned = True
 
@@ -325,8 +330,7 @@ class ChunkReader:
 
     def drop(self) -> None:
         """Closes a stream that nobody can read any more, and says so."""
-        self.ended = True
-        self.reply.close()
+        self._let_go()
         warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=3)
 
     async def _whole_reply(self) -> APIError | None:

@@ -1,4 +1,4 @@
-"""The ports of a client, `Transport` and `Clock`; and its default transport, to put code of the caller's around it.
+"""The ports of a client, `Transport`, `Clock` and `CallGate`; and its default transport, to put code of the caller's around it.
 
 A `Transport` sends a `Request` and gives a `Reply`; a `Clock` is what waits are slept on. A client takes any object with these
 methods as its `transport` or `clock`. To log, count, cache or change requests, write a transport around `http_transport()`,
@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._core.ports import Clock, Reply, Request, SystemClock, Transport
+from ._core.ports import Attempt, CallGate, ChatSize, Clock, Pass, Reply, Request, SystemClock, Transport
 from ._core.settings import no_proxy, proxy_address
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Clock", "Reply", "Request", "SystemClock", "Transport", "http_transport"]
+__all__ = ["Attempt", "CallGate", "ChatSize", "Clock", "Pass", "Reply", "Request", "SystemClock", "Transport", "http_transport"]
 
 
 def http_transport(

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_ai import Budget, BudgetExceededError, InvalidArgumentError, VeniceError
-from venice_ai._limits.budget import Account, Reservation
+from venice_ai._limits.budget import Account, Place, Reservation
 from venice_ai._limits.owners import Owner, has_ended
 from venice_ai._limits.upper_bound import NANO, Chat, nano_usd
 from venice_ai._wire.request_body import encode
@@ -55,7 +55,7 @@ def used(prompt: int, answer: int, **more: Any) -> ChatUsage:
 
 
 async def reserved(budget: Budget, tokens: int, **more: Any) -> Reservation:
-    return await budget.reserve(costing(tokens, **more), NOON)
+    return await budget.reserve(costing(tokens, **more), NOON, Place())
 
 
 # -- the bound -------------------------------------------------------------------------------------------------------------
@@ -237,13 +237,13 @@ async def test_how_long_venices_prompt_is_is_learnt_from_the_shortest_request() 
     def asking() -> Chat:
         return chat(size=136, max_completion_tokens=100, venice_parameters={})
 
-    first = await budget.reserve(asking(), NOON)
+    first = await budget.reserve(asking(), NOON, Place())
     assert first.most == (136 + 64 + 1_750 + 100) * 1_000
     first.answered(used(1_010, 10), None)
-    second = await budget.reserve(asking(), NOON)
+    second = await budget.reserve(asking(), NOON, Place())
     assert second.most == (136 + 64 + 1_010 + 100) * 1_000
     second.answered(used(9_000, 10), 0.0001)
-    assert (await budget.reserve(asking(), NOON)).most == second.most
+    assert (await budget.reserve(asking(), NOON, Place())).most == second.most
 
 
 async def test_an_answer_settles_once() -> None:
@@ -471,7 +471,7 @@ def test_keeping_a_budget_costs_little() -> None:
     async def calls(count: int) -> float:
         started = time.perf_counter()
         for _ in range(count):
-            (await budget.reserve(asked, NOON)).answered(used(100, 50), None)
+            (await budget.reserve(asked, NOON, Place())).answered(used(100, 50), None)
         return (time.perf_counter() - started) / count
 
     assert asyncio.run(calls(300)) < 0.005

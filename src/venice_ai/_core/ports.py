@@ -1,4 +1,4 @@
-"""The ports to the outside: a transport sends requests and gives replies, and a clock is what waits are slept on.
+"""The ports to the outside: a transport sends requests, a clock is what waits are slept on, a gate lets requests pass.
 
 They are all that the package asks of the world. `_http/aiohttp_transport.py` is the transport of a program, the emulator has
 one that answers in process, and a caller may bring another. They are public as `venice_ai.transport`.
@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
 from .settings import Timeout
 
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
     from asyncio import AbstractEventLoop, Future
 
-    from ..types.response_meta import Headers
+    from ..exceptions import APIError
+    from ..types.api.chat import ChatUsage
+    from ..types.response_meta import Headers, ResponseMeta
 
 KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
 """Names of headers that tell Venice whose request it is, in lower case."""
@@ -24,10 +26,23 @@ SECRET_HEADERS = KEY_HEADERS | {"proxy-authorization", "cookie"}
 """Names of headers that stand for an account, in lower case."""
 
 
+class ChatSize(NamedTuple):
+    """What a chat request asks for, as far as limits and budgets need to know it."""
+
+    model: str
+    """The model that is asked for, as the caller named it."""
+    messages: int
+    """How many messages are sent."""
+    max_output_tokens: int | None
+    """The most tokens that one answer may have, if the caller said so."""
+    choices: int
+    """How many answers are asked for."""
+
+
 class Request:
     """One HTTP request, ready to be sent."""
 
-    __slots__ = ("body", "deadline_seconds", "headers", "method", "stream", "timeout", "url")
+    __slots__ = ("body", "chat", "deadline_seconds", "headers", "method", "stream", "timeout", "url")
 
     def __init__(
         self, method: str, url: str, *, headers: dict[str, str], body: bytes | None, timeout: Timeout, stream: bool = False
@@ -46,6 +61,8 @@ class Request:
         """Whether the body of the reply is read piece by piece."""
         self.deadline_seconds: float | None = None
         """What is left of the whole call's deadline when the request is sent."""
+        self.chat: ChatSize | None = None
+        """What is asked for, if this is a chat."""
 
     @property
     def secret(self) -> bytes:
@@ -140,6 +157,65 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Closes every connection."""
         ...
+
+
+class Attempt:
+    """One attempt to send a request, as a gate sees it before it is sent."""
+
+    __slots__ = ("clock", "due", "failure", "number", "request")
+
+    def __init__(self, request: Request, clock: Clock, number: int, due: float | None, failure: APIError | None) -> None:
+        self.request: Request = request
+        """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
+        self.clock: Clock = clock
+        """The clock that the call waits on."""
+        self.number: int = number
+        """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
+        self.due: float | None = due
+        """When the deadline of the call runs out, by `clock.now()`; None if it has none."""
+        self.failure: APIError | None = failure
+        """What the attempt before failed with; None for the first."""
+
+
+class Pass(Protocol):
+    """The permission to send one attempt. Its methods may be called on any thread, and neither wait nor raise."""
+
+    def replied(self, found: ResponseMeta | BaseException) -> None:
+        """The reply's head came (of a plain call, its end), or the attempt failed.
+
+        It is called a second time if a reply with the status 200 turns out to be an error.
+        """
+        ...
+
+    def done(self, usage: ChatUsage | None, cost: float | None) -> None:
+        """The attempt is over: its answer was read, failed, was left or cancelled. Called once, on every path.
+
+        Both are None where they are not known; `cost` is in US dollars.
+        """
+        ...
+
+
+class CallGate(Protocol):
+    """What decides when a request may be sent: a rate limiter, or a budget. A client asks its gates in order."""
+
+    async def enter(self, attempt: Attempt) -> Pass:
+        """Waits until the attempt may be sent.
+
+        Raises:
+            VeniceError: it may not, or not in time.
+        """
+        ...
+
+    def may_retry(self, attempt: Attempt) -> bool:
+        """Whether a call may try again after an attempt that failed, as far as this gate is concerned."""
+        return True
+
+    def returns(self, granted: Pass) -> bool:
+        """Whether a refused attempt (429) goes back to its place in the queue, in place of paying with one of its retries."""
+        return False
+
+    def close(self) -> None:
+        """The client was closed: ends the waits in `enter`."""
 
 
 class Clock(Protocol):

@@ -1,8 +1,8 @@
 """How many tokens the input of a chat has, learnt for each model from the usage of earlier chats.
 
-A tokenizer is not needed for that: the tokens of a text follow from how many letters, words, digits, signs and bytes beyond
+A tokenizer is not needed for that: the tokens of a text follow from how many letters, blanks, digits, signs and bytes beyond
 ASCII it has, with weights that differ from model to model, and a constant for the model's template and Venice's own prompt.
-The weights are found by recursive least squares, which keeps a small matrix and no text; each chat counts by its relative error.
+The weights are found by recursive least squares, which keeps a small matrix and no text; chats count by their relative error.
 What is counted are the bytes of the request, as they are sent.
 """
 
@@ -22,14 +22,13 @@ _NOISE: Final = 0.04  # the relative error that no weights take away
 _MEMORY: Final = 0.995  # older chats count less, for models change behind their names
 _LEARNT: Final = 5
 _MODELS: Final = 200
-_OF_SOMETHING_ELSE: Final = (
-    b'"tools":',
-    b'"response_format":',
-    b'"type":"image',
-    b'"type":"input',
-    b'"type":"video',
-    b'"type":"file',
+_MORE_THAN_TEXT: Final = (
+    *(b'"tools":', b'"response_format":', b'"type":"image', b'"type":"input', b'"type":"video', b'"type":"file'),
+    *(b'"enable_web_s', b'"enable_x_search"', b'"character_slug"'),
 )
+_WITHOUT_VENICE_PROMPT: Final = b'"include_venice_system_prompt":false'
+_ALL_OF_THE_FIRST: Final = 50
+_ONE_OF: Final = 8
 
 
 class Count(NamedTuple):
@@ -47,13 +46,22 @@ class TokenCounts:
 
     def learn(self, model: str, body: bytes, prompt_tokens: object) -> None:
         """Takes in that this body of a request was counted as so many tokens."""
-        if not isinstance(prompt_tokens, int) or prompt_tokens < 1 or any(map(body.__contains__, _OF_SOMETHING_ELSE)):
+        if (
+            not isinstance(prompt_tokens, int)
+            or prompt_tokens < 1
+            or ":" in model
+            or any(map(body.__contains__, _MORE_THAN_TEXT))
+        ):
             return
-        weights = self._models.setdefault(model, _Weights())
-        self._models.move_to_end(model)
+        # Without Venice's own prompt a model counts as another one.
+        name = model + "\n" * (_WITHOUT_VENICE_PROMPT in body)
+        weights = self._models.setdefault(name, _Weights())
+        self._models.move_to_end(name)
         if len(self._models) > _MODELS:
             self._models.popitem(last=False)
-        weights.learn(_counted(body), prompt_tokens)
+        weights.met += 1
+        if weights.met <= _ALL_OF_THE_FIRST or not weights.met % _ONE_OF:
+            weights.learn(_counted(body), prompt_tokens)
 
     def tokens(self, model: str, body: bytes) -> Count | None:
         """The likely tokens of a body; None as long as too little is known."""
@@ -65,6 +73,7 @@ class _Weights:
     """Recursive least squares with relative errors."""
 
     def __init__(self) -> None:
+        self.met = 0
         self.seen = 0
         self._weights = list(_USUAL)
         self._covariance = [

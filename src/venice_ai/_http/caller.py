@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar, cast
 
 from .._core.caller_warnings import Remembered
-from .._core.ports import Clock, Reply, Request, SystemClock, Transport
+from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Request, SystemClock, Transport
 from .._wire.reply_errors import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import ResponseMeta
@@ -27,12 +27,13 @@ class Answer(NamedTuple):
 
 
 class Caller:
-    """Sends requests through a transport, again where the policy allows it."""
+    """Sends requests through a transport once its gates let them pass, again where the policy allows it."""
 
-    def __init__(self, transport: Transport, clock: Clock, policy: RetryPolicy) -> None:
+    def __init__(self, transport: Transport, clock: Clock, policy: RetryPolicy, gates: tuple[CallGate, ...] = ()) -> None:
         self.transport = transport
         self.clock = clock
         self.policy = policy
+        self.gates = gates
         self.closed: bool = False
         """Whether the client was closed: then nothing more is sent."""
         self._warned: Remembered[str] = Remembered()
@@ -42,6 +43,8 @@ class Caller:
         self.closed = True
         if isinstance(self.clock, SystemClock):
             self.clock.wake()
+        for gate in self.gates:
+            gate.close()
         await self.transport.aclose()
 
     async def call(self, request: Request) -> Answer:
@@ -50,7 +53,10 @@ class Caller:
         Raises:
             APIError: the last failure, when it may not be tried again.
         """
-        return await Call(self, request).answer()
+        call = Call(self, request)
+        answer = await call.answer()
+        call.done(None)
+        return answer
 
     async def read(self, request: Request, read: Callable[[bytes, ResponseMeta, bytes], T | APIError]) -> T:
         """What is read from the first good reply. An error that is read from it counts as the status that it stands for.
@@ -67,6 +73,7 @@ class Caller:
         while True:
             found = read(answer.body, answer.meta, request.secret)
             if not isinstance(found, APIError):
+                call.done(found)
                 return found
             del answer  # a traceback may show what it holds
             try:
@@ -90,11 +97,12 @@ class Call:
         self._request = request
         self._began = caller.clock.now()
         self._attempts = 0
+        self._passes: list[Pass] = []
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
 
-    async def answer(self) -> Answer:
-        """The next good reply.
+    async def answer(self, failure: APIError | None = None) -> Answer:
+        """The next good reply, after this failure if there was one. Whoever gets it says when it is over (`done`).
 
         Raises:
             APIError: the last failure, when it may not be tried again.
@@ -102,6 +110,8 @@ class Call:
         caller, request = self._caller, self._request
         while True:
             self._attempts += 1
+            if caller.gates:
+                await self._enter(failure)
             if request.timeout.deadline is not None:
                 request.deadline_seconds = request.timeout.left(self._elapsed())
             reply, body, sent = None, b"", caller.clock.now()
@@ -110,14 +120,13 @@ class Call:
                 if not request.stream or not 200 <= reply.status < 300:
                     body = await reply.read()
                 return self._judged(reply, body, sent)
-            except BaseException as failure:
+            except BaseException as error:
                 body = b""  # a traceback may show it, and the server may repeat the key in it
                 if reply is not None:
                     reply.close()
-                delay = self._delay(failure) if isinstance(failure, APIError) else None
-                if delay is None:
+                if not await self._goes_on(error):
                     raise
-                await self._wait(cast("APIError", failure), delay)
+                failure = cast("APIError", error)
 
     async def again(self, failure: APIError) -> Answer:
         """The next good reply, after one that turned out to be a failure.
@@ -126,17 +135,61 @@ class Call:
             APIError: this failure, if it may not be tried again; or the last one.
         """
         try:
-            delay = self._delay(failure)
-            if delay is None:
+            if not await self._goes_on(failure):
                 raise failure
-            await self._wait(failure, delay)
+            return await self.answer(failure)
         finally:
             del failure  # its traceback refers to this frame
-        return await self.answer()
+
+    def done(self, answer: object) -> None:
+        """The attempt is over; what its answer knows of usage and cost is told. May be called often."""
+        while self._passes:
+            usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
+            self._passes.pop().done(usage, getattr(cost, "usd", None))
+
+    async def _enter(self, failure: APIError | None) -> None:
+        """Waits until every gate lets the next attempt pass."""
+        caller, deadline = self._caller, self._request.timeout.deadline
+        due = None if deadline is None else self._began + deadline
+        attempt = Attempt(self._request, caller.clock, self._attempts, due, failure)
+        try:
+            for gate in caller.gates:
+                self._passes.append(await gate.enter(attempt))
+            self._check_wanted(failure)
+        except BaseException:
+            self.done(None)
+            raise
+        finally:
+            del failure, attempt  # its traceback refers to this frame
+
+    async def _goes_on(self, failure: BaseException) -> bool:
+        """Whether the request is to be sent again after a failure, once the time for that has come."""
+        for granted in self._passes:
+            granted.replied(failure)
+        returns = self._returns(failure)
+        self.done(None)
+        if returns:
+            self._attempts -= 1
+            return True
+        delay = self._delay(failure) if isinstance(failure, APIError) else None
+        if delay is not None:
+            await self._wait(cast("APIError", failure), delay)
+        return delay is not None
+
+    def _returns(self, failure: BaseException) -> bool:
+        """Whether a call that was refused with many others goes back to its place in the queue, and pays no retry."""
+        if not (isinstance(failure, APIError) and failure.counts_as == 429 and self._caller.policy.retries):
+            return False
+        wanted = not (self._caller.closed or self.abandoned)
+        pairs = zip(self._caller.gates, self._passes, strict=False)
+        return wanted and self._caller.policy.waits(failure) and any(gate.returns(granted) for gate, granted in pairs)
 
     async def _wait(self, failure: APIError, delay: float) -> None:
         logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
         await self._caller.clock.sleep(delay)
+        self._check_wanted(failure)
+
+    def _check_wanted(self, failure: APIError | None) -> None:
         if self._caller.closed or self.abandoned:
             what = "client" if self._caller.closed else "stream"
             raise APIConnectionError(f"the {what} was closed before it tried again") from failure
@@ -160,6 +213,8 @@ class Call:
             failure = refusal(body, meta, secret=self._request.secret)
             body = b""  # a traceback may show it, and the server may have repeated the key
             raise failure
+        for granted in self._passes:
+            granted.replied(meta)
         caller.warn_of_deprecation(meta)
         return Answer(reply, meta, body)
 
@@ -177,4 +232,7 @@ class Call:
         )
         left = self._request.timeout.left(self._elapsed())
         # Waiting past the deadline would only turn a clear error into a late one.
-        return None if delay is None or (left is not None and delay >= left) else delay
+        if delay is None or (left is not None and delay >= left):
+            return None
+        attempt = Attempt(self._request, self._caller.clock, self._attempts, None, failure)
+        return delay if all(gate.may_retry(attempt) for gate in self._caller.gates) else None

@@ -33,9 +33,12 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from .._core.ports import Clock, Transport
+    from .._core.ports import CallGate, Clock, Transport
+    from .._core.token_counts import TokenCounts
+    from .._limits.budget import Budget
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
+    from ..types.api.models import ModelResponse
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
@@ -62,6 +65,7 @@ class Connection:
         clock: Clock | None = None,
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
+        budget: Budget | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
         self._api_key, wrong_key = _resolved_key(api_key)
@@ -88,6 +92,8 @@ class Connection:
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = check_privacy(min_privacy)
         """The least privacy a request must have to leave."""
+        self.budget: Budget | None = budget
+        """The cap on what its chats cost."""
         self.hooks_in_threads: bool = False
         """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
         self.on_close: list[Callable[[], None]] = []
@@ -98,6 +104,7 @@ class Connection:
             _check_session(session, [name for name in ("proxy", "ssl_context", "ca_bundle") if self._http[name] is not None])
         _check_methods("transport", transport, "send", "aclose")
         _check_methods("clock", clock, "now", "time", "sleep")
+        _check_methods("budget", budget, "reserve", "spent")
         for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env)):
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
@@ -120,7 +127,28 @@ class Connection:
         from .retry import RetryPolicy
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
-        return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy)
+        return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy, self._gates())
+
+    def _gates(self) -> tuple[CallGate, ...]:
+        from .usage_gate import UsageGate
+
+        gates: list[CallGate] = [UsageGate(self.token_counts)]
+        if self.budget is not None:
+            from .budget_gate import BudgetGate
+
+            gates.append(BudgetGate(self.budget, self._find_model))
+        return tuple(gates)
+
+    async def _find_model(self, name: str) -> ModelResponse:
+        """The catalogue's entry of a model; the client, which has the catalogue, knows how."""
+        raise NotImplementedError
+
+    @made_once
+    def token_counts(self) -> TokenCounts:
+        """What was learnt of how models count tokens."""
+        from .._core.token_counts import TokenCounts
+
+        return TokenCounts()
 
     @made_once
     def notices(self) -> Notices:

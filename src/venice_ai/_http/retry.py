@@ -42,7 +42,11 @@ class RetryPolicy(NamedTuple):
         wait = failure.retry_after_seconds
         if not wait or wait < 0:  # nothing was said, or "at once", which would be a loop without pauses
             return backoff
-        return None if wait > self.max_wait else wait
+        return wait if self.waits(failure) else None
+
+    def waits(self, failure: APIError) -> bool:
+        """Whether what the server asks to wait is waited at all."""
+        return (failure.retry_after_seconds or 0.0) <= self.max_wait
 
     def _retries(self, failure: APIError, *, idempotent: bool) -> int:
         """How many further attempts this kind of failure is worth."""

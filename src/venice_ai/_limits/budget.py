@@ -31,7 +31,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ..costs import VENICE_PROMPT_TOKENS_MOST
-from ..exceptions import BudgetExceededError, InvalidArgumentError, VeniceError
+from ..exceptions import APIConnectionError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
 from .owners import Owner, has_ended
 from .upper_bound import NANO, Chat, nano_usd
 
@@ -125,7 +125,7 @@ class Budget:
         self._cap = cap
         self._path = None if path is None else os.path.abspath(path)  # noqa: PTH100  # a path is a text here
         self._lock = threading.RLock()
-        self._waiting: list[_Place] = []
+        self._waiting: list[Place] = []
         self._owner: Owner | None = None
         self._open()
 
@@ -155,21 +155,22 @@ class Budget:
             rows = run("SELECT day, model, nano_usd, calls FROM spending ORDER BY day, model").fetchall()
         return [Spending(date.fromisoformat(day), model, Decimal(nano) / NANO, calls) for day, model, nano, calls in rows]
 
-    async def reserve(self, chat: Chat, now: float) -> Reservation:
+    async def reserve(self, chat: Chat, now: float, place: Place) -> Reservation:
         """Reserves the most that a chat can cost, when there is room for it. First come, first served, within a process.
 
         Args:
             chat: what is to be sent.
             now: Unix time in seconds.
+            place: where it waits, if it must.
 
         Raises:
             BudgetExceededError: there is no room, and nothing in flight could make it.
             InvalidArgumentError: the model has no prices.
+            APIConnectionError: it waited in vain; see `Place.wait`.
             VeniceError: the file cannot be written.
         """
         if not self._waiting and (reservation := self._reserved(chat, now)):
             return reservation
-        place = _Place()
         with self._lock:
             self._waiting.append(place)
         try:
@@ -360,19 +361,42 @@ class Reservation:
         self.budget.settle(self, 0)
 
 
-class _Place:
-    """A place in the line of those that wait for room, on whatever event loop."""
+class Place:
+    """A place in the line of those that wait for room, on whatever event loop, until their call has to end."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: Callable[[], float | None] = lambda: None) -> None:
+        self._left = left  # seconds until then
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
+        self._closed = False
 
     def wake(self) -> None:
+        """Lets it look again whether there is room."""
         with suppress(RuntimeError):  # its loop was closed
             self._loop.call_soon_threadsafe(self._woken.set)
 
+    def close(self) -> None:
+        """Ends the wait, because the client was closed."""
+        self._closed = True
+        self.wake()
+
     async def wait(self, seconds: float | None) -> None:
+        """Waits to be woken, at most so long.
+
+        Raises:
+            APITimeoutError: the deadline of the call ran out.
+            APIConnectionError: the client was closed.
+        """
+        left = self._left()
+        if left is not None and left <= 0:
+            error = APITimeoutError(
+                "the call's deadline ran out while it waited for others to leave room in its budget; not sent"
+            )
+            error.clock = "deadline"
+            raise error
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(min((each for each in (left, seconds) if each is not None), default=None)):
                 await self._woken.wait()
         self._woken.clear()
+        if self._closed:
+            raise APIConnectionError("the client was closed while a call waited for room in its budget; it was not sent")

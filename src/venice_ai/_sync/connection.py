@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .._core.ports import Clock, Transport
     from .._core.privacy import Privacy
     from .._core.settings import Timeout
+    from .._limits.budget import Budget
     from ..tee.types import TeeOptions
     from .loop_thread import LoopThread
 
@@ -49,6 +50,7 @@ class SyncConnection:
         clock: Clock | None = None,
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
+        budget: Budget | None = None,
     ) -> None:
         settings = given_arguments(locals())
         del api_key, proxy, headers  # a traceback may show them
@@ -107,8 +109,9 @@ class Bridge:
         }
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
-        # The caller's own ports may suspend, and so may an attestation; and on Windows Ctrl-C interrupts no read of a socket.
-        own = [name for name in ("transport", "clock", "min_privacy") if settings[name] is not None]
+        # The caller's own ports may suspend, and so may an attestation, and a wait for room in a budget; and on Windows Ctrl-C
+        # interrupts no read of a socket.
+        own = [name for name in ("transport", "clock", "min_privacy", "budget") if settings[name] is not None]
         self._needs_loop = sys.platform == "win32" or bool(own)
 
     def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
@@ -146,7 +149,7 @@ class Bridge:
 
     def _like_the_template(self, client: VeniceClient) -> VeniceClient:
         """A new client, closed if the others are. What one is told, and knows of the catalogue, all are."""
-        client.notices = self._template.notices
+        client.notices, client.token_counts = self._template.notices, self._template.token_counts
         if self._template.closed:
             drive(client.close())
         return client

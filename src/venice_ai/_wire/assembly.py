@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 from ..exceptions import TeeEncryptionError
 from ..types._base import Model, is_array, is_object, mark_private
 from ..types._surrogates import joined, without_half
-from ..types.api.chat import ChatCompletionResponse, ChatUsage
+from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
 from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, keep, plain_copy
 from .repeated_events import UNREADABLE, Pattern, Repeats, decode_text
@@ -101,6 +101,12 @@ class Assembly:
         """The usage, once it came."""
         found = self._fields.get("usage")
         return ChatUsage._adopt(plain_copy(found)) if isinstance(found, dict) else found  # noqa: SLF001  # a copy, ours to give away
+
+    @property
+    def cost(self) -> Any:
+        """What the answer cost, once it came."""
+        found = self._fields.get("cost")
+        return Cost.model_validate(found) if isinstance(found, dict) else None
 
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
         """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""

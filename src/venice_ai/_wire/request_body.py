@@ -15,6 +15,7 @@ from typing import Any, NoReturn, cast
 import msgspec
 
 from .._core.caller_warnings import warn
+from .._core.ports import ChatSize
 from ..exceptions import InvalidRequestError
 from ..types._base import Model, plain
 from ..types.api.chat import ChatMessage, Messages
@@ -110,6 +111,17 @@ def encode(body: Mapping[str, Any]) -> bytes:
 
 
 _UNWRITABLE = (TypeError, ValueError, RecursionError, OverflowError)
+
+
+def chat_size(body: Mapping[str, Any]) -> ChatSize:
+    """What limits and budgets need to know of a chat's body."""
+    most, choices = body.get("max_completion_tokens") or body.get("max_tokens"), body.get("n")
+    return ChatSize(
+        body["model"],
+        len(body["messages"]),
+        most if isinstance(most, int) else None,
+        choices if isinstance(choices, int) and choices > 0 else 1,
+    )
 
 
 def _place(body: Any) -> str:

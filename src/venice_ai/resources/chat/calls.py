@@ -15,7 +15,7 @@ from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
 from ..._wire.reply_body import completion, is_framed, says_stream
-from ..._wire.request_body import chat_body, encode
+from ..._wire.request_body import chat_body, chat_size, encode
 from ...exceptions import (
     APIError,
     APIResponseProcessingError,
@@ -212,7 +212,7 @@ class ChatCalls(APIResource[ClientT]):
             from .encrypted import attested
 
             privacy = await attested(self._client, body, timeout, stream=stream)
-        return self._client.build_request(
+        request = self._client.build_request(
             "POST",
             CHAT_PATH,
             body=encode(body),
@@ -222,6 +222,8 @@ class ChatCalls(APIResource[ClientT]):
             needs_key=True,
             privacy=privacy,
         )
+        request.chat = chat_size(body)
+        return request
 
     async def _open_sealed(self, chat: SealedChat, model: str, params: Mapping[str, Any]) -> ChunkSource:
         try:

@@ -11,7 +11,7 @@ from ..._core.ports import Request
 from ..._core.privacy import Privacy
 from ..._core.settings import Timeout
 from ..._http.timers import within
-from ..._wire.request_body import encode
+from ..._wire.request_body import chat_size, encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
 from ...tee.guard import guard, in_clear, search_in, unsealed_roles
 from ...types.api.params import CHAT_PATH
@@ -138,7 +138,7 @@ class SealedChat:
         return self._limits.left(self._client.caller.clock.now() - self._began)
 
     def _request(self, headers: Mapping[str, str], body: bytes) -> Request:
-        return self._client.build_request(
+        request = self._client.build_request(
             "POST",
             CHAT_PATH,
             body=body,
@@ -148,6 +148,8 @@ class SealedChat:
             needs_key=True,
             privacy="e2ee",
         )
+        request.chat = chat_size(self._body)
+        return request
 
 
 def _limits(client: Connection, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
