@@ -30,10 +30,10 @@ _NAMES = {
         "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError "
         "NoMatchingModelError NoToolCallsError NotFoundError OutputError OutputInvalidError OutputMissingError "
         "OutputRefusedError OutputTruncatedError PayloadTooLargeError PaymentRequiredError PermissionDeniedError "
-        "RateLimitError ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError StreamConsumedError "
-        "StreamInterruptedError StreamTimeoutError TeeAttestationError TeeDowngradeWarning TeeEncryptionError TeeError "
-        "ToolArgumentsError ToolCallInsteadError ToolLoopPausedError ToolSignatureError ToolTimeoutError UnknownToolError "
-        "UnprocessableEntityError UnsupportedMediaTypeError VeniceError"
+        "RateLimitError RateLimitKind ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError "
+        "StreamConsumedError StreamInterruptedError StreamTimeoutError TeeAttestationError TeeDowngradeWarning "
+        "TeeEncryptionError TeeError ToolArgumentsError ToolCallInsteadError ToolLoopPausedError ToolSignatureError "
+        "ToolTimeoutError UnknownToolError UnprocessableEntityError UnsupportedMediaTypeError VeniceError"
     ),
     "resources.chat.arguments": "ChatRequest",
     "resources.chat.parsed": "ParsedChatStream",
@@ -67,53 +67,9 @@ if TYPE_CHECKING:
     from ._version import __version__ as __version__
     from .costs import ChatCostEstimate as ChatCostEstimate
     from .costs import estimate_completion_cost as estimate_completion_cost
-    from .exceptions import APIConnectionError as APIConnectionError
-    from .exceptions import APIError as APIError
-    from .exceptions import APIResponseProcessingError as APIResponseProcessingError
-    from .exceptions import APITimeoutError as APITimeoutError
-    from .exceptions import AuthenticationError as AuthenticationError
-    from .exceptions import BudgetExceededError as BudgetExceededError
-    from .exceptions import ConflictError as ConflictError
-    from .exceptions import GatewayTimeoutError as GatewayTimeoutError
-    from .exceptions import InternalServerError as InternalServerError
-    from .exceptions import InvalidArgumentError as InvalidArgumentError
-    from .exceptions import InvalidRequestError as InvalidRequestError
-    from .exceptions import MaxIterationsExceededError as MaxIterationsExceededError
-    from .exceptions import ModelGoneError as ModelGoneError
-    from .exceptions import ModelOverloadedError as ModelOverloadedError
-    from .exceptions import ModelSubstitutedWarning as ModelSubstitutedWarning
-    from .exceptions import NoChoicesError as NoChoicesError
-    from .exceptions import NoMatchingModelError as NoMatchingModelError
-    from .exceptions import NotFoundError as NotFoundError
-    from .exceptions import NoToolCallsError as NoToolCallsError
-    from .exceptions import OutputError as OutputError
     from .exceptions import OutputInvalidError as OutputInvalidError
-    from .exceptions import OutputMissingError as OutputMissingError
-    from .exceptions import OutputRefusedError as OutputRefusedError
     from .exceptions import OutputTruncatedError as OutputTruncatedError
-    from .exceptions import PayloadTooLargeError as PayloadTooLargeError
-    from .exceptions import PaymentRequiredError as PaymentRequiredError
-    from .exceptions import PermissionDeniedError as PermissionDeniedError
-    from .exceptions import RateLimitError as RateLimitError
-    from .exceptions import ResponseFormatNotStrictError as ResponseFormatNotStrictError
-    from .exceptions import SchemaNotStrictError as SchemaNotStrictError
-    from .exceptions import ServiceUnavailableError as ServiceUnavailableError
-    from .exceptions import StreamConsumedError as StreamConsumedError
-    from .exceptions import StreamInterruptedError as StreamInterruptedError
-    from .exceptions import StreamTimeoutError as StreamTimeoutError
-    from .exceptions import TeeAttestationError as TeeAttestationError
-    from .exceptions import TeeDowngradeWarning as TeeDowngradeWarning
-    from .exceptions import TeeEncryptionError as TeeEncryptionError
-    from .exceptions import TeeError as TeeError
-    from .exceptions import ToolArgumentsError as ToolArgumentsError
-    from .exceptions import ToolCallInsteadError as ToolCallInsteadError
-    from .exceptions import ToolLoopPausedError as ToolLoopPausedError
-    from .exceptions import ToolSignatureError as ToolSignatureError
-    from .exceptions import ToolTimeoutError as ToolTimeoutError
-    from .exceptions import UnknownToolError as UnknownToolError
-    from .exceptions import UnprocessableEntityError as UnprocessableEntityError
-    from .exceptions import UnsupportedMediaTypeError as UnsupportedMediaTypeError
-    from .exceptions import VeniceError as VeniceError
+    from .exceptions._tree import *  # noqa: F403  # every class in it
     from .resources.chat.arguments import ChatRequest as ChatRequest
     from .resources.chat.parsed import ParsedChatStream as ParsedChatStream
     from .resources.chat.tool_runner import ToolStream as ToolStream

@@ -14,28 +14,22 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
-from weakref import ref
 
-from ._core.ports import Reply, WholeReply
-from ._core.run_now import drive
-from ._core.secrets import without
-from ._wire import json_text, reply_body, reply_errors
+from ._core.ports import Reply
+from ._wire import json_text, reply_body
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
-from ._wire.sse import EventParser, EventTooLongError, NamedEvent
+from ._wire.sse import EventParser, EventTooLongError
+from ._wire.stream_errors import KeptError, StreamErrors
 from .exceptions import (
     APIConnectionError,
     APIError,
-    APIResponseProcessingError,
-    APITimeoutError,
     StreamConsumedError,
     StreamInterruptedError,
-    StreamTimeoutError,
     TeeEncryptionError,
     VeniceError,
     may_report,
     reported,
-    without_errors,
 )
 from .types._base import is_object
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
@@ -53,8 +47,6 @@ T = TypeVar("T")
 
 _HEAD_BYTES = 2**20
 _START_BYTES = 64
-_NOTHING = frozenset({b"", b"null"})
-_OF_CHUNKS = frozenset({b"", b"message"})  # types of events; events of all others say nothing of the answer
 
 
 class ChunkReader:
@@ -101,7 +93,7 @@ class ChunkReader:
         self.complete: bool = False
         self.left: bool = False
         self.handed_out = False
-        self._failure: Failure | None = None
+        self._failure: KeptError | None = None
         self._choices = choices
         self._every_chunk = every_chunk
         self._watch_progress = watch_progress
@@ -123,11 +115,12 @@ class ChunkReader:
         session = self.session
         self.assembly: Assembly = Assembly(self._choices) if session is None else session.assembly(self._choices)
         self._received.clear()
-        self._parser = EventParser() if self._settle is None else _KeepingParser(self._received)
+        self._parser = EventParser()
         self._pieces = aiter(reply.pieces())
         self._at_end = False
         self._begun = False  # whether content came
         self._head = bytearray()  # what came before the first event
+        self.errors: StreamErrors = StreamErrors(self.assembly, meta, self._head, self._secret, session)
         self._first = b""  # what of it the parser has not seen
 
     @property
@@ -135,15 +128,9 @@ class ChunkReader:
         """What the stream failed with."""
         return None if self._failure is None else self._failure.error
 
-    def partial(self) -> ChatCompletionResponse:
-        """What has come so far."""
-        response = self.assembly.response()
-        reply_body.attach(response, self.meta)
-        return response
-
     def whole(self) -> ChatCompletionResponse:
         """The whole answer, at the end."""
-        response = self.partial()
+        response = self.errors.partial()
         if self._notices is not None:
             self._notices.spent(response)
         return response
@@ -159,7 +146,7 @@ class ChunkReader:
         try:
             while True:  # once for each reply
                 failure = await self._whole_reply()
-                assembly = self.assembly
+                assembly, errors = self.assembly, self.errors
                 repeated, patterns, repeats = assembly.repeated, assembly.patterns, assembly.repeats
                 progressed = self.reply.progressed
                 while failure is None and not self._at_end:
@@ -186,16 +173,18 @@ class ChunkReader:
                             and found.get("choices") is not None
                             and b'"error' not in event
                         ):
-                            taken = adopt(found)  # what `_any` comes to for nearly every event that is left
+                            taken = adopt(found)  # what `meaning` comes to for nearly every event that is left
                         else:
                             if event.strip() == b"[DONE]":
                                 await self.reply.drain()
                                 await self._close(done=True)
                                 return
-                            taken = self._any(event, found)
+                            taken = errors.meaning(event, found)
                             if taken is None:
                                 continue
                             if isinstance(taken, APIError):
+                                if assembly.begun and not self._begun:
+                                    self._began()
                                 failure = taken
                                 break
                         if assembly.add(taken):
@@ -214,7 +203,7 @@ class ChunkReader:
                 event, found, events, taken = b"", None, [], None
                 await self._go_on(failure)
         except VeniceError as error:
-            self._failure = Failure(error)
+            self._failure = KeptError(error)
             raise
         except GeneratorExit:
             if not self.left:  # nobody closed it: it is being collected as garbage
@@ -284,7 +273,7 @@ class ChunkReader:
         if self.session is not None:
             self.session.begin_again()
         if self.left:
-            raise self.interrupted("it was closed before its end")
+            raise self.errors.interrupted("it was closed before its end")
 
     def _opened(self, session: TeeSession, event: bytes) -> Any:
         """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON. An error, in clear, stays as it is."""
@@ -299,35 +288,6 @@ class ChunkReader:
         except ValueError:
             return None
 
-    def _any(self, event: bytes, found: Any) -> ChatCompletionChunk | APIError | None:
-        """The chunk in an event of any kind; or the error that it reports or is; None if it changes nothing of the answer."""
-        named = event.type if isinstance(event, NamedEvent) else b""
-        text = event.strip()
-        if named != b"error" and text in _NOTHING:  # keeps the connection alive
-            return None
-        if found is None and self.session is None:  # what a session did not open is never read past it
-            with contextlib.suppress(ValueError):
-                found = json_text.decode(event)
-        if not isinstance(found, dict):
-            return self._odd(event, named, found)
-        chunk = reply_body.chunk(found, event)
-        if isinstance(chunk, dict):
-            return self._reported(chunk)
-        if named == b"error":
-            return self._reported({"error": found})
-        return chunk if named in _OF_CHUNKS else None
-
-    def _odd(self, event: bytes, named: bytes, found: Any) -> APIError | None:
-        """What an event means whose data is no JSON object: nothing, once the answer is complete."""
-        if named == b"error" and event.strip() and self.session is None:
-            return self._reported({"error": event.decode("utf-8", "replace") if found is None else found})
-        if self.assembly.finished or named not in {*_OF_CHUNKS, b"error"}:
-            return None
-        if self.session is not None:
-            return self.interrupted("an event is not JSON")
-        shown = without(bytes(event), self._secret)
-        return self.interrupted(f"an event is not JSON: {shown!r:.100}", body=shown.decode("utf-8", "replace"))
-
     def drop(self) -> None:
         """Closes a stream that nobody can read any more, and says so."""
         self._let_go()
@@ -337,52 +297,31 @@ class ChunkReader:
         """The error for a reply that is one JSON value, or a page, by its first bytes; None for a stream."""
         start, labelled = reply_body.start_of(self._head), reply_body.says_stream(self.meta)
         while not start and not self._at_end:
-            piece = await self._piece()
-            self._head += piece
+            piece = await self._head_piece()
             start = reply_body.start_of(self._head if len(self._head) < _START_BYTES else piece)
-            if not start:
-                self._bound_head()
         if not reply_body.is_whole(start, labelled=labelled):
             self._first = bytes(self._head)
             return None
         while not self._at_end:
-            self._head += await self._piece()
-            self._bound_head()
-        return self._instead(labelled=labelled)
+            await self._head_piece()
+        return self.errors.instead_of_stream(labelled=labelled)
 
-    def _bound_head(self) -> None:
-        """Gives up what is no stream, like an event, where it has no end.
+    async def _head_piece(self) -> bytes:
+        """The next piece of what may be no stream; empty at the end of the body.
 
         Raises:
             StreamInterruptedError: more came than is read of an event.
         """
-        if len(self._head) > EVENT_BYTES:
-            del self._head[_HEAD_BYTES:]
-            raise self.interrupted(f"what came is no stream, and has no end within {EVENT_BYTES // 2**20} MiB")
-
-    def _instead(self, *, labelled: bool) -> APIError:
-        """The error for what came in place of a stream; `labelled`: it calls itself one.
-
-        Raises:
-            TeeEncryptionError: it is an answer in clear, in place of an encrypted one.
-        """
-        error = reply_body.instead_of_stream(bytes(self._head), self.meta, self._secret)
-        unusable = isinstance(error, APIResponseProcessingError)
-        if self.session is not None:
-            if unusable and error.partial is not None:
-                self.session.refuse_reply()
-            error.partial = None
-        if labelled and unusable and error.partial is None:
-            return self.interrupted("the connection was closed before the answer was complete")
-        return error
-
-    async def _piece(self) -> bytes:
-        """The next piece; empty at the end of the body."""
         try:
-            return await anext(self._pieces)
+            piece = await anext(self._pieces)
         except (StopAsyncIteration, APIConnectionError) as error:
             self._ended_with(error)
             return b""
+        self._head += piece
+        if len(self._head) > EVENT_BYTES:
+            del self._head[_HEAD_BYTES:]
+            raise self.errors.interrupted(f"what came is no stream, and has no end within {EVENT_BYTES // 2**20} MiB")
+        return piece
 
     def _ended_with(self, error: StopAsyncIteration | APIConnectionError) -> None:
         """Notes the end of the body. The answer itself is complete once every choice has its finish reason.
@@ -392,7 +331,7 @@ class ChunkReader:
         """
         try:
             if isinstance(error, APIConnectionError) and not self.assembly.finished:
-                raise self.interrupted(error.message, error) from error
+                raise self.errors.interrupted(error.message, error) from error
         finally:
             del error  # its traceback may refer to this frame
         self._at_end = True
@@ -401,9 +340,11 @@ class ChunkReader:
         """The events of the next piece; at the end of the body, what its end completes."""
         try:
             piece = self._first or await anext(self._pieces)
+            if self._settle is not None:  # a signature may be about every byte
+                self._received += piece
             events = self._parser.feed(piece)
         except EventTooLongError as error:
-            raise self.interrupted(str(error)) from None
+            raise self.errors.interrupted(str(error)) from None
         except (StopAsyncIteration, APIConnectionError) as error:
             self._ended_with(error)
             return self._parser.finish()
@@ -419,116 +360,20 @@ class ChunkReader:
     async def _close(self, *, done: bool) -> None:
         missing = self.assembly.missing
         if missing and not (done and self.assembly.without_reasons):
-            raise self.interrupted(_why(missing, self.assembly.chunks, done=done))
+            raise self.errors.not_whole(missing, done=done)
         if self.session is not None:
             lacking = self.session.end(done=done)
             if lacking is not None:
-                raise self.interrupted(lacking)
+                raise self.errors.interrupted(lacking)
         if not self._begun:
             self._began()
         if self._settle is not None:
             try:
                 await self._settle(bytes(self._received))
             except TeeEncryptionError as error:
-                error.partial = self.partial()  # it was paid for
+                error.partial = self.errors.partial()  # it was paid for
                 raise
         self.complete = True
-
-    def _reported(self, content: dict[str, Any]) -> APIError:
-        """The error that an event reports. What stands beside it is part of the answer, unless it is to be encrypted."""
-        if content.get("choices"):
-            if self.session is None:
-                beside = self.assembly.add(ChatCompletionChunk.model_validate(without_errors(content)))
-            else:
-                beside = True
-            if beside and not self._begun:
-                self._began()
-        error = reply_errors.stream_error(content, self.meta, self.partial(), self._secret)
-        if self._begun:
-            error.counts_as = self.meta.status_code  # it is not asked for again
-        return error
-
-    def interrupted(
-        self, why: str, cause: APIConnectionError | None = None, *, body: str | None = None
-    ) -> StreamInterruptedError:
-        """The error for a stream that broke off, with what had come; `body` has what could not be read of it."""
-        kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError
-        if body is None and self._head and self.session is None:
-            body = without(self._head.decode("utf-8", "replace"), self._secret)
-        error = kind(
-            f"the stream broke off after {self.assembly.chunks} chunks: {why.rstrip('.')}. What had come is in `partial`.",
-            status_code=self.meta.status_code,
-            request_id=without(self.meta.request_id, self._secret),
-            body=body,
-            meta=self.meta,
-            partial=self.partial(),
-        )
-        if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):
-            error.clock = cause.clock
-        return error
-
-
-def _why(missing: list[int], chunks: int, *, done: bool) -> str:
-    """Why an answer is not whole, whose choices with these indices are missing, or have no finish reason."""
-    if not done and (not chunks or len(missing) == 1):
-        return "the connection was closed before the answer was complete"
-    how = "[DONE] came" if done else "the connection was closed"
-    return f"{how} before the choices {missing} were there with a finish reason"
-
-
-class Failure:
-    """An error that can be raised again. It is not kept alive, for its traceback leads to whoever keeps it."""
-
-    def __init__(self, error: VeniceError) -> None:
-        self._first = ref(error)
-        self._kind, self._args, self._state = type(error), error.args, dict(vars(error))
-
-    @property
-    def error(self) -> VeniceError:
-        """The same error; another like it where nobody has it any more."""
-        error = self._first()
-        if error is None:
-            error = self._kind.__new__(self._kind, *self._args)
-            vars(error).update(self._state)
-        return error
-
-
-def whole_answer(body: bytes, meta: ResponseMeta, secret: bytes, *, choices: int) -> ChatCompletionResponse | APIError:
-    """The answer in the body of a plain call that is a stream of events; or the error that it is or holds."""
-    reader = ChunkReader(
-        WholeReply(meta.status_code, meta.headers, body),
-        meta,
-        choices=choices,
-        every_chunk=False,
-        watch_progress=False,
-        now=float,
-        sent=0.0,
-        secret=secret,
-    )
-    try:
-        answer = drive(ChatStream(ChunkSource(reader)).collect())
-    except APIError as failure:
-        error = failure
-    else:
-        meta.time_to_first_chunk = None
-        return answer
-    if error.body is None:
-        error.body = without(body.decode("utf-8", "replace"), secret)
-    return error.with_traceback(None)
-
-
-class _KeepingParser(EventParser):
-    """Keeps what it is fed, for a signature may be about it."""
-
-    __slots__ = ("_kept",)
-
-    def __init__(self, kept: bytearray) -> None:
-        super().__init__()
-        self._kept = kept
-
-    def feed(self, piece: bytes) -> list[bytes]:
-        self._kept += piece
-        return super().feed(piece)
 
 
 class ChunkSource(AsyncIterator[ChatCompletionChunk]):
@@ -652,26 +497,6 @@ class Stream(OfReply, Generic[T]):
         await self.close()
 
 
-class ModelStream(Stream[T]):
-    """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
-
-    def __init__(self, source: ChunkSource, factory: Callable[..., T], *, client: Connection | None = None) -> None:
-        super().__init__(cast("AsyncIterator[T]", source), client=client)
-        self._source = source
-        self._factory = factory
-
-    def __aiter__(self) -> AsyncIterator[T]:
-        super().__aiter__()
-        return self._made(aiter(self._source))
-
-    async def __anext__(self) -> T:
-        return self._factory(**cast("ChatCompletionChunk", await super().__anext__()).model_dump())
-
-    async def _made(self, chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[T, None]:
-        async for chunk in chunks:
-            yield self._factory(**chunk.model_dump())
-
-
 class ChatStream(Stream[ChatCompletionChunk]):
     """The stream of a chat: chunks, their text alone, or the whole answer.
 
@@ -706,7 +531,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
         if self._reader.error is not None:
             raise self._reader.error
         if not self._reader.complete:
-            raise self._reader.interrupted("it was closed before its end")
+            raise self._reader.errors.interrupted("it was closed before its end")
         return self._reader.whole()
 
     @property
@@ -717,7 +542,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
     @property
     def partial(self) -> ChatCompletionResponse:
         """What has come so far."""
-        return self._reader.partial()
+        return self._reader.errors.partial()
 
 
 async def _texts(chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[str, None]:

@@ -79,8 +79,16 @@ NUMBERS = {"minimum": -1_000_000, "maximum": 1_000_000}
         ),
         pytest.param(
             {"allOf": [{"properties": {"a": {"type": "string"}}}, {"required": ["a"]}]},
-            {"allOf": [{"properties": {"a": {"type": "string", "maxLength": 120}}}, {"required": ["a"]}]},
-            id="all-of-stays-open",
+            {
+                "type": "object",
+                "properties": {"a": {"type": "string", "maxLength": 120}},
+                "required": ["a"],
+                "additionalProperties": False,
+            },
+            id="all-of-becomes-one",
+        ),
+        pytest.param(
+            {"allOf": [{"pattern": "^a"}, {"pattern": "b$"}]}, {"allOf": [{"pattern": "^a"}, {"pattern": "b$"}]}, id="texts"
         ),
     ],
 )

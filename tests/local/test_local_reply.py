@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from venice_ai.emulator.local import LocalModelError, UnsupportedInput
-from venice_ai.emulator.local.reply import Reply, reader
+from venice_ai.emulator.local.reply import Reply
 from venice_ai.emulator.local.request import Form
 
 CALL = '{"name":"add","arguments":{"a":1,"b":"}"}}'
@@ -27,7 +27,7 @@ def engine_chunks(pieces: list[str], finish_reason: str = "stop") -> list[dict[s
 
 
 def reply(form: Form) -> Reply:
-    return Reply(reader(form, "call_1"), reply_id="chatcmpl-1", created=7, model="local", top_logprobs=1)
+    return Reply(form, "call_1", top_logprobs=1)
 
 
 def read(form: Form, pieces: list[str], finish_reason: str = "stop") -> list[dict[str, Any]]:
@@ -57,11 +57,10 @@ def halves(text: str) -> list[list[str]]:
     return [[text[:cut], text[cut:]] for cut in range(len(text) + 1)]
 
 
-def test_chunks_have_venices_envelope_and_nothing_else() -> None:
+def test_chunks_have_choices_and_usage_and_nothing_else() -> None:
     chunks = read("words", [" Pa", "ris"])
 
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "model": "local"}
-    assert all(chunk.items() >= head.items() and chunk.keys() - head.keys() <= {"choices", "usage"} for chunk in chunks)
+    assert all(chunk.keys() <= {"choices", "usage"} for chunk in chunks)
     assert deltas(chunks) == [{"role": "assistant", "content": ""}, {"content": "Pa"}, {"content": "ris"}, {}]
     assert finish(chunks) == "stop"
     assert chunks[-1]["usage"]["total_tokens"] == 5
@@ -129,6 +128,28 @@ def test_a_call_cut_off_before_its_arguments_is_no_call() -> None:
 def test_words_where_json_must_be_mean_that_the_grammar_was_dropped(form: Form) -> None:
     with pytest.raises(UnsupportedInput, match="cannot enforce"):
         read(form, ["\nWell,"])
+
+
+@pytest.mark.parametrize(
+    ("form", "text"), [("json", '{"a":1,"\u00e9":{"b":1,"b":2},"a":3}'), ("call", '{"name":"f","arguments":{"a":1,"a":3}}')]
+)
+def test_free_keys_that_come_twice_are_told_once(form: Form, text: str) -> None:
+    reply = Reply(form, "call_1", free_keys=True)
+
+    chunks = [chunk for given in engine_chunks(list(text)) for chunk in reply.feed(given)]
+
+    said = words(chunks) if form == "json" else call(chunks)[1]
+    assert said == ('{"a":3,"\u00e9":{"b":2}}' if form == "json" else '{"a":3}')
+    assert finish(chunks) == ("stop" if form == "json" else "tool_calls")
+
+
+def test_free_keys_that_are_cut_off_are_given_as_they_came() -> None:
+    reply = Reply("json", "call_1", free_keys=True)
+
+    chunks = [chunk for given in engine_chunks(['{"a":1,', '"b'], "length") for chunk in reply.feed(given)]
+
+    assert words(chunks) == '{"a":1,"b'
+    assert finish(chunks) == "length"
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_the_page_on_architecture_names_every_room() -> None:
 @pytest.mark.parametrize(
     ("question", "file"),
     [
-        ("how a cut stream is reported", "streaming.py"),
+        ("how a cut stream is reported", "_wire/stream_errors.py"),
         ("how long a 429 waits", "_http/retry.py"),
         ("what a tool's schema looks like", "tools/function_schema.py"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import typing
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +42,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from venice_ai import SchemaNotStrictError, VeniceError
 from venice_ai._structured.read_output import validate
-from venice_ai._structured.strict_schema import is_wrapped, response_format, strict_schema
+from venice_ai._structured.strict_schema import is_wrapped, requested_format, response_format, strict_schema
 from venice_ai.emulator.schema_instance import instance
 
 T = TypeVar("T")
@@ -444,15 +445,31 @@ class Filed(Generic[T]):
     number: int = field(init=False, default=9)
 
 
-def test_the_other_typed_dict_is_taken_wherever_it_stands() -> None:
-    answer = '{"movie": {"title": "M", "notes": null}, "content": "c", "others": [{"title": "N", "notes": ["a"]}]}'
+class Shelf(typing.TypedDict):
+    movies: list[OldMovie]
+    best: NotRequired[OldMovie]
 
-    filed = validate(Filed[str], answer, wrapped=False)
 
-    assert filed == Filed({"title": "M"}, "c", [{"title": "N", "notes": ["a"]}])
-    assert (type(filed), filed.number) == (Filed, 9)
-    assert schema_of(Filed[str])["required"] == ["movie", "content", "others"]
-    assert schema_of(OldBox[int])["properties"] == {"content": INT, "more": {"anyOf": [{"type": "array", "items": INT}, NULL]}}
+def test_a_typed_dict_of_the_standard_library_is_taken_in_containers_and_in_others_of_its_kind() -> None:
+    answer = '{"movies": [{"title": "M", "notes": null}], "best": null}'
+
+    assert validate(Shelf, answer, wrapped=False) == {"movies": [{"title": "M"}]}
+    assert schema_of(Shelf)["required"] == ["movies", "best"]
+    assert validate(list[Shelf], f"[{answer}]", wrapped=False) == [{"movies": [{"title": "M"}]}]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="there pydantic takes it")
+@pytest.mark.parametrize("kind", [Filed[str], OldBox[int]])
+def test_before_python_3_12_one_in_a_dataclass_or_with_parameters_is_refused_with_what_to_take(kind: Any) -> None:
+    with pytest.raises(SchemaNotStrictError, match=r"typing_extensions\.TypedDict"):
+        requested_format(kind)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there pydantic refuses it")
+def test_from_python_3_12_one_is_taken_wherever_it_stands() -> None:
+    filed = validate(Filed[str], '{"movie": {"title": "M", "notes": null}, "content": "c", "others": []}', wrapped=False)
+
+    assert (filed, type(filed), filed.number) == (Filed({"title": "M"}, "c"), Filed, 9)
     assert validate(OldBox[int], '{"content": "1", "more": null}', wrapped=False) == {"content": 1}
 
 

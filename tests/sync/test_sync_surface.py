@@ -15,7 +15,7 @@ from venice_ai._sync import client as _sync
 from venice_ai._sync import parsed_stream as _sync_parsing
 from venice_ai._sync import resources as _sync_resources
 from venice_ai._sync import streams as _sync_streams
-from venice_ai.resources.chat import Chat, ChatCompletions, arguments
+from venice_ai.resources.chat import Chat, ChatCompletions, arguments, stream_cls
 from venice_ai.resources.chat import parsed as parsing
 from venice_ai.resources.chat import tool_runner as tool_runs
 from venice_ai.resources.models import Models
@@ -28,7 +28,7 @@ PAIRS: list[tuple[type, type]] = [
     (Models, _sync_resources.SyncModels),
     (Tee, _sync_resources.SyncTee),
     (streaming.Stream, _sync_streams.SyncStream),
-    (streaming.ModelStream, _sync_streams.SyncModelStream),
+    (stream_cls.ModelStream, _sync_streams.SyncModelStream),
     (streaming.ChatStream, _sync_streams.SyncChatStream),
     (tool_runs.ToolStream, _sync_streams.SyncToolStream),
     (parsing.ParsedChatStream, _sync_parsing.SyncParsedChatStream),

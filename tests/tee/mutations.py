@@ -186,7 +186,7 @@ def _signed(chance: Chance) -> None:
     given = chance.json({**signed_reply(), "api_version": "aci/1", "receipt": {"chat_id": "chatcmpl-1", "event_log": []}})
     if isinstance(given, dict):
         found = cast("dict[str, Any]", given)
-        signature.verify(found, public_key=KEY, request_id="chatcmpl-1", keyset=found, received=b"")
+        signature.verify(found, public_key=KEY, request_id="chatcmpl-1", received=b"")
 
 
 def said(answer: bytes, keys: bytes, *, nonce: bytes, now: float) -> list[Check]:

@@ -13,7 +13,7 @@ import aiohttp
 
 from .._core.ports import Request
 from ..exceptions import APIConnectionError
-from .routes import begins_tls, broken, host_of, speaks_tls, unreachable, untrusted, without_proxy
+from .connection_errors import begins_tls, broken, host_of, speaks_tls, unreachable, untrusted, without_proxy
 
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
 

@@ -31,9 +31,11 @@ from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, InvalidRequestError, VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_errors import TornError, connection_broke, connection_error
+from .connection_errors import too_large
 from .retry import ConnectTimeout
-from .routes import CLOSED, KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, Routes, kept_seconds, reader_of, too_large
-from .timers import Deadlines, Watch, late, shortest
+from .routes import CLOSED, KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, Routes, kept_seconds, reader_of
+from .timeout_errors import late
+from .timers import Deadlines, Watch, shortest
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler

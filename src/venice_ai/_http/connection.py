@@ -99,17 +99,13 @@ class Connection:
         self.on_close: list[Callable[[], None]] = []
         """What is called when the client is closed."""
         self._resources: dict[Any, Any] = {}
-        _check_tls(ssl_context, ca_bundle)
-        if session is not None:
-            _check_session(session, [name for name in ("proxy", "ssl_context", "ca_bundle") if self._http[name] is not None])
-        _check_methods("transport", transport, "send", "aclose")
-        _check_methods("clock", clock, "now", "time", "sleep")
-        _check_methods("budget", budget, "reserve", "spent")
+        if any(part is not None for part in (ssl_context, ca_bundle, session, transport, clock, tee, budget)):
+            from .client_parts import check_parts  # rarely given
+
+            check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget)
         for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env)):
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
-        if tee is not None:
-            _check_tee(tee, self.min_privacy)
 
     __init__.__qualname__ = "VeniceClient.__init__"  # Python's message about a misspelt argument names what the caller wrote
 
@@ -266,45 +262,9 @@ def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str
     return {name: value for name, value in headers.items() if name.lower() not in names} | dict(others)
 
 
-def _check_tee(options: object, floor: Privacy | None) -> None:
-    from ..tee.stricter import check_floor
-    from ..tee.types import TeeOptions
-
-    if not isinstance(options, TeeOptions):
-        raise InvalidRequestError(f"tee={options!r} must be a TeeOptions")
-    check_floor(floor, options)
-
-
 def _resolved_key(argument: str | None) -> tuple[str | None, AuthenticationError | None]:
     """The key, or what is wrong with it: an error that was not raised where names hold it."""
     try:
         return resolve_key(argument), None
     except AuthenticationError as error:
         return None, error.with_traceback(None)
-
-
-def _check_session(session: object, others: list[str]) -> None:
-    if not all(hasattr(session, name) for name in ("request", "connector", "closed")):  # importing aiohttp would take too long
-        raise InvalidRequestError(f"session={session!r} must be an aiohttp.ClientSession")
-    if others:
-        raise InvalidRequestError(f"session and {others[0]} cannot both be given: it is the session's own matter")
-
-
-def _check_methods(name: str, port: object, *methods: str) -> None:
-    if port is not None and not all(hasattr(port, method) for method in methods):
-        raise InvalidRequestError(f"{name}={port!r} must have the methods {', '.join(methods)}")
-
-
-def _check_tls(ssl_context: ssl.SSLContext | None, ca_bundle: str | None) -> None:
-    if ssl_context is not None:
-        from ssl import SSLContext
-
-        if not isinstance(ssl_context, SSLContext):
-            raise InvalidRequestError(f"ssl_context={ssl_context!r} must be an ssl.SSLContext")
-        if ca_bundle is not None:
-            raise InvalidRequestError("ssl_context and ca_bundle cannot both be given: load the bundle into the context")
-    if ca_bundle is not None:
-        import os
-
-        if not isinstance(ca_bundle, (str, os.PathLike)) or not os.path.isfile(ca_bundle):  # noqa: PTH113  # pathlib is not worth its start-up here
-            raise InvalidRequestError(f"ca_bundle={ca_bundle!r} is not a file")

@@ -1,12 +1,12 @@
-"""What both transports know of connections: proxies, TLS, how long a connection is kept, and the errors for those that fail.
+"""What both transports know of connections: proxies, TLS, and how long a connection is kept.
 
 `aiohttp_transport.py` is the transport for code that awaits, `blocking_transport.py` that for code that does not. They differ
-in how bytes travel; which proxy and which certificates count, and what a user reads when a connection fails, is the same.
+in how bytes travel; which proxy and which certificates count is the same. So is what a user reads when a connection fails: see
+`connection_errors.py`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import select
 import ssl
@@ -18,10 +18,9 @@ from urllib.request import getproxies, proxy_bypass
 
 from .._core.machine import is_loopback
 from .._core.settings import no_proxy, proxy_address
-from .._wire.content_coding import BodyTooLargeError
-from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, InvalidRequestError
+from ..exceptions import InvalidRequestError
 from ..types.response_meta import Headers
-from .retry import ConnectFailure, PermanentConnectFailure
+from .connection_errors import words
 
 KEPT_SECONDS: Final = 4.0
 """How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
@@ -31,11 +30,7 @@ _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coars
 _PROOF_SECONDS: Final = 0.05  # a server that closes after its answer has done so by then
 _MOST_ROUTES: Final = 100
 CLOSED: Final = "the client was closed"
-# tinyproxy answers 401 to a wrong password, and 403 to an address or a port that it does not let through.
-_REFUSED_BY_PROXY: Final = frozenset({401, 403, 405, 407})
-_PROXY_REMEDY: Final = "Check proxy=... or the *_PROXY variables."
 _SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
-_PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})  # what OpenSSL calls bytes that are no TLS
 
 
 def kept_seconds(headers: Headers) -> float:
@@ -176,71 +171,3 @@ def _context(ca_bundle: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_bundle)
     except (ssl.SSLError, OSError) as error:
         raise InvalidRequestError(f"ca_bundle={ca_bundle!r} holds no certificates that can be read: {words(error)}") from None
-
-
-def host_of(url: str) -> str:
-    """The host of an address with its port, without a user."""
-    return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def unreachable(host: str, error: Any) -> ConnectFailure:
-    """The error for a host that there is no connection to."""
-    return ConnectFailure(f"cannot connect to {host}: {words(error)}. Is base_url right, and does the server run?")
-
-
-def untrusted(host: str, error: Any, setting: str = "base_url") -> ConnectFailure:
-    """The error for a TLS connection that did not come about. `setting` is where the address comes from."""
-    reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    if getattr(reason, "reason", None) in _PLAIN:
-        return PermanentConnectFailure(
-            f"no TLS connection to {host}: it speaks plain http. If that is meant, set {setting} to http://..."
-        )
-    # A connection that broke off during the handshake says nothing about what either side trusts.
-    kind = ConnectFailure if isinstance(reason, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) else PermanentConnectFailure
-    return kind(
-        f"no trusted TLS connection to {host}: {words(error)}. If your network has an authority of its own, add "
-        "it to the operating system's trust store or pass ca_bundle=..."
-    )
-
-
-def speaks_tls(host: str) -> PermanentConnectFailure:
-    """The error for a server that answered plain http in the language of TLS."""
-    return PermanentConnectFailure(f"{host} speaks TLS, and was asked in plain http: set base_url to https://...")
-
-
-def begins_tls(data: bytes) -> bool:
-    """Whether this, in place of the first bytes of a reply, is an alert or a handshake of TLS (RFC 8446, section 5.1)."""
-    return data[:2] in {b"\x15\x03", b"\x16\x03"}
-
-
-def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFailure:
-    """The error for a proxy that there is no connection to, or that answered with another status."""
-    if status is not None:
-        kind = PermanentConnectFailure if status in _REFUSED_BY_PROXY else ConnectFailure
-        remedy = PROXY_ASKS_WHO if status in {401, 407} else _PROXY_REMEDY
-        return kind(f"the proxy did not connect to {host}, it answered {status}. {remedy}")
-    return ConnectFailure(f"no connection to the proxy for {host}: {words(error)}. {_PROXY_REMEDY}")
-
-
-def broken(host: str, method: str, error: Any, *, proxied: bool = False) -> APIConnectionError:
-    """The error for a connection that broke after the request was sent."""
-    through = " through the proxy" if proxied else ""
-    billed = " The call may have been billed." if method == "POST" else ""
-    return APIConnectionError(f"the connection to {host}{through} broke: {words(error)}.{billed}")
-
-
-def too_large(status: int, error: BodyTooLargeError) -> APIResponseProcessingError:
-    """The error for an answer of which there is more than is read; it holds the beginning."""
-    return APIResponseProcessingError(
-        f"Venice answered {status}, but {error}. The call may have been billed. {APIResponseProcessingError.remedy}",
-        status_code=status,
-        body=error.beginning.decode("utf-8", "replace"),
-    )
-
-
-def words(error: Any) -> str:
-    """What an error says, without the numbers and objects around it."""
-    reason = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    said = str(getattr(reason, "strerror", None) or reason) or type(error).__name__
-    # asyncio puts its own words, and an address, in place of the system's.
-    return os.strerror(reason.errno) if said.startswith("Connect call failed") else said

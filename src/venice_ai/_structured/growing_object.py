@@ -7,48 +7,42 @@ characters.
 
 Only the values on the way to the end of the text can still change. What lies before is whole: it is validated once, and kept.
 On that way, objects are made without validation: what has not come is None (in a TypedDict, absent), a text shows as far as
-it goes, and any other value appears once the next one begins.
+it goes, and any other value appears once the next one begins. What fields a class has, and under which keys of the JSON, is
+read from the schema that pydantic makes of it for its own validation.
 """
 
 from __future__ import annotations
 
-import collections.abc
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
-from functools import cached_property, lru_cache
-from types import UnionType
-from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, Union, cast, get_args, get_origin
+from functools import cached_property
+from typing import Any, Final, Generic, TypeVar, cast
 
-from pydantic import AliasChoices, BaseModel, PydanticUserError, RootModel, TypeAdapter
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined, from_json, to_json
-from typing_extensions import get_type_hints, is_typeddict
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined, SchemaValidator, from_json, to_json
 
 from ..types._surrogates import before_half
-from .read_output import WRAPPED, json_start, new_adapter, with_escapes
-from .typed_dicts import QUALIFIERS, arguments_of, filled, unqualified
+from .read_output import WRAPPED, adapter, json_start, remembered, top_level_keys, with_escapes
 
 T = TypeVar("T")
 
 _FRACTION = 256
 _ABSENT: Final[Any] = object()
-_LISTS: dict[Any, Callable[[Iterable[Any]], Any]] = {
-    list: list,
-    tuple: tuple,
-    set: set,
-    frozenset: frozenset,
-    deque: deque,
-    collections.abc.Sequence: list,
-    collections.abc.MutableSequence: list,
-    collections.abc.Collection: list,
-    collections.abc.Iterable: list,
-    collections.abc.Set: set,
-    collections.abc.MutableSet: set,
+_ANYTHING: Final[dict[str, Any]] = {"type": "any"}
+_CONTAINERS: dict[str, Callable[[Iterable[Any]], Any]] = {
+    "list": list,
+    "generator": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "deque": deque,
 }
-_DICTS = {dict, collections.abc.Mapping, collections.abc.MutableMapping}
+_FUNCTIONS = frozenset({"function-before", "function-after", "function-wrap"})
+_AROUND = {**dict.fromkeys(("default", "nullable", *_FUNCTIONS), "schema"), "json-or-python": "json_schema"}
+"""The kinds of schemas that stand around one of a value, and the key under which it stands."""
 
 
 class Growing(Generic[T]):
@@ -60,7 +54,7 @@ class Growing(Generic[T]):
     """
 
     def __init__(self, kind: type[T], *, wrapped: bool) -> None:
-        self._shape = _shape(kind)
+        self._shape: _Shape = _root_shape(kind)
         self._wrapped = wrapped
         self._frame = _Frame()
         self._pieces: list[str] = []
@@ -130,14 +124,14 @@ class _Frame:
     def grown(self, shape: _Shape, data: Any) -> Any:
         """The value, now that its JSON goes as far as this."""
         chosen = shape.chosen(data)
-        if chosen is not self._shape:
+        if self._shape is None or chosen.node is not self._shape.node:
             self._begin(chosen)
         if isinstance(chosen, _Parts) and chosen.takes(data):
             parts = self._parts_of(chosen, data)
             if self._parts is None or not _same(parts, self._parts):
-                self.value, self._parts = chosen.made(parts), parts
+                self.value, self._parts = chosen.rooted(chosen.made(parts)), parts
         else:
-            value = chosen.unfinished(data)
+            value = chosen.rooted(chosen.unfinished(data))
             if not _equal(value, self.value):
                 self.value = value
         return self.value
@@ -170,29 +164,72 @@ def _equal(one: object, other: object) -> bool:
         return False
 
 
-class _Shape:
-    """A value of some type."""
+class _Schemas:
+    """The shapes of one class, by the nodes of the core schema that pydantic makes of it."""
 
-    def __init__(self, annotation: Any) -> None:
-        self.annotation = annotation
+    def __init__(self) -> None:
+        self.definitions: dict[str, dict[str, Any]] = {}
+        self._shapes: dict[int, _Shape] = {}
+
+    def shape(self, schema: dict[str, Any]) -> _Shape:
+        """The shape of a node; the same one each time, which ends the recursion of classes that hold themselves."""
+        if id(schema) not in self._shapes:
+            self._shapes[id(schema)] = self._made(schema)
+        return self._shapes[id(schema)]
+
+    def _made(self, schema: dict[str, Any]) -> _Shape:
+        node, functions, roots = schema, False, list[type[BaseModel]]()
+        while True:
+            kind = node["type"]
+            functions |= kind in _FUNCTIONS
+            if kind == "definitions":
+                self.definitions |= {each["ref"]: each for each in node["definitions"]}
+                node = node["schema"]
+            elif kind == "definition-ref":
+                node = self.definitions[node["schema_ref"]]
+            elif kind == "model" and node["root_model"]:
+                roots.append(node["cls"])
+                node = node["schema"]
+            elif kind in _AROUND:
+                node = node[_AROUND[kind]]
+            else:
+                break
+        shape: type[_Shape] = _SHAPES.get("text after functions" if functions and kind == "str" else kind, _Shape)
+        return shape(self, schema, node, roots)
+
+
+class _Shape:
+    """A value of some type, which shows once it is whole."""
+
+    def __init__(self, schemas: _Schemas, schema: dict[str, Any], node: dict[str, Any], roots: list[type[BaseModel]]) -> None:
+        self.node = node
+        """What the value is, without defaults and functions around it."""
+        self._schemas = schemas
+        self._schema = schema
+        self._roots = roots
 
     @cached_property
-    def _adapter(self) -> TypeAdapter[Any] | None:
-        try:
-            return new_adapter(self.annotation)
-        except PydanticUserError:  # it makes sense within its class only
-            return None
+    def _validator(self) -> SchemaValidator:
+        definitions = list(self._schemas.definitions.values())
+        schema = self._schema
+        if definitions and schema["type"] != "definitions":
+            schema = {"type": "definitions", "schema": schema, "definitions": definitions}
+        return SchemaValidator(cast("Any", schema))
 
     def chosen(self, data: Any) -> _Shape:
         """The member of a union that the data are; for others, itself."""
         return self
 
+    def rooted(self, value: Any) -> Any:
+        """The value within the RootModels that stand around it."""
+        for kind in reversed(self._roots if value is not _ABSENT else ()):
+            value = _constructed(kind, {"root": value}, {"root"})
+        return value
+
     def whole(self, data: Any) -> Any:
         """The validated value; absent if it does not fit."""
-        if self._adapter is None:
-            return _ABSENT
         try:
-            return self._adapter.validate_json(to_json(data))
+            return self._validator.validate_json(to_json(data))
         except Exception:  # noqa: BLE001  # a validator of the class may raise anything; the end of the answer tells
             return _ABSENT
 
@@ -201,21 +238,22 @@ class _Shape:
         return _ABSENT
 
 
-class _Text(_Shape):
-    """A text: it shows as far as it goes."""
-
-    def whole(self, data: Any) -> Any:
-        return data if isinstance(data, str) else super().whole(data)
+class _ValidatedText(_Shape):
+    """A text that functions of the caller's validate: it shows as far as it goes, and whole if they take it."""
 
     def unfinished(self, data: Any) -> Any:
         return data if isinstance(data, str) else _ABSENT
 
 
-class _Anything(_Shape):
-    """JSON as it is."""
+class _Text(_ValidatedText):
+    """A text: it shows as far as it goes, also if it is too short yet."""
 
     def whole(self, data: Any) -> Any:
-        return data
+        return self.rooted(data) if isinstance(data, str) else super().whole(data)
+
+
+class _Anything(_Shape):
+    """JSON as it is."""
 
     def unfinished(self, data: Any) -> Any:
         return data
@@ -226,12 +264,20 @@ class _Union(_Shape):
 
     @cached_property
     def _members(self) -> list[_Shape]:
-        return [_shape(member) for member in get_args(_bare(self.annotation)) if member is not type(None)]
+        choices = self.node["choices"]
+        given = choices.values() if isinstance(choices, dict) else choices
+        return [self._schemas.shape(each[0] if isinstance(each, tuple) else each) for each in given]
 
     def chosen(self, data: Any) -> _Shape:
         fitting = [member.chosen(data) for member in self._members]
         fitting = [member for member in fitting if isinstance(member, _Parts) and member.fits(data)]
-        return fitting[0] if len(fitting) == 1 else self
+        if len(fitting) != 1:
+            return self
+        if not self._roots:
+            return fitting[0]
+        chosen = copy(fitting[0])
+        chosen._roots = [*self._roots, *chosen._roots]  # noqa: SLF001  # the same class hierarchy
+        return chosen
 
     def whole(self, data: Any) -> Any:
         value = super().whole(data)
@@ -239,16 +285,19 @@ class _Union(_Shape):
         return value if chosen is self else chosen.whole(data)
 
     def unfinished(self, data: Any) -> Any:
-        has_texts = any(isinstance(member, (_Text, _Anything)) for member in self._members)
+        has_texts = any(isinstance(member, (_ValidatedText, _Anything)) for member in self._members)
         return data if has_texts and isinstance(data, str) else _ABSENT
 
 
 class _Parts(_Shape, ABC):
     """What is made of parts: an object of its fields, a list of its items."""
 
-    @abstractmethod
+    holder: type[Any] = dict
+    """What holds the parts in JSON."""
+
     def takes(self, data: Any) -> bool:
         """Whether the data have such parts."""
+        return isinstance(data, self.holder)
 
     def fits(self, data: Any) -> bool:
         """Whether the data may become such a value, and not another member of a union."""
@@ -267,144 +316,107 @@ class _Parts(_Shape, ABC):
         if value is not _ABSENT or not self.takes(data):
             return value
         pairs = cast("dict[Any, Any]", data).items() if isinstance(data, dict) else enumerate(cast("list[Any]", data))
-        return self.made({key: self.part(key).whole(inner) for key, inner in pairs})
+        return self.rooted(self.made({key: self.part(key).whole(inner) for key, inner in pairs}))
 
 
 class _Items(_Parts):
-    def takes(self, data: Any) -> bool:
-        return isinstance(data, list)
+    holder = list
 
     @cached_property
     def _inner(self) -> list[_Shape]:
-        return [_shape(inner) for inner in get_args(_bare(self.annotation)) or (Any,) if inner is not ...]
+        items = self.node.get("items_schema", _ANYTHING)
+        return [self._schemas.shape(each) for each in (items if isinstance(items, list) else [items])]
 
     def part(self, key: Any) -> _Shape:
         return self._inner[min(int(key), len(self._inner) - 1)]
 
     def made(self, parts: dict[Any, Any]) -> Any:
-        make = _LISTS[get_origin(_bare(self.annotation)) or _bare(self.annotation)]
         try:
-            return make(value for value in parts.values() if value is not _ABSENT)
+            return _CONTAINERS[self.node["type"]](value for value in parts.values() if value is not _ABSENT)
         except TypeError:  # unfinished objects have no hash
             return _ABSENT
 
 
 class _Mapping(_Parts):
-    def takes(self, data: Any) -> bool:
-        return isinstance(data, dict)
-
-    @cached_property
-    def _inner(self) -> _Shape:
-        arguments = get_args(_bare(self.annotation))
-        return _shape(arguments[1]) if len(arguments) == 2 else _Anything(Any)
-
     def part(self, key: Any) -> _Shape:
-        return self._inner
+        return self._schemas.shape(self.node.get("values_schema", _ANYTHING))
 
     def made(self, parts: dict[Any, Any]) -> Any:
         return {key: value for key, value in parts.items() if value is not _ABSENT}
 
 
 class _Object(_Parts):
-    """An object of a class with fields, known by the keys that they have in JSON."""
-
-    _nothing: ClassVar[_Shape] = _Shape(None)
-
-    @cached_property
-    def _kind(self) -> Any:
-        bare = _bare(self.annotation)
-        return get_origin(bare) or bare
+    """An object of a class with fields, known by the keys that they have in JSON. This one makes a TypedDict."""
 
     @cached_property
     def _fields(self) -> dict[str, tuple[str, _Shape]]:
-        given = arguments_of(_bare(self.annotation))
-        found = [(name, filled(annotation, given), keys) for name, annotation, keys in _fields(self._kind)]
-        return {key: (name, _shape(annotation)) for name, annotation, keys in found for key in keys}
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return list(dict.fromkeys(name for name, _ in self._fields.values()))
-
-    def takes(self, data: Any) -> bool:
-        return isinstance(data, dict)
+        node, kind = self.node, self.node["cls"]
+        while "fields" not in node or node["type"] == "dataclass":  # which names its fields, and describes them further in
+            node = node["schema"]
+        decorators = getattr(kind, "__pydantic_decorators__", None)
+        own = [each.func for each in decorators.field_validators.values()] if decorators else []
+        fields = node["fields"]
+        named = fields.items() if isinstance(fields, dict) else [(field["name"], field) for field in fields]
+        return {
+            key: (name, self._schemas.shape(_without(own, field["schema"])))
+            for name, field in named
+            for key in (*top_level_keys(field.get("validation_alias")), name)
+        }
 
     def fits(self, data: Any) -> bool:
         """Whether every key is known, and every tag is right; the last one may be unfinished."""
         if not isinstance(data, dict) or not cast("dict[str, Any]", data).keys() <= self._fields.keys():
             return False
         finished = list(cast("dict[str, Any]", data).items())[:-1]
-        return all(value in get_args(tag) for key, value in finished if (tag := self._tag(key)) is not None)
-
-    def _tag(self, key: str) -> Any:
-        annotation = _bare(self._fields[key][1].annotation)
-        return annotation if get_origin(annotation) is Literal else None
+        nodes = [(self._fields[key][1].node, value) for key, value in finished]
+        return all(value in node["expected"] for node, value in nodes if node["type"] == "literal")
 
     def part(self, key: Any) -> _Shape:
-        return self._fields[key][1] if key in self._fields else self._nothing
+        return self._fields[key][1] if key in self._fields else _NOTHING
 
     def made(self, parts: dict[Any, Any]) -> Any:
         known = {self._fields[key][0]: value for key, value in parts.items() if key in self._fields and value is not _ABSENT}
-        return self._built(known)
+        return self._built(self.node["cls"], known)
 
-    def _built(self, values: dict[str, Any]) -> Any:
-        """A dataclass."""
-        value = object.__new__(self._kind)
-        for field in dataclass_fields(self._kind):
+    def _built(self, kind: Any, values: dict[str, Any]) -> Any:
+        return values
+
+
+class _Dataclass(_Object):
+    def _built(self, kind: Any, values: dict[str, Any]) -> Any:
+        value = object.__new__(kind)
+        for field in dataclass_fields(kind):
             object.__setattr__(value, field.name, values.get(field.name))
         return value
 
 
-class _TypedDict(_Object):
-    def _built(self, values: dict[str, Any]) -> Any:
-        return values
-
-
 class _Model(_Object):
-    def _built(self, values: dict[str, Any]) -> Any:
-        return _constructed(self._kind, {name: values.get(name) for name in self._names}, set(values))
+    def _built(self, kind: Any, values: dict[str, Any]) -> Any:
+        return _constructed(kind, {name: values.get(name) for name, _ in self._fields.values()}, set(values))
 
 
-class _Root(_Shape):
-    """A RootModel: itself around what is within."""
-
-    def __init__(self, annotation: Any) -> None:
-        super().__init__(annotation)
-        self._around: dict[_Shape, _Around] = {}
-
-    @cached_property
-    def _inner(self) -> _Shape:
-        return _shape(_bare(self.annotation).model_fields["root"].rebuild_annotation())
-
-    def chosen(self, data: Any) -> _Shape:
-        inner = self._inner.chosen(data)
-        return self._around.setdefault(inner, _Around(self.annotation, inner)) if isinstance(inner, _Parts) else self
-
-    def unfinished(self, data: Any) -> Any:
-        return _rooted(self.annotation, self._inner.unfinished(data))
+_NOTHING = _Shape(_Schemas(), _ANYTHING, {"type": "never"}, [])
+_SHAPES: dict[str, type[_Shape]] = {
+    **dict.fromkeys(_CONTAINERS, _Items),
+    "str": _Text,
+    "text after functions": _ValidatedText,
+    "any": _Anything,
+    "union": _Union,
+    "tagged-union": _Union,
+    "dict": _Mapping,
+    "typed-dict": _Object,
+    "dataclass": _Dataclass,
+    "model": _Model,
+}
 
 
-class _Around(_Parts):
-    """A RootModel around something with parts."""
-
-    def __init__(self, annotation: Any, inner: _Parts) -> None:
-        super().__init__(annotation)
-        self._inner = inner
-
-    def takes(self, data: Any) -> bool:
-        return self._inner.takes(data)
-
-    def fits(self, data: Any) -> bool:
-        return self._inner.fits(data)
-
-    def part(self, key: Any) -> _Shape:
-        return self._inner.part(key)
-
-    def made(self, parts: dict[Any, Any]) -> Any:
-        return _rooted(self.annotation, self._inner.made(parts))
-
-
-def _rooted(annotation: Any, value: Any) -> Any:
-    return value if value is _ABSENT else _constructed(_bare(annotation), {"root": value}, {"root"})
+def _without(functions: list[Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a field without these functions around it: validators of the class, which may look at other fields."""
+    if schema["type"] == "default":
+        return {**schema, "schema": _without(functions, schema["schema"])}
+    if schema["type"] in _FUNCTIONS and schema["function"]["function"] in functions:
+        return _without(functions, schema["schema"])
+    return schema
 
 
 def _constructed(kind: type[BaseModel], values: dict[str, Any], given: set[str]) -> BaseModel:
@@ -428,63 +440,6 @@ def _private(kind: type[BaseModel]) -> dict[str, Any] | None:
     return {name: value for name, value in defaults.items() if value is not PydanticUndefined} if defaults else None
 
 
-def _shape(annotation: Any) -> _Shape:
-    bare = _bare(annotation)
-    return _class_shape(bare) if isinstance(bare, type) and bare is annotation else _new_shape(annotation)
-
-
-def _new_shape(annotation: Any) -> _Shape:
-    bare = _bare(annotation)
-    origin = get_origin(bare) or bare
-    kind: type[Any] = origin if isinstance(origin, type) else type(None)
-    kinds: list[tuple[type[_Shape], bool]] = [
-        (_Text, bare is str),
-        (_Anything, bare is Any or bare is object),
-        (_Union, origin is Union or origin is UnionType),
-        (_Items, origin in _LISTS),
-        (_Mapping, origin in _DICTS),
-        (_TypedDict, is_typeddict(origin)),
-        (_Root, issubclass(kind, RootModel)),
-        (_Model, issubclass(kind, BaseModel)),
-        (_Object, is_dataclass(kind)),
-    ]
-    return next((shape for shape, fits in kinds if fits), _Shape)(annotation)
-
-
-# Bounded, so that classes made on the fly do not stay for ever. It also ends the recursion of classes that hold themselves.
-_class_shape = lru_cache(maxsize=256)(_new_shape)
-
-
-def _bare(annotation: Any) -> Any:
-    """A type without what is said about it."""
-    while True:
-        if get_origin(annotation) is Annotated:
-            annotation = annotation.__origin__
-        elif get_origin(annotation) in QUALIFIERS:
-            (annotation,) = get_args(annotation)
-        elif hasattr(annotation, "__value__"):
-            annotation = annotation.__value__  # `type Names = list[str]`
-        elif hasattr(annotation, "__supertype__"):
-            annotation = annotation.__supertype__  # NewType
-        else:
-            return annotation
-
-
-def _fields(kind: Any) -> Iterable[tuple[str, Any, list[str]]]:
-    """Name, type and JSON keys of the fields of a class."""
-    if issubclass(kind, BaseModel):
-        kind.model_rebuild(raise_errors=False)  # it may refer to what was not there when it was made
-    infos: Mapping[str, FieldInfo] | None = getattr(kind, "__pydantic_fields__", None)
-    if infos is not None:
-        return [(name, info.rebuild_annotation(), _keys(name, info)) for name, info in infos.items()]
-    hints = get_type_hints(kind, include_extras=True)
-    names = hints if is_typeddict(kind) else [field.name for field in dataclass_fields(kind)]
-    said = {name: FieldInfo.from_annotation(unqualified(hints[name])) for name in names}
-    return [(name, info.rebuild_annotation(), _keys(name, info)) for name, info in said.items()]
-
-
-def _keys(name: str, info: FieldInfo) -> list[str]:
-    alias = info.validation_alias or info.alias
-    if isinstance(alias, AliasChoices):
-        return [*[choice for choice in alias.choices if isinstance(choice, str)], name]
-    return [alias, name] if isinstance(alias, str) else [name]
+@remembered
+def _root_shape(kind: Any) -> _Shape:
+    return _Schemas().shape(cast("dict[str, Any]", adapter(kind).core_schema))

@@ -306,43 +306,50 @@ def _taken(validator: TypeAdapter[T], text: str) -> T:
 
 def _without_nulls(validator: TypeAdapter[Any], text: str, error: ValidationError) -> bytes | None:
     """The JSON without the nulls that do not fit keys that need not be there; None if no such null is there."""
-    refused = [line["loc"] for line in error.errors(include_url=False) if line["input"] is None and line["loc"]]
-    optional = _optional_keys(validator.core_schema) if refused else set[str]()
-    refused = [loc for loc in refused if loc[-1] in optional]
-    if not refused:
-        return None
     data = _json(text)
-    for *way, key in refused:
+    return to_json(data) if remove_nulls(data, error, optional_keys(validator.core_schema)) else None
+
+
+def remove_nulls(data: Any, error: ValidationError, optional: set[str]) -> bool:
+    """Removes the nulls that a validation refused from objects, where the key is optional. Whether there were any."""
+    removed = False
+    for line in error.errors(include_url=False, include_context=False):
         holder = data
-        for step in way:  # some steps are no keys: they name the member of a union
-            if (isinstance(holder, dict) and step in holder) or (isinstance(holder, list) and isinstance(step, int)):
-                holder = cast("Any", holder)[step]
-        if isinstance(holder, dict):
-            cast("dict[Any, Any]", holder).pop(key, None)
-    return to_json(data)
+        for step in line["loc"] if line["input"] is None else ():
+            try:
+                inner = holder[step]
+            except (LookupError, TypeError):
+                continue  # no key: it names the member of a union
+            if inner is None and isinstance(holder, dict) and step in optional:
+                del cast("dict[Any, Any]", holder)[step]
+                removed = True
+                break
+            holder = inner
+    return removed
 
 
-def _optional_keys(schema: Any) -> set[str]:
-    """The keys that some TypedDict of a core schema may do without."""
+def optional_keys(schema: Any, *, with_defaults: bool = False) -> set[str]:
+    """The keys that some TypedDict of a core schema may do without; `with_defaults`, also those of fields with a default."""
     found: set[str] = set()
     inner: list[Any] = list(schema) if isinstance(schema, (list, tuple)) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
     if isinstance(schema, dict):
         node = cast("dict[str, Any]", schema)
         inner = [value for key, value in node.items() if key not in {"metadata", "default"}]
-        if node.get("type") == "typed-dict":
-            for name, field in node["fields"].items():
-                if not field.get("required", node.get("total", True)):
-                    found |= {name, *_aliases(field.get("validation_alias"))}
-    return found.union(*map(_optional_keys, inner))
+        fields = node.get("fields", {})
+        for name, field in fields.items() if isinstance(fields, dict) else [(None, each) for each in fields]:
+            if isinstance(field, dict) and not _is_required(cast("dict[str, Any]", field), with_defaults):
+                found |= {name or field["name"], *top_level_keys(field.get("validation_alias"))}
+    return found.union(*(optional_keys(each, with_defaults=with_defaults) for each in inner))
 
 
-def _aliases(alias: Any) -> Iterator[str]:
+def _is_required(field: dict[str, Any], with_defaults: bool) -> bool:
+    return field.get("required", True) and not (with_defaults and field["schema"]["type"] == "default")
+
+
+def top_level_keys(alias: Any) -> list[str]:
     """The keys at the top of an object that an alias of a core schema names."""
-    for choice in [alias] if isinstance(alias, str) else cast("list[Any]", alias or []):
-        if isinstance(choice, str):
-            yield choice
-        elif len(choice) == 1:
-            yield choice[0]
+    paths = [[alias]] if isinstance(alias, str) else alias if alias and isinstance(alias[0], list) else [alias or []]
+    return [path[0] for path in paths if len(path) == 1]
 
 
 def partial_data(text: str) -> Any:

@@ -54,6 +54,7 @@ _REFUSED = {
 _SAYING = frozenset({"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"})
 _NO_JSON_VALUES = "has values that JSON does not have, so that no answer would fit"
 _DEFINITIONS = "#/$defs/"
+_NULL = {"type": "null"}
 _ALLOWED_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ENDS_NOT_ALLOWED = re.compile(r"\A[^A-Za-z0-9_-]+|[^A-Za-z0-9_-]+\Z")
 _AS_IT_IS = "send it as it is with strict=False"
@@ -240,7 +241,7 @@ class _Generator(GenerateJsonSchema):
 
     def typed_dict_field_schema(self, schema: Any) -> dict[str, Any]:
         node = self._unless_lost(schema, super().typed_dict_field_schema)
-        return node if schema.get("required", True) else _optional(node)
+        return node if schema.get("required", True) else or_null(node)
 
     def _unless_lost(self, field: Any, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         config = self._config.config_dict
@@ -263,11 +264,12 @@ class _Generator(GenerateJsonSchema):
         return super().literal_schema(schema)
 
 
-def _optional(node: dict[str, Any]) -> dict[str, Any]:
+def or_null(node: dict[str, Any]) -> dict[str, Any]:
     """What fits a node, or null."""
-    null = {"type": "null"}
-    members = node.get("anyOf")
-    return node if node == null or (isinstance(members, list) and null in members) else {"anyOf": [node, null]}
+    members: Any = node.get("anyOf", [node])
+    if None in node.get("enum", ()) or _NULL in members:
+        return node
+    return {"anyOf": [*(members if node.keys() == {"anyOf"} else [node]), _NULL]}
 
 
 def _guesses(kind: type[Enum]) -> bool:

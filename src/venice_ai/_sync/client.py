@@ -318,7 +318,7 @@ def _wrapper(stream_cls: Callable[..., Any], client: SyncConnection) -> Callable
     Raises:
         TypeError: it is neither a stream class nor a chunk class.
     """
-    from ..resources.chat.calls import takes_fields
+    from ..resources.chat.stream_cls import takes_fields
     from .streams import SyncModelStream
 
     by_fields = takes_fields(stream_cls)

@@ -115,7 +115,7 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
 
     def broken(self, why: str) -> StreamInterruptedError:
         """The error for a stream that was left before its end, with what had come."""
-        return self.stream._reader.interrupted(why)  # noqa: SLF001  # the same stream, seen from another thread
+        return self.stream._reader.errors.interrupted(why)  # noqa: SLF001  # the same stream, seen from another thread
 
     def collect(self) -> ChatCompletionResponse:
         """The whole answer; what was not taken yet is read and dropped."""

@@ -48,7 +48,7 @@ class Assembly:
 
     __slots__ = (
         *("_choices", "_expected", "_fields", "_halved", "_sealed", "_unfinished"),
-        *("chunks", "halved", "patterns", "repeats", "unseen"),
+        *("begun", "chunks", "halved", "patterns", "repeats", "unseen"),
     )
 
     def __init__(self, expected: int = 1, sealed: Sealed | None = None) -> None:
@@ -64,6 +64,8 @@ class Assembly:
         """What it has learnt; where that is nothing, `repeated` need not be asked."""
         self.chunks: int = 0
         """How many chunks came."""
+        self.begun: bool = False
+        """Whether content came."""
         self.halved: bool = False
         """Whether the first half of a letter came, and is kept for the chunk that brings the other: give that one to `add`."""
         self.unseen: bool = False
@@ -168,6 +170,7 @@ class Assembly:
             fields["choices"] = [choice for choice in choices if isinstance(choice, Model)] if is_array(choices) else []
         if self._sealed is not None:
             mark_private(chunk)
+        self.begun = self.begun or content
         return content
 
     def _add(self, position: int, given: dict[str, Any]) -> bool:

@@ -85,16 +85,6 @@ _WITHOUT_CHOICES = ("usage", "cost", "venice_parameters")
 """What a chunk may bring that has no choices: usage, and Venice's own fields."""
 
 
-def instead_of_stream(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> APIError:
-    """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer it is."""
-    found = completion(body, meta, secret)
-    if isinstance(found, APIError):
-        return found
-    error = unusable(body, meta, "JSON", secret)
-    error.partial = found
-    return error
-
-
 # -- the label of a reply, and its bytes ---------------------------------------------------------------------------------
 
 _BOM = b"\xef\xbb\xbf"

@@ -30,7 +30,6 @@ PATH = "/_emulator/"
 
 
 def administer(incoming: Incoming, requests: list[Recorded], script: Script, enclave: Enclave | None, *, now: float) -> Answer:
-    """The answer to an administrator."""
     if enclave is not None and incoming.path == f"{PATH}tee":
         return _tee(incoming, enclave, now)
     match (incoming.method, incoming.path.removeprefix(PATH)):

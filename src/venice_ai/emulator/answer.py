@@ -47,12 +47,10 @@ class Turn:
 
     @property
     def visible_tokens(self) -> int:
-        """Tokens of the text and the calls."""
         return tokens.count(self.text) + sum(tokens.count(call.name + call.arguments) for call in self.calls)
 
     @property
     def reasoning_tokens(self) -> int:
-        """Tokens of the reasoning."""
         return tokens.count(self.reasoning or "")
 
 
@@ -85,7 +83,6 @@ def _documents(request: ChatRequest) -> tuple[Call, ...]:
 
 
 def call_id(*salt: object) -> str:
-    """An id for a tool call."""
     return f"call_{repeatable.hexes(24, *salt)}"
 
 

@@ -1,13 +1,19 @@
-"""The protocol of a backend: a real model on this machine that answers in place of the emulated one."""
+"""The protocol of a backend, a real model on this machine that answers in place of the emulated one, and its errors."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from venice_ai.exceptions import VeniceError
+
 
 class UnsupportedInput(ValueError):
     """The request holds something that the model cannot take; Venice's answer to it is 400."""
+
+
+class LocalModelError(VeniceError):
+    """The local model cannot be opened, or stopped working. The message says what to do."""
 
 
 class Backend(Protocol):

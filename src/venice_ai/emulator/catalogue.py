@@ -31,7 +31,6 @@ _USUAL = ("FunctionCalling", "ResponseSchema", "WebSearch", "LogProbs")
 
 
 def price(usd: float) -> dict[str, float]:
-    """A price; Venice lists the same number in US dollars and in DIEM."""
     return {"usd": usd, "diem": usd}
 
 
@@ -120,7 +119,6 @@ class Catalogue:
         return [_shown(model) for model in self._models.values() if _is(model, kind)]
 
     def traits(self, kind: str) -> dict[str, str]:
-        """The traits of a type, and the model that each stands for."""
         models = [model for model in self._models.values() if model.type == kind]
         return {trait: model.id for model in reversed(models) for trait in model.model_spec.traits or []}
 
@@ -129,7 +127,6 @@ class Catalogue:
         return {alias: id_ for alias, id_ in ALIASES.items() if id_ in self._models} if kind == "text" else {}
 
     def limits(self, now: float) -> dict[str, Any]:
-        """What a key may ask of each model."""
         return rate_limits(self._models.values(), now)
 
     def find(self, name: str) -> ModelResponse | None:

@@ -24,8 +24,6 @@ _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class ChatEndpoint:
-    """Answers chat requests from one catalogue."""
-
     def __init__(self, catalogue: Catalogue, backend: Backend | None = None) -> None:
         self._catalogue = catalogue
         self._backend = backend
@@ -86,7 +84,6 @@ def _objection(request: ChatRequest) -> Answer | None:
 
 
 def scripted(step: Spoken | Unspoken, request: ChatRequest, number: int, now: float) -> Answer:
-    """What a step of the script makes of a request."""
     if not isinstance(step, Spoken):
         return unspoken(step)
     turns = [delivery.dressed(_turn(step, request), step.how)] * request.choices

@@ -30,7 +30,6 @@ class Completion:
     created: int
 
     def body(self) -> dict[str, Any]:
-        """The answer in one piece."""
         choices = [self._choice(index, turn) for index, turn in enumerate(self.turns)]
         parameters = effective_parameters(self.request)
         return {**self._head("chat.completion"), "choices": choices, **self.bill(), "venice_parameters": parameters}
@@ -57,7 +56,6 @@ class Completion:
             yield self._chunk(place, {"content": ""}, finish=turn.finish_reason)
 
     def tail(self, **members: Any) -> dict[str, Any]:
-        """A chunk without choices."""
         return {**self._head("chat.completion.chunk"), "choices": [], **members}
 
     def bill(self) -> dict[str, Any]:
@@ -130,7 +128,6 @@ def effective_parameters(request: ChatRequest) -> dict[str, Any]:
 
 
 def usage(request: ChatRequest, completion_tokens: int, reasoning_tokens: int) -> dict[str, Any]:
-    """The counts of tokens, as Venice writes them."""
     return {
         "prompt_tokens": request.prompt_tokens,
         "completion_tokens": completion_tokens,

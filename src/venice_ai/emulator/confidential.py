@@ -27,7 +27,6 @@ class Confidential:
         self.enclave: Enclave = enclave
 
     def respond(self, path: str, query: Mapping[str, str]) -> Answer:
-        """The answer to `/tee/attestation` or `/tee/signature`."""
         name = query.get("model", "")
         model = self._catalogue.find(name)
         if model is None:

@@ -80,12 +80,10 @@ class Delivery(TypedDict, total=False):
 
 
 def body(content: Any, how: Delivery) -> Answer:
-    """Any JSON as the body."""
     return sent(200, {"content-type": JSON_TYPE}, [encode_json(content)], how)
 
 
 def stream(completion: Completion, how: Delivery) -> Answer:
-    """A completion as a stream of events."""
     chunks = completion.chunks(
         call_index=how.get("call_index", "normal"), roles=how.get("roles", 1), bare=how.get("bare_fragments", False)
     )
@@ -94,7 +92,6 @@ def stream(completion: Completion, how: Delivery) -> Answer:
 
 
 def events(chunks: Iterable[Any], how: Delivery) -> Answer:
-    """Chunks as a stream that ends with `[DONE]`."""
     return sent(200, {"content-type": EVENTS_TYPE}, _event_frames(chunks, how), how, events=True)
 
 
@@ -127,7 +124,6 @@ def dressed(turn: Turn, how: Delivery) -> Turn:
 
 
 def error_event(error: Mapping[str, Any] | str) -> bytes:
-    """An error in a stream that has begun."""
     return encode(encode_json({"error": error}))
 
 

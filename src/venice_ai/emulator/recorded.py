@@ -39,6 +39,5 @@ class Recorded:
 
 
 def recorded(incoming: Incoming) -> Recorded:
-    """The record of a request."""
     headers = {name: "***" if name in SECRET_HEADERS else value for name, value in incoming.headers.items()}
     return Recorded(incoming.method, incoming.path, dict(incoming.query), headers, incoming.body)

@@ -34,15 +34,12 @@ MESSAGES = {
 
 
 class Issue(NamedTuple):
-    """One thing that is wrong with a request."""
-
     path: tuple[str | int, ...]
     message: str
     code: str = "custom"
     keys: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
-        """The entry in `issues`."""
         keys = {"keys": list(self.keys)} if self.keys else {}
         return {"code": self.code, **keys, "path": list(self.path), "message": self.message}
 

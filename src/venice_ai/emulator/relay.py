@@ -70,7 +70,6 @@ class _Relay:
         return {**self._head, "object": "chat.completion", "choices": choices, **self._bill(), "venice_parameters": parameters}
 
     async def chunks(self) -> AsyncIterator[dict[str, Any]]:
-        """The chunks as they are sent."""
         async for chunk in self._said():
             for leaving in self._request.leaving(chunk):
                 yield leaving

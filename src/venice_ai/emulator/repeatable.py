@@ -15,7 +15,6 @@ def number(*salt: object) -> int:
 
 
 def pick(options: Sequence[T], *salt: object) -> T:
-    """One of the options."""
     return options[number(*salt) % len(options)]
 
 

@@ -62,27 +62,22 @@ class ChatRequest:
 
     @property
     def capabilities(self) -> ModelCapabilities:
-        """What the model can do."""
         return self.model.model_spec.capabilities or ModelCapabilities()
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The conversation."""
         return cast("list[dict[str, Any]]", self.body["messages"])
 
     @property
     def streams(self) -> bool:
-        """Whether the answer is wanted as a stream."""
         return bool(self.body.get("stream"))
 
     @property
     def wants_usage(self) -> bool:
-        """Whether a stream is to carry its usage."""
         return bool(self.body.get("stream_options", {}).get("include_usage"))
 
     @property
     def choices(self) -> int:
-        """The number of choices, `n`."""
         return int(self.body.get("n", 1))
 
     @property
@@ -94,7 +89,6 @@ class ChatRequest:
 
     @property
     def stops(self) -> list[str]:
-        """Texts at which an answer ends."""
         stop: Any = self.body.get("stop")
         return [text for text in ([stop] if isinstance(stop, str) else items(stop)) if text]
 
@@ -106,12 +100,10 @@ class ChatRequest:
 
     @property
     def functions(self) -> list[dict[str, Any]]:
-        """The functions that the model may call."""
         return [tool["function"] for tool in items(self.body.get("tools")) if "function" in tool]
 
     @property
     def effort(self) -> str | None:
-        """The reasoning effort that is asked for."""
         return self.body.get("reasoning_effort") or members(self.body.get("reasoning")).get("effort")
 
     @property
@@ -128,7 +120,6 @@ class ChatRequest:
 
     @property
     def question(self) -> str:
-        """The text of the user's last message."""
         return next((text_of(message) for message in reversed(self.messages) if message["role"] == "user"), "")
 
     @cached_property
@@ -140,7 +131,6 @@ class ChatRequest:
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """The text in a message."""
     return content_text(message.get("content")) or ""
 
 

@@ -22,7 +22,16 @@ from typing import Any, cast
 from . import repeatable
 from .regex_sample import match
 from .schema_merging import all_of, flat, merged
-from .schema_validation import Schema, SchemaValidator, Unsatisfiable, fraction, is_number, limits, property_schemas
+from .schema_validation import (
+    Schema,
+    SchemaValidator,
+    Unsatisfiable,
+    fraction,
+    implied_type,
+    is_number,
+    limits,
+    property_schemas,
+)
 
 __all__ = ["Hints", "Unsatisfiable", "instance"]
 
@@ -137,7 +146,7 @@ class _Maker:
         raise reason
 
     def _typed(self, schema: dict[str, Any], path: str, depth: int) -> Any:
-        kinds = schema.get("type", _implied(schema))
+        kinds = schema.get("type", implied_type(schema) or "object")
         if isinstance(kinds, list):
             names = cast("list[str]", kinds)
             names = sorted(names, key=lambda name: (name == "null") == (depth < _DEEP))
@@ -286,17 +295,6 @@ _OF_TEXTS = frozenset({"type", "minLength", "maxLength", "pattern", "format"})
 
 def _is_null(schema: Any) -> bool:
     return isinstance(schema, dict) and cast("dict[str, Any]", schema).get("type") == "null"
-
-
-def _implied(schema: dict[str, Any]) -> str:
-    """The type of a schema that names none."""
-    if schema.keys() & {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}:
-        return "array"
-    if schema.keys() & {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}:
-        return "number"
-    if schema.keys() & {"minLength", "maxLength", "pattern", "format"}:
-        return "string"
-    return "object"
 
 
 def _bounds(schema: Schema) -> tuple[float | None, float | None]:

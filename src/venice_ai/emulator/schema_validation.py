@@ -25,6 +25,19 @@ class Unsatisfiable(ValueError):
     """Nothing fits the schema, or nothing that is found in reasonable time."""
 
 
+_TYPE_OF = {
+    **dict.fromkeys(("properties", "additionalProperties", "patternProperties", "required"), "object"),
+    **dict.fromkeys(("items", "prefixItems", "maxItems", "minItems", "uniqueItems"), "array"),
+    **dict.fromkeys(("pattern", "format", "maxLength", "minLength"), "string"),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), "number"),
+}
+
+
+def implied_type(schema: Schema) -> str | None:
+    """The type of which the keywords of a schema speak that names none."""
+    return next((kind for key, kind in _TYPE_OF.items() if key in schema), None)
+
+
 def resolved(root: Any, reference: Any) -> Any:
     """What a reference within the schema `root` leads to.
 

@@ -30,17 +30,18 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", forbi
     how: Delivery = {}
 
 
+# The steps, by the names that they have in JSON. The functions below that make them say what each one answers.
+
+
 class Usual(_Step, tag="usual", frozen=True):
-    """A step: the emulated model answers as if nothing was scripted."""
+    pass
 
 
 class Echo(_Step, tag="echo", frozen=True):
-    """A step: the answer is the text of the user's last message."""
+    pass
 
 
 class Text(_Step, tag="text", frozen=True):
-    """A step: the answer is a text, in these deltas."""
-
     text: str
     reasoning: str | None = None
     finish_reason: str = "stop"
@@ -52,54 +53,40 @@ class Text(_Step, tag="text", frozen=True):
 
 
 class PlannedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A tool call; `arguments` that are text are sent as they are, whatever they hold."""
-
     name: str
     arguments: dict[str, Any] | str = {}
     id: str | None = None
 
 
 class Calls(_Step, tag="tool_calls", frozen=True):
-    """A step: the answer is tool calls."""
-
     calls: list[PlannedCall]
     text: str = ""
 
 
 class Whole(_Step, tag="completion", frozen=True):
-    """A step: the answer is a JSON body with the status 200."""
-
     body: dict[str, Any]
 
 
 class Failure(_Step, tag="error", frozen=True):
-    """A step: the answer is an error status; without a body, with Venice's own for it."""
-
     status: Status
     body: Any = None
 
 
 class Raw(_Step, tag="raw", frozen=True):
-    """A step: the answer is these bytes, with no headers but those of the delivery."""
-
     status: Status
     body: bytes = b""
 
 
 class Chunks(_Step, tag="events", frozen=True):
-    """A step: the answer is a stream of these JSON values, then `[DONE]`."""
-
     chunks: list[Any]
 
 
 class Pieces(_Step, tag="pieces", frozen=True):
-    """A step: the answer is a stream of exactly these packets."""
-
     pieces: list[bytes]
 
 
 class Refused(_Step, tag="refused", frozen=True):
-    """A step: the connection is refused."""
+    pass
 
 
 Spoken: TypeAlias = Echo | Text | Calls
@@ -205,7 +192,6 @@ class Script:
         self._always: dict[str, Step] = {}
 
     def add(self, steps: Iterable[Step], path: str = CHAT_PATH) -> None:
-        """Puts steps at the end of the list."""
         self._next.setdefault(path, deque()).extend(steps)
 
     def always(self, step: Step | None, path: str = CHAT_PATH) -> None:
@@ -221,7 +207,6 @@ class Script:
         return waiting.popleft() if waiting else self._always.get(path)
 
     def clear(self) -> None:
-        """Forgets everything."""
         self._next.clear()
         self._always.clear()
 

@@ -45,8 +45,6 @@ Body: TypeAlias = Iterable[Act] | AsyncIterator[Act]
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request as it arrived."""
-
     method: str
     path: str
     query: Mapping[str, str]
@@ -56,8 +54,6 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, headers, and what to do with the body."""
-
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Body = ()
@@ -82,7 +78,6 @@ def merged(*headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:
-    """An answer with a JSON body."""
     return Answer(status, merged({"content-type": JSON_TYPE}, headers or {}), (Send(encode_json(content)),))
 
 

@@ -12,7 +12,6 @@ _LONG = 50_000
 
 
 def pieces(text: str) -> list[str]:
-    """The tokens of a text."""
     return _PIECE.findall(text)
 
 

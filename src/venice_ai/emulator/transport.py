@@ -30,9 +30,7 @@ class Responder(Protocol):
 
     clock: Clock
 
-    async def respond(self, incoming: Incoming, *, now: float) -> Answer:
-        """The answer to a request; `now` is Unix time."""
-        ...
+    async def respond(self, incoming: Incoming, *, now: float) -> Answer: ...
 
 
 class EmulatorTransport:
@@ -68,8 +66,6 @@ class EmulatorTransport:
 
 
 class EmulatorReply:
-    """An answer in process, read like one from the network."""
-
     def __init__(self, answer: Answer, line: _Line, closing: set[asyncio.Task[None]]) -> None:
         self.status: int = answer.status
         self.headers: Headers = Headers(answer.headers.items())
@@ -78,7 +74,6 @@ class EmulatorReply:
         self._closing = closing
 
     async def read(self) -> bytes:
-        """The whole body."""
         return b"".join([piece async for piece in self.pieces()])
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -104,7 +99,6 @@ class EmulatorReply:
         """Does nothing: there is no connection here that could be used again."""
 
     def progressed(self) -> None:
-        """Tells the `progress` clock that content came."""
         self._line.watch.progressed()
 
     def close(self) -> None:
@@ -156,7 +150,6 @@ class _Line:
         return b""
 
     async def wait(self, seconds: float) -> None:
-        """Lets time pass."""
         if seconds <= 0:
             self._check()
         elif not isinstance(self._clock, VirtualClock):
@@ -181,7 +174,6 @@ class _Line:
         return task.result()
 
     def close(self) -> None:
-        """Closes the connection."""
         self.watch.close()
         self._break()
 
@@ -209,14 +201,12 @@ class _Watch(Watch):
         super().__init__(request, started, stop)
 
     def received(self) -> None:
-        """Bytes came."""
         if self._byte is None:
             self._skipped_before["progress"] = self._skipped
         self._skipped_before["idle"] = self._skipped
         super().received()
 
     def progressed(self) -> None:
-        """Content came."""
         self._skipped_before["progress"] = self._skipped
         super().progressed()
 

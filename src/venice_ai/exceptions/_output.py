@@ -18,6 +18,9 @@ class Mismatch(OutputError, ValidationError):
 
     said: str = ""
 
+    def __init__(self, *details: Any) -> None:
+        """Nothing is left to do: pydantic has made the error of these, and gives them once more."""
+
     @property
     def message(self) -> str:
         """What happened and what to do."""

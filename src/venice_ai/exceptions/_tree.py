@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
@@ -15,7 +13,19 @@ RateLimitKind: TypeAlias = Literal["requests", "tokens", "failures", "overloaded
 
 
 class VeniceError(Exception):
-    """The base of every error this package raises on its own account."""
+    """The base of every error this package raises on its own account.
+
+    Args:
+        message: what happened and what to do.
+        **fields: the attributes that the class describes, by their names.
+    """
+
+    def __init__(self, message: str = "", **fields: Any) -> None:
+        super().__init__(message)
+        known = {name for base in type(self).__mro__ for name in vars(base).get("__annotations__", ())}
+        if unknown := fields.keys() - known:
+            raise TypeError(f"{type(self).__name__} has no field {min(unknown)!r}")
+        vars(self).update(fields)
 
     @property
     def message(self) -> str:
@@ -35,41 +45,30 @@ class VeniceError(Exception):
 class APIError(VeniceError):
     """A call failed. The subclasses say how."""
 
-    remedy = ""
+    remedy: ClassVar[str] = ""
+    status_code: int | None = None
+    """HTTP status of the answer; None if there was none."""
+    counts_as: int | None = None
+    """Decides whether to try again: `status_code`; for an error in a 200 reply before any content, its code's."""
+    code: str | None = None
+    """Venice's own code for the error, where it gives one."""
+    request_id: str | None = None
+    """What to tell Venice's support."""
+    body: Any = None
+    """The error's body: decoded JSON, or text."""
+    meta: ResponseMeta | None = None
+    """Headers and timing of the answer."""
+    retry_after_seconds: float | None = None
+    """How long the server asked to wait, in seconds."""
+    partial: ChatCompletionResponse | None = None
+    """What had arrived of the answer when a stream failed."""
+    tool_loop: ToolLoopState | None = None
+    """The tool loop whose call failed, as it was before: `run_with_tools(resume=error.tool_loop)` runs no tool twice."""
+    attempts: tuple[ChatCompletionResponse, ...] = ()
+    """The answers that did not fit, oldest first, when `parse` asked again and that call failed. They were paid for."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int | None = None,
-        code: str | None = None,
-        request_id: str | None = None,
-        body: Any = None,
-        meta: ResponseMeta | None = None,
-        retry_after_seconds: float | None = None,
-        partial: ChatCompletionResponse | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status_code = status_code
-        """HTTP status of the answer; None if there was none."""
-        self.counts_as: int | None = status_code
-        """Decides whether to try again: `status_code`; for an error in a 200 reply before any content, its code's."""
-        self.code = code
-        """Venice's own code for the error, where it gives one."""
-        self.request_id = request_id
-        """What to tell Venice's support."""
-        self.body = body
-        """The error's body: decoded JSON, or text."""
-        self.meta = meta
-        """Headers and timing of the answer."""
-        self.retry_after_seconds = retry_after_seconds
-        """How long the server asked to wait, in seconds."""
-        self.partial = partial
-        """What had arrived of the answer when a stream failed."""
-        self.tool_loop: ToolLoopState | None = None
-        """The tool loop whose call failed, as it was before: `run_with_tools(resume=error.tool_loop)` runs no tool twice."""
-        self.attempts: tuple[ChatCompletionResponse, ...] = ()
-        """The answers that did not fit, oldest first, when `parse` asked again and that call failed. They were paid for."""
+    def __init__(self, message: str = "", **fields: Any) -> None:
+        super().__init__(message, **{"counts_as": fields.get("status_code"), **fields})
 
 
 class InvalidRequestError(APIError, ValueError):
@@ -211,10 +210,8 @@ class BudgetExceededError(VeniceError):
 class SchemaNotStrictError(VeniceError, ValueError):
     """A class cannot be expressed as a strict JSON schema; the message names the path."""
 
-    def __init__(self, message: str, *, path: str | None = None) -> None:
-        super().__init__(message)
-        self.path = path
-        """Where, such as `$.person.tags[]`; None if it is not known."""
+    path: str | None = None
+    """Where, such as `$.person.tags[]`; None if it is not known."""
 
 
 class ResponseFormatNotStrictError(SchemaNotStrictError, InvalidRequestError):
@@ -301,14 +298,10 @@ class NoChoicesError(VeniceError, ValueError):
 class NoToolCallsError(VeniceError, ValueError):
     """A model's turn in a tool loop says that it calls tools, but holds neither a call nor a text. It was paid for."""
 
-    def __init__(
-        self, message: str, state: ToolLoopState | None = None, last_response: ChatCompletionResponse | None = None
-    ) -> None:
-        super().__init__(message)
-        self.state = state
-        """The loop without that turn: `run_with_tools(resume=error.state)` asks once more."""
-        self.last_response = last_response
-        """The answer."""
+    state: ToolLoopState | None = None
+    """The loop without that turn: `run_with_tools(resume=error.state)` asks once more."""
+    last_response: ChatCompletionResponse | None = None
+    """The answer."""
 
 
 class UnknownToolError(VeniceError, ValueError):
@@ -323,72 +316,49 @@ class ToolTimeoutError(VeniceError, TimeoutError):
     """A tool did not answer in time. A tool error: by default the model is told."""
 
 
-def _by_keywords(error: VeniceError) -> tuple[Any, ...]:
-    """How an error is pickled that is made with keywords only."""
-    return partial(type(error), **vars(error)), error.args
-
-
 class MaxIterationsExceededError(VeniceError):
     """A tool loop reached its limit of round trips while the model still called tools. `state` lets it go on.
 
     A loop that raises one gives it everything; a test of yours may leave out what it does not look at.
     """
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        iterations: int = 0,
-        messages: Sequence[Message] = (),
-        last_response: ChatCompletionResponse | None = None,
-        usage: ChatUsage | None = None,
-        pending_calls: Sequence[ToolCall] = (),
-        state: ToolLoopState | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.iterations = iterations
-        """Round trips that were made."""
-        self.messages: list[Message] = list(messages)
-        """The history. It ends with the turn whose calls are pending."""
-        self.last_response: ChatCompletionResponse = cast("ChatCompletionResponse", last_response)
-        """The last answer; None only if the error was made without, like `state`."""
-        self.usage = usage
-        """Tokens of all round trips together; None if no answer told any."""
-        self.pending_calls: list[ToolCall] = list(pending_calls)
-        """The calls of the last answer. None of them was run."""
-        self.state: ToolLoopState = cast("ToolLoopState", state)
-        """The loop, to go on with: `run_with_tools(resume=error.state, max_iterations=...)`."""
+    iterations: int = 0
+    """Round trips that were made."""
+    messages: list[Message]
+    """The history. It ends with the turn whose calls are pending."""
+    last_response: ChatCompletionResponse = cast("ChatCompletionResponse", None)
+    """The last answer; None only if the error was made without, like `state`."""
+    usage: ChatUsage | None = None
+    """Tokens of all round trips together; None if no answer told any."""
+    pending_calls: list[ToolCall]
+    """The calls of the last answer. None of them was run."""
+    state: ToolLoopState = cast("ToolLoopState", None)
+    """The loop, to go on with: `run_with_tools(resume=error.state, max_iterations=...)`."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _by_keywords(self)
+    def __init__(self, message: str = "", **fields: Any) -> None:
+        lists = {name: list(fields.get(name, ())) for name in ("messages", "pending_calls")}
+        super().__init__(message, **{**fields, **lists})
 
 
 class ToolLoopPausedError(VeniceError):
     """A tool loop waits for a person to decide on calls. Store `state` as JSON, and resume with the decisions."""
 
-    def __init__(self, message: str, *, state: ToolLoopState) -> None:
-        super().__init__(message)
-        self.state = state
-        """The loop as plain JSON: `run_with_tools(resume=state, decisions={call_id: ...})` goes on, in any process."""
+    state: ToolLoopState
+    """The loop as plain JSON: `run_with_tools(resume=state, decisions={call_id: ...})` goes on, in any process."""
 
     @property
     def waiting_calls(self) -> list[ToolCall]:
         """The calls to decide on. None of them was run."""
         return self.state.waiting_calls
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _by_keywords(self)
-
 
 class TeeError(VeniceError):
     """Confidential compute failed. Whatever the reason, nothing was sent or read in clear instead."""
 
-    def __init__(self, message: str, *, report: Attestation | None = None) -> None:
-        super().__init__(message)
-        self.report = report
-        """What was checked and how it ended; None if it did not come to that."""
-        self.attempts: tuple[ChatCompletionResponse, ...] = ()
-        """The answers that did not fit, oldest first, when `parse` asked again and that call failed. They were paid for."""
+    report: Attestation | None = None
+    """What was checked and how it ended; None if it did not come to that."""
+    attempts: tuple[ChatCompletionResponse, ...] = ()
+    """The answers that did not fit, oldest first, when `parse` asked again and that call failed. They were paid for."""
 
 
 class TeeAttestationError(TeeError):

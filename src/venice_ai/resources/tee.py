@@ -24,7 +24,7 @@ from .._core.settings import Timeout
 from .._core.single_flight import SingleFlight
 from .._http.caller import Caller
 from .._http.retry import RetryPolicy
-from .._http.timers import within
+from .._http.timeout_errors import within
 from .._resource import APIResource
 from .._wire.reply_errors import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
@@ -238,7 +238,7 @@ class Tee(APIResource["Connection"]):
         given = options.collateral
         if isinstance(given, Mapping):
             return given
-        if platform is None or not collateral.installed():
+        if platform is None:
             return None
         if given is None:
             return await self._fetcher(options).get(*platform, now)

@@ -23,7 +23,6 @@ from .canonical import parse as parse_json
 from .checks import NOT_REACHED, CheckSkipped, CheckWarning
 from .crypto import address, public_key_bytes
 from .intel import certificates, check_chain, check_qe_report, check_signature
-from .intel import platform as platform_of
 from .parts import missing
 from .policy import QUOTE, Examination, level_of, shortfall
 from .quote import Quote, decode
@@ -109,10 +108,13 @@ def evidence(reply: bytes, *, model: str, nonce: bytes) -> Evidence:
 
 
 def platform(reply: bytes) -> tuple[str, str] | None:
-    """The FMSPC and CA of the quote in a reply, to fetch collateral for; None if it has no quote that can be read."""
+    """The FMSPC and CA of the quote in a reply, to fetch collateral for.
+
+    None where no collateral is needed: the reply has no quote that can be read, or dcap-qvl is not installed.
+    """
     try:
         raw = decode(_object(reply).get("intel_quote"))
-        return None if raw is None else platform_of(certificates(parse_quote(raw).chain))
+        return None if raw is None else collateral.platform(raw)
     except Exception:  # noqa: BLE001  # whatever a certificate does to its reader; the checks say what is wrong with it
         return None
 

@@ -74,6 +74,16 @@ def installed() -> bool:
     return find_spec("dcap_qvl") is not None
 
 
+def platform(quote: bytes) -> tuple[str, str] | None:
+    """The FMSPC (12 hex digits) and the CA (platform or processor) that collateral for a quote is asked for with."""
+    if not installed():
+        return None
+    from dcap_qvl import parse_quote  # type: ignore[import-untyped]  # it says its types, and not that it does
+
+    parsed = parse_quote(quote)
+    return parsed.fmspc(), parsed.ca()
+
+
 def check(
     quote: bytes,
     collateral: Mapping[str, Any] | str | None,
@@ -119,7 +129,7 @@ class _Refused(Exception):
 
 def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
     """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
-    from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # it says its types, and not that it does
+    from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # as above
 
     seconds = int(now) if 0 <= now < _LAST_SECOND else None
     if seconds is None:

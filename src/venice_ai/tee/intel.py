@@ -27,8 +27,6 @@ from .types import INTEL_ROOT_SHA256
 _QE_SIGNER: Final = bytes.fromhex("dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5")
 _QE_PRODUCT: Final = 2
 _CHAIN_LENGTH: Final = 3
-_SGX_EXTENSION: Final = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
-_FMSPC_HEAD: Final = bytes.fromhex("060a2a864886f84d010d0104" + "0406")  # the object identifier, and an octet string of six
 
 
 @lru_cache(maxsize=64)
@@ -129,21 +127,3 @@ def _check_signature(key: ec.EllipticCurvePublicKey, signature: bytes, signed: b
         key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA256()))
     except (InvalidSignature, ValueError):
         raise ValueError(otherwise) from None
-
-
-def platform(chain: Sequence[x509.Certificate]) -> tuple[str, str]:
-    """The FMSPC (12 hex digits) and the CA (platform or processor) that collateral is asked for with.
-
-    Raises:
-        ValueError: the platform's certificate does not say them.
-    """
-    try:
-        extension = chain[0].extensions.get_extension_for_oid(_SGX_EXTENSION).value
-    except (x509.ExtensionNotFound, ValueError):
-        raise ValueError("the platform's certificate has no SGX extension") from None
-    der = extension.value if isinstance(extension, x509.UnrecognizedExtension) else b""
-    at = der.find(_FMSPC_HEAD) + len(_FMSPC_HEAD)
-    if at < len(_FMSPC_HEAD) or len(der) < at + 6:
-        raise ValueError("the platform's certificate has no FMSPC")
-    issuer = chain[0].issuer.rfc4514_string().lower()
-    return der[at : at + 6].hex().upper(), "processor" if "processor" in issuer else "platform"

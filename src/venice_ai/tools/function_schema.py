@@ -4,8 +4,7 @@ pydantic does the work. Each argument becomes a field of a model class made for 
 and turns JSON into what the annotations ask for. Fields have names of their own (`p0`, `p1`) and carry the argument's name as
 an alias, because an argument may be called what no field may (`schema`, `_private`, `self`).
 
-What cannot be expressed raises `ToolSignatureError` when the function is registered, never when it is called. pydantic is
-imported when the first function is looked at.
+What cannot be expressed raises `ToolSignatureError` when the function is registered, never when it is called.
 """
 
 from __future__ import annotations
@@ -17,18 +16,30 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from inspect import BoundArguments, Parameter
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticInvalidForJsonSchema,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from .._core.caller_warnings import warn
+from .._structured.read_output import optional_keys, remove_nulls
+from .._structured.strict_schema import or_null
 from .._structured.typed_dicts import for_pydantic
 from ..exceptions import ToolArgumentsError, ToolSignatureError
 from ..types.api.chat import read_arguments
 from .docstrings import documentation
-from .nulls_for_defaults import Omissions
-from .parameters import REST, Argument, field_infos, inspected, is_field, names_around, own_name, sorted_parameters, underlying
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+from .parameters import REST, Argument, field_infos, inspected, names_around, own_name, sorted_parameters, underlying
 
 
 class Signature:
@@ -37,12 +48,13 @@ class Signature:
     Args:
         function: any callable but a class.
         context: parameters annotated with this class, or with it for some `Deps`, are injected and not shown.
+        strict: make the schema one for strict mode, with null for what may be left out.
 
     Raises:
         ToolSignatureError: JSON cannot express the signature.
     """
 
-    def __init__(self, function: Callable[..., Any], *, context: type) -> None:
+    def __init__(self, function: Callable[..., Any], *, context: type, strict: bool = False) -> None:
         target = underlying(function)
         self._function = function
         self._signature = inspected(function)
@@ -55,13 +67,11 @@ class Signature:
         self.description: str | None = docs.description
         """What the documentation says of the callable as a whole."""
         self._model = _model(function, self._arguments, docs.parameters, names)
-        self.parameters: dict[str, Any] = _parameters(self._model, self._arguments)
+        self.parameters: dict[str, Any] = _parameters(self._model, self._arguments, strict=strict)
         """The JSON schema of the arguments."""
         if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
             _warn_of_strangers(function, docs.parameters, known)
         _warn_of_blanks(function, parameters.unannotated, self._model)
-        self.omissions: Omissions = Omissions(self.parameters)
-        """Which of them may be left out."""
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
         """The call that a model's arguments make, with every value as its annotation asks.
@@ -75,7 +85,7 @@ class Signature:
             bound.arguments[name] = context
         for index, argument in enumerate(self._arguments):
             # A default of a `Field`'s is known to pydantic only, and not to the function.
-            own = argument.default is not Parameter.empty and not is_field(argument.default)
+            own = argument.default is not Parameter.empty and not isinstance(argument.default, FieldInfo)
             if f"p{index}" in values.model_fields_set or not own:
                 _put(bound, argument, getattr(values, f"p{index}"))
         bound.apply_defaults()
@@ -83,9 +93,6 @@ class Signature:
 
     def _validated(self, arguments: Mapping[str, Any]) -> BaseModel:
         """The arguments as their annotations ask. What does not fit is mended as far as models are known to slip."""
-        from pydantic import ValidationError
-        from pydantic_core import to_jsonable_python
-
         given: dict[str, Any] = dict(arguments)
         while True:
             # As JSON: a strict datetime may then be a text, as it must be. Objects are there if somebody edited the arguments.
@@ -115,9 +122,9 @@ class Signature:
         for line in error.errors(include_url=False, include_context=False):
             if _CONTAINER_WANTED.fullmatch(line["type"]) and isinstance(line["input"], str):
                 changed |= _read_in_place(given, line["loc"])
+        changed |= remove_nulls(given, error, optional_keys(self._model.__pydantic_core_schema__, with_defaults=True))
         given |= given.pop(REST, {})
-        without = self.omissions.taken_out(given)
-        return without if changed or without != given else None
+        return given if changed else None
 
 
 # What pydantic calls a text, a number and the like where it wants a container.
@@ -157,13 +164,11 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
     Raises:
         ToolSignatureError: JSON cannot express it, or it is no object in JSON.
     """
-    from pydantic import PydanticUserError, TypeAdapter
-
     try:
         names = names_around(cls)
         adapter = TypeAdapter[Any](for_pydantic(cls, names))
         adapter.rebuild(_types_namespace=names)
-        schema = adapter.json_schema(schema_generator=_generator())
+        schema = adapter.json_schema(schema_generator=_Generator)
     except (PydanticUserError, TypeError, NameError) as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
     schema = _dereferenced(schema)
@@ -184,8 +189,6 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
 def _model(
     function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any]
 ) -> type[BaseModel]:
-    from pydantic import ConfigDict, PydanticUserError, create_model
-
     fields: Any = {f"p{index}": _field(argument, docs) for index, argument in enumerate(arguments)}
     try:
         model: type[BaseModel] = create_model(
@@ -195,19 +198,17 @@ def _model(
             **fields,
         )
         model.model_rebuild(_types_namespace=names or None)
-        model.model_json_schema(schema_generator=_generator())
+        model.model_json_schema(schema_generator=_Generator)
     except (PydanticUserError, TypeError, NameError, RecursionError) as error:
         raise _inexpressible(arguments, function, error) from error
     return model
 
 
 def _field(argument: Argument, docs: Mapping[str, str]) -> tuple[Any, Any]:
-    from pydantic import Field
-
     annotation, default = argument.annotation, argument.default
     infos = field_infos(annotation, default)
     settings: dict[str, Any] = {"alias": argument.key}
-    if is_field(default):
+    if isinstance(default, FieldInfo):
         annotation = Annotated[annotation, default]
     elif default is not Parameter.empty:
         settings["default"] = default
@@ -226,8 +227,8 @@ def _annotated_text(annotation: Any) -> str | None:
     return None
 
 
-def _parameters(model: type[BaseModel], arguments: list[Argument]) -> dict[str, Any]:
-    given = model.model_json_schema(schema_generator=_generator())
+def _parameters(model: type[BaseModel], arguments: list[Argument], *, strict: bool) -> dict[str, Any]:
+    given = model.model_json_schema(schema_generator=_StrictGenerator if strict else _Generator)
     properties: dict[str, Any] = given.get("properties", {})
     rest = properties.pop(REST, None)
     for argument in arguments:
@@ -243,12 +244,10 @@ def _parameters(model: type[BaseModel], arguments: list[Argument]) -> dict[str, 
 
 
 def _inexpressible(arguments: list[Argument], function: Any, error: Exception) -> ToolSignatureError:
-    from pydantic import PydanticUserError, TypeAdapter
-
     where = ""
     for argument in arguments:
         try:
-            TypeAdapter(argument.annotation).json_schema(schema_generator=_generator())
+            TypeAdapter(argument.annotation).json_schema(schema_generator=_Generator)
         except (PydanticUserError, TypeError, NameError):
             where = f"'s parameter {argument.parameter!r}"
             break
@@ -262,33 +261,42 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".")
 
 
-@functools.cache
-def _generator() -> type[Any]:
-    from pydantic import PydanticInvalidForJsonSchema
-    from pydantic.json_schema import GenerateJsonSchema
-    from pydantic_core import PydanticSerializationError, to_jsonable_python
+class _Generator(GenerateJsonSchema):
+    """Schemas without titles that only repeat names. What pydantic would leave out with a warning is refused."""
 
-    class Generator(GenerateJsonSchema):
-        """Schemas without titles that only repeat names. What pydantic would leave out with a warning is refused."""
+    ignored_warning_kinds = {"non-serializable-default"}
 
-        ignored_warning_kinds = {"non-serializable-default"}
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
-        def field_title_should_be_set(self, schema: Any) -> bool:
-            return False
+    def encode_default(self, dft: Any) -> Any:
+        encoded = super().encode_default(dft)
+        try:
+            json.dumps(to_jsonable_python(dft, inf_nan_mode="constants"), allow_nan=False)
+        except ValueError as error:
+            raise PydanticSerializationError(str(error)) from None  # it is left out
+        return encoded
 
-        def encode_default(self, dft: Any) -> Any:
-            told = super().encode_default(dft)
-            try:
-                json.dumps(to_jsonable_python(dft, inf_nan_mode="constants"), allow_nan=False)
-            except ValueError as error:
-                raise PydanticSerializationError(str(error)) from None  # it is left out
-            return told
+    def emit_warning(self, kind: Any, detail: str) -> None:
+        if kind not in self.ignored_warning_kinds:
+            raise PydanticInvalidForJsonSchema(detail)
 
-        def emit_warning(self, kind: Any, detail: str) -> None:
-            if kind not in self.ignored_warning_kinds:
-                raise PydanticInvalidForJsonSchema(detail)
 
-    return Generator
+class _StrictGenerator(_Generator):
+    """In strict mode every property is answered, so what may be left out may be null instead: `remove_nulls` removes it."""
+
+    def model_field_schema(self, schema: Any) -> dict[str, Any]:
+        return self._answered(schema, super().model_field_schema(schema))
+
+    def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
+        return self._answered(schema, super().dataclass_field_schema(schema))
+
+    def typed_dict_field_schema(self, schema: Any) -> dict[str, Any]:
+        return self._answered(schema, super().typed_dict_field_schema(schema))
+
+    def _answered(self, field: Any, node: dict[str, Any]) -> dict[str, Any]:
+        # A constant is asked for as it is: it tells the members of a union apart.
+        return node if self.field_is_required(field, total=True) or "const" in node else or_null(node)
 
 
 def _dereferenced(schema: dict[str, Any]) -> dict[str, Any]:

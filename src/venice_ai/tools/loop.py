@@ -155,7 +155,9 @@ class ToolLoop:
         self.usage = added_usage(self.usage, response.usage)
         if not calls and (came := _instead_of_calls(response, turn)):
             raise NoToolCallsError(
-                f"the model's turn ends with a tool call, but holds no call: it holds {came}", self.state, response
+                f"the model's turn ends with a tool call, but holds no call: it holds {came}",
+                state=self.state,
+                last_response=response,
             )
         self.history.append(turn)
         self._response = response

@@ -16,15 +16,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from inspect import Parameter
 from types import FrameType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import typing_extensions
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic.fields import FieldInfo
 
 from .._structured.typed_dicts import changed_inside, for_pydantic
 from ..exceptions import InvalidRequestError, ToolSignatureError
-
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTEXT = re.compile(r"(\w+\.)*ToolContext\b")
@@ -222,8 +221,6 @@ def _guessed(parameter: Parameter) -> Any:
             return kind
     if parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
         return Any
-    from pydantic import WithJsonSchema
-
     told = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}
     return Annotated[Any, WithJsonSchema(cast("Any", told))]
 
@@ -239,8 +236,6 @@ def _read_at_once(annotation: Any) -> Any:
     items = _LIST[_read_at_once(args[0]) if args else Any]
     if origin is Iterable:
         return items
-    from pydantic import AfterValidator
-
     return Annotated[items, AfterValidator(iter)]
 
 
@@ -341,17 +336,10 @@ def own_name(function: Any) -> str:
     return name if isinstance(name, str) else type(function).__name__
 
 
-def is_field(default: Any) -> bool:
-    """Whether a default is pydantic's `Field(...)`."""
-    from pydantic.fields import FieldInfo
-
-    return isinstance(default, FieldInfo)
-
-
 def field_infos(annotation: Any, default: Any) -> list[FieldInfo]:
     """The `Field(...)`s of a parameter: its default, and those of its `Annotated`."""
     found = [default, *getattr(annotation, "__metadata__", ())]
-    return [info for info in found if is_field(info)]
+    return [info for info in found if isinstance(info, FieldInfo)]
 
 
 def _key(name: str, annotation: Any, default: Any) -> str:

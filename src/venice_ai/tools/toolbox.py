@@ -14,6 +14,10 @@ from operator import is_not
 from types import CodeType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+import msgspec
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
+
 from .._structured.strict_schema import strict_schema
 from ..exceptions import InvalidArgumentError, InvalidRequestError, ToolArgumentsError, UnknownToolError
 from ..types._base import Model, plain
@@ -76,17 +80,15 @@ class FunctionTool:
         timeout: float | None = None,
         strict: bool = False,
     ) -> None:
-        self._signature = Signature(function, context=ToolContext)
-        self._strict = strict
+        self._signature = Signature(function, context=ToolContext, strict=strict)
         self.function: Callable[..., Any] = function
         """The function."""
         self.timeout: float | None = checked_timeout(timeout)
         """Seconds that a call may take; None for the limit of the loop."""
         self.is_async: bool = is_async(function)
         """Whether it runs on the event loop; otherwise it runs in a thread."""
-        parameters = self._signature.omissions.schema_with_nulls() if strict else self._signature.parameters
         self.definition: Tool = definition(
-            named(name, function), description or self._signature.description, parameters, strict=strict
+            named(name, function), description or self._signature.description, self._signature.parameters, strict=strict
         )
         """What the model is told."""
 
@@ -96,8 +98,7 @@ class FunctionTool:
         Raises:
             ToolArgumentsError: the arguments do not fit the signature.
         """
-        given = self._signature.omissions.taken_out(arguments) if self._strict else arguments
-        return self._signature.bind(given, context)
+        return self._signature.bind(arguments, context)
 
     def __repr__(self) -> str:
         made = getattr(self, "definition", None)  # not if its constructor failed, and a traceback is shown with its variables
@@ -297,8 +298,6 @@ def whole(value: Any, depth: int = 0) -> Any:
 
 
 def _json_text(value: Any) -> str:
-    from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
-
     unknown = partial(_json_of, value)
     try:
         return to_json(value, inf_nan_mode="strings", fallback=unknown).decode()
@@ -318,9 +317,6 @@ def _json_of(result: Any, value: Any) -> Any:
     """
     if isinstance(value, (Model, Mapping)):
         return plain(value)
-    import msgspec
-    from pydantic import TypeAdapter
-
     with suppress(TypeError):
         return msgspec.to_builtins(value)
     with suppress(Exception):  # what a class of the caller's may raise

@@ -24,8 +24,6 @@ from .nvidia import Nvidia
 
 @dataclass
 class Draft:
-    """An attestation that is being made."""
-
     key: EnclaveKey
     intel: Intel
     nvidia: Nvidia
@@ -48,7 +46,6 @@ class Draft:
         self.put(LAYOUT["report_data"][0], value)
 
     def show_quote(self, quote: bytes) -> None:
-        """Puts a quote into the reply."""
         self.reply["intel_quote"] = self.reply["quote"] = quote.hex()
 
     def show_log(self, log: list[Event]) -> None:
@@ -59,23 +56,19 @@ class Draft:
 
     @property
     def quote(self) -> bytes:
-        """The quote in the reply."""
         return bytes.fromhex(self.reply["intel_quote"])
 
     @property
     def gpus(self) -> dict[str, Any]:
-        """The evidence of the GPUs in the reply."""
         payload: dict[str, Any] = self.reply["nvidia_payload"]
         return payload
 
     # -- how it is made --------------------------------------------------------------------------------------------------
 
     def measure(self) -> None:
-        """Writes down what the quote is to sign."""
         self.signed = self.domain.signed(bytes.fromhex(self.key.address[2:]) + bytes(12) + self.nonce)
 
     def answer(self) -> None:
-        """Writes the reply."""
         domain, key = self.domain, self.key
         self.reply = {
             "verified": True,

@@ -43,24 +43,20 @@ class Authority:
 
     @cached_property
     def key(self) -> ec.EllipticCurvePrivateKey:
-        """The private key."""
         number = int.from_bytes(hashlib.sha512(self.label.encode()).digest(), "big") % 2 ** (self.curve.key_size - 1) + 1
         return ec.derive_private_key(number, self.curve)
 
     @property
     def name(self) -> x509.Name:
-        """The subject."""
         attributes = {NameOID.COMMON_NAME: self.common, NameOID.ORGANIZATION_NAME: ORGANIZATION}
         return x509.Name([x509.NameAttribute(kind, value) for kind, value in attributes.items()])
 
     @property
     def serial(self) -> int:
-        """The serial number of the certificate."""
         return int.from_bytes(hashlib.sha256(self.label.encode()).digest()[:8], "big") | 1
 
     @cached_property
     def certificate(self) -> x509.Certificate:
-        """The certificate."""
         issuer = self.issuer or self
         public = self.key.public_key()
         usage = x509.KeyUsage(digital_signature=not self.ca, key_cert_sign=self.ca, crl_sign=self.ca, **_UNUSED)
@@ -94,17 +90,14 @@ class Authority:
 
     @property
     def digest(self) -> SHA256 | SHA384:
-        """What this key's signatures are over."""
         return SHA384() if self.curve.key_size > 256 else SHA256()
 
     @property
     def der(self) -> bytes:
-        """The certificate's bytes."""
         return self.certificate.public_bytes(Encoding.DER)
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the certificate, as clients pin it."""
         return hashlib.sha256(self.der).hexdigest()
 
     @property
@@ -136,7 +129,6 @@ class Authority:
 
 
 def pem(*chain: Authority) -> str:
-    """The certificates of a chain."""
     return "".join(each.certificate.public_bytes(Encoding.PEM).decode() for each in chain)
 
 

@@ -48,7 +48,6 @@ class Channel:
         self._bytes = False
 
     def __call__(self, chunk: Chunk) -> Iterable[Chunk]:
-        """What is sent for a chunk."""
         self.id = chunk.get("id")
         leaving = chunk if self._sealer is None else {**chunk, "choices": [self._choice(each) for each in chunk["choices"]]}
         sent = [leaving] if self._fault is None else [*self._fault(leaving, self)]
@@ -80,7 +79,6 @@ class Channel:
             self._response.update(act.data)
 
     def seal(self, text: str) -> str:
-        """The envelope of a text."""
         assert self._sealer is not None
         return self._sealer.seal(text.encode("utf-8", "replace"))
 

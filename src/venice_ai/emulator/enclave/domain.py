@@ -49,17 +49,14 @@ class Domain:
 
     @property
     def compose_hash(self) -> bytes:
-        """The hash of the compose file."""
         return hashlib.sha256(self.app_compose.encode()).digest()
 
     @property
     def app_id(self) -> bytes:
-        """The id of the application: a part of that hash."""
         return self.compose_hash[:20]
 
     @property
     def instance_id(self) -> bytes:
-        """The id of this start of the application."""
         return hashlib.sha256(b"instance" + self.app_id).digest()[:20]
 
     @property

@@ -167,7 +167,6 @@ class Enclave:
 
 
 def _os_image() -> OsImage:
-    """The operating system that it boots."""
     domain = Domain()
     _, rtmr1, rtmr2, _ = (register.hex() for register in domain.registers())
     return OsImage(domain.os_image.hex(), MRTD.hex(), rtmr1, rtmr2, is_dev=False, name=IMAGE)

@@ -35,7 +35,7 @@ _OLD_NONCE: Final = hashlib.sha256(b"an old nonce").digest()
 
 
 def _unchanged(_: object) -> None:
-    """What a step without a fault does."""
+    """The default of a fault's steps: it changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +201,6 @@ def _container_measures_twice(draft: Draft) -> None:
 
 
 def _boots(**domain: Any) -> Callable[[Draft], None]:
-    """Another trust domain is booted."""
-
     def boot(draft: Draft) -> None:
         draft.domain = Domain(**domain)
 
@@ -244,8 +242,6 @@ def _gpu(*made: Callable[[Draft], dict[str, str]], count: int = GPU_COUNT) -> Ca
 
 
 def _gpu_byte(position: int) -> Callable[[Draft], None]:
-    """Another byte in the first GPU's evidence."""
-
     def change(draft: Draft) -> None:
         item = draft.gpus["evidence_list"][0]
         item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
@@ -265,7 +261,6 @@ def _gpu_with_another_chain(draft: Draft) -> None:
 
 
 def _measured(**measured: Any) -> Callable[[Draft], dict[str, str]]:
-    """A GPU that measures something else."""
     return lambda draft: draft.nvidia.item(0, draft.nonce, **measured)
 
 
@@ -273,7 +268,6 @@ def _measured(**measured: Any) -> Callable[[Draft], dict[str, str]]:
 
 
 def _collateral(changes: dict[str, Any]) -> Callable[[Intel, float], dict[str, str]]:
-    """Collateral that says something else; the changes are those of `Intel.collateral`."""
     return lambda intel, now: intel.collateral(now, **changes)
 
 
@@ -315,7 +309,6 @@ def _content(chunk: Chunk) -> dict[str, Any] | None:
 
 
 def _envelope_byte(position: int) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    """Another byte in an envelope."""
     return _envelope(lambda envelope, _: _flipped(bytes.fromhex(envelope), position).hex())
 
 
@@ -375,7 +368,6 @@ def _another_answer(_: str) -> str:
 
 
 def _signature(members: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """The reply about a signature has other members."""
     return lambda reply: reply.update(members)
 
 

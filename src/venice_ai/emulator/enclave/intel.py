@@ -41,23 +41,19 @@ class Intel:
 
     @cached_property
     def ca(self) -> Authority:
-        """Issues the certificates of platforms."""
         return Authority(f"{self.label}/ca", "Intel SGX PCK Platform CA", self.root)
 
     @cached_property
     def platform(self) -> Authority:
-        """The key of the platform."""
         extension = (_SGX, _platform_extension(self.fmspc))
         return Authority(f"{self.label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=extension)
 
     @cached_property
     def signer(self) -> Authority:
-        """Signs collateral."""
         return Authority(f"{self.label}/signer", "Intel SGX TCB Signing", self.root, ca=False)
 
     @cached_property
     def attestation(self) -> Authority:
-        """The quoting enclave's key."""
         return Authority(f"{self.label}/attestation", "attestation key")
 
     def quote(self, signed: bytes) -> bytes:

@@ -14,8 +14,6 @@ from venice_ai.tee.signature import digest
 
 
 class EnclaveKey:
-    """A new key."""
-
     def __init__(self) -> None:
         secret = (secrets.randbelow(ORDER - 1) + 1).to_bytes(32, "big")
         self.private: PrivateKey = Key(secret)
@@ -24,12 +22,10 @@ class EnclaveKey:
 
     @property
     def public(self) -> bytes:
-        """The public key, 65 bytes."""
         return self.private.public_key
 
     @property
     def address(self) -> str:
-        """The address of the public key."""
         return address(self.public)
 
     def sign(self, text: str) -> str:

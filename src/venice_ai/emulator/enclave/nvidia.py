@@ -36,7 +36,6 @@ class Nvidia:
         return self._authority("root", "Test Device Identity CA", None)
 
     def chain(self, number: int) -> tuple[Authority, ...]:
-        """The certificates of a GPU, its own first."""
         return self._chains[number]
 
     def evidence(
@@ -68,7 +67,6 @@ class Nvidia:
         return _item((other, *above), signed + other.sign(signed))
 
     def payload(self, nonce: bytes) -> dict[str, Any]:
-        """The evidence of all GPUs."""
         items = [self.item(number, nonce) for number in range(self.gpus)]
         return {"nonce": nonce.hex(), "arch": "HOPPER", "evidence_list": items}
 

@@ -7,9 +7,8 @@ How a request is answered: `request.py` decides what is asked for and makes the 
 
 from __future__ import annotations
 
-from venice_ai.emulator.backend import UnsupportedInput
+from venice_ai.emulator.backend import LocalModelError, UnsupportedInput
 
-from .errors import LocalModelError
 from .model import LocalModel, open_local_model
 
 __all__ = ["LocalModel", "LocalModelError", "UnsupportedInput", "open_local_model"]

@@ -19,7 +19,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
-from .errors import LocalModelError
+from venice_ai.emulator.backend import LocalModelError
+
 from .prompt import PLAIN_TEMPLATE
 from .weights import Weights
 

@@ -12,12 +12,13 @@ The engine samples only tokens that keep the answer inside the grammar, so the s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
+from venice_ai._core.json_values import items, members
 from venice_ai.emulator.backend import UnsupportedInput
 from venice_ai.emulator.schema_merging import flat
-from venice_ai.emulator.schema_validation import Unsatisfiable
+from venice_ai.emulator.schema_validation import Unsatisfiable, implied_type
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -36,19 +37,8 @@ _BEYOND = {
     *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas", "propertyNames"),
     *("if", "then", "else", "not", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"),
 }
-
-# A keyword that only means something for one type. Where no type is given, it names it.
-_TYPE_OF = {
-    **dict.fromkeys(("properties", "additionalProperties", "patternProperties", "required"), "object"),
-    **dict.fromkeys(("items", "prefixItems", "maxItems", "minItems"), "array"),
-    **dict.fromkeys(("pattern", "format", "maxLength", "minLength"), "string"),
-    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), "number"),
-}
 _REMARKS = frozenset({"$comment", "$defs", "$id", "$schema", "default", "definitions", "description", "examples", "title"})
-_CHOICES = ("$ref", "enum", "const", "anyOf", "oneOf", "allOf")
-_SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions")
-_SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SCHEMAS = ("items", "additionalItems", "additionalProperties")
+_CHOICES = {"$ref", "enum", "const", "anyOf", "oneOf", "allOf"}
 
 _SCALAR: Schema = {
     "anyOf": [
@@ -69,33 +59,12 @@ def json_grammar(schema: Schema) -> str:
         UnsupportedInput: the engine cannot enforce a keyword of the schema; the message names it and its path.
     """
     options = {"whitespace_flexible": False, "coerce_one_of": True}
-    return "%llguidance {}\nstart: %json " + json.dumps({**bounded(_joined(schema)), "x-guidance": options})
+    return "%llguidance {}\nstart: %json " + json.dumps({**bounded(schema), "x-guidance": options})
 
 
-def _joined(schema: Schema) -> Schema:
-    """With the objects that an `allOf` names as one: apart, none of them could be closed against endless keys."""
-    try:
-        return cast("Schema", _join(schema, schema, "$"))
-    except (Unsatisfiable, RecursionError, TypeError, AttributeError, LookupError, ValueError):
-        raise _unenforceable("allOf", "$") from None
-
-
-def _join(node: Any, root: Schema, path: str) -> Any:
-    if isinstance(node, list):
-        return [_join(item, root, path) for item in cast("list[Any]", node)]
-    if not isinstance(node, dict):
-        return node
-    known = cast("Schema", node)
-    if isinstance(parts := known.get("allOf"), list) and _says_more(known, cast("list[Any]", parts)):
-        whole = flat(known, root, path)
-        known = whole if "properties" in whole else known
-    return {key: _join(value, root, f"{path}.{key}") for key, value in known.items()}
-
-
-def _says_more(schema: Schema, parts: list[Any]) -> bool:
-    """Whether an `allOf` holds more than one thing: a lone reference beside a description stays one."""
-    telling = [part for part in [*parts, {**schema, "allOf": None}] if part.keys() - _REMARKS - {"allOf"}]
-    return len(telling) > 1
+def has_free_keys(grammar: str) -> bool:
+    """Whether an answer may have keys that the schema does not name, so that the model may repeat one."""
+    return '"additionalProperties": {' in grammar or '"patternProperties"' in grammar
 
 
 def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
@@ -113,28 +82,70 @@ def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
 def _moved(node: Any, root: str) -> Any:
     """A part of a schema that now stands at `root`: its references still lead where they led when it stood alone."""
     if isinstance(node, list):
-        return [_moved(item, root) for item in cast("list[Any]", node)]
+        return [_moved(item, root) for item in items(node)]
     if not isinstance(node, dict):
         return node
-    moved = {key: _moved(value, root) for key, value in cast("Schema", node).items()}
+    moved = {key: _moved(value, root) for key, value in members(node).items()}
     reference = moved.get("$ref")
     if isinstance(reference, str) and reference.startswith("#"):
         moved["$ref"] = root + reference[1:]
     return moved
 
 
-def bounded(schema: Schema, path: str = "$") -> Schema:
-    """A copy of `schema`, narrowed where a small model would never come to an end."""
-    _refuse(schema, path)
-    types = _types(schema)
-    if types is None:
-        return _inside(schema, path) if any(key in schema for key in _CHOICES) else _SCALAR
-    narrow = _inside({**schema, "type": schema.get("type", types[0])}, path)
-    for kind in types:
-        limit = _LIMITS.get(kind)
-        if limit is not None and not any(key in schema for key in _CHOICES):
-            narrow = limit(narrow)
+def bounded(schema: Schema) -> Schema:
+    """A copy of a whole schema, narrowed where a small model would never come to an end."""
+    try:
+        narrow: Schema = _Narrowing(schema).inner(schema, "$")
+    except UnsupportedInput:
+        raise
+    except (Unsatisfiable, RecursionError, TypeError, AttributeError, LookupError, ValueError):
+        raise _unenforceable("allOf", "$") from None
     return narrow
+
+
+class _Narrowing:
+    """Narrows the schemas of one document, `root`."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+
+    def inner(self, schema: Any, path: str) -> Any:
+        """A schema with bounds; one that allows anything becomes something that ends."""
+        if not isinstance(schema, dict):
+            return _SCALAR if schema is True else schema
+        known = self._joined(members(schema), path)
+        copy = self._copied(known, path)
+        if known.keys() & _CHOICES:
+            return copy
+        kinds = known.get("type", implied_type(known))
+        for kind in kinds if isinstance(kinds, list) else [kinds]:
+            if kind in _LIMITS:
+                copy = _LIMITS[kind]({"type": kinds, **copy})
+        return _SCALAR if kinds is None else copy
+
+    def _joined(self, schema: Schema, path: str) -> Schema:
+        """With the objects that an `allOf` names as one: apart, none of them could be closed against endless keys."""
+        parts: list[Any] = [*items(schema.get("allOf")), {**schema, "allOf": None}]
+        # A lone reference beside a description stays one: a class that refers to itself would have no end.
+        if len([part for part in parts if part.keys() - _REMARKS - {"allOf"}]) < 2 or "allOf" not in schema:
+            return schema
+        whole = flat(schema, self._root, path)
+        return whole if "properties" in whole else schema
+
+    def _copied(self, schema: Schema, path: str) -> Schema:
+        """A copy whose inner schemas have bounds."""
+        _refuse(schema, path)
+        copy = {key: value for key, value in schema.items() if key not in _BEYOND}
+        for key in copy.keys() & {"properties", "patternProperties", "$defs", "definitions"}:
+            copy[key] = {name: self.inner(part, f"{path}.{name}") for name, part in copy[key].items()}
+        for key in copy.keys() & {"anyOf", "oneOf", "prefixItems"}:
+            copy[key] = [self.inner(part, f"{path}.{key}[{index}]") for index, part in enumerate(copy[key])]
+        if "allOf" in copy:
+            # They hold together: closing one would shut out the others' keys.
+            copy["allOf"] = [self._copied(part, f"{path}.allOf[{index}]") for index, part in enumerate(copy["allOf"])]
+        for key in copy.keys() & {"items", "additionalItems", "additionalProperties"}:
+            copy[key] = self.inner(copy[key], f"{path}.{key}") if isinstance(copy[key], dict) else copy[key]
+        return copy
 
 
 def _refuse(schema: Schema, path: str) -> None:
@@ -154,49 +165,6 @@ def _unenforceable(keyword: str, path: str) -> UnsupportedInput:
     )
 
 
-def _types(schema: Schema) -> list[str] | None:
-    """The types a schema allows, or None if it does not say."""
-    given = schema.get("type")
-    if isinstance(given, list):
-        return cast("list[str]", given)
-    if isinstance(given, str):
-        return [given]
-    if any(key in schema for key in _CHOICES):
-        return None
-    return next(([kind] for key, kind in _TYPE_OF.items() if key in schema), None)
-
-
-def _inside(schema: Schema, path: str) -> Schema:
-    """The copy whose inner schemas are bounded."""
-    copy = {key: value for key, value in schema.items() if value is not False or key not in _BEYOND}
-    for key in _SCHEMA_MAPS:
-        if isinstance(inner := copy.get(key), dict):
-            copy[key] = {name: _inner(part, f"{path}.{name}") for name, part in cast("Schema", inner).items()}
-    for key in _SCHEMA_LISTS:
-        if isinstance(parts := copy.get(key), list):
-            each = enumerate(cast("list[Any]", parts))
-            copy[key] = [_part(part, f"{path}.{key}[{index}]", key) for index, part in each]
-    for key in _SCHEMAS:
-        if isinstance(copy.get(key), dict):
-            copy[key] = _inner(copy[key], f"{path}.{key}")
-    return copy
-
-
-def _inner(schema: Any, path: str) -> Any:
-    """A schema inside another; `true` allows anything, so it becomes something that ends."""
-    if schema is True:
-        return _SCALAR
-    return bounded(cast("Schema", schema), path) if isinstance(schema, dict) else schema
-
-
-def _part(schema: Any, path: str, key: str) -> Any:
-    """A member of a list of schemas. Those of `allOf` hold together: closing one would shut out the others' keys."""
-    if key == "allOf" and isinstance(schema, dict):
-        _refuse(cast("Schema", schema), path)
-        return _inside(cast("Schema", schema), path)
-    return _inner(schema, path)
-
-
 def _string(schema: Schema) -> Schema:
     known = _FORMAT_LENGTHS.get(str(schema.get("format")))
     if known is None:
@@ -207,8 +175,7 @@ def _string(schema: Schema) -> Schema:
 def _array(schema: Schema) -> Schema:
     if not schema.keys() & {"items", "prefixItems"}:
         schema = {**schema, "items": _SCALAR}
-    listed = len(schema.get("prefixItems", ()))
-    return {"maxItems": max(ARRAY_LENGTH, listed, schema.get("minItems", 0)), **schema}
+    return {"maxItems": max(ARRAY_LENGTH, schema.get("minItems", 0), len(schema.get("prefixItems", ()))), **schema}
 
 
 def _object(schema: Schema) -> Schema:
@@ -223,40 +190,24 @@ def _object(schema: Schema) -> Schema:
 
 
 def _integer(schema: Schema) -> Schema:
-    bounds = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-    return _between(schema, 1, LARGEST_NUMBER if schema.keys() & bounds else LARGEST_INTEGER)
+    has_bound = schema.keys() & {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+    return _between(schema, 1, LARGEST_NUMBER if has_bound else LARGEST_INTEGER)
 
 
 def _number(schema: Schema) -> Schema:
-    low, high = _ends(schema, SHORTEST_STEP, LARGEST_NUMBER)
-    return _between({"multipleOf": 0.01 if high - low > 1 else SHORTEST_STEP, **schema}, SHORTEST_STEP, LARGEST_NUMBER)
+    narrow = _between(schema, SHORTEST_STEP, LARGEST_NUMBER)
+    return {"multipleOf": 0.01 if narrow["maximum"] - narrow["minimum"] > 1 else SHORTEST_STEP, **narrow}
 
 
 def _between(schema: Schema, step: float, largest: int) -> Schema:
     """With two inclusive ends. The engine forgets exclusive ones beside `multipleOf`."""
-    low, high = _ends(schema, step, largest)
-    rest = {key: value for key, value in schema.items() if key not in {"exclusiveMinimum", "exclusiveMaximum"}}
-    return {**rest, "minimum": low, "maximum": high}
+    rest = dict(schema)
+    above, below = rest.pop("exclusiveMinimum", None), rest.pop("exclusiveMaximum", None)
+    lows = [rest.get("minimum"), None if above is None else round(above + step, 4)]
+    highs = [rest.get("maximum"), None if below is None else round(below - step, 4)]
+    high = min((end for end in highs if end is not None), default=None)
+    low = max((end for end in lows if end is not None), default=min(-largest, (high or 0) - largest))
+    return {**rest, "minimum": low, "maximum": max(largest, low + largest) if high is None else high}
 
 
-def _ends(schema: Schema, step: float, largest: int) -> tuple[float, float]:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    if above is not None:
-        low = round(above + step, 4) if low is None else max(low, round(above + step, 4))
-    if below is not None:
-        high = round(below - step, 4) if high is None else min(high, round(below - step, 4))
-    if low is None:
-        low = min(-largest, (high or 0) - largest)
-    if high is None:
-        high = max(largest, low + largest)
-    return low, high
-
-
-_LIMITS: dict[str, Callable[[Schema], Schema]] = {
-    "string": _string,
-    "array": _array,
-    "object": _object,
-    "integer": _integer,
-    "number": _number,
-}
+_LIMITS = {"string": _string, "array": _array, "object": _object, "integer": _integer, "number": _number}

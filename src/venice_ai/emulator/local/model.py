@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -15,7 +14,7 @@ from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import request
 from .engine import Engine, Generations, load
-from .reply import Reply, reader
+from .reply import Reply
 from .weights import gemma_weights, own_folder, own_weights
 
 
@@ -23,7 +22,6 @@ class LocalModel:
     """A real model on this machine. It answers chat requests, also several at once, and never leaves the machine."""
 
     def __init__(self, engine: Engine, *, model_id: str, context_tokens: int, plain: bool) -> None:
-        """Use `open_local_model`. `plain` is for base weights, which have no chat template."""
         self.model_id = model_id
         """The model's name: the file's, or that of the weights that come with the extra."""
         self.context_tokens = context_tokens
@@ -35,7 +33,7 @@ class LocalModel:
         return f"<LocalModel {self.model_id!r}, {self.context_tokens} tokens>"
 
     async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a checked chat request, as a `chat.completion`. Cancelling it stops the model.
+        """The answer to a checked chat request: `choices` and `usage`. Cancelling it stops the model.
 
         Raises:
             UnsupportedInput: the model cannot take something in the request.
@@ -45,23 +43,19 @@ class LocalModel:
         async with aclosing(self.stream(body)) as chunks:
             async for chunk in chunks:
                 assembly.add(ChatCompletionChunk.model_validate(chunk))
-        return assembly.response().model_dump()
+        answer = assembly.response().model_dump()
+        return {name: answer[name] for name in ("choices", "usage") if name in answer}
 
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-        """The answer in `chat.completion.chunk`s; the last one has the usage and no choices. Closing this stops the model.
+        """The answer in chunks; the last one has the usage and no choices. Closing this stops the model.
 
         Raises:
             UnsupportedInput: the model cannot take something in the request; raised before the first chunk.
             LocalModelError: the engine failed, or was closed.
         """
         job = request.job(body, plain=self._plain)
-        reply = Reply(
-            reader(job.form, f"call_{uuid.uuid4().hex}"),
-            reply_id=f"chatcmpl-{uuid.uuid4().hex}",
-            created=int(time.time()),
-            model=self.model_id,
-            top_logprobs=body.get("top_logprobs", 0),
-        )
+        top = body.get("top_logprobs", 0)
+        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", free_keys=job.free_keys, top_logprobs=top)
         async with aclosing(self._generations.chunks(job.body)) as chunks:
             async for chunk in chunks:
                 for answered in reply.feed(chunk):

@@ -1,117 +1,115 @@
-"""Turns the engine's chunks into Venice's chunks.
+"""Turns the engine's chunks into those of a backend: choices with text or a tool call, and the usage.
 
 The engine's chunks carry timings, log-like fields, an odd role chunk and the blank that the template leaves before an
-answer. Three readers take its text, one for each form of answer; `Reply` puts what they read into Venice's envelope.
+answer. A reader takes the text, one for each form of answer; `Reply` makes chunks of what it reads.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from venice_ai.emulator.backend import UnsupportedInput
+from venice_ai.emulator.backend import LocalModelError, UnsupportedInput
 
-from .distinct_keys import DistinctKeys
-from .errors import LocalModelError
 from .request import Form
+
+Delta = dict[str, Any]
 
 _REFUSALS = frozenset({"invalid_request_error", "exceed_context_size_error"})
 _JSON_STARTS = '{["-0123456789tfn'
 _ARGUMENTS = '"arguments":'
 
 
-class Reader(Protocol):
+class _Reader:
     """Takes the engine's text and gives what a chunk's `delta` says of it."""
 
-    def feed(self, text: str) -> dict[str, Any]:
-        """The delta that this text brings; empty if nothing can be said yet."""
-        ...
-
-    def end(self, finish_reason: str) -> tuple[dict[str, Any], str]:
-        """What was held back, and the finish reason as Venice names it."""
-        ...
-
-
-class _Words:
-    """An answer in words, without the blanks around it."""
-
     def __init__(self) -> None:
-        self._begun = False
         self._held: str = ""
+        self._begun = False
 
-    def feed(self, text: str) -> dict[str, Any]:
-        text = self._held + text if self._begun else text.lstrip()
-        self._begun = self._begun or bool(text)
-        spoken = text.rstrip()
-        self._held = text[len(spoken) :]
-        return {"content": spoken} if spoken else {}
+    def feed(self, text: str) -> Delta:
+        """The delta that this text brings; empty if nothing can be said yet."""
+        return {"content": text} if text else {}
 
-    def end(self, finish_reason: str) -> tuple[dict[str, Any], str]:
+    def end(self, finish_reason: str) -> tuple[Delta, str]:
+        """What was held back, and the finish reason as Venice names it."""
         return {}, finish_reason
 
 
-class _Json:
+class _Words(_Reader):
+    """An answer in words, without the blanks around it."""
+
+    def feed(self, text: str) -> Delta:
+        text = self._held + text if self._begun else text.lstrip()
+        spoken = text.rstrip()
+        self._begun, self._held = self._begun or bool(text), text[len(spoken) :]
+        return super().feed(spoken)
+
+
+class _Json(_Reader):
     """An answer in JSON."""
 
-    def __init__(self) -> None:
-        self._checked = False
-        self._distinct = DistinctKeys()
-
-    def feed(self, text: str) -> dict[str, Any]:
-        if text and not self._checked:
+    def feed(self, text: str) -> Delta:
+        if text and not self._begun:
             _require_json(text)
-            self._checked = True
-        text = self._distinct.feed(text)
-        return {"content": text} if text else {}
-
-    def end(self, finish_reason: str) -> tuple[dict[str, Any], str]:
-        held = self._distinct.held
-        return ({"content": held} if held else {}), finish_reason
+            self._begun = True
+        return super().feed(text)
 
 
-class _Call:
+class _Call(_Reader):
     """A function call: `{"name":"f","arguments":{...}}` comes, its name and arguments go on as they come.
 
     The last character so far is held back, because the very last one, a brace, belongs to the envelope.
     """
 
     def __init__(self, call_id: str) -> None:
+        super().__init__()
         self._id = call_id
-        self._envelope = ""
-        self._named = False
-        self._held = ""
-        self._distinct = DistinctKeys()
 
-    def feed(self, text: str) -> dict[str, Any]:
-        if self._named:
-            return self._arguments(text)
-        self._envelope += text
-        if self._envelope:
-            _require_json(self._envelope)
-        start, found, rest = self._envelope.partition(_ARGUMENTS)
+    def feed(self, text: str) -> Delta:
+        text = self._held + text
+        if self._begun:
+            self._held = text[-1:]
+            return _fragment(text[:-1])
+        self._held = text
+        if text:
+            _require_json(text)
+        start, found, rest = text.partition(_ARGUMENTS)
         if not found:
             return {}
-        self._named = True
-        name = json.loads(start.rstrip(",") + "}")["name"]
-        ready, self._held = rest[:-1], rest[-1:]
-        function = {"name": name, "arguments": self._distinct.feed(ready)}
+        self._begun, self._held = True, rest[-1:]
+        function = {"name": json.loads(start.rstrip(",") + "}")["name"], "arguments": rest[:-1]}
         return {"tool_calls": [{"index": 0, "id": self._id, "type": "function", "function": function}]}
 
-    def end(self, finish_reason: str) -> tuple[dict[str, Any], str]:
+    def end(self, finish_reason: str) -> tuple[Delta, str]:
         if finish_reason == "stop":
             return {}, "tool_calls"
-        held = self._distinct.feed(self._held) + self._distinct.held
-        return (_fragment(held) if held else {}), finish_reason
-
-    def _arguments(self, text: str) -> dict[str, Any]:
-        text = self._held + text
-        ready, self._held = self._distinct.feed(text[:-1]), text[-1:]
-        return _fragment(ready) if ready else {}
+        return _fragment(self._held if self._begun else ""), finish_reason
 
 
-def _fragment(arguments: str) -> dict[str, Any]:
-    return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}
+class _Whole(_Reader):
+    """Holds an answer back until it is complete, to drop members with duplicate keys: a small model repeats free keys."""
+
+    def __init__(self, reader: _Reader) -> None:
+        super().__init__()
+        self._reader = reader
+
+    def feed(self, text: str) -> Delta:
+        self._held += text
+        return {}
+
+    def end(self, finish_reason: str) -> tuple[Delta, str]:
+        text = self._held
+        if text:
+            _require_json(text)
+        if finish_reason == "stop":
+            text = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+        return self._reader.feed(text), self._reader.end(finish_reason)[1]
+
+
+def _fragment(arguments: str) -> Delta:
+    return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]} if arguments else {}
 
 
 def _require_json(text: str) -> None:
@@ -120,20 +118,13 @@ def _require_json(text: str) -> None:
         raise UnsupportedInput("The local model's engine cannot enforce this JSON schema; simplify it.")
 
 
-def reader(form: Form, call_id: str) -> Reader:
-    """The reader for answers of this form."""
-    if form == "call":
-        return _Call(call_id)
-    return _Json() if form == "json" else _Words()
-
-
 class Reply:
-    """One answer: engine chunks are fed in, Venice chunks come out."""
+    """One answer: engine chunks are fed in, the backend's chunks come out."""
 
-    def __init__(self, reader: Reader, *, reply_id: str, created: int, model: str, top_logprobs: int = 0) -> None:
-        self._reader = reader
+    def __init__(self, form: Form, call_id: str, *, free_keys: bool = False, top_logprobs: int = 0) -> None:
+        reader = {"words": _Words, "json": _Json}.get(form, lambda: _Call(call_id))()
+        self._reader = _Whole(reader) if free_keys else reader
         self._top = top_logprobs
-        self._envelope = {"id": reply_id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._begun = False
 
     def feed(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -148,7 +139,7 @@ class Reply:
         if chunk["choices"]:
             yield from self._choice(chunk["choices"][0])
         elif usage := chunk.get("usage"):
-            yield {**self._envelope, "choices": [], "usage": usage}
+            yield {"choices": [], "usage": usage}
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[dict[str, Any]]:
         delta = self._delta(choice["delta"])
@@ -158,21 +149,21 @@ class Reply:
             return
         if not self._begun:
             self._begun = True
-            yield self._chunk({"role": "assistant", "content": ""})
+            yield _chunk({"role": "assistant", "content": ""})
         if delta or logprobs:
-            yield self._chunk(delta, logprobs=logprobs)
+            yield _chunk(delta, logprobs=logprobs)
         if reason:
             held, reason = self._reader.end(reason)
-            yield self._chunk(held, finish_reason=reason)
+            yield _chunk(held, finish_reason=reason)
 
-    def _delta(self, given: dict[str, Any]) -> dict[str, Any]:
+    def _delta(self, given: Delta) -> Delta:
         thought = given.get("reasoning_content")
         delta = self._reader.feed(given.get("content") or "")
         return {"reasoning_content": thought, **delta} if thought else delta
 
-    def _chunk(self, delta: dict[str, Any], *, finish_reason: str | None = None, logprobs: Any = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}
-        return {**self._envelope, "choices": [choice]}
+
+def _chunk(delta: Delta, *, finish_reason: str | None = None, logprobs: Any = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}]}
 
 
 def _cut(logprobs: Any, top: int) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from venice_ai.emulator.backend import UnsupportedInput
 
-from .grammar import ANY_OBJECT, Schema, call_schema, json_grammar
+from .grammar import ANY_OBJECT, Schema, call_schema, has_free_keys, json_grammar
 from .prompt import PLAIN_STOPS, call_conversation, conversation, json_conversation
 
 Form: TypeAlias = Literal["words", "json", "call"]
@@ -33,10 +33,13 @@ _LARGEST_LIMIT = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the engine is asked, and the form in which it answers."""
-
     form: Form
     body: dict[str, Any]
+
+    @property
+    def free_keys(self) -> bool:
+        """Whether the answer may have keys that no schema names."""
+        return has_free_keys(self.body.get("grammar", ""))
 
 
 def job(body: Mapping[str, Any], *, plain: bool) -> Job:
@@ -88,7 +91,6 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limit(body: Mapping[str, Any]) -> int | None:
-    """The most tokens the caller allows; numbers below 1 mean no limit, as Venice has it."""
     limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
     return next((min(limit, _LARGEST_LIMIT) for limit in limits if limit is not None and limit > 0), None)
 
@@ -114,7 +116,6 @@ def _forced_tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _schema(body: Mapping[str, Any]) -> Schema | None:
-    """The schema an answer must fit; None if it is in words."""
     wanted: Schema = body.get("response_format") or {}
     if wanted.get("type") == "json_object":
         return ANY_OBJECT

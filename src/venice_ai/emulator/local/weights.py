@@ -16,8 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 from venice_ai._core.machine import cache_folder
-
-from .errors import LocalModelError
+from venice_ai.emulator.backend import LocalModelError
 
 GEMMA_ID = "gemma-3-270m-local"
 GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"

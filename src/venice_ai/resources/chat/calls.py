@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
@@ -16,13 +15,7 @@ from ..._http.caller import Call
 from ..._resource import APIResource
 from ..._wire.reply_body import completion, is_framed, says_stream
 from ..._wire.request_body import chat_body, chat_size, encode
-from ...exceptions import (
-    APIError,
-    APIResponseProcessingError,
-    InvalidArgumentError,
-    InvalidRequestError,
-    StreamInterruptedError,
-)
+from ...exceptions import APIError, APIResponseProcessingError, InvalidArgumentError, InvalidRequestError
 from ...types.api.chat import ChatCompletionResponse, Messages
 from ...types.api.params import CHAT_PATH, ChatParams
 
@@ -125,7 +118,11 @@ class ChatCalls(APIResource[ClientT]):
             raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
         if stream_cls is not None and not stream:
             raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
-        wrap = None if stream_cls is None else _stream_factory(stream_cls)
+        wrap: Callable[[ChunkSource, Connection], Any] | None = None
+        if stream_cls is not None:
+            from .stream_cls import stream_factory  # rarely given
+
+            wrap = stream_factory(stream_cls)
         body: dict[str, Any] = {}
         given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
@@ -307,11 +304,9 @@ def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatC
     """The completion in the body of a plain call, also where it is a stream of events; or the error that it is or holds."""
     found = completion(body, meta, secret)
     if isinstance(found, APIResponseProcessingError) and is_framed(body):
-        from ...streaming import whole_answer  # a plain call starts without it
+        from .framed_answer import answer_in_stream  # rare, and a plain call starts without it
 
-        answer = whole_answer(body, meta, secret, choices=choices)
-        nothing = isinstance(answer, StreamInterruptedError) and not (answer.partial and answer.partial.choices)
-        return found if nothing else answer
+        return answer_in_stream(body, meta, secret, choices=choices) or found
     return found
 
 
@@ -322,36 +317,3 @@ def _refuse_another_stream(params: dict[str, Any]) -> None:
         raise InvalidArgumentError(f"stream={streams!r} is not allowed: stream(...) streams; create(...) gives a whole answer")
     if params.pop("stream_cls", None) is not None:
         raise InvalidArgumentError("stream(...) gives a ChatStream; use create(stream=True, stream_cls=...) for another one")
-
-
-def _stream_factory(stream_cls: Callable[..., Any]) -> Callable[[Any, Connection], Any]:
-    """How to make the caller's stream from the chunks; see `takes_fields`."""
-    if takes_fields(stream_cls):
-        from ...streaming import ModelStream
-
-        return lambda source, client: ModelStream(source, stream_cls, client=client)
-    return lambda source, client: stream_cls(source, client=client)
-
-
-def takes_fields(stream_cls: Callable[..., Any]) -> bool:
-    """Whether a `stream_cls` is called with each chunk's fields; otherwise with the chunks' iterator and the client.
-
-    Raises:
-        TypeError: it can be called neither way.
-    """
-    try:
-        parameters = inspect.signature(stream_cls)
-    except (TypeError, ValueError):
-        raise TypeError(f"stream_cls={stream_cls!r} is not a class that can be called") from None
-    try:
-        parameters.bind(None, client=None)
-    except TypeError:
-        pass
-    else:
-        return False
-    keywords_only = all(p.kind in {p.KEYWORD_ONLY, p.VAR_KEYWORD} for p in parameters.parameters.values())
-    if not parameters.parameters or not keywords_only:
-        raise TypeError(
-            f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
-        )
-    return True

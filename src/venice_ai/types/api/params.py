@@ -31,6 +31,67 @@ Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
 Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
+# -- checks --------------------------------------------------------------------------------------------------------------
+#
+# The classes of `types.api.chat` say what messages, tools and formats are; the classes that check JSON are made from them. A
+# field that has one value alone, `role` or `type`, tells which class is meant, and must be there.
+
+
+def _hints(kind: type[Model]) -> dict[str, Any]:
+    declared = [item for base in (*kind.__bases__, kind) if base is not Model for item in base.__annotations__.items()]
+    names = dict(vars(chat))
+    return {name: eval(text, names) for name, text in declared}  # noqa: S307  # our own
+
+
+@cache
+def _checker(kind: type[Model]) -> type[Struct]:
+    """The class with which msgspec checks the JSON of a request class."""
+    hints, fields = _hints(kind), list[Any]()
+    constants = kind._constants.items()  # noqa: SLF001  # the tables of the class
+    tag = next((each for each in constants if get_origin(hints[each[0]]) is Literal), (None, None))
+    for name, hint in hints.items():
+        if name in kind._fields and name != tag[0]:
+            checked = _checked(_OTHERWISE.get((kind, name), hint))
+            required = name in kind._required and (kind, name) != (chat.Tool, "function")  # noqa: SLF001  # see lacks_function
+            fields.append((name, checked) if required else (name, *_optional(kind, name, checked)))
+    closed = kind in _FORMATS
+    return defstruct(kind.__name__, fields, tag_field=tag[0], tag=tag[1], kw_only=True, forbid_unknown_fields=closed)
+
+
+def _optional(kind: type[Model], name: str, checked: Any) -> tuple[Any, Any]:
+    """The type and the default of a field that may be left out. In a message it may be null as well, in a part it may not."""
+    if issubclass(kind, chat.BaseMessage) and name != "reasoning_details":
+        return checked, None
+    kinds = get_args(checked) if get_origin(checked) in {Union, UnionType} else [checked]
+    return _union([UnsetType, *(each for each in kinds if each is not type(None))]), UNSET
+
+
+def _checked(hint: Any) -> Any:
+    """A type as JSON has it: of a class and a mapping in its place the class's checker, of a sequence a list."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in {Union, UnionType}:
+        objects = [each for each in args if isinstance(each, type) and issubclass(each, Model)]
+        return _union([_checked(each) for each in args if not (objects and get_origin(each) is Mapping)])
+    if origin is Sequence:
+        return _list_of(_checked(args[0]))
+    if origin is Mapping:
+        return dict[str, Any]
+    return _checker(hint) if isinstance(hint, type) and issubclass(hint, Model) else hint  # type: ignore[arg-type]  # classes are hashable
+
+
+def _list_of(kind: Any) -> Any:
+    return list[kind]
+
+
+def _union(kinds: list[Any]) -> Any:
+    return Union[tuple(kinds)]  # noqa: UP007  # of values
+
+
+# What a model said may be sent back as it came, also where it does not fit.
+_OTHERWISE: dict[tuple[type[Model], str], Any] = {(chat.AssistantMessage, "tool_calls"): list[Any] | None}
+_FORMATS = (chat.TextResponseFormat, chat.JSONObjectFormat, chat.JSONSchemaFormat)
+
+
 # -- objects inside the parameters ---------------------------------------------------------------------------------------
 
 
@@ -76,28 +137,8 @@ class Fallback(TypedDict):
     model: str
 
 
-class _Function(TypedDict, total=False):
-    description: str
-    parameters: dict[str, Any]
-    strict: bool
-
-
-class Function(_Function):
-    """A function the model may call."""
-
-    name: str
-
-
-class ToolObject(TypedDict, total=False):
-    """A tool: a `function`, or one of Venice's own types `web_search` and `x_search`."""
-
-    function: Function
-    type: str
-    id: str
-
-
 def lacks_function(tool: Mapping[str, Any]) -> bool:
-    """Whether a `ToolObject` is neither of the two: the types cannot say it."""
+    """Whether a tool is neither a function nor one of Venice's own: the types cannot say it."""
     return "function" not in tool and tool.get("type") not in {"web_search", "x_search"}
 
 
@@ -112,20 +153,6 @@ class FunctionChoice(TypedDict):
 
     type: str
     function: FunctionName
-
-
-class TextFormat(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
-    """Ordinary text."""
-
-
-class ObjectFormat(Struct, tag_field="type", tag="json_object", forbid_unknown_fields=True):
-    """Any JSON object."""
-
-
-class SchemaFormat(Struct, tag_field="type", tag="json_schema", forbid_unknown_fields=True):
-    """JSON that fits a schema."""
-
-    json_schema: dict[str, Any]
 
 
 class _NoValue:
@@ -146,7 +173,7 @@ if TYPE_CHECKING:
     VeniceParametersLike: TypeAlias = chat.VeniceParameters | VeniceSwitches | UntypedMapping
     ReasoningLike: TypeAlias = chat.ReasoningConfig | Reasoning | UntypedMapping
     StreamOptionsLike: TypeAlias = chat.StreamOptions | StreamSwitches | UntypedMapping
-    ToolsLike: TypeAlias = Sequence[chat.Tool | ToolObject | Mapping[str, Any]]
+    ToolsLike: TypeAlias = Sequence[chat.Tool | Mapping[str, Any]]
     ToolChoiceLike: TypeAlias = (
         Literal["none", "auto", "required"] | chat.SpecificToolChoice | FunctionChoice | Mapping[str, Any]
     )
@@ -162,9 +189,9 @@ else:
     VeniceParametersLike = VeniceSwitches
     ReasoningLike = Reasoning
     StreamOptionsLike = StreamSwitches
-    ToolsLike = list[ToolObject]
+    ToolsLike = _list_of(_checker(chat.Tool))
     ToolChoiceLike = Literal["none", "auto", "required"] | FunctionChoice
-    FormatLike = TextFormat | ObjectFormat | SchemaFormat
+    FormatLike = _union([_checker(kind) for kind in _FORMATS])
     TextLike = TextSwitches
     FallbacksLike = Annotated[list[Fallback], Meta(max_length=10)]
     MetadataLike = dict[str, Any]
@@ -277,67 +304,14 @@ _OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "reasoning": dict.fromkeys(Reasoning.__annotations__),
     "stream_options": dict.fromkeys(StreamSwitches.__annotations__),
     "text": dict.fromkeys(TextSwitches.__annotations__),
-    "tools": {"id": None, "function": dict.fromkeys(_Function.__annotations__)},
+    "tools": {"id": None, "function": dict.fromkeys(("description", "parameters", "strict"))},
     "response_format": {"json_schema": dict.fromkeys(("name", "description", "strict", "schema"))},
 }
 """The parameters that are objects, or lists of them, with the fields that may be left out, and those of objects inside them."""
 
 
 # -- messages ------------------------------------------------------------------------------------------------------------
-#
-# The classes of `types.api.chat` say what a message is; the classes that check JSON are made from them. A field that has one
-# value alone, `role` or `type`, tells which class is meant, and must be there.
 
-
-def _hints(kind: type[Model]) -> dict[str, Any]:
-    declared = [item for base in (*kind.__bases__, kind) if base is not Model for item in base.__annotations__.items()]
-    names = dict(vars(chat))
-    return {name: eval(text, names) for name, text in declared}  # noqa: S307  # our own
-
-
-@cache
-def _checker(kind: type[Model]) -> type[Struct]:
-    """The class with which msgspec checks the JSON of a request class."""
-    tag = next(iter(kind._constants.items()), (None, None))  # noqa: SLF001  # the tables of the class
-    fields: list[Any] = []
-    for name, hint in _hints(kind).items():
-        if name in kind._fields and name != tag[0]:
-            checked = _checked(_OTHERWISE.get((kind, name), hint))
-            required = name in kind._required  # noqa: SLF001
-            fields.append((name, checked) if required else (name, *_optional(kind, name, checked)))
-    return defstruct(kind.__name__, fields, tag_field=tag[0], tag=tag[1], kw_only=True)
-
-
-def _optional(kind: type[Model], name: str, checked: Any) -> tuple[Any, Any]:
-    """The type and the default of a field that may be left out. In a message it may be null as well, in a part it may not."""
-    if issubclass(kind, chat.BaseMessage) and name != "reasoning_details":
-        return checked, None
-    return _union([UnsetType, *(each for each in get_args(checked) if each is not type(None))]), UNSET
-
-
-def _checked(hint: Any) -> Any:
-    """A type as JSON has it: of a class and a mapping in its place the class's checker, of a sequence a list."""
-    origin, args = get_origin(hint), get_args(hint)
-    if origin in {Union, UnionType}:
-        objects = [each for each in args if isinstance(each, type) and issubclass(each, Model)]
-        return _union([_checked(each) for each in args if not (objects and get_origin(each) is Mapping)])
-    if origin is Sequence:
-        return _list_of(_checked(args[0]))
-    if origin is Mapping:
-        return dict[str, Any]
-    return _checker(hint) if isinstance(hint, type) and issubclass(hint, Model) else hint  # type: ignore[arg-type]  # classes are hashable
-
-
-def _list_of(kind: Any) -> Any:
-    return list[kind]
-
-
-def _union(kinds: list[Any]) -> Any:
-    return Union[tuple(kinds)]  # noqa: UP007  # of values
-
-
-# What a model said may be sent back as it came, also where it does not fit.
-_OTHERWISE: dict[tuple[type[Model], str], Any] = {(chat.AssistantMessage, "tool_calls"): list[Any] | None}
 _MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
 
 Conversation: type[Struct] = defstruct(

@@ -1,0 +1,175 @@
+"""How a stream goes wrong: what an unusual event means, and the errors of a stream, which hold what had come of its answer.
+
+Nearly every event is a chunk, and `streaming.py` reads those by itself. What is left comes here: errors that the server
+reports, events that are no JSON, bodies that are no stream, and connections that end too early.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from weakref import ref
+
+from .._core.secrets import without
+from ..exceptions import (
+    APIConnectionError,
+    APIError,
+    APIResponseProcessingError,
+    APITimeoutError,
+    StreamInterruptedError,
+    StreamTimeoutError,
+    VeniceError,
+    without_errors,
+)
+from ..types.api.streaming import ChatCompletionChunk
+from . import json_text, reply_body, reply_errors
+from .sse import NamedEvent
+
+if TYPE_CHECKING:
+    from ..types.api.chat import ChatCompletionResponse
+    from ..types.response_meta import ResponseMeta
+    from .assembly import Assembly
+
+_NOTHING = frozenset({b"", b"null"})
+_OF_CHUNKS = frozenset({b"", b"message"})  # types of events; events of all others say nothing of the answer
+_CLOSED = "the connection was closed before the answer was complete"
+
+
+class Session(Protocol):
+    """What knows that an answer must be end-to-end encrypted: `tee.session.TeeSession`."""
+
+    def refuse_reply(self) -> NoReturn:
+        """Raises the error for a reply that is no stream, and so not encrypted."""
+
+
+class StreamErrors:
+    """The errors of one streamed reply.
+
+    Args:
+        assembly: what has come of the answer.
+        meta: what is known of the reply.
+        head: the bytes that came before the first event.
+        secret: the key, which is in no error.
+        session: the session of an end-to-end encrypted answer: then no error may show the text of an event.
+    """
+
+    def __init__(
+        self, assembly: Assembly, meta: ResponseMeta, head: bytearray, secret: bytes, session: Session | None = None
+    ) -> None:
+        self._assembly = assembly
+        self._meta = meta
+        self._head = head
+        self._secret = secret
+        self._session = session
+
+    def partial(self) -> ChatCompletionResponse:
+        """What has come so far."""
+        response = self._assembly.response()
+        reply_body.attach(response, self._meta)
+        return response
+
+    def meaning(self, event: bytes, found: Any) -> ChatCompletionChunk | APIError | None:
+        """The chunk in an event; or the error that it reports or is; None if it changes nothing of the answer."""
+        named = event.type if isinstance(event, NamedEvent) else b""
+        if named != b"error" and event.strip() in _NOTHING:  # keeps the connection alive
+            return None
+        if found is None and self._session is None:  # what a session did not open is never read past it
+            with contextlib.suppress(ValueError):
+                found = json_text.decode(event)
+        if not isinstance(found, dict):
+            return self._no_object(event, named, found)
+        chunk = reply_body.chunk(found, event)
+        if isinstance(chunk, dict):
+            return self._reported(chunk)
+        if named == b"error":
+            return self._reported({"error": found})
+        return chunk if named in _OF_CHUNKS else None
+
+    def _no_object(self, event: bytes, named: bytes, found: Any) -> APIError | None:
+        """What an event means whose data is no JSON object: nothing, once the answer is complete."""
+        if named == b"error" and event.strip() and self._session is None:
+            return self._reported({"error": event.decode("utf-8", "replace") if found is None else found})
+        if self._assembly.finished or named not in {*_OF_CHUNKS, b"error"}:
+            return None
+        if self._session is not None:
+            return self.interrupted("an event is not JSON")
+        shown = without(bytes(event), self._secret)
+        return self.interrupted(f"an event is not JSON: {shown!r:.100}", body=shown.decode("utf-8", "replace"))
+
+    def _reported(self, content: dict[str, Any]) -> APIError:
+        """The error that an event reports. What stands beside it is part of the answer, unless it is to be encrypted."""
+        assembly = self._assembly
+        if content.get("choices"):
+            if self._session is not None:
+                assembly.begun = True
+            else:
+                assembly.add(ChatCompletionChunk.model_validate(without_errors(content)))
+        error = reply_errors.stream_error(content, self._meta, self.partial(), self._secret)
+        if assembly.begun:
+            error.counts_as = self._meta.status_code  # it is not asked for again
+        return error
+
+    def instead_of_stream(self, *, labelled: bool) -> APIError:
+        """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer it is.
+
+        With `labelled` the body calls itself a stream.
+
+        Raises:
+            TeeEncryptionError: it is an answer in clear, in place of an encrypted one.
+        """
+        body = bytes(self._head)
+        found = reply_body.completion(body, self._meta, self._secret)
+        if isinstance(found, APIError):
+            error, unusable = found, isinstance(found, APIResponseProcessingError)
+        else:
+            error, unusable = reply_errors.unusable(body, self._meta, "JSON", self._secret), True
+            error.partial = found
+        del body, found  # a traceback may show them
+        if self._session is not None:
+            if unusable and error.partial is not None:
+                self._session.refuse_reply()
+            error.partial = None
+        return self.interrupted(_CLOSED) if labelled and unusable and error.partial is None else error
+
+    def not_whole(self, missing: list[int], *, done: bool) -> StreamInterruptedError:
+        """The error for an answer whose choices with these indices are missing, or have no finish reason."""
+        if not done and (not self._assembly.chunks or len(missing) == 1):
+            return self.interrupted(_CLOSED)
+        how = "[DONE] came" if done else "the connection was closed"
+        return self.interrupted(f"{how} before the choices {missing} were there with a finish reason")
+
+    def interrupted(
+        self, why: str, cause: APIConnectionError | None = None, *, body: str | None = None
+    ) -> StreamInterruptedError:
+        """The error for a stream that broke off, with what had come; `body` has what could not be read of it."""
+        kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError
+        if body is None and self._head and self._session is None:
+            body = without(self._head.decode("utf-8", "replace"), self._secret)
+        error = kind(
+            f"the stream broke off after {self._assembly.chunks} chunks: {why.rstrip('.')}. What had come is in `partial`.",
+            status_code=self._meta.status_code,
+            request_id=without(self._meta.request_id, self._secret),
+            body=body,
+            meta=self._meta,
+            partial=self.partial(),
+        )
+        if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):
+            error.clock = cause.clock
+        return error
+
+
+class KeptError:
+    """An error that can be raised again. It is not kept alive, for its traceback leads to whoever keeps it."""
+
+    def __init__(self, error: VeniceError) -> None:
+        self._first = ref(error)
+        self._kind, self._args, self._state = type(error), error.args, dict(vars(error))
+
+    @property
+    def error(self) -> VeniceError:
+        """The same error; another like it where nobody has it any more."""
+        error = self._first()
+        if error is None:
+            error = self._kind.__new__(self._kind, *self._args)
+            vars(error).update(self._state)
+        return error

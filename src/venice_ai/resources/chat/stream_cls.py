@@ -1,0 +1,70 @@
+"""`stream_cls`: a stream of the caller's own, or objects of the caller's own class in place of chunks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ...streaming import ChunkSource, Stream
+
+if TYPE_CHECKING:
+    from ..._http.connection import Connection
+    from ...types.api.streaming import ChatCompletionChunk
+
+T = TypeVar("T")
+
+
+def stream_factory(stream_cls: Callable[..., Any]) -> Callable[[ChunkSource, Connection], Any]:
+    """How to make the caller's stream from the chunks.
+
+    Raises:
+        TypeError: `stream_cls` cannot be called in either way.
+    """
+    made: Callable[..., Any] = partial(ModelStream, stream_cls) if takes_fields(stream_cls) else stream_cls
+    return lambda source, client: made(source, client=client)
+
+
+def takes_fields(stream_cls: Callable[..., Any]) -> bool:
+    """Whether a `stream_cls` is called with each chunk's fields; otherwise with the chunks' iterator and the client.
+
+    Raises:
+        TypeError: it can be called neither way.
+    """
+    try:
+        parameters = inspect.signature(stream_cls)
+    except (TypeError, ValueError):
+        raise TypeError(f"stream_cls={stream_cls!r} is not a class that can be called") from None
+    try:
+        parameters.bind(None, client=None)
+    except TypeError:
+        pass
+    else:
+        return False
+    keywords_only = all(p.kind in {p.KEYWORD_ONLY, p.VAR_KEYWORD} for p in parameters.parameters.values())
+    if not parameters.parameters or not keywords_only:
+        raise TypeError(
+            f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
+        )
+    return True
+
+
+class ModelStream(Stream[T]):
+    """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
+
+    def __init__(self, factory: Callable[..., T], source: ChunkSource, *, client: Connection | None = None) -> None:
+        super().__init__(cast("AsyncIterator[T]", source), client=client)
+        self._source = source
+        self._factory = factory
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        super().__aiter__()
+        return self._made(aiter(self._source))
+
+    async def __anext__(self) -> T:
+        return self._factory(**cast("ChatCompletionChunk", await super().__anext__()).model_dump())
+
+    async def _made(self, chunks: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[T, None]:
+        async for chunk in chunks:
+            yield self._factory(**chunk.model_dump())
