@@ -43,6 +43,10 @@ class VeniceClient(Connection):
         min_privacy: `"e2ee"` lets only end-to-end encrypted chats leave; `"tee"` also chats in clear with models whose enclave
             was attested. Anything weaker raises, whatever it is part of.
         budget: a `Budget`, the cap on what all chats of this client cost.
+        fallback_models: models to ask, one after the other, where the one of a chat was retired, is overloaded, or does not
+            begin to answer in time; never one that is less private, or lacks what the request needs. `meta.models_tried` tells.
+        preflight: check each chat against the catalogue before it is sent, as `client.models.check` does, and raise
+            `InvalidRequestError` for what its model would refuse.
 
     Raises:
         InvalidRequestError: an argument is not allowed.

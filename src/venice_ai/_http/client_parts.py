@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from .._core.privacy import Privacy
 from ..exceptions import InvalidRequestError
@@ -56,3 +56,17 @@ def _check_tls(ssl_context: object, ca_bundle: object) -> None:
             raise InvalidRequestError("ssl_context and ca_bundle cannot both be given: load the bundle into the context")
     if ca_bundle is not None and (not isinstance(ca_bundle, (str, os.PathLike)) or not os.path.isfile(ca_bundle)):  # noqa: PTH113  # pathlib is not worth its start-up here
         raise InvalidRequestError(f"ca_bundle={ca_bundle!r} is not a file")
+
+
+def checked_names(names: object) -> Sequence[str]:
+    """The names of fallback models; none for None.
+
+    Raises:
+        InvalidRequestError: they are no list of names.
+    """
+    if names is None:
+        return ()
+    listed = isinstance(names, Sequence) and not isinstance(names, (str, bytes))
+    if not listed or not all(isinstance(name, str) and name.strip() for name in cast("Sequence[object]", names)):
+        raise InvalidRequestError(f"fallback_models={names!r} must be a list of model ids")
+    return tuple(cast("Sequence[str]", names))

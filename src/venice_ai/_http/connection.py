@@ -8,7 +8,7 @@ catalogue, imports its class and asks for `connection.resource(Models)`: the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
@@ -66,6 +66,8 @@ class Connection:
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
         budget: Budget | None = None,
+        fallback_models: Sequence[str] | None = None,
+        preflight: bool = False,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
         self._api_key, wrong_key = _resolved_key(api_key)
@@ -94,6 +96,14 @@ class Connection:
         """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
+        self.fallback_models: Sequence[str] = ()
+        """The models that are asked where a chat's own cannot answer."""
+        self.preflight: bool = preflight
+        """Whether chats are checked against the catalogue before they are sent."""
+        if fallback_models is not None:
+            from .client_parts import checked_names
+
+            self.fallback_models = checked_names(fallback_models)
         self.hooks_in_threads: bool = False
         """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
         self.on_close: list[Callable[[], None]] = []
@@ -103,7 +113,7 @@ class Connection:
             from .client_parts import check_parts  # rarely given
 
             check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget)
-        for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env)):
+        for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env), ("preflight", preflight)):
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
 

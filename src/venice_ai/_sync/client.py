@@ -130,6 +130,7 @@ class SyncChatCompletions(SyncResource):
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        fallback_models: Sequence[str] | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation; see `ChatCompletions.create`.
@@ -176,6 +177,7 @@ class SyncChatCompletions(SyncResource):
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        fallback_models: Sequence[str] | None = None,
         **params: Unpack[ChatParams],
     ) -> SyncChatStream:
         """A stream whose request has been accepted; see `ChatCompletions.stream`.

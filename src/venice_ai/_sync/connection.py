@@ -8,7 +8,7 @@ loop thread of the process, while the caller waits.
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._client import VeniceClient
@@ -51,6 +51,8 @@ class SyncConnection:
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
         budget: Budget | None = None,
+        fallback_models: Sequence[str] | None = None,
+        preflight: bool = False,
     ) -> None:
         settings = given_arguments(locals())
         del api_key, proxy, headers  # a traceback may show them
@@ -109,15 +111,15 @@ class Bridge:
         }
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
-        # The caller's own ports may suspend, and so may an attestation, and a wait for room in a budget; and on Windows Ctrl-C
-        # interrupts no read of a socket.
-        own = [name for name in ("transport", "clock", "min_privacy", "budget") if settings[name] is not None]
-        self._needs_loop = sys.platform == "win32" or bool(own)
+        # The caller's own ports may suspend, and so may an attestation, the catalogue, and a wait for room in a budget; and on
+        # Windows Ctrl-C interrupts no read of a socket.
+        own = ("transport", "clock", "min_privacy", "budget", "fallback_models")
+        self._needs_loop = sys.platform == "win32" or settings["preflight"] or any(settings[name] is not None for name in own)
 
     def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
         switched = any(map(params.get, ("venice_parameters", "extra_body")))
-        if self._needs_loop or params.get("e2ee") or (switched and _is_sealed(params)):
+        if self._needs_loop or params.get("e2ee") or params.get("fallback_models") or (switched and _is_sealed(params)):
             return None
         if self._blocking is None:
             self._make_blocking()
