@@ -19,6 +19,7 @@ _NAMES = {
     "_client": "VeniceClient",
     "_core.settings": "Timeout",
     "_limits.budget": "Budget Spending",
+    "_limits.limiter": "LimitsSnapshot ModelLimits WaitNotice",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
@@ -26,7 +27,7 @@ _NAMES = {
     "costs": "ChatCostEstimate estimate_completion_cost",
     "exceptions": (
         "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError BudgetExceededError "
-        "ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
+        "CircuitOpenError ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
         "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError "
         "NoMatchingModelError NoToolCallsError NotFoundError OutputError OutputInvalidError OutputMissingError "
         "OutputRefusedError OutputTruncatedError PayloadTooLargeError PaymentRequiredError PermissionDeniedError "
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
     from ._core.settings import Timeout as Timeout
     from ._limits.budget import Budget as Budget
     from ._limits.budget import Spending as Spending
+    from ._limits.limiter import LimitsSnapshot as LimitsSnapshot
+    from ._limits.limiter import ModelLimits as ModelLimits
+    from ._limits.limiter import WaitNotice as WaitNotice
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
     from ._sync.streams import SyncChatStream as SyncChatStream

@@ -23,10 +23,10 @@ from venice_ai import (
     VeniceClient,
 )
 from venice_ai.emulator import Emulator, EmulatorTransport, busy, completion, echo, error, text, text_model, tool_call, usual
-from venice_ai.transport import Reply, Request
+from venice_ai.transport import Request
 
-HI = [{"role": "user", "content": "hi"}]
-OWN = {"venice_parameters": {"include_venice_system_prompt": False}}
+HI: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
+OWN: dict[str, Any] = {"venice_parameters": {"include_venice_system_prompt": False}}
 
 
 def emulator_of(*steps: Any) -> Emulator:
@@ -57,7 +57,9 @@ def chats(emulator: Emulator) -> int:
 
 
 async def ask(client: VeniceClient, tokens: int = 100, **more: Any) -> ChatCompletionResponse:
-    return await client.chat.completions.create(model="m", messages=HI, max_completion_tokens=tokens, **{**OWN, **more})
+    keywords: dict[str, Any] = {"model": "m", "messages": HI, "max_completion_tokens": tokens, **OWN, **more}
+    response: ChatCompletionResponse = await client.chat.completions.create(**keywords)
+    return response
 
 
 async def test_an_answer_is_settled_by_its_cost_else_by_its_usage() -> None:
@@ -160,7 +162,7 @@ async def test_a_stream_that_is_left_or_breaks_off_is_spent_at_its_bound() -> No
 class NeverAnswers(EmulatorTransport):
     """Answers nothing but what the catalogue has."""
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Any:
         if request.method == "POST":
             self.sent.set()
             await asyncio.Event().wait()
@@ -206,6 +208,9 @@ async def test_a_wait_for_room_ends_with_the_deadline_and_with_the_client() -> N
         with pytest.raises(APITimeoutError, match="room in its budget") as caught:
             await ask(client, timeout=Timeout(deadline=0.05))
         assert caught.value.clock == "deadline"
+        with pytest.raises(APITimeoutError, match="room in its budget") as caught:
+            await ask(client, timeout=Timeout(queue=0.05))
+        assert caught.value.clock == "queue"
         waiting = asyncio.create_task(ask(client))
         await asyncio.sleep(0.05)
         assert not waiting.done()

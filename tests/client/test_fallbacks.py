@@ -24,7 +24,9 @@ from venice_ai.resources.chat.fallbacks import calls_for_another
 from ..fakes import HI, ScriptedReply, ScriptedTransport, answer, completion, hello
 from ..fakes import stream as streamed
 
-IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]
+IMAGE: list[dict[str, Any]] = [
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}
+]
 GONE = error(410)
 
 
@@ -240,4 +242,6 @@ async def test_a_model_that_will_be_retired_is_told_once_with_its_date_and_its_s
         await completions.create(model="first", messages=HI)
     (told,) = [record.getMessage() for record in caplog.records]
     assert told == "Venice: Model first goes in 7 days (2027-01-01) Successor: second"
+    assert response.meta.deprecation_warning is not None
     assert response.meta.deprecation_warning in told
+    assert response.meta.deprecation_date == "2027-01-01"

@@ -13,9 +13,9 @@ from venice_ai.types.api.models import ModelResponse
 
 from ..shared import shared
 
-HI = [{"role": "user", "content": "hi"}]
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "properties": {}}}}
+HI: list[dict[str, Any]] = [{"role": "user", "content": "hi"}]
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+SCHEMA: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object", "properties": {}}}}
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -132,7 +132,8 @@ def test_where_the_catalogue_says_nothing_nothing_is_refused() -> None:
 async def test_check_takes_the_keywords_of_create() -> None:
     emulator = Emulator(models=[text_model("m", supports=())])
     client = VeniceClient(transport=emulator.transport())
-    assert await client.models.check({"model": "m", "messages": HI, "temperature": 1, "stream": True, "timeout": 3}) == []
+    all_is_well: dict[str, Any] = {"model": "m", "messages": HI, "temperature": 1, "stream": True, "timeout": 3}
+    assert await client.models.check(all_is_well) == []
     (refusal,) = await client.models.check({"model": "m:enable_web_search=on", "messages": HI, "tools": [TOOL]})
     assert isinstance(refusal, Refusal)
     assert refusal.parameter == "tools"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .._core.json_values import items, members
-from .._core.ports import Attempt, CallGate, Pass, Request
+from .._core.ports import Attempt, CallGate, Clock, Pass, Request
 from .._limits.budget import Budget, Place, Reservation
 from .._limits.upper_bound import Chat
 from .._wire.json_text import decode
@@ -22,10 +22,12 @@ class BudgetGate(CallGate):
     Args:
         budget: the budget, perhaps of several clients.
         find: finds the catalogue's entry of a model, a trait or an alias.
+        clock: the client's.
     """
 
-    def __init__(self, budget: Budget, find: Callable[[str], Awaitable[ModelResponse]]) -> None:
+    def __init__(self, budget: Budget, find: Callable[[str], Awaitable[ModelResponse]], clock: Clock) -> None:
         self._budget = budget
+        self._clock = clock
         self._find = find
         self._waiting: set[Place] = set()
 
@@ -37,11 +39,11 @@ class BudgetGate(CallGate):
             ValueError: the catalogue does not have the model, or no prices for it.
             APIError: the catalogue could not be had, or the wait took too long.
         """
-        request, clock, due = attempt.request, attempt.clock, attempt.due
+        request, clock, due = attempt.request, self._clock, attempt.due
         if request.chat is None:
-            return _Free()
+            return _Unlimited()
         chat = await self._chat(request)
-        place = Place(lambda: None if due is None else due - clock.now())
+        place = Place(clock.now, due, None if request.timeout.queue is None else clock.now() + request.timeout.queue)
         self._waiting.add(place)
         try:
             return _Reserved(await self._budget.reserve(chat, clock.time(), place))
@@ -59,12 +61,16 @@ class BudgetGate(CallGate):
         return Chat([await self._find(name) for name in names], body, len(request.body or b""))
 
 
-class _Free(Pass):
+class _Unlimited(Pass):
+    held = free = False
+
     def replied(self, found: object) -> None: ...
     def done(self, usage: object, cost: object) -> None: ...
 
 
 class _Reserved(Pass):
+    held = free = False
+
     def __init__(self, reservation: Reservation) -> None:
         self._reservation = reservation
         self._billed = False  # as long as nothing is known of a reply, it was not sent

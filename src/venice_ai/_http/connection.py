@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .._core.ports import CallGate, Clock, Transport
     from .._core.token_counts import TokenCounts
     from .._limits.budget import Budget
+    from .._limits.limiter import Limiter, WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
     from ..types.api.models import ModelResponse
@@ -68,6 +69,9 @@ class Connection:
         budget: Budget | None = None,
         fallback_models: Sequence[str] | None = None,
         preflight: bool = False,
+        limits: bool = True,
+        fail_fast: bool = False,
+        on_wait: Callable[[WaitNotice], object] | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
         self._api_key, wrong_key = _resolved_key(api_key)
@@ -89,6 +93,9 @@ class Connection:
         self._session = session
         self._transport = transport
         self._clock = clock
+        self._limited = limits
+        self._fail_fast = fail_fast
+        self._on_wait = on_wait
         self._closed = False
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
@@ -113,7 +120,13 @@ class Connection:
             from .client_parts import check_parts  # rarely given
 
             check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget)
-        for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env), ("preflight", preflight)):
+        for name, switch in (
+            ("retry_timeouts", retry_timeouts),
+            ("trust_env", trust_env),
+            ("preflight", preflight),
+            ("limits", limits),
+            ("fail_fast", fail_fast),
+        ):
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
 
@@ -127,22 +140,24 @@ class Connection:
     @made_once
     def caller(self) -> Caller:
         """What sends requests and tries them again."""
-        load("._http.caller", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
-        from .._core.ports import SystemClock
+        load("._http.caller", "._limits.limiter", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
         from .caller import Caller
         from .retry import RetryPolicy
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
-        return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy, self._gates())
+        clock = self._clock or self.limiter.clock
+        return Caller(self._transport or self._http_transport(), clock, policy, self._gates(clock))
 
-    def _gates(self) -> tuple[CallGate, ...]:
+    def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
         from .usage_gate import UsageGate
 
         gates: list[CallGate] = [UsageGate(self.token_counts)]
+        if self._limited:
+            gates.append(self.limiter)
         if self.budget is not None:
             from .budget_gate import BudgetGate
 
-            gates.append(BudgetGate(self.budget, self._find_model))
+            gates.append(BudgetGate(self.budget, self._find_model, clock))
         return tuple(gates)
 
     async def _find_model(self, name: str) -> ModelResponse:
@@ -155,6 +170,16 @@ class Connection:
         from .._core.token_counts import TokenCounts
 
         return TokenCounts()
+
+    @made_once
+    def limiter(self) -> Limiter:
+        """What keeps the requests within the limits of the account."""
+        from .._core.ports import SystemClock
+        from .._limits.limiter import Limiter
+
+        server = getattr(self._transport, "server", None)
+        clock = self._clock or SystemClock()
+        return Limiter(self.base_url, clock, server=server, on_wait=self._on_wait, fail_fast=self._fail_fast)
 
     @made_once
     def notices(self) -> Notices:

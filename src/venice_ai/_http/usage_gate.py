@@ -22,6 +22,7 @@ class UsageGate(CallGate):
 
 class _Counted(Pass):
     __slots__ = ("_counts", "_request")
+    held = free = False
 
     def __init__(self, counts: TokenCounts, request: Request) -> None:
         self._counts = counts

@@ -28,6 +28,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ..costs import VENICE_PROMPT_TOKENS_MOST
@@ -364,8 +365,11 @@ class Reservation:
 class Place:
     """A place in the line of those that wait for room, on whatever event loop, until their call has to end."""
 
-    def __init__(self, left: Callable[[], float | None] = lambda: None) -> None:
-        self._left = left  # seconds until then
+    def __init__(self, now: Callable[[], float] = float, due: float | None = None, queue_due: float | None = None) -> None:
+        self._now = now
+        self._due = min(
+            ((at, clock) for at, clock in ((due, "deadline"), (queue_due, "queue")) if at is not None), default=(inf, "")
+        )
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
         self._closed = False
@@ -384,18 +388,20 @@ class Place:
         """Waits to be woken, at most so long.
 
         Raises:
-            APITimeoutError: the deadline of the call ran out.
+            APITimeoutError: the deadline of the call, or its time in queues, ran out.
             APIConnectionError: the client was closed.
         """
-        left = self._left()
-        if left is not None and left <= 0:
+        at, clock = self._due
+        left = at - self._now()
+        if left <= 0:
             error = APITimeoutError(
-                "the call's deadline ran out while it waited for others to leave room in its budget; not sent"
+                f"the {clock!r} clock ran out while the call waited for room in its budget; it was not sent"
             )
-            error.clock = "deadline"
+            error.clock = clock
             raise error
+        wait = min(left, inf if seconds is None else seconds)
         with suppress(TimeoutError):
-            async with asyncio.timeout(min((each for each in (left, seconds) if each is not None), default=None)):
+            async with asyncio.timeout(None if wait == inf else wait):
                 await self._woken.wait()
         self._woken.clear()
         if self._closed:

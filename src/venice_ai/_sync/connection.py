@@ -8,7 +8,7 @@ loop thread of the process, while the caller waits.
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._client import VeniceClient
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .._core.privacy import Privacy
     from .._core.settings import Timeout
     from .._limits.budget import Budget
+    from .._limits.limiter import WaitNotice
     from ..tee.types import TeeOptions
     from .loop_thread import LoopThread
 
@@ -53,6 +54,9 @@ class SyncConnection:
         budget: Budget | None = None,
         fallback_models: Sequence[str] | None = None,
         preflight: bool = False,
+        limits: bool = True,
+        fail_fast: bool = False,
+        on_wait: Callable[[WaitNotice], object] | None = None,
     ) -> None:
         settings = given_arguments(locals())
         del api_key, proxy, headers  # a traceback may show them
@@ -67,6 +71,12 @@ class SyncConnection:
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = min_privacy
         """The least privacy a request must have to leave."""
+        self.budget: Budget | None = budget
+        """The cap on what its chats cost."""
+        self.fallback_models: Sequence[str] = self._bridge.fallback_models
+        """The models that are asked where a chat's own cannot answer."""
+        self.preflight: bool = preflight
+        """Whether chats are checked against the catalogue before they are sent."""
 
     __init__.__qualname__ = "SyncVeniceClient.__init__"  # as in `Connection`
 
@@ -128,7 +138,7 @@ class Bridge:
 
     def _make_blocking(self) -> None:
         try:
-            load("._http.blocking_transport", "._http.caller", ".resources.chat", "encodings.idna")
+            load("._http.blocking_transport", "._http.caller", "._limits.limiter", ".resources.chat", "encodings.idna")
             from .._http.blocking_transport import BlockingClock, BlockingTransport
             from .._http.routes import Routes
         except ImportError as error:
@@ -180,6 +190,11 @@ class Bridge:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What a coroutine returns or raises."""
         return self.thread().run(work)
+
+    @property
+    def fallback_models(self) -> Sequence[str]:
+        """Their fallback models."""
+        return self._template.fallback_models
 
     @property
     def closed(self) -> bool:

@@ -62,6 +62,8 @@ class APIError(VeniceError):
     """How long the server asked to wait, in seconds."""
     partial: ChatCompletionResponse | None = None
     """What had arrived of the answer when a stream failed."""
+    replayed: bool = False
+    """Whether it is the answer to an earlier request with the same body, which was refused three times in 30 s."""
     tool_loop: ToolLoopState | None = None
     """The tool loop whose call failed, as it was before: `run_with_tools(resume=error.tool_loop)` runs no tool twice."""
     attempts: tuple[ChatCompletionResponse, ...] = ()
@@ -160,6 +162,10 @@ class ServiceUnavailableError(InternalServerError):
     """The model is offline or at capacity (503)."""
 
 
+class CircuitOpenError(ServiceUnavailableError):
+    """Most of the last requests failed, so the server is left alone for seconds: this one was not sent."""
+
+
 class ModelOverloadedError(RateLimitError, ServiceUnavailableError):
     """The model is overloaded, says an error inside a 200 reply. It counts as 503, and is caught as a 429 is, too."""
 
@@ -178,7 +184,7 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """A time limit of the call ran out. The call may have been billed."""
 
     clock: str = ""
-    """Which: `connect`, `first_chunk`, `idle`, `progress` or `deadline`."""
+    """Which: `connect`, `first_chunk`, `idle`, `progress`, `deadline` or `queue`."""
 
 
 class APIResponseProcessingError(APIError):

@@ -124,15 +124,7 @@ class Models(APIResource["Connection"]):
         for name in ("stream", "stream_cls", "e2ee", "timeout", "extra_headers", "fallback_models"):
             keywords.pop(name, None)
         body = chat_body(model=model, messages=messages, stream=False, params=keywords, extra=extra)
-        return await self.refusals(body)
-
-    async def refusals(self, body: Mapping[str, Any]) -> builtins.list[Refusal]:
-        """The same for the body of a request."""
-        try:
-            entry = await self.find(body["model"])
-        except NoMatchingModelError:
-            return []
-        return refusals(entry, body)
+        return await refusals_of(self, body)
 
     async def resolve_chat(
         self,
@@ -232,6 +224,15 @@ class Models(APIResource["Connection"]):
             return reply
 
         return _own_copy(await self._cache.get(path, fetch, refresh=refresh))
+
+
+async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
+    """What its model would refuse of the body of a request, by the catalogue."""
+    try:
+        entry = await models.find(body["model"])
+    except NoMatchingModelError:
+        return []
+    return refusals(entry, body)
 
 
 class Cache:

@@ -106,10 +106,18 @@ class ResponseMeta:
         """Venice's warning that the model will be retired, with the date and the successor where it gives them."""
         if not self.headers.has_any(_OF_DEPRECATION):  # nearly every reply, and each is asked
             return None
-        warning, date = (next(filter(None, map(self.headers.get, names)), None) for names in (_WARNINGS, _DATES))
+        warning, date = self._first(_WARNINGS), self.deprecation_date
         said = f"{warning} ({date})" if warning and date else warning or (date and f"deprecated: {date}")
         successor = self.headers.get(_SUCCESSOR)
         return f"{said} Successor: {successor}" if said and successor and successor not in said else said
+
+    @property
+    def deprecation_date(self) -> str | None:
+        """When the model will be retired, as Venice writes it; None where not said."""
+        return self._first(_DATES)
+
+    def _first(self, names: tuple[str, ...]) -> str | None:
+        return next(filter(None, map(self.headers.get, names)), None)
 
     @property
     def venice_version(self) -> str | None:

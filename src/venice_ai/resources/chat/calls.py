@@ -236,9 +236,9 @@ class ChatCalls(APIResource[ClientT]):
         """Refuses what the model would refuse, by the catalogue, if the client is to."""
         if not self._client.preflight:
             return
-        from ..models import Models  # what most chats do not need, they do not load
+        from ..models import Models, refusals_of  # what most chats do not need, they do not load
 
-        if found := await self._client.resource(Models).refusals(body):
+        if found := await refusals_of(self._client.resource(Models), body):
             raise InvalidRequestError(f"not sent, because the model would refuse it: {'; '.join(map(str, found))}")
 
     def _fallbacks(self, body: dict[str, Any], names: Sequence[str] | None, *, streams: bool, sealed: bool) -> Fallbacks | None:
