@@ -152,12 +152,13 @@ class Connection:
         from .usage_gate import UsageGate
 
         gates: list[CallGate] = [UsageGate(self.token_counts)]
-        if self._limited:
-            gates.append(self.limiter)
         if self.budget is not None:
             from .budget_gate import BudgetGate
 
+            # Before the limiter: whoever waits for money, or for the catalogue, is to keep no place of those who could be sent.
             gates.append(BudgetGate(self.budget, self._find_model, clock))
+        if self._limited:
+            gates.append(self.limiter)
         return tuple(gates)
 
     async def _find_model(self, name: str) -> ModelResponse:
