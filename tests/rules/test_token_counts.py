@@ -8,6 +8,7 @@ import random
 import re
 from decimal import Decimal
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,8 @@ CHINESE = (
 
 
 def tokenizer(name: str) -> Any:
-    if os.environ.get("CI"):
-        import bpe_openai
-    else:
-        bpe_openai = pytest.importorskip("bpe_openai", reason="tokenizers with their vocabularies; CI has them")
-    return bpe_openai.get_encoding(name)
+    found: Any = import_module("bpe_openai") if os.environ.get("CI") else pytest.importorskip("bpe_openai")
+    return found.get_encoding(name)
 
 
 @cache

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .._core.json_values import items, members
-from .._core.ports import Attempt, CallGate, Clock, Pass, Request
+from .._core.ports import Attempt, CallGate, Clock, Pass
+from .._core.request import Request
 from .._limits.budget import Budget, Place, Reservation
 from .._limits.upper_bound import Chat
 from .._wire.json_text import decode

@@ -20,11 +20,7 @@ def check_parts(
     floor: Privacy | None,
     budget: object,
 ) -> None:
-    """Checks the parts that are given; None stands for one that is not.
-
-    Raises:
-        InvalidRequestError: one cannot be what it is given for.
-    """
+    """Raises an InvalidRequestError for a part that cannot be what it is given for; None stands for one that is not."""
     _check_tls(http["ssl_context"], http["ca_bundle"])
     # Importing aiohttp, to ask for its class, would take too long.
     _check_methods("session", session, "must be an aiohttp.ClientSession", "request", "connector", "closed")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
-from .._core.ports import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.privacy import Privacy, check_privacy, refuse_below
+from .._core.request import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.settings import (
     DEFAULT_TIMEOUT,
     KEY_VARIABLE,
@@ -120,13 +120,8 @@ class Connection:
             from .client_parts import check_parts  # rarely given
 
             check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget)
-        for name, switch in (
-            ("retry_timeouts", retry_timeouts),
-            ("trust_env", trust_env),
-            ("preflight", preflight),
-            ("limits", limits),
-            ("fail_fast", fail_fast),
-        ):
+        named = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
+        for name, switch in (*named.items(), ("preflight", preflight)):
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
 
@@ -175,7 +170,7 @@ class Connection:
     @made_once
     def limiter(self) -> Limiter:
         """What keeps the requests within the limits of the account."""
-        from .._core.ports import SystemClock
+        from .._core.request import SystemClock
         from .._limits.limiter import Limiter
 
         server = getattr(self._transport, "server", None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .._core.ports import Attempt, CallGate, Pass, Request
+from .._core.ports import Attempt, CallGate, Pass
+from .._core.request import Request
 from .._core.token_counts import TokenCounts
 from ..tee.guard import CLIENT_KEY
 

@@ -29,7 +29,7 @@ from ..model_check import unsuitable
 from ..models import Models
 
 if TYPE_CHECKING:
-    from ..._core.ports import Request
+    from ..._core.request import Request
     from ..._http.connection import Connection
     from ...types.api.models import ModelResponse
 
