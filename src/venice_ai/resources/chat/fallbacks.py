@@ -72,7 +72,7 @@ class Fallbacks:
             name = self._left.pop(0)
             reason = await self._reason_against(name)
             if reason is None:
-                logger.warning("%s failed (%s); asking %s in its place", self.tried[-1], type(failure).__name__, name)
+                logger.info("%s failed (%s); asking %s in its place", self.tried[-1], type(failure).__name__, name)
                 self.tried.append(name)
                 return {**self._body, "model": name}
             failure.add_note(f"fallback_models: {name!r} was not asked, because {reason}")
