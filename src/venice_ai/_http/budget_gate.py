@@ -18,13 +18,7 @@ from .retry import ConnectFailure
 
 
 class BudgetGate(CallGate):
-    """One client's way into a budget.
-
-    Args:
-        budget: the budget, perhaps of several clients.
-        find: finds the catalogue's entry of a model, a trait or an alias.
-        clock: the client's.
-    """
+    """One client's way into a budget; `find` finds the catalogue's entry of a model, a trait or an alias."""
 
     def __init__(self, budget: Budget, find: Callable[[str], Awaitable[ModelResponse]], clock: Clock) -> None:
         self._budget = budget
@@ -33,13 +27,7 @@ class BudgetGate(CallGate):
         self._waiting: set[Place] = set()
 
     async def enter(self, attempt: Attempt) -> Pass:
-        """Reserves the most that a chat can cost; what is no chat is free.
-
-        Raises:
-            BudgetExceededError: there is no room.
-            ValueError: the catalogue does not have the model, or no prices for it.
-            APIError: the catalogue could not be had, or the wait took too long.
-        """
+        """Reserves the most that a chat can cost; what is no chat is free."""
         request, clock, due = attempt.request, self._clock, attempt.due
         if request.chat is None:
             return _Unlimited()

@@ -159,16 +159,9 @@ class Budget:
     async def reserve(self, chat: Chat, now: float, place: Place) -> Reservation:
         """Reserves the most that a chat can cost, when there is room for it. First come, first served, within a process.
 
-        Args:
-            chat: what is to be sent.
-            now: Unix time in seconds.
-            place: where it waits, if it must.
-
         Raises:
             BudgetExceededError: there is no room, and nothing in flight could make it.
-            InvalidArgumentError: the model has no prices.
-            APIConnectionError: it waited in vain; see `Place.wait`.
-            VeniceError: the file cannot be written.
+            VeniceError: its model has no prices, it waited in vain (see `Place.wait`), or the file cannot be written.
         """
         if not self._waiting and (reservation := self._reserved(chat, now)):
             return reservation
@@ -185,7 +178,6 @@ class Budget:
             self._wake()
 
     def _reserved(self, chat: Chat, now: float) -> Reservation | None:
-        """A reservation; None if it is to wait."""
         model, day = chat.entries[0].id, datetime.fromtimestamp(now, UTC).date().isoformat()
         with self._transaction() as run:
             seen = run("SELECT tokens FROM venice_prompt WHERE model = ?", model).fetchone()
@@ -266,26 +258,18 @@ class Budget:
             connection = sqlite3.connect(
                 self._path or ":memory:", timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
             )
-            application, tables = (
-                connection.execute(query).fetchone()[0]
-                for query in ("PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
-            )
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
+            application, tables, version = (connection.execute(query).fetchone()[0] for query in queries)
             if tables and application != _APPLICATION:
                 raise InvalidArgumentError(f"path={self._path!r} is a database of something else, not a budget")
             if version > _VERSION:
                 raise InvalidArgumentError(f"path={self._path!r} was written by a newer release of venice-chat")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            if not tables:
-                connection.executescript(_SCHEMA)
+            connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + ("" if tables else _SCHEMA))
             if self._path is not None:
                 self._owner = Owner(self._path)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             if "not a database" in str(error):
                 raise InvalidArgumentError(f"path={self._path!r} is no budget: {error}") from None
-            raise VeniceError(f"the budget in {self._path!r} cannot be opened: {error}") from error
-        except OSError as error:
             raise VeniceError(f"the budget in {self._path!r} cannot be opened: {error}") from error
         self._owner_name = "" if self._owner is None else self._owner.name
         self._connection = connection
@@ -375,22 +359,15 @@ class Place:
         self._closed = False
 
     def wake(self) -> None:
-        """Lets it look again whether there is room."""
         with suppress(RuntimeError):  # its loop was closed
             self._loop.call_soon_threadsafe(self._woken.set)
 
     def close(self) -> None:
-        """Ends the wait, because the client was closed."""
         self._closed = True
         self.wake()
 
     async def wait(self, seconds: float | None) -> None:
-        """Waits to be woken, at most so long.
-
-        Raises:
-            APITimeoutError: the deadline of the call, or its time in queues, ran out.
-            APIConnectionError: the client was closed.
-        """
+        """Waits to be woken, at most so long; raises an APITimeoutError if the deadline or the time in queues ran out."""
         at, clock = self._due
         left = at - self._now()
         if left <= 0:

@@ -53,11 +53,7 @@ class Chat(NamedTuple):
         return switches_in(self.body).get("include_venice_system_prompt") is not False
 
     def most(self, venice_prompt_tokens: int) -> int:
-        """The most that it can cost, in nano-USD, if Venice's own prompt has so many tokens.
-
-        Raises:
-            InvalidArgumentError: a model has no prices for tokens, or says nothing of how long an answer may be (a ValueError).
-        """
+        """The most that it can cost, in nano-USD, if Venice's own prompt has so many tokens. A ValueError without prices."""
         own = venice_prompt_tokens if self.has_venice_prompt else 0
         return max(self._most_with(entry, own) for entry in self.entries)
 
@@ -112,11 +108,7 @@ def _priced(entry: ModelResponse, usage: ChatUsage) -> Decimal:
 
 
 def _rate(entry: ModelResponse, prompt_tokens: int, side: str) -> Decimal:
-    """Nano-USD for a token; what the cache costs where that is not said is what input costs.
-
-    Raises:
-        InvalidArgumentError: the model has no prices for tokens.
-    """
+    """Nano-USD for a token; what the cache costs where that is not said is what input costs."""
     usd = rate(entry.model_spec.pricing, prompt_tokens, side)
     if usd is None and side in _INPUT[1:]:
         usd = rate(entry.model_spec.pricing, prompt_tokens, "input")

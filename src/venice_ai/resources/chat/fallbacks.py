@@ -112,11 +112,7 @@ class FallbackCall(Call):
         return self._fallbacks.may_follow(failure)
 
     async def answer(self, failure: APIError | None = None) -> Answer:
-        """The next good reply, of whatever model.
-
-        Raises:
-            APIError: the last failure, when no other model can be asked.
-        """
+        """The next good reply, of whatever model; raises the last failure, when no other model can be asked."""
         while True:
             try:
                 answer = await super().answer(failure)
@@ -129,11 +125,7 @@ class FallbackCall(Call):
                 return answer
 
     async def again(self, failure: APIError) -> Answer:
-        """The next good reply, of whatever model, after one that turned out to be a failure.
-
-        Raises:
-            APIError: the last failure, when no other model can be asked.
-        """
+        """The same, after a reply that turned out to be a failure."""
         try:
             return await super().again(failure)
         except APIError as error:
@@ -144,11 +136,7 @@ class FallbackCall(Call):
         return await self.answer()
 
     async def _switch(self, failure: APIError) -> None:
-        """Takes the request for the next model.
-
-        Raises:
-            APIError: this failure, if there is none.
-        """
+        """Takes the request for the next model; raises this failure, if there is none."""
         try:
             while (body := await self._fallbacks.body_after(failure)) is not None:
                 try:
