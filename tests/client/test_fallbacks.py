@@ -134,7 +134,8 @@ async def test_a_model_that_does_not_do_is_passed_over_and_the_error_tells_why(
 ) -> None:
     emulator = emulator_of(GONE, privacy="private")
     with pytest.raises(ModelGoneError) as caught:
-        await client_of(emulator, *names).chat.completions.create(**{"model": "first", "messages": HI, **request_})
+        create: Any = client_of(emulator, *names).chat.completions.create
+        await create(**{"model": "first", "messages": HI, **request_})
     assert asked(emulator) == ["first"]
     assert why in caught.value.__notes__[0]
 

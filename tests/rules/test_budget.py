@@ -30,7 +30,7 @@ from venice_ai.types.api.chat import ChatUsage
 from venice_ai.types.api.models import ModelResponse
 
 NOON = 1_800_000_000.0
-ONE = {"input": 1.0, "output": 1.0, "context": 1_000_000, "longest": 100_000}
+ONE: dict[str, Any] = {"input": 1.0, "output": 1.0, "context": 1_000_000, "longest": 100_000}
 
 
 def model(id: str = "m", **more: Any) -> ModelResponse:  # noqa: A002  # the wire's own word
@@ -278,7 +278,8 @@ def test_threads_with_loops_of_their_own_share_a_budget() -> None:
         return sent
 
     with ThreadPoolExecutor(4) as threads:
-        sent = sum(threads.map(lambda _: asyncio.run(callers()), range(4)))
+        started_callers = [threads.submit(asyncio.run, callers()) for _ in range(4)]
+        sent = sum(each.result() for each in started_callers)
     assert min(most_at_once) >= 0
     assert sum(row.usd for row in budget.spent()) == Decimal("0.0002") * sent
     assert Decimal("0.018") < Decimal("0.0002") * sent <= Decimal("0.02")

@@ -28,6 +28,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -284,7 +285,7 @@ class Budget:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
-                    yield lambda query, *values: connection.execute(query, values)
+                    yield partial(_run, connection)
                 except BaseException:
                     connection.execute("ROLLBACK")
                     raise
@@ -311,6 +312,10 @@ _ACCOUNT: Final = """SELECT
   (SELECT coalesce(max(cap), -1) FROM overshoot)"""
 _SPEND: Final = """INSERT INTO spending VALUES (?, ?, ?, 1)
   ON CONFLICT DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd, calls = calls + 1"""
+
+
+def _run(connection: sqlite3.Connection, query: str, *values: Any) -> sqlite3.Cursor:
+    return connection.execute(query, values)
 
 
 def _account(run: _Run) -> Account:

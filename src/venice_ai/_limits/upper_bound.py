@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
 from .._core.privacy import switches_in
@@ -149,4 +149,4 @@ def _suffix(body: Mapping[str, Any]) -> dict[str, str]:
 
 def _count(number: object) -> int | None:
     """A count above 0; None for anything else."""
-    return cast("int", number) if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
+    return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None

@@ -59,7 +59,7 @@ class Fallbacks:
         self._body = body
         self._left = list(names)
         self._streams = streams
-        self._privacy = privacy
+        self._privacy: Privacy | None = privacy
         self.tried: list[str] = [body["model"]]
 
     def may_follow(self, failure: BaseException) -> bool:
