@@ -89,15 +89,7 @@ def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
     homes = {
         "aiohttp": ["_http.*", "emulator", "emulator.*", "cli.*"],
         "threading": [
-            *(
-                "_core.first_use",
-                "_core.forks",
-                "_core.concurrency",
-                "_http.dialing",
-                "_limits.limiter",
-                "_limits.budget",
-                "_limits.shared",
-            ),
+            *("_core.first_use", "_core.forks", "_core.concurrency", "_http.dialing", "_limits.*"),
             *("_sync.*", "emulator.*", "cli.*"),
         ],
     }
