@@ -29,7 +29,7 @@ _MORE_THAN_TEXT: Final = (
 )
 _WITHOUT_VENICE_PROMPT: Final = b'"include_venice_system_prompt":false'
 _ALL_OF_THE_FIRST: Final = 50
-_ONE_OF: Final = 8
+_ONE_OF: Final = 16
 
 
 class Count(NamedTuple):
@@ -44,15 +44,18 @@ class TokenCounts:
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, _Weights] = OrderedDict()
+        self._met: dict[str, int] = {}
 
     def learn(self, model: str, body: bytes, prompt_tokens: object) -> None:
         """Takes in that this body of a request was counted as so many tokens."""
-        if (
-            not isinstance(prompt_tokens, int)
-            or prompt_tokens < 1
-            or ":" in model
-            or any(map(body.__contains__, _MORE_THAN_TEXT))
-        ):
+        if len(self._met) >= _MODELS:
+            self._met.clear()
+        met = self._met[model] = self._met.get(model, 0) + 1
+        if met > _ALL_OF_THE_FIRST and met % _ONE_OF:
+            return
+        if not isinstance(prompt_tokens, int) or prompt_tokens < 1 or ":" in model:
+            return
+        if any(map(body.__contains__, _MORE_THAN_TEXT)):
             return
         # Without Venice's own prompt a model counts as another one.
         name = model + "\n" * (_WITHOUT_VENICE_PROMPT in body)
@@ -60,9 +63,7 @@ class TokenCounts:
         self._models.move_to_end(name)
         if len(self._models) > _MODELS:
             self._models.popitem(last=False)
-        weights.met += 1
-        if weights.met <= _ALL_OF_THE_FIRST or not weights.met % _ONE_OF:
-            weights.learn(_counted(body), prompt_tokens)
+        weights.learn(_counted(body), prompt_tokens)
 
     def tokens(self, model: str, body: bytes) -> Count | None:
         """The likely tokens of a body; None as long as too little is known."""
@@ -74,7 +75,6 @@ class _Weights:
     """Recursive least squares with relative errors."""
 
     def __init__(self) -> None:
-        self.met = 0
         self.seen = 0
         self._weights = list(_USUAL)
         self._covariance = [
