@@ -3,7 +3,7 @@
 Before a request is sent, the most that it can cost (`upper_bound.py`) is reserved; when its answer is over, the reservation is
 replaced by what it did cost. Spent and reserved money together never pass the cap, so neither does what is spent, however many
 requests are under way. A request that does not fit waits for those in flight, which most often cost less than was reserved;
-only if none is left it is refused. All amounts are whole billionths of a dollar, for sums of fractions drift.
+it is refused only when nothing is in flight any more. Amounts are whole billionths of a dollar: sums of fractions drift.
 
 What happens to a reservation whose answer is not known:
 
@@ -108,7 +108,7 @@ class Budget:
     Before each request, also of retries, tool loops, batches and encrypted chats, the most that it can cost is reserved: as
     input the bytes of its body and 64 tokens for each message, as output `max_completion_tokens`, else all that the model can
     answer, so it pays to give that. Afterwards what the answer cost is taken in its place. A request that does not fit waits
-    for those in flight; when none is left that could make room, it raises `BudgetExceededError` and is not sent.
+    for those in flight; when nothing in flight could make room any more, it raises `BudgetExceededError` and is not sent.
 
     Args:
         usd: the cap.
