@@ -18,6 +18,7 @@ TYPE_CHECKING = False  # pyright: ignore[reportConstantRedefinition]  # the star
 _NAMES = {
     "_client": "VeniceClient",
     "_core.settings": "Timeout",
+    "_limits.budget": "Budget Spending",
     "_limits.limiter": "LimitsSnapshot ModelLimits WaitNotice",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
@@ -25,8 +26,8 @@ _NAMES = {
     "_version": "__version__",
     "costs": "ChatCostEstimate estimate_completion_cost",
     "exceptions": (
-        "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError CircuitOpenError "
-        "ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
+        "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError BudgetExceededError "
+        "CircuitOpenError ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
         "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError "
         "NoMatchingModelError NoToolCallsError NotFoundError OutputError OutputInvalidError OutputMissingError "
         "OutputRefusedError OutputTruncatedError PayloadTooLargeError PaymentRequiredError PermissionDeniedError "
@@ -57,6 +58,8 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()
 if TYPE_CHECKING:
     from ._client import VeniceClient as VeniceClient
     from ._core.settings import Timeout as Timeout
+    from ._limits.budget import Budget as Budget
+    from ._limits.budget import Spending as Spending
     from ._limits.limiter import LimitsSnapshot as LimitsSnapshot
     from ._limits.limiter import ModelLimits as ModelLimits
     from ._limits.limiter import WaitNotice as WaitNotice

@@ -35,7 +35,17 @@ PAIRS: list[tuple[type, type]] = [
 ]
 # What the parts of the package say to each other, and no caller of a synchronous client could await.
 INNER = {
-    VeniceClient: {"caller", "build_request", "clocks", "notices", "resource", "hooks_in_threads", "knows_server", "on_close"},
+    VeniceClient: {
+        "caller",
+        "build_request",
+        "clocks",
+        "notices",
+        "token_counts",
+        "resource",
+        "hooks_in_threads",
+        "knows_server",
+        "on_close",
+    },
     Tee: {"verified", "remembered", "options", "forget", "forget_all", "signed", "warn_of_limits"},
 }
 # What belongs to an event loop is the asynchronous client's alone.

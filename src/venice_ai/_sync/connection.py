@@ -8,7 +8,7 @@ loop thread of the process, while the caller waits.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._client import VeniceClient
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .._core.ports import Clock, Transport
     from .._core.privacy import Privacy
     from .._core.settings import Timeout
+    from .._limits.budget import Budget
     from .._limits.limiter import WaitNotice
     from ..tee.types import TeeOptions
     from .loop_thread import LoopThread
@@ -50,6 +51,9 @@ class SyncConnection:
         clock: Clock | None = None,
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
+        budget: Budget | None = None,
+        fallback_models: Sequence[str] | None = None,
+        preflight: bool = False,
         limits: bool = True,
         fail_fast: bool = False,
         on_wait: Callable[[WaitNotice], object] | None = None,
@@ -67,6 +71,12 @@ class SyncConnection:
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = min_privacy
         """The least privacy a request must have to leave."""
+        self.budget: Budget | None = budget
+        """The cap on what its chats cost."""
+        self.fallback_models: Sequence[str] = self._bridge.fallback_models
+        """The models that are asked where a chat's own cannot answer."""
+        self.preflight: bool = preflight
+        """Whether chats are checked against the catalogue before they are sent."""
 
     __init__.__qualname__ = "SyncVeniceClient.__init__"  # as in `Connection`
 
@@ -111,14 +121,15 @@ class Bridge:
         }
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
-        # The caller's own ports may suspend, and so may an attestation; and on Windows Ctrl-C interrupts no read of a socket.
-        own = [name for name in ("transport", "clock", "min_privacy") if settings[name] is not None]
-        self._needs_loop = sys.platform == "win32" or bool(own)
+        # The caller's own ports may suspend, and so may an attestation, the catalogue, and a wait for room in a budget; and on
+        # Windows Ctrl-C interrupts no read of a socket.
+        own = ("transport", "clock", "min_privacy", "budget", "fallback_models")
+        self._needs_loop = sys.platform == "win32" or settings["preflight"] or any(settings[name] is not None for name in own)
 
     def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
         switched = any(map(params.get, ("venice_parameters", "extra_body")))
-        if self._needs_loop or params.get("e2ee") or (switched and _is_sealed(params)):
+        if self._needs_loop or params.get("e2ee") or params.get("fallback_models") or (switched and _is_sealed(params)):
             return None
         if self._blocking is None:
             self._make_blocking()
@@ -150,7 +161,7 @@ class Bridge:
 
     def _like_the_template(self, client: VeniceClient) -> VeniceClient:
         """A new client, closed if the others are. What one is told, and knows of the catalogue, all are."""
-        client.notices = self._template.notices
+        client.notices, client.token_counts = self._template.notices, self._template.token_counts
         if self._template.closed:
             drive(client.close())
         return client
@@ -179,6 +190,11 @@ class Bridge:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What a coroutine returns or raises."""
         return self.thread().run(work)
+
+    @property
+    def fallback_models(self) -> Sequence[str]:
+        """Their fallback models."""
+        return self._template.fallback_models
 
     @property
     def closed(self) -> bool:

@@ -30,6 +30,7 @@
     +-- InvalidArgumentError                 a wrong argument of a method; a ValueError
     +-- StreamConsumedError                  a stream can be read once
     +-- NoMatchingModelError                 no model fits; a ValueError
+    +-- BudgetExceededError                  not sent: it may pass the budget's cap
     +-- SchemaNotStrictError                 strict mode cannot express it; a ValueError
     +-- OutputError                          the answer is not the object; a ValueError
     |   +-- OutputInvalidError               does not fit; a pydantic.ValidationError

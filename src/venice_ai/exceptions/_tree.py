@@ -213,6 +213,10 @@ class NoMatchingModelError(VeniceError, ValueError):
     """No model of the catalogue has what was asked for."""
 
 
+class BudgetExceededError(VeniceError):
+    """A request was not sent, because it may cost more than is left of its `Budget`."""
+
+
 class SchemaNotStrictError(VeniceError, ValueError):
     """A class cannot be expressed as a strict JSON schema; the message names the path."""
 
