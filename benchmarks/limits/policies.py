@@ -164,11 +164,11 @@ class Account:
     """How resets are written: `seconds`, `unix`, `milliseconds`, all three of which Venice has used."""
     skew: float = 0.0
     """How far the server's clock is before the client's."""
-    changes_after: int = 0
-    """After so many accepted requests the policy becomes the next."""
+    changes_after: float = 0.0
+    """So many seconds after the first request the policy becomes the next."""
     then: Callable[[], Account] | None = None
     random: Random = field(default_factory=lambda: Random(0))  # noqa: S311
-    accepted: int = 0
+    began: float = inf
     policies: int = 1
 
     def _free(self, now: float, tokens: float) -> bool:
@@ -176,12 +176,8 @@ class Account:
 
     def arrive(self, now: float, tokens: float) -> tuple[int, Headers]:
         """A request arrives: the status of its reply, and the headers."""
-        if self.then and self.accepted >= self.changes_after:
-            new = self.then()
-            self.requests, self.tokens, self.lie, self.then = new.requests, new.tokens, new.lie, None
-            self.policies += 1
+        self._turn(now)
         if self._free(now, tokens):
-            self.accepted += 1
             for each in self.requests:
                 each.take(now, 1)
             for each in self.tokens:
@@ -189,8 +185,21 @@ class Account:
             return 200, self._headers(now, None)
         return 429, self._headers(now, tokens)
 
+    def _turn(self, now: float) -> None:
+        self.began = min(self.began, now)
+        if self.then and now >= self.began + self.changes_after:
+            new = self.then()
+            self.requests, self.tokens, self.lie, self.then = new.requests, new.tokens, new.lie, None
+            self.policies += 1
+
     def best(self, now: float, tokens: float) -> float:
         """When a request would be accepted."""
+        self._turn(now)
+        if self.then:
+            return min(self._when(now, tokens), max(self.began + self.changes_after, now + 1e-3))
+        return self._when(now, tokens)
+
+    def _when(self, now: float, tokens: float) -> float:
         times = [each.when(now, 1) for each in self.requests] + [each.when(now, tokens) for each in self.tokens]
         return max([now, *times])
 
@@ -203,7 +212,7 @@ class Account:
                 headers[f"x-ratelimit-remaining-{kind}"] = str(max(int(least.free(now)), 0))
                 headers[f"x-ratelimit-reset-{kind}"] = self._reset(now, least.reset(now))
         if refused is not None:
-            headers["retry-after"] = f"{self.best(now, refused) - now + 0.5:.0f}"
+            headers["retry-after"] = f"{self._when(now, refused) - now + 0.5:.0f}"
         if self.lie:
             self.lie(headers, self.random)
         return headers
@@ -252,11 +261,11 @@ def both(**rest: object) -> Make:
 
 
 def change(first: Make, second: Make) -> Make:
-    """In the middle of the 2,000 requests the policy changes."""
+    """In the middle, after 75 to 105 s, the policy changes."""
 
     def make(random: Random) -> Account:
         account = first(random)
-        account.changes_after, account.then = 1000, lambda: second(random)
+        account.changes_after, account.then = 75 + 30 * random.random(), lambda: second(random)
         return account
 
     return make

@@ -56,34 +56,9 @@ class Quota:
     """What is known of one limit. Its unit is a request, or a token."""
 
     __slots__ = (
-        *(
-            "anchor",
-            "challenged_at",
-            "doubted",
-            "flying",
-            "full_returns",
-            "grown_at",
-            "guard",
-            "held",
-            "known_at",
-            "lagged",
-            "learned",
-        ),
-        *(
-            "limit",
-            "log",
-            "logged",
-            "lowest",
-            "mark",
-            "others",
-            "paced_at",
-            "rate",
-            "remaining",
-            "reset_at",
-            "sent_at",
-            "strikes",
-        ),
-        *("total", "turned", "turned_at"),
+        *("anchor", "challenged_at", "doubted", "flying", "full_returns", "grown_at", "guard", "heard", "held", "known_at"),
+        *("lagged", "learned", "limit", "log", "logged", "lowest", "mark", "others", "paced_at", "rate", "remaining"),
+        *("reset_at", "sent_at", "strikes", "total", "turned", "turned_at"),
     )
 
     def __init__(self) -> None:
@@ -106,7 +81,7 @@ class Quota:
         """Nothing is known but the own sends: at first, and when the policy has changed."""
         self.remaining: float | None = None
         """What a reply said that came at `known_at`, of a request that was sent at `sent_at`, when `total` was `mark`."""
-        self.mark = self.lowest = 0.0
+        self.mark = self.lowest = self.heard = 0.0
         self.known_at = self.sent_at = self.reset_at = self.turned_at = self.paced_at = self.grown_at = -inf
         """`reset_at`: the earliest reset named by a reply and not passed; `turned_at`: when the last one passed."""
         self.others = 0.0
@@ -142,7 +117,6 @@ class Quota:
 
     def unuse(self, sent: float, units: float) -> None:
         """What was sent at this time was not counted by the server."""
-        self.total -= units
         for slot in reversed(self.log):
             if slot[0] <= sent:
                 taken = min(units, slot[1])
@@ -185,7 +159,8 @@ class Quota:
             self.remaining, self.mark, self.reset_at = float(self.limit or 1), self.lagged, now + WINDOW_SECONDS
             self.others = 0.0
         else:
-            self.remaining, self.mark = 1.0, self.total + self.held
+            # What was sent since that reply came may have taken it already.
+            self.remaining, self.mark = float(self.total + self.held <= self.heard), self.total + self.held
             self.reset_at = now + max(5.0, 2 * WINDOW_SECONDS / (self.limit or 1))
         self.turned_at = self.known_at = self.sent_at = now
         self.turned = True
@@ -238,7 +213,7 @@ class Quota:
         if counts.certain != counts.likely and self.lowest - self.flying > self._told(now):
             self.remaining, self.mark = self.lowest - self.flying, self.total
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
-        self.turned = False
+        self.turned, self.heard = False, self.total + self.held
 
     def _compare(self, sent: float, requests: float, remaining: int, until: float) -> None:
         """Find out the form of the window, and contradictions, from a reply that is newer than all that is known."""
