@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple
+from typing import TypeAlias
 
 from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
@@ -41,15 +41,9 @@ PACE = 1.5
 REFUSED = frozenset({429, 503, 529})
 
 
-class Counts(NamedTuple):
-    """What a request knows of one limit when it is sent, itself included; tokens are counted when they were used."""
-
-    certain: float
-    """Units that the server has counted for certain when it answers."""
-    likely: float
-    """The same, if no request overtook another on its way."""
-    used: float
-    """What the own sends have used of the last 60 s."""
+Counts: TypeAlias = tuple[float, float, float]
+"""What a request knows of one limit when it is sent, itself included (tokens are counted when they were used): what the server
+has counted for certain when it answers; what it has counted if no request overtook another; the own use of the last 60 s."""
 
 
 class Quota:
@@ -194,7 +188,7 @@ class Quota:
             if self.limit is not None:
                 self.forget()
             self.limit = limit
-        sent = flight.sent
+        sent, (certain, likely, own) = flight.sent, counts
         expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
         if remaining is None or self.learned is not None or expired:
             return
@@ -203,14 +197,14 @@ class Quota:
         until = now + self.guard + (WINDOW_SECONDS if reset is None else reset)
         used = self.total + self.held
         if newer:
-            self._compare(sent, counts.likely, remaining, until)
+            self._compare(sent, likely, remaining, until)
         told = self._told(now)
-        if first or remaining - (used - counts.certain) > told or (newer and remaining - (used - counts.likely) < told):
-            self.remaining, self.mark, self.sent_at, self.known_at = float(remaining), counts.certain, sent, now
-            self.others = max(0.0, (self.limit or 0) - remaining - counts.used)
+        if first or remaining - (used - certain) > told or (newer and remaining - (used - likely) < told):
+            self.remaining, self.mark, self.sent_at, self.known_at = float(remaining), certain, sent, now
+            self.others = max(0.0, (self.limit or 0) - remaining - own)
         # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
         self.lowest = remaining if first else min(self.lowest, remaining)
-        if counts.certain != counts.likely and self.lowest - self.flying > self._told(now):
+        if certain != likely and self.lowest - self.flying > self._told(now):
             self.remaining, self.mark = self.lowest - self.flying, self.total
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
         self.turned, self.heard = False, self.total + self.held
@@ -334,8 +328,8 @@ class RateLimiter:
         self.tickets[ticket] = Flight(
             now,
             tokens,
-            Counts(requests.lagged + 1, requests.total, requests.logged),
-            Counts(total.total, total.total, total.logged + total.held),
+            (requests.lagged + 1, requests.total, requests.logged),
+            (total.total, total.total, total.logged + total.held),
         )
         if self.alone is not None:
             self.alone = [ticket, now]
