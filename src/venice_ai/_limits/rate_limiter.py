@@ -51,11 +51,25 @@ class Quota:
 
     __slots__ = (
         *("anchor", "challenged_at", "doubted", "flying", "full_returns", "grown_at", "guard", "heard", "held", "known_at"),
-        *("lagged", "learned", "limit", "log", "logged", "lowest", "mark", "others", "paced_at", "rate", "remaining"),
+        *(
+            "lagged",
+            "learned",
+            "limit",
+            "log",
+            "logged",
+            "lowest",
+            "mark",
+            "of_requests",
+            "others",
+            "paced_at",
+            "rate",
+            "remaining",
+        ),
         *("reset_at", "sent_at", "strikes", "total", "turned", "turned_at"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_requests: bool) -> None:
+        self.of_requests = of_requests
         self.total = 0.0
         """All units that were ever used."""
         self.lagged = 0.0
@@ -144,7 +158,7 @@ class Quota:
 
     def _told(self, now: float) -> float:
         """What is left of what the last reply said."""
-        left = (self.remaining or 0.0) - (self.total + self.held - self.mark)
+        left = (self.remaining or 0.0) - max(self.total + self.held - self.mark, 0.0)
         return left + self.rate * max(now - self.sent_at - GUARD_SECONDS, 0.0)
 
     def _turn(self, now: float) -> None:
@@ -204,7 +218,7 @@ class Quota:
             self.others = max(0.0, (self.limit or 0) - remaining - own)
         # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
         self.lowest = remaining if first else min(self.lowest, remaining)
-        if certain != likely and self.lowest - self.flying > self._told(now):
+        if self.of_requests and self.lowest - self.flying > self._told(now):
             self.remaining, self.mark = self.lowest - self.flying, self.total
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
         self.turned, self.heard = False, self.total + self.held
@@ -217,6 +231,8 @@ class Quota:
             self.full_returns = self.full_returns + 1 if returned else 0
         elif until < self.reset_at - 5.0 or (self.challenged_at == sent and remaining <= 0):
             self.strikes += 1
+        if not self.of_requests:
+            return  # some servers count tokens when they were used, so that what was granted is not known
         granted = remaining + requests
         if self.anchor is None or granted < self.anchor[0]:
             self.anchor = granted, sent, 0
@@ -287,8 +303,8 @@ class RateLimiter:
     __slots__ = ("alone", "last_ticket", "pause", "paused_at", "paused_until", "requests", "tickets", "tokens", "why")
 
     def __init__(self) -> None:
-        self.requests = Quota()
-        self.tokens = Quota()
+        self.requests = Quota(of_requests=True)
+        self.tokens = Quota(of_requests=False)
         self.tickets: dict[int, Flight] = {}
         self.last_ticket = 0
         self.paused_at = -inf
@@ -311,7 +327,8 @@ class RateLimiter:
         room = self.tokens.room(now)
         if room < tokens:
             units = float(tokens if self.may_ever(tokens) else self._limit(self.tokens) or 1)
-            if room < units and self._busy(self.tokens):
+            probe = self.tokens.turned and room >= 1
+            if room < units and not probe and self._busy(self.tokens):
                 return Wait(self.tokens.until(now, units), "tokens a minute")
         return self._send(now, tokens)
 
