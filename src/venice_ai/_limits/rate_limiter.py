@@ -240,7 +240,7 @@ class Quota:
         rise, seconds = granted - self.anchor[0], sent - self.anchor[1]
         if rise > 3 + limit * 0.05 and seconds > 2 and self.log[0][0] > sent - WINDOW_SECONDS:
             if self.anchor[2]:  # the second rise: a first one may be a reset that nobody has noticed yet
-                self.rate = 0.9 * rise / seconds
+                self.rate = min(self.rate or inf, 0.9 * rise / seconds)
             self.anchor = granted, sent, 1
 
     def refused(self, now: float, sent: float, *, foretold: bool, first: bool) -> None:
@@ -410,7 +410,7 @@ class RateLimiter:
         """The request was not sent after all."""
         if flight := self.tickets.pop(ticket, None):
             self.requests.unuse(flight.sent, 1)
-            self.requests.flying -= 1
+            self.requests.flying -= not flight.status
             self.tokens.held -= flight.tokens
             if self.alone and self.alone[0] == ticket:
                 self.alone = []
