@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
     from ..types.api.params import ChatParams, UntypedMapping
     from .parsed_stream import SyncParsedChatStream
-    from .resources import SyncModels, SyncTee
+    from .resources import SyncLimits, SyncModels, SyncTee
     from .streams import SyncChatStream, SyncChunkSource, SyncToolStream
 
 T = TypeVar("T")
@@ -66,6 +66,13 @@ class SyncVeniceClient(SyncConnection):
         from .resources import SyncModels
 
         return SyncModels(self)
+
+    @made_once
+    def limits(self) -> SyncLimits:
+        """The limits of the account: `client.limits.snapshot()`."""
+        from .resources import SyncLimits
+
+        return SyncLimits(self)
 
     @made_once
     def tee(self) -> SyncTee:
@@ -248,7 +255,7 @@ class SyncChatCompletions(SyncResource):
         from .._structured.strict_schema import requested_format
         from .parsed_stream import SyncParsedChatStream
 
-        return SyncParsedChatStream(stream, response_format, wrapped=requested_format(response_format, strict=strict).wrapped)
+        return SyncParsedChatStream(stream, response_format, wrapped=requested_format(response_format, strict=strict)[1])
 
     def estimate_cost(
         self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3

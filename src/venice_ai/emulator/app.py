@@ -8,7 +8,6 @@ and it answers (`chat.py`). Nothing here waits, and nothing knows how bytes trav
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from venice_ai._core.ports import Clock
@@ -16,6 +15,7 @@ from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
 from venice_ai.types.api.params import CHAT_PATH
 
 from . import admin, contract, delivery, refusals
+from .account import Account
 from .backend import Backend
 from .catalogue import TYPES, Catalogue, text_model
 from .chat import ChatEndpoint, unspoken
@@ -23,10 +23,10 @@ from .clock import VirtualClock
 from .confidential import ATTESTATION, SIGNATURE, Confidential
 from .delivery import Delivery
 from .headers import ANY_ORIGIN, preflight_headers, service_headers
-from .recorded import Recorded, recorded
+from .recorded import Recorded
 from .refusals import Issue
 from .script import Script, Step, Unspoken, Usual
-from .sending import PREFIX, Answer, Incoming, merged
+from .sending import PREFIX, Answer, Incoming
 from .transport import EmulatorTransport
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Emulator:
         cors: whether pages of any origin in a browser may ask: `OPTIONS` is answered, and every answer says so.
         tee: whether models run in an enclave that proves itself and is sealed to (extra `e2ee`): those of the catalogue with
             the capability `supportsTeeAttestation`. An `Enclave` is the one to take.
+        account: a simulated account, whose limits chats have.
 
     Raises:
         ImportError: `tee` is given, and the extra `e2ee` is not installed.
@@ -70,6 +71,7 @@ class Emulator:
         admin: bool = False,
         cors: bool = False,
         tee: bool | Enclave = False,
+        account: Account | None = None,
     ) -> None:
         self.clock: Clock = VirtualClock() if clock is None else clock
         """Give it to the client too, and waits take no time."""
@@ -86,6 +88,8 @@ class Emulator:
         self._confidential = None if self.enclave is None else Confidential(self._catalogue, self.enclave)
         self._has_admin = admin
         self._cors = cors
+        self.account = account
+        """Whose limits chats have; `None`: nobody's."""
         self._count = 0
 
     @property
@@ -120,20 +124,16 @@ class Emulator:
             return await self._responded(incoming, now)
         if incoming.method == "OPTIONS":
             return Answer(204, preflight_headers(incoming.headers))
-        answered = await self._responded(incoming, now)
-        return answered if answered.verbatim else replace(answered, headers=merged(ANY_ORIGIN, answered.headers))
+        return (await self._responded(incoming, now)).with_defaults(ANY_ORIGIN)
 
     async def _responded(self, incoming: Incoming, now: float) -> Answer:
         if self._has_admin and incoming.path.startswith(admin.PATH):
             return admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
         self._count += 1
-        number = self._count
-        self.requests.append(recorded(incoming))
+        self.requests.append(Recorded.of(incoming))
         del self.requests[:-_KEPT_REQUESTS]
-        answered = await self._routed(incoming, number, now)
-        if answered.verbatim:
-            return answered
-        return replace(answered, headers=merged(service_headers(number), answered.headers))
+        headers = service_headers(self._count)
+        return (await self._routed(incoming, self._count, now)).with_defaults(headers)
 
     async def _routed(self, incoming: Incoming, number: int, now: float) -> Answer:
         path = incoming.path.removeprefix(PREFIX) if incoming.path.startswith(f"{PREFIX}/") else ""
@@ -143,7 +143,9 @@ class Emulator:
         if incoming.method != method:
             return refusals.refused(405, headers={"allow": method})
         if path == CHAT_PATH:
-            return await self._chat_answer(incoming, number, now)
+            refusal = self.account.admit(now) if self.account else None
+            answer = refusal or await self._chat_answer(incoming, number, now)
+            return self.account.counted(answer, now) if self.account and not refusal else answer
         step = self._script.take(path) or Usual()
         if isinstance(step, Unspoken):
             return unspoken(step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
@@ -33,19 +33,23 @@ class VeniceError(Exception):
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, self.state_to_keep()
+
+    def state_to_keep(self) -> dict[str, Any]:
+        """What a pickle holds. What came end-to-end encrypted stays out of what workers and trackers write down."""
         state = dict(vars(self))
         if getattr(state.get("partial"), "_private", False):
-            # What came end-to-end encrypted stays out of what workers and trackers write down.
             state["partial"] = None
         if attempts := state.get("attempts"):
-            state["attempts"] = _kept_attempts(attempts)
-        return type(self), self.args, state
+            state["attempts"] = tuple(each if each.attestation is None else _without_answer(each) for each in attempts)
+        return state
 
 
 class APIError(VeniceError):
     """A call failed. The subclasses say how."""
 
-    remedy: ClassVar[str] = ""
+    remedy = ""
+    """What to do about an error of this class: the last sentence of its message, where the answer says nothing better."""
     status_code: int | None = None
     """HTTP status of the answer; None if there was none."""
     counts_as: int | None = None
@@ -62,6 +66,8 @@ class APIError(VeniceError):
     """How long the server asked to wait, in seconds."""
     partial: ChatCompletionResponse | None = None
     """What had arrived of the answer when a stream failed."""
+    replayed: bool = False
+    """Whether it is the answer to an earlier request with the same body, which was refused three times in 30 s."""
     tool_loop: ToolLoopState | None = None
     """The tool loop whose call failed, as it was before: `run_with_tools(resume=error.tool_loop)` runs no tool twice."""
     attempts: tuple[ChatCompletionResponse, ...] = ()
@@ -160,6 +166,10 @@ class ServiceUnavailableError(InternalServerError):
     """The model is offline or at capacity (503)."""
 
 
+class CircuitOpenError(ServiceUnavailableError):
+    """Most of the last requests failed, so the server is left alone for seconds: this one was not sent."""
+
+
 class ModelOverloadedError(RateLimitError, ServiceUnavailableError):
     """The model is overloaded, says an error inside a 200 reply. It counts as 503, and is caught as a 429 is, too."""
 
@@ -178,7 +188,7 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """A time limit of the call ran out. The call may have been billed."""
 
     clock: str = ""
-    """Which: `connect`, `first_chunk`, `idle`, `progress` or `deadline`."""
+    """Which: `connect`, `first_chunk`, `idle`, `progress`, `deadline` or `queue`."""
 
 
 class APIResponseProcessingError(APIError):
@@ -239,21 +249,10 @@ class OutputError(VeniceError, ValueError):
         """Whether the answer came end-to-end encrypted. Then neither the text of this error nor its pickle shows it."""
         return self.response.attestation is not None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.args, self.state_to_keep()
-
     def state_to_keep(self) -> dict[str, Any]:
-        """What a pickle holds: what came end-to-end encrypted stays out of what workers and trackers write down."""
-        state = dict(vars(self))
-        if self.private:
-            hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
-            state |= hidden | {"attempts": _kept_attempts(self.attempts)}
-        return state
-
-
-def _kept_attempts(attempts: tuple[ChatCompletionResponse, ...]) -> tuple[ChatCompletionResponse, ...]:
-    """Answers as a pickle holds them."""
-    return tuple(each if each.attestation is None else _without_answer(each) for each in attempts)
+        """What a pickle holds: nothing of an answer that came end-to-end encrypted."""
+        hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
+        return super().state_to_keep() | (hidden if self.private else {})
 
 
 def _without_answer(response: ChatCompletionResponse) -> ChatCompletionResponse:
