@@ -35,7 +35,7 @@ ALONE_SECONDS = 2.0
 CHALLENGE_SECONDS = 2.0
 MAX_STRIKES = 3
 DECREASE = 0.9
-GROWTH = 1.1
+GROWTH = 1.15
 PACE = 1.5
 """A learnt limit is not used up faster than this times its rate."""
 REFUSED = frozenset({429, 503, 529})
