@@ -27,13 +27,13 @@ _NAMES = {
     "exceptions": (
         "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError CircuitOpenError "
         "ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
-        "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError NoMatchingModelError NoToolCallsError "
-        "NotFoundError OutputError OutputInvalidError OutputMissingError OutputRefusedError OutputTruncatedError "
-        "PayloadTooLargeError PaymentRequiredError PermissionDeniedError RateLimitError RateLimitKind "
-        "ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError StreamConsumedError StreamInterruptedError "
-        "StreamTimeoutError TeeAttestationError TeeDowngradeWarning TeeEncryptionError TeeError ToolArgumentsError "
-        "ToolCallInsteadError ToolLoopPausedError ToolSignatureError ToolTimeoutError UnknownToolError "
-        "UnprocessableEntityError UnsupportedMediaTypeError VeniceError"
+        "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError "
+        "NoMatchingModelError NoToolCallsError NotFoundError OutputError OutputInvalidError OutputMissingError "
+        "OutputRefusedError OutputTruncatedError PayloadTooLargeError PaymentRequiredError PermissionDeniedError "
+        "RateLimitError RateLimitKind ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError "
+        "StreamConsumedError StreamInterruptedError StreamTimeoutError TeeAttestationError TeeDowngradeWarning "
+        "TeeEncryptionError TeeError ToolArgumentsError ToolCallInsteadError ToolLoopPausedError ToolSignatureError "
+        "ToolTimeoutError UnknownToolError UnprocessableEntityError UnsupportedMediaTypeError VeniceError"
     ),
     "resources.chat.arguments": "ChatRequest",
     "resources.chat.parsed": "ParsedChatStream",

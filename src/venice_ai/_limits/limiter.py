@@ -48,6 +48,7 @@ LONG_SECONDS = 10.0
 _FAR_SECONDS = 0.05
 """How long headers that name at least half of the limits as left are believed without reading those of other replies."""
 _UNSAID = RateLimits()
+_LEAST_SECONDS = 0.001  # a wait that rounding makes shorter would not end
 _LEARNING = 0.1
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")
@@ -510,10 +511,10 @@ class Limiter(CallGate):
                 wait = account.locked(self._look, account, waiter, now)
                 if waiter.granted is not None:
                     break
-                known = inf if wait is None or wait.until is None else max(wait.until - now, 0.0)
+                known = inf if wait is None or wait.until is None else max(wait.until - now, _LEAST_SECONDS)
                 self._tell(waiter, known, now)
                 told_in = inf if waiter.told else TOLD_AFTER_SECONDS - (now - waiter.since)
-                await waiter.signal.wait(self.clock, known, min(waiter.due - now, max(told_in, 0.001)))
+                await waiter.signal.wait(self.clock, known, min(waiter.due - now, max(told_in, _LEAST_SECONDS)))
             self._tell(waiter, 0.0, self._now())
         except BaseException:
             account.locked(self._give_up, account, waiter)
