@@ -56,9 +56,9 @@ class Quota:
     """What is known of one limit. Its unit is a request, or a token."""
 
     __slots__ = (
-        *("anchor", "challenged_at", "doubted", "full_returns", "grown_at", "guard", "held", "known_at", "lagged", "learned"),
-        *("limit", "log", "logged", "mark", "others", "paced_at", "rate", "remaining", "reset_at", "sent_at", "strikes"),
-        *("total", "turned", "turned_at"),
+        *("anchor", "challenged_at", "doubted", "flying", "full_returns", "grown_at", "guard", "heard", "held", "known_at"),
+        *("lagged", "learned", "limit", "log", "logged", "lowest", "mark", "others", "paced_at", "rate", "remaining"),
+        *("reset_at", "sent_at", "strikes", "total", "turned", "turned_at"),
     )
 
     def __init__(self) -> None:
@@ -68,6 +68,8 @@ class Quota:
         """What `total` was a slot or two ago: later requests may overtake each other on their way."""
         self.held = 0.0
         """Units that are reserved, and may become used."""
+        self.flying = 0
+        """Requests without a reply."""
         self.log: deque[list[float]] = deque()
         """When units were used, in slots: the slot's start, the units."""
         self.logged = 0.0
@@ -79,7 +81,7 @@ class Quota:
         """Nothing is known but the own sends: at first, and when the policy has changed."""
         self.remaining: float | None = None
         """What a reply said that came at `known_at`, of a request that was sent at `sent_at`, when `total` was `mark`."""
-        self.mark = 0.0
+        self.mark = self.lowest = self.heard = 0.0
         self.known_at = self.sent_at = self.reset_at = self.turned_at = self.paced_at = self.grown_at = -inf
         """`reset_at`: the earliest reset named by a reply and not passed; `turned_at`: when the last one passed."""
         self.others = 0.0
@@ -115,7 +117,6 @@ class Quota:
 
     def unuse(self, sent: float, units: float) -> None:
         """What was sent at this time was not counted by the server."""
-        self.total -= units
         for slot in reversed(self.log):
             if slot[0] <= sent:
                 taken = min(units, slot[1])
@@ -158,7 +159,8 @@ class Quota:
             self.remaining, self.mark, self.reset_at = float(self.limit or 1), self.lagged, now + WINDOW_SECONDS
             self.others = 0.0
         else:
-            self.remaining, self.mark = 1.0, self.total + self.held
+            # What was sent since that reply came may have taken it already.
+            self.remaining, self.mark = float(self.total + self.held <= self.heard), self.total + self.held
             self.reset_at = now + max(5.0, 2 * WINDOW_SECONDS / (self.limit or 1))
         self.turned_at = self.known_at = self.sent_at = now
         self.turned = True
@@ -206,8 +208,12 @@ class Quota:
         if first or remaining - (used - counts.certain) > told or (newer and remaining - (used - counts.likely) < told):
             self.remaining, self.mark, self.sent_at, self.known_at = float(remaining), counts.certain, sent, now
             self.others = max(0.0, (self.limit or 0) - remaining - counts.used)
+        # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
+        self.lowest = remaining if first else min(self.lowest, remaining)
+        if counts.certain != counts.likely and self.lowest - self.flying > self._told(now):
+            self.remaining, self.mark = self.lowest - self.flying, self.total
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
-        self.turned = False
+        self.turned, self.heard = False, self.total + self.held
 
     def _compare(self, sent: float, requests: float, remaining: int, until: float) -> None:
         """Find out the form of the window, and contradictions, from a reply that is newer than all that is known."""
@@ -311,7 +317,8 @@ class RateLimiter:
         room = self.tokens.room(now)
         if room < tokens:
             units = float(tokens if self.may_ever(tokens) else self._limit(self.tokens) or 1)
-            if room < units and self._busy(self.tokens):
+            probes = self.tokens.turned and room >= 1 and not self.tickets  # after a reset, one reply says what has come back
+            if room < units and self._busy(self.tokens) and not probes:
                 return Wait(self.tokens.until(now, units), "tokens a minute")
         return self._send(now, tokens)
 
@@ -323,6 +330,7 @@ class RateLimiter:
         self.last_ticket = ticket = self.last_ticket + 1
         requests, total = self.requests, self.tokens
         requests.use(now, 1)
+        requests.flying += 1
         total.held += tokens
         self.tickets[ticket] = Flight(
             now,
@@ -345,8 +353,9 @@ class RateLimiter:
             retry_after: the seconds that a refusal asks to wait (`wait_seconds`); None if it does not say.
         """
         flight = self.tickets.get(ticket)
-        if flight is None:
+        if flight is None or flight.status:
             return
+        self.requests.flying -= 1
         flight.status = status
         if limits.limit_requests is not None or limits.remaining_requests is not None:
             reset = limits.reset_requests_seconds
@@ -381,6 +390,7 @@ class RateLimiter:
         if flight is None:
             return
         self.tokens.held -= flight.tokens
+        self.requests.flying -= not flight.status
         if flight.status < 400:
             self.tokens.use(now, flight.tokens if tokens is None else tokens)
         if self.alone and self.alone[0] == ticket:
@@ -390,6 +400,7 @@ class RateLimiter:
         """The request was not sent after all."""
         if flight := self.tickets.pop(ticket, None):
             self.requests.unuse(flight.sent, 1)
+            self.requests.flying -= 1
             self.tokens.held -= flight.tokens
             if self.alone and self.alone[0] == ticket:
                 self.alone = []
