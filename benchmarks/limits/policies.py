@@ -186,9 +186,15 @@ class Account:
         return 429, self._headers(now, tokens)
 
     def _turn(self, now: float) -> None:
-        self.began = min(self.began, now)
+        if self.began == inf:
+            self.began = now
+            first = self.requests[0]
+            if isinstance(first, FixedWindow):  # a new limit holds from a new window on
+                self.changes_after += first.reset(now + self.changes_after)
         if self.then and now >= self.began + self.changes_after:
             new = self.then()
+            for before, after in zip(self.requests, new.requests, strict=True):
+                after.take(now, before.limit - before.free(now))  # what was used stays used
             self.requests, self.tokens, self.lie, self.then = new.requests, new.tokens, new.lie, None
             self.policies += 1
 
@@ -261,11 +267,14 @@ def both(**rest: object) -> Make:
 
 
 def change(first: Make, second: Make) -> Make:
-    """In the middle, after 75 to 105 s, the policy changes."""
+    """In the middle, after 75 to 105 s or with the next window, the policy changes."""
 
     def make(random: Random) -> Account:
+        state = random.getstate()
         account = first(random)
-        account.changes_after, account.then = 75 + 30 * random.random(), lambda: second(random)
+        again = Random()
+        again.setstate(state)  # windows of both begin at the same times
+        account.changes_after, account.then = 75 + 30 * random.random(), lambda: second(again)
         return account
 
     return make

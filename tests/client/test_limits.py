@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.limits.virtual_time import LoopClock, run
 from venice_ai import APITimeoutError, CircuitOpenError, InvalidRequestError, RateLimitError, Timeout, VeniceClient, WaitNotice
 from venice_ai.emulator import Account, Emulator, busy, error, text
 from venice_ai.exceptions import APIConnectionError, VeniceError
-
-from ..virtual_time import LoopClock, run
 
 MODEL = "llama-3.3-70b"
 
@@ -89,16 +89,8 @@ def test_a_failing_server_is_sent_at_most_twenty_failures_in_thirty_seconds() ->
     sent: list[float] = []
 
     async def scenario() -> None:
-        client = client_of(emulator, max_retries=0)
-        respond = emulator.respond
-
-        async def noted(incoming: Any, *, now: float) -> Any:
-            sent.append(now)
-            return await respond(incoming, now=now)
-
         client = client_of(emulator, max_retries=0, transport=_Noted(emulator.transport(), sent, emulator.clock))
         assert len(await asked(client, 100, 50, timeout=Timeout(queue=100_000))) == 100
-        del noted
 
     run(scenario())
 
@@ -375,3 +367,16 @@ def test_limits_are_asked_for_only_on_request() -> None:
         assert (await ask(client)).choices
 
     run(scenario())
+
+
+async def test_clients_with_a_share_keep_within_the_limits_together(tmp_path: Path) -> None:
+    emulator = Emulator()
+    emulator.script(busy(retry_after=20))
+    settings: dict[str, Any] = {"transport": emulator.transport(), "clock": emulator.clock, "max_retries": 0, "api_key": "k"}
+    first, second = (VeniceClient(rate_share=RateShare(tmp_path / "share"), **settings) for _ in range(2))
+
+    await _failure(ask(first))
+    refused = await _failure(ask(second, timeout=Timeout(queue=5)))
+
+    assert isinstance(refused, RateLimitError)
+    assert len(emulator.requests) == 1

@@ -13,7 +13,17 @@ from typing import Annotated, Any, Generic, Literal, NotRequired, TypeVar, asser
 
 import pydantic
 import pytest
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, RootModel, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    RootModel,
+    field_validator,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypeAliasType, TypedDict
 
@@ -447,6 +457,44 @@ def test_a_validator_that_fails_oddly_hides_its_part_alone() -> None:
     seen = grown(Odd, '{"name": "a", "colour": "blue", "size": 1}')
 
     assert (seen[-1].name, seen[-1].colour) == ("a", None)
+
+
+class Own(BaseModel):
+    name: str
+    size: int = 1
+    shout: Annotated[str, AfterValidator(str.upper)]
+    last: str
+
+    @field_validator("name", "size")
+    @classmethod
+    def _never(cls, value: Any) -> Any:
+        raise ValueError(f"validators of the class play no part, also not for {value}")
+
+
+def test_validators_of_fields_play_no_part_and_functions_of_annotations_make_what_is_whole() -> None:
+    seen = grown(Own, {"name": "ab", "size": 2, "shout": "ab", "last": "x"})
+
+    assert [(own.name, own.size, own.shout) for own in seen][-3:] == [("ab", 2, "ab"), ("ab", 2, "AB"), ("ab", 2, "AB")]
+
+
+class Pet(RootModel[Cat | Dog]):
+    pass
+
+
+class Branch(BaseModel):
+    name: str
+    left: Branch | None = None
+    pet: Pet | None = None
+
+
+def test_a_class_that_holds_itself_and_a_root_that_is_a_union_grow_too() -> None:
+    answer = {"name": "a", "left": {"name": "b", "pet": {"kind": "dog", "name": "Rex"}, "left": {"name": "c"}}}
+    seen = grown(Branch, answer)
+
+    pets = [each.left.pet for each in seen if each.left and each.left.pet]
+    assert {type(pet) for pet in pets} == {Pet}
+    assert [pet.root.name for pet in pets][:2] == ["", "R"]
+    assert seen[-1].left.left.name == "c"
 
 
 @pytest.mark.parametrize("answer", ['{"name": "a\ud83d', '{"name": "a\ud83d", "colour": "red"'])

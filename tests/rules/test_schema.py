@@ -33,6 +33,7 @@ from pydantic import (
     RootModel,
     SecretStr,
     TypeAdapter,
+    ValidationError,
     WithJsonSchema,
     computed_field,
     create_model,
@@ -443,6 +444,17 @@ class Filed(Generic[T]):
     content: T
     others: list[OldMovie] = field(default_factory=list[OldMovie])
     number: int = field(init=False, default=9)
+
+
+class Choosing(TypedDict):
+    either: NotRequired[int | str]
+    path: NotRequired[Annotated[int, Field(validation_alias=AliasPath("deep", "er"))]]
+
+
+def test_a_null_for_a_union_that_need_not_be_there_is_as_good_as_absent() -> None:
+    assert validate(Choosing, '{"either": null}', wrapped=False) == {}
+    with pytest.raises(ValidationError):
+        validate(Choosing, '{"either": []}', wrapped=False)
 
 
 class Shelf(typing.TypedDict):

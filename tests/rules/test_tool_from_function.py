@@ -319,6 +319,15 @@ def test_null_for_what_has_a_default_and_takes_no_null_is_the_default() -> None:
             tool.call(wrong, CONTEXT)
 
 
+def test_null_for_a_union_with_a_default_is_the_default_and_for_one_without_an_error() -> None:
+    def walk(pace: int | str = 3, *, way: list[int] | Point) -> Any:
+        return pace, way
+
+    assert FunctionTool(walk).call({"pace": None, "way": {"x": 1, "y": None}}, CONTEXT)() == (3, Point(1))
+    with pytest.raises(ToolArgumentsError, match="way"):
+        FunctionTool(walk).call({"way": None}, CONTEXT)
+
+
 def test_numbers_in_texts_are_numbers() -> None:
     assert FunctionTool(taking(int)).call({"value": "5"}, CONTEXT)() == 5
 

@@ -27,6 +27,7 @@ from venice_ai import (
     MaxIterationsExceededError,
     NoChoicesError,
     NoToolCallsError,
+    RateLimitError,
     Tool,
     ToolCall,
     ToolLoop,
@@ -511,6 +512,14 @@ def test_a_user_can_make_the_errors_of_a_loop() -> None:
     assert (str(error), error.iterations, error.messages, error.usage, error.pending_calls) == ("too long", 3, HI, None, [])
     assert pickle.loads(pickle.dumps(error)).iterations == 3
     assert pickle.loads(pickle.dumps(NoToolCallsError("no call"))).state is None
+
+
+def test_an_error_takes_the_attributes_that_its_class_declares_and_no_others() -> None:
+    limited = RateLimitError("slow down", status_code=429, kind="tokens")
+
+    assert (limited.status_code, limited.counts_as, limited.kind, limited.request_id) == (429, 429, "tokens", None)
+    with pytest.raises(TypeError, match="has no field 'status'"):
+        RateLimitError("slow down", status=429)
 
 
 def test_a_loop_that_met_its_limit_can_go_on() -> None:

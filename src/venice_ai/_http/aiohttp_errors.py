@@ -11,7 +11,7 @@ import re
 
 import aiohttp
 
-from .._core.ports import Request
+from .._core.request import Request
 from ..exceptions import APIConnectionError
 from .connection_errors import begins_tls, broken, host_of, speaks_tls, unreachable, untrusted, without_proxy
 

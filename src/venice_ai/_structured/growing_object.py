@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, SchemaValidator, from_json, to_json
 
 from ..types._surrogates import before_half
-from .read_output import WRAPPED, adapter, json_start, remembered, top_level_keys, with_escapes
+from .read_output import WRAPPED, adapter, fields_of, json_start, remembered, top_level_keys, with_escapes
 
 T = TypeVar("T")
 
@@ -187,7 +187,7 @@ class _Schemas:
                 node = node["schema"]
             elif kind == "definition-ref":
                 node = self.definitions[node["schema_ref"]]
-            elif kind == "model" and node["root_model"]:
+            elif kind == "model" and node.get("root_model"):
                 roots.append(node["cls"])
                 node = node["schema"]
             elif kind in _AROUND:
@@ -264,9 +264,9 @@ class _Union(_Shape):
 
     @cached_property
     def _members(self) -> list[_Shape]:
-        choices = self.node["choices"]
-        given = choices.values() if isinstance(choices, dict) else choices
-        return [self._schemas.shape(each[0] if isinstance(each, tuple) else each) for each in given]
+        choices: Any = self.node["choices"]
+        given: Iterable[Any] = cast("dict[Any, Any]", choices).values() if isinstance(choices, dict) else choices
+        return [self._schemas.shape(cast("Any", each[0] if isinstance(each, tuple) else each)) for each in given]
 
     def chosen(self, data: Any) -> _Shape:
         fitting = [member.chosen(data) for member in self._members]
@@ -324,8 +324,8 @@ class _Items(_Parts):
 
     @cached_property
     def _inner(self) -> list[_Shape]:
-        items = self.node.get("items_schema", _ANYTHING)
-        return [self._schemas.shape(each) for each in (items if isinstance(items, list) else [items])]
+        items: Any = self.node.get("items_schema", _ANYTHING)
+        return [self._schemas.shape(each) for each in (cast("list[Any]", items) if isinstance(items, list) else [items])]
 
     def part(self, key: Any) -> _Shape:
         return self._inner[min(int(key), len(self._inner) - 1)]
@@ -350,16 +350,14 @@ class _Object(_Parts):
 
     @cached_property
     def _fields(self) -> dict[str, tuple[str, _Shape]]:
-        node, kind = self.node, self.node["cls"]
-        while "fields" not in node or node["type"] == "dataclass":  # which names its fields, and describes them further in
+        node, fields = self.node, list[tuple[str, dict[str, Any]]]()
+        while not (fields := fields_of(node)) and "schema" in node:
             node = node["schema"]
-        decorators = getattr(kind, "__pydantic_decorators__", None)
+        decorators: Any = getattr(self.node["cls"], "__pydantic_decorators__", None)
         own = [each.func for each in decorators.field_validators.values()] if decorators else []
-        fields = node["fields"]
-        named = fields.items() if isinstance(fields, dict) else [(field["name"], field) for field in fields]
         return {
             key: (name, self._schemas.shape(_without(own, field["schema"])))
-            for name, field in named
+            for name, field in fields
             for key in (*top_level_keys(field.get("validation_alias")), name)
         }
 

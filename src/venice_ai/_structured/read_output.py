@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
@@ -29,10 +28,8 @@ from ..exceptions._output import (
     mismatch,
 )
 from ..types._surrogates import before_half, paired
+from ..types.api.chat import ChatChoice, ChatCompletionResponse, ParsedChatCompletion, choice_at
 from .typed_dicts import for_pydantic
-
-if TYPE_CHECKING:
-    from ..types.api.chat import ChatCompletionResponse
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,6 +54,10 @@ _OPEN_NUMBER = re.compile(r"[\[:,]\s*-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$")
 _new_class: Any = TypedDict  # called with values it is a class that type checkers cannot know
 
 _log = logging.getLogger("venice_ai.output")
+_LEFT_OUT: dict[Wrapping, str] = {
+    "fence": "the answer's JSON stood in a markdown fence, and was taken out of it",
+    "think": "the answer's JSON came after reasoning, which was left out",
+}
 
 
 def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
@@ -69,17 +70,8 @@ def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
 # -- reading -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Output(Generic[T]):
-    """What was read from an answer."""
-
-    parsed: T
-    unwrapped: tuple[Wrapping, ...]
-    """What stood around the JSON, from the outside in."""
-
-
-def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> Output[T]:
-    """The object in a choice of a response.
+def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> ParsedChatCompletion[T]:
+    """The object in a choice of a response, with the response.
 
     Args:
         kind: its class.
@@ -101,59 +93,53 @@ def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0,
     return found
 
 
-def _found(kind: type[T], response: ChatCompletionResponse, choice_index: int, wrapped: bool) -> Output[T] | OutputError:
-    choices: Any = response.choices
-    if not isinstance(choices, list) or not -len(cast("list[Any]", choices)) <= choice_index < len(cast("list[Any]", choices)):
+def _found(
+    kind: type[T], response: ChatCompletionResponse, choice_index: int, wrapped: bool
+) -> ParsedChatCompletion[T] | OutputError:
+    try:
+        choice = choice_at(response, choice_index)
+    except ValueError:
         said = f"the response has no choice {choice_index}, so there is no {_name(kind)}"
         return _failed(OutputMissingError, said, kind, response, None)
-    choice: Any = cast("list[Any]", choices)[choice_index]
-    message: Any = getattr(choice, "message", None)
-    text: Any = getattr(message, "text", None)
-    text = paired(text) if text else text
-    finish_reason: Any = getattr(choice, "finish_reason", None)
-    refusal: Any = getattr(message, "refusal", None)
-    refused = finish_reason == "content_filter" or bool(refusal)
+    message, finish_reason = choice.message, choice.finish_reason
+    text = paired(message.text) if message.text else message.text
+    refused = finish_reason == "content_filter" or bool(message.refusal)
     cause = None
     if text and text.strip() and not refused:
         try:
-            return _said_so(_validated(kind, text, wrapped, cut_off=finish_reason in _CUT_OFF))
+            parsed, unwrapped = _validated(kind, text, wrapped, cut_off=finish_reason in _CUT_OFF)
         except ValidationError as error:
             cause = error
-    return _reason(kind, response, text, cause, finish_reason, refusal, getattr(message, "tool_calls", None))
+        else:
+            for wrapping in reversed(unwrapped):
+                _log.info(_LEFT_OUT[wrapping])
+            return ParsedChatCompletion(response, parsed, (response,), unwrapped)
+    why, said = _reason(_name(kind), choice, text)
+    failure = _failed(why, said, kind, response, text, cause)
+    if isinstance(failure, OutputRefusedError) and isinstance(message.refusal, str):
+        failure.refusal = message.refusal
+    return failure
 
 
-def _reason(
-    kind: Any,
-    response: ChatCompletionResponse,
-    text: str | None,
-    cause: ValidationError | None,
-    finish_reason: Any,
-    refusal: Any,
-    tool_calls: Any,
-) -> OutputError:
-    """Why there is no object in an answer."""
-    name = _name(kind)
+def _reason(name: str, choice: ChatChoice, text: str | None) -> tuple[type[OutputError], str]:
+    """Why there is no object in a choice, as an error's class and its message."""
     spoken = bool(text and text.strip())
+    finish_reason, refusal = choice.finish_reason, choice.message.refusal
     if refusal or finish_reason == "content_filter":
         who = f"the model refused: {refusal!r:.200}" if refusal else "a content filter stopped the answer"
         remedy = "Change the prompt, or choose another model" + ("" if refusal else "; what had come is in `raw_text`")
-        cls = RefusedInWordsError if spoken else OutputRefusedError
-        error = _failed(cls, f"{who}, so there is no {name}. {remedy}.", kind, response, text, cause)
-        cast("OutputRefusedError", error).refusal = refusal if isinstance(refusal, str) else None
-        return error
+        return RefusedInWordsError if spoken else OutputRefusedError, f"{who}, so there is no {name}. {remedy}."
     if finish_reason in _CUT_OFF:
-        said = (
+        return OutputTruncatedError, (
             f"the answer was cut off after {len(text or '')} characters (finish_reason {finish_reason!r}), so there is no "
             f"whole {name}. Raise max_completion_tokens, which also counts reasoning; what had come is in `partial` and "
             "`raw_text`."
         )
-        return _failed(OutputTruncatedError, said, kind, response, text, cause)
-    if tool_calls:
+    if choice.message.tool_calls:
         said = f"the model wants a tool called, so there is no {name} yet. See `tool_calls`; run_with_tools(...) runs them."
-        return _failed(ToolCallWithWordsError if spoken else ToolCallInsteadError, said, kind, response, text, cause)
+        return ToolCallWithWordsError if spoken else ToolCallInsteadError, said
     what = "does not fit" if spoken else "has no text to fit"
-    unfit: type[OutputError] = OutputMissingError if text is None else OutputInvalidError
-    return _failed(unfit, f"the answer {what} {name}; it is in `response`.", kind, response, text, cause)
+    return OutputMissingError if text is None else OutputInvalidError, f"the answer {what} {name}; it is in `response`."
 
 
 def _failed(
@@ -183,16 +169,8 @@ def _with_lines(cls: type[Mismatch], said: str, kind: Any, text: str | None, cau
     return error
 
 
-def _said_so(output: Output[T]) -> Output[T]:
-    if "fence" in output.unwrapped:
-        _log.info("the answer's JSON stood in a markdown fence, and was taken out of it")
-    if "think" in output.unwrapped:
-        _log.info("the answer's JSON came after reasoning, which was left out")
-    return output
-
-
-def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> Output[T]:
-    """The object in a text.
+def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tuple[T, tuple[Wrapping, ...]]:
+    """The object in a text, and what stood around its JSON, from the outside in.
 
     Raises:
         ValidationError: no reading fits; the error is that of the plainest reading of the text.
@@ -208,7 +186,7 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> Out
         else:
             if cut_off and "fence" not in unwrapped and inner[-1:].isdigit():
                 raise _error(kind, "unfinished", "The number may go on", inner)  # 12 of 123
-            return Output(parsed, unwrapped)
+            return parsed, unwrapped
     assert first is not None  # there is always the text itself
     raise first
 
@@ -314,14 +292,14 @@ def remove_nulls(data: Any, error: ValidationError, optional: set[str]) -> bool:
     """Removes the nulls that a validation refused from objects, where the key is optional. Whether there were any."""
     removed = False
     for line in error.errors(include_url=False, include_context=False):
-        holder = data
+        holder: Any = data
         for step in line["loc"] if line["input"] is None else ():
             try:
                 inner = holder[step]
             except (LookupError, TypeError):
                 continue  # no key: it names the member of a union
-            if inner is None and isinstance(holder, dict) and step in optional:
-                del cast("dict[Any, Any]", holder)[step]
+            if inner is None and step in optional:
+                del holder[step]
                 removed = True
                 break
             holder = inner
@@ -335,20 +313,23 @@ def optional_keys(schema: Any, *, with_defaults: bool = False) -> set[str]:
     if isinstance(schema, dict):
         node = cast("dict[str, Any]", schema)
         inner = [value for key, value in node.items() if key not in {"metadata", "default"}]
-        fields = node.get("fields", {})
-        for name, field in fields.items() if isinstance(fields, dict) else [(None, each) for each in fields]:
-            if isinstance(field, dict) and not _is_required(cast("dict[str, Any]", field), with_defaults):
-                found |= {name or field["name"], *top_level_keys(field.get("validation_alias"))}
+        for name, field in fields_of(node):
+            if not field.get("required", True) or (with_defaults and field["schema"]["type"] == "default"):
+                found |= {name, *top_level_keys(field.get("validation_alias"))}
     return found.union(*(optional_keys(each, with_defaults=with_defaults) for each in inner))
 
 
-def _is_required(field: dict[str, Any], with_defaults: bool) -> bool:
-    return field.get("required", True) and not (with_defaults and field["schema"]["type"] == "default")
+def fields_of(node: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The fields that a node of a core schema has, with their names."""
+    fields: Any = node.get("fields", [])
+    if isinstance(fields, dict):
+        return list(cast("dict[str, Any]", fields).items())
+    return [(field["name"], field) for field in fields if isinstance(field, dict)]  # a dataclass's node has their names alone
 
 
 def top_level_keys(alias: Any) -> list[str]:
     """The keys at the top of an object that an alias of a core schema names."""
-    paths = [[alias]] if isinstance(alias, str) else alias if alias and isinstance(alias[0], list) else [alias or []]
+    paths: list[Any] = [[alias]] if isinstance(alias, str) else alias if alias and isinstance(alias[0], list) else [alias or []]
     return [path[0] for path in paths if len(path) == 1]
 
 

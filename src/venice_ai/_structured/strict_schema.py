@@ -29,7 +29,7 @@ from enum import Enum
 from functools import partial
 from hashlib import sha256
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
@@ -59,6 +59,7 @@ _ALLOWED_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ENDS_NOT_ALLOWED = re.compile(r"\A[^A-Za-z0-9_-]+|[^A-Za-z0-9_-]+\Z")
 _AS_IT_IS = "send it as it is with strict=False"
 _IN_CREATE = "give the format as a mapping, {'type': 'json_schema', ...}; parse(strict=False) sends the class as it is"
+_UNREADABLE = (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError)
 _DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -83,21 +84,13 @@ def response_format(kind: Any, *, name: str | None = None, strict: bool = True) 
         TypeError: it is no class.
     """
     try:
-        return requested_format(kind, name=name, strict=strict).response_format
+        return requested_format(kind, name=name, strict=strict)[0]
     except SchemaNotStrictError as error:
         raise ResponseFormatNotStrictError(str(error).replace(_AS_IT_IS, _IN_CREATE), path=error.path) from error.__cause__
 
 
-class RequestedFormat(NamedTuple):
-    """How a class is asked for."""
-
-    response_format: dict[str, Any]
-    wrapped: bool
-    """Whether it is asked for within `{"value": ...}`."""
-
-
-def requested_format(kind: Any, *, name: str | None = None, strict: bool = True) -> RequestedFormat:
-    """The `response_format` that asks for JSON of a class, and whether that JSON is to be wrapped; see `response_format`.
+def requested_format(kind: Any, *, name: str | None = None, strict: bool = True) -> tuple[dict[str, Any], bool]:
+    """The `response_format` that asks for JSON of a class, and whether for `{"value": ...}` around it; see `response_format`.
 
     Raises:
         SchemaNotStrictError: strict mode cannot express the class; it names the path.
@@ -111,7 +104,7 @@ def requested_format(kind: Any, *, name: str | None = None, strict: bool = True)
         raise InvalidRequestError(f"strict={strict!r:.100} is not allowed: expected True or False")
     schema, wrapped = _SCHEMAS[strict](kind)
     json_schema = {"name": name or _name(kind), "strict": strict, "schema": schema}
-    return RequestedFormat({"type": "json_schema", "json_schema": json_schema}, wrapped)
+    return {"type": "json_schema", "json_schema": json_schema}, wrapped
 
 
 def is_wrapped(kind: Any) -> bool:
@@ -177,7 +170,7 @@ def _schema(kind: Any, strict: bool) -> tuple[dict[str, Any], bool]:
         if not strict:
             return written.json_schema(), False
         return _made_strict(written.json_schema(schema_generator=_Generator))
-    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError) as error:
+    except _UNREADABLE as error:
         path = _unreadable(kind, "$")
         which = _name(kind) if path is None else f"{path} of {_name(kind)}"
         reason = str(error).partition("\n\n")[0]
@@ -191,30 +184,22 @@ _SCHEMAS = {strict: remembered(partial(_schema, strict=strict)) for strict in (T
 
 def _unreadable(kind: Any, path: str) -> str | None:
     """Where the field of a dataclass or a TypedDict is that pydantic cannot read; None if it is not known."""
-    for name, annotation in _hints(kind).items():
-        if kind not in _held(annotation) and not _is_readable(annotation):
+    try:
+        hints = get_type_hints(kind, include_extras=True) if is_dataclass(kind) or is_typeddict(kind) else {}
+    except NameError:
+        return None
+    for name, annotation in hints.items():
+        try:
+            if kind not in _with_arguments(annotation):
+                new_adapter(unqualified(annotation))
+        except _UNREADABLE:
             return _unreadable(annotation, f"{path}.{name}") or f"{path}.{name}"
     return None
 
 
-def _hints(kind: Any) -> dict[str, Any]:
-    try:
-        return get_type_hints(kind, include_extras=True) if is_dataclass(kind) or is_typeddict(kind) else {}
-    except NameError:
-        return {}
-
-
-def _held(annotation: Any) -> list[Any]:
+def _with_arguments(annotation: Any) -> list[Any]:
     """A type, and those in its brackets."""
-    return [annotation, *(inner for argument in get_args(annotation) for inner in _held(argument))]
-
-
-def _is_readable(annotation: Any) -> bool:
-    try:
-        new_adapter(unqualified(annotation))
-    except (PydanticUserError, PydanticUndefinedAnnotation, ToolSignatureError):
-        return False
-    return True
+    return [annotation, *(inner for argument in get_args(annotation) for inner in _with_arguments(argument))]
 
 
 class _Generator(GenerateJsonSchema):

@@ -17,10 +17,8 @@ from ..exceptions import ToolSignatureError
 
 # Called with values it is a class that type checkers cannot know.
 _new_class: Any = typing_extensions.TypedDict
-QUALIFIERS = {
-    *(typing.Required, typing.NotRequired),
-    *(typing_extensions.Required, typing_extensions.NotRequired, typing_extensions.ReadOnly),
-}
+QUALIFIERS: dict[Any, bool | None] = {typing.Required: True, typing.NotRequired: False, typing_extensions.ReadOnly: None}
+"""What may stand around the type of a key, and whether the key must be there then."""
 
 
 def for_pydantic(annotation: Any, names: dict[str, Any]) -> Any:

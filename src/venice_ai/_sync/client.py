@@ -255,7 +255,7 @@ class SyncChatCompletions(SyncResource):
         from .._structured.strict_schema import requested_format
         from .parsed_stream import SyncParsedChatStream
 
-        return SyncParsedChatStream(stream, response_format, wrapped=requested_format(response_format, strict=strict).wrapped)
+        return SyncParsedChatStream(stream, response_format, wrapped=requested_format(response_format, strict=strict)[1])
 
     def estimate_cost(
         self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3

@@ -74,11 +74,7 @@ class ReplyReader:
                 _check_surplus(bytes(surplus))
 
     def end(self) -> None:
-        """The connection has ended.
-
-        Raises:
-            TruncatedReplyError: the reply has not.
-        """
+        """The connection has ended: a TruncatedReplyError if the reply has not."""
         if not self.until_end:
             said = "it was closed without an answer" if not self.started else "the answer broke off"
             raise TruncatedReplyError(said if self.status or not self.started else "the head of the answer broke off")

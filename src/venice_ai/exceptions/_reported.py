@@ -5,44 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from ._tree import (
-    APIError,
-    AuthenticationError,
-    ConflictError,
-    GatewayTimeoutError,
-    InternalServerError,
-    InvalidRequestError,
-    ModelGoneError,
-    ModelOverloadedError,
-    NotFoundError,
-    PayloadTooLargeError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    RateLimitKind,
-    ServiceUnavailableError,
-    UnprocessableEntityError,
-    UnsupportedMediaTypeError,
-)
+from . import _tree as errors
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
     from ..types.response_meta import ResponseMeta
 
-_BY_STATUS: dict[int, type[APIError]] = {
-    400: InvalidRequestError,
-    401: AuthenticationError,
-    402: PaymentRequiredError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    410: ModelGoneError,
-    413: PayloadTooLargeError,
-    415: UnsupportedMediaTypeError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
-    503: ServiceUnavailableError,
-    504: GatewayTimeoutError,
+_BY_STATUS: dict[int, type[errors.APIError]] = {
+    400: errors.InvalidRequestError,
+    401: errors.AuthenticationError,
+    402: errors.PaymentRequiredError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    409: errors.ConflictError,
+    410: errors.ModelGoneError,
+    413: errors.PayloadTooLargeError,
+    415: errors.UnsupportedMediaTypeError,
+    422: errors.UnprocessableEntityError,
+    429: errors.RateLimitError,
+    503: errors.ServiceUnavailableError,
+    504: errors.GatewayTimeoutError,
 }
 
 PROXY_ASKS_WHO = "The proxy wants to know who asks: proxy='http://user:password@host:port', here or in the *_PROXY variables."
@@ -113,7 +95,7 @@ def error_for(
     meta: ResponseMeta | None = None,
     retry_after_seconds: float | None = None,
     partial: ChatCompletionResponse | None = None,
-) -> APIError:
+) -> errors.APIError:
     """The error that an HTTP answer, or an error inside a stream (status 200), stands for.
 
     `headers` is looked up in lower case; `body` is decoded JSON, or text that is not JSON.
@@ -128,7 +110,7 @@ def error_for(
     detail = _detail(said, headers)
     detail = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]} ..."  # `body` has it all
     remedy = kind.remedy
-    if issubclass(kind, RateLimitError) and retry_after_seconds:
+    if issubclass(kind, errors.RateLimitError) and retry_after_seconds:
         remedy = remedy.replace("Wait", f"Wait {retry_after_seconds:.3g} s")
     if status == 407:
         remedy = PROXY_ASKS_WHO
@@ -145,25 +127,25 @@ def error_for(
         meta=meta,
         retry_after_seconds=retry_after_seconds,
         partial=partial,
+        counts_as=counts_as,
     )
-    error.counts_as = counts_as
-    if isinstance(error, RateLimitError):
+    if isinstance(error, errors.RateLimitError):
         error.kind = _rate_limit_kind(headers, detail.lower(), code or "")
     return error
 
 
-def _class(status: int, code: str | None, body: Any, *, http_status: int) -> type[APIError]:
+def _class(status: int, code: str | None, body: Any, *, http_status: int) -> type[errors.APIError]:
     """The class for what a status, or an error inside a reply with the HTTP status `http_status`, stands for."""
     if status == 402 and _member(body, "x402Version") is not None:
-        return AuthenticationError  # Venice's way to say that no credentials were sent
+        return errors.AuthenticationError  # Venice's way to say that no credentials were sent
     if http_status < 300:
         if status < 300 and code:  # an unknown code is not tried again; the type still tells what kind of error it is
             status = _status_of(_type(body), status)
         elif status == 503 and "overloaded" in (code or _type(body) or "").lower():
-            return ModelOverloadedError
+            return errors.ModelOverloadedError
     if status >= 500:
-        return _BY_STATUS.get(status, InternalServerError)
-    return _BY_STATUS.get(status, APIError)
+        return _BY_STATUS.get(status, errors.InternalServerError)
+    return _BY_STATUS.get(status, errors.APIError)
 
 
 def _status_of(code: str | None, otherwise: int) -> int:
@@ -183,7 +165,7 @@ def _nested(body: Any) -> list[Any]:
     return _error_members(cast("Mapping[str, Any]", body)) if isinstance(body, Mapping) else []
 
 
-def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> RateLimitKind:
+def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> errors.RateLimitKind:
     if "too many failed" in detail or headers.get("x-ratelimit-remaining") == "0":
         return "failures"
     if "overloaded" in detail or "overloaded" in code.lower():

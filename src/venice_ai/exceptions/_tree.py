@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
@@ -33,19 +33,23 @@ class VeniceError(Exception):
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, self.state_to_keep()
+
+    def state_to_keep(self) -> dict[str, Any]:
+        """What a pickle holds. What came end-to-end encrypted stays out of what workers and trackers write down."""
         state = dict(vars(self))
         if getattr(state.get("partial"), "_private", False):
-            # What came end-to-end encrypted stays out of what workers and trackers write down.
             state["partial"] = None
         if attempts := state.get("attempts"):
-            state["attempts"] = _kept_attempts(attempts)
-        return type(self), self.args, state
+            state["attempts"] = tuple(each if each.attestation is None else _without_answer(each) for each in attempts)
+        return state
 
 
 class APIError(VeniceError):
     """A call failed. The subclasses say how."""
 
-    remedy: ClassVar[str] = ""
+    remedy = ""
+    """What to do about an error of this class: the last sentence of its message, where the answer says nothing better."""
     status_code: int | None = None
     """HTTP status of the answer; None if there was none."""
     counts_as: int | None = None
@@ -245,21 +249,9 @@ class OutputError(VeniceError, ValueError):
         """Whether the answer came end-to-end encrypted. Then neither the text of this error nor its pickle shows it."""
         return self.response.attestation is not None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.args, self.state_to_keep()
-
     def state_to_keep(self) -> dict[str, Any]:
-        """What a pickle holds: what came end-to-end encrypted stays out of what workers and trackers write down."""
-        state = dict(vars(self))
-        if self.private:
-            hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
-            state |= hidden | {"attempts": _kept_attempts(self.attempts)}
-        return state
-
-
-def _kept_attempts(attempts: tuple[ChatCompletionResponse, ...]) -> tuple[ChatCompletionResponse, ...]:
-    """Answers as a pickle holds them."""
-    return tuple(each if each.attestation is None else _without_answer(each) for each in attempts)
+        hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
+        return super().state_to_keep() | (hidden if self.private else {})
 
 
 def _without_answer(response: ChatCompletionResponse) -> ChatCompletionResponse:

@@ -6,10 +6,13 @@ A report is a value: immutable, comparable, picklable. It holds public keys, mea
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
+import msgspec
+
 from ..exceptions import InvalidRequestError, TeeAttestationError
+from ..types.attestation import AnswerSignature, Attestation
 from .types import LEVELS, Level
 
 Status: TypeAlias = Literal["pass", "fail", "skip", "warn"]
@@ -104,7 +107,7 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
-class SignatureReport:
+class SignatureReport(AnswerSignature):
     """The report on the signature of a response. Even a valid one does not cover the bytes that this client sent and saw."""
 
     status: Literal["valid", "invalid", "unavailable"]
@@ -123,11 +126,11 @@ class SignatureReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it."""
-        return cast("dict[str, Any]", _plain(self))
+        return cast("dict[str, Any]", msgspec.to_builtins(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttestationReport:
+class AttestationReport(Attestation):
     """The report on an attestation.
 
     `ok` says that no check failed; `level` how much was verified, None if a check failed. Both are needed:
@@ -203,7 +206,7 @@ class AttestationReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it."""
-        return cast("dict[str, Any]", _plain(self))
+        return cast("dict[str, Any]", msgspec.to_builtins(self))
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The report as JSON."""
@@ -245,9 +248,3 @@ def _with_digest(image: str) -> str:
 
 def _line(check: Check) -> str:
     return f"{check.detail} (stops: {check.stops})" if check.detail and check.stops else check.detail or f"stops: {check.stops}"
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return [_plain(each) for each in cast("tuple[Any, ...]", value)] if isinstance(value, tuple) else value

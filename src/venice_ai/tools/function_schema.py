@@ -39,7 +39,17 @@ from .._structured.typed_dicts import for_pydantic
 from ..exceptions import ToolArgumentsError, ToolSignatureError
 from ..types.api.chat import read_arguments
 from .docstrings import documentation
-from .parameters import REST, Argument, field_infos, inspected, names_around, own_name, sorted_parameters, underlying
+from .parameters import (
+    REST,
+    Argument,
+    field_infos,
+    inspected,
+    names_around,
+    own_name,
+    sorted_parameters,
+    underlying,
+    without_bound,
+)
 
 
 class Signature:
@@ -66,8 +76,8 @@ class Signature:
         docs = documentation(_doc(function), known)
         self.description: str | None = docs.description
         """What the documentation says of the callable as a whole."""
-        self._model = _model(function, self._arguments, docs.parameters, names)
-        self.parameters: dict[str, Any] = _parameters(self._model, self._arguments, strict=strict)
+        self._model, schema = _model(function, self._arguments, docs.parameters, names, strict=strict)
+        self.parameters: dict[str, Any] = _parameters(schema, self._arguments)
         """The JSON schema of the arguments."""
         if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
             _warn_of_strangers(function, docs.parameters, known)
@@ -187,21 +197,17 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
 
 
 def _model(
-    function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any]
-) -> type[BaseModel]:
+    function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any], *, strict: bool
+) -> tuple[type[BaseModel], dict[str, Any]]:
+    """The class whose fields are the arguments, and its schema."""
     fields: Any = {f"p{index}": _field(argument, docs) for index, argument in enumerate(arguments)}
+    module = getattr(underlying(function), "__module__", __name__)
     try:
-        model: type[BaseModel] = create_model(
-            "Arguments",
-            __config__=ConfigDict(extra="forbid"),
-            __module__=getattr(underlying(function), "__module__", __name__),
-            **fields,
-        )
+        model: type[BaseModel] = create_model("Arguments", __config__=ConfigDict(extra="forbid"), __module__=module, **fields)
         model.model_rebuild(_types_namespace=names or None)
-        model.model_json_schema(schema_generator=_Generator)
+        return model, model.model_json_schema(schema_generator=_StrictGenerator if strict else _Generator)
     except (PydanticUserError, TypeError, NameError, RecursionError) as error:
         raise _inexpressible(arguments, function, error) from error
-    return model
 
 
 def _field(argument: Argument, docs: Mapping[str, str]) -> tuple[Any, Any]:
@@ -227,8 +233,8 @@ def _annotated_text(annotation: Any) -> str | None:
     return None
 
 
-def _parameters(model: type[BaseModel], arguments: list[Argument], *, strict: bool) -> dict[str, Any]:
-    given = model.model_json_schema(schema_generator=_StrictGenerator if strict else _Generator)
+def _parameters(given: dict[str, Any], arguments: list[Argument]) -> dict[str, Any]:
+    """The schema of the arguments as a model is told it, from that of the class."""
     properties: dict[str, Any] = given.get("properties", {})
     rest = properties.pop(REST, None)
     for argument in arguments:
@@ -238,9 +244,7 @@ def _parameters(model: type[BaseModel], arguments: list[Argument], *, strict: bo
     if required := given.get("required"):
         schema["required"] = required
     schema["additionalProperties"] = False if rest is None else rest.get("additionalProperties", True)
-    if "$defs" in given:
-        schema["$defs"] = given["$defs"]
-    return schema
+    return schema | ({"$defs": given["$defs"]} if "$defs" in given else {})
 
 
 def _inexpressible(arguments: list[Argument], function: Any, error: Exception) -> ToolSignatureError:
@@ -345,8 +349,7 @@ def _warn_of_blanks(function: Any, unannotated: list[str], model: type[BaseModel
 
 def _doc(function: Any) -> str | None:
     """The docstring of a callable; of an object whose `__call__` has none, its class's."""
-    while isinstance(function, functools.partial):
-        function = cast("Any", function).func
+    function = without_bound(function)
     if inspect.isroutine(function) or hasattr(function, "__wrapped__"):
         return inspect.getdoc(function)
     own = underlying(function).__doc__

@@ -7,7 +7,7 @@ conversation ends, what a turn must hold to be sent back, and how a loop becomes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from .._wire.request_body import checked_messages
 from ..exceptions import InvalidArgumentError, MaxIterationsExceededError, NoChoicesError, NoToolCallsError
@@ -74,8 +74,9 @@ class ToolLoop:
         on_unknown_tool: OnUnknownTool = "raise",
         resume: ToolLoopState | Mapping[str, Any] | None = None,
     ) -> None:
-        _one_of("on_limit", on_limit, OnLimit)
-        _one_of("on_unknown_tool", on_unknown_tool, OnUnknownTool)
+        for name, value, kind in (("on_limit", on_limit, OnLimit), ("on_unknown_tool", on_unknown_tool, OnUnknownTool)):
+            if value not in (allowed := get_args(kind)):
+                raise InvalidArgumentError(f"{name}={value!r} is not allowed: expected {' or '.join(map(repr, allowed))}")
         if isinstance(max_iterations, bool) or not isinstance(max_iterations, int) or max_iterations < 1:
             raise InvalidArgumentError(f"max_iterations={max_iterations!r} must be a whole number from 1")
         if (messages is None) == (resume is None):
@@ -241,14 +242,13 @@ def _turn(response: ChatCompletionResponse) -> AssistantMessage:
     pairs results with calls.
     """
     try:
-        found = isinstance(choice_at(response, 0).get("message"), ChatMessage)
+        found = choice_at(response, 0).get("message")
     except ValueError as error:
         raise NoChoicesError(str(error)) from None
-    if not found:
+    if not isinstance(found, ChatMessage):
         raise NoChoicesError("the response's first choice holds no message")
     turn = AssistantMessage.from_response(response)
-    if vars(turn).get("role") != "assistant":
-        vars(turn)["role"] = "assistant"
+    vars(turn)["role"] = "assistant"
     seen: set[str] = set()
     for position, call in enumerate(_calls_of(turn)):
         identity: Any = call.id
@@ -274,8 +274,3 @@ def _instead_of_calls(response: ChatCompletionResponse, turn: AssistantMessage) 
 def _calls_of(turn: AssistantMessage) -> list[ToolCall]:
     calls = turn.tool_calls
     return [call for call in calls if isinstance(call, ToolCall)] if isinstance(calls, list) else []
-
-
-def _one_of(name: str, value: object, allowed: Any) -> None:
-    if value not in allowed.__args__:
-        raise InvalidArgumentError(f"{name}={value!r} is not allowed: expected {' or '.join(map(repr, allowed.__args__))}")

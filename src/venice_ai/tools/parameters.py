@@ -13,16 +13,17 @@ import sys
 import typing
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping, MutableSet
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import Parameter
-from types import FrameType, UnionType
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import typing_extensions
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic.fields import FieldInfo
 
-from .._structured.typed_dicts import changed_inside, for_pydantic
+from .._structured.typed_dicts import QUALIFIERS, changed_inside, for_pydantic
 from ..exceptions import InvalidRequestError, ToolSignatureError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -73,21 +74,21 @@ def named(name: str | None, function: object) -> str:
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether calling it only makes a coroutine or an asynchronous generator, and so never blocks."""
-    while isinstance(function, functools.partial):
-        function = function.func
+    function = without_bound(function)
     call = getattr(type(function), "__call__", None)  # noqa: B004  # the method itself is looked at, not whether there is one
-    return any(
-        inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
-        for candidate in (function, call)
-        if candidate is not None
-    )
+    return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in (function, call))
+
+
+def without_bound(function: Any) -> Any:
+    """What a partial calls; another callable itself."""
+    while isinstance(function, functools.partial):
+        function = cast("Any", function).func
+    return function
 
 
 def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
     """The plain function behind partials, methods, callable objects and decorators, whose annotations and docs hold."""
-    found: Any = function
-    while isinstance(found, functools.partial):
-        found = cast("Any", found).func
+    found = without_bound(function)
     if not inspect.isroutine(found) and not hasattr(found, "__wrapped__"):
         found = getattr(cast("type[Any]", type(found)), "__call__", found)  # noqa: B004  # the method itself is wanted
     found = getattr(found, "__func__", found)
@@ -173,22 +174,16 @@ def _unpacked(name: str, fields: Any, names: dict[str, Any]) -> Iterator[Argumen
     hints = typing_extensions.get_type_hints(fields, None, names, include_extras=True)
     for key, hint in hints.items():
         required = key in fields.__required_keys__
-        while (qualifier := typing_extensions.get_origin(hint)) in _QUALIFIERS:
+        inner = hint
+        while (qualifier := typing_extensions.get_origin(inner)) in QUALIFIERS:
             # The class itself does not know of one that was written as a text.
-            required = _QUALIFIERS[qualifier] if _QUALIFIERS[qualifier] is not None else required
-            hint = typing_extensions.get_args(hint)[0]  # noqa: PLW2901  # peeled off
-        yield Argument(key, name, hint, Parameter.empty if required else None, "keyword")
+            required = required if (said := QUALIFIERS[qualifier]) is None else said
+            (inner,) = typing_extensions.get_args(inner)
+        yield Argument(key, name, inner, Parameter.empty if required else None, "keyword")
 
 
 # Two classes before Python 3.12.
 _UNPACK = {typing.Unpack, typing_extensions.Unpack}
-_QUALIFIERS: dict[Any, Any] = {
-    typing.Required: True,
-    typing.NotRequired: False,
-    typing_extensions.Required: True,
-    typing_extensions.NotRequired: False,
-    typing_extensions.ReadOnly: None,
-}
 
 
 def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[str, Any], context: type) -> Any:
@@ -312,28 +307,22 @@ def _local_names(target: Any) -> dict[str, Any]:
     names: dict[str, Any] = {}
     module_names = _module_names(target)
     frame = inspect.currentframe()
-    frames: list[FrameType] = []
     while frame is not None:
         if frame.f_globals is module_names:
-            frames.append(frame)
+            names = {**frame.f_locals, **names}  # an inner frame hides what is around it
         frame = frame.f_back
-    for outer in reversed(frames):
-        names.update(outer.f_locals)
     code = getattr(target, "__code__", None)
     for name, cell in zip(getattr(code, "co_freevars", ()), getattr(target, "__closure__", None) or (), strict=True):
-        try:
+        with suppress(ValueError):  # not yet assigned
             names[name] = cell.cell_contents
-        except ValueError:  # not yet assigned
-            continue
     return names
 
 
 def own_name(function: Any) -> str:
     """What a callable is called: its own name, else its class's."""
-    while isinstance(function, functools.partial):
-        function = cast("Any", function).func
-    name = getattr(function, "__name__", None)
-    return name if isinstance(name, str) else type(function).__name__
+    called = without_bound(function)
+    name = getattr(called, "__name__", None)
+    return name if isinstance(name, str) else type(called).__name__
 
 
 def field_infos(annotation: Any, default: Any) -> list[FieldInfo]:

@@ -176,11 +176,7 @@ class Toolbox:
         known = ", ".join(map(repr, self.names)) or "none"
         return UnknownToolError(f"the model called {call_name(call)!r}, which is not a tool here; the tools are {known}")
 
-    def unhandled(self, call: ToolCall) -> UnknownToolError | None:
-        """The error for a call of a tool that has no function; None if it has one."""
-        return None if call_name(call) in self.functions else self.without_handler(call)
-
-    def without_handler(self, call: ToolCall) -> UnknownToolError:
+    def unhandled(self, call: ToolCall) -> UnknownToolError:
         """The error for a call of a tool that nothing runs."""
         return UnknownToolError(
             f"nothing runs the tool {call_name(call)!r}: give its function in place of the Tool, or on_tool_call that returns "

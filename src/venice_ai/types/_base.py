@@ -101,9 +101,6 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
 
     _nested: ClassVar[dict[str, type[Model]]] = {}
     """Fields whose JSON objects (alone, or in a list) are objects of another class."""
-    _inner: ClassVar[tuple[tuple[str, type[Model]], ...]] = ()
-    _inner_names: ClassVar[frozenset[str]] = frozenset()
-    """The same, as what runs for every reply wants it."""
     _lists: ClassVar[frozenset[str]] = frozenset()
     """Fields that read as an empty list where the JSON has none."""
     _certain: ClassVar[frozenset[str]] = frozenset()
@@ -119,7 +116,6 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         cls._fields = cls._fields.union(own)
         cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
         cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
-        cls._inner, cls._inner_names = tuple(cls._nested.items()), frozenset(cls._nested)
         for name in cls._certain:
             setattr(cls, name, _certainly(name, cls._nested[name], of_many=name in cls._lists))
 
@@ -458,11 +454,11 @@ def _copied(value: Any) -> Any:
 
 def _adopted(kind: type[Model], data: dict[str, Any]) -> Model:
     """A view over this very dict. It runs for every object of every reply, so it calls as little as it can."""
-    for name, inner in kind._inner:  # noqa: SLF001  # the same class hierarchy
+    for name, inner in kind._nested.items():  # noqa: SLF001  # the same class hierarchy
         if name in data:
             value: Any = data[name]
             if value.__class__ is dict:
-                if inner._inner_names.isdisjoint(value):  # noqa: SLF001  # it holds no others: a call would cost as much again
+                if inner._nested.keys().isdisjoint(value):  # noqa: SLF001  # it holds no others: a call would cost as much again
                     data[name] = leaf = _new(inner)
                     leaf.__dict__ = value
                 else:

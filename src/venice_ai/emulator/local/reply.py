@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from venice_ai.emulator.backend import LocalModelError, UnsupportedInput
+from venice_ai.types._base import is_array, is_object
 
 from .request import Form
 
@@ -175,9 +176,9 @@ def _cut(logprobs: Any, top: int) -> Any:
 
 def _without_ids(logprobs: Any) -> Any:
     """Log probabilities without the engine's numbers for tokens, which mean nothing outside it."""
-    if isinstance(logprobs, dict):
-        return {key: _without_ids(value) for key, value in cast("dict[str, Any]", logprobs).items() if key != "id"}
-    return [_without_ids(item) for item in cast("list[Any]", logprobs)] if isinstance(logprobs, list) else logprobs
+    if is_object(logprobs):
+        return {key: _without_ids(value) for key, value in logprobs.items() if key != "id"}
+    return [_without_ids(item) for item in logprobs] if is_array(logprobs) else logprobs
 
 
 def _error(error: dict[str, Any]) -> Exception:

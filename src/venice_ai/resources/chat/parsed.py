@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar, cast
 
 from ..._core.concurrency import without_locals
 from ..._core.privacy import encryption_requested_in
 from ..._structured.growing_object import Growing
-from ..._structured.read_output import Output, read
+from ..._structured.read_output import read
 from ..._wire.request_body import checked_messages
 from ...exceptions import (
     APIError,
@@ -94,7 +95,7 @@ async def ask_until_valid(
         # `create` may be overridden, and whoever does may change the list that it is given.
         attempts.append(await _response(ask, Conversation(asked), attempts))
         try:
-            return _completed(read(kind, attempts[-1], wrapped=wrapped), attempts)
+            return replace(read(kind, attempts[-1], wrapped=wrapped), attempts=tuple(attempts))
         except OutputError as error:
             error.attempts, error.total_usage = tuple(attempts), summed_usage(attempts)
             if not isinstance(error, (OutputInvalidError, OutputMissingError)) or len(attempts) > max_reasks:
@@ -118,19 +119,11 @@ async def _response(
     return response
 
 
-def _completed(output: Output[T], attempts: list[ChatCompletionResponse]) -> ParsedChatCompletion[T]:
-    return ParsedChatCompletion(attempts[-1], output.parsed, tuple(attempts), output.unwrapped)
-
-
 def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str, Any]]:
     """The messages that ask for a better answer: the last one, and what is wrong with it, in short."""
     if isinstance(error, OutputMissingError):
-        return [
-            {
-                "role": "user",
-                "content": "There was no answer: it has no text.\nAnswer again with the whole JSON, and nothing else.",
-            }
-        ]
+        text = "There was no answer: it has no text.\nAnswer again with the whole JSON, and nothing else."
+        return [{"role": "user", "content": text}]
     lines = [_error_line(line) for line in error.errors(include_url=False, include_context=False, include_input=False)]
     if len(lines) > _MOST_ERRORS:
         lines[_MOST_ERRORS:] = [f"- and {len(lines) - _MOST_ERRORS} more"]
@@ -165,7 +158,7 @@ class GrowingAnswer(Generic[T]):
 
     def _finished(self, response: ChatCompletionResponse) -> ParsedChatCompletion[T]:
         self._done = True
-        self._result = _completed(read(self._kind, response, wrapped=self._wrapped), [response])
+        self._result = read(self._kind, response, wrapped=self._wrapped)
         return self._result
 
     @property

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..._core.concurrency import as_completed, in_thread, without_locals
 from ..._core.privacy import Privacy, encryption_requested_in, refuse_below
@@ -34,7 +34,7 @@ from ...types.api.chat import ChatCompletionResponse, ToolCall, ToolLoopResult
 from .arguments import Approve, OnToolCall, OnToolError
 
 if TYPE_CHECKING:
-    from ..._http.connection import Connection
+    from .calls import ChatCalls
 
 AskingT = TypeVar("AskingT", bound="PlainAsking")
 _NOT_HANDLED = object()
@@ -69,45 +69,14 @@ class _Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class _Failed:
-    """A call that failed: its arguments do not fit, or the tool raised an error."""
+class _Done:
+    """A call whose tool ran, or that failed: its arguments do not fit, or the tool raised an error."""
 
     call: ToolCall
-    error: Exception
-
-
-@dataclass(frozen=True, slots=True)
-class _Returned:
-    """A call whose tool ran."""
-
-    call: ToolCall
-    value: Any
-    observed: bool
-    """Whether `on_tool_call` is told; it is not if it stood in for the tool."""
-
-
-class Completions(Protocol):
-    """What asks the model: `client.chat.completions`, also of a subclass that overrides `create`."""
-
-    @property
-    def _client(self) -> Connection: ...
-    @property
-    def create(self) -> Callable[..., Awaitable[object]]:
-        """Asks for a whole answer."""
-        ...
-
-    @property
-    def stream(self) -> Callable[..., Awaitable[ChatStream]]:
-        """Asks for a stream."""
-        ...
-
-
-class Asking(Protocol):
-    """How the model is asked: what it says on the way, and last its answer."""
-
-    def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
-        """Asks for the next turn of a loop."""
-        ...
+    value: Any = None
+    observed: bool = False
+    """Whether `on_tool_call` is told of the value; it is not if it stood in for the tool."""
+    error: Exception | None = None
 
 
 class ToolRun:
@@ -117,7 +86,7 @@ class ToolRun:
         InvalidArgumentError: a rule is not allowed, or a decision is about a call that does not wait for one.
     """
 
-    def __init__(self, loop: ToolLoop, ask: Asking, rules: ToolRules) -> None:
+    def __init__(self, loop: ToolLoop, ask: PlainAsking, rules: ToolRules) -> None:
         checked_timeout(rules.tool_timeout, "tool_timeout")
         # A hook that cannot be called would fail only after an answer was paid for and a tool had run.
         for name in ("on_tool_call", "on_tool_error", "approve"):
@@ -144,12 +113,16 @@ class ToolRun:
                     yield event
         while True:
             response: ChatCompletionResponse | None = None
-            async with aclosing(self._ask(loop)) as asking:
-                async for said in asking:
-                    if isinstance(said, TextDelta):
-                        yield said
-                    else:
-                        response = said
+            try:
+                async with aclosing(self._ask(loop)) as asking:
+                    async for said in asking:
+                        if isinstance(said, TextDelta):
+                            yield said
+                        else:
+                            response = said
+            except APIError as error:
+                error.tool_loop = loop.state
+                raise
             if response is None:
                 raise VeniceError("the model was asked, and gave neither an answer nor an error")
             calls = loop.receive(response)
@@ -193,15 +166,16 @@ class ToolRun:
                 f"calls wait for a person ({names}); store error.state, and resume with decisions", state=loop.state
             )
 
-    async def _judged(self, call: ToolCall) -> _Ready | _Failed | ToolCallFinished | None:
+    async def _judged(self, call: ToolCall) -> _Ready | _Done | ToolCallFinished | None:
         """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
-        unknown = self._loop.tools.unknown(call)
-        if unknown is None and self._rules.on_tool_call is None:
-            unknown = self._loop.tools.unhandled(call)
+        tools = self._loop.tools
+        unknown = tools.unknown(call)
+        if unknown is None and self._rules.on_tool_call is None and call_name(call) not in tools.functions:
+            unknown = tools.unhandled(call)
         if unknown is not None:
             return self._reported(call, unknown)
         ready = self._prepared(call)
-        if isinstance(ready, _Failed):
+        if isinstance(ready, _Done):
             return ready
         approval = await self._approval(call, ready.arguments)
         if approval.verdict == "wait":
@@ -211,20 +185,16 @@ class ToolRun:
             return ToolCallFinished(call, result_text(approval.message), self._loop.iterations, denied=True)
         return ready if approval.arguments is None else self._prepared(call, dict(approval.arguments))
 
-    def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Failed:
+    def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Done:
         """A call with its arguments made what the function takes."""
-        try:
-            return self._ready(call, call_arguments(call) if edited is None else edited)
-        except Exception as error:  # noqa: BLE001  # a validator of the caller's may raise anything; on_tool_error is told
-            return _Failed(call, error)
-
-    def _ready(self, call: ToolCall, arguments: dict[str, Any]) -> _Ready:
         loop = self._loop
         function = loop.tools.functions.get(call_name(call))
-        if function is None:
-            return _Ready(call, arguments, None, None)
         context = ToolContext(self._rules.deps, call, loop.iterations, tuple(loop.history[:-1]), loop.usage)
-        return _Ready(call, arguments, function.call(arguments, context), function)
+        try:
+            arguments = call_arguments(call) if edited is None else edited
+            return _Ready(call, arguments, None if function is None else function.call(arguments, context), function)
+        except Exception as error:  # noqa: BLE001  # a validator of the caller's may raise anything; on_tool_error is told
+            return _Done(call, error=error)
 
     async def _approval(self, call: ToolCall, arguments: dict[str, Any]) -> Approval:
         decision = self._decisions.pop(call.id, None)
@@ -234,23 +204,23 @@ class ToolRun:
             return Approval.of(await _called(self._rules.approve, call, arguments))
         return Approval.wait() if call.id in self._loop.waiting else Approval.allow()
 
-    async def _run(self, item: _Ready | _Failed | ToolCallFinished) -> _Returned | _Failed | ToolCallFinished:
+    async def _run(self, item: _Ready | _Done | ToolCallFinished) -> _Done | ToolCallFinished:
         """Runs a tool."""
         if not isinstance(item, _Ready):
             return item
         try:
             value = await self._value(item)
         except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
-            return _Failed(item.call, _raised_by_tool(error))
+            return _Done(item.call, error=_raised_by_tool(error))
         if value is _NOT_HANDLED:
-            return self._reported(item.call, self._loop.tools.without_handler(item.call))
-        return _Returned(item.call, value, observed=item.make is not None)
+            return self._reported(item.call, self._loop.tools.unhandled(item.call))
+        return _Done(item.call, value, observed=item.make is not None)
 
-    async def _finished(self, outcome: _Returned | _Failed | ToolCallFinished) -> ToolCallFinished:
+    async def _finished(self, outcome: _Done | ToolCallFinished) -> ToolCallFinished:
         """What the model is told of a call, after the hooks."""
         if isinstance(outcome, ToolCallFinished):
             return outcome
-        if isinstance(outcome, _Failed):
+        if outcome.error is not None:
             return await self._failed(outcome.call, outcome.error)
         content = result_text(outcome.value)  # a hook may change the value
         if outcome.observed and self._rules.on_tool_call is not None:
@@ -365,7 +335,7 @@ class PlainAsking:
 
     no_streaming = "is not for run_with_tools; stream_with_tools streams"
 
-    def __init__(self, completions: Completions, params: Mapping[str, Any]) -> None:
+    def __init__(self, completions: ChatCalls[Any], params: Mapping[str, Any]) -> None:
         self._completions = completions
         for name in ("stream", "stream_cls"):
             if name in params:
@@ -374,11 +344,8 @@ class PlainAsking:
 
     async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
         """The answer."""
-        try:
-            response = await self._completions.create(messages=list(loop.history), **_offered(loop, self._params))
-        except APIError as error:
-            error.tool_loop = loop.state
-            raise
+        create: Any = self._completions.create  # a subclass may override it
+        response: object = await create(messages=list(loop.history), **_offered(loop, self._params))
         if not isinstance(response, ChatCompletionResponse):
             raise TypeError(f"create() gave {response!r:.100} instead of a response")
         yield response
@@ -407,16 +374,11 @@ class StreamedAsking(PlainAsking):
         """The texts as they come, then the answer."""
         if self._opened is None:
             await self.open(loop)
-        stream = cast("ChatStream", self._opened)
-        try:
-            async with stream:
-                self._opened = None
-                async for text in stream.text_deltas():
-                    yield TextDelta(text, loop.iterations + 1)
-                response = await stream.collect()
-        except APIError as error:
-            error.tool_loop = loop.state
-            raise
+        async with cast("ChatStream", self._opened) as stream:
+            self._opened = None
+            async for text in stream.text_deltas():
+                yield TextDelta(text, loop.iterations + 1)
+            response = await stream.collect()
         yield response
 
 
@@ -469,7 +431,7 @@ RULES = ("on_tool_call", "on_tool_error", "approve", "deps", "parallel", "tool_t
 LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
 
 
-def begun(completions: Completions, asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
+def begun(completions: ChatCalls[Any], asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
     """The run of a loop, by the arguments of `run_with_tools`, with what asks the model. `given` is emptied."""
     given.pop("self", None)
     messages, tools, decisions = given.pop("messages"), given.pop("tools"), given.pop("decisions", None)
