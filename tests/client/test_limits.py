@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from benchmarks.limits.virtual_time import LoopClock, run
-from venice_ai import APITimeoutError, CircuitOpenError, InvalidRequestError, RateLimitError, Timeout, VeniceClient, WaitNotice
+from venice_ai import (
+    APITimeoutError,
+    CircuitOpenError,
+    InvalidRequestError,
+    RateLimitError,
+    RateShare,
+    Timeout,
+    VeniceClient,
+    WaitNotice,
+)
 from venice_ai.emulator import Account, Emulator, busy, error, text
 from venice_ai.exceptions import APIConnectionError, VeniceError
 
