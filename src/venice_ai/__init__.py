@@ -13,7 +13,7 @@ The names below are loaded when they are first used, so that importing the packa
 """
 
 # Type checkers take this for true. Importing `typing` for it would be most of the package's start-up.
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # pyright: ignore[reportConstantRedefinition]  # the star below brings the one of `typing`
 
 _NAMES = {
     "_client": "VeniceClient",

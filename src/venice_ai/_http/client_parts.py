@@ -37,7 +37,7 @@ def _check_methods(name: str, port: object, demand: str, *methods: str) -> None:
         raise InvalidRequestError(f"{name}={port!r} {demand}")
 
 
-def _check_tls(ssl_context: object, ca_bundle: object) -> None:
+def _check_tls(ssl_context: ssl.SSLContext | None, ca_bundle: str | None) -> None:
     if ssl_context is not None:
         if not isinstance(ssl_context, ssl.SSLContext):
             raise InvalidRequestError(f"ssl_context={ssl_context!r} must be an ssl.SSLContext")

@@ -54,11 +54,7 @@ class ReplyReader:
         self._body: Iterator[bytes] = self._read()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The pieces of the body that this completes. Take all of them before the next is fed.
-
-        Raises:
-            FramingError: this is no reply.
-        """
+        """The pieces of the body that this completes, or a FramingError. Take all of them before the next is fed."""
         self.started = self.started or bool(data)
         head_came = bool(self.status)
         self._buffer += data
@@ -181,9 +177,6 @@ def _check_surplus(data: bytes) -> None:
     """Bytes after a reply, in the packet of its head, are an error like one in the head, unless they are a further reply.
 
     In later packets, what is whole is delivered first, whatever follows it. llhttp and aiohttp come to the same.
-
-    Raises:
-        FramingError: they are something else.
     """
     reader = ReplyReader()
     try:
