@@ -20,6 +20,7 @@ _NAMES = {
     "_core.settings": "Timeout",
     "_limits.budget": "Budget Spending",
     "_limits.limiter": "LimitsSnapshot ModelLimits WaitNotice",
+    "_limits.shared": "RateShare",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from ._limits.limiter import LimitsSnapshot as LimitsSnapshot
     from ._limits.limiter import ModelLimits as ModelLimits
     from ._limits.limiter import WaitNotice as WaitNotice
+    from ._limits.shared import RateShare as RateShare
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
     from ._sync.streams import SyncChatStream as SyncChatStream

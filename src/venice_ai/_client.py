@@ -52,6 +52,7 @@ class VeniceClient(Connection):
             fail at most 20 in 30 s. All clients of a process with the same key and base URL share what is known; see
             `client.limits`. False sends everything at once.
         fail_fast: while the circuit breaker is open, raise `CircuitOpenError` at once rather than wait for its end.
+        rate_share: a `RateShare(path)`, through which several processes with this key keep within its limits together.
         on_wait: called with a `WaitNotice` (`model`, `why`, `seconds`) for each call that waits for more than a second.
 
     Raises:

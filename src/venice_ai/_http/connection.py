@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .._core.token_counts import TokenCounts
     from .._limits.budget import Budget
     from .._limits.limiter import Limiter, WaitNotice
+    from .._limits.shared import RateShare
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
     from ..types.api.models import ModelResponse
@@ -72,6 +73,7 @@ class Connection:
         limits: bool = True,
         fail_fast: bool = False,
         on_wait: Callable[[WaitNotice], object] | None = None,
+        rate_share: RateShare | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
         self._api_key, wrong_key = _resolved_key(api_key)
@@ -96,6 +98,7 @@ class Connection:
         self._limited = limits
         self._fail_fast = fail_fast
         self._on_wait = on_wait
+        self._share = rate_share
         self._closed = False
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
@@ -175,7 +178,8 @@ class Connection:
 
         server = getattr(self._transport, "server", None)
         clock = self._clock or SystemClock()
-        return Limiter(self.base_url, clock, server=server, on_wait=self._on_wait, fail_fast=self._fail_fast)
+        told: dict[str, Any] = {"on_wait": self._on_wait, "fail_fast": self._fail_fast, "share": self._share}
+        return Limiter(self.base_url, clock, server=server, **told)
 
     @made_once
     def notices(self) -> Notices:

@@ -28,6 +28,8 @@ WINDOW_SECONDS = 60.0
 GUARD_SECONDS = 0.5
 """A request is counted by the server when it arrives, which is later than it was sent."""
 SLOT_SECONDS = 0.25
+LEARNS_FROM = 2
+"""Requests that must have been accepted in a minute for a refusal to tell a rate: an overloaded model says 429 as well."""
 FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 8.0
 ALONE_SECONDS = 2.0
@@ -249,6 +251,8 @@ class Quota:
             self.doubted = False
             if first and sent >= self.turned_at > -inf:
                 self.guard, self.full_returns, self.rate = min(self.guard * 4, 4.0), 0, self.rate * 0.9
+            return
+        if self.learned is None and self.logged < LEARNS_FROM:
             return
         accepted = max(1.0, self.logged)
         if self.learned is None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .._core.settings import Timeout
     from .._limits.budget import Budget
     from .._limits.limiter import WaitNotice
+    from .._limits.shared import RateShare
     from ..tee.types import TeeOptions
     from .loop_thread import LoopThread
 
@@ -57,6 +58,7 @@ class SyncConnection:
         limits: bool = True,
         fail_fast: bool = False,
         on_wait: Callable[[WaitNotice], object] | None = None,
+        rate_share: RateShare | None = None,
     ) -> None:
         settings = given_arguments(locals())
         del api_key, proxy, headers  # a traceback may show them
