@@ -18,15 +18,16 @@ TYPE_CHECKING = False
 _NAMES = {
     "_client": "VeniceClient",
     "_core.settings": "Timeout",
+    "_limits.limiter": "LimitsSnapshot ModelLimits WaitNotice",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
     "_version": "__version__",
     "costs": "ChatCostEstimate estimate_completion_cost",
     "exceptions": (
-        "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError ConflictError "
-        "GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError MaxIterationsExceededError "
-        "ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError NoMatchingModelError NoToolCallsError "
+        "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError CircuitOpenError "
+        "ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
+        "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError NoMatchingModelError NoToolCallsError "
         "NotFoundError OutputError OutputInvalidError OutputMissingError OutputRefusedError OutputTruncatedError "
         "PayloadTooLargeError PaymentRequiredError PermissionDeniedError RateLimitError RateLimitKind "
         "ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError StreamConsumedError StreamInterruptedError "
@@ -56,6 +57,9 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()
 if TYPE_CHECKING:
     from ._client import VeniceClient as VeniceClient
     from ._core.settings import Timeout as Timeout
+    from ._limits.limiter import LimitsSnapshot as LimitsSnapshot
+    from ._limits.limiter import ModelLimits as ModelLimits
+    from ._limits.limiter import WaitNotice as WaitNotice
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
     from ._sync.streams import SyncChatStream as SyncChatStream

@@ -9,6 +9,7 @@ from ._http.connection import Connection
 
 if TYPE_CHECKING:
     from .resources.chat import Chat
+    from .resources.limits import Limits
     from .resources.models import Models
     from .resources.tee import Tee
 
@@ -41,6 +42,11 @@ class VeniceClient(Connection):
         tee: what to demand of enclaves, in every call. The options of a call may demand more, never less.
         min_privacy: `"e2ee"` lets only end-to-end encrypted chats leave; `"tee"` also chats in clear with models whose enclave
             was attested. Anything weaker raises, whatever it is part of.
+        limits: keep requests within the limits of the account: hold them before a known limit, pause all after a refusal, and
+            fail at most 20 in 30 s. All clients of a process with the same key and base URL share what is known; see
+            `client.limits`. False sends everything at once.
+        fail_fast: while the circuit breaker is open, raise `CircuitOpenError` at once rather than wait for its end.
+        on_wait: called with a `WaitNotice` (`model`, `why`, `seconds`) for each call that waits for more than a second.
 
     Raises:
         InvalidRequestError: an argument is not allowed.
@@ -62,6 +68,13 @@ class VeniceClient(Connection):
         from .resources.models import Models
 
         return self.resource(Models)
+
+    @made_once
+    def limits(self) -> Limits:
+        """The limits of the account: `client.limits.snapshot()`."""
+        from .resources.limits import Limits
+
+        return self.resource(Limits)
 
     @made_once
     def tee(self) -> Tee:

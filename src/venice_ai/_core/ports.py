@@ -162,23 +162,28 @@ class Transport(Protocol):
 class Attempt:
     """One attempt to send a request, as a gate sees it before it is sent."""
 
-    __slots__ = ("clock", "due", "failure", "number", "request")
+    __slots__ = ("began", "due", "failure", "number", "request")
 
-    def __init__(self, request: Request, clock: Clock, number: int, due: float | None, failure: APIError | None) -> None:
+    def __init__(self, request: Request, number: int, began: float, due: float | None, failure: APIError | None) -> None:
         self.request: Request = request
         """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
-        self.clock: Clock = clock
-        """The clock that the call waits on."""
         self.number: int = number
         """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
+        self.began: float = began
+        """When its call began, by the client's clock."""
         self.due: float | None = due
-        """When the deadline of the call runs out, by `clock.now()`; None if it has none."""
+        """When the deadline of the call runs out, by the client's clock; None if it has none."""
         self.failure: APIError | None = failure
         """What the attempt before failed with; None for the first."""
 
 
 class Pass(Protocol):
     """The permission to send one attempt. Its methods may be called on any thread, and neither wait nor raise."""
+
+    held: bool
+    """After a refusal: whether the gate holds the next attempt as long as the server wants, so that its call need not wait."""
+    free: bool
+    """After a refusal: whether the call goes back to its place in the queue, and pays none of its retries for it."""
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
         """The reply's head came (of a plain call, its end), or the attempt failed.
@@ -209,10 +214,6 @@ class CallGate(Protocol):
     def may_retry(self, attempt: Attempt) -> bool:
         """Whether a call may try again after an attempt that failed, as far as this gate is concerned."""
         return True
-
-    def returns(self, granted: Pass) -> bool:
-        """Whether a refused attempt (429) goes back to its place in the queue, in place of paying with one of its retries."""
-        return False
 
     def close(self) -> None:
         """The client was closed: ends the waits in `enter`."""

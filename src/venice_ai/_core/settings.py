@@ -35,7 +35,7 @@ def _seconds(name: str, value: float | None) -> float | None:
 
 
 class Timeout:
-    """The five time limits of a call, in seconds, each above 0; None is no limit.
+    """The time limits of a call, in seconds, each above 0; None is no limit.
 
     Args:
         connect: until the connection is made.
@@ -44,12 +44,14 @@ class Timeout:
             (300 by default).
         progress: between two pieces of content in a stream; comments and empty or unfinished chunks do not count.
         deadline: for the whole call, with its retries and pauses, and with the whole stream.
+        queue: for each wait until the limits of the account let a request pass. By default a call waits as long as others are
+            ahead of it, but not where it is known that nothing will pass for 90 s.
 
     Raises:
         InvalidRequestError: a limit is not a positive number.
     """
 
-    __slots__ = ("_plain", "connect", "deadline", "first_chunk", "idle", "progress")
+    __slots__ = ("_plain", "connect", "deadline", "first_chunk", "idle", "progress", "queue")
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Timeout:
         idle: float | EllipsisType | None = ...,
         progress: float | None = 300.0,
         deadline: float | None = None,
+        queue: float | None = None,
     ) -> None:
         self.connect: float | None = _seconds("connect", connect)
         self.first_chunk: float | None = _seconds("first_chunk", first_chunk)
@@ -66,6 +69,7 @@ class Timeout:
         self._plain = _PLAIN_SECONDS if isinstance(idle, EllipsisType) else self.idle
         self.progress: float | None = _seconds("progress", progress)
         self.deadline: float | None = _seconds("deadline", deadline)
+        self.queue: float | None = _seconds("queue", queue)
 
     @property
     def plain(self) -> float | None:
@@ -78,7 +82,7 @@ class Timeout:
 
     def _given(self) -> dict[str, float | None]:
         """The arguments that make the same; `idle` is one of them only if it was given."""
-        clocks = {name: getattr(self, name) for name in ("connect", "first_chunk", "progress", "deadline")}
+        clocks = {name: getattr(self, name) for name in ("connect", "first_chunk", "progress", "deadline", "queue")}
         return clocks if self.idle != self._plain else {**clocks, "idle": self.idle}
 
     def __repr__(self) -> str:
@@ -110,7 +114,8 @@ def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool
         return value
     seconds = _seconds("timeout", value)
     if stream:
-        return Timeout(connect=default.connect, first_chunk=seconds, idle=seconds, progress=seconds, deadline=default.deadline)
+        kept = {"connect": default.connect, "deadline": default.deadline, "queue": default.queue}
+        return Timeout(**kept, first_chunk=seconds, idle=seconds, progress=seconds)
     return default.with_deadline(seconds)
 
 

@@ -38,6 +38,8 @@ _GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 class BlockingClock(SystemClock):
     """The machine's clock and the thread's sleep, which ends when the transport is closed."""
 
+    blocks = True
+
     def __init__(self, transport: BlockingTransport) -> None:
         super().__init__()
         self._transport = transport

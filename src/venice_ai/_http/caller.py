@@ -151,7 +151,7 @@ class Call:
         """Waits until every gate lets the next attempt pass."""
         caller, deadline = self._caller, self._request.timeout.deadline
         due = None if deadline is None else self._began + deadline
-        attempt = Attempt(self._request, caller.clock, self._attempts, due, failure)
+        attempt = Attempt(self._request, self._attempts, self._began, due, failure)
         try:
             for gate in caller.gates:
                 self._passes.append(await gate.enter(attempt))
@@ -166,23 +166,18 @@ class Call:
         """Whether the request is to be sent again after a failure, once the time for that has come."""
         for granted in self._passes:
             granted.replied(failure)
-        returns = self._returns(failure)
+        held, free = (any(getattr(granted, name) for granted in self._passes) for name in ("held", "free"))
         self.done(None)
-        if returns:
+        if not isinstance(failure, APIError):
+            return False
+        policy = self._caller.policy
+        if free and policy.retries and policy.waits(failure) and not (self._caller.closed or self.abandoned):
             self._attempts -= 1
             return True
-        delay = self._delay(failure) if isinstance(failure, APIError) else None
-        if delay is not None:
-            await self._wait(cast("APIError", failure), delay)
+        delay = self._delay(failure)
+        if delay is not None and not held:
+            await self._wait(failure, delay)
         return delay is not None
-
-    def _returns(self, failure: BaseException) -> bool:
-        """Whether a call that was refused with many others goes back to its place in the queue, and pays no retry."""
-        if not (isinstance(failure, APIError) and failure.counts_as == 429 and self._caller.policy.retries):
-            return False
-        wanted = not (self._caller.closed or self.abandoned)
-        pairs = zip(self._caller.gates, self._passes, strict=False)
-        return wanted and self._caller.policy.waits(failure) and any(gate.returns(granted) for gate, granted in pairs)
 
     async def _wait(self, failure: APIError, delay: float) -> None:
         logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
@@ -234,5 +229,5 @@ class Call:
         # Waiting past the deadline would only turn a clear error into a late one.
         if delay is None or (left is not None and delay >= left):
             return None
-        attempt = Attempt(self._request, self._caller.clock, self._attempts, None, failure)
+        attempt = Attempt(self._request, self._attempts, self._began, None, failure)
         return delay if all(gate.may_retry(attempt) for gate in self._caller.gates) else None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .._core.ports import Clock, Transport
+    from .._limits.limiter import Limiter, WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
     from .caller import Caller
@@ -62,6 +63,9 @@ class Connection:
         clock: Clock | None = None,
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
+        limits: bool = True,
+        fail_fast: bool = False,
+        on_wait: Callable[[WaitNotice], object] | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
         self._api_key, wrong_key = _resolved_key(api_key)
@@ -83,6 +87,9 @@ class Connection:
         self._session = session
         self._transport = transport
         self._clock = clock
+        self._limited = limits
+        self._fail_fast = fail_fast
+        self._on_wait = on_wait
         self._closed = False
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
@@ -97,7 +104,8 @@ class Connection:
             from .client_parts import check_parts  # rarely given
 
             check_parts(self._http, session, transport, clock, tee, self.min_privacy)
-        for name, switch in (("retry_timeouts", retry_timeouts), ("trust_env", trust_env)):
+        named = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
+        for name, switch in named.items():
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
 
@@ -111,13 +119,23 @@ class Connection:
     @made_once
     def caller(self) -> Caller:
         """What sends requests and tries them again."""
-        load("._http.caller", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
-        from .._core.ports import SystemClock
+        load("._http.caller", "._limits.limiter", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
         from .caller import Caller
         from .retry import RetryPolicy
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
-        return Caller(self._transport or self._http_transport(), self._clock or SystemClock(), policy)
+        gates = [self.limiter] if self._limited else []
+        return Caller(self._transport or self._http_transport(), self._clock or self.limiter.clock, policy, tuple(gates))
+
+    @made_once
+    def limiter(self) -> Limiter:
+        """What keeps the requests within the limits of the account."""
+        from .._core.ports import SystemClock
+        from .._limits.limiter import Limiter
+
+        server = getattr(self._transport, "server", None)
+        clock = self._clock or SystemClock()
+        return Limiter(self.base_url, clock, server=server, on_wait=self._on_wait, fail_fast=self._fail_fast)
 
     @made_once
     def notices(self) -> Notices:

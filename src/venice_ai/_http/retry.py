@@ -64,6 +64,8 @@ class RetryPolicy(NamedTuple):
 class ConnectFailure(APIConnectionError):
     """The connection could not be made, so nothing was sent."""
 
+    unsent = True
+
 
 class PermanentConnectFailure(ConnectFailure):
     """The connection could not be made, and never will be with these settings: trying again would only take time."""

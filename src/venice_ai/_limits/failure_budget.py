@@ -38,10 +38,10 @@ class Wait(NamedTuple):
 class FailureBudget:
     """The failures of one API key at one base URL."""
 
-    __slots__ = ("failures", "flying", "last_ticket", "refusals", "successes", "told", "told_until")
+    __slots__ = ("failures", "last_ticket", "refusals", "successes", "tickets", "told", "told_until")
 
     def __init__(self) -> None:
-        self.flying: dict[int, float] = {}
+        self.tickets: dict[int, float] = {}
         """Requests without a reply, by ticket: when they were sent."""
         self.failures: deque[float] = deque()
         self.successes: deque[float] = deque(maxlen=1000)
@@ -54,10 +54,10 @@ class FailureBudget:
     def reserve(self, now: float) -> int | Wait:
         """A ticket for a request that is sent now, or how long to wait."""
         failed = self._failed(now)
-        if (failed or len(self.flying) >= MAX_FAILURES) and (wait := self._wait(now, failed)):
+        if (failed or len(self.tickets) >= MAX_FAILURES) and (wait := self._wait(now, failed)):
             return wait
         self.last_ticket += 1
-        self.flying[self.last_ticket] = now
+        self.tickets[self.last_ticket] = now
         return self.last_ticket
 
     def _failed(self, now: float) -> int:
@@ -77,7 +77,7 @@ class FailureBudget:
         allowed = MAX_FAILURES - failed + FLIGHTS_PER_SUCCESS * succeeded
         if failed:
             allowed = min(allowed, (MAX_FAILURES - failed) * (failed + succeeded) // failed)
-        return None if len(self.flying) < allowed else Wait(None, "failures")
+        return None if len(self.tickets) < allowed else Wait(None, "failures")
 
     def ended(self, ticket: int, now: float, *, failed: bool | None, limits: RateLimits | None = None) -> None:
         """The head of the reply came, or will not come.
@@ -88,7 +88,7 @@ class FailureBudget:
             failed: whether the request failed with any status, or after it was sent; None: it was not sent.
             limits: what the headers of the reply said.
         """
-        if self.flying.pop(ticket, None) is None:
+        if self.tickets.pop(ticket, None) is None:
             return
         if failed:
             self.failures.append(now)

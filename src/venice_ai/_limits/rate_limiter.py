@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
@@ -31,63 +32,89 @@ FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 8.0
 ALONE_SECONDS = 2.0
 """A refusal comes at once: a request that went alone and has no reply after this long was most likely accepted."""
+CHALLENGE_SECONDS = 2.0
+MAX_STRIKES = 3
+DECREASE = 0.9
+GROWTH = 1.1
+PACE = 1.5
+"""A learnt limit is not used up faster than this times its rate."""
 REFUSED = frozenset({429, 503, 529})
+
+
+class Counts(NamedTuple):
+    """What a request knows of one limit when it is sent, itself included; tokens are counted when they were used."""
+
+    certain: float
+    """Units that the server has counted for certain when it answers."""
+    likely: float
+    """The same, if no request overtook another on its way."""
+    used: float
+    """What the own sends have used of the last 60 s."""
 
 
 class Quota:
     """What is known of one limit. Its unit is a request, or a token."""
 
     __slots__ = (
-        *(
-            "grown_at",
-            "held",
-            "learned",
-            "limit",
-            "log",
-            "logged",
-            "mark",
-            "others",
-            "known_at",
-            "remaining",
-            "reset_at",
-            "total",
-        ),
-        "trusted",
+        *("anchor", "challenged_at", "doubted", "full_returns", "grown_at", "guard", "held", "known_at", "lagged", "learned"),
+        *("limit", "log", "logged", "mark", "others", "paced_at", "rate", "remaining", "reset_at", "sent_at", "strikes"),
+        *("total", "turned", "turned_at"),
     )
 
     def __init__(self) -> None:
-        self.limit: int | None = None
-        """What a header named."""
-        self.remaining: float | None = None
-        """What a reply said, when `total` was `mark`; the reply came at `known_at`, and names the reset."""
-        self.mark = 0.0
-        self.known_at = -inf
-        self.reset_at = -inf
         self.total = 0.0
         """All units that were ever used."""
+        self.lagged = 0.0
+        """What `total` was a slot or two ago: later requests may overtake each other on their way."""
         self.held = 0.0
         """Units that are reserved, and may become used."""
-        self.others = 0.0
-        """Units that somebody else has used until the reset."""
         self.log: deque[list[float]] = deque()
         """When units were used, in slots: the slot's start, the units."""
         self.logged = 0.0
+        self.limit: int | None = None
+        """What a header named."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing is known but the own sends: at first, and when the policy has changed."""
+        self.remaining: float | None = None
+        """What a reply said that came at `known_at`, of a request that was sent at `sent_at`, when `total` was `mark`."""
+        self.mark = 0.0
+        self.known_at = self.sent_at = self.reset_at = self.turned_at = self.paced_at = self.grown_at = -inf
+        """`reset_at`: the earliest reset named by a reply and not passed; `turned_at`: when the last one passed."""
+        self.others = 0.0
+        """Units that somebody else has used."""
+        self.turned = False
+        """A reset has passed, and no reply has said yet what it brought."""
+        self.guard = GUARD_SECONDS / 2
+        """How long after a reset the next request is sent; grows if that turns out too early, as with skewed clocks."""
+        self.full_returns = 0
+        """Resets at which everything came back, in a row: the window is fixed."""
+        self.anchor: tuple[float, float, int] | None = None
+        """All units that were ever granted, when, and whether they grew: if they do between resets, it is a token bucket."""
+        self.rate = 0.0
+        self.strikes = 0
+        """Contradictions in what the headers said; after some, remaining units and resets are no longer believed."""
+        self.doubted = True
+        """Whether headers that leave less than the own sends explain may be tested, by sending in spite of them."""
+        self.challenged_at = -inf
         self.learned: float | None = None
         """The limit as refusals have shown it."""
-        self.grown_at = 0.0
-        self.trusted = True
 
     def use(self, now: float, units: float) -> None:
-        self.total += units
         self.logged += units
         log = self.log
         if log and now < log[-1][0] + SLOT_SECONDS:
             log[-1][1] += units
         else:
+            self.lagged = self.total - log[-1][1] if log and now < log[-1][0] + 2 * SLOT_SECONDS else self.total
             log.append([now, units])
+        self.total += units
+        if self.learned is not None:
+            self.paced_at = max(self.paced_at, now - 1.0) + units * WINDOW_SECONDS / (self.learned * PACE)
 
     def unuse(self, sent: float, units: float) -> None:
-        """The server refused what was sent at this time, so it did not count it."""
+        """What was sent at this time was not counted by the server."""
         self.total -= units
         for slot in reversed(self.log):
             if slot[0] <= sent:
@@ -103,31 +130,52 @@ class Quota:
         log, oldest = self.log, now - WINDOW_SECONDS - GUARD_SECONDS
         while log and log[0][0] + SLOT_SECONDS <= oldest:
             self.logged -= log.popleft()[1]
-        used = self.logged + self.held
         if self.learned is not None:
-            self._grow(now)
-            return self.learned - used
+            if now >= self.grown_at + WINDOW_SECONDS:
+                self.learned, self.grown_at = self.learned * GROWTH + 1.0, now
+            return self.learned - self.logged - self.held if now >= self.paced_at else 0.0
+        own = (self.limit or 0) - self.logged - self.held
+        if self.remaining is None or self.strikes >= MAX_STRIKES:
+            return own
         if now >= self.reset_at:
-            self.others = 0.0
-        most = -inf
-        if self.limit is not None and self.reset_at - self.known_at <= WINDOW_SECONDS + 1:
-            most = self.limit - used - self.others
-        if self.remaining is not None:
-            if now >= self.reset_at and self.reset_at > -inf:
-                self.remaining, self.mark, self.known_at = 1.0, self.total + self.held, now
-                self.reset_at = now + max(5.0, 2 * WINDOW_SECONDS / (self.limit or 1))
-            most = max(most, self.remaining - (self.total + self.held - self.mark))
-        return most
+            self._turn(now)
+        told = self._told(now)
+        if self.reset_at - now <= WINDOW_SECONDS + 1 and not self.rate:
+            told = max(told, own - self.others)
+        if told < 1 <= own and self.doubted and now >= max(self.challenged_at, self.known_at) + CHALLENGE_SECONDS:
+            self.challenged_at = now
+            return 1.0
+        return told
 
-    def _grow(self, now: float) -> None:
-        if self.learned is not None and now >= self.grown_at + WINDOW_SECONDS:
-            self.learned += max(1.0, self.learned * 0.1)
-            self.grown_at = now
+    def _told(self, now: float) -> float:
+        """What is left of what the last reply said."""
+        left = (self.remaining or 0.0) - (self.total + self.held - self.mark)
+        return left + self.rate * max(now - self.sent_at - GUARD_SECONDS, 0.0)
+
+    def _turn(self, now: float) -> None:
+        """A reset has passed. At least one unit has come back; if the window is known to be fixed, all have."""
+        if self.full_returns > 1:
+            self.remaining, self.mark, self.reset_at = float(self.limit or 1), self.lagged, now + WINDOW_SECONDS
+            self.others = 0.0
+        else:
+            self.remaining, self.mark = 1.0, self.total + self.held
+            self.reset_at = now + max(5.0, 2 * WINDOW_SECONDS / (self.limit or 1))
+        self.turned_at = self.known_at = self.sent_at = now
+        self.turned = True
+        if not self.rate:
+            self.anchor = None
 
     def until(self, now: float, units: float) -> float | None:
         """When there may be room for so many units, if time alone brings it."""
-        until = self.reset_at if self.remaining is not None and self.learned is None and self.reset_at > now else inf
-        limit = self.learned if self.learned is not None else (self.limit or inf) - self.others
+        known = self.remaining is not None and self.learned is None and self.strikes < MAX_STRIKES
+        until = max(self.reset_at, now) if known else inf
+        if self.learned is not None and now < self.paced_at:
+            return self.paced_at
+        if known and self.rate:
+            until = min(until, now + max(units - self._told(now), 0.0) / self.rate)
+        if known and self.doubted:
+            until = min(until, max(self.challenged_at, self.known_at, now) + CHALLENGE_SECONDS)
+        limit = self.learned if self.learned is not None else (self.limit or inf) - (self.others if known else 0.0)
         missing = units - (limit - self.logged - self.held)
         for start, used in self.log:
             missing -= used
@@ -136,28 +184,75 @@ class Quota:
                 break
         return max(until, now + 0.01) if until < inf else None
 
-    def hear(self, now: float, sent: float, mark: float, limit: int | None, remaining: int | None, reset: float | None) -> None:
-        """A reply names this limit; its request was sent at `sent`, when `total` was `mark`."""
+    def hear(
+        self, now: float, flight: Flight, counts: Counts, limit: int | None, remaining: int | None, reset: float | None
+    ) -> None:
+        """A reply names this limit."""
         if limit is not None and limit != self.limit:
             if self.limit is not None:
-                self.learned, self.trusted, self.known_at, self.remaining = None, True, -inf, None
+                self.forget()
             self.limit = limit
-        if remaining is None or not self.trusted:
+        sent = flight.sent
+        expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
+        if remaining is None or self.learned is not None or expired:
             return
-        allowed = remaining - (self.total + self.held - mark)
-        if self.remaining is None or sent >= self.known_at or allowed < self.remaining - (self.total + self.held - self.mark):
-            self.remaining, self.mark, self.known_at = float(remaining), mark, now
-            self.reset_at = now + reset + 0.1 if reset is not None else (now + WINDOW_SECONDS)
-            if self.limit is not None:
-                self.others = max(0.0, self.limit - remaining - self.logged - self.held)
+        first = self.remaining is None or self.turned
+        newer = first or sent >= self.known_at
+        until = now + self.guard + (WINDOW_SECONDS if reset is None else reset)
+        used = self.total + self.held
+        if newer:
+            self._compare(sent, counts.likely, remaining, until)
+        told = self._told(now)
+        if first or remaining - (used - counts.certain) > told or (newer and remaining - (used - counts.likely) < told):
+            self.remaining, self.mark, self.sent_at, self.known_at = float(remaining), counts.certain, sent, now
+            self.others = max(0.0, (self.limit or 0) - remaining - counts.used)
+        self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
+        self.turned = False
 
-    def learn(self, now: float, *, again: bool) -> None:
-        """A refusal that was not foretold."""
+    def _compare(self, sent: float, requests: float, remaining: int, until: float) -> None:
+        """Find out the form of the window, and contradictions, from a reply that is newer than all that is known."""
+        limit = self.limit or 0
+        if self.turned:
+            returned = remaining >= 0.8 * limit - (self.total - self.mark) and limit > 5
+            self.full_returns = self.full_returns + 1 if returned else 0
+        elif until < self.reset_at - 5.0 or (self.challenged_at == sent and remaining <= 0):
+            self.strikes += 1
+        granted = remaining + requests
+        if self.anchor is None or granted < self.anchor[0]:
+            self.anchor = granted, sent, 0
+            return
+        rise, seconds = granted - self.anchor[0], sent - self.anchor[1]
+        if rise > 3 + limit * 0.05 and seconds > 2 and self.log[0][0] > sent - WINDOW_SECONDS:
+            if self.anchor[2]:  # the second rise: a first one may be a reset that nobody has noticed yet
+                self.rate = 0.9 * rise / seconds
+            self.anchor = granted, sent, 1
+
+    def refused(self, now: float, sent: float, *, foretold: bool, first: bool) -> None:
+        """A request was refused. If the headers did not foretell it, they are missing or wrong: the limit is learnt."""
+        if foretold:
+            self.doubted = False
+            if first and sent >= self.turned_at > -inf:
+                self.guard, self.full_returns, self.rate = min(self.guard * 4, 4.0), 0, self.rate * 0.9
+            return
         accepted = max(1.0, self.logged)
-        self.learned = min(accepted, (self.learned or inf) * 0.9) if again else min(accepted, self.learned or inf)
-        self.learned = max(self.learned, 1.0)
-        self.trusted = False
+        if self.learned is None:
+            self.learned = accepted
+        else:
+            self.learned = max(1.0, min(accepted, self.learned * DECREASE if first else self.learned))
         self.grown_at = now
+
+
+class Flight:
+    """A request that was sent and has not ended."""
+
+    __slots__ = ("of_requests", "of_tokens", "sent", "status", "tokens")
+
+    def __init__(self, sent: float, tokens: int, of_requests: Counts, of_tokens: Counts) -> None:
+        self.sent = sent
+        self.tokens = tokens
+        self.of_requests = of_requests
+        self.of_tokens = of_tokens
+        self.status = 0
 
 
 @dataclass(frozen=True)
@@ -194,8 +289,7 @@ class RateLimiter:
     def __init__(self) -> None:
         self.requests = Quota()
         self.tokens = Quota()
-        self.tickets: dict[int, list[float]] = {}
-        """Requests that have not ended: when sent, tokens, `total` of requests and of tokens then, whether replied."""
+        self.tickets: dict[int, Flight] = {}
         self.last_ticket = 0
         self.paused_at = -inf
         self.paused_until = -inf
@@ -227,9 +321,15 @@ class RateLimiter:
 
     def _send(self, now: float, tokens: int) -> int:
         self.last_ticket = ticket = self.last_ticket + 1
-        self.requests.use(now, 1)
-        self.tickets[ticket] = [now, tokens, self.requests.total, self.tokens.total, 0]
-        self.tokens.held += tokens
+        requests, total = self.requests, self.tokens
+        requests.use(now, 1)
+        total.held += tokens
+        self.tickets[ticket] = Flight(
+            now,
+            tokens,
+            Counts(requests.lagged + 1, requests.total, requests.logged),
+            Counts(total.total, total.total, total.logged + total.held),
+        )
         if self.alone is not None:
             self.alone = [ticket, now]
         return ticket
@@ -247,56 +347,50 @@ class RateLimiter:
         flight = self.tickets.get(ticket)
         if flight is None:
             return
-        sent, _, requests, tokens, _ = flight
-        flight[4] = status
+        flight.status = status
         if limits.limit_requests is not None or limits.remaining_requests is not None:
-            self.requests.hear(
-                now, sent, requests, limits.limit_requests, limits.remaining_requests, limits.reset_requests_seconds
-            )
+            reset = limits.reset_requests_seconds
+            self.requests.hear(now, flight, flight.of_requests, limits.limit_requests, limits.remaining_requests, reset)
         if limits.limit_tokens is not None or limits.remaining_tokens is not None:
-            self.tokens.hear(now, sent, tokens, limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_seconds)
+            reset = limits.reset_tokens_seconds
+            self.tokens.hear(now, flight, flight.of_tokens, limits.limit_tokens, limits.remaining_tokens, reset)
         if status in REFUSED:
-            self._refused(ticket, now, sent, status, limits, retry_after)
-        elif self.alone is not None and sent >= self.paused_at:
+            self._refused(flight, now, limits, retry_after)
+        elif self.alone is not None and flight.sent >= self.paused_at:
             self.alone, self.pause, self.why = None, 0.0, ""
 
-    def _refused(
-        self, ticket: int, now: float, sent: float, status: int, limits: RateLimits, retry_after: float | None
-    ) -> None:
+    def _refused(self, flight: Flight, now: float, limits: RateLimits, retry_after: float | None) -> None:
         """A refusal pauses the bucket; requests that were sent before the pause say nothing new but a longer time."""
-        if status == 429:
-            self.requests.unuse(sent, 1)
+        first = flight.sent >= self.paused_at
+        if flight.status == 429:
+            self.requests.unuse(flight.sent, 1)
+            tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
+            foretold = limits.remaining_requests == 0 or tokens or limits.remaining_failures == 0
+            self.requests.refused(now, flight.sent, foretold=foretold, first=first)
         elif retry_after is None:
             return  # the circuit breaker's
-        foretold = limits.remaining_requests == 0 or limits.remaining_tokens == 0 or limits.remaining_failures == 0
-        first = sent >= self.paused_at
-        if status == 429 and not foretold:
-            if first:
-                self.requests.learn(now, again=self.requests.learned is not None)
-            elif self.requests.learned is not None:
-                self.requests.learned = max(1.0, min(self.requests.learned, self.requests.logged))
         if first:
             self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
             self.paused_at = now
         self.paused_until = max(self.paused_until, now + (retry_after or self.pause))
-        self.alone, self.why = [], f"paused by a {status}"
+        self.alone, self.why = [], f"paused by a {flight.status}"
 
     def settled(self, ticket: int, now: float, tokens: int | None) -> None:
         """The call has ended, and has used so many tokens; None: unknown, because it failed or was cancelled."""
         flight = self.tickets.pop(ticket, None)
         if flight is None:
             return
-        self.tokens.held -= flight[1]
-        if flight[4] < 400:
-            self.tokens.use(now, flight[1] if tokens is None else tokens)
+        self.tokens.held -= flight.tokens
+        if flight.status < 400:
+            self.tokens.use(now, flight.tokens if tokens is None else tokens)
         if self.alone and self.alone[0] == ticket:
             self.alone = []
 
     def cancelled(self, ticket: int) -> None:
         """The request was not sent after all."""
         if flight := self.tickets.pop(ticket, None):
-            self.requests.unuse(flight[0], 1)
-            self.tokens.held -= flight[1]
+            self.requests.unuse(flight.sent, 1)
+            self.tokens.held -= flight.tokens
             if self.alone and self.alone[0] == ticket:
                 self.alone = []
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
     from ..types.api.params import ChatParams, UntypedMapping
     from .parsed_stream import SyncParsedChatStream
-    from .resources import SyncModels, SyncTee
+    from .resources import SyncLimits, SyncModels, SyncTee
     from .streams import SyncChatStream, SyncChunkSource, SyncToolStream
 
 T = TypeVar("T")
@@ -66,6 +66,13 @@ class SyncVeniceClient(SyncConnection):
         from .resources import SyncModels
 
         return SyncModels(self)
+
+    @made_once
+    def limits(self) -> SyncLimits:
+        """The limits of the account: `client.limits.snapshot()`."""
+        from .resources import SyncLimits
+
+        return SyncLimits(self)
 
     @made_once
     def tee(self) -> SyncTee:

@@ -8,7 +8,7 @@ loop thread of the process, while the caller waits.
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._client import VeniceClient
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .._core.ports import Clock, Transport
     from .._core.privacy import Privacy
     from .._core.settings import Timeout
+    from .._limits.limiter import WaitNotice
     from ..tee.types import TeeOptions
     from .loop_thread import LoopThread
 
@@ -49,6 +50,9 @@ class SyncConnection:
         clock: Clock | None = None,
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
+        limits: bool = True,
+        fail_fast: bool = False,
+        on_wait: Callable[[WaitNotice], object] | None = None,
     ) -> None:
         settings = given_arguments(locals())
         del api_key, proxy, headers  # a traceback may show them
@@ -123,7 +127,7 @@ class Bridge:
 
     def _make_blocking(self) -> None:
         try:
-            load("._http.blocking_transport", "._http.caller", ".resources.chat", "encodings.idna")
+            load("._http.blocking_transport", "._http.caller", "._limits.limiter", ".resources.chat", "encodings.idna")
             from .._http.blocking_transport import BlockingClock, BlockingTransport
             from .._http.routes import Routes
         except ImportError as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from ..resources.limits import Limits
 from ..resources.models import Models
 from ..resources.tee import Tee
 from ..types.api.chat import ChatCompletionResponse
@@ -17,6 +18,7 @@ from .connection import SyncResource
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
+    from .._limits.limiter import LimitsSnapshot
     from ..tee.report import SignatureReport
     from .streams import SyncChatStream
 
@@ -63,6 +65,20 @@ class SyncModels(SyncResource):
     retrieve = Blocking(Models.retrieve)
     find = Blocking(Models.find)
     resolve_chat = Blocking(Models.resolve_chat)
+
+
+class SyncLimits(SyncResource):
+    """The limits of this client's key; see `Limits`, also for every method."""
+
+    @property
+    def _async(self) -> Limits:
+        return self._bridge.client.limits
+
+    def snapshot(self) -> LimitsSnapshot:
+        """What is known now of each model, and what waits; see `Limits.snapshot`."""
+        return self._async.snapshot()
+
+    refresh = Blocking(Limits.refresh)
 
 
 class SyncTee(SyncResource):

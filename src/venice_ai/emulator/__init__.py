@@ -13,6 +13,7 @@ machine; `Delivery` lists everything that can go wrong with an answer.
 
 from __future__ import annotations
 
+from .account import Account
 from .app import Emulator
 from .backend import Backend, UnsupportedInput
 from .catalogue import default_models, other_model, text_model
@@ -42,7 +43,7 @@ from .server import Server, run_in_thread, serve
 from .transport import EmulatorTransport
 
 __all__ = [
-    "Backend", "Delivery", "Emulator", "EmulatorTransport", "Recorded", "Server", "Step", "UnsupportedInput",
+    "Account", "Backend", "Delivery", "Emulator", "EmulatorTransport", "Recorded", "Server", "Step", "UnsupportedInput",
     "VirtualClock", "busy", "completion", "default_models", "echo", "error", "events", "other_model", "overloaded",
     "pieces", "rate_limited", "raw", "refused", "run_in_thread", "serve", "steps_from_json", "steps_to_json", "text",
     "text_model", "tool_call", "tool_calls", "usual",

@@ -16,6 +16,7 @@ from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
 from venice_ai.types.api.params import CHAT_PATH
 
 from . import admin, contract, delivery, refusals
+from .account import Account
 from .backend import Backend
 from .catalogue import TYPES, Catalogue, text_model
 from .chat import ChatEndpoint, unspoken
@@ -56,6 +57,7 @@ class Emulator:
         cors: whether pages of any origin in a browser may ask: `OPTIONS` is answered, and every answer says so.
         tee: whether models run in an enclave that proves itself and is sealed to (extra `e2ee`): those of the catalogue with
             the capability `supportsTeeAttestation`. An `Enclave` is the one to take.
+        account: a simulated account, whose limits chats have.
 
     Raises:
         ImportError: `tee` is given, and the extra `e2ee` is not installed.
@@ -70,6 +72,7 @@ class Emulator:
         admin: bool = False,
         cors: bool = False,
         tee: bool | Enclave = False,
+        account: Account | None = None,
     ) -> None:
         self.clock: Clock = VirtualClock() if clock is None else clock
         """Give it to the client too, and waits take no time."""
@@ -86,6 +89,8 @@ class Emulator:
         self._confidential = None if self.enclave is None else Confidential(self._catalogue, self.enclave)
         self._has_admin = admin
         self._cors = cors
+        self.account = account
+        """Whose limits chats have; `None`: nobody's."""
         self._count = 0
 
     @property
@@ -143,7 +148,9 @@ class Emulator:
         if incoming.method != method:
             return refusals.refused(405, headers={"allow": method})
         if path == CHAT_PATH:
-            return await self._chat_answer(incoming, number, now)
+            refusal = self.account.admit(now) if self.account else None
+            answer = refusal or await self._chat_answer(incoming, number, now)
+            return self.account.counted(answer, now) if self.account and not refusal else answer
         step = self._script.take(path) or Usual()
         if isinstance(step, Unspoken):
             return unspoken(step)

@@ -20,6 +20,7 @@
     |   |   +-- ModelOverloadedError         overloaded; a ServiceUnavailableError
     |   +-- InternalServerError              5xx
     |   |   +-- ServiceUnavailableError      503
+    |   |   |   +-- CircuitOpenError         not sent: the server fails
     |   |   +-- GatewayTimeoutError          504
     |   +-- APIConnectionError               no reply; a ConnectionError
     |   |   +-- APITimeoutError              a time limit ran out; a TimeoutError

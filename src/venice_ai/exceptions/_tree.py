@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
@@ -48,7 +48,8 @@ class VeniceError(Exception):
 class APIError(VeniceError):
     """A call failed. The subclasses say how."""
 
-    remedy = ""
+    remedy: ClassVar[str] = ""
+    """What to do about an error of this class: the last sentence of its message, where the answer says nothing better."""
     status_code: int | None = None
     """HTTP status of the answer; None if there was none."""
     counts_as: int | None = None
@@ -65,6 +66,8 @@ class APIError(VeniceError):
     """How long the server asked to wait, in seconds."""
     partial: ChatCompletionResponse | None = None
     """What had arrived of the answer when a stream failed."""
+    replayed: bool = False
+    """Whether it is the answer to an earlier request with the same body, which was refused three times in 30 s."""
     tool_loop: ToolLoopState | None = None
     """The tool loop whose call failed, as it was before: `run_with_tools(resume=error.tool_loop)` runs no tool twice."""
     attempts: tuple[ChatCompletionResponse, ...] = ()
@@ -163,6 +166,10 @@ class ServiceUnavailableError(InternalServerError):
     """The model is offline or at capacity (503)."""
 
 
+class CircuitOpenError(ServiceUnavailableError):
+    """Most of the last requests failed, so the server is left alone for seconds: this one was not sent."""
+
+
 class ModelOverloadedError(RateLimitError, ServiceUnavailableError):
     """The model is overloaded, says an error inside a 200 reply. It counts as 503, and is caught as a 429 is, too."""
 
@@ -181,7 +188,7 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """A time limit of the call ran out. The call may have been billed."""
 
     clock: str = ""
-    """Which: `connect`, `first_chunk`, `idle`, `progress` or `deadline`."""
+    """Which: `connect`, `first_chunk`, `idle`, `progress`, `deadline` or `queue`."""
 
 
 class APIResponseProcessingError(APIError):

@@ -157,9 +157,8 @@ def _limits(client: Connection, timeout: float | Timeout | None, *, stream: bool
     limits = client.clocks(timeout, stream=stream)
     if stream:
         return limits
-    return Timeout(
-        connect=limits.connect, first_chunk=limits.plain, idle=limits.plain, progress=limits.plain, deadline=limits.deadline
-    )
+    plain, kept = limits.plain, {"connect": limits.connect, "deadline": limits.deadline, "queue": limits.queue}
+    return Timeout(**kept, first_chunk=plain, idle=plain, progress=plain)
 
 
 def _about_keys(failure: APIError) -> bool:

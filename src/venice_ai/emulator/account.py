@@ -1,0 +1,148 @@
+"""A simulated account: what a key may send a minute, and what its limits look like from outside.
+
+Accounts differ in ways that a client does not know: whether minutes are fixed, slide or fill a bucket; whether headers say
+what is left, in which unit, or something else; and whether too many failures block everything. `Emulator(account=...)` plays
+any of them, on the emulator's clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from math import inf
+from typing import Literal
+
+from . import refusals
+from .sending import Answer, Send
+
+_MINUTE = 60.0
+_TOTAL = re.compile(rb'"total_tokens":\s*(\d+)')
+_BLOCK_SECONDS = 30.0
+_BLOCKED = "Too many failed attempts (> {0}) resulting in a non-success status code. Please wait 30s and try again."
+
+
+class Account:
+    """One account. Attributes may be changed at any time, as an operator would.
+
+    Args:
+        rpm: requests a minute; None: no limit.
+        tpm: tokens a minute, as the answers count them; None: no limit.
+        window: `"fixed"` minutes, in which everything comes back at once; `"sliding"`, in which a request comes back a minute
+            after it was sent; or a `"bucket"` that fills steadily.
+        burst: how many seconds of filling the bucket holds.
+        headers: `"honest"`; `"lying"`, which always say that nearly everything is left; or `"missing"`.
+        unit: how the resets are told: `"seconds"` from now, `"unix"` seconds, or `"milliseconds"` of Unix time.
+        retry_after: what a refusal asks to wait, in seconds; True: as long as is needed; False: it does not say.
+        max_failures: failed requests in 30 s after which everything is refused for 30 s; None: no such block.
+    """
+
+    def __init__(
+        self,
+        *,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        window: Literal["fixed", "sliding", "bucket"] = "fixed",
+        burst: float = _MINUTE,
+        headers: Literal["honest", "lying", "missing"] = "honest",
+        unit: Literal["seconds", "unix", "milliseconds"] = "seconds",
+        retry_after: float | bool = True,
+        max_failures: int | None = 20,
+    ) -> None:
+        self.rpm, self.tpm = rpm, tpm
+        self.window, self.burst = window, burst
+        self.headers, self.unit = headers, unit
+        self.retry_after = retry_after
+        self.max_failures = max_failures
+        self.accepted: list[float] = []
+        """When requests were let through, in Unix time."""
+        self.refused: list[float] = []
+        """When requests were refused because of a limit."""
+        self.failures: list[float] = []
+        """When requests failed, for whatever reason."""
+        self.blocked_until = 0.0
+        """Until when everything is refused because too many requests failed."""
+        self._used: dict[str, deque[tuple[float, float]]] = {"requests": deque(), "tokens": deque()}
+        self._filled: dict[str, tuple[float, float]] = {}
+
+    def admit(self, now: float) -> Answer | None:
+        """The refusal of a request that arrives now; None: it may be answered."""
+        if now < self.blocked_until:
+            return self._refuse(now, self.blocked_until - now, _BLOCKED.format(self.max_failures))
+        waits = [self._wait(name, now) for name, limit in self._limits() if self._left(name, limit, now) < 1]
+        if waits:
+            return self._refuse(now, max(waits), "Rate limit exceeded")
+        self.accepted.append(now)
+        self._use("requests", now, 1)
+        return None
+
+    def counted(self, answer: Answer, now: float) -> Answer:
+        """An answer with the headers of this account, which counts its tokens and whether it failed."""
+        body = answer.body
+        if not isinstance(body, AsyncIterator):  # a backend's answer counts no tokens
+            body = tuple(body)
+            said = b"".join(act.data for act in body if isinstance(act, Send))
+            self._use("tokens", now, max(map(int, _TOTAL.findall(said)), default=0))
+        if answer.status >= 400:  # an error
+            self._fail(now)
+        kept = {name: value for name, value in answer.headers.items() if not name.lower().startswith("x-ratelimit-")}
+        return replace(answer, headers={**kept, **self.told(now)}, body=body)
+
+    def told(self, now: float) -> dict[str, str]:
+        """The headers of an answer."""
+        told: dict[str, str] = {}
+        for name, limit in self._limits() if self.headers != "missing" else ():
+            left = limit - 1 if self.headers == "lying" else max(self._left(name, limit, now), 0)
+            at = {"seconds": 0.0, "unix": now, "milliseconds": now}[self.unit] + self._wait(name, now)
+            reset = f"{at * 1000:.0f}" if self.unit == "milliseconds" else f"{at:.3f}"
+            told |= {f"x-ratelimit-limit-{name}": str(limit), f"x-ratelimit-remaining-{name}": str(int(left))}
+            told[f"x-ratelimit-reset-{name}"] = reset
+        return told
+
+    def _limits(self) -> list[tuple[str, int]]:
+        named = (("requests", self.rpm), ("tokens", self.tpm))
+        return [(name, limit) for name, limit in named if limit is not None]
+
+    def _refuse(self, now: float, wait: float, words: str) -> Answer:
+        self.refused.append(now)
+        self._fail(now)
+        headers = self.told(now)
+        if self.retry_after is not False:
+            headers["retry-after"] = f"{wait if self.retry_after is True else self.retry_after:.3f}"
+        return refusals.refused(429, words, headers=headers)
+
+    def _fail(self, now: float) -> None:
+        self.failures.append(now)
+        recent = [at for at in self.failures[-(self.max_failures or 0) - 1 :] if at > now - _BLOCK_SECONDS]
+        if self.max_failures is not None and len(recent) > self.max_failures:
+            self.blocked_until = now + _BLOCK_SECONDS
+
+    def _use(self, name: str, now: float, units: float) -> None:
+        self._used[name].append((now, units))
+        if name in self._filled:
+            left, at = self._filled[name]
+            self._filled[name] = left - units, at
+
+    def _left(self, name: str, limit: int, now: float) -> float:
+        """How many units may be used now."""
+        if self.window == "bucket":
+            most = limit * self.burst / _MINUTE
+            left, at = self._filled.get(name, (most, now))
+            left = min(most, left + (now - at) * limit / _MINUTE)
+            self._filled[name] = left, now
+            return left
+        used = self._used[name]
+        since = now // _MINUTE * _MINUTE if self.window == "fixed" else now - _MINUTE + 1e-9
+        while used and used[0][0] < since:
+            used.popleft()
+        return limit - sum(units for _, units in used)
+
+    def _wait(self, name: str, now: float) -> float:
+        """Seconds until units come back: all of them in a fixed window, else the next one."""
+        if self.window == "fixed":
+            return (now // _MINUTE + 1) * _MINUTE - now
+        if self.window == "sliding":
+            return self._used[name][0][0] + _MINUTE - now if self._used[name] else 0.0
+        limit = dict(self._limits()).get(name, inf)
+        return max(1 - self._filled.get(name, (1.0, now))[0], 0.0) * _MINUTE / limit

@@ -1,0 +1,52 @@
+"""`client.limits`: what is known of the account's limits, and what waits for them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from .._http.connection import Connection
+from .._resource import APIResource
+from ..exceptions import APIError
+
+if TYPE_CHECKING:
+    from .._core.ports import Request
+    from .._limits.limiter import LimitsSnapshot
+    from ..types.response_meta import ResponseMeta
+
+_PATH = "/api_keys/rate_limits"
+
+
+class Limits(APIResource[Connection]):
+    """The limits of requests and tokens of this client's key, as far as they are known."""
+
+    def snapshot(self) -> LimitsSnapshot:
+        """What is known now of each model, and what waits. Nothing is asked for, so what no reply has said is not in it.
+
+        It is about all clients of this process that use the same key and base URL.
+        """
+        return self._client.limiter.snapshot(self._request())
+
+    async def refresh(self) -> LimitsSnapshot:
+        """Asks for the limits of the key (`GET /api_keys/rate_limits`), and gives what is known then.
+
+        Raises:
+            APIError: they could not be had.
+        """
+        request = self._request()
+        for model, amounts in await self._client.caller.read(request, _amounts):
+            self._client.limiter.learn(request, model, requests=amounts.get("RPM"), tokens=amounts.get("TPM"))
+        return self.snapshot()
+
+    def _request(self) -> Request:
+        return self._client.build_request("GET", _PATH)
+
+
+def _amounts(body: bytes, meta: ResponseMeta, _secret: bytes) -> list[tuple[str, dict[str, int]]] | APIError:
+    """The limits a minute and a day by model, in the body of a reply."""
+    try:
+        data: Any = json.loads(body)["data"]
+        listed = [(str(each["apiModelId"]), each["rateLimits"]) for each in data["rateLimits"]]
+        return [(model, {str(each["type"]): int(each["amount"]) for each in kinds}) for model, kinds in listed]
+    except (ValueError, KeyError, TypeError):
+        return APIError("the answer does not list rate limits", status_code=meta.status_code, meta=meta)
