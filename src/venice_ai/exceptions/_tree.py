@@ -250,6 +250,7 @@ class OutputError(VeniceError, ValueError):
         return self.response.attestation is not None
 
     def state_to_keep(self) -> dict[str, Any]:
+        """What a pickle holds: nothing of the answer's words, if it came end-to-end encrypted."""
         hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
         return super().state_to_keep() | (hidden if self.private else {})
 
