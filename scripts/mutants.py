@@ -56,6 +56,8 @@ NEAREST: dict[str, str] = {
     "_core/json_values.py": "emulator/test_answers.py emulator/test_contract.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/privacy.py": "tee/test_min_privacy.py",
+    "_core/forks.py": "sync/test_sync_processes.py",
+    "_core/remembered.py": "client/test_warnings.py",
     "_core/run_now.py": "sync/test_sync.py",
     "_core/secrets.py": "client/test_secrets.py",
     "_core/settings.py": "client/test_settings.py",
@@ -74,6 +76,7 @@ NEAREST: dict[str, str] = {
     "_wire/reply_body.py": (
         "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py client/test_sse_fixtures.py"
     ),
+    "_wire/parameters.py": "client/test_requests.py client/test_formats.py",
     "_wire/request_body.py": "client/test_requests.py client/test_messages.py client/test_settings.py",
     "_wire/content_coding.py": "rules/test_decoding.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
@@ -82,6 +85,7 @@ NEAREST: dict[str, str] = {
     "_wire/repeated_events.py": "rules/test_repeats.py",
     "_wire/sse.py": "rules/test_sse.py",
     "_wire/stream_errors.py": "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
+    "_wire/whole_values.py": "client/test_collected.py",
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "

@@ -7,6 +7,7 @@ from benchmarks.envelopes import CLIENT_SECRET, ENCLAVE_SECRET, TEXT
 from venice_ai.emulator.enclave import Enclave
 from venice_ai.emulator.enclave.nvidia import Nvidia
 from venice_ai.tee.attestation import verify as judge
+from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.crypto import Opener, Sealer
 from venice_ai.tee.curve import KINDS, PrivateKey
 
@@ -58,7 +59,7 @@ def verify(model: str) -> int:
         return len(_firsts()) // _FIRST_SIGHTS
     enclave, reply = _firsts().pop() if model == "first" else _attested(8 if model == "gpus" else 0)
     options = enclave.options(verification="quote", gpu="verify-if-present" if model == "gpus" else "off")
-    report = judge(reply, model=_MODEL, nonce=_NONCE, now=time.time(), options=options)
+    report = judge(CollectedEvidence(model=_MODEL, nonce=_NONCE, reply=reply, now=time.time()), options)
     return int(report.level == "quote" and len(report.gpus) == (8 if model == "gpus" else 0))
 
 

@@ -167,7 +167,7 @@ class Account:
     changes_after: int = 0
     """After so many accepted requests the policy becomes the next."""
     then: Callable[[], Account] | None = None
-    random: Random = field(default_factory=lambda: Random(0))  # noqa: S311
+    random: Random = field(default_factory=lambda: Random(0))
     accepted: int = 0
     policies: int = 1
 

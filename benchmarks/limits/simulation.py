@@ -55,9 +55,9 @@ class Simulation:
 
     def __init__(self, case: Case, seed: int) -> None:
         self.case = case
-        self.random = Random(seed)  # noqa: S311
+        self.random = Random(seed)
         self.calls = calls(case, self.random)
-        self.account: Account = case.make(Random(seed + 1_000_000))  # noqa: S311
+        self.account: Account = case.make(Random(seed + 1_000_000))
         self.now = 1000.0
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.order = count()

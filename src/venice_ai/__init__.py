@@ -13,7 +13,7 @@ The names below are loaded when they are first used, so that importing the packa
 """
 
 # Type checkers take this for true. Importing `typing` for it would be most of the package's start-up.
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # pyright: ignore[reportConstantRedefinition]  # the star below brings the one of `typing`
 
 _NAMES = {
     "_client": "VeniceClient",
@@ -27,13 +27,13 @@ _NAMES = {
     "exceptions": (
         "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError CircuitOpenError "
         "ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
-        "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError NoMatchingModelError NoToolCallsError "
-        "NotFoundError OutputError OutputInvalidError OutputMissingError OutputRefusedError OutputTruncatedError "
-        "PayloadTooLargeError PaymentRequiredError PermissionDeniedError RateLimitError RateLimitKind "
-        "ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError StreamConsumedError StreamInterruptedError "
-        "StreamTimeoutError TeeAttestationError TeeDowngradeWarning TeeEncryptionError TeeError ToolArgumentsError "
-        "ToolCallInsteadError ToolLoopPausedError ToolSignatureError ToolTimeoutError UnknownToolError "
-        "UnprocessableEntityError UnsupportedMediaTypeError VeniceError"
+        "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError "
+        "NoMatchingModelError NoToolCallsError NotFoundError OutputError OutputInvalidError OutputMissingError "
+        "OutputRefusedError OutputTruncatedError PayloadTooLargeError PaymentRequiredError PermissionDeniedError "
+        "RateLimitError RateLimitKind ResponseFormatNotStrictError SchemaNotStrictError ServiceUnavailableError "
+        "StreamConsumedError StreamInterruptedError StreamTimeoutError TeeAttestationError TeeDowngradeWarning "
+        "TeeEncryptionError TeeError ToolArgumentsError ToolCallInsteadError ToolLoopPausedError ToolSignatureError "
+        "ToolTimeoutError UnknownToolError UnprocessableEntityError UnsupportedMediaTypeError VeniceError"
     ),
     "resources.chat.arguments": "ChatRequest",
     "resources.chat.parsed": "ParsedChatStream",

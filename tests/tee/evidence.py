@@ -14,6 +14,7 @@ from venice_ai.emulator.enclave.certificates import Authority
 from venice_ai.emulator.enclave.domain import Domain
 from venice_ai.tee import TeeOptions, TrustRoots
 from venice_ai.tee.attestation import verify
+from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.report import AttestationReport
 
 from .hierarchy import Intel
@@ -42,16 +43,19 @@ class Case:
         return replace(self, reply={name: value for name, value in reply.items() if value is not None})
 
     def judged(self, **arguments: Any) -> AttestationReport:
+        options = arguments.pop("options", self.options)
+        return verify(self.collected(**arguments), options)
+
+    def collected(self, **arguments: Any) -> CollectedEvidence:
         given: dict[str, Any] = {
             "model": self.model,
             "nonce": self.nonce,
+            "reply": json.dumps(self.reply).encode(),
             "now": self.now,
             "collateral": self.collateral,
-            "options": self.options,
             **arguments,
         }
-        reply = given.pop("reply", json.dumps(self.reply).encode())
-        return verify(reply, **given)
+        return CollectedEvidence(**given)
 
     @property
     def quote(self) -> bytes:

@@ -26,6 +26,7 @@ from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, intel, nras, quote, signature, workload
 from venice_ai.tee.attestation import evidence, platform
 from venice_ai.tee.canonical import canonical, members_of, parse
+from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
 from venice_ai.tee.report import Check
 
@@ -191,7 +192,11 @@ def _signed(chance: Chance) -> None:
 
 def said(answer: bytes, keys: bytes, *, nonce: bytes, now: float) -> list[Check]:
     """What NVIDIA's word about two GPUs comes to."""
-    return nras.check(answer, keys, payload=payload_of(2), nonce=nonce, now=now)
+    return nras.check(nras.Documents(answer, keys), payload=payload_of(2), nonce=nonce, now=now)
+
+
+def collected(reply: bytes) -> CollectedEvidence:
+    return CollectedEvidence(model="m", nonce=NONCE, reply=reply, now=0)
 
 
 def targets() -> list[Target]:
@@ -214,7 +219,7 @@ def targets() -> list[Target]:
         *whole,
         Target("collateral", 10, genuine[0].bent_collateral),
         Target("platform", 10, lambda chance: platform(chance.octets(genuine[0].raw))),
-        Target("evidence", 10, lambda chance: evidence(chance.octets(genuine[0].raw), model="m", nonce=NONCE), wrong),
+        Target("evidence", 10, lambda chance: evidence(collected(chance.octets(genuine[0].raw))), wrong),
         Target("JSON", 40, lambda chance: parse(chance.octets(genuine[2].raw)), wrong),
         Target("members", 20, lambda chance: members_of(chance.octets(genuine[2].raw).decode()), wrong),
         Target("canonical", 30, lambda chance: canonical(chance.json(live.reply["attestation"])), wrong),

@@ -12,6 +12,7 @@ import pytest
 from tests.shared import shared
 from venice_ai.tee import aci, attestation
 from venice_ai.tee.canonical import canonical, members_of, parse
+from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.crypto import address
 from venice_ai.tee.keccak import keccak256
 from venice_ai.tee.recovery import compressed, recover
@@ -318,13 +319,14 @@ def test_what_is_no_signature_gives_away_no_key(signature: bytes) -> None:
 def whole(change: Change) -> AttestationReport:
     found = shared("tee/attestation_live_evidence.json")
     change(found["attestation"])
-    return attestation.verify(
-        json.dumps(found["attestation"]).encode(),
+    collected = CollectedEvidence(
         model="e2ee-venice-uncensored-24b-p",
         nonce=bytes.fromhex(found["_client_nonce"]),
+        reply=json.dumps(found["attestation"]).encode(),
         now=1784573023,
         collateral=shared("tee/collateral_live_evidence.json"),
     )
+    return attestation.verify(collected)
 
 
 def test_33_an_attestation_without_a_key_of_its_address_is_refused() -> None:

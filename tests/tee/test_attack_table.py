@@ -10,6 +10,7 @@ import base64
 import json
 import re
 import ssl
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -347,8 +348,9 @@ async def test_an_attack_comes_to_what_its_row_requires(row: int) -> None:
         await assert_outcome(attack, required)
 
 
-def test_row_58_without_dcap_qvl_the_level_is_lower_or_refused() -> None:
-    report = resigned().judged(dcap=False)
+def test_row_58_without_dcap_qvl_the_level_is_lower_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dcap_qvl", None)
+    report = resigned().judged()
 
     raise_for(report, TeeOptions())
     assert report.level == "quote"

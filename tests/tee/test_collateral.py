@@ -15,6 +15,7 @@ from venice_ai.emulator.enclave.certificates import pem
 from venice_ai.emulator.enclave.intel import DAY
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import attestation, collateral, policy
+from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.report import AttestationReport, Check, Tcb
 from venice_ai.tee.types import TeeOptions
 
@@ -312,16 +313,22 @@ def test_no_random_change_of_a_signers_certificate_is_accepted() -> None:
 # -- what is missing -----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def no_dcap_qvl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dcap_qvl", None)
+
+
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("missing", "words"),
     [
-        pytest.param({"given": None}, "there is no collateral", id="58-no collateral"),
-        pytest.param({"dcap": False}, "venice-chat[e2ee]", id="58-no dcap-qvl"),
+        pytest.param("collateral", "there is no collateral", id="58-no collateral"),
+        pytest.param("dcap-qvl", "venice-chat[e2ee]", id="58-no dcap-qvl"),
     ],
 )
-def test_what_cannot_be_checked_is_skipped_and_says_why(options: dict[str, Any], words: str) -> None:
-    given = INTEL.collateral() if "given" not in options else None
-    checks, tcb = collateral.check(INTEL.quote, given, now=NOW, dcap=options.get("dcap", True))
+def test_what_cannot_be_checked_is_skipped_and_says_why(request: pytest.FixtureRequest, missing: str, words: str) -> None:
+    if missing == "dcap-qvl":
+        request.getfixturevalue("no_dcap_qvl")
+    checks, tcb = collateral.check(INTEL.quote, None if missing == "collateral" else INTEL.collateral(), now=NOW)
 
     assert [(check.id, check.status) for check in checks] == [(name, "skip") for name in NAMES]
     assert all(words in check.detail for check in checks)
@@ -362,7 +369,7 @@ def whole(**arguments: Any) -> AttestationReport:
     found = shared("tee/attestation_glm_5_1.json")
     reply, nonce = json.dumps(found["attestation"]).encode(), bytes.fromhex(found["_client_nonce"])
     given: dict[str, Any] = {"now": JUNE, "collateral": stored("glm_5_1"), **arguments}
-    return attestation.verify(reply, model="e2ee-glm-5-1", nonce=nonce, **given)
+    return attestation.verify(CollectedEvidence(model="e2ee-glm-5-1", nonce=nonce, reply=reply, **given))
 
 
 def test_24_what_was_seen_before_is_the_least_that_is_accepted() -> None:
@@ -382,10 +389,12 @@ def test_a_revocation_list_with_a_lower_number_than_was_seen_before_is_refused(i
 
 
 @pytest.mark.parametrize(
-    "arguments", [pytest.param({"dcap": False}, id="58-no dcap-qvl"), pytest.param({"collateral": None}, id="58-no collateral")]
+    "missing", [pytest.param("dcap-qvl", id="58-no dcap-qvl"), pytest.param("collateral", id="58-no collateral")]
 )
-def test_58_a_skip_lowers_the_level_and_hardware_refuses_it(arguments: dict[str, Any]) -> None:
-    report = whole(**arguments)
+def test_58_a_skip_lowers_the_level_and_hardware_refuses_it(request: pytest.FixtureRequest, missing: str) -> None:
+    if missing == "dcap-qvl":
+        request.getfixturevalue("no_dcap_qvl")
+    report = whole(**({"collateral": None} if missing == "collateral" else {}))
 
     assert (report.ok, report.level, report.tcb) == (True, "quote", None)
     policy.raise_for(report, TeeOptions())

@@ -17,7 +17,8 @@ import pytest
 from tests.shared import shared
 from venice_ai.emulator.enclave.certificates import Authority, pem
 from venice_ai.emulator.enclave.nvidia import Nvidia
-from venice_ai.tee import attestation, gpu
+from venice_ai.tee import attestation, certificates, gpu
+from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.report import AttestationReport, Check, Gpu
 from venice_ai.tee.types import TeeOptions
 
@@ -416,13 +417,13 @@ def test_no_random_truncation_is_accepted() -> None:
 
 
 def test_the_links_that_gpus_share_are_verified_once() -> None:
-    gpu.issued.cache_clear()
+    certificates.issued.cache_clear()
     payload = eight()
     judged(payload)
     # Two links of each GPU's own, and two that all share.
-    assert gpu.issued.cache_info().misses == 8 * 2 + 2
+    assert certificates.issued.cache_info().misses == 8 * 2 + 2
     judged(payload)
-    assert gpu.issued.cache_info().misses == 8 * 2 + 2
+    assert certificates.issued.cache_info().misses == 8 * 2 + 2
 
 
 # -- with the rest of an attestation -------------------------------------------------------------------------------------
@@ -431,14 +432,14 @@ def test_the_links_that_gpus_share_are_verified_once() -> None:
 def whole(change: Change, **options: Any) -> AttestationReport:
     found = shared("tee/attestation_glm_5_1.json")
     change(found["attestation"])
-    return attestation.verify(
-        json.dumps(found["attestation"]).encode(),
+    collected = CollectedEvidence(
         model="e2ee-glm-5-1",
         nonce=bytes.fromhex(found["_client_nonce"]),
+        reply=json.dumps(found["attestation"]).encode(),
         now=1780598249,
-        options=TeeOptions(**options),
         collateral=shared("tee/collateral_glm_5_1.json"),
     )
+    return attestation.verify(collected, TeeOptions(**options))
 
 
 def removed(reply: dict[str, Any]) -> None:

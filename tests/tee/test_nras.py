@@ -73,8 +73,11 @@ def payload_of(gpus: int) -> dict[str, Any]:
     return {"nonce": NONCE.hex(), "evidence_list": [{}] * gpus}
 
 
-def judged(answer: bytes, keys: bytes = KEYS, *, now: float = NOW, gpus: int = 2, **more: Any) -> tuple[str, str]:
-    (check,) = nras.check(answer, keys, payload=payload_of(gpus), nonce=NONCE, now=now, **more)
+def judged(
+    answer: bytes, keys: bytes = KEYS, *, now: float = NOW, gpus: int = 2, root_sha256: str | None = None
+) -> tuple[str, str]:
+    documents = nras.Documents(answer, keys, root_sha256)
+    (check,) = nras.check(documents, payload=payload_of(gpus), nonce=NONCE, now=now)
     assert check.id == "gpu_nras"
     assert check.stops
     return check.status, check.detail
@@ -275,11 +278,12 @@ def test_keys_of_a_file_are_told_as_the_files_own_unless_they_chain_to_the_pinne
 
 @pytest.mark.parametrize("payload", [json.dumps(payload_of(2)), payload_of(2)], ids=["text", "object"])
 async def test_the_evidence_is_sent_without_a_key(payload: Any) -> None:
-    transport = ScriptedTransport(ScriptedReply(bytes(Answer())), ScriptedReply(KEYS))
+    answer = bytes(Answer())
+    transport = ScriptedTransport(ScriptedReply(answer), ScriptedReply(KEYS))
 
-    (check,) = await ask_nras(transport, payload, nonce=NONCE, now=NOW)
+    documents = await ask_nras(transport, payload)
 
-    assert check.status == "pass"
+    assert documents == (answer, KEYS, None)
     asked, keys = transport.requests
     assert (asked.method, asked.url) == ("POST", "https://nras.attestation.nvidia.com/v3/attest/gpu")
     assert json.loads(asked.body or b"") == payload_of(2)
@@ -299,8 +303,10 @@ async def test_the_evidence_is_sent_without_a_key(payload: Any) -> None:
 async def test_a_service_that_does_not_answer_is_a_failed_check(reply: Any) -> None:
     transport = ScriptedTransport(reply, ScriptedReply(KEYS))
 
-    (check,) = await ask_nras(transport, "{}", nonce=NONCE, now=NOW)
+    reason = await ask_nras(transport, "{}")
 
+    assert isinstance(reason, str)
+    check = nras.unavailable(reason)
     assert (check.id, check.status) == ("gpu_nras", "fail")
 
 
@@ -308,7 +314,5 @@ async def test_a_service_that_does_not_answer_is_a_failed_check(reply: Any) -> N
 async def test_without_evidence_nobody_is_asked(payload: Any) -> None:
     transport = ScriptedTransport()
 
-    (check,) = await ask_nras(transport, payload, nonce=NONCE, now=NOW)
-
-    assert check.status == "fail"
+    assert isinstance(await ask_nras(transport, payload), str)
     assert transport.requests == []

@@ -10,33 +10,14 @@ import sys
 import warnings
 from contextvars import ContextVar
 from types import FrameType
-from typing import Final, Generic, TypeVar
-
-T = TypeVar("T")
+from typing import Final
 
 WAITING_THREAD: Final[ContextVar[int | None]] = ContextVar("WAITING_THREAD", default=None)
 """The thread that waits for what the current task does, by its identity."""
-_MOST_TOLD: Final = 100
 _MOST_REMEMBERED: Final = 1_000
 """How many texts Python may remember as shown: there is no end to those that name what a program was given."""
 # Between a task of ours, such as those of a batch, and the caller there is the event loop.
 _BETWEEN: Final = ("venice_ai", "asyncio", "threading")
-
-
-class Remembered(Generic[T]):
-    """What was warned of, so that it is not warned of again. The oldest is forgotten: a server can word each warning anew."""
-
-    def __init__(self) -> None:
-        self._things: dict[T, None] = {}
-
-    def add(self, thing: T) -> None:
-        """Remembers it."""
-        while len(self._things) >= _MOST_TOLD:
-            self._things.pop(next(iter(self._things)), None)
-        self._things[thing] = None
-
-    def __contains__(self, thing: T) -> bool:
-        return thing in self._things
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -6,80 +6,15 @@ one that answers in process, and a caller may bring another. They are public as 
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from .settings import Timeout
+from .request import Request
 
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
-    from asyncio import AbstractEventLoop, Future
-
     from ..exceptions import APIError
     from ..types.api.chat import ChatUsage
     from ..types.response_meta import Headers, ResponseMeta
-
-KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
-"""Names of headers that tell Venice whose request it is, in lower case."""
-SECRET_HEADERS = KEY_HEADERS | {"proxy-authorization", "cookie"}
-"""Names of headers that stand for an account, in lower case."""
-
-
-class ChatSize(NamedTuple):
-    """What a chat request asks for, as far as limits and budgets need to know it."""
-
-    model: str
-    """The model that is asked for, as the caller named it."""
-    messages: int
-    """How many messages are sent."""
-    max_output_tokens: int | None
-    """The most tokens that one answer may have, if the caller said so."""
-    choices: int
-    """How many answers are asked for."""
-
-
-class Request:
-    """One HTTP request, ready to be sent."""
-
-    __slots__ = ("body", "chat", "deadline_seconds", "headers", "method", "stream", "timeout", "url")
-
-    def __init__(
-        self, method: str, url: str, *, headers: dict[str, str], body: bytes | None, timeout: Timeout, stream: bool = False
-    ) -> None:
-        self.method: str = method
-        """`GET` or `POST`."""
-        self.url: str = url
-        """The whole address."""
-        self.headers: dict[str, str] = headers
-        """Headers, the key among them."""
-        self.body: bytes | None = body
-        """The body, which holds the prompt."""
-        self.timeout: Timeout = timeout
-        """Limits of time; the transport keeps to them."""
-        self.stream: bool = stream
-        """Whether the body of the reply is read piece by piece."""
-        self.deadline_seconds: float | None = None
-        """What is left of the whole call's deadline when the request is sent."""
-        self.chat: ChatSize | None = None
-        """What is asked for, if this is a chat."""
-
-    @property
-    def secret(self) -> bytes:
-        """The key that it carries, whatever the case of its header's name and of the word before it; empty if none."""
-        value = self.headers.get("Authorization")  # as the client writes it; each reply is asked for it
-        if not value:
-            keys = sorted((name.lower(), value) for name, value in self.headers.items() if name.lower() in KEY_HEADERS)
-            value = keys[0][1] if keys else ""
-        return (value.partition(" ")[2].strip() or value).encode()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a request holds a key and cannot be pickled")
-
-    def __repr__(self) -> str:
-        # The body holds the prompt and some headers hold keys: neither belongs in a log.
-        headers = {name: "***" if name.lower() in SECRET_HEADERS else value for name, value in self.headers.items()}
-        return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
 
 
 class Reply(Protocol):
@@ -112,34 +47,6 @@ class Reply(Protocol):
     def close(self) -> None:
         """Drops the connection unless the body was read to its end. May be called often, and while reading."""
         ...
-
-
-class WholeReply:
-    """A reply whose body is here."""
-
-    __slots__ = ("_body", "headers", "status")
-
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status: int = status
-        self.headers: Headers = headers
-        self._body = body
-
-    async def read(self) -> bytes:
-        """The body."""
-        return self._body
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The body, in one piece."""
-        yield self._body
-
-    async def drain(self) -> None:
-        """Nothing more comes."""
-
-    def progressed(self) -> None:
-        """No clock runs any more."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
 
 
 class Transport(Protocol):
@@ -233,41 +140,3 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Waits."""
         ...
-
-
-class SystemClock:
-    """The machine's clock and the event loop's sleep."""
-
-    def __init__(self) -> None:
-        self._sleepers: set[tuple[AbstractEventLoop, Future[None]]] = set()
-
-    def now(self) -> float:
-        """Seconds on a clock that only goes forward."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """Unix time in seconds."""
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        """Waits, at most until `wake`."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        sleeper = loop, loop.create_future()
-        self._sleepers.add(sleeper)
-        try:
-            await asyncio.wait(sleeper[1:], timeout=seconds)
-        finally:
-            self._sleepers.discard(sleeper)
-
-    def wake(self) -> None:
-        """Ends every sleep, on whatever loop: what was waited for will not come, because the client was closed."""
-        for loop, future in self._sleepers.copy():
-            with suppress(RuntimeError):  # the loop was closed
-                loop.call_soon_threadsafe(_settle, future)
-
-
-def _settle(future: Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -20,11 +20,7 @@ _FROM_LESS_TO_MORE: Final = (None, *get_args(Privacy))
 
 
 def check_privacy(value: Any) -> Privacy | None:
-    """The floor that a caller sets.
-
-    Raises:
-        InvalidRequestError: there is no such floor.
-    """
+    """The floor that a caller sets, or an InvalidRequestError if there is no such floor."""
     if value not in _FROM_LESS_TO_MORE:
         raise InvalidRequestError(f"min_privacy={value!r} must be 'e2ee', 'tee' or None")
     floor: Privacy | None = value
@@ -32,11 +28,7 @@ def check_privacy(value: Any) -> Privacy | None:
 
 
 def refuse_below(floor: Privacy | None, privacy: Privacy | None) -> None:
-    """Refuses a request that is less private than the floor.
-
-    Raises:
-        InvalidRequestError: it is.
-    """
+    """Raises an InvalidRequestError for a request that is less private than the floor."""
     if _FROM_LESS_TO_MORE.index(privacy) >= _FROM_LESS_TO_MORE.index(floor):
         return
     remedy = "pass e2ee=True and an 'e2ee-*' model" if floor == "e2ee" else "only chats with attested models are"

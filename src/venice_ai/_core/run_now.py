@@ -9,11 +9,7 @@ T = TypeVar("T")
 
 
 def drive(work: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns or raises that never suspends.
-
-    Raises:
-        RuntimeError: it does.
-    """
+    """What a coroutine returns or raises that never suspends; a RuntimeError if it does."""
     try:
         work.send(None)
     except StopIteration as done:

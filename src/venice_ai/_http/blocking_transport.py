@@ -17,7 +17,8 @@ from contextlib import suppress
 from typing import NamedTuple
 from weakref import finalize
 
-from .._core.ports import Clock, Reply, Request, SystemClock, WholeReply
+from .._core.ports import Clock, Reply
+from .._core.request import Request, SystemClock, WholeReply
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingError
 from .._wire.http_framing import FramingError, ReplyReader
 from ..exceptions import APIConnectionError, APIError, APITimeoutError
@@ -257,11 +258,7 @@ def _place(route: Route) -> str:
 
 
 def _connected(route: Route, request: Request, clock: str, deadline: float | None, stop: Stop) -> socket.socket:
-    """A new connection; `clock` and its deadline limit the whole call.
-
-    Raises:
-        ConnectFailure: it cannot be made (`ConnectTimeout`: not in time).
-    """
+    """A new connection, or a `ConnectFailure`; `clock` and its deadline limit the whole call."""
     address, wait = route.address, request.timeout.connect
     due = None if wait is None else time.monotonic() + wait
     if due is None or (deadline is not None and deadline < due):

@@ -7,8 +7,9 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar, cast
 
-from .._core.caller_warnings import Remembered
-from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Request, SystemClock, Transport
+from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
+from .._core.remembered import Remembered
+from .._core.request import Request, SystemClock
 from .._wire.reply_errors import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import ResponseMeta

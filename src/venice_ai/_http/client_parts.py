@@ -14,11 +14,7 @@ from ..exceptions import InvalidRequestError
 def check_parts(
     http: Mapping[str, Any], session: object, transport: object, clock: object, tee: object, floor: Privacy | None
 ) -> None:
-    """Checks the parts that are given; None stands for one that is not.
-
-    Raises:
-        InvalidRequestError: one cannot be what it is given for.
-    """
+    """Raises an InvalidRequestError for a part that cannot be what it is given for; None stands for one that is not."""
     _check_tls(http["ssl_context"], http["ca_bundle"])
     # Importing aiohttp, to ask for its class, would take too long.
     _check_methods("session", session, "must be an aiohttp.ClientSession", "request", "connector", "closed")
@@ -41,7 +37,7 @@ def _check_methods(name: str, port: object, demand: str, *methods: str) -> None:
         raise InvalidRequestError(f"{name}={port!r} {demand}")
 
 
-def _check_tls(ssl_context: object, ca_bundle: object) -> None:
+def _check_tls(ssl_context: ssl.SSLContext | None, ca_bundle: str | None) -> None:
     if ssl_context is not None:
         if not isinstance(ssl_context, ssl.SSLContext):
             raise InvalidRequestError(f"ssl_context={ssl_context!r} must be an ssl.SSLContext")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
-from .._core.ports import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.privacy import Privacy, check_privacy, refuse_below
+from .._core.request import KEY_HEADERS, SECRET_HEADERS, Request
 from .._core.settings import (
     DEFAULT_TIMEOUT,
     KEY_VARIABLE,
@@ -130,7 +130,7 @@ class Connection:
     @made_once
     def limiter(self) -> Limiter:
         """What keeps the requests within the limits of the account."""
-        from .._core.ports import SystemClock
+        from .._core.request import SystemClock
         from .._limits.limiter import Limiter
 
         server = getattr(self._transport, "server", None)

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from .._core.first_use import Task
+
 _STAGGER_SECONDS = 0.25
 _LOOK_SECONDS = 0.1  # how often what cannot be interrupted is asked whether it is still wanted
 _Address: TypeAlias = tuple[Any, ...]  # what getaddrinfo gives
@@ -45,11 +47,7 @@ class Stop:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def check(self) -> None:
-        """Looks whether it was fired.
-
-        Raises:
-            Stopped: it was.
-        """
+        """Raises `Stopped` if it was fired."""
         if self.fired:
             raise Stopped
 
@@ -63,11 +61,7 @@ class Stop:
         self._over.wait(seconds)
 
     def hold(self, sock: socket.socket) -> None:
-        """What waits for this socket ends at once when this is fired: it reads an end, or fails.
-
-        Raises:
-            Stopped: it was fired before.
-        """
+        """What waits for this socket ends at once when this is fired: it reads an end, or fails. Raises `Stopped` if it was."""
         self._held.add(sock)
         self.check()
 
@@ -106,11 +100,7 @@ def dial(host: str, port: int, tls: ssl.SSLContext | None, deadline: float | Non
 
 
 def left(deadline: float | None) -> float | None:
-    """Seconds until then.
-
-    Raises:
-        TimeoutError: none.
-    """
+    """Seconds until then; raises TimeoutError if there are none."""
     if deadline is None:
         return None
     seconds = deadline - time.monotonic()
@@ -125,40 +115,17 @@ def left(deadline: float | None) -> float | None:
 def _addresses(host: str, port: int, deadline: float | None, stop: Stop) -> list[_Address]:
     if ":" in host or host.replace(".", "").isdigit():
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    lookup = _Lookup(host, port)
+    lookup = Task(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     try:
         threading.Thread(target=lookup.run, name="venice-ai resolver", daemon=True).start()
     except RuntimeError:  # there are no more threads, as at the end of the interpreter
         lookup.run()
     while not lookup.done.wait(_shorter(left(deadline))):
         stop.check()
-    return lookup.found()
-
-
-class _Lookup:
-    def __init__(self, host: str, port: int) -> None:
-        self.done = threading.Event()
-        self._asked = host, port
-        self._found: list[_Address] = []
-        self._error: OSError | None = None
-
-    def run(self) -> None:
-        try:
-            self._found = socket.getaddrinfo(*self._asked, type=socket.SOCK_STREAM)
-        except OSError as error:
-            self._error = error
-        except UnicodeError:  # a label that is too long for a name
-            self._error = socket.gaierror(socket.EAI_NONAME, "this is no name of a host")
-        self.done.set()
-
-    def found(self) -> list[_Address]:
-        error, self._error = self._error, None
-        try:
-            if error is not None:
-                raise error
-        finally:
-            del error  # its traceback refers to this frame
-        return self._found
+    try:
+        return lookup.outcome()
+    except UnicodeError:  # a label that is too long for a name
+        raise socket.gaierror(socket.EAI_NONAME, "this is no name of a host") from None
 
 
 def _shorter(seconds: float | None) -> float:

@@ -6,18 +6,14 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from .._core.ports import Request
+from .._core.request import Request
 from .._core.settings import Timeout
 from ..exceptions import APITimeoutError
 
 
 @asynccontextmanager
 async def within(clock: str, seconds: float | None, *, left: float | None = None) -> AsyncGenerator[None, None]:
-    """Bounds what is awaited in it by a clock of so many seconds, of which `left` are left; None is no bound.
-
-    Raises:
-        APITimeoutError: the clock ran out.
-    """
+    """Raises an APITimeoutError after so many seconds, of which `left` are left of this clock; None is no bound."""
     limit = asyncio.timeout(seconds if left is None else left)
     try:
         async with limit:

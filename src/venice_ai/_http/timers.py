@@ -14,7 +14,7 @@ from math import inf
 from types import TracebackType
 from typing import Any, Self
 
-from .._core.ports import Request
+from .._core.request import Request
 from ..exceptions import APITimeoutError
 from .timeout_errors import ran_out
 
@@ -95,8 +95,10 @@ class Watch:
         *("_reading", "_sent", "_stop"),
     )
 
-    def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self._loop = loop or asyncio.get_running_loop()
         limits = request.timeout
         # Not the request: it holds a body, which may be large, and nobody needs it any more.
         self._late = partial(ran_out, limits, request.deadline_seconds, streamed=request.stream)

@@ -26,7 +26,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from .._core.ports import Attempt, CallGate, Clock, Pass, Request, SystemClock
+from .._core.ports import Attempt, CallGate, Clock, Pass
+from .._core.request import Request, SystemClock
 from ..exceptions import APIConnectionError, APIError, APITimeoutError, CircuitOpenError, RateLimitError
 from ..types.rate_limits import RateLimits, rate_limits
 from .circuit_breaker import CircuitBreaker

@@ -187,21 +187,19 @@ class Bridge:
 
     def close(self) -> None:
         """Closes the client of every loop that still runs."""
-        drive(self._template.close())
-        if self._blocking is not None:
-            drive(self._blocking.close())
-        for thread, client in list(self._clients.items()):
-            if not thread.ended:
-                thread.run(client.close())
+        self._each(VeniceClient.close)
 
     def reopen(self) -> None:
         """Makes a closed client usable again."""
-        drive(self._template.__aenter__())
+        self._each(VeniceClient.__aenter__)
+
+    def _each(self, act: Callable[[VeniceClient], Coroutine[Any, Any, object]]) -> None:
+        drive(act(self._template))
         if self._blocking is not None:
-            drive(self._blocking.__aenter__())
+            drive(act(self._blocking))
         for thread, client in list(self._clients.items()):
             if not thread.ended:
-                thread.run(client.__aenter__())
+                thread.run(act(client))
 
     def __repr__(self) -> str:
         return repr(vars(self).get("_template", "<VeniceClient that was not made>"))

@@ -60,11 +60,7 @@ class LoopThread:
 
     @classmethod
     def shared(cls) -> LoopThread:
-        """This process's thread; started if it is not there.
-
-        Raises:
-            VeniceError: it cannot be started.
-        """
+        """This process's thread. It is started if it is not there; a VeniceError if it cannot be."""
         found = cls._shared
         return whole(cls._start) if found is None or found.ended else found
 
@@ -115,11 +111,7 @@ class LoopThread:
         return call.outcome()
 
     def check(self) -> None:
-        """Makes sure that waiting for the loop will come to an end.
-
-        Raises:
-            VeniceError: this is the loop's own thread, or the loop has ended.
-        """
+        """Raises a VeniceError where waiting for the loop would never end: on its own thread, and once it has ended."""
         if self.ended:
             raise VeniceError("this was opened in a process, or an interpreter, that has ended; open it here")
         if threading.get_ident() == self._thread.ident:

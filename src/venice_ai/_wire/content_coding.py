@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Final, NoReturn
+from typing import Final
 
 EVENT_BYTES: Final = 64 * 2**20
 """The longest event of a stream, and the longest line or comment. An answer with several images in base64 has some 20 MB."""
@@ -32,58 +32,33 @@ ACCEPTED: Final = "gzip, deflate"
 """What `Accept-Encoding` says. The standard library has no decoder of `br`, and one of `zstd` only since Python 3.14."""
 
 _MOST_CODINGS = 4  # one is usual; a proxy may add its own
-_GZIP, _ZLIB, _BARE = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class DecodingError(ValueError):
-    """The body of a reply cannot be read."""
-
-
-class UnsupportedCodingError(DecodingError):
-    """The body has a coding that was not asked for, or too many."""
-
-
-class BrokenCodingError(DecodingError):
-    """The body is not what its `Content-Encoding` says."""
-
-
-class TruncatedBodyError(DecodingError):
-    """The body ended within its coding."""
+    """The body of a reply cannot be read: its coding is broken, was not asked for, or has no end."""
 
 
 class BodyTooLargeError(DecodingError):
-    """The body has more than a limit allows."""
+    """The body has more than a limit allows. `beginning` is its first `REFUSAL_BYTES`."""
 
-    def __init__(self, what: str, limit: int) -> None:
-        super().__init__(f"{what} is larger than {limit // 2**20} MiB, which is more than is read")
-        self.beginning: bytes = b""
-        """Its first `REFUSAL_BYTES` where a whole body was collected; else nothing."""
+    def __init__(self, beginning: bytes) -> None:
+        super().__init__(f"the answer is larger than {REPLY_BYTES // 2**20} MiB, which is more than is read")
+        self.beginning: bytes = beginning
 
 
 class Decoder:
-    """Feed it the bytes of a body, get them decoded; `finish` says whether it was whole.
+    """Feed it the bytes of a body with this `Content-Encoding`, get them decoded; `finish` says whether it was whole.
 
-    Args:
-        coding: the value of the header `Content-Encoding`.
-
-    Raises:
-        UnsupportedCodingError: a coding of it is not one that is asked for.
+    It raises a DecodingError where they are not what their header says, and for a coding that was not asked for.
     """
 
     def __init__(self, coding: str | None) -> None:
-        self._stages = [_STAGES[name]() for name in reversed(_codings(coding))]  # the last one that was applied comes off first
-        self.decodes: bool = bool(self._stages)
-        """Whether there is anything to decode; else the bytes are given as they came."""
+        # The last one that was applied comes off first.
+        self._stages = [_Inflation(gzip=name != "deflate") for name in reversed(_codings(coding))]
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """What can be decoded now, in steps of at most `STEP_BYTES`; nothing is done before a step is asked for.
-
-        Take all steps before the next piece is fed.
-
-        Raises:
-            BrokenCodingError: it is not what its header says.
-        """
+        """What can be decoded now, in steps of at most `STEP_BYTES`. Take all of them before the next piece is fed."""
         for start in range(0, len(piece), STEP_BYTES):
             yield from self._decoded(piece[start : start + STEP_BYTES], 0)
 
@@ -95,128 +70,85 @@ class Decoder:
             for step in self._stages[stage].feed(piece):
                 yield from self._decoded(step, stage + 1)
         except zlib.error as error:
-            raise BrokenCodingError(f"its compression is broken ({error})") from None
+            raise DecodingError(f"its compression is broken ({error})") from None
 
     def finish(self) -> None:
-        """The body has ended.
-
-        Raises:
-            TruncatedBodyError: something is missing.
-        """
+        """The body has ended: a DecodingError if something is missing."""
         if not all(stage.whole for stage in self._stages):
-            raise TruncatedBodyError("it ended before its compression did")
+            raise DecodingError("it ended before its compression did")
 
 
 class _Inflation:
-    """One coding. An empty body is whole, as is one whose last member has ended; what pads it after that is left out."""
+    """One coding: gzip (RFC 1952), in members one after the other; or deflate, with the header of RFC 1950 or without it.
 
-    def __init__(self) -> None:
+    An empty body is whole. What follows the end and is no member is padding, zeros or not.
+    """
+
+    def __init__(self, *, gzip: bool) -> None:
+        self._gzip = gzip
         self._inflater: zlib._Decompress | None = None
         self._held = b""  # of a member's beginning, too short to tell what it is
+        self._members = 0
+        self._over = False  # only padding follows
 
     @property
     def whole(self) -> bool:
-        return self._inflater is None and not self._held
+        return self._inflater is None and (self._members > 0 or not self._held)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data or self._inflater is not None:
-            if self._inflater is None:
-                self._inflater, data = self._begun(data)
-                if self._inflater is None:
-                    return
+            if self._inflater is None and not (data := self._begin(data)):
+                return
             inflater = self._inflater
+            assert inflater is not None
             step = inflater.decompress(data, STEP_BYTES)
             if step:
                 yield step
             if inflater.eof:
                 self._inflater, data = None, inflater.unused_data
-                self._ended()
+                self._members += 1
                 continue
             data = inflater.unconsumed_tail
             if not data and len(step) < STEP_BYTES:  # a full step may have left something within, although all was taken in
                 return
 
-    def _begun(self, data: bytes) -> tuple[zlib._Decompress | None, bytes]:
-        """What decodes the member that begins here, and what to feed it; None: that cannot be told yet, or none begins."""
-        raise NotImplementedError
-
-    def _ended(self) -> None:
-        """A member has ended."""
-
-
-class _Gzip(_Inflation):
-    """RFC 1952: members one after the other. What follows the first and is no member is padding, zeros or not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._members = 0
-        self._padding = False
-
-    @property
-    def whole(self) -> bool:
-        return self._inflater is None and not (self._held and not self._members)
-
-    def _begun(self, data: bytes) -> tuple[zlib._Decompress | None, bytes]:
-        if self._padding:
-            return None, b""
+    def _begin(self, data: bytes) -> bytes:
+        """Begins a member, and gives its bytes; none if what came is too short to tell what it is, or only padding."""
         data, self._held = self._held + data, b""
         if self._members:
             data = data.lstrip(b"\0")
-            if len(data) < len(_GZIP_MAGIC):
-                self._held = data
-                return None, b""
-            if not data.startswith(_GZIP_MAGIC):
-                self._padding = True
-                return None, b""
-        return zlib.decompressobj(_GZIP), data
-
-    def _ended(self) -> None:
-        self._members += 1
-
-
-class _Deflate(_Inflation):
-    """RFC 1950, or, as some servers send it, RFC 1951 without the header of two bytes. What follows the end is left out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._over = False
-
-    def _begun(self, data: bytes) -> tuple[zlib._Decompress | None, bytes]:
+            self._over = self._over or not self._gzip or data[:2] not in {b"", _GZIP_MAGIC[:1], _GZIP_MAGIC}
         if self._over:
-            return None, b""
-        data, self._held = self._held + data, b""
+            return b""
         if len(data) < 2:
             self._held = data
-            return None, b""
+            return b""
         has_header = data[0] & 0x0F == zlib.DEFLATED and int.from_bytes(data[:2]) % 31 == 0
-        return zlib.decompressobj(_ZLIB if has_header else _BARE), data
-
-    def _ended(self) -> None:
-        self._over = True
-
-
-_STAGES: Final = {"gzip": _Gzip, "x-gzip": _Gzip, "deflate": _Deflate}
+        self._inflater = zlib.decompressobj(
+            zlib.MAX_WBITS | 16 if self._gzip else zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
+        )
+        return data
 
 
 def _codings(value: str | None) -> list[str]:
     """The codings in a header's value, in the order in which they were applied."""
     names = [name for each in (value or "").lower().split(",") if (name := each.strip()) not in {"", "identity"}]
-    if unknown := next((name for name in names if name not in _STAGES), None):
-        raise UnsupportedCodingError(f"it is compressed by {unknown!r}, which was not asked for")
+    if unknown := next((name for name in names if name not in {"gzip", "x-gzip", "deflate"}), None):
+        raise DecodingError(f"it is compressed by {unknown!r}, which was not asked for")
     if len(names) > _MOST_CODINGS:
-        raise UnsupportedCodingError(f"it is compressed {len(names)} times")
+        raise DecodingError(f"it is compressed {len(names)} times")
     return names
 
 
 class Body:
-    """Collects the body of a plain reply: `feed` it what arrives while it `wants` more, then `finish`.
+    """Collects the body of a plain reply: take the `steps` of what arrives while it `wants` more, then `finish`.
 
     Args:
         coding: the value of the header `Content-Encoding`.
         refusal: whether the reply is one (any status but 2xx): then nothing is raised, and what could be read is the body.
 
     Raises:
-        UnsupportedCodingError: a coding of it is not one that is asked for.
+        DecodingError: a coding of it is not one that is asked for.
     """
 
     def __init__(self, coding: str | None, *, refusal: bool) -> None:
@@ -227,33 +159,20 @@ class Body:
         """Whether more is to be read; else the rest of the body is not needed."""
         try:
             self._decoder = Decoder(coding)
-        except UnsupportedCodingError:
+        except DecodingError:
             if not refusal:
                 raise
             self._decoder, self.wants = Decoder(None), False
 
-    def feed(self, piece: bytes) -> None:
-        """Takes what arrived.
-
-        Raises:
-            DecodingError: the body of an answer is broken or too large.
-        """
-        for _ in self.steps(piece):
-            pass
-
     def steps(self, piece: bytes) -> Iterator[None]:
-        """The same in bounded steps: between two of them an event loop can do something else, and a clock be looked at.
-
-        Raises:
-            DecodingError: as `feed` does.
-        """
+        """Takes what arrived, in bounded steps: between two of them others can run, and a clock can be looked at."""
         try:
             for step in self._decoder.feed(piece) if self.wants else ():
                 self._keep(step)
                 if not self.wants:
                     return
                 yield
-        except BrokenCodingError:
+        except DecodingError:
             self.wants = False
             if not self._refusal:
                 raise
@@ -261,15 +180,10 @@ class Body:
     def _keep(self, step: bytes) -> None:
         self._pieces.append(step)
         self._size += len(step)
-        if self._refusal and self._size >= REFUSAL_BYTES:
-            self.wants = False
+        if self._refusal:
+            self.wants = self._size < REFUSAL_BYTES
         elif self._size > REPLY_BYTES:
-            self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        error = BodyTooLargeError("the answer", REPLY_BYTES)
-        self.wants, error.beginning = False, self._joined(REFUSAL_BYTES)
-        raise error
+            raise BodyTooLargeError(self._joined(REFUSAL_BYTES))
 
     def _joined(self, size: int) -> bytes:
         beginning: list[bytes] = []
@@ -282,11 +196,7 @@ class Body:
         return beginning[0] if len(beginning) == 1 else b"".join(beginning)
 
     def finish(self) -> bytes:
-        """The body, once it has ended or no more is wanted.
-
-        Raises:
-            TruncatedBodyError: the body of an answer ended too early.
-        """
+        """The body, once it has ended or no more is wanted; a DecodingError if that of an answer ended too early."""
         body = self._joined(REFUSAL_BYTES if self._refusal else REPLY_BYTES)
         # JSON that is whole ends with a brace: that its check sum is missing costs nobody an answer that was paid for.
         if not self._refusal and not body.rstrip().endswith(b"}"):

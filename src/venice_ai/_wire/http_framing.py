@@ -54,11 +54,7 @@ class ReplyReader:
         self._body: Iterator[bytes] = self._read()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The pieces of the body that this completes. Take all of them before the next is fed.
-
-        Raises:
-            FramingError: this is no reply.
-        """
+        """The pieces of the body that this completes, or a FramingError. Take all of them before the next is fed."""
         self.started = self.started or bool(data)
         head_came = bool(self.status)
         self._buffer += data
@@ -74,11 +70,7 @@ class ReplyReader:
                 _check_surplus(bytes(surplus))
 
     def end(self) -> None:
-        """The connection has ended.
-
-        Raises:
-            TruncatedReplyError: the reply has not.
-        """
+        """The connection has ended: a TruncatedReplyError if the reply has not."""
         if not self.until_end:
             said = "it was closed without an answer" if not self.started else "the answer broke off"
             raise TruncatedReplyError(said if self.status or not self.started else "the head of the answer broke off")
@@ -185,9 +177,6 @@ def _check_surplus(data: bytes) -> None:
     """Bytes after a reply, in the packet of its head, are an error like one in the head, unless they are a further reply.
 
     In later packets, what is whole is delivered first, whatever follows it. llhttp and aiohttp come to the same.
-
-    Raises:
-        FramingError: they are something else.
     """
     reader = ReplyReader()
     try:

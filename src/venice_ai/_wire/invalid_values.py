@@ -1,21 +1,34 @@
-"""What msgspec found wrong with a value, in words: where, why, and what is allowed there.
+"""What is wrong with a value, in words: where, why, and what is allowed there.
 
-It names the first mistake by a path such as `$.stop[1]`; what is allowed is read from the schema of the type.
+msgspec names the first mistake by a path such as `$.stop[1]`; what is allowed is read from the schema of the type.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from functools import cache
-from typing import Any, TypeAlias, cast
+from math import isfinite
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import msgspec
+
+from ..exceptions import InvalidRequestError
 
 Place: TypeAlias = tuple[str | int, ...]
 """The names and indexes that lead to a value; `"*"` for a key that msgspec does not name."""
 
+NOT_JSON: Final = (TypeError, ValueError, RecursionError, OverflowError)
+"""What `as_json` raises where something cannot be written."""
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+
+
+def _unknown(value: object) -> NoReturn:
+    raise TypeError(f"{type(value).__name__!r} is no type that JSON knows")
+
+
+as_json: Final = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number").encode
 
 
 def learn(*kinds: Any) -> None:
@@ -39,6 +52,43 @@ def objection(error: msgspec.ValidationError) -> tuple[str, Place]:
     reason, _, path = str(error).replace(" - at `key` in `$", " as a key - at `$").partition(" - at `$")
     steps = _STEP.findall(path)
     return reason.replace("`", ""), tuple(int(place) if place.isdigit() else name or "*" for name, place in steps)
+
+
+def place(body: Any) -> str:
+    """Where in a body the first value is that cannot be JSON, with a colon; empty if it is the body itself."""
+    steps: list[str] = []
+    found: Any = body
+    while len(steps) < 20:
+        step, found = next(((str(key), inner) for key, inner in _items(found) if not _is_json(inner)), (None, None))
+        if step is None:
+            break
+        steps.append(step)
+    return f"{'.'.join(steps)}: " if steps else ""
+
+
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    """What a JSON object or list holds, by name or by place."""
+    if isinstance(value, dict):
+        return cast("dict[Any, Any]", value).items()
+    return enumerate(cast("list[Any]", value)) if isinstance(value, list) else ()
+
+
+def _is_json(value: object) -> bool:
+    try:
+        as_json(value)
+    except NOT_JSON:
+        return False
+    return True
+
+
+def refuse_endless(name: str, value: Any) -> None:
+    """JSON has no infinity and no not-a-number, and null would mean something else."""
+    if isinstance(value, (dict, list)):
+        for key, inner in _items(value):
+            if inner.__class__ is not str:
+                refuse_endless(f"{name}.{key}", inner)
+    elif isinstance(value, (float, Decimal)) and not isfinite(value):
+        raise InvalidRequestError(f"{name}={value!r} is not allowed: JSON has no such number")
 
 
 def _at(value: Any, place: Place) -> Any:

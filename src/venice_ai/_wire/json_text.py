@@ -28,11 +28,7 @@ def json_in(body: bytes) -> Any:
 
 
 def decode(data: bytes) -> Any:
-    """The JSON in some bytes. What only a lenient reader can read (lone surrogates, NaN, stray bytes) is read, too.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
+    """The JSON in some bytes, or a ValueError. Lone surrogates, NaN and stray bytes, which strict readers refuse, are read."""
     try:
         return strict_decode(data)
     except NOT_STRICT:

@@ -6,49 +6,21 @@ same body is always the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from decimal import Decimal
-from inspect import isroutine
-from math import isfinite
-from typing import Any, NoReturn, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import msgspec
 
-from .._core.caller_warnings import warn
-from .._core.ports import ChatSize
+from .._core.request import ChatSize
 from ..exceptions import InvalidRequestError
 from ..types._base import Model, plain
 from ..types.api.chat import ChatMessage, Messages
-from ..types.api.params import ChatParams, Conversation, Reasoning, StreamSwitches, VeniceSwitches, given_fields, lacks_function
+from ..types.api.params import Conversation
 from ..types.api.returned import turn_to_send
-from .invalid_values import explained, learn
+from .invalid_values import NOT_JSON, as_json, place, refuse_endless
+from .parameters import check_parameters, extra_fields, parameter, refused_messages
 
-_KNOWN = frozenset(ChatParams.__annotations__)
-_KEYWORDS = (
-    *ChatParams.__annotations__,
-    *("model", "messages", "stream", "stream_cls", "e2ee", "timeout", "extra_headers", "extra_body"),
-    *("schema_name", "max_reasks", "max_iterations", "on_limit", "on_tool_call", "on_tool_error", "on_unknown_tool"),
-    *("tool_timeout", "decisions"),
-)
-"""What a keyword may have meant: a parameter of the body, or an argument of `create` and of the methods that pass theirs on."""
-_OBJECTS = {
-    name: kind.__annotations__.keys()
-    for name, kind in (("venice_parameters", VeniceSwitches), ("reasoning", Reasoning), ("stream_options", StreamSwitches))
-}
-_HALF = "a name in it holds half of a surrogate pair, which is no character"
-_LIKENESS = 0.84  # of a slip to what was meant; `top_a`, which other servers know, is 0.8 like `top_p`
 _TEXTS = frozenset({str})
-
-
-def _unknown(value: object) -> NoReturn:
-    raise TypeError(f"{type(value).__name__!r} is no type that JSON knows")
-
-
-learn(Conversation, ChatParams)
-
-_encode = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number").encode
-
-# -- out -----------------------------------------------------------------------------------------------------------------
 
 
 def chat_body(
@@ -72,45 +44,24 @@ def chat_body(
         raise TypeError("max_tokens is not a parameter; use max_completion_tokens, which also counts reasoning tokens")
     try:
         body: dict[str, Any] = {"model": _model(model), "messages": checked_messages(messages, echo=echo)}
-        given = {name: _parameter(name, value) for name, value in params.items() if value is not None} if params else {}
-        added = {} if extra is None else _extra_fields(extra)
+        given = {name: parameter(name, value) for name, value in params.items() if value is not None} if params else {}
+        added = {} if extra is None else extra_fields(extra)
     except RecursionError:
         raise InvalidRequestError("the request is no JSON: something in it holds itself, or is nested too deeply") from None
     if given:
-        if slips := given.keys() - _KNOWN:
-            _warn_of_slips(slips, _KEYWORDS, "a chat request has no parameter", _LIKENESS)
-        if known := {name: value for name, value in given.items() if name in _KNOWN}:
-            _check_params(known)
+        check_parameters(given)
     if stream:
         body["stream"] = True
         given.setdefault("stream_options", {"include_usage": True})
     return {**body, **given, **added}
 
 
-def _extra_fields(extra: object) -> dict[str, Any]:
-    """The fields of `extra_body` as plain JSON."""
-    if not isinstance(extra, Mapping):
-        raise InvalidRequestError(f"extra_body is {type(extra).__name__}, not a mapping of fields for the body")
-    fields = cast("dict[str, Any]", plain(extra))
-    if own := sorted({"model", "messages", "stream"} & fields.keys()):
-        raise InvalidRequestError(f"extra_body must not hold {own[0]!r}: it is an argument of its own")
-    _refuse_endless("extra_body", fields)
-    return fields
-
-
 def encode(body: Mapping[str, Any]) -> bytes:
-    """The body as JSON: the same body is always the same bytes.
-
-    Raises:
-        InvalidRequestError: something in it cannot be JSON.
-    """
+    """The body as JSON, or an InvalidRequestError; the same body is always the same bytes."""
     try:
-        return _encode(body)
-    except _UNWRITABLE as error:
-        raise InvalidRequestError(f"the request cannot be written as JSON: {_place(body)}{error}") from error
-
-
-_UNWRITABLE = (TypeError, ValueError, RecursionError, OverflowError)
+        return as_json(body)
+    except NOT_JSON as error:
+        raise InvalidRequestError(f"the request cannot be written as JSON: {place(body)}{error}") from error
 
 
 def chat_size(body: Mapping[str, Any]) -> ChatSize:
@@ -124,33 +75,6 @@ def chat_size(body: Mapping[str, Any]) -> ChatSize:
     )
 
 
-def _place(body: Any) -> str:
-    """Where in a body the first value is that cannot be JSON."""
-    steps: list[str] = []
-    found: Any = body
-    while len(steps) < 20:
-        step, found = next(((str(key), inner) for key, inner in _items(found) if not _writable(inner)), (None, None))
-        if step is None:
-            break
-        steps.append(step)
-    return f"{'.'.join(steps)}: " if steps else ""
-
-
-def _items(value: Any) -> Iterable[tuple[Any, Any]]:
-    """What a JSON object or list holds, by name or by place."""
-    if isinstance(value, dict):
-        return cast("dict[Any, Any]", value).items()
-    return enumerate(cast("list[Any]", value)) if isinstance(value, list) else ()
-
-
-def _writable(value: object) -> bool:
-    try:
-        _encode(value)
-    except _UNWRITABLE:
-        return False
-    return True
-
-
 def _model(model: object) -> str:
     name = model.strip() if isinstance(model, str) else ""
     if not name or not name.isprintable():
@@ -161,11 +85,7 @@ def _model(model: object) -> str:
 
 
 def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
-    """The messages of a request, as plain JSON. Without `echo` an error repeats nothing that stands in them.
-
-    Raises:
-        InvalidRequestError: they are not a list of messages, or one of them is not allowed.
-    """
+    """The messages of a request, as plain JSON; an error repeats nothing that stands in them without `echo`."""
     if not isinstance(messages, (list, tuple)) and (
         isinstance(messages, (str, bytes, Mapping, Model)) or not isinstance(messages, Iterable)
     ):
@@ -178,20 +98,11 @@ def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
         raise InvalidRequestError('messages is empty; give at least one, as {"role": "user", "content": "..."}')
     try:
         msgspec.convert({"messages": given}, Conversation)
-    except UnicodeEncodeError:
-        raise InvalidRequestError(f"{_place({'messages': given})}{_HALF}") from None
-    except msgspec.ValidationError as error:
-        # The value itself may be the prompt, which belongs in no error.
-        where, _, why = explained(error, Conversation, {"messages": given})
-        if not echo:
-            why = f"{why.partition(chr(39))[0].strip()}{''.join(why.partition('; one of ')[1:])}"
-        hint = "; a reply's message is reply.choices[0].message" if any(map(_holds_a_message, given)) else ""
-        raise InvalidRequestError(f"{where or 'messages'} is not allowed: {why}{hint}") from None
-    return given
-
-
-def _holds_a_message(given: Any) -> bool:
-    return isinstance(given, dict) and "role" not in given and ("choices" in given or "message" in given)
+    except (UnicodeEncodeError, msgspec.ValidationError) as error:
+        refusal = refused_messages(error, given, echo=echo)
+    else:
+        return given
+    raise refusal
 
 
 def _message(message: Any, index: int, *, echo: bool) -> Any:
@@ -204,61 +115,9 @@ def _message(message: Any, index: int, *, echo: bool) -> Any:
         # A reply may hold null where a request must not.
         del copy["reasoning_details"]
     try:
-        _refuse_endless(f"messages.{index}", copy)
+        refuse_endless(f"messages.{index}", copy)
     except InvalidRequestError:
         if echo:
             raise
         raise InvalidRequestError(f"messages.{index} is not allowed: it holds a number that JSON does not have") from None
     return cast("Any", copy)
-
-
-def _parameter(name: str, value: Any) -> Any:
-    if name == "response_format" and not isinstance(value, (Mapping, Model)):
-        from .._structured.strict_schema import is_class, response_format
-
-        if is_class(value):
-            return response_format(value)
-    if name == "tools" and isinstance(value, (list, tuple)) and any(map(isroutine, cast("list[Any]", value))):
-        raise InvalidRequestError("tools holds a function; make it a Tool with tool_from_function(...)")
-    copy = given_fields(name, plain(value))
-    _refuse_endless(name, copy)
-    return copy
-
-
-def _refuse_endless(name: str, value: Any) -> None:
-    """JSON has no infinity and no not-a-number, and null would mean something else."""
-    if isinstance(value, (dict, list)):
-        for key, inner in _items(value):
-            if inner.__class__ is not str:
-                _refuse_endless(f"{name}.{key}", inner)
-    elif isinstance(value, (float, Decimal)) and not isfinite(value):
-        raise InvalidRequestError(f"{name}={value!r} is not allowed: JSON has no such number")
-
-
-def _check_params(params: dict[str, Any]) -> None:
-    try:
-        msgspec.convert(params, ChatParams)
-    except UnicodeEncodeError:
-        raise InvalidRequestError(f"{_place(params)}{_HALF}") from None
-    except msgspec.ValidationError as error:
-        where, value, why = explained(error, ChatParams, params)
-        raise InvalidRequestError(f"{where}={value!r:.100} is not allowed: {why}") from None
-    for index, tool in enumerate(params.get("tools") or ()):
-        if lacks_function(tool):
-            raise InvalidRequestError(
-                f'tools.{index}={tool!r:.100} is not allowed: expected {{"type": "function", "function": {{"name": ...}}}}'
-            )
-    # Venice drops unknown switches without a word, so a slip of the pen would never be noticed.
-    for name, known in _OBJECTS.items():
-        if slips := params.get(name, {}).keys() - known:
-            _warn_of_slips(slips, known, f"{name} has no", 0.8)
-
-
-def _warn_of_slips(names: Iterable[Any], known: Collection[str], lack: str, likeness: float) -> None:
-    """Warns of names that look like a known one."""
-    from difflib import get_close_matches
-
-    for name in sorted(map(str, names)):
-        close = [] if name in known else get_close_matches(name, list(known), n=1, cutoff=likeness)
-        if close:
-            warn(f"{lack} {name!r}; did you mean {close[0]!r}?")

@@ -18,9 +18,12 @@ from ..exceptions import (
     APITimeoutError,
     StreamInterruptedError,
     StreamTimeoutError,
+    TeeEncryptionError,
     VeniceError,
+    reported,
     without_errors,
 )
+from ..types._base import is_object
 from ..types.api.streaming import ChatCompletionChunk
 from . import json_text, reply_body, reply_errors
 from .sse import NamedEvent
@@ -38,8 +41,12 @@ _CLOSED = "the connection was closed before the answer was complete"
 class Session(Protocol):
     """What knows that an answer must be end-to-end encrypted: `tee.session.TeeSession`."""
 
+    def open(self, event: Any) -> Any:
+        """The JSON of an event with every encrypted member in clear."""
+
     def refuse_reply(self) -> NoReturn:
         """Raises the error for a reply that is no stream, and so not encrypted."""
+        ...
 
 
 class StreamErrors:
@@ -156,6 +163,20 @@ class StreamErrors:
         if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):
             error.clock = cause.clock
         return error
+
+
+def opened(session: Session, event: bytes) -> Any:
+    """The JSON of an encrypted event, opened; None for what is not JSON. An error, which comes in clear, stays as it is."""
+    found: Any = None
+    try:
+        found = json_text.decode(event)
+        reports = is_object(found) and reply_body.may_report(event, found) and reported(found) is not None
+        return found if reports else session.open(found)
+    except TeeEncryptionError as error:
+        del event, found  # part of it may be in clear, here and in the frames of what raised
+        raise error.with_traceback(None) from None
+    except ValueError:
+        return None
 
 
 class KeptError:

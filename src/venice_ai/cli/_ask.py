@@ -96,11 +96,7 @@ class AnswerPrinter:
 
 
 async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter) -> None:
-    """Asks and shows the answer as it comes, as far as it comes.
-
-    Raises:
-        VeniceError: there is no answer, or not all of it.
-    """
+    """Asks and shows the answer as it comes, as far as it comes."""
     model = await chosen_model(client, options)
     if options.streams:
         try:

@@ -37,22 +37,14 @@ class Connection:
 
 
 def need_key() -> None:
-    """Makes sure that there is a key, where a chat would first ask for the catalogue, which needs none.
-
-    Raises:
-        AuthenticationError: there is no key, or it cannot be sent.
-    """
+    """Makes sure that there is a key, where a chat would first ask for the catalogue, which needs none."""
     if resolve_key(None) is None:
         raise AuthenticationError(f"no API key: set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)")
 
 
 @contextmanager
 def asking_for_models(client: VeniceClient) -> Generator[None]:
-    """While the catalogue is asked for: an address that has none is no address of Venice.
-
-    Raises:
-        click.UsageError: the message names the address.
-    """
+    """While the catalogue is asked for: an address that has none is no address of Venice."""
     try:
         yield
     except NotFoundError as error:
@@ -65,11 +57,7 @@ def asking_for_models(client: VeniceClient) -> Generator[None]:
 
 
 def need_confidential() -> None:
-    """Makes sure that confidential compute is installed.
-
-    Raises:
-        click.UsageError: it is not; the message says how to install it.
-    """
+    """Makes sure that confidential compute is installed."""
     from ..tee.extra import require_extra
 
     try:

@@ -2,7 +2,7 @@
 
 The evidence is the reply exactly as it came, with what else the verdict depends on around it:
 `{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>,
-"_revocation_lists": {<issuer>: <number>}}`, and with NVIDIA's answer `"_nras": {"answer": "<text>", "keys": "<text>"}`.
+"_revocation_lists": {<issuer>: <number>}}`, and if NVIDIA was asked `"_nras"`: its answer and its keys, or why there are none.
 Collateral and pins are files of their own.
 """
 
@@ -10,121 +10,109 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from .._core.json_values import members
 from ..tee.canonical import members_of, parse
+from ..tee.collateral import Seen
+from ..tee.collected_evidence import CollectedEvidence
+from ..tee.nras import Documents
 from ..tee.report import AttestationReport
-from ..tee.types import MeasurementPins
+from ..tee.types import NVIDIA_ROOT_SHA256, MeasurementPins, TeeOptions
 
 END_OF_TIME: Final = 2**37
 """The year 6325, in seconds since 1970; beyond it the calendars of some systems end."""
-NRAS_DOCUMENTS: Final = ("answer", "keys")
-NrasDocuments: TypeAlias = dict[str, bytes | None]
-"""What NVIDIA's service sent, byte by byte; None for what did not come."""
-# NVIDIA's documents are text, and what is not UTF-8 in them comes back as it was.
-_TEXT: Final = ("utf-8", "surrogateescape")
+_BYTES: Final = "latin-1"
+"""How NVIDIA's documents, which are ASCII, are written as text: so that other bytes come back as they were, too."""
 
 
-@dataclass(slots=True)
-class SavedEvidence:
-    """What an attestation was judged by, to be judged again."""
-
-    reply: bytes | None = None
-    nonce: str | None = None
-    now: float | None = None
-    """Seconds since 1970."""
-    min_tcb_eval: int = 0
-    """The lowest evaluation number that was accepted."""
-    revocation_lists: Mapping[str, int] = field(default_factory=dict[str, int])
-    """The lowest numbers of revocation lists that were accepted, by their issuers."""
-    collateral: Mapping[str, Any] | None = None
-    nras: NrasDocuments | None = None
-    """None: NVIDIA's service was not to be asked."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether the reply is a JSON object, around which something can be written."""
-        try:
-            return bool(members_of((self.reply or b"").decode()))
-        except ValueError:
-            return False
-
-    @property
-    def evidence(self) -> bytes:
-        """The reply with what it was judged by around it; alone if it is not an object."""
-        reply = self.reply or b""
-        if not self.whole:
-            return reply
-        about: dict[str, Any] = {"_client_nonce": self.nonce, "_capture_epoch": self.now, "_min_tcb_eval": self.min_tcb_eval}
-        about["_revocation_lists"] = dict(self.revocation_lists)
-        if self.nras is not None:
-            about["_nras"] = {name: None if text is None else text.decode(*_TEXT) for name, text in self.nras.items()}
-        return b'{"attestation": ' + reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
+def as_file(evidence: CollectedEvidence) -> bytes:
+    """The reply with what it was judged by around it; alone if it is not an object."""
+    if not _is_object(evidence.reply):
+        return evidence.reply
+    seen = evidence.seen or Seen()
+    about: dict[str, Any] = {"_client_nonce": evidence.nonce.hex(), "_capture_epoch": evidence.now}
+    about |= {"_min_tcb_eval": seen.tcb_eval, "_revocation_lists": dict(seen.revocation_lists)}
+    if isinstance(evidence.nras, Documents):
+        about["_nras"] = {"answer": evidence.nras.answer.decode(_BYTES), "keys": evidence.nras.keys.decode(_BYTES)}
+    elif evidence.nras is not None:
+        about["_nras"] = evidence.nras
+    return b'{"attestation": ' + evidence.reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
 
 
-def read(path: Path) -> SavedEvidence:
-    """The evidence in a file. What the file does not say, or says in a way that cannot be, is as in a new `SavedEvidence`.
+def from_file(
+    raw: bytes, *, model: str, nonce: str | None, now: float | None, otherwise_now: float, collateral: Mapping[str, Any] | None
+) -> CollectedEvidence | None:
+    """The evidence in a file; None if neither it nor `nonce` says which nonce it answers.
 
-    Raises:
-        OSError: it cannot be read.
+    `nonce` and `now` count before the file's. What the file does not say, or says in a way that cannot be, is left out.
     """
-    raw = path.read_bytes()
     try:
         found = members_of(raw.decode())
     except ValueError:
-        return SavedEvidence(raw)  # whatever it is, it was the reply
-    if "_client_nonce" not in found or "attestation" not in found:
-        return SavedEvidence(raw)
-    nonce, taken, least, lists, nras = (
-        _value(found.get(name)) for name in ("_client_nonce", "_capture_epoch", "_min_tcb_eval", "_revocation_lists", "_nras")
-    )
-    return SavedEvidence(
-        found["attestation"].encode(),
-        nonce=nonce if isinstance(nonce, str) else None,
-        now=float(taken) if _is_number(taken, END_OF_TIME) else None,
-        min_tcb_eval=int(least) if _is_number(least, END_OF_TIME) else 0,
-        revocation_lists={name: number for name, number in members(lists).items() if type(number) is int},
-        nras=_documents(nras) if "_nras" in found else None,
+        found = {}
+    reply = found["attestation"].encode() if "_client_nonce" in found and "attestation" in found else None
+    if reply is None:  # whatever the file holds, it was the reply
+        reply, found = raw, {}
+    said = {name: _value(text) for name, text in found.items() if name != "attestation"}
+    nonce = nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
+    if nonce is None:
+        return None
+    taken, least = (said.get(name) if _is_number(said.get(name)) else None for name in ("_capture_epoch", "_min_tcb_eval"))
+    lists = {name: number for name, number in members(said.get("_revocation_lists")).items() if type(number) is int}
+    return CollectedEvidence(
+        model=model,
+        nonce=bytes.fromhex(TeeOptions(nonce=nonce).nonce or ""),
+        reply=reply,
+        now=now if now is not None else otherwise_now if taken is None else float(taken),
+        collateral=collateral,
+        nras=_documents(said["_nras"]) if "_nras" in said else None,
+        seen=Seen(int(least or 0), lists),
     )
 
 
-def _value(text: str | None) -> Any:
-    """What a member says; None if it is not there, or is more than JSON allows."""
+def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
+    """Saves evidence, collateral, pins and report, and gives the options that verify them again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evidence.json").write_bytes(as_file(evidence))
+    (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
+    again = ["--offline", "--evidence", str(folder / "evidence.json")]
+    if not _is_object(evidence.reply):
+        again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
+    if isinstance(evidence.collateral, Mapping):
+        again += ["--collateral", _write(folder / "collateral.json", dict(evidence.collateral))]
+    if pins is not None:
+        again += ["--pin", _write(folder / "pin.json", pins.to_dict())]
+    return again
+
+
+def _is_object(reply: bytes) -> bool:
+    """Whether a reply is a JSON object, around which something can be written."""
     try:
-        return None if text is None else parse(text)
+        return bool(members_of(reply.decode()))
+    except ValueError:
+        return False
+
+
+def _value(text: str) -> Any:
+    try:
+        return parse(text)
     except ValueError:
         return None
 
 
-def _is_number(value: object, end: int) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < end
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < END_OF_TIME
 
 
-def _documents(found: object) -> NrasDocuments:
-    texts = members(found)
-    return {name: text.encode(*_TEXT) if isinstance(text := texts.get(name), str) else None for name in NRAS_DOCUMENTS}
-
-
-def save(folder: Path, kept: SavedEvidence, report: AttestationReport, pins: MeasurementPins | None) -> list[str]:
-    """Writes evidence, collateral, pins and report; gives the options with which the command judges them again.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "evidence.json").write_bytes(kept.evidence)
-    (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
-    again = ["--offline", "--evidence", str(folder / "evidence.json")]
-    if not kept.whole:
-        again += ["--nonce", kept.nonce or "", "--now", f"{kept.now:.0f}"]
-    if kept.collateral is not None:
-        again += ["--collateral", _write(folder / "collateral.json", dict(kept.collateral))]
-    if pins is not None:
-        again += ["--pin", _write(folder / "pin.json", pins.to_dict())]
-    return again
+def _documents(found: object) -> Documents | str:
+    answer, keys = (members(found).get(name) for name in ("answer", "keys"))
+    if isinstance(answer, str) and isinstance(keys, str):
+        with suppress(UnicodeEncodeError):
+            return Documents(answer.encode(_BYTES), keys.encode(_BYTES), NVIDIA_ROOT_SHA256)
+    return found if isinstance(found, str) else "none was kept"
 
 
 def _write(path: Path, value: object) -> str:

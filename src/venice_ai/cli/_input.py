@@ -12,9 +12,6 @@ def prompt_from(words: Sequence[str]) -> str | None:
     """The prompt that was given; `None` without a prompt if stdin is a terminal.
 
     Words are joined by blanks. What is piped follows them in a paragraph of its own, or stands where a word is `-`.
-
-    Raises:
-        click.UsageError: the prompt is empty, or not UTF-8.
     """
     typed = sys.stdin is not None and sys.stdin.isatty()
     if not words and typed:
@@ -28,11 +25,7 @@ def prompt_from(words: Sequence[str]) -> str | None:
 
 
 def require_text(what: str, given: str) -> None:
-    """Makes sure that an argument is text.
-
-    Raises:
-        click.UsageError: its bytes were not UTF-8.
-    """
+    """Makes sure that an argument is text."""
     try:
         given.encode()
     except UnicodeEncodeError:

@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +14,18 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 import click
 
-from .._core.machine import cache_folder
-from ..exceptions import APIError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
+from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
 from ..tee.canonical import parse
+from ..tee.collected_evidence import CollectedEvidence
 from ..tee.extra import require_extra
 from ..tee.report import one_line
 from ..tee.types import TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOptions
 from . import _evidence_files, _output
 from ._connection import Connection, with_connection
-from ._evidence_files import END_OF_TIME, NRAS_DOCUMENTS, SavedEvidence
-from ._recording import RecordingCollateral, RecordingTransport
+from ._evidence_files import END_OF_TIME
 
 if TYPE_CHECKING:
-    from ..resources.tee_evidence import Fetcher
-    from ..tee.report import AttestationReport, Check
+    from ..tee.report import AttestationReport
 
 EXIT_CODES = {
     0: "the level was reached",
@@ -107,15 +104,18 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
     _check(wanted)
     try:
         options = _options(wanted)
-        kept, report = _offline(model, wanted, options) if wanted.offline else asyncio.run(_online(connection, model, options))
+        if wanted.offline:
+            evidence, report = _offline(model, wanted, options)
+        else:
+            evidence, report = asyncio.run(_online(connection, model, options))
     except (ImportError, TeeAttestationError, APIError) as error:
         _output.note(str(error))
         return _without_report(error)
     code = verdict(report, wanted.level)
-    _print_report(wanted, kept, report)
+    _print_report(wanted, evidence, report)
     try:
         if wanted.save_evidence is not None:
-            _save(wanted.save_evidence, model, wanted, options, kept, report)
+            _save(wanted.save_evidence, model, wanted, options, evidence, report)
         if wanted.write_pin is not None:
             _write_pin(wanted.write_pin, report if code == 0 else None)
     except OSError as error:
@@ -195,95 +195,52 @@ def _object(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-# -- offline -------------------------------------------------------------------------------------------------------------
-
-
-def _offline(model: str, wanted: AttestOptions, options: TeeOptions) -> tuple[SavedEvidence, AttestationReport]:
+def _offline(model: str, wanted: AttestOptions, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
     require_extra()
-    from ..tee import attestation, collateral
+    from ..tee import attestation
 
     assert wanted.evidence is not None
-    kept = _evidence_files.read(wanted.evidence)
-    options = options.replace(min_tcb_eval=max(options.min_tcb_eval, kept.min_tcb_eval))
-    if kept.nras is not None:
-        options = options.replace(gpu="nras")
-    kept.nonce = options.nonce or kept.nonce
-    if wanted.now is not None or kept.now is None:
-        kept.now = options.clock()
-    kept.collateral = cast("Mapping[str, Any] | None", options.collateral)
-    if kept.nonce is None:
-        raise click.UsageError(f"{wanted.evidence} does not say which nonce it answers: pass --nonce HEX")
-    nonce = bytes.fromhex(options.replace(nonce=kept.nonce).nonce or "")
-    report = attestation.verify(
-        kept.reply or b"",
+    evidence = _evidence_files.from_file(
+        wanted.evidence.read_bytes(),
         model=model,
-        nonce=nonce,
-        now=kept.now,
-        options=options,
-        collateral=kept.collateral,
-        dcap=collateral.installed(),
-        seen=collateral.Seen(revocation_lists=kept.revocation_lists),
-        nras=None if kept.nras is None else _nras(kept, kept.nras, nonce, options.trust.nvidia_root_sha256),
+        nonce=options.nonce,
+        now=wanted.now,
+        otherwise_now=options.clock(),
+        collateral=cast("Mapping[str, Any] | None", options.collateral),
     )
-    return kept, report
+    if evidence is None:
+        raise click.UsageError(f"{wanted.evidence} does not say which nonce it answers: pass --nonce HEX")
+    return evidence, attestation.verify(evidence, options if evidence.nras is None else options.replace(gpu="nras"))
 
 
-def _nras(kept: SavedEvidence, documents: Mapping[str, bytes | None], nonce: bytes, root_sha256: str) -> tuple[Check, ...]:
-    """What NVIDIA's service said, judged again. Its keys are now those of the file."""
-    from ..tee import attestation, nras
-
-    answer, keys = (documents[name] for name in NRAS_DOCUMENTS)
-    if answer is None or keys is None:
-        return (nras.unavailable("none was kept"),)
-    payload = attestation.gpu_payload(kept.reply or b"")
-    return tuple(nras.check(answer, keys, payload=payload, nonce=nonce, now=kept.now or 0, root_sha256=root_sha256))
-
-
-# -- online --------------------------------------------------------------------------------------------------------------
-
-
-async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[SavedEvidence, AttestationReport]:
-    from ..resources.tee_evidence import Fetcher
-
-    kept = SavedEvidence(now=options.clock(), nras=dict.fromkeys(NRAS_DOCUMENTS) if options.gpu == "nras" else None)
+async def _online(connection: Connection, model: str, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
     async with connection.client() as client:
-        caller = client.caller
-        fetcher = Fetcher(caller.transport, caller.clock, cache_folder())
-        caller.transport = RecordingTransport(caller.transport, kept)
-        source = RecordingCollateral(fetcher, kept, cast("Mapping[str, Any] | None", options.collateral))
-        kept.min_tcb_eval = max(options.min_tcb_eval, fetcher.seen.tcb_eval)
-        kept.revocation_lists = dict(fetcher.seen.revocation_lists)
+        tee = client.tee
+        from ..tee import attestation  # after `tee` has made sure of the extra
+
+        options = tee.options(options)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", TeeDowngradeWarning)  # the report says it
-                report = await client.tee.attest(model, options.replace(collateral=source, min_tcb_eval=kept.min_tcb_eval))
-        except TeeAttestationError as error:
+            evidence = await tee.collect(model, options)
+        except TeeAttestationError as error:  # an answer without evidence
             if error.report is None:
                 raise
-            report = cast("AttestationReport", error.report)  # the one that `attest` made
-    if source.platform is not None:
-        _remember_collateral(fetcher, source.platform, report)
-    return kept, report
-
-
-def _remember_collateral(fetcher: Fetcher, platform: tuple[str, str], report: AttestationReport) -> None:
-    """Keeps what Intel's collateral turned out to be."""
-    check = report.check("collateral")
-    if check is not None and check.status == "fail":
-        fetcher.forget(*platform)
-    if report.ok and report.tcb is not None:
-        fetcher.remember(report.tcb)
+            report = cast("AttestationReport", error.report)
+            nonce = bytes.fromhex(report.nonce)
+            return CollectedEvidence(model=model, nonce=nonce, reply=b"", now=report.fetched_at), report
+        report = attestation.verify(evidence, options)
+        tee.settle(evidence, report, options)
+    return evidence, report
 
 
 # -- telling and keeping -------------------------------------------------------------------------------------------------
 
 
-def _print_report(wanted: AttestOptions, kept: SavedEvidence, report: AttestationReport) -> None:
+def _print_report(wanted: AttestOptions, evidence: CollectedEvidence, report: AttestationReport) -> None:
     if wanted.as_json:
         _output.line(report.to_json(indent=2))
     else:
-        now = kept.now or 0
-        _output.line(f"{report.model}, judged at {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(now))} ({now:.0f})")
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(evidence.now))
+        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})")
         _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
         _output.line(report.summary())
     if verdict(report, wanted.level) == 4:
@@ -291,9 +248,9 @@ def _print_report(wanted: AttestOptions, kept: SavedEvidence, report: Attestatio
 
 
 def _save(
-    folder: Path, model: str, wanted: AttestOptions, options: TeeOptions, kept: SavedEvidence, report: AttestationReport
+    folder: Path, model: str, wanted: AttestOptions, options: TeeOptions, evidence: CollectedEvidence, report: AttestationReport
 ) -> None:
-    demands = ["--level", wanted.level, *_evidence_files.save(folder, kept, report, options.pins)]
+    demands = ["--level", wanted.level, *_evidence_files.save(folder, evidence, report, options.pins)]
     demands += [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]
     demands += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
     demands += [part for status in wanted.allow_status for part in ("--allow-status", status)]

@@ -96,11 +96,7 @@ async def _answer(connection: Connection, options: AskOptions, messages: list[di
 
 
 def parameter(given: str) -> tuple[str, Any]:
-    """The name and the value in `KEY=JSON`.
-
-    Raises:
-        click.UsageError: it is not KEY=JSON, or the parameter has an option of its own.
-    """
+    """The name and the value in `KEY=JSON`."""
     name, equals, value = given.partition("=")
     if not (name.isidentifier() and equals):
         raise click.UsageError(f"--param {given!r} is not KEY=JSON, such as --param top_p=0.9")

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from venice_ai._core.json_values import items, members
@@ -22,8 +23,6 @@ from .web_search import documents
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call; `arguments` is JSON text."""
-
     id: str
     name: str
     arguments: str
@@ -31,8 +30,6 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What the model says in one choice."""
-
     text: str = ""
     reasoning: str | None = None
     calls: tuple[Call, ...] = ()
@@ -112,7 +109,7 @@ _GREETINGS = (
     "This is {model}, as an emulator plays it.",
     "{model} speaking, offline.",
 )
-_ECHOES = ("You asked: \u201c{question}\u201d.", "Your words were: \u201c{question}\u201d.", "I read: \u201c{question}\u201d.")
+_ECHOES = ("You asked", "Your words were", "I read")
 _CLOSINGS = (
     "A real model would think about it; I only prove that the wire between us works.",
     "No network was used, no key was checked, and nothing was spent.",
@@ -127,23 +124,18 @@ def _prose(request: ChatRequest, salt: tuple[object, ...]) -> str:
     if results := _results(request):
         return f"{greeting} {results}"
     question = " ".join(request.question.split())
-    # Braces in the question are the user's own, so it is not put in by `format`.
-    echo = repeatable.pick(_ECHOES, "echo", salt).replace(
-        "{question}", question if len(question) <= 200 else f"{question[:199]}\u2026"
-    )
+    question = question if len(question) <= 200 else f"{question[:199]}\u2026"
+    echo = f"{repeatable.pick(_ECHOES, 'echo', salt)}: \u201c{question}\u201d." if question else "You said nothing."
     cited = "^1^" if request.searches and request.switches["enable_web_citations"] else ""
-    return f"{greeting} {echo if question else 'You said nothing.'}{cited} {closing}"
+    return f"{greeting} {echo}{cited} {closing}"
 
 
 def _results(request: ChatRequest) -> str:
     """The results of the tools that were called last, quoted."""
-    quoted: list[str] = []
     names = {call["id"]: call["function"]["name"] for call in _earlier_calls(request)}
-    for message in reversed(request.messages):
-        if message["role"] != "tool":
-            break
-        quoted.append(f"{names.get(message['tool_call_id'], 'The tool')} answered: {text_of(message)}")
-    return "\n".join(reversed(quoted))
+    last = [*takewhile(lambda message: message["role"] == "tool", reversed(request.messages))]
+    answers = ((names.get(message["tool_call_id"], "The tool"), text_of(message)) for message in reversed(last))
+    return "\n".join(f"{name} answered: {text}" for name, text in answers)
 
 
 def _reasoning(request: ChatRequest, salt: tuple[object, ...]) -> str:
@@ -205,12 +197,11 @@ def _words(text: str) -> list[str]:
 
 
 def _calls(functions: list[dict[str, Any]], request: ChatRequest, salt: tuple[object, ...]) -> tuple[Call, ...]:
-    hints = Hints(request.question)
-    calls: list[Call] = []
-    for index, function in enumerate(functions):
-        arguments = instance(function.get("parameters") or {"type": "object"}, salt=(salt, index), hints=hints)
-        calls.append(Call(call_id(salt, index, len(request.messages)), function["name"], json.dumps(arguments)))
-    return tuple(calls)
+    hints, turn = Hints(request.question), len(request.messages)
+    schemas = [function.get("parameters") or {"type": "object"} for function in functions]
+    arguments = [json.dumps(instance(schema, salt=(salt, index), hints=hints)) for index, schema in enumerate(schemas)]
+    made = enumerate(zip(functions, arguments, strict=True))
+    return tuple(Call(call_id(salt, index, turn), function["name"], text) for index, (function, text) in made)
 
 
 def _earlier_calls(request: ChatRequest) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ and it answers (`chat.py`). Nothing here waits, and nothing knows how bytes trav
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from venice_ai._core.ports import Clock
@@ -24,10 +23,10 @@ from .clock import VirtualClock
 from .confidential import ATTESTATION, SIGNATURE, Confidential
 from .delivery import Delivery
 from .headers import ANY_ORIGIN, preflight_headers, service_headers
-from .recorded import Recorded, recorded
+from .recorded import Recorded
 from .refusals import Issue
 from .script import Script, Step, Unspoken, Usual
-from .sending import PREFIX, Answer, Incoming, merged
+from .sending import PREFIX, Answer, Incoming
 from .transport import EmulatorTransport
 
 if TYPE_CHECKING:
@@ -125,20 +124,16 @@ class Emulator:
             return await self._responded(incoming, now)
         if incoming.method == "OPTIONS":
             return Answer(204, preflight_headers(incoming.headers))
-        answered = await self._responded(incoming, now)
-        return answered if answered.verbatim else replace(answered, headers=merged(ANY_ORIGIN, answered.headers))
+        return (await self._responded(incoming, now)).with_defaults(ANY_ORIGIN)
 
     async def _responded(self, incoming: Incoming, now: float) -> Answer:
         if self._has_admin and incoming.path.startswith(admin.PATH):
             return admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
         self._count += 1
-        number = self._count
-        self.requests.append(recorded(incoming))
+        self.requests.append(Recorded.of(incoming))
         del self.requests[:-_KEPT_REQUESTS]
-        answered = await self._routed(incoming, number, now)
-        if answered.verbatim:
-            return answered
-        return replace(answered, headers=merged(service_headers(number), answered.headers))
+        headers = service_headers(self._count)
+        return (await self._routed(incoming, self._count, now)).with_defaults(headers)
 
     async def _routed(self, incoming: Incoming, number: int, now: float) -> Answer:
         path = incoming.path.removeprefix(PREFIX) if incoming.path.startswith(f"{PREFIX}/") else ""

@@ -30,10 +30,6 @@ _CAPABILITIES = (
 _USUAL = ("FunctionCalling", "ResponseSchema", "WebSearch", "LogProbs")
 
 
-def price(usd: float) -> dict[str, float]:
-    return {"usd": usd, "diem": usd}
-
-
 def text_model(
     id: str,  # noqa: A002  # the wire's own word
     name: str | None = None,
@@ -72,7 +68,7 @@ def text_model(
         "traits": list(traits),
         "constraints": {"temperature": {"default": 0.7}, "top_p": {"default": 0.95}},
         "capabilities": {"optimizedForCode": False, "quantization": "fp8", **has, **(capabilities or {})},
-        "pricing": {"input": price(input), "output": price(output), **(prices or {})},
+        "pricing": {"input": {"usd": input, "diem": input}, "output": {"usd": output, "diem": output}, **(prices or {})},
     }
     return {**other_model(id, "text", name or id, **usual | spec), "context_length": context}
 
@@ -106,7 +102,6 @@ class Catalogue:
         self._models = {entry.id: entry for entry in entries}
 
     def add_default(self, model: Mapping[str, Any]) -> None:
-        """Puts a model first, and makes it the one that the trait `default` names."""
         entry = ModelResponse.model_validate(model)
         for other in self._models.values():
             if other.type == "text":
@@ -115,7 +110,6 @@ class Catalogue:
         self._models = {entry.id: entry, **self._models}
 
     def listed(self, kind: str) -> list[dict[str, Any]]:
-        """The entries of one type, of `all` types, or those for `code`."""
         return [_shown(model) for model in self._models.values() if _is(model, kind)]
 
     def traits(self, kind: str) -> dict[str, str]:
@@ -123,7 +117,6 @@ class Catalogue:
         return {trait: model.id for model in reversed(models) for trait in model.model_spec.traits or []}
 
     def aliases(self, kind: str) -> dict[str, str]:
-        """Other vendors' names for models of a type."""
         return {alias: id_ for alias, id_ in ALIASES.items() if id_ in self._models} if kind == "text" else {}
 
     def limits(self, now: float) -> dict[str, Any]:

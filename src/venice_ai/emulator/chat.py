@@ -18,7 +18,7 @@ from .headers import model_headers
 from .request import ChatRequest, Leaving
 from .schema_instance import Unsatisfiable
 from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Spoken, Step, Text, Unspoken, Usual, Whole
-from .sending import Answer, merged
+from .sending import Answer
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -50,9 +50,7 @@ class ChatEndpoint:
             return refusals.refused(404, f"Specified model not found: {name}")
         else:
             answered = _objection(request) or await self._usual(request, number, now, step.how if step else {})
-        if answered.verbatim:
-            return answered
-        return replace(answered, headers=merged(model_headers(request.model, now), answered.headers))
+        return answered.with_defaults(model_headers(request.model, now))
 
     async def _usual(self, request: ChatRequest, number: int, now: float, how: delivery.Delivery) -> Answer:
         identity = _identity(request, number)

@@ -59,7 +59,6 @@ class Completion:
         return {**self._head("chat.completion.chunk"), "choices": [], **members}
 
     def bill(self) -> dict[str, Any]:
-        """Usage, counted over all choices, and cost."""
         reasoning = sum(turn.reasoning_tokens for turn in self.turns)
         counted = usage(self.request, sum(turn.visible_tokens for turn in self.turns) + reasoning, reasoning)
         return {"usage": counted, "cost": cost(self.request, counted)}

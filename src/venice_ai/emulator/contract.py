@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, NotRequired, cast
+from typing import Annotated, Any, NotRequired
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 
 from venice_ai._core.json_values import items, members
 from venice_ai._wire.invalid_values import learn, objection
+from venice_ai.types._base import is_object
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
 
 from .catalogue import CLOSED_SCHEMAS
@@ -91,17 +92,16 @@ def decode(body: bytes) -> Any:
 
 def issues(body: Any) -> Iterator[Issue]:
     """Everything that the contract finds wrong with a request's body; nothing if it is right."""
-    if not isinstance(body, dict):
+    if not is_object(body):
         yield Issue((), f"Expected object, received {_kind(body)}", "invalid_type")
         return
-    given = cast("dict[str, Any]", body)
-    if unknown := tuple(name for name in given if name not in _KINDS):
+    if unknown := tuple(name for name in body if name not in _KINDS):
         named = ", ".join(f"'{name}'" for name in unknown)
         yield Issue((), f"Unrecognized key(s) in object: {named}", "unrecognized_keys", unknown)
     for name in ("model", "messages"):
-        if name not in given:
+        if name not in body:
             yield Issue((name,), "Required", "invalid_type")
-    for name, value in given.items():
+    for name, value in body.items():
         yield from _parameter_issues(name, value)
 
 
@@ -190,17 +190,17 @@ def _wanted(request: ChatRequest) -> Iterator[tuple[str, str, tuple[str | int, .
     for kind, capability in _MEDIA.items():
         for index, place, _ in parts_of(request.messages, kind):
             yield capability, kind, ("messages", index, "content", place)
-    for name in ("tools", "tool_choice", "parallel_tool_calls"):
-        if body.get(name) not in (None, False):
-            yield "supportsFunctionCalling", name, (name,)
+    for name, capability in _PARAMETERS.items():
+        if body.get(name) is not None and body[name] is not False:
+            yield capability, name, (name,)
     if body.get("response_format", {}).get("type", "text") != "text":
         yield "supportsResponseSchema", "response_format", ("response_format",)
-    if body.get("logprobs"):
-        yield "supportsLogProbs", "logprobs", ("logprobs",)
-    if "top_logprobs" in body:
-        yield "supportsLogProbs", "top_logprobs", ("top_logprobs",)
 
 
+_PARAMETERS = {
+    **dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"), "supportsFunctionCalling"),
+    **dict.fromkeys(("logprobs", "top_logprobs"), "supportsLogProbs"),
+}
 _MEDIA = {"image_url": "supportsVision", "input_audio": "supportsAudioInput", "video_url": "supportsVideoInput"}
 
 
@@ -253,7 +253,6 @@ def _choice_objection(choice: Any, names: list[str]) -> str | None:
 
 
 def oversized_file(request: ChatRequest) -> bool:
-    """Whether a file in the messages is larger than a file may be."""
     files = (part["file"]["file_data"] for _, _, part in parts_of(request.messages, "file"))
     return any(len(data) * 3 // 4 > MAX_FILE_BYTES for data in files)
 

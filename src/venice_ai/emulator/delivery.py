@@ -96,7 +96,6 @@ def events(chunks: Iterable[Any], how: Delivery) -> Answer:
 
 
 def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: Delivery, *, events: bool = False) -> Answer:
-    """An answer whose body is these frames, with the faults of the delivery."""
     if how.get("html_instead"):
         headers, frames, events = {"content-type": "text/html; charset=utf-8"}, [_PAGE], False
     size = how.get("piece_bytes")
@@ -115,7 +114,6 @@ def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: 
 
 
 def dressed(turn: Turn, how: Delivery) -> Turn:
-    """A turn as the delivery wants its text."""
     if how.get("fenced"):
         turn = replace(turn, text=f"```json\n{turn.text}\n```", pieces=None)
     if size := how.get("huge_event"):

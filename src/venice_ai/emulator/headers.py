@@ -17,7 +17,6 @@ _ENCLAVE = {"X-Venice-TEE": "true", "X-Venice-TEE-Provider": "emulator"}
 
 
 def service_headers(number: int) -> dict[str, str]:
-    """The headers of every answer; `number` makes the request's id."""
     return {"CF-RAY": f"{repeatable.hexes(16, 'ray', number)}-EMU", "x-venice-version": VERSION}
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
-from venice_ai._core.ports import SECRET_HEADERS
+from venice_ai._core.request import SECRET_HEADERS
 
 from .contract import decode
 from .sending import Incoming
@@ -32,12 +32,13 @@ class Recorded:
         except ValueError:
             return self.content
 
+    @classmethod
+    def of(cls, incoming: Incoming) -> Self:
+        """The record of a request."""
+        headers = {name: "***" if name in SECRET_HEADERS else value for name, value in incoming.headers.items()}
+        return cls(incoming.method, incoming.path, dict(incoming.query), headers, incoming.body)
+
     def json(self) -> dict[str, Any]:
         """The request in JSON, for the admin endpoint."""
         body = self.body.decode("utf-8", "replace") if isinstance(self.body, bytes) else self.body
         return {"method": self.method, "path": self.path, "query": self.query, "headers": self.headers, "body": body}
-
-
-def recorded(incoming: Incoming) -> Recorded:
-    headers = {name: "***" if name in SECRET_HEADERS else value for name, value in incoming.headers.items()}
-    return Recorded(incoming.method, incoming.path, dict(incoming.query), headers, incoming.body)

@@ -45,7 +45,6 @@ class Issue(NamedTuple):
 
 
 def body_for(status: int) -> dict[str, Any]:
-    """What Venice says with a status when there is nothing special to say."""
     code = {"code": "PAYLOAD_TOO_LARGE"} if status == 413 else {}
     return {"error": MESSAGES.get(status, "Unknown error"), **code}
 
@@ -68,12 +67,10 @@ def invalid(issues: Iterable[Issue]) -> Answer:
 
 
 def rejected(reason: str, request_id: str) -> Answer:
-    """400 from the model's provider."""
     return json_answer(400, {"error": reason, "request_id": request_id})
 
 
 def too_long(prompt_tokens: int, context_tokens: int) -> Answer:
-    """400, the prompt does not fit into the model's context."""
     message = f"This model's maximum context length is {context_tokens} tokens, but your messages have {prompt_tokens} tokens."
     error = {"message": message, "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}
     return json_answer(400, {"error": error})

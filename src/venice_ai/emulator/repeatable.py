@@ -10,7 +10,6 @@ T = TypeVar("T")
 
 
 def number(*salt: object) -> int:
-    """A whole number from 0 that depends on the salt alone."""
     return int.from_bytes(hashlib.blake2b(repr(salt).encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 

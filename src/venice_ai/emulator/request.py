@@ -46,23 +46,10 @@ def as_it_is(chunk: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class ChatRequest:
-    """The body of a request, the model it is for, and the switches in force."""
+class ChatBody:
+    """What the body of a request asks for, whatever the model."""
 
     body: dict[str, Any]
-    model: ModelResponse
-    leaving: Leaving = as_it_is
-    """What is sent for a chunk of a streamed answer: an enclave seals it."""
-
-    @cached_property
-    def switches(self) -> dict[str, Any]:
-        """Venice's switches: what the request says, and defaults. Unknown ones are dropped."""
-        given = self.body.get("venice_parameters", {})
-        return {**_SWITCHES, **{name: given[name] for name in (*_SWITCHES, "character_slug") if name in given}}
-
-    @property
-    def capabilities(self) -> ModelCapabilities:
-        return self.model.model_spec.capabilities or ModelCapabilities()
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -79,13 +66,6 @@ class ChatRequest:
     @property
     def choices(self) -> int:
         return int(self.body.get("n", 1))
-
-    @property
-    def cap(self) -> int:
-        """The most completion tokens of one answer."""
-        own = self.model.model_spec.maxCompletionTokens or 1_000_000_000
-        asked = self.body.get("max_completion_tokens") or max(self.body.get("max_tokens", 0), 0)
-        return min(asked or own, own)
 
     @property
     def stops(self) -> list[str]:
@@ -107,6 +87,36 @@ class ChatRequest:
         return self.body.get("reasoning_effort") or members(self.body.get("reasoning")).get("effort")
 
     @property
+    def question(self) -> str:
+        return next((text_of(message) for message in reversed(self.messages) if message["role"] == "user"), "")
+
+
+@dataclass(frozen=True)
+class ChatRequest(ChatBody):
+    """The body of a request, the model it is for, and the switches in force."""
+
+    model: ModelResponse
+    leaving: Leaving = as_it_is
+    """What is sent for a chunk of a streamed answer: an enclave seals it."""
+
+    @cached_property
+    def switches(self) -> dict[str, Any]:
+        """Venice's switches: what the request says, and defaults. Unknown ones are dropped."""
+        given = self.body.get("venice_parameters", {})
+        return {**_SWITCHES, **{name: given[name] for name in (*_SWITCHES, "character_slug") if name in given}}
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        return self.model.model_spec.capabilities or ModelCapabilities()
+
+    @property
+    def cap(self) -> int:
+        """The most completion tokens of one answer."""
+        own = self.model.model_spec.maxCompletionTokens or 1_000_000_000
+        asked = self.body.get("max_completion_tokens") or max(self.body.get("max_tokens", 0), 0)
+        return min(asked or own, own)
+
+    @property
     def searches(self) -> bool:
         """Whether the web is searched. `auto` searches too: nothing here could judge whether it is worth it."""
         return self.switches["enable_web_search"] in {"on", "auto"} and self.capabilities.supportsWebSearch is not False
@@ -117,10 +127,6 @@ class ChatRequest:
         switched_off = self.effort is None and members(self.body.get("reasoning")).get("enabled") is False
         off = self.effort == "none" or switched_off or self.switches["disable_thinking"]
         return self.capabilities.supportsReasoning is True and not off
-
-    @property
-    def question(self) -> str:
-        return next((text_of(message) for message in reversed(self.messages) if message["role"] == "user"), "")
 
     @cached_property
     def prompt_tokens(self) -> int:

@@ -11,13 +11,16 @@ so that recursive schemas come to an end. Names and numbers from the conversatio
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from itertools import chain
-from typing import Any, cast
+from functools import partial
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+from venice_ai._core.json_values import members
+from venice_ai.types._base import is_object
 
 from . import repeatable
 from .regex_sample import match
@@ -30,11 +33,14 @@ from .schema_validation import (
     implied_type,
     is_number,
     limits,
+    names_of,
     property_schemas,
+    same,
 )
 
 __all__ = ["Hints", "Unsatisfiable", "instance"]
 
+T = TypeVar("T")
 _DEEP = 4
 _DEEPEST = 40
 _MOST = 20_000
@@ -50,22 +56,8 @@ class Hints:
         quoted = re.findall(r'"([^"]{1,80})"', text)
         # One capital letter at the start of a sentence makes no name.
         names = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)+|(?<![.!?\"] )(?<!^)\b[A-Z]\w*", text)
-        self._texts = list(dict.fromkeys([*quoted, *names]))
-        self._numbers = [float(number) for number in re.findall(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?(?![\d])", text)]
-
-    def text(self, fits: Callable[[str], bool]) -> str | None:
-        """The next text that fits."""
-        found = next(filter(fits, self._texts), None)
-        if found is not None:
-            self._texts.remove(found)
-        return found
-
-    def number(self, fits: Callable[[float], bool]) -> float | None:
-        """The next number that fits."""
-        found = next(filter(fits, self._numbers), None)
-        if found is not None:
-            self._numbers.remove(found)
-        return found
+        self.texts: list[str] = list(dict.fromkeys([*quoted, *names]))
+        self.numbers: list[float] = [float(number) for number in re.findall(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?(?![\d])", text)]
 
 
 def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> Any:
@@ -96,8 +88,8 @@ def _instance(schema: Any, salt: object, hints: Hints) -> Any:
 class _Maker:
     def __init__(self, root: Any, salt: object, hints: Hints) -> None:
         self._root = root
-        self._validator = SchemaValidator(root)
-        self._salt = salt
+        self._fits = SchemaValidator(root).fits
+        self.salt = salt
         self._hints = hints
         self._made = 0
 
@@ -105,159 +97,143 @@ class _Maker:
         self._made += 1
         if self._made > _MOST or depth > _DEEPEST:
             raise Unsatisfiable(f"{path}: the schema has no end")
-        if schema is False:
-            raise Unsatisfiable(f"{path}: nothing is allowed here")
         if schema is True:
             return {}
-        if not isinstance(schema, dict):
-            raise Unsatisfiable(f"{path}: this is not a schema")
-        plain = flat(cast("Schema", schema), self._root, path)
+        if not is_object(schema):
+            raise Unsatisfiable(f"{path}: {'nothing is allowed here' if schema is False else 'this is not a schema'}")
+        plain = flat(schema, self._root, path)
         if "const" in plain or "enum" in plain:
-            return self._listed(plain, path)
-        for union in ("anyOf", "oneOf"):
-            if union in plain:
-                return self._one_of(plain, union, path, depth)
-        return self._typed(plain, path, depth)
-
-    # -- choosing ------------------------------------------------------------------------------------------------------
-
-    def _listed(self, schema: dict[str, Any], path: str) -> Any:
-        """One of the values that are listed."""
-        listed = [schema["const"]] if "const" in schema else schema["enum"]
-        fitting = [value for value in listed if self._validator.fits(value, schema)]
-        if not fitting:
-            raise Unsatisfiable(f"{path}: none of the values fits the rest of the schema")
-        return repeatable.pick(fitting, self._salt, path)
+            listed = [plain["const"]] if "const" in plain else plain["enum"]
+            fitting = [value for value in listed if self._fits(value, plain)]
+            if not fitting:
+                raise Unsatisfiable(f"{path}: none of the values fits the rest of the schema")
+            return repeatable.pick(fitting, self.salt, path)
+        for union in {"anyOf", "oneOf"} & plain.keys():
+            return self._one_of(plain, union, path, depth)
+        kinds = [name for name in names_of(plain.get("type", implied_type(plain) or "object")) if name in _MAKERS]
+        kinds.sort(key=lambda name: (name == "null") == (depth < _DEEP))
+        makers = (partial(_MAKERS[name], self, {**plain, "type": name}, path, depth) for name in kinds)
+        return _first(makers, f"{path}: there is no type {plain.get('type')!r}")
 
     def _one_of(self, schema: dict[str, Any], union: str, path: str, depth: int) -> Any:
         rest = {key: value for key, value in schema.items() if key != union}
-        options: list[Any] = [option for option in schema[union] if option is not False]
+        options: list[Any] = [{} if option is True else option for option in schema[union] if option is not False]
         # A null ends at once; elsewhere something is nicer than nothing.
-        options.sort(key=lambda option: _is_null(option) == (depth < _DEEP))
-        reason = Unsatisfiable(f"{path}: {union} is empty")
-        for option in options:
-            try:
-                made = self.make(merged(rest, {} if option is True else flat(option, self._root, path)), path, depth + 1)
-                if self._validator.fits(made, schema):
-                    return made
-                reason = Unsatisfiable(f"{path}: no answer was found that fits the whole {union}")
-            except Unsatisfiable as error:
-                reason = error
-        raise reason
+        options.sort(key=lambda option: (members(option).get("type") == "null") == (depth < _DEEP))
 
-    def _typed(self, schema: dict[str, Any], path: str, depth: int) -> Any:
-        kinds = schema.get("type", implied_type(schema) or "object")
-        if isinstance(kinds, list):
-            names = cast("list[str]", kinds)
-            names = sorted(names, key=lambda name: (name == "null") == (depth < _DEEP))
-        else:
-            names = [kinds]
-        makers: dict[str, Callable[[dict[str, Any], str, int], Any]] = {
-            "object": self._object,
-            "array": self._array,
-            "string": self._string,
-            "integer": self._number,
-            "number": self._number,
-            "boolean": lambda _schema, at, _depth: repeatable.number(self._salt, at) % 2 == 0,
-            "null": lambda _schema, _at, _depth: None,
-        }
-        reason = Unsatisfiable(f"{path}: there is no type {kinds!r}")
-        for name in filter(makers.__contains__, names):
-            try:
-                return makers[name]({**schema, "type": name}, path, depth)
-            except Unsatisfiable as error:
-                reason = error
-        raise reason
+        def chosen(option: Any) -> Any:
+            made = self.make(merged(rest, flat(option, self._root, path)), path, depth + 1)
+            if not self._fits(made, schema):
+                raise Unsatisfiable(f"{path}: no answer was found that fits the whole {union}")
+            return made
 
-    # -- making --------------------------------------------------------------------------------------------------------
+        return _first((partial(chosen, option) for option in options), f"{path}: {union} is empty")
 
-    def _object(self, schema: dict[str, Any], path: str, depth: int) -> dict[str, Any]:
+    def make_object(self, schema: dict[str, Any], path: str, depth: int) -> dict[str, Any]:
         properties: dict[str, Any] = schema.get("properties", {})
         required: list[str] = schema.get("required", [])
-        names = [name for name in properties if properties[name] is not False and (name in required or depth < _DEEP)]
-        most = schema.get("maxProperties", _LARGEST)
-        names = sorted(names, key=lambda name: name not in required)[:most]
-        names = [name for name in properties if name in names]
-        made = {name: self._property(schema, name, path, depth) for name in dict.fromkeys([*names, *required])}
-        for name in self._further(schema, made):
-            made[name] = self._property(schema, name, path, depth)
-        return made
+        allowed = [name for name, inner in properties.items() if inner is not False]
+        wanted = [name for name in allowed if name in required or depth < _DEEP]
+        chosen = sorted(wanted, key=lambda name: name not in required)[: schema.get("maxProperties", _LARGEST)]
+        names = dict.fromkeys([*(name for name in properties if name in chosen), *required])
+        missing = min(schema.get("minProperties", 0), _LARGEST) - len(names)
+        further = (name for name in chain(allowed, map("key{}".format, range(_LARGEST))) if name not in names)
+        return {
+            name: self.make(all_of(property_schemas(schema, name)), f"{path}.{name}", depth + 1)
+            for name in [*names, *dict.fromkeys(islice(further, max(missing, 0)))]
+        }
 
-    def _property(self, schema: dict[str, Any], name: str, path: str, depth: int) -> Any:
-        return self.make(all_of(property_schemas(schema, name)), f"{path}.{name}", depth + 1)
-
-    def _further(self, schema: dict[str, Any], made: dict[str, Any]) -> list[str]:
-        """Names to add until there are as many properties as there must be."""
-        missing = min(schema.get("minProperties", 0), _LARGEST) - len(made)
-        declared = [name for name, inner in schema.get("properties", {}).items() if name not in made and inner is not False]
-        invented = (name for name in map("key{}".format, range(_LARGEST)) if name not in made and name not in declared)
-        return [name for _, name in zip(range(missing), chain(declared, invented), strict=False)]
-
-    def _array(self, schema: dict[str, Any], path: str, depth: int) -> list[Any]:
+    def make_array(self, schema: dict[str, Any], path: str, depth: int) -> list[Any]:
         heads: list[Any] = schema.get("prefixItems", [])
         rest = schema.get("items", True)
-        least = schema.get("minItems", 0)
-        most = schema.get("maxItems", _LARGEST)
-        length = max(least, len(heads) + (rest is not False and depth < _DEEP) if depth < _DEEP else 0)
+        least, most = schema.get("minItems", 0), schema.get("maxItems", _LARGEST)
         wanted = schema.get("minContains", 1) if "contains" in schema else 0
-        length = min(max(length, wanted), most if rest is not False else min(most, len(heads)))
+        usual = len(heads) + (rest is not False) if depth < _DEEP else 0
+        length = min(max(least, usual, wanted), most if rest is not False else min(most, len(heads)))
         if length < least or least > _LARGEST:
             raise Unsatisfiable(f"{path}: no array can be so long")
-        items: list[Any] = []
+        made: list[Any] = []
         for index in range(length):
             inner = heads[index] if index < len(heads) else rest
             if length - index <= wanted:
                 inner = all_of([inner, schema["contains"]])
-            items.append(self._item(inner, f"{path}[{index}]", depth, items if schema.get("uniqueItems") else []))
-        return items
+            made.append(self._item(inner, f"{path}[{index}]", depth, made if schema.get("uniqueItems") else []))
+        return made
 
     def _item(self, schema: Any, path: str, depth: int, others: list[Any]) -> Any:
         """An item unlike the others."""
-        taken = {json.dumps(item, sort_keys=True) for item in others}
-        for attempt in range(100):
-            item = self.make(schema, f"{path}{'+' * attempt}", depth + 1)
-            if json.dumps(item, sort_keys=True) not in taken:
+        made = (self.make(schema, f"{path}{'+' * attempt}", depth + 1) for attempt in range(100))
+        for item in made:
+            if not any(same(item, other) for other in others):
                 return item
         raise Unsatisfiable(f"{path}: there are not enough different items")
 
-    def _number(self, schema: dict[str, Any], path: str, _depth: int) -> int | float:
+    def make_number(self, schema: dict[str, Any], path: str, _depth: int) -> int | float:
         whole = schema["type"] == "integer"
-        step = _step(schema.get("multipleOf"), whole=whole)
         alone = {key: schema[key] for key in _OF_NUMBERS & schema.keys()}
         # An integer without bounds may say how often something is done.
-        most = _MOST_UNBOUNDED if whole and not alone.keys() & _BOUNDS else math.inf
-        hint = self._hints.number(lambda number: abs(number) <= most and self._validator.fits(number, alone))
+        most = _MOST_UNBOUNDED if whole and alone.keys() <= {"type", "multipleOf"} else math.inf
+        hint = _taken(self._hints.numbers, lambda number: abs(number) <= most and self._fits(number, alone))
         if hint is not None:
-            return int(hint) if hint.is_integer() and (whole or step is None) else hint
-        for candidate in _candidates(*_bounds(schema), step, repeatable.number(self._salt, path)):
-            if self._validator.fits(candidate, alone):
-                return candidate
-        raise Unsatisfiable(f"{path}: there is no such number")
+            return int(hint) if hint.is_integer() and (whole or "multipleOf" not in schema) else hint
+        found = (each for each in _candidates(schema, repeatable.number(self.salt, path)) if self._fits(each, alone))
+        return _found(found, f"{path}: there is no such number")
 
-    def _string(self, schema: dict[str, Any], path: str, _depth: int) -> str:
-        shortest = schema.get("minLength", 0)
-        longest = schema.get("maxLength")
+    def make_string(self, schema: dict[str, Any], path: str, _depth: int) -> str:
+        shortest, longest = int(schema.get("minLength", 0)), schema.get("maxLength")
         if shortest > 1_000_000 or (longest is not None and shortest > longest):
             raise Unsatisfiable(f"{path}: no text can be so long")
         if (form := _FORMATS.get(schema.get("format", ""))) is not None:
-            return self._formatted(form, {key: value for key, value in schema.items() if key in _OF_TEXTS}, path)
+            alone = {key: schema[key] for key in _OF_TEXTS & schema.keys()}
+            texts = (form(repeatable.number(self.salt, f"{path}{'+' * attempt}")) for attempt in range(100))
+            fitting = (text for text in texts if self._fits(text, alone))
+            return _found(fitting, f"{path}: no text of the format {schema.get('format')!r} was found that fits")
         if "pattern" in schema:
-            text = match(schema["pattern"], shortest=int(shortest), longest=longest)
+            text = match(schema["pattern"], shortest=shortest, longest=longest)
             if text is None:
                 raise Unsatisfiable(f"{path}: the pattern {schema['pattern']!r} is beyond this emulator")
             return text
-        hint = self._hints.text(lambda text: shortest <= len(text) <= (len(text) if longest is None else longest))
+        hint = _taken(self._hints.texts, lambda text: shortest <= len(text) <= (len(text) if longest is None else longest))
         if hint is not None:
             return hint
         name = re.sub(r"\W.*", "", path.rsplit(".", 1)[-1].lower())
-        return _sized(_KNOWN.get(name) or repeatable.pick(_WORDS, self._salt, path), int(shortest), longest)
+        text = _KNOWN.get(name) or repeatable.pick(_WORDS, self.salt, path)
+        return (text + f" {text}" * (shortest // len(text)))[: None if longest is None else int(longest)]
 
-    def _formatted(self, form: Callable[[int], str], schema: dict[str, Any], path: str) -> str:
-        texts = (form(repeatable.number(self._salt, f"{path}{'+' * attempt}")) for attempt in range(100))
-        text = next((text for text in texts if self._validator.fits(text, schema)), None)
-        if text is None:
-            raise Unsatisfiable(f"{path}: no text of the format {schema.get('format')!r} was found that fits")
-        return text
+
+_MAKERS: dict[str, Callable[[_Maker, dict[str, Any], str, int], Any]] = {
+    "object": _Maker.make_object,
+    "array": _Maker.make_array,
+    "string": _Maker.make_string,
+    "integer": _Maker.make_number,
+    "number": _Maker.make_number,
+    "boolean": lambda maker, _schema, path, _depth: repeatable.number(maker.salt, path) % 2 == 0,
+    "null": lambda _maker, _schema, _path, _depth: None,
+}
+
+
+def _first(attempts: Iterable[Callable[[], T]], otherwise: str) -> T:
+    """What the first attempt gives that succeeds."""
+    reason = Unsatisfiable(otherwise)
+    for attempt in attempts:
+        try:
+            return attempt()
+        except Unsatisfiable as error:
+            reason = error
+    raise reason
+
+
+def _taken(values: list[T], fits: Callable[[T], bool]) -> T | None:
+    found = next(filter(fits, values), None)
+    if found is not None:
+        values.remove(found)
+    return found
+
+
+def _found(found: Iterator[T], otherwise: str) -> T:
+    for each in found:
+        return each
+    raise Unsatisfiable(otherwise)
 
 
 _WORDS = (
@@ -288,51 +264,23 @@ _FORMATS: dict[str, Callable[[int], str]] = {
     "byte": lambda _salt: "QQ==",
 }
 _MOST_UNBOUNDED = 10_000
-_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _OF_NUMBERS = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 _OF_TEXTS = frozenset({"type", "minLength", "maxLength", "pattern", "format"})
 
 
-def _is_null(schema: Any) -> bool:
-    return isinstance(schema, dict) and cast("dict[str, Any]", schema).get("type") == "null"
-
-
-def _bounds(schema: Schema) -> tuple[float | None, float | None]:
+def _candidates(schema: Schema, salt: int) -> Iterator[int | float]:
+    """Numbers between the bounds: a hundred multiples of the step, and without a step also others."""
     low, above, high, below = limits(schema)
-    return max(_numbers(low, above), default=None), min(_numbers(high, below), default=None)
-
-
-def _numbers(*values: Any) -> list[float]:
-    return [value for value in values if is_number(value)]
-
-
-def _step(given: float | None, *, whole: bool) -> Fraction | None:
-    """What a number is a multiple of. The whole multiples of 3/2 are those of 3."""
-    if given is None:
-        return Fraction(1) if whole else None
-    step = fraction(given)
-    return Fraction(step.numerator) if whole else step
-
-
-def _candidates(low: float | None, high: float | None, step: Fraction | None, salt: int) -> Iterator[int | float]:
-    """Numbers between the bounds, at multiples of the step."""
-    if step is None:
-        base = low if low is not None else (high - 100 if high is not None else 0)
-        span = (high if high is not None else base + 100) - base
-        yield round(base + span * (salt % 97 + 1) / 99, 2)
-        yield base + span * (salt % 97 + 1) / 99
-        yield base
-        yield base + span / 2
-        return
+    low = max(filter(is_number, (low, above)), default=None)
+    high = min(filter(is_number, (high, below)), default=None)
+    step = fraction(schema.get("multipleOf", 1 if schema["type"] == "integer" else 0.25))
+    if schema["type"] == "integer":
+        step = Fraction(step.numerator)  # the whole multiples of 3/2 are those of 3
     last = None if high is None else math.floor(fraction(high) / step)
     first = math.ceil(fraction(low) / step) if low is not None else 1 if last is None else last - 99
-    width = 100 if last is None else min(max(last - first, 0), 99) + 1
-    for offset in range(width + 2):
-        multiple = (first + (salt + offset) % (width + 2)) * step
+    width = 102 if last is None else min(max(last - first, 0), 99) + 3
+    for offset in range(width):
+        multiple = (first + (salt + offset) % width) * step
         yield int(multiple) if multiple.denominator == 1 else float(multiple)
-
-
-def _sized(text: str, shortest: int, longest: int | None) -> str:
-    while len(text) < shortest:
-        text += f" {text}"[: max(shortest - len(text), 1)]
-    return text if longest is None else text[: int(longest)]
+    if low is not None and high is not None:
+        yield from (low, low + (high - low) * (salt % 97 + 1) / 99, low + (high - low) / 2)

@@ -50,7 +50,6 @@ def _merged_properties(first: dict[str, Any], second: dict[str, Any]) -> dict[st
 
 
 def all_of(schemas: list[Any]) -> Any:
-    """One schema that is all of these."""
     return schemas[0] if len(schemas) == 1 else {"allOf": schemas}
 
 

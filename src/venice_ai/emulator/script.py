@@ -99,12 +99,12 @@ AnyStep = TypeVar("AnyStep", bound=_Step)
 
 def usual(**how: Unpack[Delivery]) -> Usual:
     """Answers as if nothing was scripted, with the faults given (a backend's answer stays without faults)."""
-    return _valid(Usual(how=_checked(how)))
+    return _step(Usual, how)
 
 
 def echo(**how: Unpack[Delivery]) -> Echo:
     """Answers with the text of the user's last message."""
-    return _valid(Echo(how=_checked(how)))
+    return _step(Echo, how)
 
 
 def text(
@@ -117,7 +117,7 @@ def text(
 ) -> Text:
     """Answers with this text. `deltas` are the pieces of a stream, if not one a token; joined they must be the text."""
     pieces = None if deltas is None else list(deltas)
-    return _valid(Text(text=content, reasoning=reasoning, finish_reason=finish_reason, deltas=pieces, how=_checked(how)))
+    return _step(Text, how, text=content, reasoning=reasoning, finish_reason=finish_reason, deltas=pieces)
 
 
 def tool_call(
@@ -128,60 +128,60 @@ def tool_call(
     **how: Unpack[Delivery],
 ) -> Calls:
     """Answers with one tool call. `arguments` that are text are sent as they are, also if they are not JSON."""
-    return _valid(Calls(calls=[_planned(name, arguments, id)], how=_checked(how)))
+    return _step(Calls, how, calls=[_planned(name, arguments, id)])
 
 
 def tool_calls(*calls: tuple[str, Mapping[str, Any] | str], content: str = "", **how: Unpack[Delivery]) -> Calls:
     """Answers with several tool calls: pairs of a name and arguments; `content` is said beside them."""
-    return _valid(Calls(calls=[_planned(name, arguments, None) for name, arguments in calls], text=content, how=_checked(how)))
+    return _step(Calls, how, calls=[_planned(name, arguments, None) for name, arguments in calls], text=content)
 
 
 def completion(body: Mapping[str, Any], **how: Unpack[Delivery]) -> Whole:
     """Answers with this JSON body and the status 200, also if a stream was asked for."""
-    return _valid(Whole(body=dict(body), how=_checked(how)))
+    return _step(Whole, how, body=dict(body))
 
 
 def error(status: int, body: Any = None, **how: Unpack[Delivery]) -> Failure:
     """Answers with an error status and a JSON body; a text becomes `{"error": text}`, `None` Venice's own body."""
-    return _valid(Failure(status=status, body={"error": body} if isinstance(body, str) else body, how=_checked(how)))
+    return _step(Failure, how, status=status, body={"error": body} if isinstance(body, str) else body)
 
 
 def busy(retry_after: float | str | None = None, **how: Unpack[Delivery]) -> Failure:
     """Answers 429, the model is overloaded; with `Retry-After` if given (seconds, or any text)."""
     said = f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after
     directive = {} if said is None else {"retry-after": said}
-    return _valid(Failure(status=429, how=_with_headers(_checked(how), directive)))
+    return _step(Failure, _with_headers(how, directive), status=429)
 
 
 def overloaded(**how: Unpack[Delivery]) -> Failure:
     """Answers 503, the model is at capacity, without `Retry-After`."""
-    return _valid(Failure(status=503, how=_checked(how)))
+    return _step(Failure, how, status=503)
 
 
 def rate_limited(reset: float, *, of: str = "requests", **how: Unpack[Delivery]) -> Failure:
     """Answers 429, a rate limit is used up; `reset` is the value of its reset header, `of` is `requests` or `tokens`."""
     headers = {f"x-ratelimit-remaining-{of}": "0", f"x-ratelimit-reset-{of}": f"{reset:.16g}"}
-    return _valid(Failure(status=429, body={"error": "Rate limit exceeded"}, how=_with_headers(_checked(how), headers)))
+    return _step(Failure, _with_headers(how, headers), status=429, body={"error": "Rate limit exceeded"})
 
 
 def raw(status: int, body: bytes = b"", **how: Unpack[Delivery]) -> Raw:
     """Answers with these bytes and only the `headers` given; a socket adds what HTTP needs, such as the date."""
-    return _valid(Raw(status=status, body=body, how=_checked(how)))
+    return _step(Raw, how, status=status, body=body)
 
 
 def events(*chunks: Any, **how: Unpack[Delivery]) -> Chunks:
     """Answers with a stream of these JSON values, then `[DONE]`."""
-    return _valid(Chunks(chunks=list(chunks), how=_checked(how)))
+    return _step(Chunks, how, chunks=list(chunks))
 
 
 def pieces(*packets: bytes, **how: Unpack[Delivery]) -> Pieces:
     """Answers with a stream of exactly these bytes, a packet each."""
-    return _valid(Pieces(pieces=list(packets), how=_checked(how)))
+    return _step(Pieces, how, pieces=list(packets))
 
 
 def refused(**how: Unpack[Delivery]) -> Refused:
     """Refuses the connection; on a socket it is closed without an answer."""
-    return _valid(Refused(how=_checked(how)))
+    return _step(Refused, how)
 
 
 class Script:
@@ -245,10 +245,10 @@ def _checked(how: Delivery) -> Delivery:
     return how
 
 
-def _valid(step: AnyStep) -> AnyStep:
-    """The step, if its parts are what they must be: errors are raised where it is scripted, not where it is sent."""
+def _step(kind: type[AnyStep], how: Delivery, **members: Any) -> AnyStep:
+    """A step with these members: errors are raised where it is scripted, not where it is sent."""
     try:
-        return msgspec.convert(msgspec.structs.asdict(step), type(step))
+        return msgspec.convert({**members, "how": _checked(how)}, kind)
     except msgspec.ValidationError as reason:
         raise InvalidRequestError(f"this is not a step: {reason}") from None
 

@@ -6,10 +6,11 @@ transports (`transport.py` in process, `server.py` on a socket) only do it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import msgspec
 
@@ -64,9 +65,23 @@ class Answer:
     verbatim: bool = False
     """No headers are to be added."""
 
+    def with_defaults(self, headers: Mapping[str, str]) -> Self:
+        """With these headers where it has none of its own."""
+        return self if self.verbatim else replace(self, headers=merged(headers, self.headers))
+
+
+async def acts_of(body: Body) -> AsyncIterator[Act]:
+    """The acts of a body, however it is made; others run between two of them."""
+    if isinstance(body, AsyncIterator):
+        async for act in body:
+            yield act
+        return
+    for act in body:
+        yield act
+        await asyncio.sleep(0)
+
 
 async def closed(body: object) -> None:
-    """Closes the generator that makes a body, if it is one."""
     if (close := getattr(body, "aclose", None)) is not None:
         await close()
 

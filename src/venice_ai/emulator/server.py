@@ -9,19 +9,19 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from venice_ai._core.machine import is_loopback
-from venice_ai._core.ports import SystemClock
+from venice_ai._core.request import SystemClock
 from venice_ai.exceptions import InvalidRequestError, VeniceError
 from venice_ai.types.response_meta import Headers
 
 from .contract import MAX_BODY_BYTES
 from .refusals import refused
-from .sending import PREFIX, Act, Answer, Body, HoldOpen, Incoming, Pause, Send, closed
+from .sending import PREFIX, Answer, HoldOpen, Incoming, Pause, Send, acts_of, closed
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -155,7 +155,7 @@ class _Handler:
             response.content_length = length
             _compress(request, response, length)
         await response.prepare(request)
-        async for act in _acts(answer.body):
+        async for act in acts_of(answer.body):
             if isinstance(act, Send):
                 await response.write(act.data)
             elif isinstance(act, Pause):
@@ -178,16 +178,6 @@ async def _body(request: web.BaseRequest) -> bytes:
         if length > MAX_BODY_BYTES:
             break
     return b"".join(pieces)
-
-
-async def _acts(body: Body) -> AsyncIterator[Act]:
-    if isinstance(body, AsyncIterator):
-        async for act in body:
-            yield act
-        return
-    for act in body:
-        yield act
-        await asyncio.sleep(0)  # each packet goes out before the next is made
 
 
 def _length(answer: Answer) -> int | None:

@@ -1,7 +1,7 @@
 """`EmulatorTransport`: a client's transport that asks the emulator in this process, with the errors of a real network.
 
 The waits of an answer pass on the emulator's clock. If that clock is virtual they take no time, and the client's time limits
-are met all the same: `_Watch.skip` moves them on by the time that passed.
+are met all the same: each exchange has a time of its own, `_LineTime`, in which waits are skipped.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from venice_ai._core.ports import Clock, Request
+from venice_ai._core.ports import Clock
+from venice_ai._core.request import Request
 from venice_ai._http.retry import ConnectFailure
 from venice_ai._http.timers import Watch
 from venice_ai.exceptions import APIConnectionError
@@ -134,8 +135,10 @@ class _Line:
         loop = asyncio.get_running_loop()
         self._clock = clock
         self._broken: asyncio.Future[None] = loop.create_future()
-        kind = _Watch if request.stream else _PlainWatch
-        self.watch: _PlainWatch | _Watch = kind(request, loop.time(), self._break)
+        self._time = _LineTime() if isinstance(clock, VirtualClock) else None
+        watched = cast("asyncio.AbstractEventLoop", self._time or loop)  # a watch uses nothing else of it
+        kind = Watch if request.stream else _PlainWatch
+        self.watch: Watch = kind(request, watched.time(), self._break, watched)
 
     async def carry(self, act: Act) -> bytes:
         """What comes through of one act: its bytes, or none after a wait."""
@@ -150,14 +153,12 @@ class _Line:
         return b""
 
     async def wait(self, seconds: float) -> None:
-        if seconds <= 0:
-            self._check()
-        elif not isinstance(self._clock, VirtualClock):
-            await self.until(self._clock.sleep(seconds) if seconds < math.inf else self._forever())
-        else:
-            passed = self.watch.skip(seconds)
+        if seconds > 0 and self._time is not None and isinstance(self._clock, VirtualClock):
+            passed = self._time.skip(seconds, self._broken)
             await (self._clock.skip(passed) if passed < math.inf else self._forever())
-            self._check()
+        elif seconds > 0:
+            await self.until(self._clock.sleep(seconds) if seconds < math.inf else self._forever())
+        self._check()
 
     async def until(self, work: Awaitable[T]) -> T:
         """The result of some work, unless the line breaks before it is there."""
@@ -189,51 +190,45 @@ class _Line:
         await asyncio.shield(self._broken)
 
 
-class _Watch(Watch):
-    """A watch whose clocks can be moved on (`skip`)."""
+class _LineTime:
+    """The time of one exchange on a virtual clock, for a `Watch` in place of the event loop's: waits are skipped in it."""
 
-    _sent: float
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._now = 0.0
+        self._timer: tuple[float, Callable[[], object], asyncio.TimerHandle] | None = None
 
-    def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
-        self._skipped = 0.0
-        # What was skipped when the clock's time began; the others' began with the request.
-        self._skipped_before: dict[str, float] = {}
-        super().__init__(request, started, stop)
+    def time(self) -> float:
+        return self._now
 
-    def received(self) -> None:
-        if self._byte is None:
-            self._skipped_before["progress"] = self._skipped
-        self._skipped_before["idle"] = self._skipped
-        super().received()
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """Calls back when a wait has reached the time, or when it has really passed."""
+        handle = self._loop.call_later(when - self._now, self._reach, when, callback)
+        self._timer = when, callback, handle
+        return handle
 
-    def progressed(self) -> None:
-        self._skipped_before["progress"] = self._skipped
-        super().progressed()
-
-    def skip(self, seconds: float) -> float:
+    def skip(self, seconds: float, broken: asyncio.Future[None]) -> float:
         """Lets so much time pass, or as much as there is until a limit is met; returns how much it was."""
-        due = self._due()
-        if due is not None and seconds >= due[0] - self._loop.time():
-            _, clock, limit = due
-            self._expire(clock)
-            # Told exactly: what really went by meanwhile is noise.
-            return max(limit - (self._skipped - self._skipped_before.get(clock, 0.0)), 0.0)
-        if seconds < math.inf:
-            # Everything that was noted down happened that much longer ago.
-            self._skipped += seconds
-            self._sent -= seconds
-            self._byte = None if self._byte is None else self._byte - seconds
-            self._content = None if self._content is None else self._content - seconds
-            self._check()
-        return seconds
+        begun, end = self._now, self._now + seconds
+        while self._timer is not None and self._timer[0] <= end and not self._timer[2].cancelled():
+            when, callback, handle = self._timer
+            handle.cancel()
+            self._reach(when, callback)
+        if not broken.done():
+            self._now = end
+        return self._now - begun
+
+    def _reach(self, when: float, callback: Callable[[], object]) -> None:
+        self._timer, self._now = None, max(self._now, when)
+        callback()
 
 
-class _PlainWatch(_Watch):
+class _PlainWatch(Watch):
     """The limits of a call whose answer is read in one piece."""
 
-    def __init__(self, request: Request, started: float, stop: Callable[[], None]) -> None:
+    def __init__(self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
         self._plain = request.timeout.plain
-        super().__init__(request, started, stop)
+        super().__init__(request, started, stop, loop)
 
     def _due(self) -> tuple[float, str, float] | None:
         limits = [("plain", self._plain), ("deadline", self._deadline)]

@@ -59,7 +59,6 @@ from typing import TYPE_CHECKING
 
 from ._reported import PROXY_ASKS_WHO as PROXY_ASKS_WHO
 from ._reported import error_for as error_for
-from ._reported import may_report as may_report
 from ._reported import reported as reported
 from ._reported import without_errors as without_errors
 from ._tree import *  # noqa: F403  # every class in it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
@@ -48,7 +48,7 @@ class VeniceError(Exception):
 class APIError(VeniceError):
     """A call failed. The subclasses say how."""
 
-    remedy: ClassVar[str] = ""
+    remedy = ""
     """What to do about an error of this class: the last sentence of its message, where the answer says nothing better."""
     status_code: int | None = None
     """HTTP status of the answer; None if there was none."""
@@ -250,7 +250,7 @@ class OutputError(VeniceError, ValueError):
         return self.response.attestation is not None
 
     def state_to_keep(self) -> dict[str, Any]:
-        """What a pickle holds: nothing of the answer's words, if it came end-to-end encrypted."""
+        """What a pickle holds: nothing of an answer that came end-to-end encrypted."""
         hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
         return super().state_to_keep() | (hidden if self.private else {})
 

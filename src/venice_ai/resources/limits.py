@@ -10,7 +10,7 @@ from .._resource import APIResource
 from ..exceptions import APIError
 
 if TYPE_CHECKING:
-    from .._core.ports import Request
+    from .._core.request import Request
     from .._limits.limiter import LimitsSnapshot
     from ..types.response_meta import ResponseMeta
 

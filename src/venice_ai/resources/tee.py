@@ -18,8 +18,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
-from .._core.caller_warnings import Remembered, warn
+from .._core.caller_warnings import warn
 from .._core.machine import cache_folder, is_loopback
+from .._core.remembered import Remembered
 from .._core.settings import Timeout
 from .._core.single_flight import SingleFlight
 from .._http.caller import Caller
@@ -28,10 +29,12 @@ from .._http.timeout_errors import within
 from .._resource import APIResource
 from .._wire.reply_errors import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
-from ..tee import attestation, collateral, parts, policy, signature
+from ..tee import attestation, parts, policy, signature
 from ..tee.canonical import Malformed, parse
+from ..tee.collected_evidence import CollectedEvidence
 from ..tee.crypto import public_key_bytes
-from ..tee.report import AttestationReport, Check, SignatureReport
+from ..tee.nras import Documents
+from ..tee.report import AttestationReport, SignatureReport
 from ..tee.session import TeeSession
 from ..tee.stricter import check_floor, effective, identity
 from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOptions
@@ -121,11 +124,7 @@ class Tee(APIResource["Connection"]):
         return report
 
     def options(self, given: TeeOptions | None) -> TeeOptions:
-        """What holds for a call with these options.
-
-        Raises:
-            InvalidRequestError: they contradict each other, or the client's floor.
-        """
+        """What holds for a call with these options."""
         chosen = effective(given, self._client.tee_options, os.environ)
         check_floor(self._client.min_privacy, chosen)
         return chosen
@@ -182,46 +181,60 @@ class Tee(APIResource["Connection"]):
             report = await self.verified(model, chosen)
         return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
 
-    async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
+    async def collect(self, model: str, options: TeeOptions) -> CollectedEvidence:
+        """Asks the enclave, Intel and NVIDIA for what an attestation under these (effective) options is judged by."""
+        async with self._in_time():
+            return await self._collected(_checked(model), options)
+
+    async def _collected(self, model: str, options: TeeOptions) -> CollectedEvidence:
         _now(options)  # a bad clock, and stored numbers that cannot be Intel's, are errors before anything is sent
-        fetcher = self._fetcher(options)
-        seen = fetcher.seen
+        seen = self._fetcher(options).seen
         asked = await self._evidence(model, options)
-        nonce, reply, now = asked.nonce, asked.body, _now(options)
+        reply, now = asked.body, _now(options)
         platform = None if options.verification == "server" else await _apart(reply, lambda: attestation.platform(reply))
-        found = await self._intel(platform, options, now)
-        # In a thread: the evidence of eight GPUs takes a tenth of a second.
-        report = await asyncio.to_thread(
-            attestation.verify,
-            reply,
+        return CollectedEvidence(
             model=model,
-            nonce=nonce,
+            nonce=asked.nonce,
+            reply=reply,
             now=now,
-            options=options,
-            collateral=found,
-            dcap=collateral.installed(),
+            platform=platform,
+            collateral=await self._intel(platform, options, now),
+            nras=await self._nvidia(reply) if options.gpu == "nras" else None,
             used_nonce=asked.again,
             private=_is_private(self._client.base_url),
             known_server=_is_loopback(self._client.base_url) or self._client.knows_server,
             reached_before=self._reached.get(model),
             seen=seen,
             shown_before=self._shown.get(model, ()),
-            nras=await self._nvidia(reply, nonce, now) if options.gpu == "nras" else None,
         )
-        _drop_refused(fetcher, report, platform)
+
+    async def _attested(self, model: str, options: TeeOptions) -> AttestationReport:
+        collected = await self._collected(model, options)
+        # In a thread: the evidence of eight GPUs takes a tenth of a second.
+        report = await asyncio.to_thread(attestation.verify, collected, options)
+        self.settle(collected, report, options)
         policy.raise_for(report, options)
         if options.verifier is not None:
-            report = await self._judged(options.verifier, report, reply, nonce)
+            report = await self._judged(options.verifier, report, collected)
             policy.raise_for(report, options)
-        self._remember(report, fetcher)
+        self._remember(report)
         self._keep(report, options)
         return report
 
+    def settle(self, collected: CollectedEvidence, report: AttestationReport, options: TeeOptions) -> None:
+        """Remembers the numbers of collateral that was verified, and drops what was not: another server may have better."""
+        fetcher = self._fetcher(options)
+        refused = {check.id for check in report.failures} & {"collateral", "revocation", "tcb_eval"}
+        if collected.platform is not None and refused:
+            fetcher.forget(*collected.platform)
+        if report.ok and report.tcb is not None:
+            fetcher.remember(report.tcb)
+
     async def _judged(
-        self, verifier: QuoteVerifier, report: AttestationReport, reply: bytes, nonce: bytes
+        self, verifier: QuoteVerifier, report: AttestationReport, collected: CollectedEvidence
     ) -> AttestationReport:
         """The report with what the caller's own verifier said: it must say True, and nothing else."""
-        evidence = await _apart(reply, lambda: attestation.evidence(reply, model=report.model, nonce=nonce))
+        evidence = await _apart(collected.reply, lambda: attestation.evidence(collected))
         try:
             answer = await asyncio.to_thread(verifier.verify, evidence)
             if inspect.isawaitable(answer):
@@ -252,10 +265,10 @@ class Tee(APIResource["Connection"]):
             self._fetchers[root] = Fetcher(transport, clock, cache_folder() if root == "intel" else None)
         return self._fetchers[root]
 
-    async def _nvidia(self, reply: bytes, nonce: bytes, now: float) -> tuple[Check, ...]:
-        """What NVIDIA's service says about the GPUs of a reply; nothing if it has none, which another check reports."""
+    async def _nvidia(self, reply: bytes) -> Documents | str | None:
+        """What NVIDIA's service says about the GPUs of a reply; `None` without GPUs, which another check reports."""
         payload = await _apart(reply, lambda: attestation.gpu_payload(reply))
-        return () if payload is None else await ask_nras(self._once.transport, payload, nonce=nonce, now=now)
+        return None if payload is None else await ask_nras(self._once.transport, payload)
 
     def _keep(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.nonce is not None or not options.attestation_ttl:
@@ -265,14 +278,12 @@ class Tee(APIResource["Connection"]):
             del self._reports[next(iter(self._reports))]
         self._reports[_key(report.model, options)] = report, options
 
-    def _remember(self, report: AttestationReport, fetcher: Fetcher) -> None:
+    def _remember(self, report: AttestationReport) -> None:
         """What was once proved is expected from then on."""
         before = self._reached.get(report.model)
         if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
             self._reached[report.model] = report.level
         self._shown[report.model] = self._shown.get(report.model, frozenset()) | parts.shown(report)
-        if report.tcb is not None:
-            fetcher.remember(report.tcb)
 
     # -- warnings --------------------------------------------------------------------------------------------------------
 
@@ -373,7 +384,7 @@ class Tee(APIResource["Connection"]):
 
     async def _evidence(self, model: str, options: TeeOptions) -> _Asked:
         """A nonce, and the reply to it. Only a random one is tried again, and then it is another one."""
-        nonce, attempt = _raw(options), 0
+        nonce, attempt = bytes.fromhex(options.nonce or ""), 0
         while True:
             attempt += 1
             sent = nonce or secrets.token_bytes(32)
@@ -462,18 +473,8 @@ def _used(nonce: bytes) -> bool:
     return USED_NONCES.setdefault(nonce, mine) is not mine  # in one step: clients may have threads of their own
 
 
-def _drop_refused(fetcher: Fetcher, report: AttestationReport, platform: tuple[str, str] | None) -> None:
-    """Collateral that did not verify is not kept: another server may have better."""
-    if platform is not None and any(check.id in {"collateral", "revocation", "tcb_eval"} for check in report.failures):
-        fetcher.forget(*platform)
-
-
 def _now(options: TeeOptions) -> float:
-    """The time by the caller's clock.
-
-    Raises:
-        InvalidRequestError: it gives none.
-    """
+    """The time by the caller's clock."""
     now: object = options.clock()
     if isinstance(now, bool) or not isinstance(now, (int, float)) or not math.isfinite(now):
         raise InvalidRequestError(f"the clock given in TeeOptions gives {now!r}, which is not a time in seconds")
@@ -489,11 +490,6 @@ def _is_loopback(base_url: str) -> bool:
     return is_loopback(urlsplit(base_url).hostname or "")
 
 
-def _raw(options: TeeOptions) -> bytes | None:
-    """The caller's nonce."""
-    return None if options.nonce is None else bytes.fromhex(options.nonce)
-
-
 def _checked(model: str) -> str:
     if not isinstance(model, str) or not model.strip():
         raise InvalidRequestError(f"model={model!r} is not a model id; client.models.list() shows all")
@@ -501,11 +497,7 @@ def _checked(model: str) -> str:
 
 
 def _adopted(kind: type[R], body: bytes) -> R:
-    """The object in a body.
-
-    Raises:
-        ValueError: the body is not a JSON object.
-    """
+    """The object in a body."""
     found = parse(body)
     if not isinstance(found, dict):
         raise Malformed("it is not a JSON object")
@@ -514,10 +506,7 @@ def _adopted(kind: type[R], body: bytes) -> R:
 
 def _key(model: str, options: TeeOptions) -> tuple[Any, ...]:
     """What a verified attestation is good for: this process, this model, and the same demands."""
-    kept = (
-        *(options.verification, options.gpu, options.pins, options.tcb_statuses, options.min_tcb_eval, options.trust),
-        *(options.allowed_td_attributes_mask, options.allow_dev_image, options.os_images, options.attestation_ttl),
-        # By identity; the options are kept with the report, so that no other object takes the place of these.
-        *(identity(options.verifier), id(options.collateral), id(options.clock)),
-    )
-    return (os.getpid(), model, kept)
+    # Objects by identity; the options are kept with the report, so that no other object takes the place of these.
+    objects = {"verifier": identity(options.verifier), "collateral": id(options.collateral), "clock": id(options.clock)}
+    demands = (name for name in TeeOptions.__slots__ if name not in {"encrypt_roles", "verify_signature"})
+    return (os.getpid(), model, *(objects.get(name, getattr(options, name)) for name in demands))

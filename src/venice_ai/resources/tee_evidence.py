@@ -17,11 +17,13 @@ import tempfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from .._core.concurrency import bounded_map
-from .._core.ports import Clock, Request, Transport
+from .._core.json_values import members
+from .._core.ports import Clock, Transport
+from .._core.request import Request
 from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
@@ -30,7 +32,7 @@ from ..tee.collateral import FIELDS, Seen, window
 from ..tee.collateral_source import SOURCES, Document, Source, assemble
 
 if TYPE_CHECKING:
-    from ..tee.report import Check, Tcb
+    from ..tee.report import Tcb
 
 logger: logging.Logger = logging.getLogger("venice_ai")
 
@@ -68,12 +70,8 @@ class Fetcher:
     It may be used by many callers at once, and from several event loops: of those who ask for the same platform one fetches.
     After a failure nobody tries again for a minute, and with something that is still valid not for an hour.
 
-    Args:
-        transport: what sends the requests.
-        clock: tells how long ago a failure was.
-        folder: where collateral is kept beyond the process; None keeps it in memory alone. The files hold what Intel
-            publishes about a kind of processor, and nothing about the user.
-        sources: the servers, the first that answers well counts.
+    `folder` is where collateral is kept beyond the process; None keeps it in memory alone. The files hold what Intel publishes
+    about a kind of processor, and nothing about the user. Of the `sources`, the first that answers well counts.
     """
 
     def __init__(
@@ -117,7 +115,7 @@ class Fetcher:
         """Drops what is kept of a platform, for it turned out to be no good."""
         key = (fmspc.upper(), ca)
         self._failed.pop(key, None)
-        path = self._file(key)
+        path = self._file("-".join(key))
         if self._kept.pop(key, None) is not None and path is not None:
             try:
                 path.unlink(missing_ok=True)
@@ -132,7 +130,7 @@ class Fetcher:
             InvalidRequestError: the file that keeps them holds a number so high that nothing of Intel's could pass.
         """
         if self._seen is None:
-            self._seen = _seen(self._read(self._evaluation_file), self._evaluation_file)
+            self._seen = _seen(self._read("evaluation"), self._file("evaluation"))
         return self._seen
 
     def remember(self, tcb: Tcb) -> None:
@@ -144,7 +142,7 @@ class Fetcher:
         if evaluation > _HIGHEST_EVALUATION or (evaluation, lists) == (before.tcb_eval, before.revocation_lists):
             return
         self._seen = Seen(evaluation, lists, before.where)
-        self._write(self._evaluation_file, {"evaluation": evaluation, "revocation_lists": lists})
+        self._write("evaluation", {"evaluation": evaluation, "revocation_lists": lists})
 
     # -- fetching --------------------------------------------------------------------------------------------------------
 
@@ -178,10 +176,7 @@ class Fetcher:
         return kept if kept is not None and kept.valid(now) else None
 
     def _stored(self, key: tuple[str, str]) -> _Kept | None:
-        found = self._read(self._file(key))
-        if not isinstance(found, dict):
-            return None
-        fields = cast("dict[str, Any]", found)
+        fields = members(self._read("-".join(key)))
         fetched = fields.pop("fetched", 0.0)
         if set(fields) != set(FIELDS) or not all(isinstance(each, str) for each in fields.values()):
             return None
@@ -196,27 +191,23 @@ class Fetcher:
             del self._kept[next(iter(self._kept))]
         self._kept[key] = kept
         self._failed.pop(key, None)
-        self._write(self._file(key), {**kept.collateral, "fetched": float(kept.fetched)})
+        self._write("-".join(key), {**kept.collateral, "fetched": float(kept.fetched)})
 
-    def _file(self, key: tuple[str, str]) -> Path | None:
-        return None if self._folder is None else self._folder / f"collateral-{key[0]}-{key[1]}.json"
+    def _file(self, name: str) -> Path | None:
+        return None if self._folder is None else self._folder / f"collateral-{name}.json"
 
-    @property
-    def _evaluation_file(self) -> Path | None:
-        return None if self._folder is None else self._folder / "collateral-evaluation.json"
-
-    def _read(self, path: Path | None) -> Any:
+    def _read(self, name: str) -> Any:
         """The JSON in a file; None if the file is missing or broken: then it is renewed."""
-        if path is None:
+        if (path := self._file(name)) is None:
             return None
         try:
             return json.loads(_contents(path))
         except (OSError, ValueError, RecursionError):
             return None
 
-    def _write(self, path: Path | None, value: Any) -> None:
+    def _write(self, name: str, value: Any) -> None:
         """Writes a file as a whole or not at all. A few kilobytes, once a month: not worth a thread."""
-        if path is None:
+        if (path := self._file(name)) is None:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,11 +224,7 @@ class Fetcher:
 
 
 def _contents(path: Path) -> bytes:
-    """What is in a file of ours. A link leads elsewhere, and a pipe would be waited for: neither is one.
-
-    Raises:
-        OSError: it is not a file, or cannot be read.
-    """
+    """What is in a file of ours. A link leads elsewhere, and a pipe would be waited for: neither is one."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode) or path.is_symlink():
@@ -246,14 +233,9 @@ def _contents(path: Path) -> bytes:
 
 
 def _seen(found: Any, path: Path | None) -> Seen:
-    """The numbers in a kept file. Versions before this one kept the evaluation number alone.
-
-    Raises:
-        InvalidRequestError: one is higher than any of Intel's can be, so that nothing could pass any more.
-    """
-    fields = cast("dict[str, Any]", found) if isinstance(found, dict) else {"evaluation": found}
-    lists = fields.get("revocation_lists")
-    numbers = {"": fields.get("evaluation"), **(cast("dict[str, Any]", lists) if isinstance(lists, dict) else {})}
+    """The numbers in a kept file. Versions before this one kept the evaluation number alone."""
+    fields = members(found) or {"evaluation": found}
+    numbers = {"": fields.get("evaluation"), **members(fields.get("revocation_lists"))}
     sane = {name: number for name, number in numbers.items() if type(number) is int and number >= 0}
     for name, number in sane.items():
         if number > (_HIGHEST_LIST if name else _HIGHEST_EVALUATION):
@@ -291,15 +273,15 @@ async def fetch(transport: Transport, request: Request) -> Document:
         reply.close()
 
 
-async def ask_nras(transport: Transport, payload: object, *, nonce: bytes, now: float) -> tuple[Check, ...]:
-    """What NVIDIA's attestation service says about the evidence of a reply (the value of its `nvidia_payload`).
+async def ask_nras(transport: Transport, payload: object) -> nras.Documents | str:
+    """What NVIDIA's attestation service answers about the evidence of a reply (`nvidia_payload`); why, if it does not.
 
-    It learns that somebody attests these GPUs. A service that cannot be reached is a check that failed.
+    It learns that somebody attests these GPUs.
     """
     try:
         question = nras.question(payload)
         requests = [_request("POST", nras.ATTEST_URL, question), _request("GET", nras.KEYS_URL)]
         answer, keys = await bounded_map(partial(fetch, transport), requests, limit=len(requests))
     except (APIConnectionError, ValueError) as error:
-        return (nras.unavailable(str(error)),)
-    return tuple(nras.check(answer.body, keys.body, payload=payload, nonce=nonce, now=now))
+        return str(error)
+    return nras.Documents(answer.body, keys.body)

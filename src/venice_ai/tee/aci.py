@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache, partial
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
@@ -48,11 +48,7 @@ def is_aci(reply: Mapping[str, Any]) -> bool:
 
 
 def keyset_digest(keyset: Mapping[str, Any]) -> str:
-    """The digest of a set of keys.
-
-    Raises:
-        ValueError: it has no canonical form.
-    """
+    """The digest of a set of keys."""
     return "sha256:" + hashlib.sha256(canonical(keyset)).hexdigest()
 
 
@@ -69,7 +65,8 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
         return [_check(name, "skip", NOT_REACHED) if name != "aci_keyset" else _check(name, "fail", too_many) for name in STOPS]
     if not case.keyset:
         return [_check(name, "skip", "the reply has no workload_keyset") for name in STOPS]
-    return [_check.run(name, partial(rule, case)) for name, rule in _RULES.items()]
+    rules = (_keyset, _workload, _endorsement, _custody)
+    return [_check.run(name, partial(rule, case)) for name, rule in zip(STOPS, rules, strict=True)]
 
 
 class _Case:
@@ -90,7 +87,7 @@ def _too_many(case: _Case) -> str | None:
     """What is wrong if there are more than `MOST_KEYS` keys, else `None`. They are counted before any is verified."""
     custody = members(members(case.attestation.get("evidence")).get("key_custody")).get("keys")
     for name, keys in {**case.keyset, "key_custody": custody}.items():
-        if isinstance(keys, list) and (number := len(cast("list[Any]", keys))) > MOST_KEYS:
+        if (number := len(items(keys))) > MOST_KEYS:
             return f"{name:.40} has {number} entries, and no gateway has more than {MOST_KEYS}"
     return None
 
@@ -133,7 +130,7 @@ def _endorsement(case: _Case) -> str:
 def _custody(case: _Case) -> str:
     evidence = members(case.attestation.get("evidence"))
     keys = items(members(evidence.get("key_custody")).get("keys"))
-    entries = [members(cast("object", each)) for each in keys if isinstance(each, dict)]
+    entries = [members(each) for each in keys if isinstance(each, dict)]
     if not entries:
         raise _Absent("key_custody")
     held = {_normal(_text(entry, "public_key")) for entry in entries}
@@ -211,16 +208,12 @@ def _keys(case: _Case) -> Iterator[tuple[str, str]]:
         for entry in items(case.keyset.get(group)):
             if not isinstance(entry, Mapping):
                 raise Malformed(f"{group} holds something that is not a key")
-            fields = cast("Mapping[str, Any]", entry)
-            yield str(fields.get("key_id")), _text(fields, "public_key")
+            yield str(members(entry).get("key_id")), _text(members(entry), "public_key")
 
 
 def _normal(key: str) -> str:
     """A key in one spelling: 130 lower-case digits; those of 128 lack the 04."""
     return "04" + key.lower() if len(key) == 128 else key.lower()
-
-
-_RULES = {"aci_keyset": _keyset, "aci_workload": _workload, "aci_endorsement": _endorsement, "aci_custody": _custody}
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:

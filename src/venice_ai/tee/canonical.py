@@ -44,11 +44,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def members_of(text: str) -> dict[str, str]:
-    """The members of the object in a JSON text, each exactly as it is written there: what was signed must not be rewritten.
-
-    Raises:
-        ValueError: it is not JSON, not an object, nested too deeply, or it has a key twice.
-    """
+    """The members of the object in a JSON text, each exactly as it is written there: what was signed must not be rewritten."""
     try:
         pairs: list[tuple[str, Any]] = json.loads(text, object_pairs_hook=list)
         found = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
@@ -60,11 +56,7 @@ def members_of(text: str) -> dict[str, str]:
 
 
 def canonical(value: Any) -> bytes:
-    """A value as RFC 8785 writes it.
-
-    Raises:
-        ValueError: it holds what has no canonical form here: a fraction, a number beyond 2**53, half a character.
-    """
+    """A value as RFC 8785 writes it."""
     try:
         return json.dumps(_ordered(value), ensure_ascii=False, separators=(",", ":")).encode()
     except RecursionError:

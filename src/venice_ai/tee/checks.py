@@ -1,8 +1,7 @@
 """Runs the rules of an attestation, each of which becomes a `Check` in the report.
 
-A rule returns what it found, or raises.
-
-A ValueError is for what is wrong, `CheckWarning` for what is not shown, `CheckSkipped` for a form that is not known here.
+A rule returns what it found, or raises: a ValueError for what is wrong, as every parser of evidence does, `CheckWarning` for
+what is not shown, `CheckSkipped` for a form that is not known here.
 """
 
 from __future__ import annotations

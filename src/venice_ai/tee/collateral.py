@@ -16,15 +16,14 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any, Final, cast
 
 from .canonical import Malformed, parse
 from .checks import NOT_REACHED, Checks
-from .report import Check, Status, Tcb
+from .report import Check, Tcb
 from .types import INTEL_ROOT_SHA256, TCB_STATUSES
 
 STOPS: Final = {
@@ -68,7 +67,6 @@ class Seen:
         return f", which was seen before{f' (kept in {self.where})' if self.where else ''}"
 
 
-@cache
 def installed() -> bool:
     """Whether the package dcap-qvl is there. It is compiled, and not built for every platform."""
     return find_spec("dcap_qvl") is not None
@@ -93,22 +91,23 @@ def check(
     statuses: Collection[str] = ("UpToDate",),
     min_eval: int = 0,
     seen: Seen | None = None,
-    dcap: bool = True,
 ) -> tuple[list[Check], Tcb | None]:
     """The checks `collateral`, `revocation`, `tcb_status` and `tcb_eval` of a quote, and what Intel says of its platform.
 
-    Without collateral (None, or the reason why it is missing), or without dcap-qvl (`dcap` False, or not installed), they are
-    skipped. `root_der` is the trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation
+    Without collateral (None, or the reason why it is missing), or without dcap-qvl, they are skipped.
+    `root_der` is the trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation
     number that is accepted, `seen` what was there before. Never raises.
     """
-    if not dcap or not installed():
-        return _all("skip", _NOT_INSTALLED), None
+    if not installed():
+        return [_check(name, "skip", _NOT_INSTALLED) for name in STOPS], None
     if collateral is None or isinstance(collateral, str):
-        return _all("skip", _NOT_THERE if collateral is None else f"there is no collateral: {collateral}"), None
+        why = _NOT_THERE if collateral is None else f"there is no collateral: {collateral}"
+        return [_check(name, "skip", why) for name in STOPS], None
     try:
         claims = _claims(quote, collateral, now, root_der)
     except _Refused as refused:
-        return _instead(refused.name, refused.detail), refused.tcb
+        failed = _check(refused.name, "fail", refused.detail)
+        return [failed if name == refused.name else _check(name, "skip", NOT_REACHED) for name in STOPS], refused.tcb
     tcb, seen = _tcb(claims, collateral), seen or Seen()
     checks = [
         _check("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires)}"),
@@ -145,13 +144,12 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
         policy = QuotePolicy.claims_only(seconds)
         claims: dict[str, Any] = json.loads(verifier.verify_with_policy(quote, parts, seconds, policy).to_json())
     except ValueError as error:
-        # The same once more, for `verify` says why.
-        why = (
-            partial(verify_with_root_ca, quote, parts, root_der, seconds)
-            if root_der
-            else partial(verify, quote, parts, seconds)
-        )
-        raise _refusal(_reason(why) or str(error), collateral, now) from None
+        said = str(error)
+        try:  # the same once more, for `verify` says why
+            verify_with_root_ca(quote, parts, root_der, seconds) if root_der else verify(quote, parts, seconds)
+        except ValueError as reason:
+            said = str(reason)
+        raise _refusal(said, collateral, now) from None
     # dcap-qvl does not look at the beginning of revocation lists, and counts the last second of the rest as valid.
     if not claims["latest_issue_date"] <= seconds < claims["earliest_expiration_date"]:
         raise _Refused("collateral", f"a part of the collateral is not valid now{_window_words(collateral, now)}")
@@ -168,26 +166,17 @@ def _check_kind(tcb_info: Mapping[str, Any], pce_id: str) -> None:
 
 
 def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> None:
-    """Checks that Intel's own signer signed each part. dcap-qvl takes any certificate below the root, a platform's too.
+    """Checks that Intel's own signer signed each part. dcap-qvl takes any certificate below the root, a platform's too."""
+    from .certificates import check_chain, common_name, load
 
-    Raises:
-        ValueError: another one signed it.
-    """
-    from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    wanted = INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest()
     for name, part in _SIGNERS.items():
         try:
-            chain = x509.load_pem_x509_certificates(collateral[name].rstrip("\0").encode())
-            root = hashlib.sha256(chain[-1].public_bytes(Encoding.DER)).hexdigest()
-            common = chain[0].subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
-            chain[0].verify_directly_issued_by(chain[-1])
-        except (ValueError, TypeError, IndexError, InvalidSignature, x509.InvalidVersion):
-            raise ValueError(f"the {name} is not a certificate that the root has issued, and the root") from None
-        if len(chain) != 2 or root != wanted or part not in str(common):
-            raise ValueError(f"the {name} is not {part.strip()} and the trusted root: {common!r:.60} may not sign this")
+            chain = load(str(collateral[name]).encode(), 2)
+            check_chain(chain, INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest())
+        except ValueError as error:
+            raise ValueError(f"the {name} is not {part.strip()} and the trusted root: {error}") from None
+        if part not in common_name(chain[0]):
+            raise ValueError(f"the {name} is not {part.strip()}: {common_name(chain[0])!r:.60} may not sign this")
 
 
 def _parts(collateral: Mapping[str, Any]) -> Any:
@@ -215,14 +204,6 @@ def _binary(name: str, value: Any) -> bytes:
         except (ValueError, binascii.Error):
             pass
     raise ValueError(f"the collateral has no {name}, or it is neither hex nor base64")
-
-
-def _reason(verify: Callable[[], object]) -> str | None:
-    try:
-        verify()
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
@@ -278,21 +259,18 @@ def _revocation(tcb: Tcb, seen: Seen) -> Check:
 
 def _status(tcb: Tcb, enclave: str, statuses: Collection[str]) -> Check:
     advisories = ", ".join(tcb.advisories) or "no advisories"
-    if tcb.status in statuses and enclave not in statuses:  # merged with the platform's, some words of it are lost
-        return _unaccepted("the quoting enclave", enclave, advisories, statuses)
-    if tcb.status in statuses:
-        return _check("tcb_status", "pass", f"{tcb.status}, {advisories}")
-    return _unaccepted("this platform", tcb.status, advisories, statuses)
-
-
-def _unaccepted(whose: str, status: str, advisories: str, statuses: Collection[str]) -> Check:
-    remedy = "nothing can allow it"
-    if status in TCB_STATUSES:
-        wanted = ", ".join(map(repr, sorted({*statuses, status})))
-        remedy = f"to accept it all the same: TeeOptions(tcb_statuses={{{wanted}}}), or --allow-status {status}"
-    accepted = " and ".join(sorted(statuses))
-    detail = f"Intel's status of {whose} is {status} ({advisories}), and accepted is {accepted}; {remedy}"
-    return _check("tcb_status", "fail", detail)
+    # dcap-qvl merges the quoting enclave's status with the platform's, and some words of it are lost.
+    for whose, status in (("this platform", tcb.status), ("the quoting enclave", enclave)):
+        if status in statuses:
+            continue
+        remedy = "nothing can allow it"
+        if status in TCB_STATUSES:
+            wanted = ", ".join(map(repr, sorted({*statuses, status})))
+            remedy = f"to accept it all the same: TeeOptions(tcb_statuses={{{wanted}}}), or --allow-status {status}"
+        accepted = " and ".join(sorted(statuses))
+        detail = f"Intel's status of {whose} is {status} ({advisories}), and accepted is {accepted}; {remedy}"
+        return _check("tcb_status", "fail", detail)
+    return _check("tcb_status", "pass", f"{tcb.status}, {advisories}")
 
 
 def _evaluation(tcb: Tcb, minimum: int, seen: Seen) -> Check:
@@ -303,31 +281,18 @@ def _evaluation(tcb: Tcb, minimum: int, seen: Seen) -> Check:
     return _check("tcb_eval", "fail", f"evaluation {number} of Intel is older than {least}{why}")
 
 
-def _instead(failed: str, detail: str) -> list[Check]:
-    return [_check(name, "fail", detail) if name == failed else _check(name, "skip", NOT_REACHED) for name in STOPS]
-
-
-def _all(status: Status, detail: str) -> list[Check]:
-    return [_check(name, status, detail) for name in STOPS]
-
-
 def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
-    """From when until when all parts say that they are valid, in seconds since 1970. Their signatures are not looked at.
-
-    Raises:
-        ValueError: a part cannot be read.
-    """
+    """From when until when all parts say that they are valid, in seconds since 1970. Their signatures are not looked at."""
     from cryptography.x509 import InvalidVersion, load_der_x509_crl
 
-    begins: list[float] = []
-    ends: list[float] = []
+    spans: list[tuple[float, float]] = []
     for name in ("tcb_info", "qe_identity"):
         text = collateral.get(name)
         times = parse(text) if isinstance(text, str) else None
         if not isinstance(times, dict):
             raise Malformed(f"{name} is not an object")
-        begins.append(_seconds(cast("dict[str, Any]", times).get("issueDate")))
-        ends.append(_seconds(cast("dict[str, Any]", times).get("nextUpdate")))
+        issued, renewed = (cast("dict[str, Any]", times).get(each) for each in ("issueDate", "nextUpdate"))
+        spans.append((_seconds(issued), _seconds(renewed)))
     for name in ("root_ca_crl", "pck_crl"):
         try:
             revoked = load_der_x509_crl(_binary(name, collateral.get(name)))
@@ -335,8 +300,8 @@ def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
             raise ValueError(str(error)) from None
         if revoked.next_update_utc is None:
             raise ValueError(f"{name} does not say until when it is valid")
-        begins.append(revoked.last_update_utc.timestamp())
-        ends.append(revoked.next_update_utc.timestamp())
+        spans.append((revoked.last_update_utc.timestamp(), revoked.next_update_utc.timestamp()))
+    begins, ends = zip(*spans, strict=True)
     return max(begins), min(ends)
 
 

@@ -54,11 +54,7 @@ class Document(NamedTuple):
 
 
 def assemble(documents: Mapping[Part, Document]) -> dict[str, str]:
-    """Stored collateral from the answers of Intel's servers. What is signed is taken from the body as it stands.
-
-    Raises:
-        ValueError: an answer is not what Intel documents.
-    """
+    """Stored collateral from the answers of Intel's servers. What is signed is taken from the body as it stands."""
     tcb_info, tcb_signature = _signed(documents["tcb"].body, "tcbInfo")
     identity, identity_signature = _signed(documents["qe"].body, "enclaveIdentity")
     return {

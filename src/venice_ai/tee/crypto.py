@@ -36,11 +36,7 @@ class EnvelopeError(ValueError):
 
 
 def public_key_bytes(text: str) -> bytes:
-    """The public key written in 130 hex digits that begin with 04, or in the 128 after it: 65 bytes, a point of the curve.
-
-    Raises:
-        ValueError: the text is not such a key.
-    """
+    """The public key written in 130 hex digits that begin with 04, or in the 128 after it: 65 bytes, a point of the curve."""
     if not isinstance(text, str) or len(text) not in {128, 130} or not _HEX.fullmatch(text):
         raise ValueError("a public key is 130 hex digits that begin with 04, or the 128 digits after it")
     point = bytes.fromhex(text if len(text) == 130 else "04" + text)
@@ -78,11 +74,7 @@ class Sealer:
 
 
 def seal(public_key: bytes, text: bytes) -> str:
-    """The envelope of a text for the owner of a public key (65 bytes), under an ephemeral key of its own.
-
-    Raises:
-        ValueError: the key is not a point of the curve.
-    """
+    """The envelope of a text for the owner of a public key (65 bytes), under an ephemeral key of its own."""
     return Sealer(public_key).seal(text)
 
 
@@ -101,11 +93,7 @@ class Opener:
         self._opened: set[bytes] = set()
 
     def open(self, envelope: str) -> bytes:
-        """The text in an envelope.
-
-        Raises:
-            EnvelopeError: it is not an envelope, it was not made for this key, it was changed, or it was opened before.
-        """
+        """The text in an envelope; an EnvelopeError if it was made for another key, changed, or opened before."""
         try:
             raw = bytes.fromhex(envelope)
         except ValueError:
@@ -143,9 +131,6 @@ def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     """Whether the owner of a public key (65 bytes) signed a digest (32 bytes).
 
     The signature is r, s and, not looked at, v: 65 bytes. Both of the two possible values of s are accepted.
-
-    Raises:
-        ValueError: the key is not a point of the curve.
     """
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
     if len(signature) != 65 or len(digest) != 32 or not (0 < r < ORDER and 0 < s < ORDER):

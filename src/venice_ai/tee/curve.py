@@ -29,9 +29,6 @@ class PrivateKey(Protocol):
         """The X coordinate (32 bytes) of the point that this key and the owner of `point` (65 bytes) share.
 
         `single_use` promises that this key is used for nothing else, so that nobody can measure it twice.
-
-        Raises:
-            ValueError: `point` is not a point of the curve.
         """
         ...
 
@@ -88,11 +85,7 @@ class CoincurveKey:
 
 
 def check_point(point: bytes) -> bytes:
-    """Checks that 65 bytes are a point of the curve, and returns them.
-
-    Raises:
-        ValueError: they are not.
-    """
+    """Checks that 65 bytes are a point of the curve, and returns them."""
     if _coincurve is None:
         ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), _checked(point))
     else:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
+from .._core.json_values import items, members
 from .canonical import canonical, parse
 
 RUNTIME_EVENT: Final = 0x08000001
@@ -87,12 +88,12 @@ def _events(log: object) -> Iterator[Mapping[str, Any]]:
             log = parse(log)
         except ValueError:
             raise ReplayError("the event log is not JSON") from None
-    if not isinstance(log, list) or not 0 < len(cast("list[Any]", log)) <= _MAX_EVENTS:
+    if not 0 < len(items(log)) <= _MAX_EVENTS:
         raise ReplayError("the event log is not a list of events")
-    for event in cast("list[Any]", log):
+    for event in items(log):
         if not isinstance(event, dict):
             raise ReplayError("an event of the log is not an object")
-        yield cast("dict[str, Any]", event)
+        yield members(event)
 
 
 def _event(event: Mapping[str, Any]) -> _Event:

@@ -3,17 +3,14 @@
 One piece of evidence is an SPDM request (GET_MEASUREMENTS, which holds the nonce) and its response, as sent; the key that is
 certified for the GPU's firmware signs both. What this does not give: the comparison of the measurements with NVIDIA's golden
 values, revocation (OCSP alone; the certificates never expire), and any tie to the trust domain that shows the evidence.
-
-Checking a signature over P-384 takes a millisecond or two and the links of a chain above the GPU are the same for all of
-them, so a link that was verified is remembered by its bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -21,22 +18,12 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import (
-    BasicConstraints,
-    Certificate,
-    ExtensionNotFound,
-    InvalidVersion,
-    ObjectIdentifier,
-    UnrecognizedExtension,
-    load_der_x509_certificate,
-    load_pem_x509_certificates,
-)
-from cryptography.x509.oid import NameOID
+from cryptography.x509 import Certificate, ExtensionNotFound, ObjectIdentifier, UnrecognizedExtension
 
 from .canonical import parse
+from .certificates import check_chain, common_name, load
 from .checks import Checks
-from .chips import chip
-from .report import Check, Gpu
+from .report import Check, Gpu, Status
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 
 STOPS: Final = {
@@ -50,6 +37,7 @@ STOPS: Final = {
     "gpu_count": "a machine with other GPUs than it says",
 }
 _check = Checks(STOPS)
+_CHIP: Final = re.compile(r"\bG[HB][0-9]{2}[0-9X]\b")
 _CHAIN_LENGTH = 5
 _MOST_GPUS = 64
 _REQUEST = bytes.fromhex("11e001ff")  # SPDM 1.1, GET_MEASUREMENTS, signed, all of them
@@ -61,6 +49,12 @@ _DEVICE_ID: Final = ObjectIdentifier("2.23.133.5.4.1")
 """Of what firmware a key is: TCG's "DICE Certificate Profiles", CompositeDeviceID, whose last field is the firmware's hash."""
 _FIRMWARE_HEAD: Final = bytes.fromhex("303d06096086480165030402020430")  # a SHA-384
 _FIRMWARE_BYTES: Final = 48
+
+
+def chip(text: str) -> str | None:
+    """The chip that a text names, Hopper (`GH100`) or Blackwell (`GB100`); NVIDIA's root certifies switches, too."""
+    found = _CHIP.search(text)
+    return None if found is None else found[0]
 
 
 def check(
@@ -87,38 +81,36 @@ def check(
     except (ValueError, msgspec.ValidationError) as error:
         return [_check("gpu_evidence", "fail", f"nvidia_payload is not what NVIDIA's tools write: {error}")], []
     items = given.evidence_list
-    found = _Findings(len(items))
-    found.refuse_unless(_same(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
+    found = _Findings(problems={name: [] for name in STOPS if name not in {"gpu_evidence", "gpu_count"}})
+    found.expect(_same(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
     gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
-    _look_for_twins(found)
-    checks = [found.check(name) for name in STOPS if name not in {"gpu_evidence", "gpu_count"}]
-    checks.append(_count(len(items), expected_count))
+    checks = [_outcome(name, problems, found.doubts.get(name), len(items)) for name, problems in found.problems.items()]
+    if expected_count is None:
+        counted = _check("gpu_count", "pass", f"{len(items)} answered; the machine does not say how many it has")
+    else:
+        status: Status = "pass" if len(items) == expected_count else "warn"
+        counted = _check("gpu_count", status, f"{len(items)} of {expected_count} GPUs answered")
     whole = not any(found.problems.values())
-    return checks, [gpu for gpu in gpus if gpu is not None] if whole else []
+    return [*checks, counted], [gpu for gpu in gpus if gpu is not None] if whole else []
 
 
 @dataclass(slots=True)
 class _Findings:
-    """What is wrong, by check, what is not shown, and the keys of the devices that were seen."""
+    """What is wrong, by check, what is not shown, and which GPU has which device's key."""
 
-    count: int
-    problems: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    problems: dict[str, list[str]]
     doubts: dict[str, str] = field(default_factory=dict[str, str])
-    devices: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
+    devices: dict[bytes, int] = field(default_factory=dict[bytes, int])
 
-    def refuse_unless(self, right: bool, name: str, problem: str) -> None:
+    def expect(self, right: bool, name: str, problem: str) -> None:
         if not right:
-            self.refuse(name, problem)
+            self.problems[name].append(problem)
 
-    def refuse(self, name: str, problem: str) -> None:
-        self.problems.setdefault(name, []).append(problem)
 
-    def check(self, name: str) -> Check:
-        if problems := self.problems.get(name):
-            return _check(name, "fail", "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if problems[3:] else ""))
-        if doubt := self.doubts.get(name):
-            return _check(name, "warn", doubt)
-        return _check(name, "pass", f"{self.count} GPU{'s' if self.count > 1 else ''}")
+def _outcome(name: str, problems: list[str], doubt: str | None, count: int) -> Check:
+    if problems:
+        return _check(name, "fail", "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if problems[3:] else ""))
+    return _check(name, "warn", doubt) if doubt else _check(name, "pass", f"{count} GPU{'s' if count > 1 else ''}")
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -143,63 +135,43 @@ def _same(claimed: object, nonce: bytes) -> bool:
 def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _Findings) -> Gpu | None:
     """Verifies the evidence of one GPU; what is wrong with it is added to the findings."""
     who = f"GPU {number}"
-    found.refuse_unless(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
-    chain: list[Certificate] = []
+    found.expect(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
+    chain: Sequence[Certificate] = ()
     try:
         chain = _chain(item.certificate, root_sha256)
-        found.devices.append((number, _public(chain[1])))
+        # Not the key that signs: a device may have several of those.
+        first = found.devices.setdefault(_public(chain[1]), number)
+        found.expect(first == number, "gpu_unique", f"{who} is GPU {first} again")
     except ValueError as error:
-        found.refuse("gpu_chain", f"{who}: {error}")
+        found.problems["gpu_chain"].append(f"{who}: {error}")
     try:
         opaque = _opaque(item.evidence)
     except ValueError as error:
-        found.refuse("gpu_structure", f"{who}: {error}")
+        found.problems["gpu_structure"].append(f"{who}: {error}")
         return None
     answered = hmac.compare_digest(item.evidence[4 : 4 + _NONCE_BYTES], nonce)
-    found.refuse_unless(answered, "gpu_nonce", f"{who}: it answered another nonce")
+    found.expect(answered, "gpu_nonce", f"{who}: it answered another nonce")
     if not chain:
         return None
-    found.refuse_unless(_signed(chain[0], item.evidence), "gpu_signature", f"{who}: its key did not sign this")
+    found.expect(_signed(chain[0], item.evidence), "gpu_signature", f"{who}: its key did not sign this")
     certified, measured = _certified_firmware(chain[0]), opaque.get(_FIRMWARE)
     if certified is None and measured is None:
         found.doubts["gpu_firmware"] = f"{who}: neither its certificate nor its measurements name its firmware"
-    found.refuse_unless(certified == measured, "gpu_firmware", f"{who}: its key is of another firmware than was measured")
+    found.expect(certified == measured, "gpu_firmware", f"{who}: its key is of another firmware than was measured")
     return _gpu(chain, opaque)
 
 
 # -- certificates --------------------------------------------------------------------------------------------------------
 
 
-def _chain(pem: bytes, root_sha256: str) -> list[Certificate]:
-    """The certificates of one GPU, its own first, each issued by the next, the last one the pinned root.
-
-    Raises:
-        ValueError: that is not so.
-    """
-    try:
-        chain = load_pem_x509_certificates(pem)
-        ders = [certificate.public_bytes(Encoding.DER) for certificate in chain]
-    except (ValueError, InvalidVersion, Warning):  # an odd serial number is a warning, which a caller may have made an error
-        raise ValueError("its certificates cannot be read") from None
-    if len(chain) != _CHAIN_LENGTH:
-        raise ValueError(f"it has {len(chain)} certificates, not {_CHAIN_LENGTH}")
-    if not hmac.compare_digest(hashlib.sha256(ders[-1]).hexdigest(), root_sha256.lower()):
-        raise ValueError("its chain does not end in the root that is trusted")
-    for position in reversed(range(_CHAIN_LENGTH - 1)):  # from the root down: nothing is read of what is not verified
-        if not issued(ders[position], ders[position + 1]):
-            raise ValueError(f"certificate {position} of its chain was not issued by the next")
-    chips = {chip(_common_name(certificate) or "") for certificate in chain[1:-1]}
+def _chain(pem: bytes, root_sha256: str) -> tuple[Certificate, ...]:
+    """The certificates of one GPU, its own first, each issued by the next, the last one the pinned root."""
+    chain = load(pem, _CHAIN_LENGTH)
+    check_chain(chain, root_sha256)
+    chips = {chip(common_name(certificate)) for certificate in chain[1:-1]}
     if len(chips) != 1 or None in chips:
         raise ValueError("its chain is not that of one GPU, Hopper or Blackwell")
     return chain
-
-
-def _common_name(certificate: Certificate) -> str | None:
-    try:
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError:
-        names = []
-    return str(names[0].value) if names else None
 
 
 def _public(certificate: Certificate) -> bytes:
@@ -215,19 +187,6 @@ def _certified_firmware(leaf: Certificate) -> bytes | None:
     der = extension.value if isinstance(extension, UnrecognizedExtension) else b""
     head, firmware = der[:-_FIRMWARE_BYTES], der[-_FIRMWARE_BYTES:]
     return firmware if head.endswith(_FIRMWARE_HEAD) else b""
-
-
-@lru_cache(maxsize=256)
-def issued(subject: bytes, issuer: bytes) -> bool:
-    """Whether a certificate (DER) was issued by another one, which is an authority."""
-    authority = load_der_x509_certificate(issuer)
-    try:
-        if not authority.extensions.get_extension_for_class(BasicConstraints).value.ca:
-            return False
-        load_der_x509_certificate(subject).verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, ExtensionNotFound, Warning):
-        return False
-    return True
 
 
 def _signed(leaf: Certificate, evidence: bytes) -> bool:
@@ -249,28 +208,11 @@ def _serial(certificate: Certificate) -> bytes:
     return number.to_bytes((number.bit_length() + 8) // 8, "big", signed=True)
 
 
-def _look_for_twins(found: _Findings) -> None:
-    seen: dict[bytes, int] = {}
-    for number, device in found.devices:  # and not by the key that signs: a device may have several of those
-        first = seen.setdefault(device, number)
-        found.refuse_unless(first == number, "gpu_unique", f"GPU {number} is GPU {first} again")
-
-
-def _count(there: int, expected: int | None) -> Check:
-    if expected is None:
-        return _check("gpu_count", "pass", f"{there} answered; the machine does not say how many it has")
-    return _check("gpu_count", "pass" if there == expected else "warn", f"{there} of {expected} GPUs answered")
-
-
 # -- SPDM ----------------------------------------------------------------------------------------------------------------
 
 
 def _opaque(evidence: bytes) -> dict[int, bytes]:
-    """The fields that the GPU adds to its measurements, by type.
-
-    Raises:
-        ValueError: the lengths do not add up to the whole.
-    """
+    """The fields that the GPU adds to its measurements, by type."""
     request, response = evidence[:_REQUEST_BYTES], evidence[_REQUEST_BYTES:]
     if request[:4] != _REQUEST or response[:2] != _RESPONSE or len(response) < 8:
         raise ValueError("it is not a request for measurements and its answer")
@@ -314,10 +256,9 @@ def _fields(opaque: bytes) -> dict[int, bytes]:
     return found
 
 
-def _gpu(chain: list[Certificate], opaque: dict[int, bytes]) -> Gpu:
-    name = _common_name(chain[0])
+def _gpu(chain: Sequence[Certificate], opaque: dict[int, bytes]) -> Gpu:
     return Gpu(
-        model=None if name is None else name.removesuffix(" GSP FMC LF"),
+        model=common_name(chain[0]).removesuffix(" GSP FMC LF") or None,
         driver=_text(opaque.get(_DRIVER)),
         vbios=_vbios(opaque.get(_VBIOS, b"")),
         serial=_serial(chain[1]).hex().upper().lstrip("0"),

@@ -65,9 +65,6 @@ def guard(
 
     Under the floor `e2ee` (see `min_privacy`) also what a caller may send in clear otherwise, with a warning: parameters that
     hold texts of his, and messages of roles that are not among the `roles` that are sealed.
-
-    Raises:
-        InvalidRequestError: it holds something that would travel in clear, or is not for an `e2ee-*` model.
     """
     _check_shape(body)
     _check_model(body["model"])

@@ -19,8 +19,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 
+from .certificates import check_chain as check_links
+from .certificates import load
 from .quote import Quote
 from .types import INTEL_ROOT_SHA256
 
@@ -31,44 +32,20 @@ _CHAIN_LENGTH: Final = 3
 
 @lru_cache(maxsize=64)
 def certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a chain, the platform's first.
-
-    Raises:
-        ValueError: not three certificates.
-    """
-    try:
-        found = tuple(x509.load_pem_x509_certificates(pem.rstrip(b"\0")))
-    except ValueError:
-        raise ValueError("the certificates of the quote cannot be read") from None
-    if len(found) != _CHAIN_LENGTH:
-        raise ValueError(f"the quote has {len(found)} certificates, not {_CHAIN_LENGTH}")
-    return found
+    """The certificates of a quote, the platform's first."""
+    return load(pem, _CHAIN_LENGTH)
 
 
 def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes | None) -> None:
-    """Checks that a chain ends in the trusted root, and every certificate is valid now and issued by the next.
-
-    Raises:
-        ValueError: it is not so.
-    """
-    wanted = INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest()
-    if hashlib.sha256(chain[-1].public_bytes(Encoding.DER)).hexdigest() != wanted:
-        raise ValueError("the certificates of the quote do not end in the trusted root of Intel")
+    """Checks that a chain ends in the trusted root, and every certificate is valid now and issued by the next."""
+    check_links(chain, INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest())
     try:
         at = datetime.fromtimestamp(now, UTC)
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"{now!r} is not a time at which a certificate could be valid") from None
-    for certificate in chain:
+    for depth, certificate in enumerate(chain):
         if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             raise ValueError(f"the certificate {certificate.subject.rfc4514_string()} is not valid at {at:%Y-%m-%d %H:%M} UTC")
-    _check_issuers(chain)
-
-
-def _check_issuers(chain: Sequence[x509.Certificate]) -> None:
-    for depth, certificate in enumerate(chain):
-        issuer = chain[min(depth + 1, len(chain) - 1)]
-        if not _issued(certificate, issuer):
-            raise ValueError("a certificate of the quote was not issued by the next one")
         try:
             constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         except (x509.ExtensionNotFound, ValueError):
@@ -77,23 +54,10 @@ def _check_issuers(chain: Sequence[x509.Certificate]) -> None:
             raise ValueError("a certificate of the quote is a CA and must not be, or must be one and is not")
 
 
-@lru_cache(maxsize=64)
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether one signed the other. Remembered, because a machine shows the same chain with every attestation."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
-        return False
-    return True
-
-
 def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) -> None:
     """Checks that the platform signed the quoting enclave's report, the enclave is Intel's, and the attestation key is its key.
 
     Under another root than Intel's (`intel` False), the enclave cannot be Intel's; then its signer is not looked at.
-
-    Raises:
-        ValueError: it is not so.
     """
     key = pck.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
@@ -108,17 +72,14 @@ def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) 
         raise ValueError("the quoting enclave runs in debug mode")
 
 
-def check_signature(quote: Quote) -> None:
-    """Checks that the attestation key signed the quote's header and body.
-
-    Raises:
-        ValueError: it did not.
-    """
+def check_signature(quote: Quote) -> str:
+    """Checks that the attestation key signed the quote's header and body."""
     try:
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + quote.attestation_key)
     except ValueError:
         raise ValueError("the attestation key is not a point of its curve") from None
     _check_signature(key, quote.signature, quote.signed, "the attestation key did not sign this quote")
+    return "by the attestation key"
 
 
 def _check_signature(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes, otherwise: str) -> None:

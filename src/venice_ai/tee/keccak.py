@@ -1,7 +1,7 @@
 """Keccak-256 as Ethereum uses it: the sponge with the original padding (0x01), which is not SHA3-256 (0x06).
 
 Addresses and signed messages of the enclaves are made with it, and the standard library does not have it. The permutation
-works on 25 lanes of 64 bits, `lanes[x + 5 * y]`; its rotations and its round constants are worked out once, from their rules.
+works on 25 lanes of 64 bits, `lanes[x + 5 * y]`.
 https://keccak.team/keccak_specs_summary.html
 """
 
@@ -39,33 +39,17 @@ def _permuted(lanes: list[int]) -> list[int]:
     return lanes
 
 
-def _moves() -> list[tuple[int, int, int, int]]:
-    """For each lane after the steps rho and pi: where it comes from, its column there, and how far it turns left and right."""
-    turns = {(0, 0): 0}
-    x, y = 1, 0
-    for step in range(24):
-        turns[x, y] = (step + 1) * (step + 2) // 2 % 64
-        x, y = y, (2 * x + 3 * y) % 5
-    moves = [(0, 0, 0, 0)] * 25
-    for (x, y), turn in turns.items():
-        moves[y + 5 * ((2 * x + 3 * y) % 5)] = (x + 5 * y, x, turn, 64 - turn)
-    return moves
-
-
-def _constants() -> list[int]:
-    """The constants of the 24 rounds, from a shift register of eight bits."""
-    constants: list[int] = []
-    register = 1
-    for _ in range(24):
-        constant = 0
-        for power in range(7):
-            if register & 1:
-                constant ^= 1 << (2**power - 1)
-            register = register << 1 ^ (0x171 if register & 0x80 else 0)
-        constants.append(constant)
-    return constants
-
-
-_MOVES = _moves()
+_TURNS = (0, 1, 62, 28, 27, 36, 44, 6, 55, 20, 3, 10, 43, 25, 39, 41, 45, 15, 21, 8, 18, 2, 61, 56, 14)
+"""How far the step rho turns each lane to the left."""
+# For each lane after the steps rho and pi: where it comes from, its column there, and how far it turns left and right.
+_MOVES = [
+    (lane, lane % 5, _TURNS[lane], 64 - _TURNS[lane])
+    for lane in sorted(range(25), key=lambda lane: lane // 5 + 5 * ((2 * (lane % 5) + 3 * (lane // 5)) % 5))
+]
 _NEIGHBOURS = [(x + 5 * y, (x + 1) % 5 + 5 * y, (x + 2) % 5 + 5 * y) for y in range(5) for x in range(5)]
-_CONSTANTS = _constants()
+_ROUNDS = """
+1 8082 800000000000808A 8000000080008000 808B 80000001 8000000080008081 8000000000008009 8A 88 80008009 8000000A 8000808B
+800000000000008B 8000000000008089 8000000000008003 8000000000008002 8000000000000080 800A 800000008000000A 8000000080008081
+8000000000008080 80000001 8000000080008008
+"""
+_CONSTANTS = [int(constant, 16) for constant in _ROUNDS.split()]

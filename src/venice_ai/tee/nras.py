@@ -14,14 +14,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
 from .._core.json_values import items, members
 from .canonical import Malformed, parse
-from .chips import chip
 from .report import Check
 
 if TYPE_CHECKING:
@@ -35,11 +33,7 @@ _SKEW_SECONDS = 60
 
 
 def question(payload: object) -> bytes:
-    """What is sent to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text).
-
-    Raises:
-        ValueError: the reply has no such evidence.
-    """
+    """What is sent to the service: the evidence as the reply has it (`nvidia_payload`, JSON or its text)."""
     if isinstance(payload, str) and payload:
         return payload.encode()
     if isinstance(payload, Mapping):
@@ -52,17 +46,23 @@ def unavailable(reason: str) -> Check:
     return Check("gpu_nras", "fail", f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {reason}", STOPS)
 
 
-def check(
-    answer: bytes | str, keys: bytes | str, *, payload: object, nonce: bytes, now: float, root_sha256: str | None = None
-) -> list[Check]:
-    """The check `gpu_nras` on the service's answer about the evidence `payload`, and its published keys (JSON both).
+class Documents(NamedTuple):
+    """What the service answered about some evidence, and the keys that it publishes: JSON, byte by byte."""
 
-    `root_sha256` is None for keys that came from the service's address just now. For those of a file it is the root that
-    they must chain to; otherwise the check is a warning, for anybody can have written them. Never raises.
+    answer: bytes
+    keys: bytes
+    root_sha256: str | None = None
+    """The root that keys from a file must chain to; `None` for keys that came from the service's address just now."""
+
+
+def check(documents: Documents, *, payload: object, nonce: bytes, now: float) -> list[Check]:
+    """The check `gpu_nras` on the service's answer about the evidence `payload`. Never raises.
+
+    Keys from a file that do not chain to their root make it a warning, for anybody can have written them.
     """
     try:
-        published = _published(parse(keys), root_sha256, now)
-        count = _verified(parse(answer), published, nonce, now)
+        published = _published(parse(documents.keys), documents.root_sha256, now)
+        count = _verified(parse(documents.answer), published, nonce, now)
         if count != (there := _count(payload)):
             raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
     except (ValueError, ImportError) as error:  # PyJWT is missing where the extra was not installed as a whole
@@ -101,6 +101,8 @@ def _is_digest(value: Any, token: str) -> bool:
 
 
 def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
+    from .gpu import chip
+
     measured, model = claims.get("measres"), claims.get("hwmodel")
     # The service has written it in both ways.
     if not isinstance(measured, str) or measured.lower() != "success":
@@ -196,21 +198,19 @@ def _key(entry: Any) -> EllipticCurvePublicKey | None:
 
 def _chained(entry: Mapping[str, Any], key: EllipticCurvePublicKey, root_sha256: str, now: float) -> bool:
     """Whether the certificates that come with a key lead to the pinned root, and do not belong to a GPU."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.x509 import load_der_x509_certificate
 
-    from .gpu import issued
+    from .certificates import UNREADABLE, check_chain
+    from .gpu import chip
 
     try:
-        ders = [base64.b64decode(each, validate=True) for each in entry["x5c"]]
-        chain = [x509.load_der_x509_certificate(each) for each in ders]
+        chain = [load_der_x509_certificate(base64.b64decode(each, validate=True)) for each in entry["x5c"]]
         if chain[0].public_key() != key or any(chip(each.subject.rfc4514_string()) for each in chain):
             return False
-        valid = all(each.not_valid_before_utc.timestamp() <= now <= each.not_valid_after_utc.timestamp() for each in chain)
-    except (ValueError, TypeError, LookupError, OverflowError, OSError, UnsupportedAlgorithm, x509.InvalidVersion, Warning):
+        check_chain(chain, root_sha256)
+        return all(each.not_valid_before_utc.timestamp() <= now <= each.not_valid_after_utc.timestamp() for each in chain)
+    except (*UNREADABLE, LookupError, OverflowError, OSError):
         return False
-    rooted = hmac.compare_digest(hashlib.sha256(ders[-1]).hexdigest(), root_sha256)
-    return valid and rooted and all(issued(subject, issuer) for subject, issuer in pairwise(ders))
 
 
 def _object(value: Any, what: str) -> Mapping[str, Any]:

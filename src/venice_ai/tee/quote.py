@@ -41,45 +41,31 @@ _MAX_PADDING: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The fields of a quote. Nothing here is verified yet."""
+    """A quote whose lengths add up. The names of `LAYOUT` are its fields. Nothing here is verified yet."""
 
-    signed: bytes
-    mrseam: bytes
-    mrsignerseam: bytes
-    seam_attributes: bytes
-    attributes: bytes
-    xfam: bytes
-    mrtd: bytes
-    mr_config_id: bytes
-    mr_owner: bytes
-    mr_owner_config: bytes
-    rtmrs: tuple[bytes, bytes, bytes, bytes]
-    report_data: bytes
-    signature: bytes
-    attestation_key: bytes
-    qe_report: bytes
-    qe_signature: bytes
+    raw: bytes
     qe_auth: bytes
     chain: bytes
     """The certificates of the platform, PEM."""
+
+    def __getattr__(self, name: str) -> bytes:
+        if name not in LAYOUT:
+            raise AttributeError(name)
+        return self.raw[slice(*LAYOUT[name])]
+
+    @property
+    def rtmrs(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """The four registers of run-time measurements."""
+        return self.rtmr0, self.rtmr1, self.rtmr2, self.rtmr3
 
     @property
     def domain(self) -> bytes:
         """The platform's module and the trust domain: all that the quote is about but the report data."""
         return self.signed[_BODY : LAYOUT["report_data"][0]]
 
-    def hex(self, name: str) -> str:
-        """A measurement in hex: the field of this name, or a register, `rtmr0` to `rtmr3`."""
-        found: bytes = self.rtmrs[int(name[-1])] if name.startswith("rtmr") else getattr(self, name)
-        return found.hex()
-
 
 def decode(text: object) -> bytes | None:
-    """The bytes of a quote written in hex or base64; None for what is not a quote at all: absent, a word, a handful of bytes.
-
-    Raises:
-        ValueError: a text of a quote's size that is neither.
-    """
+    """The bytes of a quote in hex or base64; None for what is not a quote at all: absent, a word, a handful of bytes."""
     if text is None:
         return None
     if not isinstance(text, str):
@@ -103,11 +89,7 @@ def _from_hex(text: str) -> bytes | None:
 
 
 def parse(raw: bytes) -> Quote:
-    """The fields of a quote.
-
-    Raises:
-        ValueError: it is not a TDX quote of version 4, or its lengths do not add up.
-    """
+    """The fields of a quote. One that is not of version 4 for TDX, or whose lengths do not add up, is a ValueError."""
     if len(raw) < _QE_AUTH + 2:
         raise ValueError(f"a quote of {len(raw)} bytes is too short")
     _expect("the quote's version", _number(raw, 0, 2), 4)
@@ -123,9 +105,7 @@ def parse(raw: bytes) -> Quote:
         raise ValueError("its authentication data is longer than the quote")
     _expect("the type of its inner certification data", _number(raw, chain_at, 2), 5)
     _expect("the size of its certificates", _number(raw, chain_at + 2, 4), end - chain_at - 6)
-    found = {name: raw[start:stop] for name, (start, stop) in LAYOUT.items()}
-    rtmrs = tuple(found.pop(f"rtmr{number}") for number in range(4))
-    return Quote(**found, rtmrs=rtmrs, qe_auth=raw[_QE_AUTH + 2 : chain_at], chain=raw[chain_at + 6 : end])  # type: ignore[arg-type]  # mypy does not see the names
+    return Quote(raw, qe_auth=raw[_QE_AUTH + 2 : chain_at], chain=raw[chain_at + 6 : end])
 
 
 def _number(raw: bytes, offset: int, size: int) -> int:

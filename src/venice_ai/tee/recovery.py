@@ -48,11 +48,11 @@ def compressed(public_key: bytes) -> bytes:
 
 def _lifted(x: int, *, odd: bool) -> _Point | None:
     """The point of the curve with this X coordinate and an odd, or even, Y."""
-    square = (pow(x, 3, _P) + 7) % _P
-    y = pow(square, (_P + 1) // 4, _P)
-    if y * y % _P != square:
+    try:
+        point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), bytes([2 + odd]) + x.to_bytes(32, "big"))
+    except ValueError:
         return None
-    return x, y if y % 2 == odd else _P - y
+    return x, point.public_numbers().y
 
 
 def _sum(one: _Point, other: _Point) -> _Point | None:

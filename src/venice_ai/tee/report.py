@@ -6,8 +6,10 @@ A report is a value: immutable, comparable, picklable. It holds public keys, mea
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
+
+import msgspec
 
 from ..exceptions import InvalidRequestError, TeeAttestationError
 from ..types.attestation import AnswerSignature, Attestation
@@ -124,7 +126,7 @@ class SignatureReport(AnswerSignature):
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it."""
-        return cast("dict[str, Any]", _plain(self))
+        return cast("dict[str, Any]", msgspec.to_builtins(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +206,7 @@ class AttestationReport(Attestation):
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it."""
-        return cast("dict[str, Any]", _plain(self))
+        return cast("dict[str, Any]", msgspec.to_builtins(self))
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The report as JSON."""
@@ -246,9 +248,3 @@ def _with_digest(image: str) -> str:
 
 def _line(check: Check) -> str:
     return f"{check.detail} (stops: {check.stops})" if check.detail and check.stops else check.detail or f"stops: {check.stops}"
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return [_plain(each) for each in cast("tuple[Any, ...]", value)] if isinstance(value, tuple) else value

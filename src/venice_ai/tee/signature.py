@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
-from .._core.json_values import members
+from .._core.json_values import items, members
 from .aci import is_aci
 from .checks import Checks, CheckWarning
 from .crypto import address, signed_by
@@ -87,7 +87,7 @@ def verify(
         # The id is not in the signed text, so that whoever relays it can give one answer's signature for another.
         bound=False if not valid else True if matches[1] else None,
         text=text if isinstance(text, str) else None,
-        receipt=_receipt_id(receipt),
+        receipt=named if isinstance(named := members(receipt).get("receipt_id"), str) else None,
         request_hash_match=matches[0] if valid else None,
         response_hash_match=matches[1] if valid else None,
         checks=tuple(checks),
@@ -105,11 +105,10 @@ def _signature(reply: Mapping[str, Any], public_key: bytes) -> str:
 
 def _raw(value: Any) -> bytes:
     """r, s and v: 65 bytes in hex, alone or as the `value` of an object."""
-    if isinstance(value, Mapping):
-        value = cast("Mapping[str, Any]", value).get("value")
+    value = members(value).get("value", value)
     try:
-        raw = bytes.fromhex(value.removeprefix("0x")) if isinstance(value, str) else b""
-    except ValueError:
+        raw = bytes.fromhex(value.removeprefix("0x"))
+    except (ValueError, AttributeError):
         raw = b""
     if len(raw) != _SIGNATURE_BYTES or raw[-1] not in {0, 1, 27, 28}:
         raise ValueError("the signature is not 65 bytes in hex that end in 27 or 28")
@@ -141,23 +140,15 @@ def _request(reply: Mapping[str, Any], request_id: str) -> str:
 def _receipt_of(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The receipt of a reply; an empty one if there must be one and is not."""
     receipt = reply.get("receipt")
-    if isinstance(receipt, Mapping):
-        return cast("Mapping[str, Any]", receipt)
-    return {} if receipt is not None or is_aci(reply) else None
-
-
-def _receipt_id(receipt: Mapping[str, Any] | None) -> str | None:
-    found = (receipt or {}).get("receipt_id")
-    return found if isinstance(found, str) else None
+    return members(receipt) if receipt is not None or is_aci(reply) else None
 
 
 def _receipt(reply: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
     """The hashes that were signed are those that the receipt's log holds."""
     parts = hashes(reply["text"]) if isinstance(reply.get("text"), str) else None
-    log = receipt.get("event_log")
-    if parts is None or not isinstance(log, list):
+    if parts is None or not isinstance(receipt.get("event_log"), list):
         raise ValueError("the receipt has no event_log, or there are no hashes to compare with it")
-    logged = {_body_hash(event) for event in cast("list[Any]", log)}
+    logged = {_body_hash(event) for event in items(receipt["event_log"])}
     if not {parts.request, parts.response} <= logged:
         raise ValueError("the signed hashes are not in the receipt's log")
     return "the signed hashes are in the receipt's log"

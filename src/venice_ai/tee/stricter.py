@@ -19,11 +19,7 @@ _SIGNATURES = get_args(SignaturePolicy)
 
 
 def effective(call: TeeOptions | None, client: TeeOptions | None, environment: Mapping[str, str]) -> TeeOptions:
-    """The options that hold for a call.
-
-    Raises:
-        InvalidRequestError: they contradict each other, or the variable `VENICE_TEE_MIN_LEVEL` holds no level.
-    """
+    """The options that hold for a call."""
     options = call or client or TeeOptions()
     if call is not None and client is not None:
         options = stricter(call, client)
@@ -38,11 +34,7 @@ def effective(call: TeeOptions | None, client: TeeOptions | None, environment: M
 
 
 def check_floor(floor: Literal["tee", "e2ee"] | None, options: TeeOptions) -> None:
-    """Refuses options that look at no evidence for a client with `min_privacy`: Venice's own statement is not evidence.
-
-    Raises:
-        InvalidRequestError: they do not.
-    """
+    """Refuses options that look at no evidence for a client with `min_privacy`: Venice's own statement is not evidence."""
     if floor is not None and options.verification == "server":
         raise InvalidRequestError(
             f"min_privacy={floor!r} needs an enclave that was verified here, and verification='server' asks for "
@@ -51,11 +43,7 @@ def check_floor(floor: Literal["tee", "e2ee"] | None, options: TeeOptions) -> No
 
 
 def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:
-    """The options of a call, raised to the client's wherever they demand less.
-
-    Raises:
-        InvalidRequestError: they trust other roots, or accept nothing in common.
-    """
+    """The options of a call, raised to the client's wherever they demand less."""
     if call.trust not in (client.trust, INTEL_AND_NVIDIA):
         raise InvalidRequestError("the options of a call must not trust other roots than the client's")
     if call.pins is not None and client.pins is not None and call.pins != client.pins:

@@ -151,7 +151,7 @@ def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, by
 
 
 def _measured(quote: Quote) -> dict[str, str]:
-    return {name: quote.hex(name) for name in _REGISTERS}
+    return {name: getattr(quote, name).hex() for name in _REGISTERS}
 
 
 def _aggregated(quote: Quote) -> dict[str, str]:
@@ -168,13 +168,13 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
         return "Venice claims nothing"
     if not isinstance(claims, dict):
         raise ValueError("server_verification is not an object")  # noqa: TRY004  # evidence, not an argument
-    if refused := next(_refusals(cast("dict[str, Any]", claims), "server_verification"), None):
+    if refused := next(_refusals(members(claims), "server_verification"), None):
         raise ValueError(f"Venice says itself that {refused:.200} is not good")
-    tdx = member(cast("dict[str, Any]", claims), "tdx")
+    tdx = member(members(claims), "tdx")
     said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
     known = {"reportData": report_data}
     if quote is not None:
-        known = {name: quote.hex(field) for name, field in {**CLAIMED, "reportData": "report_data"}.items()}
+        known = {name: getattr(quote, field).hex() for name, field in {**CLAIMED, "reportData": "report_data"}.items()}
     for name, value in known.items():
         if said.get(name) is not None and str(said[name]).lower().removeprefix("0x") != value:
             raise ValueError(f"Venice reports another {name} than the evidence has")
@@ -184,17 +184,13 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
 def _refusals(claims: Mapping[str, Any], path: str) -> Iterator[str]:
     for name, value in claims.items():
         if isinstance(value, dict):
-            yield from _refusals(cast("dict[str, Any]", value), f"{path}.{name}")
+            yield from _refusals(members(value), f"{path}.{name}")
         elif value is (name == "revoked") or (name == "valid" and value is not True):
             yield f"{path}.{name}"
 
 
 def check_not_debug(reply: Mapping[str, Any], quote: Quote | None) -> None:
-    """Checks that nothing in a reply says that the host can read the domain's memory: no switch, no attributes with bit 0.
-
-    Raises:
-        ValueError: something does.
-    """
+    """Checks that nothing in a reply says that the host can read the domain's memory: no switch, no attributes with bit 0."""
     for holder in (reply, member(reply, "server_verification")):
         if where := next(_debug_signs(holder, "the reply"), None):
             raise ValueError(f"the server reports a trust domain in debug mode ({where:.200}): its host can read its memory")
@@ -217,7 +213,7 @@ def _objects(claims: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The objects that a member is, or that are in its list; also as text, where servers write it so."""
     value = claims[name]
     if isinstance(value, list):
-        return [cast("dict[str, Any]", each) for each in cast("list[Any]", value) if isinstance(each, dict)]
+        return [members(each) for each in items(value) if isinstance(each, dict)]
     return [member(claims, name)] if isinstance(value, dict) or name in _OBJECTS_AS_TEXT else []
 
 
@@ -289,23 +285,22 @@ def compose_images(text: str | None) -> tuple[str, ...]:
 def compose_warnings(text: str | None) -> Iterator[str]:
     """What a reader should know of a compose file that was measured."""
     settings = _settings(text)
-    if text is not None and settings is None:
-        yield "the compose file is not JSON that means one thing, or too long, so that it could not be read"
+    if settings is None:
+        if text is not None:
+            yield "the compose file is not JSON that means one thing, or too long, so that it could not be read"
         return
     services = _services(settings)
     loose = [image for image in compose_images(text) if "@sha256:" not in image]
     if loose:
         yield f"container images are not pinned by their hash, so that others may run: {', '.join(loose[:5])}"
-    if _PRIVILEGED.search(services):
-        yield "a container is privileged"
-    if "docker.sock" in services:
-        yield "a container can start and stop others (docker.sock)"
-    if settings is not None and "AUTHORIZED_KEYS" in str(settings.get("allowed_envs")):
-        yield "SSH keys can be given at the start"
-    if settings is not None and settings.get("public_logs"):
-        yield "the logs of the containers are public"
-    if settings is not None and settings.get("secure_time") is not True:
-        yield "the clock of the enclave is set by its host"
+    found = {
+        "a container is privileged": _PRIVILEGED.search(services),
+        "a container can start and stop others (docker.sock)": "docker.sock" in services,
+        "SSH keys can be given at the start": "AUTHORIZED_KEYS" in str(settings.get("allowed_envs")),
+        "the logs of the containers are public": settings.get("public_logs"),
+        "the clock of the enclave is set by its host": settings.get("secure_time") is not True,
+    }
+    yield from (warning for warning, true in found.items() if true)
 
 
 def _settings(text: str | None) -> dict[str, Any] | None:
@@ -313,10 +308,9 @@ def _settings(text: str | None) -> dict[str, Any] | None:
     if text is None or len(text) > LONGEST_COMPOSE:
         return None
     try:
-        compose: object = parse(text)
+        return members(parse(text))
     except ValueError:
         return None
-    return members(compose)
 
 
 def _services(settings: Mapping[str, Any] | None) -> str:
@@ -329,13 +323,11 @@ def manager_actions(reply: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(_action, items(member(reply, "compose_manager_attestation").get("actions"))))
 
 
-def _action(action: Any) -> str:
-    if not isinstance(action, dict):
-        return one_line(str(action))
-    said = cast("dict[str, Any]", action)
-    first = [str(said[name]) for name in ("timestamp", "action") if name in said]
-    rest = [f"{name}={value}" for name, value in said.items() if name not in {"timestamp", "action"}]
-    return one_line(" ".join([*first, *rest]))
+def _action(action: object) -> str:
+    said = dict(members(action))
+    first = [str(said.pop(name)) for name in ("timestamp", "action") if name in said]
+    rest = [f"{name}={value}" for name, value in said.items()]
+    return one_line(" ".join([*first, *rest]) if isinstance(action, dict) else str(action))
 
 
 def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:
@@ -355,9 +347,5 @@ def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:
 
 
 def _kms_root(workload: Workload) -> str | None:
-    try:
-        named: object = parse(workload.key_provider or "null")
-    except ValueError:
-        return None
-    root: object = members(named).get("id")
+    root: object = member({"provider": workload.key_provider}, "provider").get("id")
     return root.lower() if isinstance(root, str) else None

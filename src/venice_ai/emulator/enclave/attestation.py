@@ -38,11 +38,9 @@ class Draft:
     # -- what faults do --------------------------------------------------------------------------------------------------
 
     def put(self, offset: int, value: bytes) -> None:
-        """Writes bytes of the quote, before it is signed."""
         self.signed[offset : offset + len(value)] = value
 
     def report_data(self, value: bytes) -> None:
-        """Sets what the quote binds: an address and a nonce, as a rule."""
         self.put(LAYOUT["report_data"][0], value)
 
     def show_quote(self, quote: bytes) -> None:

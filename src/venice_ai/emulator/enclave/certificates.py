@@ -142,12 +142,5 @@ def der(tag: int, *parts: bytes) -> bytes:
 
 
 def oid(dotted: str) -> bytes:
-    """An object identifier of ASN.1."""
-    first, second, *rest = map(int, dotted.split("."))
-    body = bytearray([first * 40 + second])
-    for number in rest:
-        digits = [number & 0x7F]
-        while number := number >> 7:
-            digits.append(0x80 | number & 0x7F)
-        body += bytes(reversed(digits))
-    return der(0x06, bytes(body))
+    """An object identifier of ASN.1, taken out of an extension that is a list of one."""
+    return x509.ExtendedKeyUsage([x509.ObjectIdentifier(dotted)]).public_bytes()[2:]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from venice_ai.tee.crypto import EnvelopeError, Opener, Sealer, public_key_bytes
 from venice_ai.tee.curve import PrivateKey
 from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
+from venice_ai.types._base import is_array
 
-from ..sending import Act, Answer, Send, closed, encode_json
+from ..sending import Act, Answer, Body, Send, acts_of, closed, encode_json
 
 Chunk: TypeAlias = dict[str, Any]
 SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
@@ -58,25 +59,16 @@ class Channel:
     def signing(self, request: bytes, answer: Answer) -> Answer:
         """The answer, of whose bytes, and of the request's as they came, the hashes are from now on."""
         self._request, self._response, self._bytes = hashlib.sha256(request), hashlib.sha256(), True
-        body = answer.body
-        return replace(answer, body=self._awaited(body) if isinstance(body, AsyncIterator) else self._passed(body))
+        return replace(answer, body=self._noted(answer.body))
 
-    def _passed(self, body: Iterable[Act]) -> Iterator[Act]:
-        for act in body:
-            self._note(act)
-            yield act
-
-    async def _awaited(self, body: AsyncIterator[Act]) -> AsyncIterator[Act]:
+    async def _noted(self, body: Body) -> AsyncIterator[Act]:
         try:
-            async for act in body:
-                self._note(act)
+            async for act in acts_of(body):
+                if isinstance(act, Send):
+                    self._response.update(act.data)
                 yield act
         finally:
             await closed(body)
-
-    def _note(self, act: Act) -> None:
-        if isinstance(act, Send):
-            self._response.update(act.data)
 
     def seal(self, text: str) -> str:
         assert self._sealer is not None
@@ -154,4 +146,4 @@ def _restored(text: str) -> str | list[Any]:
         value: object = json.loads(text)
     except ValueError:
         return text
-    return cast("list[Any]", value) if isinstance(value, list) else text
+    return value if is_array(value) else text

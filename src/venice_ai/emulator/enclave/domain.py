@@ -24,7 +24,6 @@ Event = dict[str, Any]
 
 
 def compose(services: str = _SERVICES) -> str:
-    """The file that names the containers, as its hash is measured."""
     settings = {
         "manifest_version": 2,
         "name": "emulator",
@@ -45,24 +44,11 @@ class Domain:
     log: list[Event] = field(default_factory=list[Event])
 
     def __post_init__(self) -> None:
+        self.compose_hash: bytes = hashlib.sha256(self.app_compose.encode()).digest()
+        self.app_id: bytes = self.compose_hash[:20]
+        self.instance_id: bytes = hashlib.sha256(b"instance" + self.app_id).digest()[:20]
+        self.key_provider: str = json.dumps({"name": "kms", "id": hashlib.sha256(b"kms").hexdigest()}, separators=(",", ":"))
         self.log = [*_boot_events(), *(event(name, payload) for name, payload in self._runtime().items())]
-
-    @property
-    def compose_hash(self) -> bytes:
-        return hashlib.sha256(self.app_compose.encode()).digest()
-
-    @property
-    def app_id(self) -> bytes:
-        return self.compose_hash[:20]
-
-    @property
-    def instance_id(self) -> bytes:
-        return hashlib.sha256(b"instance" + self.app_id).digest()[:20]
-
-    @property
-    def key_provider(self) -> str:
-        """The key provider, as the event log names it: JSON."""
-        return json.dumps({"name": "kms", "id": hashlib.sha256(b"kms").hexdigest()}, separators=(",", ":"))
 
     def signed(self, report_data: bytes) -> bytearray:
         """Header and body of a quote about this domain."""
@@ -96,19 +82,16 @@ class Domain:
 
 def event(name: str, payload: bytes) -> Event:
     """An event of the time after the start, with its digest."""
-    digest = hashlib.sha384(RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload).hexdigest()
-    return {"imr": 3, "event_type": RUNTIME_EVENT, "digest": digest, "event": name, "event_payload": payload.hex()}
+    said = RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload
+    return {**_event(3, RUNTIME_EVENT, said), "event": name, "event_payload": payload.hex()}
 
 
 def _boot_events() -> list[Event]:
-    return [
-        {
-            "imr": register,
-            "event_type": _BOOT_EVENT,
-            "digest": hashlib.sha384(f"boot {register}.{number}".encode()).hexdigest(),
-            "event": "",
-            "event_payload": "",
-        }
-        for register, count in ((0, 3), (1, 2), (2, 2))
-        for number in range(count)
-    ]
+    counts = ((0, 3), (1, 2), (2, 2))
+    numbered = [(register, number) for register, count in counts for number in range(count)]
+    return [_event(register, _BOOT_EVENT, f"boot {register}.{number}".encode()) for register, number in numbered]
+
+
+def _event(register: int, kind: int, said: bytes) -> Event:
+    digest = hashlib.sha384(said).hexdigest()
+    return {"imr": register, "event_type": kind, "digest": digest, "event": "", "event_payload": ""}

@@ -25,7 +25,7 @@ from .nvidia import Nvidia
 
 _KEPT_ANSWERS: Final = 1_000
 _NONCE: Final = re.compile(r"[0-9a-fA-F]{64}")
-_HARMLESS: Final = Fault(about="nothing")
+_HARMLESS: Final = Fault("nothing")
 
 
 class Enclave:

@@ -13,7 +13,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import reduce
 from importlib.resources import files
 from typing import Any, Final, cast
@@ -38,11 +38,12 @@ def _unchanged(_: object) -> None:
     """The default of a fault's steps: it changes nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
     """An attack: what it is about, and what it does at which step."""
 
     about: str
+    _: KW_ONLY
     booted: Callable[[Draft], object] = _unchanged
     """To the domain, before it is measured."""
     measured: Callable[[Draft], object] = _unchanged
@@ -84,7 +85,6 @@ def _reply(members: dict[str, Any]) -> Callable[[Draft], None]:
 
 
 def _key(change: Callable[[bytes], bytes], member: str = "signing_public_key") -> Callable[[Draft], None]:
-    """A member of the reply is a key made of the enclave's."""
     return lambda draft: draft.reply.update({member: change(draft.key.public).hex()})
 
 
@@ -127,17 +127,14 @@ def _replayed_quote(draft: Draft) -> None:
 
 def _doubled_keys(draft: Draft) -> bytes:
     """As long a reply as is read, whose first key comes again at the end."""
-    return _padded(draft, ",".join(f'"{number:x}":0' for number in range(320_000)) + ',"0":0')
+    keys = ",".join(f'"{number:x}":0' for number in range(320_000))
+    return b"{" + keys.encode() + b',"0":0,' + draft.written()[1:]
 
 
 def _gateway_keys(draft: Draft) -> bytes:
     """A gateway that has more keys than anybody looks at."""
     _keys_of_others(draft, _MANY_KEYS)
     return draft.written()
-
-
-def _padded(draft: Draft, members: str) -> bytes:
-    return b"{" + members.encode() + b"," + draft.written()[1:]
 
 
 def _duplicate_members(draft: Draft) -> bytes:
@@ -168,20 +165,14 @@ def _flipped(raw: bytes, position: int) -> bytes:
     return bytes(changed)
 
 
-def _other_intel(draft: Draft) -> None:
-    draft.show_quote(Intel("somebody else").quote(bytes(draft.signed)))
-
-
 # -- the log -------------------------------------------------------------------------------------------------------------
 
 
 def _log(change: Callable[[list[Event]], list[Event]]) -> Callable[[Draft], None]:
-    """Another log is shown than was measured."""
     return lambda draft: draft.show_log(change(draft.domain.log))
 
 
 def _edited(log: list[Event]) -> list[Event]:
-    """A payload is another one, and the digest is kept."""
     return [{**each, "event_payload": "00" * 32} if each["event"] == "compose-hash" else each for each in log]
 
 
@@ -290,8 +281,6 @@ def _second(bend: Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk]]) -
 
 
 def _envelope(change: Callable[[str, Channel], str]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    """The second text of an answer is not the envelope that it was."""
-
     def bend(chunk: Chunk, delta: dict[str, Any], channel: Channel) -> Iterator[Chunk]:
         delta["content"] = change(delta["content"], channel)
         yield chunk
@@ -320,8 +309,6 @@ def _in_clear(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
 
 
 def _delta(members: dict[str, Any]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    """Something stands in clear beside a sealed text."""
-
     def bend(chunk: Chunk, delta: dict[str, Any], _: Channel) -> Iterator[Chunk]:
         delta |= members
         yield chunk
@@ -403,100 +390,102 @@ def _rows() -> Iterator[tuple[str, Fault]]:
     rows: dict[str, dict[str, Any]] = json.loads(files("venice_ai.emulator.enclave").joinpath("faults.json").read_bytes())
     for name, row in rows.items():
         made = {step: make(row[kind]) for kind, (step, make) in _KINDS.items() if kind in row}
-        yield name, Fault(about=row["about"], **made)
+        yield name, Fault(row["about"], **made)
 
 
 FAULTS: Final[dict[str, Fault]] = {
     **dict(_rows()),
-    "swapped_key": Fault(about="the key is another one than the address's", replied=_key(lambda _: EnclaveKey().public)),
-    "swapped_key_and_address": Fault(about="key and address are another one's", replied=_swapped_key_and_address),
-    "two_keys": Fault(about="the reply has two keys that differ", replied=_key(lambda _: EnclaveKey().public, "signing_key")),
-    "key_off_curve": Fault(about="the key is not a point of the curve", replied=_key(lambda key: _flipped(key, -1))),
+    "swapped_key": Fault("the key is another one than the address's", replied=_key(lambda _: EnclaveKey().public)),
+    "swapped_key_and_address": Fault("key and address are another one's", replied=_swapped_key_and_address),
+    "two_keys": Fault("the reply has two keys that differ", replied=_key(lambda _: EnclaveKey().public, "signing_key")),
+    "key_off_curve": Fault("the key is not a point of the curve", replied=_key(lambda key: _flipped(key, -1))),
     "key_compressed": Fault(
-        about="the key is in the form that is not taken", replied=_key(lambda key: bytes([2 + (key[-1] & 1)]) + key[1:33])
+        "the key is in the form that is not taken", replied=_key(lambda key: bytes([2 + (key[-1] & 1)]) + key[1:33])
     ),
-    "keyset_of_others": Fault(about="none of a gateway's keys has the address", replied=_keys_of_others),
-    "replayed_quote": Fault(about="an old quote comes with a forged echo", replied=_replayed_quote),
-    "doubled_keys": Fault(about="a key of very many comes twice", written=_doubled_keys),
-    "many_keys": Fault(about="a gateway has 20,000 keys", written=_gateway_keys),
+    "keyset_of_others": Fault("none of a gateway's keys has the address", replied=_keys_of_others),
+    "replayed_quote": Fault("an old quote comes with a forged echo", replied=_replayed_quote),
+    "doubled_keys": Fault("a key of very many comes twice", written=_doubled_keys),
+    "many_keys": Fault("a gateway has 20,000 keys", written=_gateway_keys),
     "keys_beside": Fault(
-        about="a good key, and beside it a gateway's set of 65", replied=lambda draft: _gateway(draft, EnclaveKey().public, 65)
+        "a good key, and beside it a gateway's set of 65", replied=lambda draft: _gateway(draft, EnclaveKey().public, 65)
     ),
-    "duplicate_members": Fault(about="the reply says verified twice", written=_duplicate_members),
-    "other_spelling": Fault(about="harmless: the quote in base64, the address in capitals", replied=_other_spelling),
-    "redirect": Fault(about="the attestation is somewhere else", answered=Answer(302, {"location": ELSEWHERE})),
+    "duplicate_members": Fault("the reply says verified twice", written=_duplicate_members),
+    "other_spelling": Fault("harmless: the quote in base64, the address in capitals", replied=_other_spelling),
+    "redirect": Fault("the attestation is somewhere else", answered=Answer(302, {"location": ELSEWHERE})),
     "quote_flipped": Fault(
-        about="a byte of the quote is another one than was signed", replied=_quote(lambda raw: _flipped(raw, LAYOUT["mrtd"][0]))
+        "a byte of the quote is another one than was signed", replied=_quote(lambda raw: _flipped(raw, LAYOUT["mrtd"][0]))
     ),
-    "trailing_garbage": Fault(about="something follows the quote", replied=_quote(lambda raw: raw + b"garbage")),
-    "truncated_quote": Fault(about="the quote is cut off", replied=_quote(lambda raw: raw[:-100])),
+    "trailing_garbage": Fault("something follows the quote", replied=_quote(lambda raw: raw + b"garbage")),
+    "truncated_quote": Fault("the quote is cut off", replied=_quote(lambda raw: raw[:-100])),
     "other_domain": Fault(
-        about="the quote is of another trust domain",
+        "the quote is of another trust domain",
         measured=_binds(lambda _, nonce: bytes.fromhex(EnclaveKey().address[2:]) + bytes(12) + nonce),
     ),
-    "other_intel": Fault(about="a whole hierarchy of somebody else's", replied=_other_intel),
+    "other_intel": Fault(
+        "a whole hierarchy of somebody else's",
+        replied=lambda draft: draft.show_quote(Intel("somebody else").quote(bytes(draft.signed))),
+    ),
     "right_aligned_address": Fault(
-        about="the address stands at the right", measured=_binds(lambda own, nonce: bytes(12) + own + nonce)
+        "the address stands at the right", measured=_binds(lambda own, nonce: bytes(12) + own + nonce)
     ),
-    "swapped_halves": Fault(about="nonce first", measured=_binds(lambda own, nonce: nonce + own + bytes(12))),
+    "swapped_halves": Fault("nonce first", measured=_binds(lambda own, nonce: nonce + own + bytes(12))),
     "hashed_nonce": Fault(
-        about="the nonce is hashed", measured=_binds(lambda own, nonce: own + bytes(12) + hashlib.sha256(nonce).digest())
+        "the nonce is hashed", measured=_binds(lambda own, nonce: own + bytes(12) + hashlib.sha256(nonce).digest())
     ),
-    "zero_nonce": Fault(about="no nonce is bound", measured=_binds(lambda own, _: own + bytes(44))),
+    "zero_nonce": Fault("no nonce is bound", measured=_binds(lambda own, _: own + bytes(44))),
     "bound_to_tls": Fault(
-        about="the address is hashed with a TLS key",
+        "the address is hashed with a TLS key",
         measured=_binds(lambda own, nonce: hashlib.sha256(own + b"spki").digest() + nonce),
     ),
-    "event_removed": Fault(about="an event is not shown", replied=_log(lambda log: [*log[:-2], log[-1]])),
-    "event_reordered": Fault(about="two events change places", replied=_log(lambda log: [*log[:-2], log[-1], log[-2]])),
-    "event_edited": Fault(about="the payload of an event is another one", replied=_log(_edited)),
-    "event_split": Fault(about="an event may be another one of a longer name", booted=_measures("a", b"b:c", later=True)),
-    "boot_without_end": Fault(about="the log ends before the boot", booted=lambda draft: draft.domain.log.pop()),
-    "container_events": Fault(about="harmless: a container measures what it likes", booted=_container_measures_twice),
-    "compose_edited": Fault(about="the compose file shown has one blank more", replied=_compose_shown),
-    "dev_image": Fault(about="the operating system lets its operator in", replied=_dev_image),
-    "long_compose": Fault(about="harmless: the compose file has 200,000 line breaks", booted=_compose_of_line_breaks),
+    "event_removed": Fault("an event is not shown", replied=_log(lambda log: [*log[:-2], log[-1]])),
+    "event_reordered": Fault("two events change places", replied=_log(lambda log: [*log[:-2], log[-1], log[-2]])),
+    "event_edited": Fault("the payload of an event is another one", replied=_log(_edited)),
+    "event_split": Fault("an event may be another one of a longer name", booted=_measures("a", b"b:c", later=True)),
+    "boot_without_end": Fault("the log ends before the boot", booted=lambda draft: draft.domain.log.pop()),
+    "container_events": Fault("harmless: a container measures what it likes", booted=_container_measures_twice),
+    "compose_edited": Fault("the compose file shown has one blank more", replied=_compose_shown),
+    "dev_image": Fault("the operating system lets its operator in", replied=_dev_image),
+    "long_compose": Fault("harmless: the compose file has 200,000 line breaks", booted=_compose_of_line_breaks),
     "long_compose_unsigned": Fault(
-        about="the compose file has 200,000 line breaks, and nobody signed it",
+        "the compose file has 200,000 line breaks, and nobody signed it",
         booted=_compose_of_line_breaks,
         replied=_compose_of_line_breaks_unsigned,
     ),
     "loose_images": Fault(
-        about="containers are privileged, and not pinned by their hash", booted=_boots(app_compose=compose(_LOOSE_IMAGES))
+        "containers are privileged, and not pinned by their hash", booted=_boots(app_compose=compose(_LOOSE_IMAGES))
     ),
-    "gpu_less": Fault(about="one GPU gives no evidence", replied=_gpu(count=GPU_COUNT - 1)),
+    "gpu_less": Fault("one GPU gives no evidence", replied=_gpu(count=GPU_COUNT - 1)),
     "gateway_without_version": Fault(
-        about="a gateway shows one of its parts alone", replied=lambda draft: _gateway(draft, draft.key.public)
+        "a gateway shows one of its parts alone", replied=lambda draft: _gateway(draft, draft.key.public)
     ),
-    "gpu_replayed": Fault(about="a GPU answered another nonce", replied=_gpu(lambda draft: draft.nvidia.item(0, _OLD_NONCE))),
+    "gpu_replayed": Fault("a GPU answered another nonce", replied=_gpu(lambda draft: draft.nvidia.item(0, _OLD_NONCE))),
     "gpu_other_root": Fault(
-        about="a GPU that NVIDIA did not make", replied=_gpu(lambda draft: Nvidia("somebody else").item(0, draft.nonce))
+        "a GPU that NVIDIA did not make", replied=_gpu(lambda draft: Nvidia("somebody else").item(0, draft.nonce))
     ),
-    "gpu_other_chain": Fault(about="two GPUs have each other's certificates", replied=_gpu_with_another_chain),
-    "gpu_twice": Fault(about="one GPU answers for two", replied=_gpu(_first_gpu, _first_gpu)),
+    "gpu_other_chain": Fault("two GPUs have each other's certificates", replied=_gpu_with_another_chain),
+    "gpu_twice": Fault("one GPU answers for two", replied=_gpu(_first_gpu, _first_gpu)),
     "gpu_two_keys": Fault(
-        about="one GPU answers for two with two keys",
-        replied=_gpu(_first_gpu, lambda draft: draft.nvidia.again(0, draft.nonce)),
+        "one GPU answers for two with two keys", replied=_gpu(_first_gpu, lambda draft: draft.nvidia.again(0, draft.nonce))
     ),
-    "gpu_switch": Fault(about="a switch answers as a GPU", replied=_gpu(lambda draft: draft.nvidia.other("LS10", draft.nonce))),
-    "gpu_firmware": Fault(about="a GPU's key is of another firmware", replied=_gpu(_measured(firmware=b"\1" * 48))),
-    "gpu_empty_record": Fault(about="a GPU measured nothing", replied=_gpu(_measured(measurements=()))),
-    "gpu_zeros": Fault(about="a GPU measured zeros", replied=_gpu(_measured(measurements=(bytes(51), bytes(51))))),
-    "forged_collateral": Fault(about="somebody else's", published=lambda _, now: Intel("somebody else").collateral(now)),
-    "edited_tcb_info": Fault(about="what Intel signed was edited", published=_edited_tcb_info),
-    "chat_redirect": Fault(about="the chat is somewhere else", chat_answered=Answer(307, {"location": ELSEWHERE})),
-    "plaintext_chunk": Fault(about="one text comes in clear", sealed=_envelope(lambda _, channel: channel.last)),
-    "plaintext_reply": Fault(about="all texts come in clear", sealed=_in_clear),
-    "plaintext_choice": Fault(about="a second choice comes in clear", sealed=_second(_second_choice)),
-    "chunk_short": Fault(about="an envelope is too short", sealed=_envelope(lambda envelope, _: envelope[:184])),
-    "chunk_odd": Fault(about="an envelope has an odd digit", sealed=_envelope(lambda envelope, _: envelope + "0")),
-    "chunk_prefix": Fault(about="an envelope begins otherwise", sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
-    "chunk_other_key": Fault(about="an envelope is for somebody else", sealed=_envelope(_for_another)),
-    "upper_case": Fault(about="harmless: an envelope in capitals", sealed=_envelope(lambda envelope, _: envelope.upper())),
-    "replayed_chunk": Fault(about="a chunk comes twice", sealed=_second(lambda chunk, _, __: (chunk, chunk))),
-    "logprobs_in_clear": Fault(about="log probabilities come in clear", sealed=_second(_adds_logprobs)),
-    "signature_signer": Fault(about="somebody else signed", attested=_other_signer),
-    "signature_text": Fault(about="the signed text was edited", attested=_edited_text),
-    "signature_relabelled": Fault(about="it is a good one of another answer, under this one's id", signed=_another_answer),
+    "gpu_switch": Fault("a switch answers as a GPU", replied=_gpu(lambda draft: draft.nvidia.other("LS10", draft.nonce))),
+    "gpu_firmware": Fault("a GPU's key is of another firmware", replied=_gpu(_measured(firmware=b"\1" * 48))),
+    "gpu_empty_record": Fault("a GPU measured nothing", replied=_gpu(_measured(measurements=()))),
+    "gpu_zeros": Fault("a GPU measured zeros", replied=_gpu(_measured(measurements=(bytes(51), bytes(51))))),
+    "forged_collateral": Fault("somebody else's", published=lambda _, now: Intel("somebody else").collateral(now)),
+    "edited_tcb_info": Fault("what Intel signed was edited", published=_edited_tcb_info),
+    "chat_redirect": Fault("the chat is somewhere else", chat_answered=Answer(307, {"location": ELSEWHERE})),
+    "plaintext_chunk": Fault("one text comes in clear", sealed=_envelope(lambda _, channel: channel.last)),
+    "plaintext_reply": Fault("all texts come in clear", sealed=_in_clear),
+    "plaintext_choice": Fault("a second choice comes in clear", sealed=_second(_second_choice)),
+    "chunk_short": Fault("an envelope is too short", sealed=_envelope(lambda envelope, _: envelope[:184])),
+    "chunk_odd": Fault("an envelope has an odd digit", sealed=_envelope(lambda envelope, _: envelope + "0")),
+    "chunk_prefix": Fault("an envelope begins otherwise", sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
+    "chunk_other_key": Fault("an envelope is for somebody else", sealed=_envelope(_for_another)),
+    "upper_case": Fault("harmless: an envelope in capitals", sealed=_envelope(lambda envelope, _: envelope.upper())),
+    "replayed_chunk": Fault("a chunk comes twice", sealed=_second(lambda chunk, _, __: (chunk, chunk))),
+    "logprobs_in_clear": Fault("log probabilities come in clear", sealed=_second(_adds_logprobs)),
+    "signature_signer": Fault("somebody else signed", attested=_other_signer),
+    "signature_text": Fault("the signed text was edited", attested=_edited_text),
+    "signature_relabelled": Fault("it is a good one of another answer, under this one's id", signed=_another_answer),
 }
 """The attacks by their names."""

@@ -10,7 +10,6 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 from .certificates import Authority, der, oid, pem
@@ -25,36 +24,26 @@ QE_SVN: Final = 4
 _SGX: Final = "1.2.840.113741.1.13.1"
 
 
-@dataclass(frozen=True)
 class Intel:
-    """A root certificate and one platform below it; each label makes another root."""
+    """A root certificate and one platform below it; each label makes another root.
 
-    label: str
-    fmspc: str = FMSPC
-    qe_svn: int = QE_SVN
-    """The version of the quoting enclave."""
+    `qe_svn` is the version of the quoting enclave.
+    """
 
-    @cached_property
-    def root(self) -> Authority:
+    def __init__(self, label: str, fmspc: str = FMSPC, qe_svn: int = QE_SVN) -> None:
+        self.fmspc = fmspc
+        self.qe_svn = qe_svn
+        extension = (_SGX, _platform_extension(fmspc))
+        self.root: Authority = Authority(f"{label}/root", f"Test SGX Root CA {label}")
         """What a client has to trust."""
-        return Authority(f"{self.label}/root", f"Test SGX Root CA {self.label}")
-
-    @cached_property
-    def ca(self) -> Authority:
-        return Authority(f"{self.label}/ca", "Intel SGX PCK Platform CA", self.root)
-
-    @cached_property
-    def platform(self) -> Authority:
-        extension = (_SGX, _platform_extension(self.fmspc))
-        return Authority(f"{self.label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=extension)
-
-    @cached_property
-    def signer(self) -> Authority:
-        return Authority(f"{self.label}/signer", "Intel SGX TCB Signing", self.root, ca=False)
-
-    @cached_property
-    def attestation(self) -> Authority:
-        return Authority(f"{self.label}/attestation", "attestation key")
+        self.ca: Authority = Authority(f"{label}/ca", "Intel SGX PCK Platform CA", self.root)
+        self.platform: Authority = Authority(
+            f"{label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=extension
+        )
+        self.signer: Authority = Authority(f"{label}/signer", "Intel SGX TCB Signing", self.root, ca=False)
+        """Signs collateral."""
+        self.attestation: Authority = Authority(f"{label}/attestation", "attestation key")
+        """The quoting enclave's key."""
 
     def quote(self, signed: bytes) -> bytes:
         """The quote whose header and body (632 bytes) are these."""
@@ -70,10 +59,12 @@ class Intel:
         return Published(self, now, **changes).documents()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Changes:
-    """What collateral says. Times are in seconds from `now`."""
+@dataclass(frozen=True)
+class Published:
+    """Collateral as it is published at one time, and what it says. Times are in seconds from `now`."""
 
+    intel: Intel
+    now: float
     status: str = "UpToDate"
     advisories: tuple[str, ...] = ()
     module_status: str = "UpToDate"
@@ -96,81 +87,53 @@ class _Changes:
     pce_id: str = "0000"
     tcb_type: Any = 0
 
-
-class Published:
-    """Collateral as it is published at one time."""
-
-    def __init__(self, intel: Intel, now: float, **changes: Any) -> None:
-        self._intel, self._now = intel, now
-        self._is = _Changes(**changes)
-
     def documents(self) -> dict[str, str]:
-        """The documents and their signatures, as clients store them."""
-        intel, tcb_info, identity = self._intel, self._tcb_info(), self._identity()
-        signer: Authority = getattr(intel, self._is.signed_by)
-        signing = pem(*signer.chain)
+        intel = self.intel
+        signer: Authority = getattr(intel, self.signed_by)
+        signed = {
+            "tcb_info": json.dumps(self._tcb_info(), separators=(",", ":")),
+            "qe_identity": json.dumps(self._identity(), separators=(",", ":")),
+        }
         return {
             "pck_crl_issuer_chain": pem(intel.ca, intel.root),
             "root_ca_crl": self._revocations(intel.root, "ca", "signer"),
             "pck_crl": self._revocations(intel.ca, "platform"),
-            "tcb_info_issuer_chain": signing,
-            "tcb_info": tcb_info,
-            "tcb_info_signature": signer.sign(tcb_info.encode()).hex(),
-            "qe_identity_issuer_chain": signing,
-            "qe_identity": identity,
-            "qe_identity_signature": signer.sign(identity.encode()).hex(),
+            **signed,
+            **{f"{name}_issuer_chain": pem(*signer.chain) for name in signed},
+            **{f"{name}_signature": signer.sign(text.encode()).hex() for name, text in signed.items()},
         }
 
     def _revocations(self, issuer: Authority, *names: str) -> str:
-        revoked = tuple(getattr(self._intel, name) for name in names if name in self._is.revoked)
-        dates = self._now + self._is.crl_issued, self._now + self._is.crl_expires
-        return issuer.revocations(revoked, *dates, self._is.crl_number).hex()
+        revoked = tuple(getattr(self.intel, name) for name in names if name in self.revoked)
+        return issuer.revocations(revoked, self.now + self.crl_issued, self.now + self.crl_expires, self.crl_number).hex()
 
     def _head(self, evaluation: int | None = None) -> dict[str, Any]:
-        dates = {"issueDate": self._now + self._is.issued, "nextUpdate": self._now + self._is.expires}
-        number = self._is.evaluation if evaluation is None else evaluation
-        return {**{name: _stamp(seconds) for name, seconds in dates.items()}, "tcbEvaluationDataNumber": number}
+        dates = {"issueDate": self._stamp(self.issued), "nextUpdate": self._stamp(self.expires)}
+        return {**dates, "tcbEvaluationDataNumber": self.evaluation if evaluation is None else evaluation}
 
     def _level(self, tcb: dict[str, Any], status: str) -> dict[str, Any]:
-        return {"tcb": tcb, "tcbDate": _stamp(self._now - 200 * DAY), "tcbStatus": status}
+        return {"tcb": tcb, "tcbDate": self._stamp(-200 * DAY), "tcbStatus": status}
 
-    def _tcb_info(self) -> str:
-        components = {"sgxtcbcomponents": [{"svn": self._is.level_svn}] * 16, "pcesvn": _PCE_SVN}
+    def _stamp(self, seconds: float) -> str:
+        return dt.datetime.fromtimestamp(self.now + seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _tcb_info(self) -> dict[str, Any]:
+        components = {"sgxtcbcomponents": [{"svn": self.level_svn}] * 16, "pcesvn": _PCE_SVN}
         domain = [{"svn": 5}, {"svn": 1}, {"svn": 5}, *[{"svn": 0}] * 13]
-        level = self._level({**components, "tdxtcbcomponents": domain}, self._is.status)
-        if self._is.advisories:
-            level["advisoryIDs"] = list(self._is.advisories)
+        level = self._level({**components, "tdxtcbcomponents": domain}, self.status)
+        if self.advisories:
+            level["advisoryIDs"] = list(self.advisories)
         module = {"mrsigner": "00" * 48, "attributes": "00" * 8, "attributesMask": "FF" * 8}
-        identity = {"id": "TDX_01", **module, "tcbLevels": [self._level({"isvsvn": 5}, self._is.module_status)]}
-        return _compact(
-            {
-                "id": "TDX",
-                "version": 3,
-                **self._head(),
-                "fmspc": self._is.fmspc or self._intel.fmspc,
-                "pceId": self._is.pce_id,
-                "tcbType": self._is.tcb_type,
-                "tdxModule": module,
-                "tdxModuleIdentities": [identity],
-                "tcbLevels": [level],
-            }
-        )
+        identity = {"id": "TDX_01", **module, "tcbLevels": [self._level({"isvsvn": 5}, self.module_status)]}
+        of_platform = {"fmspc": self.fmspc or self.intel.fmspc, "pceId": self.pce_id, "tcbType": self.tcb_type}
+        of_module = {"tdxModule": module, "tdxModuleIdentities": [identity]}
+        return {"id": "TDX", "version": 3, **self._head(), **of_platform, **of_module, "tcbLevels": [level]}
 
-    def _identity(self) -> str:
-        return _compact(
-            {
-                "id": "TD_QE",
-                "version": 2,
-                **self._head(self._is.qe_evaluation),
-                "miscselect": "00" * 4,
-                "miscselectMask": "FF" * 4,
-                "attributes": "11" + "00" * 15,
-                "attributesMask": "FBFFFFFFFFFFFFFF0000000000000000",
-                "mrsigner": QE_SIGNER.hex().upper(),
-                "isvprodid": 2,
-                "tcbLevels": [self._level({"isvsvn": QE_SVN}, self._is.qe_status)],
-            }
-        )
+    def _identity(self) -> dict[str, Any]:
+        masks = {"miscselectMask": "FF" * 4, "attributesMask": "FBFFFFFFFFFFFFFF0000000000000000"}
+        enclave = {"miscselect": "00" * 4, "attributes": "11" + "00" * 15, "mrsigner": QE_SIGNER.hex().upper(), "isvprodid": 2}
+        levels = [self._level({"isvsvn": QE_SVN}, self.qe_status)]
+        return {"id": "TD_QE", "version": 2, **self._head(self.qe_evaluation), **masks, **enclave, "tcbLevels": levels}
 
 
 def _quoting_enclave(public: bytes, auth: bytes, svn: int) -> bytes:
@@ -182,8 +145,6 @@ def _quoting_enclave(public: bytes, auth: bytes, svn: int) -> bytes:
 
 
 def _platform_extension(fmspc: str) -> bytes:
-    """What a platform's certificate says of it."""
-
     def entry(suffix: str, value: bytes) -> bytes:
         return der(0x30, oid(_SGX + suffix), value)
 
@@ -208,11 +169,3 @@ def _number(value: int, width: int) -> bytes:
 
 def _sized(data: bytes, width: int) -> bytes:
     return _number(len(data), width) + data
-
-
-def _stamp(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))

@@ -18,15 +18,9 @@ class EnclaveKey:
         secret = (secrets.randbelow(ORDER - 1) + 1).to_bytes(32, "big")
         self.private: PrivateKey = Key(secret)
         """For opening what was sealed."""
+        self.public: bytes = self.private.public_key
+        self.address: str = address(self.public)
         self._signing = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
-
-    @property
-    def public(self) -> bytes:
-        return self.private.public_key
-
-    @property
-    def address(self) -> str:
-        return address(self.public)
 
     def sign(self, text: str) -> str:
         """The signature of a text, as wallets sign one: 0x, and r, s and v in hex."""

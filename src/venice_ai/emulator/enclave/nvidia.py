@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,17 +22,14 @@ _VBIOS: Final = bytes.fromhex("00d0009603000000")
 _FIRMWARE: Final = hashlib.sha384(b"firmware").digest()
 
 
-@dataclass(frozen=True)
 class Nvidia:
     """A root certificate and GPUs below it; each label makes another root."""
 
-    label: str
-    gpus: int = 2
-
-    @cached_property
-    def root(self) -> Authority:
-        """What a client has to trust."""
-        return self._authority("root", "Test Device Identity CA", None)
+    def __init__(self, label: str, gpus: int = 2) -> None:
+        self.label = label
+        self._authorities: dict[str, Authority] = {}
+        self.root: Authority = self._authority("root", "Test Device Identity CA", None)
+        self._chains = [self._device(number) for number in range(gpus)]
 
     def chain(self, number: int) -> tuple[Authority, ...]:
         return self._chains[number]
@@ -47,12 +43,11 @@ class Nvidia:
         measured = tuple(usual) if measurements is None else measurements
         record = b"".join(bytes([block, 1]) + _sized(value) for block, value in enumerate(measured, 1))
         answer = bytes.fromhex("1160") + bytes(2) + bytes([len(measured)]) + len(record).to_bytes(3, "little") + record
-        opaque = b"".join(_tag(kind) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS), (20, firmware)))
+        opaque = b"".join(bytes([kind, 0]) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS), (20, firmware)))
         signed = request + answer + hashlib.sha256(nonce).digest() + _sized(opaque)
         return signed + self.chain(number)[0].sign(signed)
 
     def item(self, number: int, nonce: bytes, **measured: Any) -> dict[str, str]:
-        """The evidence of a GPU as it stands in a payload; what it measured otherwise is as in `evidence`."""
         return _item(self.chain(number), self.evidence(number, nonce, **measured))
 
     def other(self, chip: str, nonce: bytes) -> dict[str, str]:
@@ -67,16 +62,8 @@ class Nvidia:
         return _item((other, *above), signed + other.sign(signed))
 
     def payload(self, nonce: bytes) -> dict[str, Any]:
-        items = [self.item(number, nonce) for number in range(self.gpus)]
+        items = [self.item(number, nonce) for number in range(len(self._chains))]
         return {"nonce": nonce.hex(), "arch": "HOPPER", "evidence_list": items}
-
-    @cached_property
-    def _chains(self) -> list[tuple[Authority, ...]]:
-        return [self._device(number) for number in range(self.gpus)]
-
-    @cached_property
-    def _authorities(self) -> dict[str, Authority]:
-        return {}
 
     def _device(self, number: int, chip: str = "GH100") -> tuple[Authority, ...]:
         model = self._authority(f"{chip}/model", f"Test {chip} Identity", self.root)
@@ -102,10 +89,6 @@ def _device_id(device: Authority, firmware: bytes) -> tuple[str, bytes]:
     public = device.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     hashed = der(0x30, oid("2.16.840.1.101.3.4.2.2"), der(0x04, firmware))
     return "2.23.133.5.4.1", der(0x30, der(0x02, b"\x01"), public, hashed)
-
-
-def _tag(kind: int) -> bytes:
-    return kind.to_bytes(2, "little")
 
 
 def _sized(data: bytes) -> bytes:

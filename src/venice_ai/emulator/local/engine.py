@@ -33,8 +33,6 @@ _SILENT = -1
 
 
 class Engine(Protocol):
-    """What is used of the engine."""
-
     def handle_chat_completions(self, prompt: dict[str, Any], callback: Callable[[Chunk], bool], /) -> object:
         """Calls back for every chunk until the answer ends or the callback returns True."""
         ...
@@ -46,7 +44,12 @@ def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engin
     Raises:
         LocalModelError: the engine is not installed or refuses the file.
     """
-    xllamacpp = _module()
+    try:
+        xllamacpp = import_module("xllamacpp")
+    except ImportError as error:
+        raise LocalModelError(
+            f"The local model's engine is not installed ({error}); pip install 'venice-chat[local]'"
+        ) from error
     try:
         params = _params(xllamacpp, weights, threads or spare_cores(), context_tokens)
         # Ctrl-C within the engine's constructor never comes back, and it lands in the main thread only.
@@ -68,15 +71,6 @@ def spare_cores() -> int:
     """The number of threads: one less than cores. The engine's threads spin to wait for each other: one busy core stops all."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)
-
-
-def _module() -> ModuleType:
-    try:
-        return import_module("xllamacpp")
-    except ImportError as error:
-        raise LocalModelError(
-            f"The local model's engine is not installed ({error}); pip install 'venice-chat[local]'"
-        ) from error
 
 
 def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_tokens: int) -> Any:

@@ -15,10 +15,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from venice_ai._core.json_values import items, members
+from venice_ai._core.json_values import items
 from venice_ai.emulator.backend import UnsupportedInput
 from venice_ai.emulator.schema_merging import flat
-from venice_ai.emulator.schema_validation import Unsatisfiable, implied_type
+from venice_ai.emulator.schema_validation import Unsatisfiable, implied_type, names_of
+from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -81,11 +82,11 @@ def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
 
 def _moved(node: Any, root: str) -> Any:
     """A part of a schema that now stands at `root`: its references still lead where they led when it stood alone."""
-    if isinstance(node, list):
-        return [_moved(item, root) for item in items(node)]
-    if not isinstance(node, dict):
+    if is_array(node):
+        return [_moved(item, root) for item in node]
+    if not is_object(node):
         return node
-    moved = {key: _moved(value, root) for key, value in members(node).items()}
+    moved = {key: _moved(value, root) for key, value in node.items()}
     reference = moved.get("$ref")
     if isinstance(reference, str) and reference.startswith("#"):
         moved["$ref"] = root + reference[1:]
@@ -111,14 +112,14 @@ class _Narrowing:
 
     def inner(self, schema: Any, path: str) -> Any:
         """A schema with bounds; one that allows anything becomes something that ends."""
-        if not isinstance(schema, dict):
+        if not is_object(schema):
             return _SCALAR if schema is True else schema
-        known = self._joined(members(schema), path)
+        known = self._joined(schema, path)
         copy = self._copied(known, path)
         if known.keys() & _CHOICES:
             return copy
         kinds = known.get("type", implied_type(known))
-        for kind in kinds if isinstance(kinds, list) else [kinds]:
+        for kind in names_of(kinds):
             if kind in _LIMITS:
                 copy = _LIMITS[kind]({"type": kinds, **copy})
         return _SCALAR if kinds is None else copy
@@ -144,7 +145,7 @@ class _Narrowing:
             # They hold together: closing one would shut out the others' keys.
             copy["allOf"] = [self._copied(part, f"{path}.allOf[{index}]") for index, part in enumerate(copy["allOf"])]
         for key in copy.keys() & {"items", "additionalItems", "additionalProperties"}:
-            copy[key] = self.inner(copy[key], f"{path}.{key}") if isinstance(copy[key], dict) else copy[key]
+            copy[key] = self.inner(copy[key], f"{path}.{key}") if is_object(copy[key]) else copy[key]
         return copy
 
 

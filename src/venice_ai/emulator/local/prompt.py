@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
+from venice_ai._core.json_values import items, members
 from venice_ai.emulator.backend import UnsupportedInput
 
 Turn: TypeAlias = dict[str, str]
@@ -60,7 +61,7 @@ def call_conversation(messages: Sequence[Message], tools: Sequence[Message], *, 
 def json_conversation(messages: Sequence[Message], schema: Message, *, plain: bool) -> list[Turn]:
     """The turns of a conversation that wants JSON of this schema."""
     turns = conversation(messages)
-    names = ", ".join(cast("Mapping[str, Any]", schema.get("properties") or {}))
+    names = ", ".join(members(schema.get("properties")))
     if not plain or not names or not turns or turns[-1]["role"] != "user":
         return turns
     asked = {"role": "user", "content": f"{turns[-1]['content']} Give {names}."}
@@ -96,18 +97,14 @@ def _facts(messages: Iterable[Message]) -> Iterator[str]:
 
 
 def _signature(tool: Message) -> str:
-    parameters = cast("Mapping[str, Any]", tool.get("parameters") or {})
-    names = ", ".join(cast("Mapping[str, Any]", parameters.get("properties") or {}))
+    names = ", ".join(members(members(tool.get("parameters")).get("properties")))
     described = f": {tool['description']}" if tool.get("description") else ""
     return f"{tool['name']}({names}){described}"
 
 
 def _text(message: Message) -> str:
-    """A message's text, its parts joined."""
     content = message.get("content")
-    if isinstance(content, str):
-        return content
-    return "".join(map(_part_text, cast("Sequence[Message]", content or ())))
+    return content if isinstance(content, str) else "".join(map(_part_text, items(content)))
 
 
 def _part_text(part: Message) -> str:

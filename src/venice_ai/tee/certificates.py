@@ -1,0 +1,66 @@
+"""Chains of certificates that end in a pinned root: of Intel's platforms, of its signers, and of NVIDIA's GPUs.
+
+A link that was verified is remembered, because machines show the same certificates with every attestation, and a signature over
+P-384 takes a millisecond or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import (
+    BasicConstraints,
+    Certificate,
+    ExtensionNotFound,
+    InvalidVersion,
+    NameOID,
+    load_pem_x509_certificates,
+)
+
+UNREADABLE = (ValueError, TypeError, InvalidVersion, UnsupportedAlgorithm, ExtensionNotFound, Warning)
+"""What reading odd certificates raises; an odd serial number is a warning, which a caller may have made an error."""
+
+
+def load(pem: bytes, length: int) -> tuple[Certificate, ...]:
+    """The certificates of a chain of this length, the subject's own first."""
+    try:
+        chain = tuple(load_pem_x509_certificates(pem.rstrip(b"\0")))
+    except UNREADABLE:
+        raise ValueError("its certificates cannot be read") from None
+    if len(chain) != length:
+        raise ValueError(f"it has {len(chain)} certificates, not {length}")
+    return chain
+
+
+def check_chain(chain: Sequence[Certificate], root_sha256: str) -> None:
+    """Checks that the last certificate is the root, and each other one was issued by the next, from the root down."""
+    if chain[-1].fingerprint(SHA256()).hex() != root_sha256.lower():
+        raise ValueError("its certificates do not end in the root that is trusted")
+    for position, (subject, issuer) in reversed(list(enumerate(pairwise(chain)))):
+        if not issued(subject, issuer):
+            raise ValueError(f"certificate {position} of its chain was not issued by the next one, or that is no CA")
+
+
+@lru_cache(maxsize=256)
+def issued(subject: Certificate, issuer: Certificate) -> bool:
+    """Whether a certificate was issued by another one, which is an authority."""
+    try:
+        if not issuer.extensions.get_extension_for_class(BasicConstraints).value.ca:
+            return False
+        subject.verify_directly_issued_by(issuer)
+    except (*UNREADABLE, InvalidSignature):
+        return False
+    return True
+
+
+def common_name(certificate: Certificate) -> str:
+    """The common name of a certificate's subject; empty if it has none that can be read."""
+    try:
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError:
+        return ""
+    return str(names[0].value) if names else ""
