@@ -47,7 +47,6 @@ class TokenCounts:
         self._met: dict[str, int] = {}
 
     def learn(self, model: str, body: bytes, prompt_tokens: object) -> None:
-        """Takes in that this body of a request was counted as so many tokens."""
         if len(self._met) >= _MODELS:
             self._met.clear()
         met = self._met[model] = self._met.get(model, 0) + 1

@@ -36,12 +36,7 @@ _LARGE_BYTES = 2**20
 
 
 class AiohttpTransport:
-    """Sends requests with aiohttp, through one session for each event loop.
-
-    Args:
-        routes: the proxies and the TLS contexts of addresses.
-        session: the caller's session, which has its own; it is used on its loop alone, and not closed.
-    """
+    """Sends requests with aiohttp, through one session for each event loop; or through the caller's, on its loop alone."""
 
     def __init__(self, routes: Routes, session: aiohttp.ClientSession | None = None) -> None:
         self._known = routes

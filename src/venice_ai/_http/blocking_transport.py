@@ -46,7 +46,6 @@ class BlockingClock(SystemClock):
         self._transport = transport
 
     async def sleep(self, seconds: float) -> None:
-        """Blocks the thread."""
         self._transport.stop.wait(seconds)
 
 
@@ -70,7 +69,6 @@ class BlockingTransport:
         return self._routes.find(url).proxy is None
 
     async def send(self, request: Request) -> Reply:
-        """The reply with its whole body."""
         route, stop = self._routes.find(request.url), self.stop
         clock, seconds = shortest(request)
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -142,7 +140,6 @@ class BlockingTransport:
         return None
 
     def _serves_again(self, kept: _Kept, now: float) -> bool:
-        """Whether the server has kept a connection, too."""
         wait = self._habits.wait(kept.place, kept.served, now - kept.rested)
         if wait:
             time.sleep(wait)
@@ -204,7 +201,6 @@ class _Exchange:
         return WholeReply(reader.status, self._headers or Headers(reader.fields), body)
 
     def _more(self, host: str) -> bool:
-        """Reads once, and says whether more is needed."""
         reader = self._reader
         self._sock.settimeout(left(self._deadline))
         try:

@@ -23,7 +23,6 @@ def host_of(url: str) -> str:
 
 
 def unreachable(host: str, error: Any) -> ConnectFailure:
-    """The error for a host that there is no connection to."""
     return ConnectFailure(f"cannot connect to {host}: {words(error)}. Is base_url right, and does the server run?")
 
 
@@ -43,7 +42,6 @@ def untrusted(host: str, error: Any, setting: str = "base_url") -> ConnectFailur
 
 
 def speaks_tls(host: str) -> PermanentConnectFailure:
-    """The error for a server that answered plain http in the language of TLS."""
     return PermanentConnectFailure(f"{host} speaks TLS, and was asked in plain http: set base_url to https://...")
 
 
@@ -53,7 +51,6 @@ def begins_tls(data: bytes) -> bool:
 
 
 def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFailure:
-    """The error for a proxy that there is no connection to, or that answered with another status."""
     if status is not None:
         kind = PermanentConnectFailure if status in _REFUSED_BY_PROXY else ConnectFailure
         remedy = PROXY_ASKS_WHO if status in {401, 407} else _PROXY_REMEDY
@@ -62,14 +59,12 @@ def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFa
 
 
 def broken(host: str, method: str, error: Any, *, proxied: bool = False) -> APIConnectionError:
-    """The error for a connection that broke after the request was sent."""
     through = " through the proxy" if proxied else ""
     billed = " The call may have been billed." if method == "POST" else ""
     return APIConnectionError(f"the connection to {host}{through} broke: {words(error)}.{billed}")
 
 
 def too_large(status: int, error: BodyTooLargeError) -> APIResponseProcessingError:
-    """The error for an answer of which there is more than is read; it holds the beginning."""
     return APIResponseProcessingError(
         f"Venice answered {status}, but {error}. The call may have been billed. {APIResponseProcessingError.remedy}",
         status_code=status,

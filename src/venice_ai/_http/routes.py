@@ -76,13 +76,10 @@ def reader_of(sock: Any) -> Callable[[], object]:
 
 
 def is_quiet(sock: Any) -> bool:
-    """Whether nothing can be read from a socket."""
     return not reader_of(sock)()
 
 
 class Route(NamedTuple):
-    """How an address is reached."""
-
     address: SplitResult
     proxy: str | None
     tls: ssl.SSLContext | None

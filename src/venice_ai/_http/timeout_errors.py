@@ -43,7 +43,6 @@ def ran_out(
 
 
 def late(request: Request, clock: str, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
-    """The error for a clock of a request that ran out."""
     return ran_out(request.timeout, request.deadline_seconds, clock, kind, streamed=request.stream)
 
 

@@ -15,7 +15,6 @@ class UsageGate(CallGate):
         self._counts = counts
 
     async def enter(self, attempt: Attempt) -> Pass:
-        """Never waits."""
         return _Counted(self._counts, attempt.request)
 
     def close(self) -> None: ...

@@ -63,9 +63,7 @@ class Assembly:
         self.patterns: list[Pattern] = self.repeats.patterns
         """What it has learnt; where that is nothing, `repeated` need not be asked."""
         self.chunks: int = 0
-        """How many chunks came."""
         self.begun: bool = False
-        """Whether content came."""
         self.halved: bool = False
         """Whether the first half of a letter came, and is kept for the chunk that brings the other: give that one to `add`."""
         self.unseen: bool = False
@@ -73,7 +71,6 @@ class Assembly:
 
     @property
     def finished(self) -> bool:
-        """Whether every choice has a finish reason."""
         return len(self._choices) >= self._expected and not self._unfinished
 
     @property
@@ -95,18 +92,15 @@ class Assembly:
 
     @property
     def model(self) -> Any:
-        """The model that answers, as far as it is known."""
         return self._fields.get("model")
 
     @property
     def usage(self) -> Any:
-        """The usage, once it came."""
         found = self._fields.get("usage")
         return ChatUsage._adopt(plain_copy(found)) if isinstance(found, dict) else found  # noqa: SLF001  # a copy, ours to give away
 
     @property
     def cost(self) -> Any:
-        """What the answer cost, once it came."""
         found = self._fields.get("cost")
         return Cost.model_validate(found) if isinstance(found, dict) else None
 
@@ -205,8 +199,6 @@ def ends(finish_reason: object) -> bool:
 
 
 class _Choice:
-    """What has come of one choice."""
-
     __slots__ = (
         *("bare", "begun", "calls", "content", "details", "finish_reason"),
         *("function", "halves", "logprobs", "message", "rest"),
@@ -271,7 +263,6 @@ class _Choice:
         self.halves = {}
 
     def _letters(self, delta: dict[str, Any], key: str) -> str:
-        """A text of a delta, made to hold whole letters."""
         text, half = without_half(self.halves.pop(key, "") + delta[key])
         if half:
             self.halves[key] = half

@@ -131,7 +131,6 @@ class _Inflation:
 
 
 def _codings(value: str | None) -> list[str]:
-    """The codings in a header's value, in the order in which they were applied."""
     names = [name for each in (value or "").lower().split(",") if (name := each.strip()) not in {"", "identity"}]
     if unknown := next((name for name in names if name not in {"gzip", "x-gzip", "deflate"}), None):
         raise DecodingError(f"it is compressed by {unknown!r}, which was not asked for")
@@ -143,12 +142,7 @@ def _codings(value: str | None) -> list[str]:
 class Body:
     """Collects the body of a plain reply: take the `steps` of what arrives while it `wants` more, then `finish`.
 
-    Args:
-        coding: the value of the header `Content-Encoding`.
-        refusal: whether the reply is one (any status but 2xx): then nothing is raised, and what could be read is the body.
-
-    Raises:
-        DecodingError: a coding of it is not one that is asked for.
+    Of a `refusal` (any status but 2xx) nothing is raised: what could be read of it is the body.
     """
 
     def __init__(self, coding: str | None, *, refusal: bool) -> None:
@@ -156,7 +150,6 @@ class Body:
         self._pieces: list[bytes] = []  # not one growing buffer, which would be copied at the end
         self._size = 0
         self.wants: bool = True
-        """Whether more is to be read; else the rest of the body is not needed."""
         try:
             self._decoder = Decoder(coding)
         except DecodingError:

@@ -50,15 +50,7 @@ class Session(Protocol):
 
 
 class StreamErrors:
-    """The errors of one streamed reply.
-
-    Args:
-        assembly: what has come of the answer.
-        meta: what is known of the reply.
-        head: the bytes that came before the first event.
-        secret: the key, which is in no error.
-        session: the session of an end-to-end encrypted answer: then no error may show the text of an event.
-    """
+    """The errors of one streamed reply; where there is a session, none shows the text of an event."""
 
     def __init__(
         self, assembly: Assembly, meta: ResponseMeta, head: bytearray, secret: bytes, session: Session | None = None
@@ -70,7 +62,6 @@ class StreamErrors:
         self._session = session
 
     def partial(self) -> ChatCompletionResponse:
-        """What has come so far."""
         response = self._assembly.response()
         reply_body.attach(response, self._meta)
         return response
@@ -119,10 +110,7 @@ class StreamErrors:
     def instead_of_stream(self, *, labelled: bool) -> APIError:
         """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer it is.
 
-        With `labelled` the body calls itself a stream.
-
-        Raises:
-            TeeEncryptionError: it is an answer in clear, in place of an encrypted one.
+        `labelled`: it calls itself a stream. An answer in clear, in place of an encrypted one, raises a TeeEncryptionError.
         """
         body = bytes(self._head)
         found = reply_body.completion(body, self._meta, self._secret)
@@ -139,7 +127,6 @@ class StreamErrors:
         return self.interrupted(_CLOSED) if labelled and unusable and error.partial is None else error
 
     def not_whole(self, missing: list[int], *, done: bool) -> StreamInterruptedError:
-        """The error for an answer whose choices with these indices are missing, or have no finish reason."""
         if not done and (not self._assembly.chunks or len(missing) == 1):
             return self.interrupted(_CLOSED)
         how = "[DONE] came" if done else "the connection was closed"

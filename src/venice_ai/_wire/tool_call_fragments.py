@@ -37,7 +37,6 @@ class Details:
             grown(entry, fragment, "")
 
     def held(self, fragment: dict[str, Any]) -> Any:
-        """The entry that a fragment went to."""
         return self._open.get(fragment.get("index", -1))
 
 
@@ -98,8 +97,6 @@ class Calls:
 
 
 class Call:
-    """One tool call."""
-
     __slots__ = ("arguments", "fields", "function", "index", "name")
 
     def __init__(self, index: int | None = None) -> None:
