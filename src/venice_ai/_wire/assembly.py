@@ -7,17 +7,17 @@ so far can be asked for at any time.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from ..exceptions import TeeEncryptionError
 from ..types._base import Model, is_array, is_object, mark_private
 from ..types._surrogates import without_half
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
-from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, keep
-from .repeated_events import UNREADABLE, Pattern, Repeats, decode_text
+from .growing import SAID_ONCE, Texts, content_of, extended, fields_of, grown, is_empty, keep, plain_copy
+from .json_text import NOT_STRICT
+from .repeated_events import Pattern, Repeats, decode_text
 from .tool_call_fragments import Arguments, Call, Calls, Details
-from .whole_values import content_of, plain_copy
 
 
 class Sealed(Protocol):
@@ -31,6 +31,10 @@ class Sealed(Protocol):
 
     def open_text(self, name: str, value: Any) -> str:
         """The text of an encrypted member of a delta."""
+        ...
+
+    def refuse_reply(self) -> NoReturn:
+        """Raises the error for a reply that is no stream, and so not encrypted."""
         ...
 
 
@@ -110,7 +114,7 @@ class Assembly:
             if event.startswith(pattern.before) and event.endswith(pattern.after):
                 try:
                     text = decode_text(event[pattern.text])  # where the two overlap, nothing is left that could be a text
-                except UNREADABLE:
+                except NOT_STRICT:
                     continue
                 if not text:
                     continue

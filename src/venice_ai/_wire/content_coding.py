@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Final
 
 EVENT_BYTES: Final = 64 * 2**20
@@ -179,14 +180,9 @@ class Body:
             raise BodyTooLargeError(self._joined(REFUSAL_BYTES))
 
     def _joined(self, size: int) -> bytes:
-        beginning: list[bytes] = []
-        for piece in self._pieces:
-            beginning.append(piece[:size])
-            size -= len(piece)
-            if size <= 0:
-                break
-        self._pieces = []
-        return beginning[0] if len(beginning) == 1 else b"".join(beginning)
+        pieces, self._pieces = self._pieces, []
+        starts = accumulate(map(len, pieces), initial=0)
+        return b"".join([piece for piece, start in zip(pieces, starts, strict=False) if start < size])[:size]
 
     def finish(self) -> bytes:
         """The body, once it has ended or no more is wanted; a DecodingError if that of an answer ended too early."""

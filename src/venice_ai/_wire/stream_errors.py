@@ -7,7 +7,7 @@ reports, events that are no JSON, bodies that are no stream, and connections tha
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from .._core.secrets import without
@@ -31,29 +31,18 @@ from .sse import NamedEvent
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
     from ..types.response_meta import ResponseMeta
-    from .assembly import Assembly
+    from .assembly import Assembly, Sealed
 
 _NOTHING = frozenset({b"", b"null"})
 _OF_CHUNKS = frozenset({b"", b"message"})  # types of events; events of all others say nothing of the answer
 _CLOSED = "the connection was closed before the answer was complete"
 
 
-class Session(Protocol):
-    """What knows that an answer must be end-to-end encrypted: `tee.session.TeeSession`."""
-
-    def open(self, event: Any) -> Any:
-        """The JSON of an event with every encrypted member in clear."""
-
-    def refuse_reply(self) -> NoReturn:
-        """Raises the error for a reply that is no stream, and so not encrypted."""
-        ...
-
-
 class StreamErrors:
     """The errors of one streamed reply; where there is a session, none shows the text of an event."""
 
     def __init__(
-        self, assembly: Assembly, meta: ResponseMeta, head: bytearray, secret: bytes, session: Session | None = None
+        self, assembly: Assembly, meta: ResponseMeta, head: bytearray, secret: bytes, session: Sealed | None = None
     ) -> None:
         self._assembly = assembly
         self._meta = meta
@@ -152,7 +141,7 @@ class StreamErrors:
         return error
 
 
-def opened(session: Session, event: bytes) -> Any:
+def opened(session: Sealed, event: bytes) -> Any:
     """The JSON of an encrypted event, opened; None for what is not JSON. An error, which comes in clear, stays as it is."""
     found: Any = None
     try:
