@@ -13,7 +13,7 @@ import aiohttp
 
 from .._core.request import Request
 from ..exceptions import APIConnectionError
-from .connection_errors import begins_tls, broken, host_of, speaks_tls, unreachable, untrusted, without_proxy
+from .transport_errors import begins_tls, broken, host_of, speaks_tls, unreachable, untrusted, without_proxy
 
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
 

@@ -29,8 +29,8 @@ from .aiohttp_errors import connection_error
 from .aiohttp_whole_reply import whole_reply
 from .retry import ConnectTimeout
 from .routes import CLOSED, KEPT_SECONDS, Routes, kept_seconds
-from .timeout_errors import late
 from .timers import shortest
+from .transport_errors import late
 
 _LARGE_BYTES = 2**20
 

@@ -12,7 +12,7 @@ from ..exceptions import VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_bodies import FAULTS, ArrivingBody, release_or_abort
 from .aiohttp_connections import Pool
-from .connection_errors import too_large
+from .transport_errors import too_large
 
 
 async def whole_reply(response: aiohttp.ClientResponse, headers: Headers, pool: Pool) -> WholeReply:

@@ -23,12 +23,11 @@ from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingEr
 from .._wire.http_framing import FramingError, ReplyReader
 from ..exceptions import APIConnectionError, APIError, APITimeoutError
 from ..types.response_meta import Headers
-from .connection_errors import begins_tls, broken, host_of, speaks_tls, too_large, unreachable, untrusted
 from .dialing import Stop, Stopped, dial, left
 from .retry import ConnectTimeout
 from .routes import CLOSED, Habits, Route, Routes, is_quiet, kept_seconds
-from .timeout_errors import late
 from .timers import shortest
+from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted
 
 _READ_BYTES = 65_536
 _LARGE_BYTES = 65_536

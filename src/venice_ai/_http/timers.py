@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from .._core.request import Request
 from ..exceptions import APITimeoutError
-from .timeout_errors import ran_out
+from .transport_errors import ran_out
 
 
 class Deadlines:

@@ -42,18 +42,8 @@ class Pattern:
     """The bytes around the text that changes, what the event says, and the text's pieces so far."""
 
     __slots__ = (
-        "_choice",
-        "_chunk",
-        "_inner",
-        "_others",
-        "after",
-        "before",
-        "delta",
-        "index",
-        "name",
-        "path",
-        "pieces",
-        "text",
+        *("_choice", "_chunk", "_inner", "_others", "after", "before"),
+        *("delta", "index", "name", "path", "pieces", "text"),
     )
 
     def __init__(self, before: bytes, after: bytes, path: Path, found: Any) -> None:
