@@ -259,7 +259,7 @@ def test_what_has_no_instance(schema: Any) -> None:
 )
 @pytest.mark.parametrize("wrapped", [False, True], ids=["at the root", "inside"])
 def test_a_keyword_that_is_not_judged_is_refused_by_name(keyword: str, value: Any, wrapped: bool) -> None:
-    schema = {"type": "object", "properties": {"a": {}}, keyword: value}
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": {}}, keyword: value}
     with pytest.raises(Unsatisfiable, match=rf"{re.escape(repr(keyword))} is beyond this emulator; leave it out"):
         instance({"type": "object", "properties": {"inner": schema}} if wrapped else schema)
 

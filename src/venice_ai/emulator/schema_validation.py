@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import combinations
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = Mapping[str, Any]
-Rule: TypeAlias = Callable[[Any, Any, Schema, Any], bool]
-"""Judges a value: by what a keyword says, beside the rest of its schema, in the document that references lead into."""
+Rule: TypeAlias = Callable[[Any, Any, "_Place"], bool]
+"""Judges a value by what a keyword says."""
 
 _BEYOND: Final = (
     *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas"),
@@ -32,6 +32,13 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "integer": lambda value: _TYPES["number"](value) and value == value // 1,
     "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
 }
+
+
+class _Place(NamedTuple):
+    schema: Schema
+    """In which the keyword stands."""
+    root: Any
+    """The document that references lead into."""
 
 
 class Unsatisfiable(ValueError):
@@ -51,55 +58,55 @@ def fits(value: Any, schema: Any, root: Any) -> bool:
     if beyond := [keyword for keyword in _BEYOND if schema.get(keyword, True) is not True]:
         raise Unsatisfiable(f"{beyond[0]!r} is beyond this emulator; leave it out, and check it in the answer")
     found = [rules for kind, rules in _RULES.items() if kind == "any" or _TYPES[kind](value)]
-    return all(rules[name](value, schema[name], schema, root) for rules in found for name in rules if name in schema)
+    return all(rules[name](value, schema[name], _Place(schema, root)) for rules in found for name in rules if name in schema)
 
 
 _RULES: Final[dict[str, dict[str, Rule]]] = {
     "any": {
-        "$ref": lambda value, reference, _, root: fits(value, resolved(root, reference), root),
-        "type": lambda value, kinds, *_: any(name in _TYPES and _TYPES[name](value) for name in names_of(kinds)),
-        "const": lambda value, one, *_: same(value, one),
-        "enum": lambda value, listed, *_: any(same(value, one) for one in listed),
-        "allOf": lambda value, parts, _, root: all(fits(value, part, root) for part in parts),
-        "anyOf": lambda value, parts, _, root: any(fits(value, part, root) for part in parts),
-        "oneOf": lambda value, parts, _, root: sum(fits(value, part, root) for part in parts) == 1,
+        "$ref": lambda value, reference, at: fits(value, resolved(at.root, reference), at.root),
+        "type": lambda value, kinds, _: any(name in _TYPES and _TYPES[name](value) for name in names_of(kinds)),
+        "const": lambda value, one, _: same(value, one),
+        "enum": lambda value, listed, _: any(same(value, one) for one in listed),
+        "allOf": lambda value, parts, at: all(fits(value, part, at.root) for part in parts),
+        "anyOf": lambda value, parts, at: any(fits(value, part, at.root) for part in parts),
+        "oneOf": lambda value, parts, at: sum(fits(value, part, at.root) for part in parts) == 1,
     },
     "object": {
-        "required": lambda value, names, *_: value.keys() >= set(names),
-        "minProperties": lambda value, least, *_: len(value) >= least,
-        "maxProperties": lambda value, most, *_: len(value) <= most,
-        "properties": lambda value, parts, _, root: all(
-            fits(value[name], parts[name], root) for name in value.keys() & parts.keys()
+        "required": lambda value, names, _: value.keys() >= set(names),
+        "minProperties": lambda value, least, _: len(value) >= least,
+        "maxProperties": lambda value, most, _: len(value) <= most,
+        "properties": lambda value, parts, at: all(
+            fits(value[name], parts[name], at.root) for name in value.keys() & parts.keys()
         ),
-        "additionalProperties": lambda value, rest, schema, root: all(
-            fits(value[name], rest, root) for name in value.keys() - schema.get("properties", {}).keys()
+        "additionalProperties": lambda value, rest, at: all(
+            fits(value[name], rest, at.root) for name in value.keys() - at.schema.get("properties", {}).keys()
         ),
-        "propertyNames": lambda value, part, _, root: all(fits(name, part, root) for name in value),
+        "propertyNames": lambda value, part, at: all(fits(name, part, at.root) for name in value),
     },
     "array": {
-        "minItems": lambda value, least, *_: len(value) >= least,
-        "maxItems": lambda value, most, *_: len(value) <= most,
-        "prefixItems": lambda value, parts, _, root: all(
-            fits(item, part, root) for item, part in zip(value, parts, strict=False)
+        "minItems": lambda value, least, _: len(value) >= least,
+        "maxItems": lambda value, most, _: len(value) <= most,
+        "prefixItems": lambda value, parts, at: all(
+            fits(item, part, at.root) for item, part in zip(value, parts, strict=False)
         ),
-        "items": lambda value, rest, schema, root: all(
-            fits(item, rest, root) for item in value[len(schema.get("prefixItems", ())) :]
+        "items": lambda value, rest, at: all(
+            fits(item, rest, at.root) for item in value[len(at.schema.get("prefixItems", ())) :]
         ),
-        "uniqueItems": lambda value, unique, *_: not (unique and any(same(*pair) for pair in combinations(value, 2))),
+        "uniqueItems": lambda value, unique, _: not (unique and any(same(*pair) for pair in combinations(value, 2))),
     },
     "string": {
-        "minLength": lambda value, least, *_: len(value) >= least,
-        "maxLength": lambda value, most, *_: len(value) <= most,
-        "pattern": lambda value, pattern, *_: _is_found(pattern, value),
-        "format": lambda *_: True,
+        "minLength": lambda value, least, _: len(value) >= least,
+        "maxLength": lambda value, most, _: len(value) <= most,
+        "pattern": lambda value, pattern, _: _is_found(pattern, value),
+        "format": lambda _, __, ___: True,
     },
     "number": {
-        "minimum": lambda value, least, *_: fraction(value) >= fraction(least),
-        "exclusiveMinimum": lambda value, bound, *_: fraction(value) > fraction(bound),
-        "maximum": lambda value, most, *_: fraction(value) <= fraction(most),
-        "exclusiveMaximum": lambda value, bound, *_: fraction(value) < fraction(bound),
+        "minimum": lambda value, least, _: fraction(value) >= fraction(least),
+        "exclusiveMinimum": lambda value, bound, _: fraction(value) > fraction(bound),
+        "maximum": lambda value, most, _: fraction(value) <= fraction(most),
+        "exclusiveMaximum": lambda value, bound, _: fraction(value) < fraction(bound),
         # Some validators divide in floating point, where 0.3 is not a multiple of 0.1: so it has to be one for both.
-        "multipleOf": lambda value, step, *_: fraction(value) % fraction(step) == 0 and float(value / step).is_integer(),
+        "multipleOf": lambda value, step, _: fraction(value) % fraction(step) == 0 and float(value / step).is_integer(),
     },
 }
 """The keywords by the type of the values that they judge."""

@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
-from functools import reduce
+from functools import partial, reduce
 from importlib.resources import files
 from typing import Any, Final, TypeAlias, cast
 
@@ -54,19 +54,15 @@ class Fault:
 # -- what Venice says ----------------------------------------------------------------------------------------------------
 
 
-def _reply(members: dict[str, Any]) -> Callable[[Draft], None]:
+def _reply(members: dict[str, Any], draft: Draft) -> None:
     """The reply with other members, each named by its path; null takes one out."""
-
-    def change(draft: Draft) -> None:
-        for path, value in members.items():
-            *parents, name = path.split(".")
-            holder = reduce(lambda outer, each: outer[each], parents, draft.reply)
-            if value is None:
-                holder.pop(name, None)
-            else:
-                holder[name] = value
-
-    return change
+    for path, value in members.items():
+        *parents, name = path.split(".")
+        holder = reduce(lambda outer, each: outer[each], parents, draft.reply)
+        if value is None:
+            holder.pop(name, None)
+        else:
+            holder[name] = value
 
 
 def _key(change: Callable[[bytes], bytes], member: str = "signing_public_key") -> Callable[[Draft], None]:
@@ -119,9 +115,14 @@ def _doubled_keys(draft: Draft) -> bytes:
 # -- what is signed ------------------------------------------------------------------------------------------------------
 
 
+def _signed_bytes(place: tuple[int, str], draft: Draft) -> None:
+    """Other bytes (hex) in what is signed of the quote, from an offset on."""
+    draft.put(place[0], bytes.fromhex(place[1]))
+
+
 def _binds(data: Callable[[bytes, bytes], bytes]) -> Callable[[Draft], None]:
     """The quote binds something else, made of the address and the nonce."""
-    return lambda draft: draft.report_data(data(bytes.fromhex(draft.key.address[2:]), draft.nonce))
+    return lambda draft: draft.put(LAYOUT["report_data"][0], data(bytes.fromhex(draft.key.address[2:]), draft.nonce))
 
 
 def _quote(change: Callable[[bytes], bytes]) -> Callable[[Draft], None]:
@@ -142,25 +143,19 @@ def _log(change: Callable[[list[Event]], list[Event]]) -> Callable[[Draft], None
     return lambda draft: draft.show_log(change(draft.domain.log))
 
 
-def _measures(events: list[list[str]], *, later: bool = False) -> Callable[[Draft], None]:
+def _measures(events: list[list[str]], draft: Draft, *, later: bool = False) -> None:
     """Further events are measured, each a name and perhaps a payload: before the boot ends, or later by a container."""
-
-    def extend(draft: Draft) -> None:
-        place = len(draft.domain.log) - (not later)
-        draft.domain.log[place:place] = [event(name, "".join(payload).encode() or _ANOTHER) for name, *payload in events]
-
-    return extend
+    place = len(draft.domain.log) - (not later)
+    draft.domain.log[place:place] = [event(name, "".join(payload).encode() or _ANOTHER) for name, *payload in events]
 
 
-def _boots(**domain: Any) -> Callable[[Draft], None]:
-    def boot(draft: Draft) -> None:
-        draft.domain = Domain(**domain)
-
-    return boot
+def _boots(os_image: str, draft: Draft) -> None:
+    """Another operating system, as far as its own log says."""
+    draft.domain = Domain(os_image=bytes.fromhex(os_image))
 
 
-def _compose_of_line_breaks(draft: Draft) -> None:
-    draft.domain = Domain(compose("\n" * 200_000 + "x"))
+def _runs(services: str, draft: Draft) -> None:
+    draft.domain = Domain(compose(services))
 
 
 # -- GPUs ----------------------------------------------------------------------------------------------------------------
@@ -175,15 +170,16 @@ def _gpu(make: Callable[[Draft], dict[str, str]]) -> Callable[[Draft], None]:
     return _gpus(lambda shown, draft: [make(draft), *shown[1:]])
 
 
-def _gpu_byte(position: int) -> Callable[[Draft], None]:
-    def change(draft: Draft) -> None:
-        item = draft.gpus["evidence_list"][0]
-        item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
-
-    return change
+def _gpu_byte(position: int, draft: Draft) -> None:
+    item = draft.gpus["evidence_list"][0]
+    item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
 
 
 # -- collateral ----------------------------------------------------------------------------------------------------------
+
+
+def _collateral(changes: dict[str, Any], intel: Intel, now: float) -> dict[str, str]:
+    return intel.collateral(now, **changes)
 
 
 def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
@@ -243,29 +239,39 @@ def _other_signer(reply: dict[str, Any]) -> None:
     reply |= {"signature": other.sign(reply["text"]), "signing_address": other.address}
 
 
-def _signature_number(start: int, number: str) -> Callable[[dict[str, Any]], None]:
+def _signature(members: dict[str, Any], reply: dict[str, Any]) -> None:
+    reply |= members
+
+
+def _signature_number(place: tuple[int, str], reply: dict[str, Any]) -> None:
     """Another r or s (hex) in a signature; they begin at the digits 2 and 66."""
-    end = start + len(number)
-    return lambda reply: reply.update(signature=reply["signature"][:start] + number + reply["signature"][end:])
+    (start, number), text = place, reply["signature"]
+    reply["signature"] = text[:start] + number + text[start + len(number) :]
 
 
 # -- all of them ---------------------------------------------------------------------------------------------------------
 
+
+def _with(change: Callable[..., object]) -> Callable[[Any], Any]:
+    """Makes, of what a row gives, the function that does a step."""
+    return lambda given: partial(change, given)
+
+
 _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
-    "reply": ("replied", _reply),
-    "quote": ("measured", lambda given: lambda draft: draft.put(given[0], bytes.fromhex(given[1]))),
-    "events": ("booted", _measures),
-    "later_events": ("booted", lambda given: _measures(given, later=True)),
-    "boots": ("booted", lambda given: _boots(os_image=bytes.fromhex(given))),  # as far as its own log says
-    "services": ("booted", lambda given: _boots(app_compose=compose(given))),
-    "gpu_byte": ("replied", _gpu_byte),
-    "collateral": ("published", lambda given: lambda intel, now: intel.collateral(now, **given)),
+    "reply": ("replied", _with(_reply)),
+    "quote": ("measured", _with(_signed_bytes)),
+    "events": ("booted", _with(_measures)),
+    "later_events": ("booted", _with(partial(_measures, later=True))),
+    "boots": ("booted", _with(_boots)),
+    "services": ("booted", _with(_runs)),
+    "gpu_byte": ("replied", _with(_gpu_byte)),
+    "collateral": ("published", _with(_collateral)),
     "envelope_byte": ("sealed", lambda given: _envelope(lambda text, _: _flipped(bytes.fromhex(text), given).hex())),
     "delta": ("sealed", lambda given: _second(lambda _, delta, __: delta.update(given))),
-    "choice": ("sealed", lambda given: _second(lambda chunk, *_: chunk["choices"][0].update(given))),
-    "chunk": ("sealed", lambda given: _second(lambda chunk, *_: chunk.update(given))),
-    "signature": ("attested", lambda given: lambda reply: reply.update(given)),
-    "signature_number": ("attested", lambda given: _signature_number(*given)),
+    "choice": ("sealed", lambda given: _second(lambda chunk, _, __: chunk["choices"][0].update(given))),
+    "chunk": ("sealed", lambda given: _second(lambda chunk, _, __: chunk.update(given))),
+    "signature": ("attested", _with(_signature)),
+    "signature_number": ("attested", _with(_signature_number)),
 }
 """The step of a fault in `faults.json`, and what makes the function for it of the row's values."""
 
@@ -337,10 +343,10 @@ FAULTS: Final[dict[str, Fault]] = {
         "the compose file shown has one blank more",
         replied=lambda draft: draft.reply["info"]["tcb_info"].update(app_compose=draft.domain.app_compose + " "),
     ),
-    "long_compose": Fault("harmless: the compose file has 200,000 line breaks", booted=_compose_of_line_breaks),
+    "long_compose": Fault("harmless: the compose file has 200,000 line breaks", booted=partial(_runs, "\n" * 200_000 + "x")),
     "long_compose_unsigned": Fault(
         "the compose file has 200,000 line breaks, and nobody signed it",
-        booted=_compose_of_line_breaks,
+        booted=partial(_runs, "\n" * 200_000 + "x"),
         replied=_quote(lambda raw: _flipped(raw, LAYOUT["signature"][0])),
     ),
     "gpu_less": Fault("one GPU gives no evidence", replied=_gpus(lambda shown, _: shown[:-1])),
