@@ -1,4 +1,4 @@
-"""Ask another model where the first one cannot answer, and check requests before them."""
+"""Asks another model where the first cannot answer, and checks requests beforehand."""
 
 import asyncio
 
