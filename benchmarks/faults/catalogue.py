@@ -444,11 +444,12 @@ http = [
     plain(
         "a second reply, later",
         HTTP,
-        "The same, 50 ms later, while the second call waits for its own.",
+        "The same 50 ms later, while the connection is idle.",
         [*PLAIN, 0.05, sized(len(OTHER), OTHER)],
         PLAIN,
         right=Right(text=TEXT, requests=3),
         calls=2,
+        pause=0.3,
     ),
     plain(
         "interim replies",

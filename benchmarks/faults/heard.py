@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import asdict, dataclass, field
@@ -53,8 +54,16 @@ class Heard:
         """Another call: what an earlier one gave does not count. The pause is before every call but the first."""
         if self.begun:
             time.sleep(pause)
-        self.begun = True
-        self.text, self.finish, self.calls = "", None, []
+        self._forget()
+
+    async def again(self, pause: float) -> None:
+        """The same for an asynchronous client, whose event loop goes on."""
+        if self.begun:
+            await asyncio.sleep(pause)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.begun, self.text, self.finish, self.calls = True, "", None, []
 
     def chunk(self, chunk: Any) -> None:
         """A chunk of a stream, as OpenAI's protocol has it."""

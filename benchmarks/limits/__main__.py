@@ -10,7 +10,9 @@ from pathlib import Path
 from .policies import HIDDEN, OTHERS, Case
 from .simulation import Ideal, Ours
 
-HEAD = "| account | time / ideal, median | worst | refusals, median | worst | failures in 30 s, worst |\n|---|---|---|---|---|---|"
+HEAD = (
+    "| account | time / ideal, median | worst | refusals, median | worst | failures in 30 s, worst |\n|---|---|---|---|---|---|"
+)
 
 
 def measure(index: int, seed: int) -> tuple[float, float, int]:

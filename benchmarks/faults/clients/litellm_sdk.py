@@ -18,7 +18,7 @@ def _asked(call: Call) -> dict[str, Any]:
 
 async def iterate(call: Call, heard: Heard) -> None:
     for _ in range(call.calls):
-        heard.begin(call.pause)
+        await heard.again(call.pause)
         async for chunk in await import_module("litellm").acompletion(**_asked(call), stream=True):
             heard.chunk(chunk)
 
@@ -31,7 +31,7 @@ async def collect(call: Call, heard: Heard) -> None:
 
 async def create(call: Call, heard: Heard) -> None:
     for _ in range(call.calls):
-        heard.begin(call.pause)
+        await heard.again(call.pause)
         heard.whole(await import_module("litellm").acompletion(**_asked(call)))
 
 

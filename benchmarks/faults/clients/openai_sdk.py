@@ -14,7 +14,7 @@ _ASKED: dict[str, Any] = {"model": MODEL, "messages": MESSAGES}
 async def iterate(call: Call, heard: Heard) -> None:
     async with import_module("openai").AsyncOpenAI(**call.options()) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             async for chunk in await client.chat.completions.create(**_ASKED, stream=True):
                 heard.chunk(chunk)
 
@@ -30,7 +30,7 @@ async def collect(call: Call, heard: Heard) -> None:
 async def create(call: Call, heard: Heard) -> None:
     async with import_module("openai").AsyncOpenAI(**call.options()) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             heard.whole(await client.chat.completions.create(**_ASKED))
 
 

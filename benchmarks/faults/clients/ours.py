@@ -24,7 +24,7 @@ def _trip() -> Any:
 async def iterate(call: Call, heard: Heard) -> None:
     async with VeniceClient(**call.options()) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             async with await client.chat.completions.stream(**_ASKED) as stream:
                 async for chunk in stream:
                     heard.chunk(chunk)
@@ -33,7 +33,7 @@ async def iterate(call: Call, heard: Heard) -> None:
 async def text_deltas(call: Call, heard: Heard) -> None:
     async with VeniceClient(**call.options()) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             async with await client.chat.completions.stream(**_ASKED) as stream:
                 async for text in stream.text_deltas():
                     heard.text += text
@@ -43,7 +43,7 @@ async def text_deltas(call: Call, heard: Heard) -> None:
 async def collect(call: Call, heard: Heard) -> None:
     async with VeniceClient(**call.options()) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             async with await client.chat.completions.stream(**_ASKED) as stream:
                 heard.whole(await stream.collect())
 
@@ -51,7 +51,7 @@ async def collect(call: Call, heard: Heard) -> None:
 async def stream_parse(call: Call, heard: Heard) -> None:
     async with VeniceClient(**call.options()) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             async with await client.chat.completions.stream_parse(**_ASKED, response_format=_trip()) as stream:
                 heard.whole((await stream.collect()).response)
 
@@ -59,14 +59,14 @@ async def stream_parse(call: Call, heard: Heard) -> None:
 async def create(call: Call, heard: Heard) -> None:
     async with VeniceClient(**call.options()) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             heard.whole(await client.chat.completions.create(**_ASKED))
 
 
 async def parse(call: Call, heard: Heard) -> None:
     async with VeniceClient(**call.options()) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             heard.whole((await client.chat.completions.parse(**_ASKED, response_format=_trip())).response)
 
 

@@ -29,7 +29,7 @@ def _whole(heard: Heard, response: Any) -> None:
 async def iterate(call: Call, heard: Heard) -> None:
     direct, asked = import_module("pydantic_ai.direct"), _asked(call)
     for _ in range(call.calls):
-        heard.begin(call.pause)
+        await heard.again(call.pause)
         async with direct.model_request_stream(**asked) as stream:
             async for _event in stream:
                 _whole(heard, stream.get())
@@ -39,7 +39,7 @@ async def iterate(call: Call, heard: Heard) -> None:
 async def create(call: Call, heard: Heard) -> None:
     direct, asked = import_module("pydantic_ai.direct"), _asked(call)
     for _ in range(call.calls):
-        heard.begin(call.pause)
+        await heard.again(call.pause)
         _whole(heard, await direct.model_request(**asked))
 
 

@@ -19,7 +19,7 @@ def _client(call: Call, *, blocking: bool = False) -> Any:
 async def iterate(call: Call, heard: Heard) -> None:
     async with _client(call) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             async for chunk in await client.chat.completions.create(**_ASKED, stream=True):
                 heard.chunk(chunk)
 
@@ -32,7 +32,7 @@ async def collect(call: Call, heard: Heard) -> None:
 async def create(call: Call, heard: Heard) -> None:
     async with _client(call) as client:
         for _ in range(call.calls):
-            heard.begin(call.pause)
+            await heard.again(call.pause)
             heard.whole(await client.chat.completions.create(**_ASKED))
 
 
