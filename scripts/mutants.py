@@ -85,6 +85,7 @@ NEAREST: dict[str, str] = {
     "_wire/repeated_events.py": "rules/test_repeats.py",
     "_wire/sse.py": "rules/test_sse.py",
     "_wire/stream_errors.py": "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
+    "_wire/whole_values.py": "client/test_collected.py",
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "
@@ -100,7 +101,7 @@ NEAREST: dict[str, str] = {
     "tee/attestation.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_report.py",
     "tee/canonical.py": "tee/test_aci.py",
     "tee/checks.py": "tee/test_attestation.py",
-    "tee/chips.py": "tee/test_gpu.py tee/test_nras.py",
+    "tee/certificates.py": "tee/test_intel.py tee/test_gpu.py tee/test_nras.py tee/test_collateral.py",
     "tee/collateral.py": "tee/test_collateral.py tee/test_collateral_fetcher.py",
     "tee/crypto.py": "tee/test_crypto.py",
     "tee/curve.py": "tee/test_crypto.py",

@@ -13,20 +13,22 @@ The names below are loaded when they are first used, so that importing the packa
 """
 
 # Type checkers take this for true. Importing `typing` for it would be most of the package's start-up.
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # pyright: ignore[reportConstantRedefinition]  # the star below brings the one of `typing`
 
 _NAMES = {
     "_client": "VeniceClient",
     "_core.settings": "Timeout",
+    "_limits.budget": "Budget Spending",
     "_limits.limiter": "LimitsSnapshot ModelLimits WaitNotice",
+    "_limits.shared": "RateShare",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
     "_version": "__version__",
     "costs": "ChatCostEstimate estimate_completion_cost",
     "exceptions": (
-        "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError CircuitOpenError "
-        "ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
+        "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError BudgetExceededError "
+        "CircuitOpenError ConflictError GatewayTimeoutError InternalServerError InvalidArgumentError InvalidRequestError "
         "MaxIterationsExceededError ModelGoneError ModelOverloadedError ModelSubstitutedWarning NoChoicesError "
         "NoMatchingModelError NoToolCallsError NotFoundError OutputError OutputInvalidError OutputMissingError "
         "OutputRefusedError OutputTruncatedError PayloadTooLargeError PaymentRequiredError PermissionDeniedError "
@@ -57,9 +59,12 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()
 if TYPE_CHECKING:
     from ._client import VeniceClient as VeniceClient
     from ._core.settings import Timeout as Timeout
+    from ._limits.budget import Budget as Budget
+    from ._limits.budget import Spending as Spending
     from ._limits.limiter import LimitsSnapshot as LimitsSnapshot
     from ._limits.limiter import ModelLimits as ModelLimits
     from ._limits.limiter import WaitNotice as WaitNotice
+    from ._limits.shared import RateShare as RateShare
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
     from ._sync.streams import SyncChatStream as SyncChatStream

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .resources.limits import Limits
     from .resources.models import Models
     from .resources.tee import Tee
+    from .types.api.models import ModelResponse
 
 
 class VeniceClient(Connection):
@@ -42,10 +43,16 @@ class VeniceClient(Connection):
         tee: what to demand of enclaves, in every call. The options of a call may demand more, never less.
         min_privacy: `"e2ee"` lets only end-to-end encrypted chats leave; `"tee"` also chats in clear with models whose enclave
             was attested. Anything weaker raises, whatever it is part of.
+        budget: a `Budget`, the cap on what all chats of this client cost.
+        fallback_models: models to ask, one after the other, where the one of a chat was retired, is overloaded, or does not
+            begin to answer in time; never one that is less private, or lacks what the request needs. `meta.models_tried` tells.
+        preflight: check each chat against the catalogue before it is sent, as `client.models.check` does, and raise
+            `InvalidRequestError` for what its model would refuse.
         limits: keep requests within the limits of the account: hold them before a known limit, pause all after a refusal, and
             fail at most 20 in 30 s. All clients of a process with the same key and base URL share what is known; see
             `client.limits`. False sends everything at once.
         fail_fast: while the circuit breaker is open, raise `CircuitOpenError` at once rather than wait for its end.
+        rate_share: a `RateShare(path)`, through which several processes with this key keep within its limits together.
         on_wait: called with a `WaitNotice` (`model`, `why`, `seconds`) for each call that waits for more than a second.
 
     Raises:
@@ -86,3 +93,6 @@ class VeniceClient(Connection):
         from .resources import tee_of
 
         return tee_of(self)
+
+    async def _find_model(self, name: str) -> ModelResponse:
+        return await self.models.find(name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
 
+from ._core.token_counts import Count
 from .exceptions import InvalidArgumentError
 from .types._base import Model
 from .types.api.chat import Messages, content_texts
@@ -18,7 +19,7 @@ from .types.api.models import ModelPricing, ModelResponse
 
 _MILLION = Decimal(1_000_000)
 # Venice puts a system prompt of its own before the conversation unless told not to; it has at most about this many tokens.
-_VENICE_PROMPT_TOKENS_MOST = 1_750
+VENICE_PROMPT_TOKENS_MOST = 1_750
 _BYTES_PER_TOKEN_LEAST = 2.5
 _BYTES_PER_TOKEN_MOST = 6.0
 _TOKENS_PER_MESSAGE = 8
@@ -49,18 +50,26 @@ class ChatCostEstimate:
     high: Decimal = _LIKE_TOTAL
     """The total if a token is 2.5 bytes long, with Venice's own system prompt and 8 tokens for each message; likewise."""
     method: str = "words"
-    """How `prompt_tokens` was counted."""
+    """`usage` once at least five answers of the model have told this client how it counts: then nine of ten prompts are between
+    `low` and `high`. Until then `words`, and they are as far apart as tokenizers are."""
+    likely: Decimal = _LIKE_TOTAL
+    """The best single figure: the total for the tokens that were learnt from usage; until then `total_cost_usd`."""
 
     def __post_init__(self) -> None:
-        for name in ("low", "high"):
+        for name in ("low", "high", "likely"):
             if getattr(self, name) is _LIKE_TOTAL:
                 object.__setattr__(self, name, self.total_cost_usd)
 
 
 def estimate_chat_cost(
-    entry: ModelResponse, messages: Messages, *, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
+    entry: ModelResponse,
+    messages: Messages,
+    *,
+    expected_completion_tokens: int = 500,
+    tokens_per_word: float = 1.3,
+    learnt: Count | None = None,
 ) -> ChatCostEstimate:
-    """The estimate for a catalogue entry.
+    """The estimate for a catalogue entry; `learnt`: the tokens of the prompt, as far as usage taught them.
 
     Raises:
         ValueError: the model has no token prices, or a number is out of range.
@@ -74,17 +83,31 @@ def estimate_chat_cost(
     prompt_tokens = int(sum(map(_words, texts)) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     least = int(size / _BYTES_PER_TOKEN_MOST)
-    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + _VENICE_PROMPT_TOKENS_MOST
+    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + VENICE_PROMPT_TOKENS_MOST
     prompt, completion = _cost(pricing, prompt_tokens, expected_completion_tokens)
+    total = prompt + completion
+
+    def total_of(tokens: float) -> Decimal:
+        return sum(_cost(pricing, round(tokens), expected_completion_tokens), Decimal(0))
+
+    if learnt is None:
+        range_: dict[str, Any] = {"low": min(total_of(least), total), "high": max(total_of(most), total)}
+    else:
+        away = learnt.tokens * learnt.spread
+        range_ = {
+            "low": total_of(learnt.tokens - away),
+            "high": total_of(learnt.tokens + away),
+            "likely": total_of(learnt.tokens),
+        }
     return ChatCostEstimate(
         model=entry.id,
         prompt_tokens=prompt_tokens,
         expected_completion_tokens=expected_completion_tokens,
         prompt_cost_usd=prompt,
         completion_cost_usd=completion,
-        total_cost_usd=prompt + completion,
-        low=min(sum(_cost(pricing, least, expected_completion_tokens), Decimal(0)), prompt + completion),
-        high=max(sum(_cost(pricing, most, expected_completion_tokens), Decimal(0)), prompt + completion),
+        total_cost_usd=total,
+        method="words" if learnt is None else "usage",
+        **range_,
     )
 
 
@@ -132,17 +155,19 @@ def _cost(pricing: ModelPricing | None, prompt_tokens: int, completion_tokens: i
 
 
 def _rates(pricing: ModelPricing | None, prompt_tokens: int) -> tuple[Decimal, Decimal] | None:
-    """US dollars for a million tokens of input and of output. A long input moves the whole request to the extended tier."""
+    """US dollars for a million tokens of input and of output; None without prices."""
+    into, out = rate(pricing, prompt_tokens, "input"), rate(pricing, prompt_tokens, "output")
+    return None if into is None or out is None else (into, out)
+
+
+def rate(pricing: ModelPricing | None, prompt_tokens: int, side: str) -> Decimal | None:
+    """US dollars for a million tokens of a kind such as `output`. A long input moves the whole request to the extended tier."""
     extended = getattr(pricing, "extended", None)
     threshold = getattr(extended, "context_token_threshold", None)
     tiers: list[Any] = [pricing]
     if isinstance(threshold, (int, float)) and prompt_tokens > threshold:
         tiers.insert(0, extended)
-    into, out = (
-        next((usd for tier in tiers if (usd := _usd(getattr(tier, side, None))) is not None), None)
-        for side in ("input", "output")
-    )
-    return None if into is None or out is None else (into, out)
+    return next((usd for tier in tiers if (usd := _usd(getattr(tier, side, None))) is not None), None)
 
 
 def _usd(price: object) -> Decimal | None:

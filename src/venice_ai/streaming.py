@@ -26,6 +26,7 @@ from .exceptions import (
     APIError,
     StreamConsumedError,
     StreamInterruptedError,
+    StreamTimeoutError,
     TeeEncryptionError,
     VeniceError,
 )
@@ -146,7 +147,7 @@ class ChunkReader:
         event, events, taken = b"", list[bytes](), None
         try:
             while True:  # once for each reply
-                failure = await self._whole_reply()
+                failure = await self._start()
                 assembly = self.assembly
                 repeated, patterns, repeats = assembly.repeated, assembly.patterns, assembly.repeats
                 progressed = self.reply.progressed
@@ -224,7 +225,7 @@ class ChunkReader:
         """Reads the first bytes of a reply whose label says that it is no stream; raises the error that they are."""
         failure: APIError | None = None
         try:
-            while (failure := await self._whole_reply()) is not None:
+            while (failure := await self._start()) is not None:
                 await self._go_on(failure)
         except BaseException:  # nobody gets the stream
             self.close()
@@ -254,7 +255,7 @@ class ChunkReader:
     async def _go_on(self, failure: APIError) -> None:
         """Goes on with the reply to the next attempt; raises the failure if the request is not sent again."""
         try:
-            if self._call is None or isinstance(failure, StreamInterruptedError):
+            if self._call is None or (isinstance(failure, StreamInterruptedError) and not self._call.falls_back(failure)):
                 raise failure
             unseen = self.assembly.unseen
             self.reply.close()
@@ -272,6 +273,15 @@ class ChunkReader:
         """Closes a stream that nobody can read any more, and says so."""
         self._let_go()
         warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=3)
+
+    async def _start(self) -> APIError | None:
+        """The same as `_whole_reply`; an error, too, if nothing came in time and another model may be asked for that."""
+        try:
+            return await self._whole_reply()
+        except StreamTimeoutError as error:
+            if self._call is None or not self._call.falls_back(error):
+                raise
+            return error
 
     async def _whole_reply(self) -> APIError | None:
         """The error for a reply that is one JSON value, or a page, by its first bytes; None for a stream."""

@@ -162,6 +162,6 @@ def test_debug_shows_retries_and_the_traceback(emulator: Emulator) -> None:
     emulator.script(error(429, headers=NO_WAIT), error(403))
     outcome = spawn("chat", "--debug", "--model", "venice-1", "hi")
     assert outcome.code == 3
-    assert "RateLimitError; trying again" in outcome.err
+    assert "paused by a 429" in outcome.err
     assert "Traceback" in outcome.err
     assert "PermissionDeniedError" in outcome.err

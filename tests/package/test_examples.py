@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from venice_ai.emulator import Emulator, Step, busy, run_in_thread, usual
+from venice_ai.emulator import Emulator, Step, busy, overloaded, run_in_thread, usual
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 WHAT_IS_SAID = {
     "batch": ["What is a gondola? -> ", "What is acqua alta? -> "],
+    "budget": ["not sent\n", "llama-3.3-70b: ", "spent $0.0", "of $0.02, "],
     "conversation": ["> And what is my name?\n"],
     "demo": ["The emulator listens on http://127.0.0.1:", "3. ask, and stream", "5. usage", "Done in "],
     "e2ee": ["level hardware, roots: custom", "what Venice saw: 04", "refused: ", "debug mode"],
     "errors": ["wrong request: temperature=7", "no such model: ", "broken off: ", "received: "],
+    "fallbacks": ["asked: ('llama-3.3-70b', 'venice-1')", "max_completion_tokens: 1000000000 is above", "not sent, because"],
     "hello": ["Why is Venice built on water?", "tokens)"],
     "middleware": ["GET /models", "POST /chat/completions -> 200 in ", "one island of Venice"],
     "models_and_cost": [
@@ -48,6 +50,7 @@ WHAT_IS_SAID = {
 }
 SCRIPTS: dict[str, list[Step]] = {
     "errors": [usual(), usual(cut_at=3000)],
+    "fallbacks": [overloaded(), usual()],
     "timeouts_and_retries": [busy(retry_after=0), usual(), usual(delay=1)],
 }
 # In an order, with names shared between the blocks of a page, as a reader would paste them into one session.

@@ -765,7 +765,7 @@ def test_a_loop_that_rested_while_the_client_was_closed_can_close_its_connection
 
 
 async def test_many_calls_at_once_are_not_held_back() -> None:
-    async with serving([0.1, *ANSWER]) as server, server.client() as client:
+    async with serving([0.1, *ANSWER]) as server, server.client(limits=False) as client:
         texts = await asyncio.wait_for(asyncio.gather(*[asked(client) for _ in range(110)]), PATIENCE_SECONDS)
 
     assert texts == ["hello"] * 110

@@ -18,6 +18,7 @@ from venice_ai._sync import streams as _sync_streams
 from venice_ai.resources.chat import Chat, ChatCompletions, arguments, stream_cls
 from venice_ai.resources.chat import parsed as parsing
 from venice_ai.resources.chat import tool_runner as tool_runs
+from venice_ai.resources.limits import Limits
 from venice_ai.resources.models import Models
 from venice_ai.resources.tee import Tee
 
@@ -27,6 +28,7 @@ PAIRS: list[tuple[type, type]] = [
     (ChatCompletions, _sync.SyncChatCompletions),
     (Models, _sync_resources.SyncModels),
     (Tee, _sync_resources.SyncTee),
+    (Limits, _sync_resources.SyncLimits),
     (streaming.Stream, _sync_streams.SyncStream),
     (stream_cls.ModelStream, _sync_streams.SyncModelStream),
     (streaming.ChatStream, _sync_streams.SyncChatStream),
@@ -35,13 +37,24 @@ PAIRS: list[tuple[type, type]] = [
 ]
 # What the parts of the package say to each other, and no caller of a synchronous client could await.
 INNER = {
-    VeniceClient: {"caller", "build_request", "clocks", "notices", "resource", "hooks_in_threads", "knows_server", "on_close"},
-    Tee: {"verified", "remembered", "options", "forget", "forget_all", "signed", "warn_of_limits"},
+    VeniceClient: {
+        "caller",
+        "limiter",
+        "build_request",
+        "clocks",
+        "notices",
+        "token_counts",
+        "resource",
+        "hooks_in_threads",
+        "knows_server",
+        "on_close",
+    },
+    Tee: {"collect", "settle", "verified", "remembered", "options", "forget", "forget_all", "signed", "warn_of_limits"},
 }
 # What belongs to an event loop is the asynchronous client's alone.
 OF_A_LOOP = {"session"}
 # Who makes them differs; what they have in common is how they are used.
-MADE_INSIDE = {"Chat", "ChatCompletions", "Models", "Tee", "ModelStream", "ToolStream", "ParsedChatStream"}
+MADE_INSIDE = {"Limits", "Chat", "ChatCompletions", "Models", "Tee", "ModelStream", "ToolStream", "ParsedChatStream"}
 DUNDERS = {"__aiter__": "__iter__", "__anext__": "__next__", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 WORDS = {
     **{asynchronous.__name__: synchronous.__name__ for asynchronous, synchronous in PAIRS},

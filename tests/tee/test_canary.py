@@ -110,10 +110,7 @@ WAYS = ["create", "stream", "text_deltas", "parse", "parse, asked again", "strea
 
 
 class Keys:
-    """The private keys of every request that is under way, found in memory: nothing else knows them.
-
-    What was there before is frozen for so long, as it cannot be such a key and would be most of what is to be looked at.
-    """
+    """The private keys of every request that is under way, found in memory: nothing else knows them."""
 
     def __init__(self, enclave: Enclave) -> None:
         self._send = enclave.send
@@ -145,14 +142,6 @@ class Told(BaseModel, extra="forbid"):
     word: int
 
 
-@pytest.fixture
-def _frozen() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("_frozen")
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("change", SITUATIONS)
 async def test_row_56_nothing_shows(change: Callable[[Enclave], None], how: str, log: Log) -> None:

@@ -103,11 +103,7 @@ DEFAULT_TIMEOUT: Final = Timeout()
 
 
 def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool) -> Timeout:
-    """The clocks of one call. A number is the deadline of a plain call; of a stream, `first_chunk`, `idle` and `progress`.
-
-    Raises:
-        InvalidRequestError: `value` is neither a number of seconds nor a `Timeout`.
-    """
+    """The clocks of one call. A number is the deadline of a plain call; of a stream, `first_chunk`, `idle` and `progress`."""
     if value is None:
         return default
     if isinstance(value, Timeout):
@@ -120,11 +116,7 @@ def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool
 
 
 def resolve_key(argument: str | None) -> str | None:
-    """The API key from the argument or `VENICE_API_KEY`; None if neither is given. Blanks around it do not count.
-
-    Raises:
-        AuthenticationError: the key holds characters that no HTTP header can carry.
-    """
+    """The API key from the argument or `VENICE_API_KEY`, or None; an AuthenticationError if no header can carry it."""
     value = os.environ.get(KEY_VARIABLE) if argument is None else argument
     if value is not None and not isinstance(value, str):
         raise AuthenticationError(f"api_key must be text, not {type(value).__name__}")
@@ -139,11 +131,7 @@ def resolve_key(argument: str | None) -> str | None:
 
 
 def resolve_base_url(argument: str | None) -> str:
-    """The root of the API from the argument, `VENICE_BASE_URL` or the default, without a trailing slash.
-
-    Raises:
-        InvalidRequestError: it is not an absolute http(s) address, or holds a user name, a query or a fragment.
-    """
+    """The root of the API from the argument, `VENICE_BASE_URL` or the default, without a trailing slash; checked."""
     from urllib.parse import urlsplit
 
     given = argument if argument is not None else os.environ.get(BASE_URL_VARIABLE, "").strip() or DEFAULT_BASE_URL
@@ -216,11 +204,7 @@ def proxy_address(value: object) -> str | None:
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """A copy of additional headers.
-
-    Raises:
-        InvalidRequestError: a name or value cannot stand in an HTTP header.
-    """
+    """A copy of additional headers; an InvalidRequestError for what cannot stand in an HTTP header."""
     if headers is not None and not hasattr(headers, "items"):
         raise InvalidRequestError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
     checked: dict[str, str] = {}

@@ -19,15 +19,7 @@ _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatc
 
 
 def connection_error(error: Exception, request: Request, *, unsent: bool, connected: bool, proxied: bool) -> APIConnectionError:
-    """The error of ours for one of aiohttp's or of the operating system's.
-
-    Args:
-        error: what ended the request.
-        request: what was to be sent.
-        unsent: whether not a byte of it was written.
-        connected: whether a connection was found.
-        proxied: whether it went through a proxy.
-    """
+    """The error of ours for one of aiohttp's or of the operating system's that ended a request."""
     # A proxy may break off while it is asked to connect; then nothing of ours was sent.
     if isinstance(error, _NOT_CONNECTED) or unsent or (proxied and not connected):
         return _not_connected(error, host_of(request.url), proxied=proxied)

@@ -30,11 +30,7 @@ async def whole_reply(response: aiohttp.ClientResponse, headers: Headers, pool: 
 
 
 async def _body(response: aiohttp.ClientResponse, coding: str | None, pool: Pool, *, refusal: bool) -> bytes:
-    """A body to its end. Of a refusal, what is there of its first bytes; the connection is dropped if there is more.
-
-    Raises:
-        APIResponseProcessingError: there is more of an answer than is read.
-    """
+    """A body to its end. Of a refusal, what is there of its first bytes; the connection is dropped if there is more."""
     body = Body(coding, refusal=refusal)
     arriving = ArrivingBody(response, pool)
     failure: VeniceError | None = None

@@ -59,17 +59,20 @@ class Caller:
         call.done(None)
         return answer
 
-    async def read(self, request: Request, read: Callable[[bytes, ResponseMeta, bytes], T | APIError]) -> T:
+    async def read(
+        self, request: Request, read: Callable[[bytes, ResponseMeta, bytes], T | APIError], call: Call | None = None
+    ) -> T:
         """What is read from the first good reply. An error that is read from it counts as the status that it stands for.
 
         Args:
             request: a plain one.
             read: takes a body, its meta and the key that was sent, and gives what is in it, or an error without the key.
+            call: what sends it, if it is another `Call` than usual.
 
         Raises:
             APIError: the last failure, when it may not be tried again.
         """
-        call = Call(self, request)
+        call = Call(self, request) if call is None else call
         answer = await call.answer()
         while True:
             found = read(answer.body, answer.meta, request.secret)
@@ -82,11 +85,11 @@ class Caller:
             finally:
                 del found  # its traceback refers to this frame
 
-    def warn_of_deprecation(self, meta: ResponseMeta) -> None:
-        """Logs once that a model will be retired."""
+    def warn_of_deprecation(self, meta: ResponseMeta, model: str | None) -> None:
+        """Logs once for each model and date that it will be retired, and what takes its place."""
         warning = meta.deprecation_warning
-        if warning and warning not in self._warned:
-            self._warned.add(warning)
+        if warning and (what := f"{model or warning} {meta.deprecation_date}") not in self._warned:
+            self._warned.add(what)
             logger.warning("Venice: %s", warning)
 
 
@@ -101,6 +104,10 @@ class Call:
         self._passes: list[Pass] = []
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
+
+    def falls_back(self, failure: BaseException) -> bool:
+        """Whether another model may be asked after this failure of a reply that has not begun."""
+        return False
 
     async def answer(self, failure: APIError | None = None) -> Answer:
         """The next good reply, after this failure if there was one. Whoever gets it says when it is over (`done`).
@@ -211,7 +218,7 @@ class Call:
             raise failure
         for granted in self._passes:
             granted.replied(meta)
-        caller.warn_of_deprecation(meta)
+        caller.warn_of_deprecation(meta, None if self._request.chat is None else self._request.chat.model)
         return Answer(reply, meta, body)
 
     def _elapsed(self) -> float:

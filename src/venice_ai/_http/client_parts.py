@@ -1,18 +1,24 @@
-"""Checks of the parts that a caller gives a client: TLS, a session, a transport, a clock, the options for enclaves."""
+"""Checks of the parts that a caller gives a client: TLS, a session, a transport, a clock, options for enclaves, a budget."""
 
 from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from .._core.privacy import Privacy
 from ..exceptions import InvalidRequestError
 
 
 def check_parts(
-    http: Mapping[str, Any], session: object, transport: object, clock: object, tee: object, floor: Privacy | None
+    http: Mapping[str, Any],
+    session: object,
+    transport: object,
+    clock: object,
+    tee: object,
+    floor: Privacy | None,
+    budget: object,
 ) -> None:
     """Raises an InvalidRequestError for a part that cannot be what it is given for; None stands for one that is not."""
     _check_tls(http["ssl_context"], http["ca_bundle"])
@@ -23,6 +29,7 @@ def check_parts(
         raise InvalidRequestError(f"session and {others[0]} cannot both be given: it is the session's own matter")
     for name, port, methods in (("transport", transport, ("send", "aclose")), ("clock", clock, ("now", "time", "sleep"))):
         _check_methods(name, port, f"must have the methods {', '.join(methods)}", *methods)
+    _check_methods("budget", budget, "must be a Budget", "reserve", "spent")
     if tee is not None:
         from ..tee.stricter import check_floor
         from ..tee.types import TeeOptions
@@ -37,7 +44,7 @@ def _check_methods(name: str, port: object, demand: str, *methods: str) -> None:
         raise InvalidRequestError(f"{name}={port!r} {demand}")
 
 
-def _check_tls(ssl_context: object, ca_bundle: object) -> None:
+def _check_tls(ssl_context: ssl.SSLContext | None, ca_bundle: str | None) -> None:
     if ssl_context is not None:
         if not isinstance(ssl_context, ssl.SSLContext):
             raise InvalidRequestError(f"ssl_context={ssl_context!r} must be an ssl.SSLContext")
@@ -45,3 +52,17 @@ def _check_tls(ssl_context: object, ca_bundle: object) -> None:
             raise InvalidRequestError("ssl_context and ca_bundle cannot both be given: load the bundle into the context")
     if ca_bundle is not None and (not isinstance(ca_bundle, (str, os.PathLike)) or not os.path.isfile(ca_bundle)):  # noqa: PTH113  # pathlib is not worth its start-up here
         raise InvalidRequestError(f"ca_bundle={ca_bundle!r} is not a file")
+
+
+def checked_names(names: object) -> Sequence[str]:
+    """The names of fallback models; none for None.
+
+    Raises:
+        InvalidRequestError: they are no list of names.
+    """
+    if names is None:
+        return ()
+    listed = isinstance(names, Sequence) and not isinstance(names, (str, bytes))
+    if not listed or not all(isinstance(name, str) and name.strip() for name in cast("Sequence[object]", names)):
+        raise InvalidRequestError(f"fallback_models={names!r} must be a list of model ids")
+    return tuple(cast("Sequence[str]", names))

@@ -8,7 +8,7 @@ catalogue, imports its class and asks for `connection.resource(Models)`: the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
@@ -33,10 +33,14 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from .._core.ports import Clock, Transport
+    from .._core.ports import CallGate, Clock, Transport
+    from .._core.token_counts import TokenCounts
+    from .._limits.budget import Budget
     from .._limits.limiter import Limiter, WaitNotice
+    from .._limits.shared import RateShare
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
+    from ..types.api.models import ModelResponse
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
@@ -63,9 +67,13 @@ class Connection:
         clock: Clock | None = None,
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
+        budget: Budget | None = None,
+        fallback_models: Sequence[str] | None = None,
+        preflight: bool = False,
         limits: bool = True,
         fail_fast: bool = False,
         on_wait: Callable[[WaitNotice], object] | None = None,
+        rate_share: RateShare | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
         self._api_key, wrong_key = _resolved_key(api_key)
@@ -90,22 +98,33 @@ class Connection:
         self._limited = limits
         self._fail_fast = fail_fast
         self._on_wait = on_wait
+        self._share = rate_share
         self._closed = False
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = check_privacy(min_privacy)
         """The least privacy a request must have to leave."""
+        self.budget: Budget | None = budget
+        """The cap on what its chats cost."""
+        self.fallback_models: Sequence[str] = ()
+        """The models that are asked where a chat's own cannot answer."""
+        self.preflight: bool = preflight
+        """Whether chats are checked against the catalogue before they are sent."""
+        if fallback_models is not None:
+            from .client_parts import checked_names
+
+            self.fallback_models = checked_names(fallback_models)
         self.hooks_in_threads: bool = False
         """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
         self.on_close: list[Callable[[], None]] = []
         """What is called when the client is closed."""
         self._resources: dict[Any, Any] = {}
-        if any(part is not None for part in (ssl_context, ca_bundle, session, transport, clock, tee)):
+        if any(part is not None for part in (ssl_context, ca_bundle, session, transport, clock, tee, budget)):
             from .client_parts import check_parts  # rarely given
 
-            check_parts(self._http, session, transport, clock, tee, self.min_privacy)
+            check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget)
         named = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
-        for name, switch in named.items():
+        for name, switch in (*named.items(), ("preflight", preflight)):
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
 
@@ -124,8 +143,32 @@ class Connection:
         from .retry import RetryPolicy
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
-        gates = [self.limiter] if self._limited else []
-        return Caller(self._transport or self._http_transport(), self._clock or self.limiter.clock, policy, tuple(gates))
+        clock = self._clock or self.limiter.clock
+        return Caller(self._transport or self._http_transport(), clock, policy, self._gates(clock))
+
+    def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
+        from .usage_gate import UsageGate
+
+        gates: list[CallGate] = [UsageGate(self.token_counts)]
+        if self.budget is not None:
+            from .budget_gate import BudgetGate
+
+            # Before the limiter: whoever waits for money, or for the catalogue, is to keep no place of those who could be sent.
+            gates.append(BudgetGate(self.budget, self._find_model, clock))
+        if self._limited:
+            gates.append(self.limiter)
+        return tuple(gates)
+
+    async def _find_model(self, name: str) -> ModelResponse:
+        """The catalogue's entry of a model; the client, which has the catalogue, knows how."""
+        raise NotImplementedError
+
+    @made_once
+    def token_counts(self) -> TokenCounts:
+        """What was learnt of how models count tokens."""
+        from .._core.token_counts import TokenCounts
+
+        return TokenCounts()
 
     @made_once
     def limiter(self) -> Limiter:
@@ -135,7 +178,8 @@ class Connection:
 
         server = getattr(self._transport, "server", None)
         clock = self._clock or SystemClock()
-        return Limiter(self.base_url, clock, server=server, on_wait=self._on_wait, fail_fast=self._fail_fast)
+        told: dict[str, Any] = {"on_wait": self._on_wait, "fail_fast": self._fail_fast, "share": self._share}
+        return Limiter(self.base_url, clock, server=server, **told)
 
     @made_once
     def notices(self) -> Notices:

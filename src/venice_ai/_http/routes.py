@@ -53,13 +53,7 @@ class Habits:
         self._keeps: dict[object, bool] = {}
 
     def wait(self, place: object, served: int, rested: float) -> float | None:
-        """How long to wait, in seconds, before a connection serves again; None if it had better not.
-
-        Args:
-            place: where it leads.
-            served: how many answers came on it.
-            rested: seconds since the last one.
-        """
+        """Seconds to wait before a connection serves again, on which so many answers came; None if it had better not."""
         keeps = served > 1 or rested >= _PROOF_SECONDS or self._keeps.get(place)
         if keeps is None:
             return _PROOF_SECONDS - rested
@@ -112,11 +106,7 @@ class Routes:
         self._known: dict[str, Route] = {}
 
     def find(self, url: str) -> Route:
-        """An address parsed, its proxy (the caller's, else the environment's), and its TLS context, if it needs one.
-
-        Raises:
-            InvalidRequestError: the environment's proxy is no address, or the bundle of certificates cannot be read.
-        """
+        """An address parsed, its proxy (the caller's, else the environment's), and its TLS context, if it needs one."""
         found = self._known.get(url)
         if found is None:
             parts = urlsplit(_encoded(url))

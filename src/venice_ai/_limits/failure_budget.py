@@ -44,7 +44,8 @@ class FailureBudget:
         self.tickets: dict[int, float] = {}
         """Requests without a reply, by ticket: when they were sent."""
         self.failures: deque[float] = deque()
-        self.successes: deque[float] = deque(maxlen=1000)
+        self.successes: deque[list[float]] = deque()
+        """When requests succeeded, in slots: the start of a second, and how many."""
         self.last_ticket = 0
         self.told = MAX_FAILURES
         """Failures that are left, as the server said, until `told_until`."""
@@ -71,9 +72,7 @@ class FailureBudget:
         if failed >= MAX_FAILURES:
             leaves = self.failures[0] + WINDOW_SECONDS if len(self.failures) >= MAX_FAILURES else 0.0
             return Wait(max(leaves, self.told_until if self.told <= 0 else 0.0) or self.told_until, "failures")
-        while self.successes and self.successes[0] <= now - WINDOW_SECONDS:
-            self.successes.popleft()
-        succeeded = len(self.successes)
+        succeeded = int(sum(count for time, count in self.successes if time > now - WINDOW_SECONDS))
         allowed = MAX_FAILURES - failed + FLIGHTS_PER_SUCCESS * succeeded
         if failed:
             allowed = min(allowed, (MAX_FAILURES - failed) * (failed + succeeded) // failed)
@@ -93,9 +92,18 @@ class FailureBudget:
         if failed:
             self.failures.append(now)
         elif failed is False:
-            self.successes.append(now)
+            self._succeeded(now)
         if limits and limits.remaining_failures is not None and limits.reset_failures_seconds:
             self._hear(now, limits.remaining_failures, now + limits.reset_failures_seconds)
+
+    def _succeeded(self, now: float) -> None:
+        successes = self.successes
+        if successes and now < successes[-1][0] + 1.0:
+            successes[-1][1] += 1
+            return
+        while successes and successes[0][0] <= now - WINDOW_SECONDS:
+            successes.popleft()
+        successes.append([now, 1])
 
     def _hear(self, now: float, remaining: int, until: float) -> None:
         if now >= self.told_until or remaining < self.told:

@@ -32,7 +32,7 @@ from ..exceptions import APIConnectionError, APIError, APITimeoutError, CircuitO
 from ..types.rate_limits import RateLimits, rate_limits
 from .circuit_breaker import CircuitBreaker
 from .failure_budget import NEVER_VALID, FailureBudget, Wait
-from .rate_limiter import BucketSnapshot, RateLimiter
+from .rate_limiter import BucketSnapshot, Quota, RateLimiter
 from .retry_budget import RetryBudget
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from ..types.api.chat import ChatUsage
     from ..types.response_meta import ResponseMeta
+    from .shared import RateShare
 
 LONGEST_WAIT_SECONDS = 90.0
 """A single wait that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it."""
@@ -49,6 +50,7 @@ LONG_SECONDS = 10.0
 _FAR_SECONDS = 0.05
 """How long headers that name at least half of the limits as left are believed without reading those of other replies."""
 _UNSAID = RateLimits()
+_LEAST_SECONDS = 0.001  # a wait that rounding makes shorter would not end
 _LEARNING = 0.1
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")
@@ -101,7 +103,8 @@ class Bucket:
     def __init__(self, model: str, account: Account) -> None:
         self.model = model
         self.account = account
-        self.rate = RateLimiter()
+        share = account.share
+        self.rate = share.rate_limiter(f"{account.name} {model}") if share else RateLimiter()
         self.breaker = CircuitBreaker()
         self.queue: list[Waiter] = []
         self.wait = Wait(None, "")
@@ -157,11 +160,13 @@ class Bucket:
 class Account:
     """What all clients of this process share that use one API key at one base URL."""
 
-    def __init__(self, now: Callable[[], float], server: object) -> None:
+    def __init__(self, now: Callable[[], float], server: object, share: RateShare | None, name: str) -> None:
         self.now = now
+        self.share = share
+        self.name = name
         self._server = server  # kept alive, for its id stands for it
         self.lock = threading.Lock()
-        self.failures = FailureBudget()
+        self.failures = share.failure_budget(name) if share else FailureBudget()
         self.retries = RetryBudget()
         self.buckets: dict[str, Bucket] = {}
         self.named: dict[str, Bucket] = {}
@@ -437,6 +442,7 @@ class Limiter(CallGate):
         server: what answers, if it is not the server of the base URL but something in this process.
         on_wait: called for each call that waits for more than a second.
         fail_fast: raise at once while a circuit is open.
+        share: what several processes share.
     """
 
     def __init__(
@@ -447,6 +453,7 @@ class Limiter(CallGate):
         server: object = None,
         on_wait: Callable[[WaitNotice], object] | None = None,
         fail_fast: bool = False,
+        share: RateShare | None = None,
     ) -> None:
         self.fail_fast = fail_fast
         self.blocks: bool = getattr(clock, "blocks", False)
@@ -455,7 +462,9 @@ class Limiter(CallGate):
         # A clock of its own counts another time: what is shared has the same.
         self._now = time.monotonic if type(clock).now is SystemClock.now else clock.now
         self._server = server
-        self._place = (base_url, id(server), self._now)
+        self._share = share
+        self._base_url = base_url
+        self._place = (base_url, id(server), self._now, share)
         self._accounts: dict[object, Account] = {}
         self._registry = _registry
         self._waiters: set[Waiter] = set()
@@ -511,10 +520,10 @@ class Limiter(CallGate):
                 wait = account.locked(self._look, account, waiter, now)
                 if waiter.granted is not None:
                     break
-                known = inf if wait is None or wait.until is None else max(wait.until - now, 0.0)
+                known = inf if wait is None or wait.until is None else max(wait.until - now, _LEAST_SECONDS)
                 self._tell(waiter, known, now)
                 told_in = inf if waiter.told else TOLD_AFTER_SECONDS - (now - waiter.since)
-                await waiter.signal.wait(self.clock, known, min(waiter.due - now, max(told_in, 0.001)))
+                await waiter.signal.wait(self.clock, known, min(waiter.due - now, max(told_in, _LEAST_SECONDS)))
             self._tell(waiter, 0.0, self._now())
         except BaseException:
             account.locked(self._give_up, account, waiter)
@@ -618,15 +627,23 @@ class Limiter(CallGate):
 
     def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
         """Takes in the limits a minute of a model, as the API tells them to whoever asks."""
-        account, now = self._account(request), self._now()
+        account = self._account(request)
         rate = account.bucket(model).rate
         for quota, limit in ((rate.requests, requests), (rate.tokens, tokens)):
-            account.locked(quota.hear, now, now, quota.total, limit, None, None)
+            account.locked(_tell, quota, limit)
 
     def _account(self, request: Request) -> Account:
         if self._registry is not _registry:  # this process was forked
             self._registry, self._accounts, self._waiters = _registry, {}, set()
         return self._accounts.get(request.headers.get("Authorization")) or self._joined(request)
+
+    def _name(self, request: Request) -> str:
+        """A name of the account that is the same in all processes, and does not tell the key."""
+        if self._share is None:
+            return ""
+        from hashlib import sha256  # as rarely needed
+
+        return sha256(self._base_url.encode() + b" " + request.secret).hexdigest()[:32]
 
     def _joined(self, request: Request) -> Account:
         """The account of a request's key, which others may use, too."""
@@ -634,6 +651,12 @@ class Limiter(CallGate):
         with _registry.lock:
             account = _registry.accounts.get(place)
             if account is None:
-                account = _registry.accounts[place] = Account(self._now, self._server)
+                account = _registry.accounts[place] = Account(self._now, self._server, self._share, self._name(request))
         self._accounts[request.headers.get("Authorization") or place] = account
         return account
+
+
+def _tell(quota: Quota, limit: int | None) -> None:
+    if limit is not None and limit != quota.limit:
+        quota.forget()
+        quota.limit = limit

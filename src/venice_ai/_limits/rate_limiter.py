@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple
+from typing import TypeAlias
 
 from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
@@ -28,6 +28,8 @@ WINDOW_SECONDS = 60.0
 GUARD_SECONDS = 0.5
 """A request is counted by the server when it arrives, which is later than it was sent."""
 SLOT_SECONDS = 0.25
+LEARNS_FROM = 2
+"""Requests that must have been accepted in a minute for a refusal to tell a rate: an overloaded model says 429 as well."""
 FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 8.0
 ALONE_SECONDS = 2.0
@@ -35,39 +37,49 @@ ALONE_SECONDS = 2.0
 CHALLENGE_SECONDS = 2.0
 MAX_STRIKES = 3
 DECREASE = 0.9
-GROWTH = 1.1
+GROWTH = 1.15
 PACE = 1.5
 """A learnt limit is not used up faster than this times its rate."""
 REFUSED = frozenset({429, 503, 529})
 
 
-class Counts(NamedTuple):
-    """What a request knows of one limit when it is sent, itself included; tokens are counted when they were used."""
-
-    certain: float
-    """Units that the server has counted for certain when it answers."""
-    likely: float
-    """The same, if no request overtook another on its way."""
-    used: float
-    """What the own sends have used of the last 60 s."""
+Counts: TypeAlias = tuple[float, float, float]
+"""What a request knows of one limit when it is sent, itself included (tokens are counted when they were used): what the server
+has counted for certain when it answers; what it has counted if no request overtook another; the own use of the last 60 s."""
 
 
 class Quota:
     """What is known of one limit. Its unit is a request, or a token."""
 
     __slots__ = (
-        *("anchor", "challenged_at", "doubted", "full_returns", "grown_at", "guard", "held", "known_at", "lagged", "learned"),
-        *("limit", "log", "logged", "mark", "others", "paced_at", "rate", "remaining", "reset_at", "sent_at", "strikes"),
-        *("total", "turned", "turned_at"),
+        *("anchor", "challenged_at", "doubted", "flying", "full_returns", "grown_at", "guard", "heard", "held", "known_at"),
+        *(
+            "lagged",
+            "learned",
+            "limit",
+            "log",
+            "logged",
+            "lowest",
+            "mark",
+            "of_requests",
+            "others",
+            "paced_at",
+            "rate",
+            "remaining",
+        ),
+        *("reset_at", "sent_at", "strikes", "total", "turned", "turned_at"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_requests: bool) -> None:
+        self.of_requests = of_requests
         self.total = 0.0
         """All units that were ever used."""
         self.lagged = 0.0
         """What `total` was a slot or two ago: later requests may overtake each other on their way."""
         self.held = 0.0
         """Units that are reserved, and may become used."""
+        self.flying = 0
+        """Requests without a reply."""
         self.log: deque[list[float]] = deque()
         """When units were used, in slots: the slot's start, the units."""
         self.logged = 0.0
@@ -79,7 +91,7 @@ class Quota:
         """Nothing is known but the own sends: at first, and when the policy has changed."""
         self.remaining: float | None = None
         """What a reply said that came at `known_at`, of a request that was sent at `sent_at`, when `total` was `mark`."""
-        self.mark = 0.0
+        self.mark = self.lowest = self.heard = 0.0
         self.known_at = self.sent_at = self.reset_at = self.turned_at = self.paced_at = self.grown_at = -inf
         """`reset_at`: the earliest reset named by a reply and not passed; `turned_at`: when the last one passed."""
         self.others = 0.0
@@ -115,7 +127,6 @@ class Quota:
 
     def unuse(self, sent: float, units: float) -> None:
         """What was sent at this time was not counted by the server."""
-        self.total -= units
         for slot in reversed(self.log):
             if slot[0] <= sent:
                 taken = min(units, slot[1])
@@ -149,7 +160,7 @@ class Quota:
 
     def _told(self, now: float) -> float:
         """What is left of what the last reply said."""
-        left = (self.remaining or 0.0) - (self.total + self.held - self.mark)
+        left = (self.remaining or 0.0) - max(self.total + self.held - self.mark, 0.0)
         return left + self.rate * max(now - self.sent_at - GUARD_SECONDS, 0.0)
 
     def _turn(self, now: float) -> None:
@@ -158,7 +169,8 @@ class Quota:
             self.remaining, self.mark, self.reset_at = float(self.limit or 1), self.lagged, now + WINDOW_SECONDS
             self.others = 0.0
         else:
-            self.remaining, self.mark = 1.0, self.total + self.held
+            # What was sent since that reply came may have taken it already.
+            self.remaining, self.mark = float(self.total + self.held <= self.heard), self.total + self.held
             self.reset_at = now + max(5.0, 2 * WINDOW_SECONDS / (self.limit or 1))
         self.turned_at = self.known_at = self.sent_at = now
         self.turned = True
@@ -192,7 +204,7 @@ class Quota:
             if self.limit is not None:
                 self.forget()
             self.limit = limit
-        sent = flight.sent
+        sent, (certain, likely, own) = flight.sent, counts
         expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
         if remaining is None or self.learned is not None or expired:
             return
@@ -201,13 +213,17 @@ class Quota:
         until = now + self.guard + (WINDOW_SECONDS if reset is None else reset)
         used = self.total + self.held
         if newer:
-            self._compare(sent, counts.likely, remaining, until)
+            self._compare(sent, likely, remaining, until)
         told = self._told(now)
-        if first or remaining - (used - counts.certain) > told or (newer and remaining - (used - counts.likely) < told):
-            self.remaining, self.mark, self.sent_at, self.known_at = float(remaining), counts.certain, sent, now
-            self.others = max(0.0, (self.limit or 0) - remaining - counts.used)
+        if first or remaining - (used - certain) > told or (newer and remaining - (used - likely) < told):
+            self.remaining, self.mark, self.sent_at, self.known_at = float(remaining), certain, sent, now
+            self.others = max(0.0, (self.limit or 0) - remaining - own)
+        # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
+        self.lowest = remaining if first else min(self.lowest, remaining)
+        if self.of_requests and self.lowest - self.flying > self._told(now):
+            self.remaining, self.mark = self.lowest - self.flying, self.total
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
-        self.turned = False
+        self.turned, self.heard = False, self.total + self.held
 
     def _compare(self, sent: float, requests: float, remaining: int, until: float) -> None:
         """Find out the form of the window, and contradictions, from a reply that is newer than all that is known."""
@@ -217,6 +233,8 @@ class Quota:
             self.full_returns = self.full_returns + 1 if returned else 0
         elif until < self.reset_at - 5.0 or (self.challenged_at == sent and remaining <= 0):
             self.strikes += 1
+        if not self.of_requests:
+            return  # some servers count tokens when they were used, so that what was granted is not known
         granted = remaining + requests
         if self.anchor is None or granted < self.anchor[0]:
             self.anchor = granted, sent, 0
@@ -224,7 +242,7 @@ class Quota:
         rise, seconds = granted - self.anchor[0], sent - self.anchor[1]
         if rise > 3 + limit * 0.05 and seconds > 2 and self.log[0][0] > sent - WINDOW_SECONDS:
             if self.anchor[2]:  # the second rise: a first one may be a reset that nobody has noticed yet
-                self.rate = 0.9 * rise / seconds
+                self.rate = min(self.rate or inf, 0.9 * rise / seconds)
             self.anchor = granted, sent, 1
 
     def refused(self, now: float, sent: float, *, foretold: bool, first: bool) -> None:
@@ -233,6 +251,8 @@ class Quota:
             self.doubted = False
             if first and sent >= self.turned_at > -inf:
                 self.guard, self.full_returns, self.rate = min(self.guard * 4, 4.0), 0, self.rate * 0.9
+            return
+        if self.learned is None and self.logged < LEARNS_FROM:
             return
         accepted = max(1.0, self.logged)
         if self.learned is None:
@@ -287,8 +307,8 @@ class RateLimiter:
     __slots__ = ("alone", "last_ticket", "pause", "paused_at", "paused_until", "requests", "tickets", "tokens", "why")
 
     def __init__(self) -> None:
-        self.requests = Quota()
-        self.tokens = Quota()
+        self.requests = Quota(of_requests=True)
+        self.tokens = Quota(of_requests=False)
         self.tickets: dict[int, Flight] = {}
         self.last_ticket = 0
         self.paused_at = -inf
@@ -311,7 +331,8 @@ class RateLimiter:
         room = self.tokens.room(now)
         if room < tokens:
             units = float(tokens if self.may_ever(tokens) else self._limit(self.tokens) or 1)
-            if room < units and self._busy(self.tokens):
+            probe = self.tokens.turned and room >= 1
+            if room < units and not probe and self._busy(self.tokens):
                 return Wait(self.tokens.until(now, units), "tokens a minute")
         return self._send(now, tokens)
 
@@ -323,12 +344,13 @@ class RateLimiter:
         self.last_ticket = ticket = self.last_ticket + 1
         requests, total = self.requests, self.tokens
         requests.use(now, 1)
+        requests.flying += 1
         total.held += tokens
         self.tickets[ticket] = Flight(
             now,
             tokens,
-            Counts(requests.lagged + 1, requests.total, requests.logged),
-            Counts(total.total, total.total, total.logged + total.held),
+            (requests.lagged + 1, requests.total, requests.logged),
+            (total.total, total.total, total.logged + total.held),
         )
         if self.alone is not None:
             self.alone = [ticket, now]
@@ -345,8 +367,9 @@ class RateLimiter:
             retry_after: the seconds that a refusal asks to wait (`wait_seconds`); None if it does not say.
         """
         flight = self.tickets.get(ticket)
-        if flight is None:
+        if flight is None or flight.status:
             return
+        self.requests.flying -= 1
         flight.status = status
         if limits.limit_requests is not None or limits.remaining_requests is not None:
             reset = limits.reset_requests_seconds
@@ -381,6 +404,7 @@ class RateLimiter:
         if flight is None:
             return
         self.tokens.held -= flight.tokens
+        self.requests.flying -= not flight.status
         if flight.status < 400:
             self.tokens.use(now, flight.tokens if tokens is None else tokens)
         if self.alone and self.alone[0] == ticket:
@@ -390,6 +414,7 @@ class RateLimiter:
         """The request was not sent after all."""
         if flight := self.tickets.pop(ticket, None):
             self.requests.unuse(flight.sent, 1)
+            self.requests.flying -= not flight.status
             self.tokens.held -= flight.tokens
             if self.alone and self.alone[0] == ticket:
                 self.alone = []

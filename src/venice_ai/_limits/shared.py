@@ -23,13 +23,13 @@ from typing import IO, Any
 
 from ..exceptions import VeniceError
 from .failure_budget import FailureBudget, Wait
-from .rate_limiter import Counts, Flight, Quota, RateLimiter
+from .rate_limiter import Flight, Quota, RateLimiter
 
 APPLICATION = 0x56525348
 """Marks the database as ours, in its header."""
 POLL_SECONDS = 0.05
 """How often to ask again for what another process has in flight."""
-_NOTHING = Counts(0.0, 0.0, 0.0)
+_NOTHING = (0.0, 0.0, 0.0)
 _OPEN_LOCKS: list[IO[bytes]] = []
 _SCHEMA = "CREATE TABLE IF NOT EXISTS rules (name TEXT PRIMARY KEY, state TEXT NOT NULL, at REAL NOT NULL)"
 
@@ -53,8 +53,6 @@ def restored(before: Any, state: Any) -> Any:
         return {
             key: restored(Flight(0.0, 0, _NOTHING, _NOTHING), item) if isinstance(item, list) else item for key, item in state
         }
-    if isinstance(before, Counts):
-        return Counts(*state)
     return deque(state, maxlen=before.maxlen) if isinstance(before, deque) else state
 
 

@@ -43,10 +43,10 @@ class SyncVeniceClient(SyncConnection):
                 print(text, end="")
 
     `create` and `parse` send their requests from the thread that calls. Streams, batches, tools, the catalogue, end-to-end
-    encryption, whatever goes through a proxy, everything of a client with a `transport`, `clock` or `min_privacy`, and on
-    Windows every call run on one event loop, on a daemon thread that all synchronous clients of the process share. Calls may be
-    made from any thread, also while an event loop runs there, and go on after a fork. An exception that ends the waiting, such
-    as Ctrl-C, cancels the request.
+    encryption, whatever goes through a proxy, everything of a client with a `transport`, `clock`, `min_privacy` or `budget`,
+    and on Windows every call run on one event loop, on a daemon thread that all synchronous clients of the process share. Calls
+    may be made from any thread, also while an event loop runs there, and go on after a fork. An exception that ends the
+    waiting, such as Ctrl-C, cancels the request.
 
     The arguments are those of `VeniceClient`, but for `session`; a `transport` and a `clock` are called on the loop's thread.
 
@@ -137,6 +137,7 @@ class SyncChatCompletions(SyncResource):
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        fallback_models: Sequence[str] | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation; see `ChatCompletions.create`.
@@ -183,6 +184,7 @@ class SyncChatCompletions(SyncResource):
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        fallback_models: Sequence[str] | None = None,
         **params: Unpack[ChatParams],
     ) -> SyncChatStream:
         """A stream whose request has been accepted; see `ChatCompletions.stream`.

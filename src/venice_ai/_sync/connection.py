@@ -8,7 +8,7 @@ loop thread of the process, while the caller waits.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._client import VeniceClient
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from .._core.ports import Clock, Transport
     from .._core.privacy import Privacy
     from .._core.settings import Timeout
+    from .._limits.budget import Budget
     from .._limits.limiter import WaitNotice
+    from .._limits.shared import RateShare
     from ..tee.types import TeeOptions
     from .loop_thread import LoopThread
 
@@ -50,9 +52,13 @@ class SyncConnection:
         clock: Clock | None = None,
         tee: TeeOptions | None = None,
         min_privacy: Privacy | None = None,
+        budget: Budget | None = None,
+        fallback_models: Sequence[str] | None = None,
+        preflight: bool = False,
         limits: bool = True,
         fail_fast: bool = False,
         on_wait: Callable[[WaitNotice], object] | None = None,
+        rate_share: RateShare | None = None,
     ) -> None:
         settings = given_arguments(locals())
         del api_key, proxy, headers  # a traceback may show them
@@ -67,6 +73,12 @@ class SyncConnection:
         """What every call demands of enclaves."""
         self.min_privacy: Privacy | None = min_privacy
         """The least privacy a request must have to leave."""
+        self.budget: Budget | None = budget
+        """The cap on what its chats cost."""
+        self.fallback_models: Sequence[str] = self._bridge.fallback_models
+        """The models that are asked where a chat's own cannot answer."""
+        self.preflight: bool = preflight
+        """Whether chats are checked against the catalogue before they are sent."""
 
     __init__.__qualname__ = "SyncVeniceClient.__init__"  # as in `Connection`
 
@@ -111,14 +123,15 @@ class Bridge:
         }
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
-        # The caller's own ports may suspend, and so may an attestation; and on Windows Ctrl-C interrupts no read of a socket.
-        own = [name for name in ("transport", "clock", "min_privacy") if settings[name] is not None]
-        self._needs_loop = sys.platform == "win32" or bool(own)
+        # The caller's own ports may suspend, and so may an attestation, the catalogue, and a wait for room in a budget; and on
+        # Windows Ctrl-C interrupts no read of a socket.
+        own = ("transport", "clock", "min_privacy", "budget", "fallback_models")
+        self._needs_loop = sys.platform == "win32" or settings["preflight"] or any(settings[name] is not None for name in own)
 
     def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
         switched = any(map(params.get, ("venice_parameters", "extra_body")))
-        if self._needs_loop or params.get("e2ee") or (switched and _is_sealed(params)):
+        if self._needs_loop or params.get("e2ee") or params.get("fallback_models") or (switched and _is_sealed(params)):
             return None
         if self._blocking is None:
             self._make_blocking()
@@ -150,7 +163,7 @@ class Bridge:
 
     def _like_the_template(self, client: VeniceClient) -> VeniceClient:
         """A new client, closed if the others are. What one is told, and knows of the catalogue, all are."""
-        client.notices = self._template.notices
+        client.notices, client.token_counts = self._template.notices, self._template.token_counts
         if self._template.closed:
             drive(client.close())
         return client
@@ -181,27 +194,30 @@ class Bridge:
         return self.thread().run(work)
 
     @property
+    def fallback_models(self) -> Sequence[str]:
+        """Their fallback models."""
+        return self._template.fallback_models
+
+    @property
     def closed(self) -> bool:
         """Whether the clients are closed."""
         return self._template.closed
 
     def close(self) -> None:
         """Closes the client of every loop that still runs."""
-        drive(self._template.close())
-        if self._blocking is not None:
-            drive(self._blocking.close())
-        for thread, client in list(self._clients.items()):
-            if not thread.ended:
-                thread.run(client.close())
+        self._each(VeniceClient.close)
 
     def reopen(self) -> None:
         """Makes a closed client usable again."""
-        drive(self._template.__aenter__())
+        self._each(VeniceClient.__aenter__)
+
+    def _each(self, act: Callable[[VeniceClient], Coroutine[Any, Any, object]]) -> None:
+        drive(act(self._template))
         if self._blocking is not None:
-            drive(self._blocking.__aenter__())
+            drive(act(self._blocking))
         for thread, client in list(self._clients.items()):
             if not thread.ended:
-                thread.run(client.__aenter__())
+                thread.run(act(client))
 
     def __repr__(self) -> str:
         return repr(vars(self).get("_template", "<VeniceClient that was not made>"))

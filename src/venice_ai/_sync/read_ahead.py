@@ -65,11 +65,7 @@ class ReadAhead(Generic[T]):
             raise
 
     def wait(self) -> bool:
-        """Waits until there is something to take, and says whether there was; if not, this is the end.
-
-        Raises:
-            BaseException: what ended it, once. What interrupts the waiting closes the source first.
-        """
+        """Waits for something to take, and says whether there was; if not, this is the end. What ended it is raised, once."""
         try:
             with self._news:
                 self._awaited = True  # before the look, so that what comes after it is told

@@ -65,6 +65,7 @@ class SyncModels(SyncResource):
     retrieve = Blocking(Models.retrieve)
     find = Blocking(Models.find)
     resolve_chat = Blocking(Models.resolve_chat)
+    check = Blocking(Models.check)
 
 
 class SyncLimits(SyncResource):

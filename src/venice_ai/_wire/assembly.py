@@ -7,17 +7,17 @@ so far can be asked for at any time.
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Any, Protocol, cast
 
 from ..exceptions import TeeEncryptionError
 from ..types._base import Model, is_array, is_object, mark_private
-from ..types._surrogates import joined, without_half
+from ..types._surrogates import without_half
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
-from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, keep, plain_copy
+from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, keep
 from .repeated_events import UNREADABLE, Pattern, Repeats, decode_text
 from .tool_call_fragments import Arguments, Call, Calls, Details
+from .whole_values import content_of, plain_copy
 
 
 class Sealed(Protocol):
@@ -353,7 +353,7 @@ class _Choice:
         message.update(whole if is_object(whole) else {})
         message.update(plain_copy(self.message))
         if self.content is not None:
-            message["content"] = _content_of(self.content, bare=self.bare)
+            message["content"] = content_of(self.content, bare=self.bare)
         if self.details is not None and self.details.entries:
             message["reasoning_details"] = plain_copy(self.details.entries)
         if self.calls is not None and self.calls.calls:
@@ -371,27 +371,3 @@ class _Choice:
 
 def _says_something(value: Any) -> bool:
     return isinstance(value, (str, list, dict, Model)) and bool(fields_of(value))
-
-
-def _content_of(pieces: list[Any], *, bare: bool) -> Any:
-    """The content that came in pieces: text; or its parts, if they came as parts and any is no text."""
-    parts = [piece for piece in pieces if not isinstance(piece, str)]
-    if not parts:
-        return joined(pieces) if pieces else []
-    if len(parts) == len([*filter(None, pieces)]):
-        return plain_copy(parts[0] if bare and len(parts) == 1 else parts)
-    told = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
-    texts = [*map(_text_of, told)]
-    if None not in texts:
-        return joined(text or "" for text in texts)
-    found: list[Any] = []
-    for is_text, run in groupby(told, key=lambda piece: isinstance(piece, str)):
-        items: list[Any] = [*run]
-        found += [{"type": "text", "text": joined(items)}] if is_text else plain_copy(items)
-    return [part for part in found if part != {"type": "text", "text": ""}]
-
-
-def _text_of(piece: Any) -> str | None:
-    """The text in a piece of content; None for a part that has none."""
-    found = piece.get("text") if is_object(piece) else piece
-    return found if isinstance(found, str) else None

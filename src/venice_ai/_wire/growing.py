@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from ..types._base import Model, is_array, is_object
-from ..types._surrogates import joined
 
 SAID_ONCE: Final = frozenset({"role", "name", "id", "type", "format", "object"})
 """Members that say what something is: servers repeat them, and none comes in pieces."""
 _NUMBERS: Final = frozenset({int, float, bool})
 _SIGNATURES: Final = frozenset({"signature", "thought_signature"})
 """May come in pieces, and may be repeated."""
-_DEEPEST: Final = 16
+DEEPEST: Final = 16
 """Levels of an object that are joined and copied. What is deeper is the server's JSON, taken over as it is."""
 
 
@@ -34,7 +33,7 @@ def grown(held: Any, value: Any, name: str, depth: int = 0) -> Any:
         return texts
     if is_array(value):
         return extended(held, value)
-    if isinstance(value, (dict, Model)) and depth < _DEEPEST:
+    if isinstance(value, (dict, Model)) and depth < DEEPEST:
         fields = held if is_object(held) else {}
         for key, inner in fields_of(value).items():
             fields[key] = grown(fields.get(key), inner, key, depth + 1)
@@ -58,7 +57,7 @@ def keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
             fields[name] = value
         elif value is None or (not depth and name == "choices"):
             pass
-        elif isinstance(value, (dict, Model)) and depth < _DEEPEST:
+        elif isinstance(value, (dict, Model)) and depth < DEEPEST:
             held = fields.get(name)
             inner: dict[str, Any] = held if is_object(held) else {}
             fields[name] = inner
@@ -79,14 +78,3 @@ def is_empty(value: Any) -> bool:
 def fields_of(value: Any) -> dict[str, Any]:
     """The members of an object, of ours or of decoded JSON."""
     return cast("dict[str, Any]", value.__dict__ if isinstance(value, Model) else value)
-
-
-def plain_copy(value: Any, depth: int = 0) -> Any:
-    """A plain copy of what was held, each text in one piece."""
-    if value.__class__ is Texts:
-        return joined(value)
-    if depth > _DEEPEST:
-        return value
-    if isinstance(value, (dict, Model)):
-        return {name: plain_copy(item, depth + 1) for name, item in fields_of(value).items()}
-    return [plain_copy(item, depth + 1) for item in value] if is_array(value) else value

@@ -54,11 +54,7 @@ class ReplyReader:
         self._body: Iterator[bytes] = self._read()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The pieces of the body that this completes. Take all of them before the next is fed.
-
-        Raises:
-            FramingError: this is no reply.
-        """
+        """The pieces of the body that this completes, or a FramingError. Take all of them before the next is fed."""
         self.started = self.started or bool(data)
         self._buffer += data
         for piece in self._body:

@@ -39,6 +39,7 @@ class Notices:
         """Tells of another model than the one that was asked for; nothing where the name that was asked for is not known."""
         if not self._names:
             return
+        asked = meta.models_tried[-1] if meta.models_tried else asked  # a fallback was asked in the end
         known = self._resolved(asked, now)
         if not isinstance(answered, str) or known is None or (self._resolved(answered, now) or answered) == known:
             return

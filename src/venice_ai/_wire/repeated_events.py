@@ -111,11 +111,7 @@ class Pattern:
 
 
 class Repeats:
-    """The patterns of a stream, learnt from its events.
-
-    Args:
-        opened: opens the JSON of an event, in a stream that is encrypted.
-    """
+    """The patterns of a stream, learnt from its events. In an encrypted stream, `opened` opens the JSON of an event."""
 
     __slots__ = ("_fruitless", "_opened", "_recent", "patterns", "worthwhile")
 

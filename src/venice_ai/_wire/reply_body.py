@@ -9,9 +9,10 @@ and proxies label streams as JSON.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
-from ..exceptions import APIError, may_report, reported, without_errors
+from ..exceptions import APIError, reported, without_errors
 from ..types._base import Model
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.streaming import ChatCompletionChunk
@@ -39,6 +40,11 @@ def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatComp
     if any(map(_brings_content, response.get("choices") or ())):
         error.counts_as = meta.status_code  # it was paid for, and is not asked for again
     return error
+
+
+def may_report(text: bytes, reply: Mapping[str, Any]) -> bool:
+    """Whether it is worth looking for an error in a reply or event, whose JSON text this is. Nearly none is."""
+    return b'"error' in text or "choices" not in reply
 
 
 def _brings_content(choice: Any) -> bool:

@@ -85,11 +85,7 @@ def _model(model: object) -> str:
 
 
 def checked_messages(messages: object, *, echo: bool = True) -> list[Any]:
-    """The messages of a request, as plain JSON. Without `echo` an error repeats nothing that stands in them.
-
-    Raises:
-        InvalidRequestError: they are not a list of messages, or one of them is not allowed.
-    """
+    """The messages of a request, as plain JSON; an error repeats nothing that stands in them without `echo`."""
     if not isinstance(messages, (list, tuple)) and (
         isinstance(messages, (str, bytes, Mapping, Model)) or not isinstance(messages, Iterable)
     ):

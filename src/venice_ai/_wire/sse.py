@@ -50,11 +50,7 @@ class EventParser:
         self._line_mode = False
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The events that this piece completes.
-
-        Raises:
-            EventTooLongError: the event that it goes on with is too long. What came of that is forgotten.
-        """
+        """The events that this piece completes; an EventTooLongError if the one that it goes on with is too long."""
         buffer = self._buffer
         if len(buffer) + len(self._data) > EVENT_BYTES:
             self._buffer, self._data = bytearray(), bytearray()

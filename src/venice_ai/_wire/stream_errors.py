@@ -20,7 +20,6 @@ from ..exceptions import (
     StreamTimeoutError,
     TeeEncryptionError,
     VeniceError,
-    may_report,
     reported,
     without_errors,
 )
@@ -47,6 +46,7 @@ class Session(Protocol):
 
     def refuse_reply(self) -> NoReturn:
         """Raises the error for a reply that is no stream, and so not encrypted."""
+        ...
 
 
 class StreamErrors:
@@ -170,7 +170,7 @@ def opened(session: Session, event: bytes) -> Any:
     found: Any = None
     try:
         found = json_text.decode(event)
-        reports = is_object(found) and may_report(event, found) and reported(found) is not None
+        reports = is_object(found) and reply_body.may_report(event, found) and reported(found) is not None
         return found if reports else session.open(found)
     except TeeEncryptionError as error:
         del event, found  # part of it may be in clear, here and in the frames of what raised

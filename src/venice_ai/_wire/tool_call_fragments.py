@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 
 from ..types._base import Model, is_array, is_object, plain
 from ..types._surrogates import joined
-from .growing import fields_of, grown, plain_copy
+from .growing import fields_of, grown
+from .whole_values import plain_copy
 
 
 class Details:

@@ -30,6 +30,7 @@
     +-- InvalidArgumentError                 a wrong argument of a method; a ValueError
     +-- StreamConsumedError                  a stream can be read once
     +-- NoMatchingModelError                 no model fits; a ValueError
+    +-- BudgetExceededError                  not sent: it may pass the budget's cap
     +-- SchemaNotStrictError                 strict mode cannot express it; a ValueError
     +-- OutputError                          the answer is not the object; a ValueError
     |   +-- OutputInvalidError               does not fit; a pydantic.ValidationError
@@ -59,7 +60,6 @@ from typing import TYPE_CHECKING
 
 from ._reported import PROXY_ASKS_WHO as PROXY_ASKS_WHO
 from ._reported import error_for as error_for
-from ._reported import may_report as may_report
 from ._reported import reported as reported
 from ._reported import without_errors as without_errors
 from ._tree import *  # noqa: F403  # every class in it

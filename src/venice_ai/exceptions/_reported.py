@@ -65,11 +65,6 @@ def reported(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def may_report(text: bytes, reply: Mapping[str, Any]) -> bool:
-    """Whether it is worth looking for an error in a reply or event, whose JSON text this is. Nearly none is."""
-    return b'"error' in text or "choices" not in reply
-
-
 def without_errors(reply: Any) -> Any:
     """A reply or event without the members that report an error: what came beside it."""
     if not isinstance(reply, Mapping):

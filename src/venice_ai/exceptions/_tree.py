@@ -213,6 +213,10 @@ class NoMatchingModelError(VeniceError, ValueError):
     """No model of the catalogue has what was asked for."""
 
 
+class BudgetExceededError(VeniceError):
+    """A request was not sent, because it may cost more than is left of its `Budget`."""
+
+
 class SchemaNotStrictError(VeniceError, ValueError):
     """A class cannot be expressed as a strict JSON schema; the message names the path."""
 
@@ -250,6 +254,7 @@ class OutputError(VeniceError, ValueError):
         return self.response.attestation is not None
 
     def state_to_keep(self) -> dict[str, Any]:
+        """What a pickle holds: nothing of an answer that came end-to-end encrypted."""
         hidden = {"raw_text": None, "partial": None, "refusal": None, "response": _without_answer(self.response)}
         return super().state_to_keep() | (hidden if self.private else {})
 

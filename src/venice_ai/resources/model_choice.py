@@ -67,7 +67,7 @@ def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelRes
     for trait in ("function_calling_default", "default") if wishes.get("require_function_calling") else ("default",):
         if found := next((model for model in ordinary if _has_trait(model, trait)), None):
             return found
-    unreasoning = [model for model in ordinary if not _can(model, "supportsReasoning")]
+    unreasoning = [model for model in ordinary if not can(model, "supportsReasoning")]
     return (ordinary if wishes.get("require_reasoning") or not unreasoning else unreasoning)[0]
 
 
@@ -76,19 +76,24 @@ def _has_spec(model: ModelResponse) -> bool:
     return isinstance(model.model_spec, ModelSpec)
 
 
+def spec_of(model: ModelResponse) -> ModelSpec:
+    """The specification of an entry; an empty one where it has none."""
+    return model.model_spec if _has_spec(model) else _NO_SPEC
+
+
 def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
     # An entry without a specification fits a caller who asks for nothing, and names it.
-    spec = model.model_spec if _has_spec(model) else _NO_SPEC
+    spec = spec_of(model)
     if model.type != "text" and (model.type is not None or _has_spec(model)):
         return False
-    if spec.get("offline") is True or _retired(spec, now):
+    if spec.get("offline") is True or retired(spec, now):
         return False
     context = spec.get("availableContextTokens") or model.get("context_length")
     return (
-        all(_can(model, flag) for wish, flag in CAPABILITIES.items() if wishes.get(wish))
+        all(can(model, flag) for wish, flag in CAPABILITIES.items() if wishes.get(wish))
         and model.id not in wishes.get("exclude_models", ())
         and not (wishes.get("exclude_beta", True) and (spec.get("beta") is True or spec.get("betaModel") is True))
-        and not (wishes.get("exclude_reasoning") and _can(model, "supportsReasoning"))
+        and not (wishes.get("exclude_reasoning") and can(model, "supportsReasoning"))
         and not (wishes.get("exclude_uncensored") and spec.get("uncensored") is True)
         and not (wishes.get("require_private") and spec.get("privacy") != "private")
         and not (wishes.get("require_prompt_caching") and getattr(spec.pricing, "cache_input", None) is None)
@@ -96,7 +101,8 @@ def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
     )
 
 
-def _can(model: ModelResponse, flag: str) -> bool:
+def can(model: ModelResponse, flag: str) -> bool:
+    """Whether an entry says that its model has a capability."""
     return getattr(getattr(model.model_spec, "capabilities", None), flag, None) is True
 
 
@@ -109,7 +115,8 @@ def _has_trait(model: ModelResponse, trait: str) -> bool:
     return isinstance(traits, list) and trait in traits
 
 
-def _retired(spec: ModelSpec, now: float) -> bool:
+def retired(spec: ModelSpec, now: float) -> bool:
+    """Whether a model has left the catalogue by now, or should have."""
     date = getattr(spec.deprecation, "removesAt", None) or getattr(spec.deprecation, "date", None)
     try:
         at = datetime.fromisoformat(date) if isinstance(date, str) else None

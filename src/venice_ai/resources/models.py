@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import builtins
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from .._core.single_flight import SingleFlight
 from .._resource import APIResource
 from .._wire.reply_body import json_object
+from .._wire.request_body import chat_body
 from ..exceptions import APIError, InvalidArgumentError, NoMatchingModelError, NotFoundError
 from ..types._base import Response
 from ..types.api.models import ModelMapResponse, ModelResponse, ModelsListResponse
+from .model_check import Refusal, refusals
 from .model_choice import choose, entries, find_entry, without_suffix
 
 if TYPE_CHECKING:
     from .._http.connection import Connection
+    from ..types.api.params import UntypedMapping
     from ..types.response_meta import ResponseMeta
+    from .chat.arguments import ChatRequest
 
 ModelType: TypeAlias = Literal[
     "text", "chat", "code", "all", "asr", "embedding", "image", "inpaint", "music", "tts", "upscale", "video"
@@ -98,6 +103,28 @@ class Models(APIResource["Connection"]):
         if found is None:
             raise NoMatchingModelError(f"model {name!r} was not found in the catalogue; client.models.list() shows all")
         return found
+
+    async def check(self, request: ChatRequest | UntypedMapping) -> builtins.list[Refusal]:
+        """What of a request its model would refuse, by the catalogue: nothing is sent but for that.
+
+        Told are media, tools, schemas and log probabilities that the model does not support, reasoning efforts that it does not
+        list (`none` is always allowed), answers that are longer than its, and messages that surely pass its context. What the
+        catalogue does not say, and a model that it does not have, is taken to be right. `VeniceClient(preflight=True)` checks
+        each chat so.
+
+        Args:
+            request: the keywords of `create`.
+
+        Raises:
+            InvalidRequestError: a parameter is not allowed with any model.
+            APIError: the catalogue could not be had.
+        """
+        keywords = dict(cast("Mapping[str, Any]", request))
+        model, messages, extra = (keywords.pop(name, None) for name in ("model", "messages", "extra_body"))
+        for name in ("stream", "stream_cls", "e2ee", "timeout", "extra_headers", "fallback_models"):
+            keywords.pop(name, None)
+        body = chat_body(model=model, messages=messages, stream=False, params=keywords, extra=extra)
+        return await refusals_of(self, body)
 
     async def resolve_chat(
         self,
@@ -197,6 +224,15 @@ class Models(APIResource["Connection"]):
             return reply
 
         return _own_copy(await self._cache.get(path, fetch, refresh=refresh))
+
+
+async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
+    """What its model would refuse of the body of a request, by the catalogue."""
+    try:
+        entry = await models.find(body["model"])
+    except NoMatchingModelError:
+        return []
+    return refusals(entry, body)
 
 
 class Cache:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache, partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from .._core.json_values import items, members
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
@@ -130,7 +130,7 @@ def _endorsement(case: _Case) -> str:
 def _custody(case: _Case) -> str:
     evidence = members(case.attestation.get("evidence"))
     keys = items(members(evidence.get("key_custody")).get("keys"))
-    entries = [members(each) for each in keys if isinstance(each, dict)]
+    entries = [cast("dict[str, Any]", each) for each in keys if isinstance(each, dict)]
     if not entries:
         raise _Absent("key_custody")
     held = {_normal(_text(entry, "public_key")) for entry in entries}
@@ -208,7 +208,8 @@ def _keys(case: _Case) -> Iterator[tuple[str, str]]:
         for entry in items(case.keyset.get(group)):
             if not isinstance(entry, Mapping):
                 raise Malformed(f"{group} holds something that is not a key")
-            yield str(members(entry).get("key_id")), _text(members(entry), "public_key")
+            fields = cast("Mapping[str, Any]", entry)
+            yield str(fields.get("key_id")), _text(fields, "public_key")
 
 
 def _normal(key: str) -> str:

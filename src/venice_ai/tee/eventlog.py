@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
-from .._core.json_values import items, members
+from .._core.json_values import items
 from .canonical import canonical, parse
 
 RUNTIME_EVENT: Final = 0x08000001
@@ -93,7 +93,7 @@ def _events(log: object) -> Iterator[Mapping[str, Any]]:
     for event in items(log):
         if not isinstance(event, dict):
             raise ReplayError("an event of the log is not an object")
-        yield members(event)
+        yield cast("dict[str, Any]", event)
 
 
 def _event(event: Mapping[str, Any]) -> _Event:

@@ -6,6 +6,8 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
+from math import inf
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 from ..exceptions import InvalidRequestError
@@ -63,6 +65,47 @@ def _hex(name: str, value: Any, digits: int | None) -> str:
     if not text or not _HEX.fullmatch(text) or len(text) != (digits or len(text) + len(text) % 2):
         raise InvalidRequestError(f"{name}={value!r} must be {digits or 'an even number of'} hex digits")
     return text
+
+
+_Checker: TypeAlias = Callable[[str, Any], Any]
+"""Takes the name of an option and its value; gives the value as it is kept, or raises an InvalidRequestError."""
+
+
+def _checker(good: Callable[[Any], bool], words: str) -> _Checker:
+    def check(name: str, value: Any) -> Any:
+        if not good(value):
+            raise InvalidRequestError(f"{name}={value!r} must be {words}")
+        return value
+
+    return check
+
+
+def _one_of(*allowed: str) -> _Checker:
+    return _checker(lambda value: isinstance(value, str) and value in allowed, f"one of {', '.join(map(repr, allowed))}")
+
+
+def _number(*kinds: type) -> _Checker:
+    def good(value: Any) -> bool:
+        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= cast("float", value) < inf
+
+    return _checker(good, f"a {'' if float in kinds else 'whole '}number, 0 or above")
+
+
+def _several(check: _Checker, otherwise: str | None = None) -> Callable[[str, Any], tuple[Any, ...]]:
+    """Checks each of some values, or a value that is given alone. With `otherwise`, which says why, there must be one."""
+
+    def check_all(name: str, value: Any) -> tuple[Any, ...]:
+        values: tuple[Any, ...] = (value,)
+        if isinstance(value, Iterable) and not isinstance(value, str):
+            values = tuple(cast("Iterable[Any]", value))
+        if not values and otherwise:
+            raise InvalidRequestError(f"{name} is empty, so that {otherwise}")
+        return tuple(check(name, each) for each in values)
+
+    return check_all
+
+
+_flag = _checker(lambda value: isinstance(value, bool), "True or False")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +175,7 @@ class OsImage:
     def __post_init__(self) -> None:
         for name in ("os_image_hash", *OS_PINS):
             object.__setattr__(self, name, _hex(name, getattr(self, name), _PIN_DIGITS[name]))
-        _kind("is_dev", self.is_dev, bool, "True or False")
+        _flag("is_dev", self.is_dev)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +205,8 @@ class MeasurementPins:
         for name, digits in _PIN_DIGITS.items():
             value = getattr(self, name)
             if value is not None:
-                allowed = frozenset(_hex(f"pins.{name}", each, digits) for each in _strings(f"pins.{name}", value))
-                if not allowed:
-                    raise InvalidRequestError(f"pins.{name} is empty, so that nothing could pass; leave it out to allow any")
-                object.__setattr__(self, name, allowed)
+                allowed = _several(partial(_hex, digits=digits), "nothing could pass; leave it out to allow any")
+                object.__setattr__(self, name, frozenset(allowed(f"pins.{name}", value)))
         missing = [name for name in OS_PINS if getattr(self, name) is None]
         if self.compose_hash is None and self.rtmr3 is None:
             missing.append("compose_hash (or rtmr3)")
@@ -193,6 +234,35 @@ class MeasurementPins:
         if unknown := [str(name) for name in pins if name not in _PIN_DIGITS]:
             raise InvalidRequestError(f"pins have no field {unknown[0]!r}; there are {', '.join(_PIN_DIGITS)}")
         return cls(**pins)
+
+
+_statuses = _several(_one_of(*TCB_STATUSES), "no platform could pass")
+_roles = _several(_one_of(*ROLES), "nothing would be sealed")
+_OPTIONS: Final[dict[str, _Checker]] = {
+    "nonce": lambda name, value: None if value is None else _hex(name, value, 64),
+    "verifier": _checker(
+        lambda value: value is None or callable(getattr(value, "verify", None)), "an object with a method verify(attestation)"
+    ),
+    "verification": _one_of(*get_args(Verification)),
+    "collateral": _checker(
+        lambda value: value is None or isinstance(value, Mapping) or callable(getattr(value, "get", None)),
+        "a mapping, or an object with a method get(fmspc, ca, now)",
+    ),
+    "tcb_statuses": lambda name, value: frozenset(_statuses(name, value)),
+    "min_tcb_eval": _number(int),
+    "allowed_td_attributes_mask": _checker(
+        lambda value: type(value) is int and not value >> 64 and not value & 1, "64 bits at most, without bit 0 (debug)"
+    ),
+    "gpu": _one_of(*get_args(GpuPolicy)),
+    "pins": _checker(lambda value: value is None or isinstance(value, MeasurementPins), "a MeasurementPins"),
+    "allow_dev_image": _flag,
+    "os_images": _several(_checker(lambda value: isinstance(value, OsImage), "some OsImage")),
+    "encrypt_roles": lambda name, value: value if value == "all" else _roles(name, value),
+    "attestation_ttl": _number(int, float),
+    "verify_signature": _one_of(*get_args(SignaturePolicy)),
+    "trust": _checker(lambda value: isinstance(value, TrustRoots), "a TrustRoots"),
+    "clock": _checker(callable, "a function that gives the time, as time.time does"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,44 +315,13 @@ class TeeOptions:
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
-        if self.nonce is not None:
-            object.__setattr__(self, "nonce", _hex("nonce", self.nonce, 64))
-        _one_of("verification", self.verification, get_args(Verification))
-        _one_of("gpu", self.gpu, get_args(GpuPolicy))
-        _one_of("verify_signature", self.verify_signature, get_args(SignaturePolicy))
-        object.__setattr__(self, "tcb_statuses", _statuses(self.tcb_statuses))
-        object.__setattr__(self, "encrypt_roles", _roles(self.encrypt_roles))
-        object.__setattr__(self, "os_images", _images(self.os_images))
-        self._check_objects()
-        self._check_numbers()
-        self._check_level()
-
-    def _check_level(self) -> None:
+        for name, check in _OPTIONS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
         if self.verification == "pinned" and self.pins is None:
             raise InvalidRequestError("verification='pinned' needs pins=MeasurementPins(...): what may run in the enclave")
         if self.verification == "server" and (self.pins is not None or self.gpu in {"require", "nras"}):
             wanted = f"gpu={self.gpu!r}" if self.pins is None else "pins"
             raise InvalidRequestError(f"verification='server' looks at no evidence, so {wanted} could not be heeded")
-
-    def _check_objects(self) -> None:
-        _kind("pins", self.pins, MeasurementPins, "a MeasurementPins")
-        _kind("trust", self.trust, TrustRoots, "a TrustRoots")
-        _kind("allow_dev_image", self.allow_dev_image, bool, "True or False")
-        if self.verifier is not None and not callable(getattr(self.verifier, "verify", None)):
-            raise InvalidRequestError("verifier must have a method verify(attestation)")
-        if not (
-            self.collateral is None or isinstance(self.collateral, Mapping) or callable(getattr(self.collateral, "get", None))
-        ):
-            raise InvalidRequestError("collateral must be a mapping, or have a method get(fmspc, ca, now)")
-        if not callable(self.clock):
-            raise InvalidRequestError("clock must be a function that gives the time, as time.time does")
-
-    def _check_numbers(self) -> None:
-        _number("attestation_ttl", self.attestation_ttl, (int, float))
-        _number("min_tcb_eval", self.min_tcb_eval, (int,))
-        _number("allowed_td_attributes_mask", self.allowed_td_attributes_mask, (int,))
-        if self.allowed_td_attributes_mask >> 64 or self.allowed_td_attributes_mask & 1:
-            raise InvalidRequestError("allowed_td_attributes_mask must have 64 bits at most, without bit 0 (debug)")
 
     def replace(self, **changes: Any) -> TeeOptions:
         """These options with some fields changed."""
@@ -308,54 +347,3 @@ class Evidence:
 
     def __getitem__(self, name: str) -> Any:
         return self.reply[name]
-
-
-def _strings(name: str, value: Any) -> Iterable[Any]:
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, Iterable):
-        raise InvalidRequestError(f"{name}={value!r} must be a set of strings")
-    return cast("Iterable[Any]", value)
-
-
-def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in allowed:
-        raise InvalidRequestError(f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}")
-
-
-def _kind(name: str, value: Any, kind: type, words: str) -> None:
-    if not (isinstance(value, kind) or (value is None and name == "pins")):
-        raise InvalidRequestError(f"{name}={value!r} must be {words}")
-
-
-def _number(name: str, value: Any, kinds: tuple[type, ...]) -> None:
-    good = isinstance(value, kinds) and not isinstance(value, bool)
-    if not good or not 0 <= cast("float", value) < float("inf"):
-        raise InvalidRequestError(f"{name}={value!r} must be a {'whole ' if kinds == (int,) else ''}number, 0 or above")
-
-
-def _statuses(value: Any) -> frozenset[str]:
-    statuses = frozenset(_strings("tcb_statuses", value))
-    for status in statuses:
-        _one_of("tcb_statuses", status, TCB_STATUSES)
-    if not statuses:
-        raise InvalidRequestError("tcb_statuses is empty, so that no platform could pass")
-    return statuses
-
-
-def _images(value: Any) -> tuple[OsImage, ...]:
-    images = tuple(cast("Iterable[Any]", value)) if isinstance(value, Iterable) else (value,)
-    for image in images:
-        _kind("os_images", image, OsImage, "some OsImage")
-    return images
-
-
-def _roles(value: Any) -> Any:
-    if value == "all":
-        return value
-    roles = tuple(_strings("encrypt_roles", value))
-    for role in roles:
-        _one_of("encrypt_roles", role, ROLES)
-    if not roles:
-        raise InvalidRequestError("encrypt_roles is empty, so that nothing would be sealed")
-    return roles

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final, cast
 
@@ -168,9 +168,10 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
         return "Venice claims nothing"
     if not isinstance(claims, dict):
         raise ValueError("server_verification is not an object")  # noqa: TRY004  # evidence, not an argument
-    if refused := next(_refusals(members(claims), "server_verification"), None):
+    stated = cast("dict[str, Any]", claims)
+    if refused := next(_refusals(stated, "server_verification"), None):
         raise ValueError(f"Venice says itself that {refused:.200} is not good")
-    tdx = member(members(claims), "tdx")
+    tdx = member(stated, "tdx")
     said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
     known = {"reportData": report_data}
     if quote is not None:
@@ -184,7 +185,7 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
 def _refusals(claims: Mapping[str, Any], path: str) -> Iterator[str]:
     for name, value in claims.items():
         if isinstance(value, dict):
-            yield from _refusals(members(value), f"{path}.{name}")
+            yield from _refusals(cast("dict[str, Any]", value), f"{path}.{name}")
         elif value is (name == "revoked") or (name == "valid" and value is not True):
             yield f"{path}.{name}"
 
@@ -213,7 +214,7 @@ def _objects(claims: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The objects that a member is, or that are in its list; also as text, where servers write it so."""
     value = claims[name]
     if isinstance(value, list):
-        return [members(each) for each in items(value) if isinstance(each, dict)]
+        return [cast("dict[str, Any]", each) for each in cast("list[Any]", value) if isinstance(each, dict)]
     return [member(claims, name)] if isinstance(value, dict) or name in _OBJECTS_AS_TEXT else []
 
 
@@ -277,6 +278,7 @@ def check_image(quote: Quote, workload: Workload, more: Iterable[OsImage], *, al
     raise ValueError(trouble)
 
 
+@lru_cache(maxsize=8)  # asked for twice in an attestation, and a machine shows the same file each time
 def compose_images(text: str | None) -> tuple[str, ...]:
     """Every image that a compose file names, as it names it: with its digest, or without."""
     return tuple(sorted(set(_IMAGE.findall(_services(_settings(text))))))

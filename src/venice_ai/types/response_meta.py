@@ -53,6 +53,7 @@ class Headers(Mapping[str, str]):
 # What the API document calls them, and what Venice's notes for agents and RFC 8594 do.
 _WARNINGS = ("x-venice-model-deprecation-warning", "x-venice-deprecated")
 _DATES = ("x-venice-model-deprecation-date", "sunset")
+_SUCCESSOR = "x-venice-deprecated-replacement"
 _OF_DEPRECATION = frozenset({*_WARNINGS, *_DATES})
 
 
@@ -75,6 +76,8 @@ class ResponseMeta:
     model_substituted: bool = False
     """Whether another model answered than the one that was asked for. Traits and aliases count as the model they stand for,
     feature suffixes do not count. Only the catalogue in memory is asked: False where the name is not in it."""
+    models_tried: tuple[str, ...] = ()
+    """The models that were asked, in order, the last of which answered; empty where there were no `fallback_models`."""
     body_id: str | None = None
     """The completion's id; None before it is known, and for what is no completion."""
 
@@ -100,11 +103,21 @@ class ResponseMeta:
 
     @property
     def deprecation_warning(self) -> str | None:
-        """Venice's warning that the model will be retired, with the date where it gives one."""
+        """Venice's warning that the model will be retired, with the date and the successor where it gives them."""
         if not self.headers.has_any(_OF_DEPRECATION):  # nearly every reply, and each is asked
             return None
-        warning, date = (next(filter(None, map(self.headers.get, names)), None) for names in (_WARNINGS, _DATES))
-        return f"{warning} ({date})" if warning and date else warning or (date and f"deprecated: {date}")
+        warning, date = self._first(_WARNINGS), self.deprecation_date
+        said = f"{warning} ({date})" if warning and date else warning or (date and f"deprecated: {date}")
+        successor = self.headers.get(_SUCCESSOR)
+        return f"{said} Successor: {successor}" if said and successor and successor not in said else said
+
+    @property
+    def deprecation_date(self) -> str | None:
+        """When the model will be retired, as Venice writes it; None where not said."""
+        return self._first(_DATES)
+
+    def _first(self, names: tuple[str, ...]) -> str | None:
+        return next(filter(None, map(self.headers.get, names)), None)
 
     @property
     def venice_version(self) -> str | None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from venice_ai.emulator.backend import LocalModelError, UnsupportedInput
-from venice_ai.types._base import is_array, is_object
 
 from .request import Form
 
@@ -143,9 +142,10 @@ class Reply:
             yield {"choices": [], "usage": usage}
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        delta = self._delta(choice["delta"])
-        reason = choice["finish_reason"]
-        logprobs = _cut(_without_ids(choice.get("logprobs")), self._top)
+        given, reason = choice["delta"], choice["finish_reason"]
+        thought = {"reasoning_content": given["reasoning_content"]} if given.get("reasoning_content") else {}
+        delta = {**thought, **self._reader.feed(given.get("content") or "")}
+        logprobs = _logprobs(choice.get("logprobs"), self._top)
         if not (delta or reason or logprobs):
             return
         if not self._begun:
@@ -157,28 +157,21 @@ class Reply:
             held, reason = self._reader.end(reason)
             yield _chunk(held, finish_reason=reason)
 
-    def _delta(self, given: Delta) -> Delta:
-        thought = given.get("reasoning_content")
-        delta = self._reader.feed(given.get("content") or "")
-        return {"reasoning_content": thought, **delta} if thought else delta
-
 
 def _chunk(delta: Delta, *, finish_reason: str | None = None, logprobs: Any = None) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": logprobs}]}
 
 
-def _cut(logprobs: Any, top: int) -> Any:
-    """Log probabilities with as many of the likeliest tokens as were asked for."""
-    for token in logprobs["content"] if logprobs else ():
-        token["top_logprobs"] = token["top_logprobs"][:top]
-    return logprobs
+def _logprobs(given: Delta | None, top: int) -> Delta | None:
+    """Log probabilities with as many of the likeliest tokens as were asked for, without the engine's numbers for tokens."""
+    told: list[Delta] = [_without_id(token) for token in given["content"]] if given else []
+    for token in told:
+        token["top_logprobs"] = [_without_id(likely) for likely in token["top_logprobs"][:top]]
+    return {**given, "content": told} if given else None
 
 
-def _without_ids(logprobs: Any) -> Any:
-    """Log probabilities without the engine's numbers for tokens, which mean nothing outside it."""
-    if is_object(logprobs):
-        return {key: _without_ids(value) for key, value in logprobs.items() if key != "id"}
-    return [_without_ids(item) for item in logprobs] if is_array(logprobs) else logprobs
+def _without_id(token: Delta) -> Delta:
+    return {key: value for key, value in token.items() if key != "id"}
 
 
 def _error(error: dict[str, Any]) -> Exception:

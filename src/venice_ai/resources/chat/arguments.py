@@ -9,7 +9,7 @@ more fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypeAlias
 
 from typing_extensions import TypedDict
@@ -43,6 +43,8 @@ class CallOptions(TypedDict, total=False):
     """Seconds, or the five clocks."""
     extra_headers: Mapping[str, str] | None
     """HTTP headers for this call."""
+    fallback_models: Sequence[str] | None
+    """Models to ask where this one cannot answer; see `ChatCompletions.create`."""
     extra_body: Mapping[str, Any] | None
     """Fields that go into the body as they are: unknown to this package, or in place of what it would send."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..._core.caller_warnings import warn
 from ..._core.concurrency import without_locals
-from ..._core.privacy import PREFIX, encryption_requested, encryption_requested_in, refuse_below
+from ..._core.privacy import PREFIX, Privacy, encryption_requested, encryption_requested_in, refuse_below
 from ..._core.request import Request
 from ..._core.settings import Timeout
 from ..._http.caller import Call
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ...types.response_meta import ResponseMeta
     from .arguments import CallParams
     from .encrypted import SealedChat
+    from .fallbacks import Fallbacks
 
 ClientT = TypeVar("ClientT", bound="Connection")
 
@@ -66,6 +67,7 @@ class ChatCalls(APIResource[ClientT]):
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        fallback_models: Sequence[str] | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation.
@@ -90,6 +92,8 @@ class ChatCalls(APIResource[ClientT]):
             extra_headers: HTTP headers for this call.
             extra_body: fields for the body that this package does not know, or that replace what it would send. Type checkers
                 accept any, and nothing in it is checked; only `model`, `messages` and `stream` stay arguments of their own.
+            fallback_models: models to ask, one after the other, where this one was retired, is overloaded, or does not begin to
+                answer in time; an empty list for none. If not given, the client's. `meta.models_tried` tells.
             **params: see `ChatParams`: temperature (0 to 2), max_completion_tokens, tools, response_format, ...
 
         Returns:
@@ -130,6 +134,8 @@ class ChatCalls(APIResource[ClientT]):
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
             params = _for_reader({**params, **(extra_body or {})}) if params or extra_body else _ONE_CHOICE
+            await self._refuse_in_vain(body)
+            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=encryption_requested(e2ee, body))
             chat = _sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
             request = None if chat is not None else await self._request(body, stream, timeout, extra_headers)
         except Exception as refusal:
@@ -138,16 +144,18 @@ class ChatCalls(APIResource[ClientT]):
             raise
         if chat is not None:
             del messages, body, given, extra_body  # nor later
-            source = await self._open_sealed(chat, model, params)
+            again = partial(_sealed, self._client, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+            source = await self._open_sealed(chat, model, params, collect=not stream, fallbacks=fallbacks, again=again)
             if not stream:
-                return await source.stream(self._client).collect()
+                return source
         else:
             assert request is not None
+            call = self._call(request, fallbacks, stream, timeout, extra_headers)
             if not stream:
-                response = await self._client.caller.read(request, partial(_read, params["n"]))
+                response = await self._client.caller.read(request, partial(_read, params["n"]), call)
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
-            source = await self._open(request, model, params)
+            source = await self._open(request, model, params, call)
         if wrap is None:
             return source.stream(self._client)
         try:
@@ -165,6 +173,7 @@ class ChatCalls(APIResource[ClientT]):
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        fallback_models: Sequence[str] | None = None,
         **params: Unpack[ChatParams],
     ) -> ChatStream:
         """The same as `create(stream=True)`: a stream whose request has been accepted.
@@ -191,6 +200,7 @@ class ChatCalls(APIResource[ClientT]):
             timeout=timeout,
             extra_headers=extra_headers,
             extra_body=extra_body,
+            fallback_models=fallback_models,
             **keywords,
         )
         del messages, params, keywords, extra_body  # as in `create`
@@ -222,19 +232,79 @@ class ChatCalls(APIResource[ClientT]):
         request.chat = chat_size(body)
         return request
 
-    async def _open_sealed(self, chat: SealedChat, model: str, params: Mapping[str, Any]) -> ChunkSource:
-        try:
-            return await self._open(await chat.request(), model, params, chat)
-        except InvalidRequestError as failure:
-            request = await chat.renewed(failure)
-        return await self._open(request, model, params, chat)
+    async def _refuse_in_vain(self, body: Mapping[str, Any]) -> None:
+        """Refuses what the model would refuse, by the catalogue, if the client is to."""
+        if not self._client.preflight:
+            return
+        from ..models import Models, refusals_of  # what most chats do not need, they do not load
+
+        if found := await refusals_of(self._client.resource(Models), body):
+            raise InvalidRequestError(f"not sent, because the model would refuse it: {'; '.join(map(str, found))}")
+
+    def _fallbacks(self, body: dict[str, Any], names: Sequence[str] | None, *, streams: bool, sealed: bool) -> Fallbacks | None:
+        names = self._client.fallback_models if names is None else names
+        if not names and isinstance(names, (tuple, list)):
+            return None
+        from ..._http.client_parts import checked_names  # rarely given
+        from .fallbacks import Fallbacks
+
+        privacy: Privacy | None = "e2ee" if sealed else self._client.min_privacy
+        return Fallbacks(self._client, body, checked_names(names), streams=streams, privacy=privacy)
+
+    def _call(
+        self,
+        request: Request,
+        fallbacks: Fallbacks | None,
+        stream: bool,
+        timeout: float | Timeout | None,
+        headers: Mapping[str, str] | None,
+    ) -> Call:
+        """The call that sends a request, and goes on with other models if there are any."""
+        if fallbacks is None:
+            return Call(self._client.caller, request)
+        from .fallbacks import FallbackCall
+
+        return FallbackCall(self._client, request, fallbacks, lambda body: self._request(body, stream, timeout, headers))
+
+    async def _open_sealed(
+        self,
+        chat: SealedChat,
+        model: str,
+        params: Mapping[str, Any],
+        *,
+        collect: bool,
+        fallbacks: Fallbacks | None,
+        again: Callable[[dict[str, Any]], SealedChat | None],
+    ) -> Any:
+        """The chunks of a sealed chat, or its whole answer; that of another model if this one did not begin to answer."""
+        while True:
+            try:
+                try:
+                    source = await self._open(await chat.request(), model, params, chat=chat)
+                except InvalidRequestError as failure:
+                    source = await self._open(await chat.renewed(failure), model, params, chat=chat)
+                if fallbacks is not None:
+                    source.reader.meta.models_tried = tuple(fallbacks.tried)
+                return await source.stream(self._client).collect() if collect else source
+            except APIError as failure:
+                body = None if fallbacks is None else await fallbacks.body_after(failure)
+                other = None if body is None else again(body)
+                if other is None:
+                    raise
+                chat = other
 
     async def _open(
-        self, request: Request, model: str, params: Mapping[str, Any], chat: SealedChat | None = None
+        self,
+        request: Request,
+        model: str,
+        params: Mapping[str, Any],
+        call: Call | None = None,
+        *,
+        chat: SealedChat | None = None,
     ) -> ChunkSource:
         caller = self._client.caller
         sent = caller.clock.now()
-        call = Call(caller, request)
+        call = Call(caller, request) if call is None else call
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 

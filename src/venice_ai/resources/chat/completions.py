@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from ..._core.concurrency import bounded_map, without_locals
-from ..._wire.request_body import checked_messages
+from ..._wire.request_body import checked_messages, encode
 from ...exceptions import InvalidArgumentError
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from .calls import ChatCalls
@@ -172,7 +172,11 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         name = without_suffix(model)
         entry = entry_by_id((await self._client.resource(Models).list()).data, name)
         return estimate_chat_cost(
-            entry, checked, expected_completion_tokens=expected_completion_tokens, tokens_per_word=tokens_per_word
+            entry,
+            checked,
+            expected_completion_tokens=expected_completion_tokens,
+            tokens_per_word=tokens_per_word,
+            learnt=self._client.token_counts.tokens(name, encode({"model": name, "messages": checked})),
         )
 
     async def batch(

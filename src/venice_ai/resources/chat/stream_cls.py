@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ...streaming import ChunkSource, Stream
@@ -22,8 +21,9 @@ def stream_factory(stream_cls: Callable[..., Any]) -> Callable[[ChunkSource, Con
     Raises:
         TypeError: `stream_cls` cannot be called in either way.
     """
-    made: Callable[..., Any] = partial(ModelStream, stream_cls) if takes_fields(stream_cls) else stream_cls
-    return lambda source, client: made(source, client=client)
+    if takes_fields(stream_cls):
+        return lambda source, client: ModelStream[Any](stream_cls, source, client=client)
+    return lambda source, client: stream_cls(source, client=client)
 
 
 def takes_fields(stream_cls: Callable[..., Any]) -> bool:

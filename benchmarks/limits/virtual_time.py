@@ -1,4 +1,4 @@
-"""An event loop whose time is virtual: where nothing runs, it jumps to the next timer, and no test waits."""
+"""An event loop whose time is virtual: where nothing runs, it jumps to the next timer, and nobody waits."""
 
 from __future__ import annotations
 

@@ -1,0 +1,152 @@
+"""Other models for a chat whose model cannot answer: when one is asked, and which.
+
+It is asked when the model was retired, when it is overloaded after all retries, when its circuit is open, or when its answer
+does not begin in time; never once any of the answer came. A model is passed over that gives less privacy than was asked for or
+than the first model gives, that lacks a capability which the request uses, or of which the catalogue cannot tell.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ..._core.privacy import Privacy
+from ..._http.caller import Answer, Call
+from ...exceptions import (
+    APIError,
+    APITimeoutError,
+    InvalidRequestError,
+    ModelGoneError,
+    NoMatchingModelError,
+    NotFoundError,
+    RateLimitError,
+    ServiceUnavailableError,
+    TeeAttestationError,
+)
+from ..model_check import unsuitable
+from ..models import Models
+
+if TYPE_CHECKING:
+    from ..._core.request import Request
+    from ..._http.connection import Connection
+    from ...types.api.models import ModelResponse
+
+logger = logging.getLogger("venice_ai")
+
+_RETIRED = ("deprecat", "retire", "sunset", "replaced by")
+
+
+def calls_for_another(failure: BaseException, *, streams: bool) -> bool:
+    """Whether another model may answer what this one did not begin to answer."""
+    if isinstance(failure, APITimeoutError):
+        return failure.clock in {"connect", "first_chunk"} or (failure.clock == "idle" and not streams)
+    if isinstance(failure, NotFoundError):
+        told = failure.meta is not None and failure.meta.deprecation_warning
+        return bool(told) or any(word in f"{failure.code} {failure.body}".lower() for word in _RETIRED)
+    overloaded = isinstance(failure, RateLimitError) and failure.kind == "overloaded"
+    return overloaded or isinstance(failure, (ModelGoneError, ServiceUnavailableError))
+
+
+class Fallbacks:
+    """The models of one chat: the one that was asked, and those that may stand in for it."""
+
+    def __init__(
+        self, client: Connection, body: dict[str, Any], names: Iterable[str], *, streams: bool, privacy: Privacy | None
+    ) -> None:
+        self._client = client
+        self._body = body
+        self._left = list(names)
+        self._streams = streams
+        self._privacy: Privacy | None = privacy
+        self.tried: list[str] = [body["model"]]
+
+    def may_follow(self, failure: BaseException) -> bool:
+        """Whether there may be another model after this failure."""
+        return bool(self._left) and calls_for_another(failure, streams=self._streams)
+
+    async def body_after(self, failure: APIError) -> dict[str, Any] | None:
+        """The request for the next model; None if there is none, of which notes on the failure tell."""
+        while self.may_follow(failure):
+            name = self._left.pop(0)
+            reason = await self._reason_against(name)
+            if reason is None:
+                logger.info("%s failed (%s); asking %s in its place", self.tried[-1], type(failure).__name__, name)
+                self.tried.append(name)
+                return {**self._body, "model": name}
+            failure.add_note(f"fallback_models: {name!r} was not asked, because {reason}")
+        self.mark(failure)
+        return None
+
+    def mark(self, found: Answer | APIError) -> None:
+        """Says which models were tried."""
+        if found.meta is not None:
+            found.meta.models_tried = tuple(self.tried)
+
+    async def _reason_against(self, name: str) -> str | None:
+        models = self._client.resource(Models)
+        try:
+            entry = await models.find(name)
+        except (NoMatchingModelError, APIError) as error:
+            return f"the catalogue does not tell of it ({type(error).__name__})"
+        asked: ModelResponse | None = None
+        with suppress(NoMatchingModelError, APIError):  # it may have left the catalogue
+            asked = await models.find(self._body["model"])
+        body = {**self._body, "model": name}
+        return unsuitable(entry, body, asked=asked, privacy=self._privacy, now=self._client.caller.clock.time())
+
+
+class FallbackCall(Call):
+    """A call that goes on with other models. All of them share its deadline; each has its own retries."""
+
+    def __init__(
+        self, client: Connection, request: Request, fallbacks: Fallbacks, remake: Callable[[dict[str, Any]], Awaitable[Request]]
+    ) -> None:
+        super().__init__(client.caller, request)
+        self._fallbacks = fallbacks
+        self._remake = remake
+
+    def falls_back(self, failure: BaseException) -> bool:
+        """Whether another model may be asked after this failure."""
+        return self._fallbacks.may_follow(failure)
+
+    async def answer(self, failure: APIError | None = None) -> Answer:
+        """The next good reply, of whatever model; raises the last failure, when no other model can be asked."""
+        while True:
+            try:
+                answer = await super().answer(failure)
+            except APIError as error:
+                self.done(None)
+                await self._switch(error)
+                failure = None
+            else:
+                self._fallbacks.mark(answer)
+                return answer
+
+    async def again(self, failure: APIError) -> Answer:
+        """The same, after a reply that turned out to be a failure."""
+        try:
+            return await super().again(failure)
+        except APIError as error:
+            self.done(None)
+            await self._switch(error)
+        finally:
+            del failure  # its traceback refers to this frame
+        return await self.answer()
+
+    async def _switch(self, failure: APIError) -> None:
+        """Takes the request for the next model; raises this failure, if there is none."""
+        try:
+            while (body := await self._fallbacks.body_after(failure)) is not None:
+                try:
+                    self._request = await self._remake(body)
+                except (InvalidRequestError, TeeAttestationError) as refusal:
+                    failure.add_note(f"fallback_models: {body['model']!r} was not asked: {refusal}")
+                    self._fallbacks.tried.pop()
+                    continue
+                self._attempts = 0
+                return
+            raise failure
+        finally:
+            del failure  # its traceback refers to this frame

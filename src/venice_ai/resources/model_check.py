@@ -1,0 +1,130 @@
+"""What a model would refuse of a request, by its entry in the catalogue; and whether it can stand in for another one.
+
+The rules are pure: entries and bodies go in, and reasons come out. Where the catalogue says nothing, nothing is refused.
+Source: Venice refuses with 400, before inference, what the capabilities of a model exclude
+(https://docs.venice.ai/api-reference/endpoint/chat/completions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from .._core.json_values import items, members
+from .._core.privacy import PREFIX, Privacy, switches_in
+from ..types.api.chat import content_texts
+from ..types.api.models import ModelResponse
+from .model_choice import can, retired, spec_of
+
+_MEDIA: Final = {"image_url": "supportsVision", "input_audio": "supportsAudioInput", "video_url": "supportsVideoInput"}
+_SEARCHES: Final = {
+    "enable_web_search": "supportsWebSearch",
+    "enable_web_scraping": "supportsWebSearch",
+    "enable_x_search": "supportsXSearch",
+}
+_LETTERS_PER_TOKEN: Final = 4  # at most as many tokens are counted on as words, and as this leaves
+
+
+class Refusal(NamedTuple):
+    """A parameter that a model would refuse."""
+
+    parameter: str
+    """Where it stands in the request, such as `tools` or `messages[0].content[1]`."""
+    reason: str
+    """Why it would be refused."""
+
+    def __str__(self) -> str:
+        return f"{self.parameter}: {self.reason}"
+
+
+def refusals(entry: ModelResponse, body: Mapping[str, Any]) -> list[Refusal]:
+    """What of a request's body the model would refuse; nothing if all is well, or not known."""
+    spec = spec_of(entry)
+    lacking = [
+        Refusal(parameter, f"model {entry.id!r} does not support it ({flag})")
+        for flag, parameter in _needs(body)
+        if getattr(spec.capabilities, flag, None) is False
+    ]
+    return [*lacking, *_beyond(entry, body)]
+
+
+def unsuitable(
+    entry: ModelResponse, body: Mapping[str, Any], *, asked: ModelResponse | None, privacy: Privacy | None, now: float
+) -> str | None:
+    """Why a model cannot stand in for the one that was asked; None if it can.
+
+    Args:
+        entry: the catalogue's entry of the model.
+        body: the request.
+        asked: the entry of the model that was asked; None where the catalogue has it no more.
+        privacy: how private the request must be.
+        now: Unix time in seconds.
+    """
+    spec = spec_of(entry)
+    if spec.offline is True or retired(spec, now):
+        return "it is offline or retired"
+    if privacy == "e2ee" and not (entry.id.startswith(PREFIX) and can(entry, "supportsE2EE")):
+        return "it has no end-to-end encryption"
+    if not can(entry, "supportsTeeAttestation") and (privacy or (asked and can(asked, "supportsTeeAttestation"))):
+        return "it does not run in an enclave"
+    if asked is not None and spec_of(asked).privacy == "private" and spec.privacy != "private":
+        return "it is less private"
+    lacking = next((flag for flag, _ in (*_needs(body), *_uses(body)) if not can(entry, flag)), None)
+    if lacking is not None:
+        return f"the request needs {lacking}"
+    return next(map(str, _beyond(entry, body)), None)
+
+
+def _needs(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The capabilities that parameters need, and where those stand."""
+    for index, message in enumerate(items(body.get("messages"))):
+        for place, part in enumerate(items(members(message).get("content"))):
+            if flag := _MEDIA.get(members(part).get("type", "")):
+                yield flag, f"messages[{index}].content[{place}]"
+    for name in ("tools", "tool_choice", "parallel_tool_calls"):
+        if body.get(name) not in (None, False):
+            yield "supportsFunctionCalling", name
+    if members(body.get("response_format")).get("type", "text") != "text":
+        yield "supportsResponseSchema", "response_format"
+    if body.get("logprobs"):
+        yield "supportsLogProbs", "logprobs"
+    if body.get("top_logprobs") is not None:
+        yield "supportsLogProbs", "top_logprobs"
+
+
+def _uses(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The capabilities of which a model that lacks them makes nothing, without refusing the request."""
+    for name, flag in _SEARCHES.items():
+        if switches_in(body).get(name) not in (None, False, "off") or f"{name}=" in str(body.get("model")):
+            yield flag, f"venice_parameters.{name}"
+    if _effort(body)[1] not in (None, "none"):
+        yield "supportsReasoningEffort", _effort(body)[0]
+
+
+def _beyond(entry: ModelResponse, body: Mapping[str, Any]) -> Iterator[Refusal]:
+    """What is beyond a model's limits."""
+    spec = spec_of(entry)
+    name, effort = _effort(body)
+    efforts = items(getattr(spec.capabilities, "reasoningEffortOptions", None))
+    if efforts and isinstance(effort, str) and effort not in {*efforts, "none"}:
+        yield Refusal(name, f"{effort!r} is not one of {', '.join(map(str, efforts))} (model {entry.id!r})")
+    longest, asked = spec.maxCompletionTokens, body.get("max_completion_tokens")
+    if isinstance(longest, int) and longest and isinstance(asked, int) and asked > longest:
+        yield Refusal("max_completion_tokens", f"{asked} is above the {longest} of model {entry.id!r}")
+    context = spec.availableContextTokens or entry.context_length
+    least = _least_tokens(body)
+    if isinstance(context, int) and context and least > context:
+        yield Refusal(
+            "messages", f"at least {least} tokens do not fit into the context of model {entry.id!r}, {context} tokens"
+        )
+
+
+def _effort(body: Mapping[str, Any]) -> tuple[str, Any]:
+    effort = body.get("reasoning_effort")
+    return ("reasoning_effort", effort) if effort else ("reasoning.effort", members(body.get("reasoning")).get("effort"))
+
+
+def _least_tokens(body: Mapping[str, Any]) -> int:
+    """How many tokens the texts have at least: no tokenizer makes one token of two words."""
+    texts = (text for message in items(body.get("messages")) for text in content_texts(members(message).get("content")))
+    return sum(min(len(text.split()), len(text) // _LETTERS_PER_TOKEN) for text in texts)

@@ -1,0 +1,391 @@
+"""How a client keeps within the limits of an account: it waits in a queue, in virtual time, and no request is sent in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.limits.virtual_time import LoopClock, run
+from venice_ai import (
+    APITimeoutError,
+    CircuitOpenError,
+    InvalidRequestError,
+    RateLimitError,
+    RateShare,
+    Timeout,
+    VeniceClient,
+    WaitNotice,
+)
+from venice_ai.emulator import Account, Emulator, busy, error, text
+from venice_ai.exceptions import APIConnectionError, VeniceError
+
+MODEL = "llama-3.3-70b"
+
+
+def served(account: Account | None = None) -> Emulator:
+    return Emulator(clock=LoopClock(), account=account)
+
+
+def client_of(emulator: Emulator, **settings: Any) -> VeniceClient:
+    return VeniceClient(**{"api_key": "k", "transport": emulator.transport(), "clock": emulator.clock, **settings})
+
+
+async def ask(client: VeniceClient, number: int = 0, **params: Any) -> Any:
+    return await client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": f"question {number}"}], **params
+    )
+
+
+async def asked(client: VeniceClient, count: int, at_once: int, **params: Any) -> list[BaseException]:
+    """The errors of so many calls, of which some are made at a time."""
+    free = asyncio.Semaphore(at_once)
+
+    async def one(number: int) -> None:
+        async with free:
+            await ask(client, number, **params)
+
+    found = await asyncio.gather(*map(one, range(count)), return_exceptions=True)
+    return [each for each in found if each is not None]
+
+
+@pytest.mark.parametrize("unit", ["seconds", "unix", "milliseconds"])
+@pytest.mark.parametrize("window", ["fixed", "sliding"])
+def test_two_hundred_requests_are_sent_two_hundred_times_where_headers_are_honest(window: Any, unit: Any) -> None:
+    account = Account(rpm=60, window=window, unit=unit, retry_after=20.0)
+
+    async def scenario() -> None:
+        assert await asked(client_of(served(account)), 200, 20) == []
+
+    run(scenario())
+
+    assert len(account.accepted) == 200
+    assert account.refused == []
+
+
+@pytest.mark.parametrize("headers", ["missing", "lying"])
+@pytest.mark.parametrize("window", ["fixed", "sliding", "bucket"])
+def test_unknown_limits_are_learnt_without_a_failed_call_or_a_blocked_account(window: Any, headers: Any) -> None:
+    account = Account(rpm=60, window=window, headers=headers, retry_after=20.0)
+
+    async def scenario() -> None:
+        assert await asked(client_of(served(account)), 200, 20) == []
+
+    run(scenario())
+
+    assert len(account.accepted) == 200
+    assert len(account.refused) <= 20
+    assert account.blocked_until == 0.0
+
+
+def test_tokens_a_minute_are_kept_to() -> None:
+    account = Account(tpm=20_000)
+
+    async def scenario() -> None:
+        assert await asked(client_of(served(account)), 60, 10) == []
+
+    run(scenario())
+
+    assert len(account.refused) <= 10
+
+
+def test_a_failing_server_is_sent_at_most_twenty_failures_in_thirty_seconds() -> None:
+    emulator = served()
+    emulator.always(error(500))
+    sent: list[float] = []
+
+    async def scenario() -> None:
+        client = client_of(emulator, max_retries=0, transport=_Noted(emulator.transport(), sent, emulator.clock))
+        assert len(await asked(client, 100, 50, timeout=Timeout(queue=100_000))) == 100
+
+    run(scenario())
+
+    assert max(sum(1 for other in sent if at <= other < at + 30) for at in sent) <= 20
+
+
+class _Noted:
+    """Notes when requests are sent."""
+
+    def __init__(self, inner: Any, sent: list[float], clock: Any) -> None:
+        self.inner, self.sent, self.clock = inner, sent, clock
+
+    async def send(self, request: Any) -> Any:
+        self.sent.append(self.clock.now())
+        return await self.inner.send(request)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+def test_a_body_that_was_refused_three_times_is_not_sent_again_for_thirty_seconds() -> None:
+    emulator = served()
+    emulator.always(error(400, "no"))
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        errors = [await _failure(ask(client)) for _ in range(60)]
+        assert [each.replayed for each in errors] == [False] * 3 + [True] * 57
+        assert all(isinstance(each, InvalidRequestError) and each.status_code == 400 for each in errors)
+        assert not (await _failure(ask(client, 1))).replayed, "another body is another matter"
+        await emulator.clock.sleep(31)
+        assert not (await _failure(ask(client))).replayed
+
+    run(scenario())
+
+    assert len(emulator.requests) == 5
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+def test_refusals_that_are_not_about_the_body_are_asked_for_again(status: int) -> None:
+    emulator = served()
+    emulator.always(error(status))
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        assert not any([(await _failure(ask(client))).replayed for _ in range(6)])
+
+    run(scenario())
+
+    assert len(emulator.requests) == 6
+
+
+async def _failure(work: Any) -> Any:
+    with pytest.raises(VeniceError) as caught:
+        await work
+    return caught.value
+
+
+def test_a_429_pauses_all_calls_of_all_clients_with_the_same_key_and_model() -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        first, second = client_of(emulator), client_of(emulator)
+        emulator.script(busy(retry_after=20))
+        began = emulator.clock.now()
+        calls = [asyncio.ensure_future(ask(first))]
+        await asyncio.sleep(0.1)
+        calls.append(asyncio.ensure_future(ask(second, 1)))
+        await asyncio.gather(*calls)
+        assert emulator.clock.now() - began >= 20
+        assert len(emulator.requests) == 3
+        assert (await ask(client_of(emulator, api_key="another"))) is not None
+
+    run(scenario())
+
+
+def test_without_retries_a_429_is_raised_and_still_pauses_the_others() -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        client = client_of(emulator, max_retries=0)
+        emulator.script(busy(retry_after=20))
+        assert isinstance(await _failure(ask(client)), RateLimitError)
+        before = emulator.clock.now()
+        await ask(client)
+        assert emulator.clock.now() - before == pytest.approx(20, abs=0.5)
+
+    run(scenario())
+
+
+def test_a_wait_that_is_known_to_be_too_long_raises_at_once_and_sends_nothing() -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        client = client_of(emulator, max_retries=0)
+        emulator.script(busy(retry_after=20))
+        await _failure(ask(client))
+        before = emulator.clock.now()
+        for limits in (Timeout(queue=5), Timeout(deadline=5)):
+            refused = await _failure(ask(client, timeout=limits))
+            assert isinstance(refused, RateLimitError)
+            assert refused.retry_after_seconds == pytest.approx(20, abs=0.5)
+        assert emulator.clock.now() == before
+
+    run(scenario())
+
+    assert len(emulator.requests) == 1
+
+
+def test_a_wait_whose_end_is_not_known_ends_with_the_queue_clock() -> None:
+    emulator = served()
+    emulator.always(text("slow", delay=100.0))
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        calls = [asyncio.ensure_future(ask(client, number)) for number in range(20)]
+        await asyncio.sleep(1)
+        late = await _failure(ask(client, 20, timeout=Timeout(queue=5)))
+        assert isinstance(late, APITimeoutError)
+        assert late.clock == "queue"
+        assert emulator.clock.now() == pytest.approx(6, abs=0.1)
+        await asyncio.gather(*calls)
+
+    run(scenario())
+
+
+def test_a_cancelled_wait_gives_its_place_to_the_next() -> None:
+    emulator = served(Account(rpm=1))
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        await ask(client)
+        calls = [asyncio.ensure_future(ask(client, number)) for number in range(3)]
+        await asyncio.sleep(1)
+        calls[0].cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert calls[0].cancelled()
+        (model,) = client.limits.snapshot().models
+        assert model.waiting == 2
+        await asyncio.gather(*calls[1:])
+
+    run(scenario())
+
+    assert len(emulator.requests) == 3
+
+
+def test_closing_a_client_ends_its_waits_and_no_other_clients() -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        closed, other = client_of(emulator), client_of(emulator, max_retries=0)
+        emulator.script(busy(retry_after=20))
+        await _failure(ask(other))
+        waits = [asyncio.ensure_future(ask(each)) for each in (closed, other)]
+        await asyncio.sleep(1)
+        await closed.close()
+        assert isinstance(await _failure(waits[0]), APIConnectionError)
+        assert emulator.clock.now() < 2
+        assert (await waits[1]).choices
+
+    run(scenario())
+
+
+def test_calls_are_served_in_the_order_in_which_they_came() -> None:
+    emulator = served(Account(rpm=5))
+    order: list[int] = []
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+
+        async def one(number: int) -> None:
+            await asyncio.sleep(number / 100)
+            await ask(client, number)
+            order.append(number)
+
+        await asyncio.gather(*map(one, range(25)))
+
+    run(scenario())
+
+    assert order == list(range(25))
+
+
+def test_a_stream_holds_its_place_until_it_was_read_or_left() -> None:
+    emulator = served(Account(rpm=100))
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        stream = await client.chat.completions.stream(model=MODEL, messages=[{"role": "user", "content": "hi"}])
+        assert client.limits.snapshot().models[0].limits.in_flight == 1
+        async for _ in stream:
+            break
+        assert client.limits.snapshot().models[0].limits.in_flight == 1
+        await stream.close()
+        assert client.limits.snapshot().models[0].limits.in_flight == 0
+        async with await client.chat.completions.stream(model=MODEL, messages=[{"role": "user", "content": "hi"}]) as stream:
+            await stream.collect()
+            assert client.limits.snapshot().models[0].limits.in_flight == 0
+
+    run(scenario())
+
+
+def test_waits_are_told_to_the_caller_and_once_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[WaitNotice] = []
+    emulator = served()
+    caplog.set_level(logging.INFO, "venice_ai")
+
+    async def scenario() -> None:
+        client = client_of(emulator, max_retries=0, on_wait=told.append, api_key="secret-key-0123")
+        emulator.script(busy(retry_after=20))
+        await _failure(ask(client))
+        waits = [asyncio.ensure_future(ask(client, number)) for number in range(3)]
+        await asyncio.sleep(5)
+        snapshot = client.limits.snapshot()
+        assert snapshot.failures == 1
+        (model,) = snapshot.models
+        assert (model.model, model.waiting, model.why, model.circuit) == (MODEL, 3, "paused by a 429", "closed")
+        assert model.waiting_since_seconds == pytest.approx(5, abs=0.1)
+        assert model.until_seconds == pytest.approx(15, abs=0.1)
+        await asyncio.gather(*waits)
+
+    run(scenario())
+
+    assert len(told) == 3
+    assert (told[0].model, told[0].why) == (MODEL, "paused by a 429")
+    assert told[0].seconds == pytest.approx(20, abs=0.1)
+    lines = [record.getMessage() for record in caplog.records if "wait" in record.getMessage()]
+    assert len(lines) == 1
+    assert "secret-key-0123" not in caplog.text
+    assert "question" not in caplog.text
+
+
+def test_an_open_circuit_raises_at_once_with_fail_fast_and_else_is_waited_out() -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        failing = client_of(emulator, max_retries=0)
+        emulator.script(*[error(500)] * 5)
+        for number in range(5):
+            await _failure(ask(failing, number))
+        impatient = client_of(emulator, fail_fast=True)
+        before = emulator.clock.now()
+        assert isinstance(await _failure(ask(impatient)), CircuitOpenError)
+        assert emulator.clock.now() == before
+        assert isinstance(await _failure(ask(failing, timeout=Timeout(deadline=0.5))), CircuitOpenError)
+        assert (await ask(failing)).choices
+        assert emulator.clock.now() - before <= 5
+
+    run(scenario())
+
+    assert len(emulator.requests) == 6
+
+
+def test_a_client_without_limits_sends_everything_at_once() -> None:
+    emulator = served(Account(rpm=60))
+
+    async def scenario() -> None:
+        client = client_of(emulator, limits=False, max_retries=0)
+        assert len(await asked(client, 100, 100)) == 40
+
+    run(scenario())
+
+
+def test_limits_are_asked_for_only_on_request() -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        assert client.limits.snapshot().models == ()
+        assert emulator.requests == []
+        found = {each.model: each for each in (await client.limits.refresh()).models}
+        assert found[MODEL].limits.limit_requests == 500
+        assert found[MODEL].limits.limit_tokens == 1_000_000
+        assert (await ask(client)).choices
+
+    run(scenario())
+
+
+async def test_clients_with_a_share_keep_within_the_limits_together(tmp_path: Path) -> None:
+    emulator = Emulator()
+    emulator.script(busy(retry_after=20))
+    settings: dict[str, Any] = {"transport": emulator.transport(), "clock": emulator.clock, "max_retries": 0, "api_key": "k"}
+    first, second = (VeniceClient(rate_share=RateShare(tmp_path / "share"), **settings) for _ in range(2))
+
+    await _failure(ask(first))
+    refused = await _failure(ask(second, timeout=Timeout(queue=5)))
+
+    assert isinstance(refused, RateLimitError)
+    assert len(emulator.requests) == 1

@@ -1,0 +1,479 @@
+"""Budgets: the cap that is kept before anything is sent, by one process or by several, also when one of them is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pickle
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venice_ai import Budget, BudgetExceededError, InvalidArgumentError, VeniceError
+from venice_ai._limits.budget import Account, Place, Reservation
+from venice_ai._limits.owners import Owner, has_ended
+from venice_ai._limits.upper_bound import NANO, Chat, nano_usd
+from venice_ai._wire.request_body import encode
+from venice_ai.emulator.catalogue import text_model
+from venice_ai.types.api.chat import ChatUsage
+from venice_ai.types.api.models import ModelResponse
+
+NOON = 1_800_000_000.0
+ONE: dict[str, Any] = {"input": 1.0, "output": 1.0, "context": 1_000_000, "longest": 100_000}
+
+
+def model(id: str = "m", **more: Any) -> ModelResponse:  # noqa: A002  # the wire's own word
+    return ModelResponse.model_validate(text_model(id, **{**ONE, **more}))
+
+
+def chat(*entries: ModelResponse, size: int | None = None, content: Any = "hi", **more: Any) -> Chat:
+    """A chat without Venice's own prompt, unless the switches say otherwise."""
+    switches = {"venice_parameters": {"include_venice_system_prompt": False}}
+    body = {"model": "m", "messages": [{"role": "user", "content": content}], **switches, **more}
+    return Chat(entries or (model(),), body, len(encode(body)) if size is None else size)
+
+
+def costing(tokens: int, **more: Any) -> Chat:
+    """A chat whose bound is this many tokens, at a millionth of a dollar each."""
+    return chat(size=tokens - 164, max_completion_tokens=100, **more)
+
+
+def used(prompt: int, answer: int, **more: Any) -> ChatUsage:
+    counted = {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
+    return ChatUsage.model_validate(counted | more)
+
+
+async def reserved(budget: Budget, tokens: int, **more: Any) -> Reservation:
+    return await budget.reserve(costing(tokens, **more), NOON, Place())
+
+
+# -- the bound -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_bound_is_the_bytes_of_the_body_64_tokens_a_message_and_the_longest_answer() -> None:
+    assert chat(size=1_000, max_completion_tokens=500).most(0) == (1_000 + 64 + 500) * 1_000
+    assert chat(size=1_000).most(0) == (1_000 + 64 + 100_000) * 1_000, "the catalogue's maximum"
+    assert chat(size=1_000, max_completion_tokens=500, n=3).most(0) == (1_000 + 64 + 3 * 500) * 1_000
+
+
+def test_the_context_bounds_answers_and_inputs_of_models_that_name_no_maximum() -> None:
+    entry = model(longest=0, context=8_000)
+    assert chat(entry, size=1_000).most(0) == (1_000 + 64 + 8_000) * 1_000
+    assert chat(entry, size=50_000).most(0) == (8_000 + 8_000) * 1_000
+
+
+def test_an_image_is_so_many_tokens_however_many_bytes_it_has() -> None:
+    small, large = (
+        chat(content=[{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * size}}], n=1)
+        for size in (40, 400_000)
+    )
+    linked = chat(content=[{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}])
+    assert small.most(0) == large.most(0)
+    assert small.most(0) > 16_384 * 1_000 + 100_000 * 1_000
+    assert linked.most(0) > 16_384 * 1_000 + 100_000 * 1_000
+
+
+def test_audio_is_a_token_for_16_bytes() -> None:
+    heard = chat(content=[{"type": "input_audio", "input_audio": {"data": "A" * 16_000, "format": "mp3"}}])
+    assert heard.most(0) == (heard.size - 16_000 + 1_000 + 64 + 100_000) * 1_000
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"content": [{"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}}]}, id="video"),
+        pytest.param({"content": [{"type": "file", "file": {"file_data": "data:text/plain;base64,aGk="}}]}, id="file"),
+        pytest.param({"model": "m:enable_web_search=on"}, id="search by suffix"),
+        pytest.param({"venice_parameters": {"enable_web_scraping": True}}, id="scraping"),
+        pytest.param({"venice_parameters": {"character_slug": "alan"}}, id="character"),
+    ],
+)
+def test_what_may_be_as_large_as_it_likes_is_the_whole_context(more: dict[str, Any]) -> None:
+    assert chat(max_completion_tokens=1, **more).most(0) >= 1_000_001 * 1_000
+    with pytest.raises(ValueError, match="no bound"):
+        chat(model(context=0), max_completion_tokens=1, **more).most(0)
+
+
+def test_a_search_is_charged_beside_its_tokens() -> None:
+    searching = chat(venice_parameters={"enable_web_search": "on", "include_venice_system_prompt": False})
+    assert searching.cost(used(0, 0)) == NANO // 100
+    assert searching.most(0) == (1_000_000 + 100_000) * 1_000 + NANO // 100
+
+
+def test_venices_own_prompt_is_part_of_the_bound_unless_it_is_off() -> None:
+    assert chat(size=0, max_completion_tokens=1, venice_parameters={}).most(1_750) == (64 + 1_750 + 1) * 1_000
+    assert chat(size=0, max_completion_tokens=1).most(1_750) == (64 + 1) * 1_000
+
+
+def test_the_dearest_rate_that_may_hold_is_taken() -> None:
+    long = {"input": {"usd": 3}, "output": {"usd": 5}, "context_token_threshold": 1_000}
+    entry = model(prices={"cache_write": {"usd": 2}, "extended": long})
+    assert chat(entry, size=100, max_completion_tokens=10).most(0) == (164 * 2 + 10) * 1_000, "writing to the cache"
+    assert chat(entry, size=2_000, max_completion_tokens=10).most(0) == (2_064 * 3 + 10 * 5) * 1_000, "a long input"
+    assert chat(model(), model("n", output=7), size=36, max_completion_tokens=10).most(0) == (100 + 70) * 1_000, "fallbacks"
+
+
+def test_usage_is_priced_with_what_the_cache_saved() -> None:
+    entry = model(prices={"cache_input": {"usd": 0.1}, "cache_write": {"usd": 1.5}})
+    cached = used(1_000, 100, cache_read_input_tokens=600, cache_creation_input_tokens=200)
+    assert chat(entry).cost(cached) == (200 * 1_000) + (600 * 100) + (200 * 1_500) + (100 * 1_000)
+
+
+def test_a_model_without_prices_has_no_bound() -> None:
+    entry = ModelResponse.model_validate({"id": "m", "type": "text", "model_spec": {"availableContextTokens": 1_000}})
+    with pytest.raises(ValueError, match="'m' has no prices"):
+        chat(entry).most(0)
+
+
+@pytest.mark.parametrize(
+    ("dollars", "nano"),
+    [
+        (0.1, 100_000_000),
+        (Decimal("0.0000000001"), 1),
+        (3, 3 * NANO),
+        (True, None),
+        (None, None),
+        (-1, None),
+        (float("nan"), None),
+        (float("inf"), None),
+    ],
+)
+def test_amounts_are_whole_billionths_rounded_up(dollars: Any, nano: int | None) -> None:
+    assert nano_usd(dollars) == nano
+
+
+# -- one process -----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_an_answer_cost_takes_the_place_of_what_was_reserved() -> None:
+    budget = Budget(1)
+    first = await reserved(budget, 1_000)
+    assert budget.remaining == Decimal("0.999")
+    first.answered(used(100, 50), None)
+    (await reserved(budget, 1_000)).answered(used(100, 50), 0.0001)
+    (await reserved(budget, 1_000)).answered(None, None)
+    (await reserved(budget, 1_000)).released()
+    (row,) = budget.spent()
+    assert (row.model, row.usd, row.calls) == ("m", Decimal("0.00125"), 3)
+    assert row.day.isoformat() == "2027-01-15"
+    assert budget.remaining == 1 - row.usd
+    assert budget.overshoot == 0
+
+
+async def test_a_request_that_does_not_fit_waits_for_those_in_flight() -> None:
+    budget = Budget(Decimal("0.0015"))
+    first = await reserved(budget, 1_000)
+    second = asyncio.create_task(reserved(budget, 1_000))
+    await asyncio.sleep(0.02)
+    assert not second.done()
+    first.answered(used(100, 50), None)
+    (await second).released()
+
+
+async def test_when_none_is_left_it_is_refused() -> None:
+    budget = Budget(Decimal("0.0015"))
+    first = await reserved(budget, 1_000)
+    second = asyncio.create_task(reserved(budget, 1_000))
+    await asyncio.sleep(0)
+    first.answered(None, None)
+    with pytest.raises(BudgetExceededError, match=r"not sent: 0\.001\d* of 0\.0015\d* USD are spent, .* may cost 0\.001"):
+        await second
+
+
+async def test_nobody_waits_for_room_that_cannot_come() -> None:
+    budget = Budget(Decimal("0.0015"))
+    await reserved(budget, 1_000)
+    with pytest.raises(BudgetExceededError):
+        await reserved(budget, 1_600)
+
+
+async def test_those_who_wait_are_served_as_they_came_and_a_cancelled_one_lets_the_next_in() -> None:
+    budget = Budget(Decimal("0.001"))
+    order: list[int] = []
+
+    async def caller(number: int) -> None:
+        reservation = await reserved(budget, 1_000)
+        order.append(number)
+        await asyncio.sleep(0)
+        reservation.released()
+
+    first = await reserved(budget, 1_000)
+    callers = [asyncio.create_task(caller(number)) for number in range(6)]
+    await asyncio.sleep(0)
+    callers[0].cancel()
+    callers[3].cancel()
+    await asyncio.sleep(0)
+    first.released()
+    await asyncio.gather(*callers, return_exceptions=True)
+    assert order == [1, 2, 4, 5]
+
+
+async def test_a_reply_over_its_bound_stops_further_sending_under_this_cap(tmp_path: Path) -> None:
+    path = tmp_path / "budget"
+    budget = Budget(1, path)
+    (await reserved(budget, 1_000)).answered(used(100, 50), 0.003)
+    assert budget.overshoot == Decimal("0.002")
+    with pytest.raises(BudgetExceededError, match="a higher cap goes on"):
+        await reserved(budget, 1_000)
+    with pytest.raises(BudgetExceededError):
+        await reserved(Budget(1, path), 1_000)
+    (await reserved(Budget(2, path), 1_000)).released()
+
+
+async def test_how_long_venices_prompt_is_is_learnt_from_the_shortest_request() -> None:
+    budget = Budget(Decimal("0.01"))
+
+    def asking() -> Chat:
+        return chat(size=136, max_completion_tokens=100, venice_parameters={})
+
+    first = await budget.reserve(asking(), NOON, Place())
+    assert first.most == (136 + 64 + 1_750 + 100) * 1_000
+    first.answered(used(1_010, 10), None)
+    second = await budget.reserve(asking(), NOON, Place())
+    assert second.most == (136 + 64 + 1_010 + 100) * 1_000
+    second.answered(used(9_000, 10), 0.0001)
+    assert (await budget.reserve(asking(), NOON, Place())).most == second.most
+
+
+async def test_an_answer_settles_once() -> None:
+    budget = Budget(1)
+    reservation = await reserved(budget, 1_000)
+    for _ in range(3):
+        reservation.answered(None, None)
+    assert [row.usd for row in budget.spent()] == [Decimal("0.001")]
+
+
+@pytest.mark.parametrize("usd", [-1, "5", None, True, float("nan"), 2e9])
+def test_what_is_no_amount_is_no_cap(usd: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="must be an amount"):
+        Budget(usd)
+
+
+def test_threads_with_loops_of_their_own_share_a_budget() -> None:
+    budget = Budget(Decimal("0.02"))
+    most_at_once: list[Decimal] = []
+
+    async def callers() -> int:
+        sent = 0
+        for _ in range(25):
+            try:
+                reservation = await reserved(budget, 1_000)
+            except BudgetExceededError:
+                continue
+            most_at_once.append(budget.remaining)
+            await asyncio.sleep(0)
+            reservation.answered(used(100, 100), None)
+            sent += 1
+        return sent
+
+    with ThreadPoolExecutor(4) as threads:
+        started_callers = [threads.submit(asyncio.run, callers()) for _ in range(4)]
+        sent = sum(each.result() for each in started_callers)
+    assert min(most_at_once) >= 0
+    assert sum(row.usd for row in budget.spent()) == Decimal("0.0002") * sent
+    assert Decimal("0.018") < Decimal("0.0002") * sent <= Decimal("0.02")
+
+
+@given(st.data())
+def test_in_any_order_of_reserving_and_settling_the_cap_is_kept(data: st.DataObject) -> None:
+    cap = data.draw(st.integers(0, 1_000))
+    spent, reserved_now = 0, list[int]()
+    whether: st.SearchStrategy[Any] = st.booleans()
+    for most in data.draw(st.lists(st.integers(0, 400), max_size=40)):
+        account = Account(spent, sum(reserved_now))
+        verdict = account.verdict(cap, most)
+        if verdict == "go":
+            reserved_now.append(most)
+        elif verdict == "refuse":
+            assert spent + most > cap or (not reserved_now and spent + most > cap)
+        else:
+            assert reserved_now, "nobody waits for nothing"
+        assert spent + sum(reserved_now) <= cap
+        if reserved_now and data.draw(whether):
+            held = reserved_now.pop(data.draw(st.integers(0, len(reserved_now) - 1)))
+            spent += data.draw(st.integers(0, held))
+
+
+# -- a file ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_file_keeps_what_was_spent(tmp_path: Path) -> None:
+    path = tmp_path / "budget"
+    (await reserved(Budget(1, path), 1_000)).answered(None, None)
+    assert [row.usd for row in Budget(5, path).spent()] == [Decimal("0.001")]
+    assert Budget(5, str(path)).remaining == Decimal("4.999")
+
+
+async def test_two_budgets_on_one_file_in_one_process_share_it(tmp_path: Path) -> None:
+    one, other = Budget(Decimal("0.0015"), tmp_path / "budget"), Budget(Decimal("0.0015"), tmp_path / "budget")
+    first = await reserved(one, 1_000)
+    second = asyncio.create_task(reserved(other, 1_000))
+    await asyncio.sleep(0.02)
+    assert not second.done()
+    first.released()
+    (await second).released()
+
+
+def test_what_is_no_budget_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a database, but long enough to be looked at as one" * 100)
+    other = sqlite3.connect(tmp_path / "other")
+    other.execute("CREATE TABLE things (id)")
+    other.close()
+    Budget(1, tmp_path / "newer")
+    newer = sqlite3.connect(tmp_path / "newer")
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    for name, words in (("text", "no budget"), ("other", "something else"), ("newer", "newer release")):
+        with pytest.raises(InvalidArgumentError, match=words):
+            Budget(1, tmp_path / name)
+    with pytest.raises(VeniceError, match="cannot be opened"):
+        Budget(1, tmp_path / "no" / "such" / "folder")
+
+
+async def test_what_cannot_be_kept_is_not_sent_and_an_answer_is_never_lost_to_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "budget"
+    budget = Budget(1, path)
+    reservation = await reserved(budget, 1_000)
+    other = sqlite3.connect(path)
+    other.execute("DROP TABLE spending")
+    other.close()
+    with pytest.raises(VeniceError, match="cannot be kept"):
+        await reserved(budget, 1_000)
+    reservation.answered(None, None)
+    assert "stays reserved" in caplog.text
+
+
+def test_a_budget_with_a_file_goes_to_other_processes_and_one_without_does_not(tmp_path: Path) -> None:
+    other = pickle.loads(pickle.dumps(Budget(3, tmp_path / "budget")))
+    assert repr(other) == f"Budget(usd=3, path={str(tmp_path / 'budget')!r})"
+    with pytest.raises(TypeError, match="give it a path"):
+        pickle.dumps(Budget(3))
+
+
+# -- several processes -----------------------------------------------------------------------------------------------------
+
+CALLERS = """
+import asyncio, random, sys
+from decimal import Decimal
+from tests.rules.test_budget import reserved, used
+from venice_ai import Budget, BudgetExceededError
+
+async def main(path, seed):
+    budget, rng = Budget(Decimal("0.0255"), path), random.Random(seed)
+    async def caller():
+        try:
+            reservation = await reserved(budget, 1_000)
+        except BudgetExceededError:
+            return 0
+        await asyncio.sleep(rng.random() / 50)
+        tokens = rng.randrange(50, 500)
+        reservation.answered(used(tokens, 0), None)
+        return tokens
+    print(sum(await asyncio.gather(*(caller() for _ in range(125)))))
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+ROOT = Path(__file__).parents[2]
+
+
+def started(code: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE)
+
+
+def test_500_callers_in_4_processes_keep_the_cap_and_use_at_least_90_percent_of_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "budget")
+    processes = [started(CALLERS, path, str(seed)) for seed in range(4)]
+    tokens = [int(process.communicate(timeout=120)[0]) for process in processes]
+    budget = Budget(Decimal("0.0255"), path)
+    spent = sum(row.usd for row in budget.spent())
+    assert spent == Decimal(sum(tokens)) / 1_000_000
+    assert Decimal("0.9") * budget.cap <= spent <= budget.cap
+    assert budget.remaining == budget.cap - spent, "nothing stays reserved"
+    assert len(list(tmp_path.glob("*.owner"))) == 1, "this process's; the others took theirs with them"
+
+
+HOLDER = """
+import asyncio, sys
+from tests.rules.test_budget import reserved
+from venice_ai import Budget
+
+async def main(path):
+    budget = Budget(1, path)
+    await reserved(budget, 2_000)
+    await reserved(budget, 3_000)
+    print("reserved", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+async def test_what_a_killed_process_had_reserved_counts_as_spent(tmp_path: Path) -> None:
+    path = tmp_path / "budget"
+    process = started(HOLDER, str(path))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reserved\n"
+    budget = Budget(Decimal("0.0055"), path)
+    assert budget.remaining == Decimal("0.0005"), "while it lives, it is reserved"
+    assert budget.spent() == []
+    waiting = asyncio.create_task(reserved(budget, 1_000))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with pytest.raises(BudgetExceededError):
+        await asyncio.wait_for(waiting, 5)
+    assert [row.usd for row in budget.spent()] == [Decimal("0.005")]
+    process.stdout.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_after_a_fork_the_child_is_an_owner_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "budget"
+    budget = Budget(1, path)
+    asyncio.run(reserved(budget, 2_000))
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(reserved(budget, 3_000))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert [row.usd for row in budget.spent()] == [Decimal("0.003")], "the child's, which has ended"
+    assert budget.remaining == Decimal("0.995")
+
+
+def test_an_owner_ends_with_its_process(tmp_path: Path) -> None:
+    beside = str(tmp_path / "shared")
+    owner = Owner(beside)
+    assert not has_ended(beside, owner.name)
+    owner.forget()
+    assert has_ended(beside, owner.name)
+    assert has_ended(beside, "never-there")
+
+
+def test_keeping_a_budget_costs_little() -> None:
+    budget, asked = Budget(1_000), costing(1_000)
+
+    async def calls(count: int) -> float:
+        started = time.perf_counter()
+        for _ in range(count):
+            (await budget.reserve(asked, NOON, Place())).answered(used(100, 50), None)
+        return (time.perf_counter() - started) / count
+
+    assert asyncio.run(calls(300)) < 0.005
+    json.dumps([row.model for row in budget.spent()])

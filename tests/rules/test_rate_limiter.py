@@ -1,0 +1,227 @@
+"""What a rate limiter lets through, from headers, refusals and its own sends."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.limits.policies import HIDDEN, Case, fixed
+from benchmarks.limits.simulation import Ideal, Ours
+from venice_ai._limits.failure_budget import Wait
+from venice_ai._limits.rate_limiter import RateLimiter
+from venice_ai.types.rate_limits import RateLimits
+
+NOTHING = RateLimits()
+
+
+def sent(limiter: RateLimiter, now: float, at_most: int = 1000, tokens: int = 0) -> list[int]:
+    tickets: list[int] = []
+    while len(tickets) < at_most and isinstance(ticket := limiter.reserve(now, tokens), int):
+        tickets.append(ticket)
+    return tickets
+
+
+def said(remaining: int, limit: int = 10, reset: float = 60.0) -> RateLimits:
+    return RateLimits(limit_requests=limit, remaining_requests=remaining, reset_requests_seconds=reset)
+
+
+def wait(limiter: RateLimiter, now: float, tokens: int = 0) -> Wait:
+    waits = limiter.reserve(now, tokens)
+    assert isinstance(waits, Wait)
+    return waits
+
+
+def test_without_headers_and_refusals_nothing_is_held() -> None:
+    assert len(sent(RateLimiter(), 0.0)) == 1000
+
+
+def test_what_remains_may_be_sent_and_no_more() -> None:
+    limiter = RateLimiter()
+    (ticket,) = sent(limiter, 0.0, 1)
+    limiter.replied(ticket, 1.0, 200, said(4), None)
+
+    assert len(sent(limiter, 1.0)) == 4
+    assert wait(limiter, 1.0).why == "requests a minute"
+
+
+def test_requests_in_flight_when_a_reply_comes_are_taken_from_what_it_leaves() -> None:
+    limiter = RateLimiter()
+    tickets = sent(limiter, 0.0, 3)
+    limiter.replied(tickets[0], 1.0, 200, said(9), None)
+
+    assert len(sent(limiter, 1.0)) == 7
+
+
+def test_a_late_reply_from_before_does_not_bring_anything_back() -> None:
+    limiter = RateLimiter()
+    first, second = sent(limiter, 0.0, 2)
+    limiter.replied(second, 1.0, 200, said(8), None)
+    last = sent(limiter, 1.0)[-1]
+    limiter.replied(last, 2.0, 200, said(0), None)
+    limiter.replied(first, 3.0, 200, said(9), None)
+
+    assert sent(limiter, 3.0) == []
+
+
+def test_after_the_reset_one_goes_first_and_its_reply_frees_the_rest() -> None:
+    limiter = RateLimiter()
+    for ticket in sent(limiter, 0.0, 10):
+        limiter.replied(ticket, 1.0, 200, said(0, reset=20.0), None)
+    assert wait(limiter, 20.0).until == pytest.approx(21.0, abs=0.5)
+
+    (probe,) = sent(limiter, 22.0)
+    limiter.replied(probe, 23.0, 200, said(9), None)
+
+    assert len(sent(limiter, 23.0)) == 9
+
+
+@pytest.mark.parametrize("status", [429, 503, 529])
+def test_a_refusal_pauses_all_until_its_time_then_one_goes_alone(status: int) -> None:
+    limiter = RateLimiter()
+    (first,) = sent(limiter, 0.0, 1)
+    limiter.replied(first, 1.0, status, said(0, reset=20.0), 20.0)
+    limiter.settled(first, 1.0, None)
+
+    assert wait(limiter, 2.0) == Wait(21.0, f"paused by a {status}")
+    (alone,) = sent(limiter, 21.0)
+    limiter.replied(alone, 22.0, 200, said(5), None)
+    assert len(sent(limiter, 22.0)) == 5
+
+
+def test_a_pause_without_a_named_end_doubles_with_each_refusal_of_the_one_that_goes_alone() -> None:
+    limiter, now, pauses = RateLimiter(), 0.0, []
+    for _ in range(5):
+        (ticket,) = sent(limiter, now, 1)
+        limiter.replied(ticket, now, 429, RateLimits(remaining_failures=0), None)
+        limiter.settled(ticket, now, None)
+        pauses.append((wait(limiter, now).until or 0) - now)
+        now += pauses[-1] + 0.1
+
+    assert pauses == pytest.approx([1, 2, 4, 8, 8])
+
+
+def test_requests_that_were_sent_together_and_refused_together_are_one_refusal() -> None:
+    limiter = RateLimiter()
+    for ticket in sent(limiter, 0.0, 10):
+        limiter.replied(ticket, 1.0, 429, NOTHING, None)
+
+    assert wait(limiter, 1.0).until == 2.0
+
+
+def test_an_overload_that_names_no_time_is_left_to_the_circuit_breaker() -> None:
+    limiter = RateLimiter()
+    (ticket,) = sent(limiter, 0.0, 1)
+    limiter.replied(ticket, 1.0, 503, NOTHING, None)
+
+    assert sent(limiter, 1.0, 1)
+
+
+def test_without_headers_the_limit_is_learnt_from_what_was_accepted() -> None:
+    limiter = RateLimiter()
+    for number, ticket in enumerate(sent(limiter, 0.0, 101)):
+        limiter.replied(ticket, 1.0, 200 if number < 100 else 429, NOTHING, None)
+        limiter.settled(ticket, 1.0, None)
+
+    assert limiter.snapshot(1.0).limit_requests == 100
+    assert limiter.snapshot(1.0).learned
+
+
+def test_what_was_learnt_is_forgotten_when_the_policy_changes() -> None:
+    limiter = RateLimiter()
+    first, second, third = sent(limiter, 0.0, 3)
+    limiter.replied(first, 1.0, 200, said(50, limit=100), None)
+    limiter.replied(second, 1.0, 429, said(50, limit=100), None)
+    assert limiter.snapshot(1.0).learned
+    limiter.replied(third, 2.0, 200, said(150, limit=200), None)
+
+    assert not limiter.snapshot(2.0).learned
+    assert limiter.snapshot(2.0).limit_requests == 200
+
+
+def test_tokens_are_reserved_by_estimate_and_settled_by_usage() -> None:
+    limiter = RateLimiter()
+    (ticket,) = sent(limiter, 0.0, 1, tokens=100)
+    limits = RateLimits(limit_tokens=1000, remaining_tokens=900, reset_tokens_seconds=60.0)
+    limiter.replied(ticket, 1.0, 200, limits, None)
+    assert len(sent(limiter, 1.0, tokens=400)) == 2
+    assert wait(limiter, 1.0, 400).why == "tokens a minute"
+
+    limiter.settled(ticket + 1, 2.0, 50)
+    assert len(sent(limiter, 2.0, tokens=400)) == 1
+
+
+def test_a_request_larger_than_the_limit_goes_when_the_window_is_empty() -> None:
+    limiter = RateLimiter()
+    (ticket,) = sent(limiter, 0.0, 1, tokens=10)
+    limits = RateLimits(limit_tokens=1000, remaining_tokens=990, reset_tokens_seconds=60.0)
+    limiter.replied(ticket, 1.0, 200, limits, None)
+    limiter.settled(ticket, 2.0, 10)
+
+    assert not limiter.may_ever(5000)
+    assert sent(limiter, 3.0, tokens=5000) == []
+    assert sent(limiter, 130.0, 1, tokens=5000)
+
+
+def test_a_request_that_was_not_sent_gives_everything_back() -> None:
+    limiter = RateLimiter()
+    (ticket,) = sent(limiter, 0.0, 1)
+    limiter.replied(ticket, 0.0, 200, said(4), None)
+    limiter.settled(ticket, 1.0, None)
+    (lost,) = sent(limiter, 1.0, 1, tokens=7)
+    limiter.cancelled(lost)
+    limiter.cancelled(lost)
+
+    assert limiter.snapshot(1.0).in_flight == 0
+    assert limiter.tokens.held == 0
+
+
+actions = st.lists(
+    st.tuples(st.sampled_from(["send", "ok", "429", "503", "settle", "cancel", "wait"]), st.integers(0, 50)), max_size=200
+)
+
+
+@given(actions)
+def test_no_reservation_leaks_and_no_wait_is_for_nothing(steps: list[tuple[str, int]]) -> None:
+    limiter, now = RateLimiter(), 0.0
+    flying: list[int] = []
+    for action, number in steps:
+        now += number / 10
+        if action == "send":
+            ticket = limiter.reserve(now, number)
+            if isinstance(ticket, int):
+                flying.append(ticket)
+            else:
+                assert (ticket.until is not None and ticket.until > now) or flying, "somebody will wake it"
+        elif flying and action != "wait":
+            ticket = flying[number % len(flying)]
+            if action in {"settle", "cancel"}:
+                flying.remove(ticket)
+                limiter.settled(ticket, now, number) if action == "settle" else limiter.cancelled(ticket)
+            else:
+                limits = said(number, limit=60) if number % 3 else NOTHING
+                limiter.replied(ticket, now, 200 if action == "ok" else int(action), limits, float(number) or None)
+    for ticket in flying:
+        limiter.settled(ticket, now, None)
+
+    assert limiter.tokens.held == 0
+    assert limiter.requests.flying == 0
+    assert isinstance(limiter.reserve(now + 200_000, 1), int), "it never waits for ever"
+
+
+@pytest.mark.parametrize("case", [*HIDDEN[:5], HIDDEN[6], HIDDEN[11]], ids=lambda case: case.name)
+def test_accounts_with_hidden_policies_are_used_well_and_not_angered(case: Case) -> None:
+    ours, ideal = Ours(case, 1).run(), Ideal(case, 1).run()
+
+    if case.honest:
+        assert len(ours.refused) <= ours.policies
+    assert ours.seconds <= ideal.seconds * (1.1 if case.honest else 1.5)
+    assert ours.failures_in_30_s <= 20
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(60, 800), st.sampled_from(["seconds", "unix", "milliseconds"]))
+def test_any_honest_limit_in_any_unit_is_kept(limit: int, unit: str) -> None:
+    result = Ours(Case("any", fixed(limit, unit=unit), calls=300), 3).run()
+
+    assert len(result.refused) <= 1

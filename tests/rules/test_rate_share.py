@@ -1,0 +1,138 @@
+"""Several processes share one limiter and one failure budget, and a dead process's reservations come back at once."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from venice_ai._limits.failure_budget import Wait
+from venice_ai._limits.shared import RateShare
+from venice_ai.exceptions import VeniceError
+from venice_ai.types.rate_limits import RateLimits
+
+TAKE = """
+import sys, time
+from venice_ai._limits.shared import RateShare
+share = RateShare(sys.argv[1])
+budget = share.failure_budget("account")
+print(sum(isinstance(budget.reserve(time.monotonic()), int) for _ in range(int(sys.argv[2]))), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "limits.db"
+
+
+@pytest.fixture
+def share(path: Path) -> Iterator[RateShare]:
+    share = RateShare(path)
+    yield share
+    share.close()
+
+
+def other_process(path: Path, requests: int) -> tuple[subprocess.Popen[str], int]:
+    """Another process that holds as many reservations as it gets; it lives until its standard input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", TAKE, str(path), str(requests)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def test_two_processes_share_one_failure_budget(path: Path, share: RateShare) -> None:
+    process, taken = other_process(path, 15)
+    budget = share.failure_budget("account")
+    mine = [budget.reserve(time.monotonic()) for _ in range(10)]
+    process.communicate()
+
+    assert taken == 15
+    assert sum(isinstance(ticket, int) for ticket in mine) == 5
+    last = mine[-1]
+    assert isinstance(last, Wait)
+    assert last.until is not None, "another process has them in flight: it is asked again soon"
+
+
+def test_what_a_killed_process_had_reserved_comes_back_at_once(path: Path, share: RateShare) -> None:
+    process, _ = other_process(path, 20)
+    budget = share.failure_budget("account")
+    assert isinstance(budget.reserve(time.monotonic()), Wait)
+    process.kill()
+    process.communicate()
+
+    assert isinstance(budget.reserve(time.monotonic()), int)
+    assert [file.name for file in path.parent.glob("*.alive")] == [f"limits.db.{share.owner}.alive"]
+
+
+def test_what_one_learns_from_a_reply_all_know(path: Path, share: RateShare) -> None:
+    other = RateShare(path)
+    first, second = share.rate_limiter("model"), other.rate_limiter("model")
+    ticket = first.reserve(1.0, 10)
+    first.replied(ticket, 2.0, 429, RateLimits(limit_requests=10, remaining_requests=0, reset_requests_seconds=20.0), 20.0)
+    first.settled(ticket, 2.0, None)
+
+    assert second.reserve(3.0, 10) == Wait(22.0, "paused by a 429")
+    assert other.rate_limiter("another model").reserve(3.0, 10) == 1
+    assert second.snapshot(3.0) == first.snapshot(3.0)
+    other.close()
+
+
+def test_state_survives_what_is_in_flight(path: Path, share: RateShare) -> None:
+    limiter = share.rate_limiter("model")
+    tickets = [limiter.reserve(1.0, 10) for _ in range(3)]
+    again = RateShare(path).rate_limiter("model")
+    for ticket in tickets:
+        again.replied(ticket, 2.0, 200, RateLimits(limit_requests=10, remaining_requests=7, reset_requests_seconds=9.0), None)
+        again.settled(ticket, 3.0, 5)
+
+    assert limiter.snapshot(3.0).in_flight == 0
+    assert limiter.snapshot(3.0).remaining_requests == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_child_is_a_process_of_its_own(share: RateShare) -> None:
+    budget = share.failure_budget("account")
+    pid = os.fork()
+    if pid == 0:
+        got = [budget.reserve(time.monotonic()) for _ in range(20)]
+        os._exit(0 if all(isinstance(ticket, int) for ticket in got) else 1)
+
+    assert os.waitpid(pid, 0)[1] == 0
+    assert isinstance(budget.reserve(time.monotonic()), int), "the child has ended"
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 100, None], ids=["text", "another database"])
+def test_a_file_that_is_no_share_is_refused_and_left_as_it_is(path: Path, content: bytes | None) -> None:
+    if content is None:
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE mine (x)")
+        content = path.read_bytes()
+    path.write_bytes(content)
+
+    with pytest.raises(VeniceError, match="file of its own"):
+        RateShare(path)
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(VeniceError, match="nowhere"):
+        RateShare(tmp_path / "nowhere" / "limits.db")
+
+
+def test_a_full_disk_is_reported_and_harms_nothing(share: RateShare) -> None:
+    budget = share.failure_budget("account")
+    budget.reserve(1.0)
+    share._database.execute("PRAGMA max_page_count = 1")
+    huge = share.rate_limiter("x" * 1_000_000)
+    with pytest.raises(VeniceError, match="full"):
+        huge.reserve(1.0, 1)
+
+    assert budget.reserve(1.0) == 2

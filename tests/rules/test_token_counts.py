@@ -1,0 +1,184 @@
+"""Estimates that learn from usage: how far off they are after 20 chats, by real tokenizers; and what teaches them nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from decimal import Decimal
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from venice_ai import SyncVeniceClient, VeniceClient
+from venice_ai._core.token_counts import TokenCounts
+from venice_ai._wire.request_body import encode
+from venice_ai.costs import estimate_chat_cost
+from venice_ai.emulator import Emulator, text_model
+from venice_ai.types.api.models import ModelResponse
+
+ROOT = Path(__file__).parents[2]
+TOKENIZERS = ("o200k_base", "cl100k_base", "voyage3_base")
+CHINESE = (
+    "机器学习是人工智能的一个分支,它使计算机能够从数据中学习规律。今天的天气非常好,我们打算去公园散步,然后在湖边吃午饭。"
+    "请把下面的合同翻译成英文,并指出其中的风险条款。数据库的索引可以显著提高查询速度,但也会增加写入的成本。"
+    "中国的高速铁路网络已经覆盖了大多数主要城市。他在二〇二三年毕业于北京大学物理系。编写清晰的代码比编写聪明的代码更重要。"
+    "昨天晚上,股市出现了大幅波动,投资者感到担忧。这篇文章讨论了气候变化对农业生产的影响。孩子们在操场上奔跑,笑声传得很远。"
+    "医生建议病人多喝水、多休息,并按时服药。量子计算利用叠加和纠缠来解决某些经典计算机难以解决的问题。"
+    "传统的茶文化强调礼仪与内心的平静。这款手机的电池续航时间比上一代提升了百分之二十。老师让学生们写一篇关于家乡的作文。"
+    "请根据用户的评论判断情绪是积极还是消极。城市规划需要考虑交通、住房和环境保护。她喜欢在雨天读小说,听窗外的声音。"
+)
+
+
+def tokenizer(name: str) -> Any:
+    found: Any = import_module("bpe_openai") if os.environ.get("CI") else pytest.importorskip("bpe_openai")
+    return found.get_encoding(name)
+
+
+@cache
+def corpus(kind: str) -> tuple[list[str], str]:
+    """Pieces of real text of a kind, and what stands between two of them."""
+    if kind == "chinese":
+        return re.findall("[^。]+。", CHINESE), ""
+    if kind == "code":
+        files = sorted((ROOT / "scripts").glob("*.py")) + sorted((ROOT / "tests" / "client").glob("*.py"))[:10]
+        return [part for file in files for part in file.read_text("utf-8").split("\n\n") if len(part) > 40], "\n\n"
+    if kind == "json":
+        fixtures = json.loads((ROOT / "tests" / "data" / "completion-fixtures.json").read_bytes())
+        return [json.dumps(part) for part in [*fixtures, *(part["body"] for part in fixtures if "body" in part)]], "\n"
+    prose = re.sub(
+        r"```.*?```", "", "\n".join(file.read_text("utf-8") for file in (ROOT / "docs").rglob("*.md")), flags=re.DOTALL
+    )
+    return [part for part in re.split(r"(?<=[.])\s+", prose) if len(part) > 30 and "|" not in part], " "
+
+
+def chats(kind: str, seed: int) -> Any:
+    """Endless texts of a kind, of 1 to 20 pieces."""
+    rng, (pieces, between) = random.Random(seed), corpus(kind)
+    while True:
+        yield between.join(rng.choice(pieces) for _ in range(rng.choice((1, 2, 5, 10, 20))))
+
+
+def body(text: str, model: str = "m", **more: Any) -> bytes:
+    return encode({"model": model, "messages": [{"role": "user", "content": text}], **more})
+
+
+@pytest.mark.parametrize("own_prompt", [0, 1_000], ids=["no prompt of its own", "a prompt of its own"])
+@pytest.mark.parametrize("kind", ["english", "code", "chinese", "json"])
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_after_20_chats_of_a_kind_nine_of_ten_costs_are_at_most_15_percent_off(name: str, kind: str, own_prompt: int) -> None:
+    encoding = tokenizer(name)
+    entry = ModelResponse.model_validate(text_model("m", input=1.0, output=1.0))
+    errors: list[float] = []
+    for seed in range(4):
+        counts, texts = TokenCounts(), chats(kind, seed)
+        for number in range(45):
+            text = next(texts)
+            true = own_prompt + 7 + len(encoding.encode(text))
+            if number < 20:
+                counts.learn("m", body(text), true)
+                continue
+            estimate = estimate_chat_cost(
+                entry, [{"role": "user", "content": text}], expected_completion_tokens=0, learnt=counts.tokens("m", body(text))
+            )
+            assert estimate.method == "usage"
+            assert estimate.low <= estimate.likely <= estimate.high
+            errors.append(abs(float(estimate.likely * 1_000_000) / true - 1))
+    assert sorted(errors)[len(errors) * 9 // 10] <= 0.15
+
+
+def test_what_was_learnt_of_mixed_chats_serves_each_kind() -> None:
+    encoding, kinds = tokenizer("o200k_base"), ("english", "code", "chinese", "json")
+    counts, streams = TokenCounts(), {kind: chats(kind, 1) for kind in kinds}
+    for _ in range(20):
+        for kind in kinds:
+            text = next(streams[kind])
+            counts.learn("m", body(text), 7 + len(encoding.encode(text)))
+    for kind in kinds:
+        errors: list[float] = []
+        for _ in range(30):
+            text = next(streams[kind])
+            found = counts.tokens("m", body(text))
+            assert found is not None
+            errors.append(abs(found.tokens / (7 + len(encoding.encode(text))) - 1))
+        assert sorted(errors)[27] <= 0.2, kind
+
+
+def learnt(*bodies: bytes, tokens: int = 100, model: str = "m") -> TokenCounts:
+    counts = TokenCounts()
+    for each in bodies * 10:
+        counts.learn(model, each, tokens)
+    return counts
+
+
+def test_models_are_learnt_apart_and_few_chats_teach_nothing() -> None:
+    counts = learnt(body("one two three"))
+    assert counts.tokens("m", body("one two three")) is not None
+    assert counts.tokens("other", body("one two three")) is None
+    few = TokenCounts()
+    for _ in range(4):
+        few.learn("m", body("hi"), 5)
+    assert few.tokens("m", body("hi")) is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"tools": []}, id="tools"),
+        pytest.param({"response_format": {"type": "json_object"}}, id="schema"),
+        pytest.param({"venice_parameters": {"enable_web_search": "on"}}, id="search"),
+        pytest.param({"venice_parameters": {"character_slug": "a"}}, id="character"),
+        pytest.param({"venice_parameters": {"include_venice_system_prompt": False}}, id="without Venice's prompt"),
+        pytest.param({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, id="image"),
+    ],
+)
+def test_chats_that_are_more_than_text_teach_nothing_of_text(more: dict[str, Any]) -> None:
+    assert learnt(body("hi", **more)).tokens("m", body("hi")) is None
+
+
+@pytest.mark.parametrize("tokens", [None, 0, -3, "7", 1.5])
+def test_odd_usage_teaches_nothing(tokens: Any) -> None:
+    assert learnt(body("hi"), tokens=tokens).tokens("m", body("hi")) is None
+
+
+def test_no_text_and_no_memory_without_end_is_kept() -> None:
+    counts = learnt(body("canary-7f3a"))
+    for number in range(1_000):
+        counts.learn(f"model {number}", body("hi"), 5)
+    assert "canary" not in repr([vars(each) for each in counts._models.values()])  # what is kept
+    assert len(counts._models) == 200
+
+
+async def test_a_client_learns_from_plain_answers_and_streams() -> None:
+    emulator = Emulator(models=[text_model("m", input=1.0, output=1.0)])
+    completions = VeniceClient(api_key="any", transport=emulator.transport(), clock=emulator.clock).chat.completions
+    rng = random.Random(1)
+
+    def asked() -> Any:
+        return [{"role": "user", "content": " ".join(["some words to count"] * rng.randrange(1, 40))}]
+
+    before = await completions.estimate_cost(model="m", messages=asked())
+    assert (before.method, before.likely) == ("words", before.total_cost_usd)
+    for _ in range(10):
+        await completions.create(model="m", messages=asked())
+        await (await completions.stream(model="m", messages=asked())).collect()
+    messages = asked()
+    estimate = await completions.estimate_cost(model="m", messages=messages, expected_completion_tokens=0)
+    response = await completions.create(model="m", messages=messages)
+    assert response.usage is not None
+    assert estimate.method == "usage"
+    assert estimate.low <= estimate.likely <= estimate.high
+    assert abs(estimate.likely * 1_000_000 / response.usage.prompt_tokens - 1) < Decimal("0.05")
+    assert estimate.prompt_tokens == int(len(messages[0]["content"].split()) * 1.3), "the documented field is what it was"
+
+
+def test_the_synchronous_client_learns_too() -> None:
+    emulator = Emulator(models=[text_model("m")])
+    with SyncVeniceClient(api_key="any", transport=emulator.transport()) as client:
+        for count in range(6):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": "word " * count}])
+        assert client.chat.completions.estimate_cost(model="m", messages=[{"role": "user", "content": "hi"}]).method == "usage"
