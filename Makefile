@@ -24,6 +24,7 @@ mutants: $(VENV)/.mutants
 check: $(VENV)/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src
 	$(BIN)/mypy
 	$(BIN)/pyright --project pyproject.toml
 	$(PIP) --no-deps --force-reinstall .
@@ -65,7 +66,7 @@ $(VENV)/bin/python:
 	$(PIP) --upgrade "pip>=25.1"
 
 $(VENV)/.tools: pyproject.toml | $(VENV)/bin/python
-	$(PIP) --group check hatchling build ".[cli,e2ee]"
+	$(PIP) --group check 'hatchling>=1.28' build ".[cli,e2ee]"
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.tools
