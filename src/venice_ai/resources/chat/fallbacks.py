@@ -63,7 +63,6 @@ class Fallbacks:
         self.tried: list[str] = [body["model"]]
 
     def may_follow(self, failure: BaseException) -> bool:
-        """Whether there may be another model after this failure."""
         return bool(self._left) and calls_for_another(failure, streams=self._streams)
 
     async def body_after(self, failure: APIError) -> dict[str, Any] | None:
@@ -80,7 +79,6 @@ class Fallbacks:
         return None
 
     def mark(self, found: Answer | APIError) -> None:
-        """Says which models were tried."""
         if found.meta is not None:
             found.meta.models_tried = tuple(self.tried)
 
@@ -108,7 +106,6 @@ class FallbackCall(Call):
         self._remake = remake
 
     def falls_back(self, failure: BaseException) -> bool:
-        """Whether another model may be asked after this failure."""
         return self._fallbacks.may_follow(failure)
 
     async def answer(self, failure: APIError | None = None) -> Answer:
@@ -125,7 +122,6 @@ class FallbackCall(Call):
                 return answer
 
     async def again(self, failure: APIError) -> Answer:
-        """The same, after a reply that turned out to be a failure."""
         try:
             return await super().again(failure)
         except APIError as error:
