@@ -61,6 +61,7 @@ _KINDS: dict[str, Any] = {
     "messages": Conversation,
 }
 _NULLABLE = {"stop", "tools"}
+_KIND_NAMES: dict[type, str] = {bool: "boolean", str: "string", list: "array", type(None): "null"}
 
 
 def _number(digits: str) -> int | float:
@@ -73,11 +74,7 @@ _decode = msgspec.json.Decoder(float_hook=_number).decode
 
 
 def decode(body: bytes) -> Any:
-    """The JSON of a request. As in JavaScript, 1.0 is 1.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
+    """The JSON of a request, ValueError if it is not JSON. As in JavaScript, 1.0 is 1."""
     try:
         try:
             return _decode(body)
@@ -93,7 +90,7 @@ def decode(body: bytes) -> Any:
 def issues(body: Any) -> Iterator[Issue]:
     """Everything that the contract finds wrong with a request's body; nothing if it is right."""
     if not is_object(body):
-        yield Issue((), f"Expected object, received {_kind(body)}", "invalid_type")
+        yield Issue((), f"Expected object, received {_KIND_NAMES.get(type(body), 'number')}", "invalid_type")
         return
     if unknown := tuple(name for name in body if name not in _KINDS):
         named = ", ".join(f"'{name}'" for name in unknown)
@@ -235,13 +232,11 @@ def _open_objects(schema: Any, path: str) -> Iterator[str]:
     closed = node.get("additionalProperties") is False and set(items(node.get("required"))) == properties.keys()
     if not closed and (properties or node.get("type") == "object"):
         yield path
-    for group in ("properties", "$defs", "definitions"):
-        for name, inner in members(node.get(group)).items():
-            yield from _open_objects(inner, f"{path}.{name}")
-    yield from _open_objects(node.get("items"), f"{path}[]")
-    for union in ("anyOf", "oneOf", "allOf", "prefixItems"):
-        for inner in items(node.get(union)):
-            yield from _open_objects(inner, path)
+    named = [part for group in ("properties", "$defs", "definitions") for part in members(node.get(group)).items()]
+    listed = [part for union in ("anyOf", "oneOf", "allOf", "prefixItems") for part in items(node.get(union))]
+    inner = [(f"{path}[]", node.get("items")), *((f"{path}.{name}", part) for name, part in named)]
+    for place, part in [*inner, *((path, part) for part in listed)]:
+        yield from _open_objects(part, place)
 
 
 def _choice_objection(choice: Any, names: list[str]) -> str | None:
@@ -255,8 +250,3 @@ def _choice_objection(choice: Any, names: list[str]) -> str | None:
 def oversized_file(request: ChatRequest) -> bool:
     files = (part["file"]["file_data"] for _, _, part in parts_of(request.messages, "file"))
     return any(len(data) * 3 // 4 > MAX_FILE_BYTES for data in files)
-
-
-def _kind(value: Any) -> str:
-    kinds: list[tuple[type, str]] = [(bool, "boolean"), (int, "number"), (float, "number"), (str, "string"), (list, "array")]
-    return next((name for kind, name in kinds if isinstance(value, kind)), "null")

@@ -103,7 +103,7 @@ def _replayed_quote(draft: Draft) -> None:
     old.answer()
     new = {name: draft.reply[name] for name in ("nonce", "request_nonce")}
     draft.reply = {name: value for name, value in old.reply.items() if name != "server_verification"} | new
-    draft.gpus["nonce"] = draft.nonce.hex()
+    draft.reply["nvidia_payload"]["nonce"] = draft.nonce.hex()
 
 
 def _doubled_keys(draft: Draft) -> bytes:
@@ -162,7 +162,9 @@ def _runs(services: str, draft: Draft) -> None:
 
 
 def _gpus(change: Callable[[list[dict[str, str]], Draft], list[dict[str, str]]]) -> Callable[[Draft], None]:
-    return lambda draft: draft.gpus.update(evidence_list=change(draft.gpus["evidence_list"], draft))
+    return lambda draft: draft.reply["nvidia_payload"].update(
+        evidence_list=change(draft.reply["nvidia_payload"]["evidence_list"], draft)
+    )
 
 
 def _gpu(make: Callable[[Draft], dict[str, str]]) -> Callable[[Draft], None]:
@@ -171,7 +173,7 @@ def _gpu(make: Callable[[Draft], dict[str, str]]) -> Callable[[Draft], None]:
 
 
 def _gpu_byte(position: int, draft: Draft) -> None:
-    item = draft.gpus["evidence_list"][0]
+    item = draft.reply["nvidia_payload"]["evidence_list"][0]
     item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
 
 
