@@ -18,6 +18,7 @@ from functools import partial, reduce
 from importlib.resources import files
 from typing import Any, Final, TypeAlias, cast
 
+from venice_ai.tee.crypto import seal
 from venice_ai.tee.quote import LAYOUT
 
 from ..sending import Answer
@@ -227,12 +228,6 @@ def _second_choice(chunk: Chunk, _: dict[str, Any], channel: Channel) -> Iterabl
     return chunk, {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
 
 
-def _for_another(envelope: str, _: Channel) -> str:
-    from venice_ai.tee.crypto import seal
-
-    return seal(EnclaveKey().public, b"not for you" + bytes(len(envelope) // 1_000))
-
-
 # -- signatures ----------------------------------------------------------------------------------------------------------
 
 
@@ -389,7 +384,10 @@ FAULTS: Final[dict[str, Fault]] = {
     "chunk_short": Fault("an envelope is too short", sealed=_envelope(lambda envelope, _: envelope[:184])),
     "chunk_odd": Fault("an envelope has an odd digit", sealed=_envelope(lambda envelope, _: envelope + "0")),
     "chunk_prefix": Fault("an envelope begins otherwise", sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
-    "chunk_other_key": Fault("an envelope is for somebody else", sealed=_envelope(_for_another)),
+    "chunk_other_key": Fault(
+        "an envelope is for somebody else",
+        sealed=_envelope(lambda text, _: seal(EnclaveKey().public, b"not for you" + bytes(len(text) // 1_000))),
+    ),
     "upper_case": Fault("harmless: an envelope in capitals", sealed=_envelope(lambda envelope, _: envelope.upper())),
     "replayed_chunk": Fault("a chunk comes twice", sealed=_second(lambda chunk, _, __: (chunk, chunk))),
     "signature_signer": Fault("somebody else signed", attested=_other_signer),
