@@ -28,11 +28,11 @@ class BudgetGate(CallGate):
 
     async def enter(self, attempt: Attempt) -> Pass:
         """Reserves the most that a chat can cost; what is no chat is free."""
-        request, clock, due = attempt.request, self._clock, attempt.due
+        request, clock, queue = attempt.request, self._clock, attempt.request.timeout.queue
         if request.chat is None:
             return _Reserved(None)
         chat = await self._chat(request)
-        place = Place(clock.now, due, None if request.timeout.queue is None else clock.now() + request.timeout.queue)
+        place = Place(clock.now, attempt.due, None if queue is None else clock.now() + queue)
         self._waiting.add(place)
         try:
             return _Reserved(await self._budget.reserve(chat, clock.time(), place))

@@ -116,9 +116,12 @@ class Models(APIResource["Connection"]):
             request: the keywords of `create`.
 
         Raises:
+            InvalidArgumentError: `request` is not a mapping (a ValueError).
             InvalidRequestError: a parameter is not allowed with any model.
             APIError: the catalogue could not be had.
         """
+        if not isinstance(request, Mapping):
+            raise InvalidArgumentError(f"request must be a mapping of the keywords of create, not {type(request).__name__}")
         keywords = dict(cast("Mapping[str, Any]", request))
         model, messages, extra = (keywords.pop(name, None) for name in ("model", "messages", "extra_body"))
         for name in ("stream", "stream_cls", "e2ee", "timeout", "extra_headers", "fallback_models"):

@@ -59,7 +59,7 @@ class Fallbacks:
         self._body = body
         self._left = list(names)
         self._streams = streams
-        self._privacy = privacy
+        self._privacy: Privacy | None = privacy
         self.tried: list[str] = [body["model"]]
 
     def may_follow(self, failure: BaseException) -> bool:
@@ -77,6 +77,10 @@ class Fallbacks:
                 return {**self._body, "model": name}
             failure.add_note(f"fallback_models: {name!r} was not asked, because {reason}")
         self.mark(failure)
+        if len(self.tried) > 1:
+            failure.add_note(
+                f"fallback_models: {', '.join(self.tried)} were asked, one after the other; this is the last failure"
+            )
         return None
 
     def mark(self, found: Answer | APIError) -> None:
