@@ -53,18 +53,14 @@ class ReplyReader:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The pieces of the body that this completes, or a FramingError. Take all of them before the next is fed."""
         self.started = self.started or bool(data)
-        head_came = bool(self.status)
         self._buffer += data
         for piece in self._body:
             if not piece:
                 return
             yield piece
         self.done = True
-        surplus = self._buffer.strip(b"\r\n")  # between two replies some servers send an empty line
-        if surplus:
+        if self._buffer.strip(b"\r\n"):  # between two replies some servers send an empty line
             self.reusable = False
-            if not head_came:
-                _check_surplus(bytes(surplus))
 
     def end(self) -> None:
         """The connection has ended: a TruncatedReplyError if the reply has not."""
@@ -167,19 +163,6 @@ class ReplyReader:
             if (yield from self._line(_CHUNK_END_START, longer)) != b"\r":
                 raise FramingError(longer)
         yield from self._fields()
-
-
-def _check_surplus(data: bytes) -> None:
-    """Bytes after a reply, in the packet of its head, are an error like one in the head, unless they are a further reply.
-
-    In later packets, what is whole is delivered first, whatever follows it. llhttp and aiohttp come to the same.
-    """
-    reader = ReplyReader()
-    try:
-        for _ in reader.feed(data):
-            pass
-    except FramingError:
-        raise FramingError("more came than its head announced") from None
 
 
 def _framing(fields: list[tuple[bytes, bytes]], version: bytes) -> tuple[int | None, bool, bool]:

@@ -264,7 +264,7 @@ def as_text(value: object) -> str:
         try:
             if text := write(value):
                 return text
-        except Exception:  # noqa: BLE001, S112  # code of the caller's; there are other ways to say it
+        except Exception:  # noqa: BLE001, S112  # nosec B112  # code of the caller's; there are other ways to say it
             continue
     return object.__repr__(value)
 
