@@ -55,13 +55,8 @@ from .parameters import (
 class Signature:
     """What a model is told of a callable's arguments, and what becomes of those it gives.
 
-    Args:
-        function: any callable but a class.
-        context: parameters annotated with this class, or with it for some `Deps`, are injected and not shown.
-        strict: make the schema one for strict mode, with null for what may be left out.
-
-    Raises:
-        ToolSignatureError: JSON cannot express the signature.
+    Parameters annotated with the class `context`, or with it for some `Deps`, are injected and not shown. In a `strict` schema,
+    what may be left out may be null.
     """
 
     def __init__(self, function: Callable[..., Any], *, context: type, strict: bool = False) -> None:
@@ -84,11 +79,7 @@ class Signature:
         _warn_of_blanks(function, parameters.unannotated, self._model)
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
-        """The call that a model's arguments make, with every value as its annotation asks.
-
-        Raises:
-            ToolArgumentsError: an argument is missing, unknown or of another type.
-        """
+        """The call that a model's arguments make, with every value as its annotation asks; else a ToolArgumentsError."""
         values = self._validated(arguments)
         bound = BoundArguments(self._signature, cast("Any", {}))
         for name in self._contexts:
@@ -124,10 +115,7 @@ class Signature:
         return {**{key: value for key, value in given.items() if key in known}, REST: rest}
 
     def _mended(self, given: dict[str, Any], error: ValidationError) -> dict[str, Any] | None:
-        """The arguments with JSON for JSON text where a list or an object is wanted, and without nulls for what has a default.
-
-        None if that mends nothing. `given` is changed.
-        """
+        """The arguments, mended in place: JSON text for containers is read, nulls for defaults go; `None` if nothing was."""
         changed = False
         for line in error.errors(include_url=False, include_context=False):
             if _CONTAINER_WANTED.fullmatch(line["type"]) and isinstance(line["input"], str):
@@ -169,11 +157,7 @@ def _put(bound: BoundArguments, argument: Argument, value: Any) -> None:
 
 
 def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
-    """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict.
-
-    Raises:
-        ToolSignatureError: JSON cannot express it, or it is no object in JSON.
-    """
+    """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict."""
     try:
         names = names_around(cls)
         adapter = TypeAdapter[Any](for_pydantic(cls, names))
@@ -199,7 +183,6 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
 def _model(
     function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any], *, strict: bool
 ) -> tuple[type[BaseModel], dict[str, Any]]:
-    """The class whose fields are the arguments, and its schema."""
     fields: Any = {f"p{index}": _field(argument, docs) for index, argument in enumerate(arguments)}
     module = getattr(underlying(function), "__module__", __name__)
     try:

@@ -236,11 +236,7 @@ def _typed(message: dict[str, Any]) -> Message:
 
 
 def _turn(response: ChatCompletionResponse) -> AssistantMessage:
-    """The assistant's turn as it came.
-
-    Only what cannot be sent back is mended, here and in `from_response`: ids that are missing or not unique, for nothing else
-    pairs results with calls.
-    """
+    """The assistant's turn as it came, with ids of calls that pair them with results: one each, and no two alike."""
     try:
         found = choice_at(response, 0).get("message")
     except ValueError as error:

@@ -58,11 +58,7 @@ class Parameters:
 
 
 def named(name: str | None, function: object) -> str:
-    """The name of a tool: the one given, else the callable's own.
-
-    Raises:
-        InvalidRequestError: the wire has no such names.
-    """
+    """The name of a tool: the one given, else the callable's own."""
     found = own_name(function) if name is None else name
     if not isinstance(found, str) or not _NAME.fullmatch(found):
         raise InvalidRequestError(
@@ -96,11 +92,7 @@ def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inspected(function: Callable[..., Any]) -> inspect.Signature:
-    """The signature of a callable.
-
-    Raises:
-        ToolSignatureError: it has none that can be read, or is a class.
-    """
+    """The signature of a callable; a ToolSignatureError if it cannot be read, or the callable is a class."""
     if inspect.isclass(function):
         raise ToolSignatureError(
             f"{function.__name__} is a class: for its fields as arguments use tool_from_model({function.__name__}), "
@@ -117,11 +109,7 @@ def inspected(function: Callable[..., Any]) -> inspect.Signature:
 def sorted_parameters(
     function: Callable[..., Any], signature: inspect.Signature, names: dict[str, Any], context: type
 ) -> Parameters:
-    """The parameters of a callable. `names` are those that its annotations may use beside its module's.
-
-    Raises:
-        ToolSignatureError: an annotation cannot be read, or no value fits it, or two arguments have one name.
-    """
+    """The parameters of a callable. `names` are those that its annotations may use beside its module's."""
     found = Parameters()
     # Partials of partials are one partial.
     given: Any = function
