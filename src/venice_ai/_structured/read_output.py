@@ -347,10 +347,7 @@ def json_start(text: str) -> int | None:
 
 
 def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
-    """The same function of a type, which makes what it gives once for each.
-
-    It is bounded, so that classes made on the fly do not stay for ever.
-    """
+    """The same function of a type, remembered for each up to a number: classes made on the fly do not stay for ever."""
 
     # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
     @lru_cache(maxsize=256)

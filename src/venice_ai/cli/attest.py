@@ -205,9 +205,6 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
     return evidence, report
 
 
-# -- telling and keeping -------------------------------------------------------------------------------------------------
-
-
 def _print_report(wanted: SimpleNamespace, evidence: CollectedEvidence, report: AttestationReport) -> None:
     if wanted.as_json:
         _output.line(report.to_json(indent=2))

@@ -161,9 +161,6 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     return _gpu(chain, opaque)
 
 
-# -- certificates --------------------------------------------------------------------------------------------------------
-
-
 def _chain(pem: bytes, root_sha256: str) -> tuple[Certificate, ...]:
     """The certificates of one GPU, its own first, each issued by the next, the last one the pinned root."""
     chain = load(pem, _CHAIN_LENGTH)
@@ -201,9 +198,6 @@ def _serial(certificate: Certificate) -> bytes:
     # 20 octets is the longest that RFC 5280 allows; longer ones are read all the same.
     number = certificate.serial_number
     return number.to_bytes((number.bit_length() + 8) // 8, "big", signed=True)
-
-
-# -- SPDM ----------------------------------------------------------------------------------------------------------------
 
 
 def _opaque(evidence: bytes) -> dict[int, bytes]:

@@ -38,18 +38,9 @@ from .._structured.strict_schema import or_null
 from .._structured.typed_dicts import for_pydantic
 from ..exceptions import ToolArgumentsError, ToolSignatureError
 from ..types.api.chat import read_arguments
+from . import parameters
 from .docstrings import documentation
-from .parameters import (
-    REST,
-    Argument,
-    field_infos,
-    inspected,
-    names_around,
-    own_name,
-    sorted_parameters,
-    underlying,
-    without_bound,
-)
+from .parameters import REST, Argument, own_name
 
 
 class Signature:
@@ -60,13 +51,13 @@ class Signature:
     """
 
     def __init__(self, function: Callable[..., Any], *, context: type, strict: bool = False) -> None:
-        target = underlying(function)
+        target = parameters.underlying(function)
         self._function = function
-        self._signature = inspected(function)
-        names = names_around(target)
-        parameters = sorted_parameters(function, self._signature, names, context)
-        self._arguments = parameters.arguments
-        self._contexts = parameters.contexts
+        self._signature = parameters.inspected(function)
+        names = parameters.names_around(target)
+        found = parameters.sorted_parameters(function, self._signature, names, context)
+        self._arguments = found.arguments
+        self._contexts = found.contexts
         known = {*_parameter_names(target), *(name for each in self._arguments for name in (each.key, each.parameter))}
         docs = documentation(_doc(function), known)
         self.description: str | None = docs.description
@@ -76,7 +67,7 @@ class Signature:
         """The JSON schema of the arguments."""
         if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
             _warn_of_strangers(function, docs.parameters, known)
-        _warn_of_blanks(function, parameters.unannotated, self._model)
+        _warn_of_blanks(function, found.unannotated, self._model)
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
         """The call that a model's arguments make, with every value as its annotation asks; else a ToolArgumentsError."""
@@ -159,7 +150,7 @@ def _put(bound: BoundArguments, argument: Argument, value: Any) -> None:
 def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
     """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict."""
     try:
-        names = names_around(cls)
+        names = parameters.names_around(cls)
         adapter = TypeAdapter[Any](for_pydantic(cls, names))
         adapter.rebuild(_types_namespace=names)
         schema = adapter.json_schema(schema_generator=_Generator)
@@ -184,7 +175,7 @@ def _model(
     function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any], *, strict: bool
 ) -> tuple[type[BaseModel], dict[str, Any]]:
     fields: Any = {f"p{index}": _field(argument, docs) for index, argument in enumerate(arguments)}
-    module = getattr(underlying(function), "__module__", __name__)
+    module = getattr(parameters.underlying(function), "__module__", __name__)
     try:
         model: type[BaseModel] = create_model("Arguments", __config__=ConfigDict(extra="forbid"), __module__=module, **fields)
         model.model_rebuild(_types_namespace=names or None)
@@ -195,7 +186,7 @@ def _model(
 
 def _field(argument: Argument, docs: Mapping[str, str]) -> tuple[Any, Any]:
     annotation, default = argument.annotation, argument.default
-    infos = field_infos(annotation, default)
+    infos = parameters.field_infos(annotation, default)
     settings: dict[str, Any] = {"alias": argument.key}
     if isinstance(default, FieldInfo):
         annotation = Annotated[annotation, default]
@@ -332,10 +323,10 @@ def _warn_of_blanks(function: Any, unannotated: list[str], model: type[BaseModel
 
 def _doc(function: Any) -> str | None:
     """The docstring of a callable; of an object whose `__call__` has none, its class's."""
-    function = without_bound(function)
+    function = parameters.without_bound(function)
     if inspect.isroutine(function) or hasattr(function, "__wrapped__"):
         return inspect.getdoc(function)
-    own = underlying(function).__doc__
+    own = parameters.underlying(function).__doc__
     return inspect.cleandoc(own) if own else _class_doc(type(function))
 
 

@@ -17,32 +17,24 @@ from ..types.api.chat import (
     ChatCompletionResponse,
     ChatMessage,
     ChatUsage,
-    DeveloperMessage,
     Message,
     Messages,
-    SystemMessage,
     Tool,
     ToolCall,
     ToolLoopResult,
     ToolLoopState,
     ToolMessage,
-    UserMessage,
     added_usage,
     choice_at,
     content_text,
 )
+from ..types.api.params import MESSAGES
 from .toolbox import FunctionTool, PlainFunction, Toolbox, call_name, result_text
 
 OnLimit: TypeAlias = Literal["raise", "answer"]
 OnUnknownTool: TypeAlias = Literal["raise", "report"]
 
-_ROLES: dict[str, type[Model]] = {
-    "assistant": AssistantMessage,
-    "developer": DeveloperMessage,
-    "system": SystemMessage,
-    "tool": ToolMessage,
-    "user": UserMessage,
-}
+_ROLES: dict[str, type[Model]] = {vars(kind)["role"]: kind for kind in MESSAGES}
 _CALLING = frozenset({"tool_calls", "function_call"})
 _SEARCHED = "These documents were found by the web search; no tool was called."
 

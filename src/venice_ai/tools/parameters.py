@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import Parameter
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, cast
 
 import typing_extensions
 from pydantic import AfterValidator, WithJsonSchema
@@ -31,8 +31,6 @@ _CONTEXT = re.compile(r"(\w+\.)*ToolContext\b")
 REST = "**"
 """The alias of the field that takes the keywords which no parameter names; no parameter can be called so."""
 
-_Role: TypeAlias = Literal["named", "positional rest", "keyword rest", "keyword"]
-
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -44,7 +42,7 @@ class Argument:
     """The parameter it goes to."""
     annotation: Any
     default: Any
-    role: _Role = "named"
+    role: Literal["named", "positional rest", "keyword rest", "keyword"] = "named"
 
 
 @dataclass(slots=True)

@@ -131,8 +131,6 @@ class PlainFunction(Protocol):
     def __code__(self) -> CodeType: ...
 
 
-# -- the tools of a loop --------- ----------------------------------------------------------------------------------------
-
 SEARCH_ID = "web_search_call"
 SEARCH_NAMES = frozenset({"web_search", "venice_web_search_documents"})
 
@@ -186,11 +184,7 @@ class Toolbox:
 
 
 def prepared(tools: Iterable[Any]) -> list[FunctionTool | Tool | Mapping[str, Any]]:
-    """The same tools with every function's signature read: here, where local classes that it names can be seen.
-
-    Raises:
-        InvalidRequestError: one of them cannot be a tool, or two have one name.
-    """
+    """The same tools with every function's signature read: here, where local classes that it names can be seen."""
     box = Toolbox(tools)
     return [box.functions.get(tool_name(definition) or "", definition) for definition in box.definitions]
 
@@ -200,9 +194,6 @@ def tool_name(tool: Tool | Mapping[str, Any]) -> str | None:
     function = plain(tool).get("function")
     name = cast("dict[str, Any]", function).get("name") if isinstance(function, dict) else None
     return name if isinstance(name, str) else None
-
-
-# -- calls and results -------------------------------------------------------------------------------------------------
 
 
 def call_name(call: ToolCall) -> str:
