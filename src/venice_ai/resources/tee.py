@@ -25,7 +25,7 @@ from .._core.settings import Timeout
 from .._core.single_flight import SingleFlight
 from .._http.caller import Caller
 from .._http.retry import RetryPolicy
-from .._http.timeout_errors import within
+from .._http.transport_errors import within
 from .._resource import APIResource
 from .._wire.reply_errors import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
