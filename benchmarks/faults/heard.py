@@ -67,14 +67,14 @@ class Heard:
 
     def chunk(self, chunk: Any) -> None:
         """A chunk of a stream, as OpenAI's protocol has it."""
-        for choice in chunk.choices or ():
+        for choice in getattr(chunk, "choices", None) or ():
             self.text += _text(getattr(choice.delta, "content", None))
             self.finish = choice.finish_reason or self.finish
 
     def whole(self, response: Any) -> None:
         """A whole answer, as OpenAI's protocol has it."""
         self.text = ""
-        for choice in response.choices or ():
+        for choice in getattr(response, "choices", None) or ():
             self.text += _text(choice.message.content)
             self.finish = choice.finish_reason or None
             called = [each.function for each in choice.message.tool_calls or ()]
