@@ -107,7 +107,6 @@ class ChunkReader:
         self._begin(reply, meta)
 
     def _begin(self, reply: Reply, meta: ResponseMeta) -> None:
-        """Reads this reply from now on."""
         self.reply = reply
         self.meta = meta
         session = self.session

@@ -48,7 +48,6 @@ class Call:
         self.transport: asyncio.Transport | None = None
 
     def on(self, state: ConnectionState, protocol: ResponseHandler, *, kept: bool) -> None:
-        """A connection was found."""
         self.connected, self.kept, self.unsent = True, kept, False
         self.state, self.transport = state, protocol.transport
 
@@ -62,8 +61,6 @@ CURRENT_CALL: ContextVar[Call | None] = ContextVar("venice_ai_call", default=Non
 
 
 class ConnectionState:
-    """What is known of one connection."""
-
     __slots__ = ("look", "on_end", "place", "rested", "seconds", "served")
 
     def __init__(self, place: object) -> None:
@@ -87,10 +84,8 @@ class ConnectionStates(dict[ResponseHandler, ConnectionState]):
         super().__init__()
         self.habits: Habits = Habits()
         self.closed = False
-        """Whether their session was closed."""
 
     def of(self, protocol: ResponseHandler, place: object = None) -> ConnectionState:
-        """What is known of a connection, from now on."""
         state = self.get(protocol)
         if state is None:
             state = ConnectionState(place)
@@ -131,7 +126,7 @@ class _Connector(aiohttp.TCPConnector):
         self._timer: asyncio.TimerHandle | None = None
 
     async def connect(self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        """A connection: a new one, or one that is as its last reply left it."""
+        """A new connection, or a kept one on which nothing has arrived since."""
         call = CURRENT_CALL.get() or Call()
         call.connected = False
         while True:
@@ -158,7 +153,6 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     async def _serves_again(self, state: ConnectionState, protocol: ResponseHandler) -> bool:
-        """Whether the server has kept a connection, too."""
         rested = self._now() - state.rested
         wait = None if rested >= state.seconds else self._states.habits.wait(state.place, state.served, rested)
         if wait is None:
@@ -194,7 +188,6 @@ class _Request(aiohttp.ClientRequest):
     """A request of our own session, which knows whether the first byte of it was refused."""
 
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:
-        """Writes the body, and the head with it."""
         call = CURRENT_CALL.get()
         if call is not None and conn.closed:
             call.unsent = True
@@ -238,7 +231,6 @@ class Pool:
         self.closed = False
         self.deadlines: Deadlines = Deadlines()
         self.streams: WeakSet[Reading] = WeakSet()
-        """What is still read from."""
         self._owner = owner
 
     @classmethod

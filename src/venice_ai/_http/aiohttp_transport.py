@@ -29,19 +29,14 @@ from .aiohttp_errors import connection_error
 from .aiohttp_whole_reply import whole_reply
 from .retry import ConnectTimeout
 from .routes import CLOSED, KEPT_SECONDS, Routes, kept_seconds
-from .timeout_errors import late
 from .timers import shortest
+from .transport_errors import late
 
 _LARGE_BYTES = 2**20
 
 
 class AiohttpTransport:
-    """Sends requests with aiohttp, through one session for each event loop.
-
-    Args:
-        routes: the proxies and the TLS contexts of addresses.
-        session: the caller's session, which has its own; it is used on its loop alone, and not closed.
-    """
+    """Sends requests with aiohttp, through one session for each event loop; or through the caller's, on its loop alone."""
 
     def __init__(self, routes: Routes, session: aiohttp.ClientSession | None = None) -> None:
         self._known = routes

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from .._core.request import Request
 from ..exceptions import APITimeoutError
-from .timeout_errors import ran_out
+from .transport_errors import ran_out
 
 
 class Deadlines:
@@ -31,11 +31,9 @@ class Deadlines:
         """When the timer looks at them. It is not set back when a call ends: it will see what is left."""
 
     def limit(self, seconds: float | None, since: float) -> Limit:
-        """The limit of one call that began at a time of the loop; None for no limit."""
         return Limit(self, None if seconds is None else since + seconds)
 
     def look_at(self, due: float) -> None:
-        """Sets the timer to look at that time, which is earlier than it would have."""
         if self._timer is not None:
             self._timer.cancel()
         self.due = due
@@ -142,11 +140,9 @@ class Watch:
             self._check()
 
     def progressed(self) -> None:
-        """Content came, with the last bytes."""
         self._content = self._byte
 
     def close(self) -> None:
-        """Stops watching."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

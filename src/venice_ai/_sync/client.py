@@ -152,10 +152,20 @@ class SyncChatCompletions(SyncResource):
         del messages, params, extra_body  # what shows the local variables of a traceback must not show the prompt
         if stream is not True:
             return self._answered("create", given)
-        wrap = _wrapper(given.pop("stream_cls"), self._client) if stream_cls is not None else None
+        wrap: Any = None
+        if stream_cls is not None:
+            from ..resources.chat.stream_cls import stream_factory
+            from .streams import SyncModelStream
+
+            wrap = stream_factory(given.pop("stream_cls"), SyncModelStream)
         opening: Any = cast("Any", self._async.create)(**given)
         given.clear()
-        return (wrap or self._stream)(self._source(opening))
+        source = self._source(opening)
+        try:
+            return self._stream(source) if wrap is None else wrap(source, self._client)
+        except BaseException:
+            source.close()
+            raise
 
     def _answered(self, method: Literal["create", "parse"], given: dict[str, Any]) -> Any:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
@@ -319,24 +329,3 @@ class SyncChatCompletions(SyncResource):
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:
     return (await opening).stream
-
-
-def _wrapper(stream_cls: Callable[..., Any], client: SyncConnection) -> Callable[[SyncChunkSource], Any]:
-    """How to make the caller's stream from the chunks.
-
-    Raises:
-        TypeError: it is neither a stream class nor a chunk class.
-    """
-    from ..resources.chat.stream_cls import takes_fields
-    from .streams import SyncModelStream
-
-    by_fields = takes_fields(stream_cls)
-
-    def wrap(source: SyncChunkSource) -> Any:
-        try:
-            return SyncModelStream(source, stream_cls, client=client) if by_fields else stream_cls(source, client=client)
-        except BaseException:
-            source.close()
-            raise
-
-    return wrap

@@ -183,7 +183,7 @@ class SyncStream(OfReply, Generic[T]):
 class SyncModelStream(SyncStream[T]):
     """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
 
-    def __init__(self, source: SyncChunkSource, factory: Callable[..., T], *, client: SyncConnection | None = None) -> None:
+    def __init__(self, factory: Callable[..., T], source: SyncChunkSource, *, client: SyncConnection | None = None) -> None:
         super().__init__(cast("Iterator[T]", source), client=client)
         self._source = source
         self._factory = factory

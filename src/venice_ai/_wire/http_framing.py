@@ -41,13 +41,10 @@ class ReplyReader:
         self.status: int = 0
         """The status of the final answer; 0 until its head is whole."""
         self.fields: list[tuple[bytes, bytes]] = []
-        """Its headers, names and values."""
         self.done: bool = False
-        """Whether the reply is whole."""
         self.reusable: bool = False
         """Whether its connection serves further requests, once it is done."""
         self.started: bool = False
-        """Whether a byte came."""
         self.until_end: bool = False
         """Whether the end of the connection is the end of its body."""
         self._buffer = bytearray()
@@ -143,7 +140,6 @@ class ReplyReader:
         return line
 
     def _bytes(self, size: int) -> Generator[bytes, None, None]:
-        """So many bytes of the body."""
         buffer = self._buffer
         while size:
             piece = bytes(buffer[:size])

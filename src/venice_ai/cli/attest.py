@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import click
 
 from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
-from ..tee.canonical import parse
+from ..tee.canonical import as_object, parse
 from ..tee.collected_evidence import CollectedEvidence
 from ..tee.extra import require_extra
 from ..tee.report import one_line
@@ -185,14 +185,10 @@ def _options(wanted: AttestOptions) -> TeeOptions:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file."""
     try:
-        found = parse(path.read_bytes())
+        return as_object(parse(path.read_bytes()), "it")
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise click.UsageError(f"{path} does not hold a JSON object")
-    return cast("dict[str, Any]", found)
 
 
 def _offline(model: str, wanted: AttestOptions, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import Certificate, ExtensionNotFound, ObjectIdentifier, UnrecognizedExtension
 
 from .canonical import parse
-from .certificates import check_chain, common_name, load
+from .certificates import check_chain, common_name, is_signed, load
 from .checks import Checks
 from .report import Check, Gpu, Status
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
@@ -190,16 +190,11 @@ def _certified_firmware(leaf: Certificate) -> bytes | None:
 
 
 def _signed(leaf: Certificate, evidence: bytes) -> bool:
-    signature = evidence[-_SIGNATURE_BYTES:]
-    r, s = (int.from_bytes(half, "big") for half in (signature[:48], signature[48:]))
     try:
         key = leaf.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
-            return False
-        key.verify(utils.encode_dss_signature(r, s), evidence[:-_SIGNATURE_BYTES], ec.ECDSA(SHA384()))
-    except (ValueError, InvalidSignature, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm):
         return False
-    return True
+    return is_signed(evidence[:-_SIGNATURE_BYTES], evidence[-_SIGNATURE_BYTES:], key, ec.SECP384R1, SHA384())
 
 
 def _serial(certificate: Certificate) -> bytes:

@@ -40,9 +40,6 @@ class Draft:
     def put(self, offset: int, value: bytes) -> None:
         self.signed[offset : offset + len(value)] = value
 
-    def report_data(self, value: bytes) -> None:
-        self.put(LAYOUT["report_data"][0], value)
-
     def show_quote(self, quote: bytes) -> None:
         self.reply["intel_quote"] = self.reply["quote"] = quote.hex()
 

@@ -10,7 +10,7 @@ from ..._core.caller_warnings import warn
 from ..._core.privacy import Privacy
 from ..._core.request import Request
 from ..._core.settings import Timeout
-from ..._http.timeout_errors import within
+from ..._http.transport_errors import within
 from ..._wire.request_body import chat_size, encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
 from ...tee.guard import guard, in_clear, search_in, unsealed_roles
