@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 TIMEOUT_SECONDS = 3.0
 KEY = "canary-key-0123456789abcdef"
@@ -107,6 +107,6 @@ def call_text(name: object, arguments: object) -> str:
 
 def _text(content: object) -> str:
     if isinstance(content, list):
-        parts: list[Any] = content
+        parts = cast("list[Any]", content)
         return "".join(str(part["text"] if isinstance(part, dict) else part.text) for part in parts)
     return content if isinstance(content, str) else ""
