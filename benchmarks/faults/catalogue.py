@@ -51,10 +51,26 @@ OPEN = head("200 OK", {**SSE, "Transfer-Encoding": "chunked"})
 
 
 def stream(
-    name: str, group: str, does: str, steps: list[Step], right: Right = OK, *, retries: int | None = None, parse: bool = True
+    name: str,
+    group: str,
+    does: str,
+    steps: list[Step],
+    right: Right = OK,
+    *,
+    retries: int | None = None,
+    parse: bool = True,
+    alone: bool = False,
 ) -> Fault:
     return Fault(
-        name=name, group=group, does=does, kinds=("stream",), replies=[steps], right=right, retries=retries, parse=parse
+        name=name,
+        group=group,
+        does=does,
+        kinds=("stream",),
+        replies=[steps],
+        right=right,
+        retries=retries,
+        parse=parse,
+        alone=alone,
     )
 
 
@@ -165,7 +181,7 @@ ends_early = [
     ),
 ]
 
-TIME = "Time (`timeout=3`, no retries)"
+TIME = "Time"
 LATE = Right(ends="error", seconds=8)
 for_long = [
     stream(
@@ -254,8 +270,8 @@ events = [
     stream(
         "malformed JSON",
         EVENTS,
-        "An event in the middle is half a JSON object; the rest is whole.",
-        streamed(ROLE + ONE + event('{"choices": [{"delta"') + TWO + THREE + STOP + DONE),
+        "The second event of text is half a JSON object; the stream ends as it should.",
+        streamed(ROLE + ONE + event('{"choices": [{"delta"') + STOP + DONE),
         Right(ends="error", text=FIRST),
     ),
     stream(
@@ -345,8 +361,9 @@ events = [
         EVENTS,
         "One event holds eight million letters.",
         streamed(ROLE + says("x" * 8_000_000) + STOP + DONE),
-        Right(text="x" * 8_000_000),
+        Right(text="x" * 8_000_000, seconds=20),
         parse=False,
+        alone=True,
     ),
     stream("text after DONE", EVENTS, "Another event with text follows [DONE].", streamed(WHOLE + says(" and more"))),
 ]

@@ -58,6 +58,8 @@ class Fault:
     """How many calls are made one after the other with the same client; the last one is judged."""
     pause: float = 0.0
     """Seconds between them."""
+    alone: bool = False
+    """Whether it keeps the processor busy: then nothing else runs beside it."""
     parse: bool = True
     """Whether the text fits the class that `parse` asks for."""
     place: Place = "server"

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 TIMEOUT_SECONDS = 3.0
 KEY = "canary-key-0123456789abcdef"
@@ -67,14 +67,14 @@ class Heard:
 
     def chunk(self, chunk: Any) -> None:
         """A chunk of a stream, as OpenAI's protocol has it."""
-        for choice in chunk.choices or ():
+        for choice in getattr(chunk, "choices", None) or ():
             self.text += _text(getattr(choice.delta, "content", None))
             self.finish = choice.finish_reason or self.finish
 
     def whole(self, response: Any) -> None:
         """A whole answer, as OpenAI's protocol has it."""
         self.text = ""
-        for choice in response.choices or ():
+        for choice in getattr(response, "choices", None) or ():
             self.text += _text(choice.message.content)
             self.finish = choice.finish_reason or None
             called = [each.function for each in choice.message.tool_calls or ()]
@@ -107,6 +107,6 @@ def call_text(name: object, arguments: object) -> str:
 
 def _text(content: object) -> str:
     if isinstance(content, list):
-        parts: list[Any] = content
+        parts = cast("list[Any]", content)
         return "".join(str(part["text"] if isinstance(part, dict) else part.text) for part in parts)
     return content if isinstance(content, str) else ""

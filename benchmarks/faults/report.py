@@ -87,11 +87,12 @@ def _evidence(group: str, rows: Sequence[Sequence[Cell]], clients: Sequence[Clie
     parts: list[str] = [f"# {group}", "", "The evidence of the [scoreboard](../scoreboard.md)."]
     for found in rows:
         fault = found[0].fault
+        told = "" if fault.retries is None else f" Each client is told to try again {fault.retries} times."
         parts += [
             "",
             f"## {fault.name}",
             "",
-            f"{fault.does} Right is: {fault.right.told()}.",
+            f"{fault.does} Right is: {fault.right.told()}.{told}",
             "",
             *_ways(fault, found, clients),
         ]
@@ -127,7 +128,8 @@ def _got(heard: Heard) -> str:
         said.append(f"`{heard.error}`{status}: {heard.message[:160]}")
     if not heard.over:
         said = ["not over"]
-    return f"{'; '.join(said)}; {heard.requests} requests; {_seconds(heard.seconds)}"
+    requests = "1 request" if heard.requests == 1 else f"{heard.requests} requests"
+    return f"{'; '.join(said)}; {requests}; {_seconds(heard.seconds)}"
 
 
 def _seconds(seconds: float) -> str:

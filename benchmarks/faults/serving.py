@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -22,6 +23,11 @@ async def place_of(fault: Fault) -> AsyncGenerator[Server]:
     if fault.place == "no such name":
         yield Server(url="http://venice.invalid/api/v1")
         return
+    if fault.place == "refused":
+        with socket.socket() as taken:  # nobody listens, and nobody else gets the port meanwhile
+            taken.bind(("127.0.0.1", 0))
+            yield Server(url=f"http://127.0.0.1:{taken.getsockname()[1]}/api/v1")
+        return
     if fault.place == "no TLS":
         listening = await asyncio.start_server(_without_tls, "127.0.0.1", 0)
         async with listening:
@@ -35,9 +41,6 @@ async def place_of(fault: Fault) -> AsyncGenerator[Server]:
             replies[0][:] = [head("307 Temporary Redirect", {"Location": other, "Content-Length": "0"})]
         if fault.place == "untrusted":
             server.url = server.url.replace("127.0.0.1", "localhost")
-        if fault.place != "refused":
-            yield server
-    if fault.place == "refused":  # the port is free again
         yield server
 
 
@@ -50,5 +53,5 @@ async def _without_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("localhost").configure_cert(context)
+    trustme.CA().issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     return context

@@ -15,7 +15,7 @@ WORDS = {
     "invented": "the caller got text, a call or a finish reason that nobody sent",
     "cut taken for whole": "what was not whole came as an answer, without an error",
     "lost": "text, a call or the finish reason that had come was lost",
-    "refused": "a good answer became an error",
+    "refused": "an answer that was there, or was to be had, became an error",
     "wrong error": "the error is not one of the client's own, or does not know the status",
     RIGHT: "the caller got what there was, and was told the truth",
 }

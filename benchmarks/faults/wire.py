@@ -24,7 +24,7 @@ def event(data: Any) -> bytes:
 
 def chunk(delta: Any = None, finish: str | None = None, **members: Any) -> dict[str, Any]:
     """A chunk with one choice."""
-    choice = {"index": 0, "delta": {} if delta is None else delta, "finish_reason": finish}
+    choice: dict[str, Any] = {"index": 0, "delta": {} if delta is None else delta, "finish_reason": finish}
     return {**_common("chat.completion.chunk"), "choices": [choice], **members}
 
 

@@ -111,7 +111,8 @@ STREAM = Fault(name="a fault", group="a group", does="Nothing.", kinds=("stream"
 
 
 def heard(text: str = "whole", finish: str | None = "stop", **more: Any) -> Heard:
-    return Heard(**{"text": text, "finish": finish, "over": True, "requests": 1, **more})
+    given: dict[str, Any] = {"over": True, "requests": 1, **more}
+    return Heard(text=text, finish=finish, **given)
 
 
 @pytest.mark.parametrize(

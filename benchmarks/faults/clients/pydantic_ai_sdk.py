@@ -22,7 +22,8 @@ def _asked(call: Call) -> dict[str, Any]:
 def _whole(heard: Heard, response: Any) -> None:
     heard.text = "".join(part.content for part in response.parts if part.part_kind == "text")
     heard.calls = [call_text(part.tool_name, part.args) for part in response.parts if part.part_kind == "tool-call"]
-    given = (response.provider_details or {}).get("finish_reason", response.finish_reason)
+    details: dict[str, Any] = response.provider_details or {}
+    given = details.get("finish_reason", response.finish_reason)
     heard.finish = str(given) if given else None
 
 
