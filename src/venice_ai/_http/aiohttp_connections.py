@@ -47,10 +47,6 @@ class Call:
         self.state: ConnectionState | None = None
         self.transport: asyncio.Transport | None = None
 
-    def on(self, state: ConnectionState, protocol: ResponseHandler, *, kept: bool) -> None:
-        self.connected, self.kept, self.unsent = True, kept, False
-        self.state, self.transport = state, protocol.transport
-
     def abort(self) -> None:
         """Drops the connection at once: closing it waits for what is to be sent, and for TLS's goodbye."""
         if self.transport is not None:
@@ -149,7 +145,8 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
         state.rested = inf
         connection.add_callback(partial(self._rests, state))
-        call.on(state, protocol, kept=kept)
+        call.connected, call.kept, call.unsent = True, kept, False
+        call.state, call.transport = state, protocol.transport
         return connection
 
     async def _serves_again(self, state: ConnectionState, protocol: ResponseHandler) -> bool:

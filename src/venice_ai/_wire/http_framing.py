@@ -167,17 +167,10 @@ class ReplyReader:
 
 def _framing(fields: list[tuple[bytes, bytes]], version: bytes) -> tuple[int | None, bool, bool]:
     """The body's length, whether it comes in chunks, and whether the connection serves on (RFC 9112, sections 6.3 and 9.3)."""
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    options: list[bytes] = []
-    for name, value in fields:
-        size = len(name)
-        if size == 14 and name.lower() == b"content-length":
-            lengths.append(value)
-        elif size == 17 and name.lower() == b"transfer-encoding":
-            codings.append(value)
-        elif size == 10 and name.lower() == b"connection":
-            options += [each.strip() for each in value.lower().split(b",")]
+    named = [(name.lower(), value) for name, value in fields]
+    lengths = [value for name, value in named if name == b"content-length"]
+    codings = [value for name, value in named if name == b"transfer-encoding"]
+    options = {each.strip().lower() for name, value in named if name == b"connection" for each in value.split(b",")}
     if len(lengths) > 1 or (lengths and codings):
         raise FramingError("it has two lengths")
     if lengths and not (lengths[0].isdigit() and len(lengths[0]) < 30 and int(lengths[0]) < _MOST_BYTES):
