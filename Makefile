@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Compiled modules are kept: the tests start hundreds of processes, and rewriting their asserts takes longer than many of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test soak mutants check bench docs interop interop-more local wheel format clean
+.PHONY: demo test soak mutants check bench faults docs interop interop-more local wheel format clean
 
 ## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
@@ -38,6 +38,10 @@ check: $(VENV)/.tools
 ## Ratios to other clients, measured in one run; the page in docs/ is written anew.
 bench:
 	$(PYTHON) -m benchmarks --write docs/performance.md
+
+## What five clients do with faults of servers and networks, each in an environment of its own; docs/scoreboard.md is written anew.
+faults: wheel
+	$(BIN)/python -m benchmarks.faults --write docs/scoreboard.md
 
 ## The pages, with the reference made from the docstrings; a warning is an error.
 docs: $(VENV)/.docs

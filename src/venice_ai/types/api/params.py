@@ -312,11 +312,11 @@ _OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 # -- messages ------------------------------------------------------------------------------------------------------------
 
-_MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
+MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
 
 Conversation: type[Struct] = defstruct(
     "Conversation",
-    [("messages", Annotated[_list_of(_union([_checked(kind) for kind in _MESSAGES])), Meta(min_length=1)])],
+    [("messages", Annotated[_list_of(_union([_checked(kind) for kind in MESSAGES])), Meta(min_length=1)])],
     namespace={"__doc__": "The messages of a request: at least one."},
     module=__name__,
 )
