@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Compiled modules are kept: the tests start hundreds of processes, and rewriting their asserts takes longer than many of them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test mutants check bench faults docs interop interop-more local wheel format clean
+.PHONY: demo test soak mutants check bench faults docs interop interop-more local wheel format clean
 
 ## Sets up, starts the embedded Venice, lets a real model answer through the client.
 demo: $(VENV)/.demo
@@ -15,6 +15,11 @@ demo: $(VENV)/.demo
 ## Sets up, and runs every test against the built wheel, with one process a core.
 test: wheel
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not more" $(TESTS)
+
+## 20 minutes at full load with 5 % faults: nothing lost, no growth. SOAK="--seconds 30" for a short one.
+soak: $(VENV)/.tools
+	$(PIP) --no-deps --force-reinstall .
+	$(BIN)/python -m scripts.soak $(SOAK)
 
 ## 200 random slips in the pure modules: at least 92 % must make a test fail. MUTANTS="--seed 2 --only costs" for others.
 mutants: $(VENV)/.mutants

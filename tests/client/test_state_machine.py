@@ -77,6 +77,10 @@ class WatchedTransport(EmulatorTransport):
 Ask = Callable[[VeniceClient, dict[str, Any]], Any]
 
 
+async def created(client: VeniceClient, params: dict[str, Any]) -> Any:
+    await client.chat.completions.create(**params)
+
+
 async def collected(client: VeniceClient, params: dict[str, Any]) -> Any:
     async with await client.chat.completions.stream(**params) as stream:
         return await stream.collect()
@@ -111,7 +115,7 @@ async def batch(client: VeniceClient, params: dict[str, Any]) -> Any:
 
 
 ASKS: Final[list[Ask]] = [
-    lambda client, params: client.chat.completions.create(**params),
+    created,
     collected,
     left,
     unread,
