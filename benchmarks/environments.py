@@ -19,6 +19,7 @@ _REQUIREMENTS = {
     "aiohttp": ("aiohttp",),
     "venice-py": ("venice-py", "cryptography"),
     "openai": ("openai>=3",),
+    "litellm": ("litellm",),
     OURS: (f"{REPOSITORY}[e2ee]",),
 }
 # What of an environment is worth naming in a report.
@@ -26,6 +27,7 @@ _NAMED = (
     "venice-chat",
     "venice-py",
     "openai",
+    "litellm",
     "aiohttp",
     "httpx2",
     "httpx",
