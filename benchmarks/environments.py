@@ -20,6 +20,7 @@ _REQUIREMENTS = {
     "venice-py": ("venice-py", "cryptography"),
     "openai": ("openai>=3",),
     "litellm": ("litellm",),
+    "pydantic-ai": ("pydantic-ai-slim[openai]",),
     OURS: (f"{REPOSITORY}[e2ee]",),
 }
 # What of an environment is worth naming in a report.
@@ -28,6 +29,7 @@ _NAMED = (
     "venice-py",
     "openai",
     "litellm",
+    "pydantic-ai-slim",
     "aiohttp",
     "httpx2",
     "httpx",

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -46,7 +46,7 @@ class SharedFile:
             self._open()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
         """The database, locked for all others."""
         with self._lock, self._explained():
             if self._process != os.getpid() and (self.path is not None or not self._process):
@@ -122,7 +122,7 @@ class SharedFile:
         return InvalidArgumentError(f"{what}; give the {self._user} a file of its own")
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self) -> Generator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:

@@ -46,11 +46,7 @@ class Hints:
 
 
 def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> Any:
-    """A value that fits the schema; the same salt and hints give the same value.
-
-    Raises:
-        Unsatisfiable: no value fits, or none is found.
-    """
+    """A value that fits the schema, the same for the same salt and hints; Unsatisfiable if none does, or none is found."""
     try:
         made = _Maker(schema, salt, hints or Hints()).make(schema, "$", 0)
         if fits(made, schema, schema):

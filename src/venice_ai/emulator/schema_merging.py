@@ -13,11 +13,7 @@ _DEEPEST = 40
 
 
 def flat(schema: Schema, root: Any, path: str) -> dict[str, Any]:
-    """The schema with its reference and its `allOf` folded in.
-
-    Raises:
-        Unsatisfiable: the reference leads nowhere, or in a circle.
-    """
+    """The schema with its reference and its `allOf` folded in; Unsatisfiable if the reference leads nowhere, or in a circle."""
     found = dict(schema)
     for _ in range(_DEEPEST):
         if "$ref" in found:

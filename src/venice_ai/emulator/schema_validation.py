@@ -46,11 +46,7 @@ class Unsatisfiable(ValueError):
 
 
 def fits(value: Any, schema: Any, root: Any) -> bool:
-    """Whether a value fits a schema that stands in the document `root`.
-
-    Raises:
-        Unsatisfiable: the schema is not one, or a keyword of it is beyond this.
-    """
+    """Whether a value fits a schema that stands in the document `root`; Unsatisfiable if a keyword of it is beyond this."""
     if isinstance(schema, bool):
         return schema
     if not is_object(schema):
@@ -113,11 +109,7 @@ _RULES: Final[dict[str, dict[str, Rule]]] = {
 
 
 def resolved(root: Any, reference: Any) -> Any:
-    """What a reference within the schema `root` leads to.
-
-    Raises:
-        Unsatisfiable: it leads out of the schema.
-    """
+    """What a reference within the schema `root` leads to; Unsatisfiable if it leads out of it."""
     if reference != "#" and not str(reference).startswith("#/"):
         raise Unsatisfiable(f"{reference!r} is not a path within the schema")
     node: Any = root

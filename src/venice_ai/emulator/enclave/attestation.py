@@ -35,8 +35,6 @@ class Draft:
     """Header and body of the quote."""
     reply: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    # -- what faults do --------------------------------------------------------------------------------------------------
-
     def put(self, offset: int, value: bytes) -> None:
         self.signed[offset : offset + len(value)] = value
 
@@ -52,13 +50,6 @@ class Draft:
     @property
     def quote(self) -> bytes:
         return bytes.fromhex(self.reply["intel_quote"])
-
-    @property
-    def gpus(self) -> dict[str, Any]:
-        payload: dict[str, Any] = self.reply["nvidia_payload"]
-        return payload
-
-    # -- how it is made --------------------------------------------------------------------------------------------------
 
     def measure(self) -> None:
         self.signed = self.domain.signed(bytes.fromhex(self.key.address[2:]) + bytes(12) + self.nonce)

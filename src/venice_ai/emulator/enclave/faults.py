@@ -18,6 +18,7 @@ from functools import partial, reduce
 from importlib.resources import files
 from typing import Any, Final, TypeAlias, cast
 
+from venice_ai.tee.crypto import seal
 from venice_ai.tee.quote import LAYOUT
 
 from ..sending import Answer
@@ -103,7 +104,7 @@ def _replayed_quote(draft: Draft) -> None:
     old.answer()
     new = {name: draft.reply[name] for name in ("nonce", "request_nonce")}
     draft.reply = {name: value for name, value in old.reply.items() if name != "server_verification"} | new
-    draft.gpus["nonce"] = draft.nonce.hex()
+    draft.reply["nvidia_payload"]["nonce"] = draft.nonce.hex()
 
 
 def _doubled_keys(draft: Draft) -> bytes:
@@ -162,7 +163,9 @@ def _runs(services: str, draft: Draft) -> None:
 
 
 def _gpus(change: Callable[[list[dict[str, str]], Draft], list[dict[str, str]]]) -> Callable[[Draft], None]:
-    return lambda draft: draft.gpus.update(evidence_list=change(draft.gpus["evidence_list"], draft))
+    return lambda draft: draft.reply["nvidia_payload"].update(
+        evidence_list=change(draft.reply["nvidia_payload"]["evidence_list"], draft)
+    )
 
 
 def _gpu(make: Callable[[Draft], dict[str, str]]) -> Callable[[Draft], None]:
@@ -171,7 +174,7 @@ def _gpu(make: Callable[[Draft], dict[str, str]]) -> Callable[[Draft], None]:
 
 
 def _gpu_byte(position: int, draft: Draft) -> None:
-    item = draft.gpus["evidence_list"][0]
+    item = draft.reply["nvidia_payload"]["evidence_list"][0]
     item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
 
 
@@ -223,12 +226,6 @@ def _in_clear(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
 
 def _second_choice(chunk: Chunk, _: dict[str, Any], channel: Channel) -> Iterable[Chunk]:
     return chunk, {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
-
-
-def _for_another(envelope: str, _: Channel) -> str:
-    from venice_ai.tee.crypto import seal
-
-    return seal(EnclaveKey().public, b"not for you" + bytes(len(envelope) // 1_000))
 
 
 # -- signatures ----------------------------------------------------------------------------------------------------------
@@ -387,7 +384,10 @@ FAULTS: Final[dict[str, Fault]] = {
     "chunk_short": Fault("an envelope is too short", sealed=_envelope(lambda envelope, _: envelope[:184])),
     "chunk_odd": Fault("an envelope has an odd digit", sealed=_envelope(lambda envelope, _: envelope + "0")),
     "chunk_prefix": Fault("an envelope begins otherwise", sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
-    "chunk_other_key": Fault("an envelope is for somebody else", sealed=_envelope(_for_another)),
+    "chunk_other_key": Fault(
+        "an envelope is for somebody else",
+        sealed=_envelope(lambda text, _: seal(EnclaveKey().public, b"not for you" + bytes(len(text) // 1_000))),
+    ),
     "upper_case": Fault("harmless: an envelope in capitals", sealed=_envelope(lambda envelope, _: envelope.upper())),
     "replayed_chunk": Fault("a chunk comes twice", sealed=_second(lambda chunk, _, __: (chunk, chunk))),
     "signature_signer": Fault("somebody else signed", attested=_other_signer),
