@@ -85,7 +85,6 @@ NEAREST: dict[str, str] = {
     "_wire/repeated_events.py": "rules/test_repeats.py",
     "_wire/sse.py": "rules/test_sse.py",
     "_wire/stream_errors.py": "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
-    "_wire/whole_values.py": "client/test_collected.py",
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
         "client/test_streams.py client/test_stream_cls.py client/test_stream_errors.py client/test_collected.py "

@@ -227,9 +227,6 @@ async def test_what_a_model_cannot_do_is_refused(ask: Asker, body: dict[str, Any
             id="a tool not there",
         ),
         pytest.param(
-            hello(model="serenissima-frontier", response_format=OPEN), 400, "strict mode", id="a schema that is not strict"
-        ),
-        pytest.param(
             hello(response_format={"type": "json_schema", "json_schema": {"schema": {"type": 5}}}),
             400,
             "Invalid schema",

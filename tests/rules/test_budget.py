@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from venice_ai import Budget, BudgetExceededError, InvalidArgumentError, VeniceError
 from venice_ai._limits.budget import Account, Place, Reservation
-from venice_ai._limits.owners import Owner, has_ended
+from venice_ai._limits.shared_file import SharedFile
 from venice_ai._limits.upper_bound import NANO, Chat, nano_usd
 from venice_ai._wire.request_body import encode
 from venice_ai.emulator.catalogue import text_model
@@ -334,10 +334,10 @@ def test_what_is_no_budget_is_told_before_anything_is_sent(tmp_path: Path) -> No
     newer = sqlite3.connect(tmp_path / "newer")
     newer.execute("PRAGMA user_version = 99")
     newer.close()
-    for name, words in (("text", "no budget"), ("other", "something else"), ("newer", "newer release")):
+    for name, words in (("text", "file of a Budget"), ("other", "something else"), ("newer", "newer release")):
         with pytest.raises(InvalidArgumentError, match=words):
             Budget(1, tmp_path / name)
-    with pytest.raises(VeniceError, match="cannot be opened"):
+    with pytest.raises(VeniceError, match="cannot use"):
         Budget(1, tmp_path / "no" / "such" / "folder")
 
 
@@ -350,7 +350,7 @@ async def test_what_cannot_be_kept_is_not_sent_and_an_answer_is_never_lost_to_it
     other = sqlite3.connect(path)
     other.execute("DROP TABLE spending")
     other.close()
-    with pytest.raises(VeniceError, match="cannot be kept"):
+    with pytest.raises(VeniceError, match="no such table"):
         await reserved(budget, 1_000)
     reservation.answered(None, None)
     assert "stays reserved" in caplog.text
@@ -402,7 +402,7 @@ def test_500_callers_in_4_processes_keep_the_cap_and_use_at_least_90_percent_of_
     assert spent == Decimal(sum(tokens)) / 1_000_000
     assert Decimal("0.9") * budget.cap <= spent <= budget.cap
     assert budget.remaining == budget.cap - spent, "nothing stays reserved"
-    assert len(list(tmp_path.glob("*.owner"))) == 1, "this process's; the others took theirs with them"
+    assert len(list(tmp_path.glob("*.alive"))) == 1, "this process's; the others took theirs with them"
 
 
 HOLDER = """
@@ -458,12 +458,11 @@ def test_after_a_fork_the_child_is_an_owner_of_its_own(tmp_path: Path) -> None:
 
 
 def test_an_owner_ends_with_its_process(tmp_path: Path) -> None:
-    beside = str(tmp_path / "shared")
-    owner = Owner(beside)
-    assert not has_ended(beside, owner.name)
-    owner.forget()
-    assert has_ended(beside, owner.name)
-    assert has_ended(beside, "never-there")
+    one, other = (SharedFile(tmp_path / "shared", "Test", 7, "CREATE TABLE IF NOT EXISTS things (id)") for _ in range(2))
+    assert not one.ended(other.owner)
+    other.close()
+    assert one.ended(other.owner)
+    assert one.ended("never-there")
 
 
 def test_keeping_a_budget_costs_little() -> None:

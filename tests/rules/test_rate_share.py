@@ -69,7 +69,7 @@ def test_what_a_killed_process_had_reserved_comes_back_at_once(path: Path, share
     process.communicate()
 
     assert isinstance(budget.reserve(time.monotonic()), int)
-    assert [file.name for file in path.parent.glob("*.alive")] == [f"limits.db.{share.owner}.alive"]
+    assert [file.name for file in path.parent.glob("*.alive")] == [f"limits.db.{share.file.owner}.alive"]
 
 
 def test_what_one_learns_from_a_reply_all_know(path: Path, share: RateShare) -> None:
@@ -130,7 +130,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_reported_and_harms_nothing(share: RateShare) -> None:
     budget = share.failure_budget("account")
     budget.reserve(1.0)
-    share._database.execute("PRAGMA max_page_count = 1")
+    share.file._database.execute("PRAGMA max_page_count = 1")
     huge = share.rate_limiter("x" * 1_000_000)
     with pytest.raises(VeniceError, match="full"):
         huge.reserve(1.0, 1)

@@ -60,7 +60,6 @@ class Task(Generic[T]):
         """Whether it is over."""
 
     def run(self) -> None:
-        """Does the work, on the other thread."""
         try:
             self._result = self._work()
         except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits

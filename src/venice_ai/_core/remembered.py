@@ -16,7 +16,6 @@ class Remembered(Generic[T]):
         self._things: dict[T, None] = {}
 
     def add(self, thing: T) -> None:
-        """Remembers it."""
         while len(self._things) >= _MOST:
             self._things.pop(next(iter(self._things)), None)
         self._things[thing] = None

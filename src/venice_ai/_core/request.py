@@ -90,11 +90,9 @@ class WholeReply:
         self._body = body
 
     async def read(self) -> bytes:
-        """The body."""
         return self._body
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body, in one piece."""
         yield self._body
 
     async def drain(self) -> None:

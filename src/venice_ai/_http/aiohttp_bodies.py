@@ -50,7 +50,6 @@ class ArrivingBody:
                 self.tear()
 
     def tear(self) -> None:
-        """The connection has ended, and so has what was to come."""
         if not self._content.is_eof() and self._content.exception() is None:
             self.fault = TornError()
             self._content.feed_eof()
@@ -80,7 +79,6 @@ class ArrivingBody:
         return self._content.read_nowait() or self.ended()
 
     def stop(self) -> None:
-        """Nobody reads any more."""
         if self._state is not None:
             self._state.on_end = None
             self._state = None
@@ -149,7 +147,6 @@ class StreamedReply:
         raise StopAsyncIteration
 
     async def _decoded(self, decoder: Decoder) -> bytes:
-        """The next step of a body that is compressed."""
         while (step := next(self._steps, None)) is None:
             piece = await self._arriving.piece()
             if not piece:
@@ -174,7 +171,6 @@ class StreamedReply:
         self._watch.progressed()
 
     def abandon(self, why: APIConnectionError) -> None:
-        """Drops the connection; whoever reads is told why."""
         self._abandoned = why
         self.close()
 

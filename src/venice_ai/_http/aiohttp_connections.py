@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
 
 from .._wire.content_coding import ACCEPTED
 from ..exceptions import APIConnectionError
@@ -24,7 +25,6 @@ from .routes import CLOSED, KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_o
 from .timers import Deadlines
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -47,11 +47,6 @@ class Call:
         self.state: ConnectionState | None = None
         self.transport: asyncio.Transport | None = None
 
-    def on(self, state: ConnectionState, protocol: ResponseHandler, *, kept: bool) -> None:
-        """A connection was found."""
-        self.connected, self.kept, self.unsent = True, kept, False
-        self.state, self.transport = state, protocol.transport
-
     def abort(self) -> None:
         """Drops the connection at once: closing it waits for what is to be sent, and for TLS's goodbye."""
         if self.transport is not None:
@@ -62,8 +57,6 @@ CURRENT_CALL: ContextVar[Call | None] = ContextVar("venice_ai_call", default=Non
 
 
 class ConnectionState:
-    """What is known of one connection."""
-
     __slots__ = ("look", "on_end", "place", "rested", "seconds", "served")
 
     def __init__(self, place: object) -> None:
@@ -80,17 +73,15 @@ class ConnectionState:
         """Tells who reads from it that it has ended."""
 
 
-class ConnectionStates(dict["ResponseHandler", ConnectionState]):
+class ConnectionStates(dict[ResponseHandler, ConnectionState]):
     """What is known of the connections of one loop, as long as they are open."""
 
     def __init__(self) -> None:
         super().__init__()
         self.habits: Habits = Habits()
         self.closed = False
-        """Whether their session was closed."""
 
     def of(self, protocol: ResponseHandler, place: object = None) -> ConnectionState:
-        """What is known of a connection, from now on."""
         state = self.get(protocol)
         if state is None:
             state = ConnectionState(place)
@@ -107,6 +98,19 @@ class ConnectionStates(dict["ResponseHandler", ConnectionState]):
             on_end()
 
 
+class _HeadFirst(ResponseHandler):
+    """Reads the head of a reply by itself, and then what came in the same packet.
+
+    aiohttp gives out nothing of a packet that has a head and then a fault: what came before the fault would be lost.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        while data.startswith(b"HTTP/") and 4 <= (end := data.find(b"\r\n\r\n") + 4) < len(data):
+            super().data_received(data[:end])
+            data = data[end:]
+        super().data_received(data)
+
+
 class _Connector(aiohttp.TCPConnector):
     """The connections of our own session. A kept one is looked at before it is used again."""
 
@@ -118,16 +122,17 @@ class _Connector(aiohttp.TCPConnector):
         self._timer: asyncio.TimerHandle | None = None
 
     async def connect(self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        """A connection: a new one, or one that is as its last reply left it."""
+        """A new connection, or a kept one on which nothing has arrived since."""
         call = CURRENT_CALL.get() or Call()
         call.connected = False
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol = cast("ResponseHandler", connection.protocol)
+            protocol = cast(ResponseHandler, connection.protocol)
             state = self._states.get(protocol)
             kept = state is not None
             if state is None:
                 state = self._states.of(protocol, (req.url.origin(), req.proxy))
+                protocol.__class__ = _HeadFirst
                 break
             try:
                 # That aiohttp gave it says that it is connected.
@@ -140,11 +145,11 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
         state.rested = inf
         connection.add_callback(partial(self._rests, state))
-        call.on(state, protocol, kept=kept)
+        call.connected, call.kept, call.unsent = True, kept, False
+        call.state, call.transport = state, protocol.transport
         return connection
 
     async def _serves_again(self, state: ConnectionState, protocol: ResponseHandler) -> bool:
-        """Whether the server has kept a connection, too."""
         rested = self._now() - state.rested
         wait = None if rested >= state.seconds else self._states.habits.wait(state.place, state.served, rested)
         if wait is None:
@@ -180,7 +185,6 @@ class _Request(aiohttp.ClientRequest):
     """A request of our own session, which knows whether the first byte of it was refused."""
 
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:
-        """Writes the body, and the head with it."""
         call = CURRENT_CALL.get()
         if call is not None and conn.closed:
             call.unsent = True
@@ -224,7 +228,6 @@ class Pool:
         self.closed = False
         self.deadlines: Deadlines = Deadlines()
         self.streams: WeakSet[Reading] = WeakSet()
-        """What is still read from."""
         self._owner = owner
 
     @classmethod

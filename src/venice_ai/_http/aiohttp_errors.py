@@ -13,13 +13,12 @@ import aiohttp
 
 from .._core.request import Request
 from ..exceptions import APIConnectionError
-from .connection_errors import begins_tls, broken, host_of, speaks_tls, unreachable, untrusted, without_proxy
+from .transport_errors import begins_tls, broken, host_of, speaks_tls, unreachable, untrusted, without_proxy
 
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
 
 
 def connection_error(error: Exception, request: Request, *, unsent: bool, connected: bool, proxied: bool) -> APIConnectionError:
-    """The error of ours for one of aiohttp's or of the operating system's that ended a request."""
     # A proxy may break off while it is asked to connect; then nothing of ours was sent.
     if isinstance(error, _NOT_CONNECTED) or unsent or (proxied and not connected):
         return _not_connected(error, host_of(request.url), proxied=proxied)
@@ -27,7 +26,6 @@ def connection_error(error: Exception, request: Request, *, unsent: bool, connec
 
 
 def _not_connected(error: Exception, host: str, *, proxied: bool) -> APIConnectionError:
-    """The error of ours for one that came before anything was sent."""
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
         failure = untrusted(host, error, "base_url or proxy" if proxied else "base_url")
     elif isinstance(error, aiohttp.ClientHttpProxyError):
@@ -41,7 +39,6 @@ def _not_connected(error: Exception, host: str, *, proxied: bool) -> APIConnecti
 
 
 def connection_broke(error: Exception, url: str, method: str, *, proxied: bool = False) -> APIConnectionError:
-    """The error of ours for one that came after something was sent."""
     host = host_of(url)
     came = _CAME.search(error.message) if isinstance(error, aiohttp.ClientResponseError) else None
     if came and begins_tls(bytes.fromhex(came[1] + came[2])):

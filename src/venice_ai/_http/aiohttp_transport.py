@@ -29,19 +29,14 @@ from .aiohttp_errors import connection_error
 from .aiohttp_whole_reply import whole_reply
 from .retry import ConnectTimeout
 from .routes import CLOSED, KEPT_SECONDS, Routes, kept_seconds
-from .timeout_errors import late
 from .timers import shortest
+from .transport_errors import late
 
 _LARGE_BYTES = 2**20
 
 
 class AiohttpTransport:
-    """Sends requests with aiohttp, through one session for each event loop.
-
-    Args:
-        routes: the proxies and the TLS contexts of addresses.
-        session: the caller's session, which has its own; it is used on its loop alone, and not closed.
-    """
+    """Sends requests with aiohttp, through one session for each event loop; or through the caller's, on its loop alone."""
 
     def __init__(self, routes: Routes, session: aiohttp.ClientSession | None = None) -> None:
         self._known = routes
@@ -200,6 +195,9 @@ class _ResponseHeaders(Headers):
 
     def has_any(self, names: frozenset[str]) -> bool:
         return any(map(self._found.__contains__, names))
+
+    def __reduce__(self) -> tuple[type[Headers], tuple[object]]:
+        return Headers, (self._pairs,)  # aiohttp's own cannot be pickled, and errors hold this
 
 
 def _with_codings(headers: dict[str, str]) -> dict[str, str]:

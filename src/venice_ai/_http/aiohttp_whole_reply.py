@@ -12,11 +12,10 @@ from ..exceptions import VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_bodies import FAULTS, ArrivingBody, release_or_abort
 from .aiohttp_connections import Pool
-from .connection_errors import too_large
+from .transport_errors import too_large
 
 
 async def whole_reply(response: aiohttp.ClientResponse, headers: Headers, pool: Pool) -> WholeReply:
-    """The reply with its body, which is waited for."""
     good, coding = 200 <= response.status < 300, headers.get("content-encoding")
     try:
         if good and coding is None and response.content.is_eof():

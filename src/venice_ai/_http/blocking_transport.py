@@ -23,12 +23,11 @@ from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingEr
 from .._wire.http_framing import FramingError, ReplyReader
 from ..exceptions import APIConnectionError, APIError, APITimeoutError
 from ..types.response_meta import Headers
-from .connection_errors import begins_tls, broken, host_of, speaks_tls, too_large, unreachable, untrusted
 from .dialing import Stop, Stopped, dial, left
 from .retry import ConnectTimeout
 from .routes import CLOSED, Habits, Route, Routes, is_quiet, kept_seconds
-from .timeout_errors import late
 from .timers import shortest
+from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted
 
 _READ_BYTES = 65_536
 _LARGE_BYTES = 65_536
@@ -46,7 +45,6 @@ class BlockingClock(SystemClock):
         self._transport = transport
 
     async def sleep(self, seconds: float) -> None:
-        """Blocks the thread."""
         self._transport.stop.wait(seconds)
 
 
@@ -70,7 +68,6 @@ class BlockingTransport:
         return self._routes.find(url).proxy is None
 
     async def send(self, request: Request) -> Reply:
-        """The reply with its whole body."""
         route, stop = self._routes.find(request.url), self.stop
         clock, seconds = shortest(request)
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -142,7 +139,6 @@ class BlockingTransport:
         return None
 
     def _serves_again(self, kept: _Kept, now: float) -> bool:
-        """Whether the server has kept a connection, too."""
         wait = self._habits.wait(kept.place, kept.served, now - kept.rested)
         if wait:
             time.sleep(wait)
@@ -204,7 +200,6 @@ class _Exchange:
         return WholeReply(reader.status, self._headers or Headers(reader.fields), body)
 
     def _more(self, host: str) -> bool:
-        """Reads once, and says whether more is needed."""
         reader = self._reader
         self._sock.settimeout(left(self._deadline))
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
 from .._core.remembered import Remembered
@@ -14,6 +14,9 @@ from .._wire.reply_errors import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import ResponseMeta
 from .retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from ..types.api.chat import ChatUsage
 
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")
@@ -30,11 +33,20 @@ class Answer(NamedTuple):
 class Caller:
     """Sends requests through a transport once its gates let them pass, again where the policy allows it."""
 
-    def __init__(self, transport: Transport, clock: Clock, policy: RetryPolicy, gates: tuple[CallGate, ...] = ()) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Clock,
+        policy: RetryPolicy,
+        gates: tuple[CallGate, ...] = (),
+        learn: Callable[[Request, ChatUsage], object] | None = None,
+    ) -> None:
         self.transport = transport
         self.clock = clock
         self.policy = policy
         self.gates = gates
+        self.learn = learn
+        """What is told the usage of each answer."""
         self.closed: bool = False
         """Whether the client was closed: then nothing more is sent."""
         self._warned: Remembered[str] = Remembered()
@@ -102,6 +114,7 @@ class Call:
         self._began = caller.clock.now()
         self._attempts = 0
         self._passes: list[Pass] = []
+        self._learnt = False
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
 
@@ -151,8 +164,11 @@ class Call:
 
     def done(self, answer: object) -> None:
         """The attempt is over; what its answer knows of usage and cost is told. May be called often."""
+        usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
+        if usage is not None and (learn := self._caller.learn) is not None and not self._learnt:
+            self._learnt = True
+            learn(self._request, usage)
         while self._passes:
-            usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
             self._passes.pop().done(usage, getattr(cost, "usd", None))
 
     async def _enter(self, failure: APIError | None) -> None:

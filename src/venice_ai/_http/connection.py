@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .._limits.shared import RateShare
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
+    from ..types.api.chat import ChatUsage
     from ..types.api.models import ModelResponse
     from .caller import Caller
 
@@ -144,12 +145,10 @@ class Connection:
 
         policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
         clock = self._clock or self.limiter.clock
-        return Caller(self._transport or self._http_transport(), clock, policy, self._gates(clock))
+        return Caller(self._transport or self._http_transport(), clock, policy, self._gates(clock), self._learn)
 
     def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
-        from .usage_gate import UsageGate
-
-        gates: list[CallGate] = [UsageGate(self.token_counts)]
+        gates: list[CallGate] = []
         if self.budget is not None:
             from .budget_gate import BudgetGate
 
@@ -162,6 +161,10 @@ class Connection:
     async def _find_model(self, name: str) -> ModelResponse:
         """The catalogue's entry of a model; the client, which has the catalogue, knows how."""
         raise NotImplementedError
+
+    def _learn(self, request: Request, usage: ChatUsage) -> None:
+        if request.chat is not None and request.body:
+            self.token_counts.learn(request.chat.model, request.body, usage.prompt_tokens)
 
     @made_once
     def token_counts(self) -> TokenCounts:

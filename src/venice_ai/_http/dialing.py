@@ -47,17 +47,14 @@ class Stop:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def check(self) -> None:
-        """Raises `Stopped` if it was fired."""
         if self.fired:
             raise Stopped
 
     @property
     def fired(self) -> bool:
-        """Whether it was fired."""
         return self._over.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Waits, or until it is fired."""
         self._over.wait(seconds)
 
     def hold(self, sock: socket.socket) -> None:
@@ -66,18 +63,11 @@ class Stop:
         self.check()
 
     def release(self, sock: socket.socket) -> None:
-        """Nobody waits for this socket any more."""
         self._held.discard(sock)
 
 
 def dial(host: str, port: int, tls: ssl.SSLContext | None, deadline: float | None, stop: Stop) -> socket.socket:
-    """A connection. `deadline` is a time of `time.monotonic`.
-
-    Raises:
-        TimeoutError: it was not made in time.
-        Stopped: nobody wants it any more.
-        OSError: it cannot be made.
-    """
+    """A connection by a time of `time.monotonic`; a TimeoutError, `Stopped`, or the OSError why it cannot be made."""
     sock = _fastest(_addresses(host, port, deadline, stop), deadline, stop)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

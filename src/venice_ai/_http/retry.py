@@ -15,8 +15,6 @@ _SAID_NO = frozenset({429, 502, 503, 529})  # 529: overloaded, as some model pro
 
 
 class RetryPolicy(NamedTuple):
-    """When and how often to try again."""
-
     retries: int = 2
     """Further attempts after the first."""
     first_delay: float = 0.5
@@ -30,11 +28,7 @@ class RetryPolicy(NamedTuple):
     def delay(self, attempt: int, failure: APIError, *, idempotent: bool, random: float) -> float | None:
         """Seconds to wait before the next attempt, or None to give up.
 
-        Args:
-            attempt: how many attempts were made, from 1.
-            failure: what the last one ended with.
-            idempotent: whether sending it twice does no harm (a GET).
-            random: a number in [0, 1) that spreads the waits.
+        `attempt` is the number of attempts made, from 1; a random number in [0, 1) spreads the waits.
         """
         if attempt > self._retries(failure, idempotent=idempotent):
             return None
@@ -45,11 +39,9 @@ class RetryPolicy(NamedTuple):
         return wait if self.waits(failure) else None
 
     def waits(self, failure: APIError) -> bool:
-        """Whether what the server asks to wait is waited at all."""
         return (failure.retry_after_seconds or 0.0) <= self.max_wait
 
     def _retries(self, failure: APIError, *, idempotent: bool) -> int:
-        """How many further attempts this kind of failure is worth."""
         if isinstance(failure, PermanentConnectFailure):
             return 0
         if isinstance(failure, APIConnectionError) or failure.counts_as == 504:

@@ -2,7 +2,7 @@
 
 `aiohttp_transport.py` is the transport for code that awaits, `blocking_transport.py` that for code that does not. They differ
 in how bytes travel; which proxy and which certificates count is the same. So is what a user reads when a connection fails: see
-`connection_errors.py`.
+`transport_errors.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .._core.machine import is_loopback
 from .._core.settings import no_proxy, proxy_address
 from ..exceptions import InvalidRequestError
 from ..types.response_meta import Headers
-from .connection_errors import words
+from .transport_errors import words
 
 KEPT_SECONDS: Final = 4.0
 """How long a connection that nobody uses is kept if its server does not say: Node and uvicorn close theirs after 5 s."""
@@ -76,13 +76,10 @@ def reader_of(sock: Any) -> Callable[[], object]:
 
 
 def is_quiet(sock: Any) -> bool:
-    """Whether nothing can be read from a socket."""
     return not reader_of(sock)()
 
 
 class Route(NamedTuple):
-    """How an address is reached."""
-
     address: SplitResult
     proxy: str | None
     tls: ssl.SSLContext | None

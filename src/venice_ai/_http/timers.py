@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from .._core.request import Request
 from ..exceptions import APITimeoutError
-from .timeout_errors import ran_out
+from .transport_errors import ran_out
 
 
 class Deadlines:
@@ -31,11 +31,9 @@ class Deadlines:
         """When the timer looks at them. It is not set back when a call ends: it will see what is left."""
 
     def limit(self, seconds: float | None, since: float) -> Limit:
-        """The limit of one call that began at a time of the loop; None for no limit."""
         return Limit(self, None if seconds is None else since + seconds)
 
     def look_at(self, due: float) -> None:
-        """Sets the timer to look at that time, which is earlier than it would have."""
         if self._timer is not None:
             self._timer.cancel()
         self.due = due
@@ -142,11 +140,9 @@ class Watch:
             self._check()
 
     def progressed(self) -> None:
-        """Content came, with the last bytes."""
         self._content = self._byte
 
     def close(self) -> None:
-        """Stops watching."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -162,12 +158,9 @@ class Watch:
             at = now + seconds  # what has arrived is still to be read, so this is no silence; look again later
         if at > now:
             self._handle = self._loop.call_at(at, self._check)
-            return
-        self._expire(clock)
-
-    def _expire(self, clock: str) -> None:
-        self._ran_out = clock
-        self._stop()
+        else:
+            self._ran_out = clock
+            self._stop()
 
     def _due(self) -> tuple[float, str, float] | None:
         """The clock that runs out first, if nothing more is heard."""
@@ -189,9 +182,8 @@ class Watch:
 
 def shortest(request: Request) -> tuple[str, float | None]:
     """The clock that limits the wait for a plain answer, or for a stream's headers, and its seconds."""
-    limits = request.timeout
-    limit = limits.first_chunk if request.stream else limits.plain
     name = "first_chunk" if request.stream else "plain"
+    limit: float | None = getattr(request.timeout, name)
     left = request.deadline_seconds
     if left is not None and (limit is None or left < limit):
         return "deadline", left

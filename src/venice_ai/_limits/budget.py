@@ -14,7 +14,7 @@ What happens to a reservation whose answer is not known:
 
 A reply above its bound shows that the bounds do not hold. Then nothing more is sent under this cap; a higher one goes on.
 
-The rule is `Account.verdict`; the rest keeps it in SQLite: in memory, or in a file that several processes share.
+The rule is `Account.verdict`; the rest keeps it in SQLite: in memory, or in a file that processes share (`shared_file.py`).
 """
 
 from __future__ import annotations
@@ -22,44 +22,46 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sqlite3
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ..costs import VENICE_PROMPT_TOKENS_MOST
 from ..exceptions import APIConnectionError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
-from .owners import Owner, has_ended
+from .shared_file import SharedFile
 from .upper_bound import NANO, Chat, nano_usd
 
 if TYPE_CHECKING:
+    from sqlite3 import Connection
+
     from ..types.api.chat import ChatUsage
 
 logger = logging.getLogger("venice_ai")
 
 _APPLICATION: Final = 0x56424447  # marks a file as a budget's
-_VERSION: Final = 1
 _LOOK_AGAIN_SECONDS: Final = 0.05  # other processes cannot wake this one
-_LOCK_SECONDS: Final = 30.0
 _MOST_USD: Final = 1_000_000_000
 
-_SCHEMA: Final = f"""
-BEGIN IMMEDIATE;
+_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS spending (
   day TEXT, model TEXT, nano_usd INTEGER NOT NULL, calls INTEGER NOT NULL, PRIMARY KEY (day, model)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reserved (
   id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, day TEXT NOT NULL, model TEXT NOT NULL, nano_usd INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS venice_prompt (model TEXT PRIMARY KEY, tokens INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS overshoot (nano_usd INTEGER NOT NULL, cap INTEGER NOT NULL);
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {_VERSION};
-COMMIT;
 """
+_ACCOUNT: Final = """SELECT
+  (SELECT coalesce(sum(nano_usd), 0) FROM spending), (SELECT coalesce(sum(nano_usd), 0) FROM reserved),
+  (SELECT coalesce(max(cap), -1) FROM overshoot)"""
+_VENICE_PROMPT: Final = (
+    "INSERT INTO venice_prompt VALUES (?, ?) ON CONFLICT DO UPDATE SET tokens = min(tokens, excluded.tokens)"
+)
+_SPEND: Final = """INSERT INTO spending SELECT day, model, ?, 1 FROM reserved WHERE id = ?
+  ON CONFLICT DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd, calls = calls + 1"""
 
 
 class Account(NamedTuple):
@@ -125,11 +127,9 @@ class Budget:
         if cap is None or cap > _MOST_USD * NANO:
             raise InvalidArgumentError(f"usd={usd!r} must be an amount in US dollars from 0 to {_MOST_USD:,}")
         self._cap = cap
-        self._path = None if path is None else os.path.abspath(path)  # noqa: PTH100  # a path is a text here
+        self._file = SharedFile(path, "Budget", _APPLICATION, _SCHEMA)
         self._lock = threading.RLock()
         self._waiting: list[Place] = []
-        self._owner: Owner | None = None
-        self._open()
 
     @property
     def cap(self) -> Decimal:
@@ -139,22 +139,22 @@ class Budget:
     @property
     def remaining(self) -> Decimal:
         """What of the cap is neither spent nor reserved, in US dollars."""
-        with self._transaction() as run:
-            self._count_ended(run)
-            account = _account(run)
+        with self._file.transaction() as database:
+            self._count_ended(database)
+            account = _account(database)
         return Decimal(max(self._cap - account.spent - account.reserved, 0)) / NANO
 
     @property
     def overshoot(self) -> Decimal:
         """By how much replies passed their bounds, in US dollars; above 0, nothing more is sent under this cap."""
-        with self._transaction() as run:
-            return Decimal(run("SELECT coalesce(sum(nano_usd), 0) FROM overshoot").fetchone()[0]) / NANO
+        with self._file.transaction() as database:
+            return Decimal(database.execute("SELECT coalesce(sum(nano_usd), 0) FROM overshoot").fetchone()[0]) / NANO
 
     def spent(self) -> list[Spending]:
         """What was spent, by day and model; `sum(each.usd for each in budget.spent())` is the total."""
-        with self._transaction() as run:
-            self._count_ended(run)
-            rows = run("SELECT day, model, nano_usd, calls FROM spending ORDER BY day, model").fetchall()
+        with self._file.transaction() as database:
+            self._count_ended(database)
+            rows = database.execute("SELECT day, model, nano_usd, calls FROM spending ORDER BY day, model").fetchall()
         return [Spending(date.fromisoformat(day), model, Decimal(nano) / NANO, calls) for day, model, nano, calls in rows]
 
     async def reserve(self, chat: Chat, now: float, place: Place) -> Reservation:
@@ -172,7 +172,7 @@ class Budget:
             while True:
                 if self._waiting[0] is place and (reservation := self._reserved(chat, now)):
                     return reservation
-                await place.wait(None if self._path is None else _LOOK_AGAIN_SECONDS)
+                await place.wait(None if self._file.path is None else _LOOK_AGAIN_SECONDS)
         finally:
             with self._lock:
                 self._waiting.remove(place)
@@ -180,69 +180,52 @@ class Budget:
 
     def _reserved(self, chat: Chat, now: float) -> Reservation | None:
         model, day = chat.entries[0].id, datetime.fromtimestamp(now, UTC).date().isoformat()
-        with self._transaction() as run:
-            seen = run("SELECT tokens FROM venice_prompt WHERE model = ?", model).fetchone()
+        with self._file.transaction() as database:
+            seen = database.execute("SELECT tokens FROM venice_prompt WHERE model = ?", (model,)).fetchone()
             most, least = chat.most(VENICE_PROMPT_TOKENS_MOST if seen is None else seen[0]), chat.most(0)
-            verdict = (account := _account(run)).verdict(self._cap, most, least)
-            if verdict != "go" and self._count_ended(run):
-                verdict = (account := _account(run)).verdict(self._cap, most, least)
+            verdict = (account := _account(database)).verdict(self._cap, most, least)
+            if verdict != "go" and self._count_ended(database):
+                verdict = (account := _account(database)).verdict(self._cap, most, least)
             if verdict == "go":
-                values = self._owner_name, day, model, most
-                row = run("INSERT INTO reserved (owner, day, model, nano_usd) VALUES (?, ?, ?, ?)", *values).lastrowid
+                values = self._file.owner, day, model, most
+                row = database.execute(
+                    "INSERT INTO reserved (owner, day, model, nano_usd) VALUES (?, ?, ?, ?)", values
+                ).lastrowid
                 return Reservation(self, chat, most, int(row or 0))
         if verdict == "wait":
             return None
         raise self._refusal(account, most)
 
     def _refusal(self, account: Account, needed: int) -> BudgetExceededError:
-        spent = Decimal(account.spent) / NANO
+        why = f"this request may cost {Decimal(needed) / NANO:f} USD; a lower max_completion_tokens lowers that"
         if account.stopped_cap >= self._cap:
-            why = (
-                f"replies cost {self.overshoot:f} USD more than the bounds that were reserved for them (Venice's own system "
-                "prompt, or a search), so that the cap cannot be kept; a Budget with a higher cap goes on"
-            )
-        else:
-            why = (
-                f"this request may cost {Decimal(needed) / NANO:f} USD; a lower max_completion_tokens lowers that, a higher "
-                "cap goes on"
-            )
-        return BudgetExceededError(f"not sent: {spent:f} of {self.cap:f} USD are spent, and {why}")
+            why = f"replies cost {self.overshoot:f} USD more than the bounds reserved for them, so that the cap cannot be kept"
+        spent = Decimal(account.spent) / NANO
+        return BudgetExceededError(f"not sent: {spent:f} of {self.cap:f} USD are spent, and {why}; a higher cap goes on")
 
     def settle(self, reservation: Reservation, cost: int, prompt_tokens: int | None = None) -> None:
         """Replaces a reservation by what was spent, in nano-USD; 0 releases it. Never raises: the answer is here and counts."""
         try:
-            with self._transaction() as run:
-                self._settle(run, reservation, cost, prompt_tokens)
+            with self._file.transaction() as database:
+                if _spend(database, reservation.row, cost):
+                    if prompt_tokens is not None:  # Venice's own prompt is part of them
+                        known = reservation.chat.entries[0].id, min(prompt_tokens, VENICE_PROMPT_TOKENS_MOST)
+                        database.execute(_VENICE_PROMPT, known)
+                    if cost > reservation.most:
+                        database.execute("INSERT INTO overshoot VALUES (?, ?)", (cost - reservation.most, self._cap))
         except VeniceError as error:
             logger.error("%s. What was reserved for an answer stays reserved.", error)  # noqa: TRY400  # it is told, not traced
         self._wake()
 
-    def _settle(self, run: _Run, reservation: Reservation, cost: int, prompt_tokens: int | None) -> None:
-        row = run("SELECT day, model FROM reserved WHERE id = ?", reservation.row).fetchone()
-        if row is None:
-            return
-        day, model = row
-        _spend(run, day, model, cost)
-        run("DELETE FROM reserved WHERE id = ?", reservation.row)
-        if prompt_tokens is not None:  # Venice's own prompt is part of them
-            known = model, min(prompt_tokens, VENICE_PROMPT_TOKENS_MOST)
-            run(
-                "INSERT INTO venice_prompt VALUES (?, ?) ON CONFLICT DO UPDATE SET tokens = min(tokens, excluded.tokens)",
-                *known,
-            )
-        if cost > reservation.most:
-            run("INSERT INTO overshoot VALUES (?, ?)", cost - reservation.most, self._cap)
-
-    def _count_ended(self, run: _Run) -> bool:
+    def _count_ended(self, database: Connection) -> bool:
         """Counts as spent what processes had reserved that are gone; whether there was any."""
-        if self._path is None:
+        if self._file.path is None:
             return False
-        owners = {name for (name,) in run("SELECT DISTINCT owner FROM reserved")} - {self._owner_name}
-        ended = [name for name in owners if has_ended(self._path, name)]
+        owners = {name for (name,) in database.execute("SELECT DISTINCT owner FROM reserved")} - {self._file.owner}
+        ended = [name for name in owners if self._file.ended(name)]
         for name in ended:
-            for day, model, nano in run("SELECT day, model, nano_usd FROM reserved WHERE owner = ?", name).fetchall():
-                _spend(run, day, model, nano)
-            run("DELETE FROM reserved WHERE owner = ?", name)
+            for row, nano in database.execute("SELECT id, nano_usd FROM reserved WHERE owner = ?", (name,)).fetchall():
+                _spend(database, row, nano)
         return bool(ended)
 
     def _wake(self) -> None:
@@ -250,101 +233,41 @@ class Budget:
             if self._waiting:
                 self._waiting[0].wake()
 
-    # -- the file --------------------------------------------------------------------------------------------------------------
-
-    def _open(self) -> None:
-        if self._owner is not None:
-            self._owner.forget()  # the parent's, before a fork; so is the connection, which is left alone
-        try:
-            connection = sqlite3.connect(
-                self._path or ":memory:", timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
-            application, tables, version = (connection.execute(query).fetchone()[0] for query in queries)
-            if tables and application != _APPLICATION:
-                raise InvalidArgumentError(f"path={self._path!r} is a database of something else, not a budget")
-            if version > _VERSION:
-                raise InvalidArgumentError(f"path={self._path!r} was written by a newer release of venice-chat")
-            connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + ("" if tables else _SCHEMA))
-            if self._path is not None:
-                self._owner = Owner(self._path)
-        except (sqlite3.DatabaseError, OSError) as error:
-            if "not a database" in str(error):
-                raise InvalidArgumentError(f"path={self._path!r} is no budget: {error}") from None
-            raise VeniceError(f"the budget in {self._path!r} cannot be opened: {error}") from error
-        self._owner_name = "" if self._owner is None else self._owner.name
-        self._connection = connection
-        self._process = os.getpid()
-
-    @contextmanager
-    def _transaction(self) -> Generator[_Run]:
-        with self._lock:
-            if self._path is not None and self._process != os.getpid():
-                self._open()
-            connection = self._connection
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield partial(_run, connection)
-                except BaseException:
-                    connection.execute("ROLLBACK")
-                    raise
-                connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise VeniceError(f"the budget in {self._path!r} cannot be kept: {error}") from error
-
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._path is None:
+        if self._file.path is None:
             raise TypeError("a budget without a file lives in one process; give it a path to share it")
-        return type(self), (self.cap, self._path)
+        return type(self), (self.cap, self._file.path)
 
     def __repr__(self) -> str:
-        return f"Budget(usd={self.cap:f}, path={self._path!r})"
+        return f"Budget(usd={self.cap:f}, path={self._file.path and str(self._file.path)!r})"
 
 
-_Run = Callable[..., sqlite3.Cursor]
+def _account(database: Connection) -> Account:
+    return Account(*database.execute(_ACCOUNT).fetchone())
 
 
-_ACCOUNT: Final = """SELECT
-  (SELECT coalesce(sum(nano_usd), 0) FROM spending), (SELECT coalesce(sum(nano_usd), 0) FROM reserved),
-  (SELECT coalesce(max(cap), -1) FROM overshoot)"""
-_SPEND: Final = """INSERT INTO spending VALUES (?, ?, ?, 1)
-  ON CONFLICT DO UPDATE SET nano_usd = nano_usd + excluded.nano_usd, calls = calls + 1"""
-
-
-def _run(connection: sqlite3.Connection, query: str, *values: Any) -> sqlite3.Cursor:
-    return connection.execute(query, values)
-
-
-def _account(run: _Run) -> Account:
-    return Account(*run(_ACCOUNT).fetchone())
-
-
-def _spend(run: _Run, day: str, model: str, nano: int) -> None:
+def _spend(database: Connection, row: int, nano: int) -> bool:
+    """Counts so much as spent in the place of a reservation; False if it was settled before."""
     if nano:
-        run(_SPEND, day, model, nano)
+        database.execute(_SPEND, (nano, row))
+    return bool(database.execute("DELETE FROM reserved WHERE id = ?", (row,)).rowcount)
 
 
-class Reservation:
+class Reservation(NamedTuple):
     """What is reserved for one attempt to send a chat, until it is over."""
 
-    __slots__ = ("budget", "chat", "most", "row")
-
-    def __init__(self, budget: Budget, chat: Chat, most: int, row: int) -> None:
-        self.budget = budget
-        self.chat = chat
-        self.most = most
-        self.row = row
+    budget: Budget
+    chat: Chat
+    most: int
+    row: int
 
     def answered(self, usage: ChatUsage | None, cost_usd: float | None) -> None:
         """The answer is over: it cost so much, or by its usage; if neither is known, all that was reserved."""
         charged = nano_usd(cost_usd)
         if charged is None:
             charged = self.most if usage is None else self.chat.cost(usage)
-        known = usage is not None and self.chat.has_venice_prompt and isinstance(usage.prompt_tokens, int)
-        self.budget.settle(self, charged, usage.prompt_tokens if usage is not None and known else None)
+        prompt = usage.prompt_tokens if usage is not None and self.chat.has_venice_prompt else None
+        self.budget.settle(self, charged, prompt if isinstance(prompt, int) else None)
 
     def released(self) -> None:
         """It was not sent, or was refused: nothing is billed."""
@@ -356,9 +279,7 @@ class Place:
 
     def __init__(self, now: Callable[[], float] = float, due: float | None = None, queue_due: float | None = None) -> None:
         self._now = now
-        self._due = min(
-            ((at, clock) for at, clock in ((due, "deadline"), (queue_due, "queue")) if at is not None), default=(inf, "")
-        )
+        self._due = min((inf if due is None else due, "deadline"), (inf if queue_due is None else queue_due, "queue"))
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
         self._closed = False
@@ -376,15 +297,12 @@ class Place:
         at, clock = self._due
         left = at - self._now()
         if left <= 0:
-            error = APITimeoutError(
-                f"the {clock!r} clock ran out while the call waited for room in its budget; it was not sent"
-            )
+            error = APITimeoutError(f"not sent: the {clock!r} clock ran out while the call waited for room in its budget")
             error.clock = clock
             raise error
-        wait = min(left, inf if seconds is None else seconds)
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if wait == inf else wait):
+            async with asyncio.timeout(min(left, inf if seconds is None else seconds)):
                 await self._woken.wait()
         self._woken.clear()
         if self._closed:
-            raise APIConnectionError("the client was closed while a call waited for room in its budget; it was not sent")
+            raise APIConnectionError("not sent: the client was closed while the call waited for room in its budget")

@@ -216,7 +216,8 @@ class Quota:
         """Find out the form of the window, and contradictions, from a reply that is newer than all that is known."""
         limit = self.limit or 0
         if self.turned:
-            returned = remaining >= 0.8 * limit - (self.total - self.mark) and limit > 5
+            # A bucket that was hardly used is soon full again, too.
+            returned = remaining >= 0.8 * limit - (self.total - self.mark) and self.logged > limit / 2 > 2
             self.full_returns = self.full_returns + 1 if returned else 0
         elif until < self.reset_at - 5.0 or (self.challenged_at == sent and remaining <= 0):
             self.strikes += 1

@@ -152,10 +152,20 @@ class SyncChatCompletions(SyncResource):
         del messages, params, extra_body  # what shows the local variables of a traceback must not show the prompt
         if stream is not True:
             return self._answered("create", given)
-        wrap = _wrapper(given.pop("stream_cls"), self._client) if stream_cls is not None else None
+        wrap: Any = None
+        if stream_cls is not None:
+            from ..resources.chat.stream_cls import stream_factory
+            from .streams import SyncModelStream
+
+            wrap = stream_factory(given.pop("stream_cls"), SyncModelStream)
         opening: Any = cast("Any", self._async.create)(**given)
         given.clear()
-        return (wrap or self._stream)(self._source(opening))
+        source = self._source(opening)
+        try:
+            return self._stream(source) if wrap is None else wrap(source, self._client)
+        except BaseException:
+            source.close()
+            raise
 
     def _answered(self, method: Literal["create", "parse"], given: dict[str, Any]) -> Any:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
@@ -310,33 +320,13 @@ class SyncChatCompletions(SyncResource):
             VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
         """
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
-        from .streams import SyncToolStream
+        from .streams import SyncSource, SyncToolStream
 
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
         del messages, options  # as in `create`
-        return SyncToolStream.open(self._bridge.thread(), opening, self._client)
+        # The loop goes on as its events are read: the next tool runs once the event before it was taken.
+        return SyncToolStream(SyncSource(self._bridge.thread(), opening, ahead=1, owner=self._client), client=self._client)
 
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:
     return (await opening).stream
-
-
-def _wrapper(stream_cls: Callable[..., Any], client: SyncConnection) -> Callable[[SyncChunkSource], Any]:
-    """How to make the caller's stream from the chunks.
-
-    Raises:
-        TypeError: it is neither a stream class nor a chunk class.
-    """
-    from ..resources.chat.stream_cls import takes_fields
-    from .streams import SyncModelStream
-
-    by_fields = takes_fields(stream_cls)
-
-    def wrap(source: SyncChunkSource) -> Any:
-        try:
-            return SyncModelStream(source, stream_cls, client=client) if by_fields else stream_cls(source, client=client)
-        except BaseException:
-            source.close()
-            raise
-
-    return wrap

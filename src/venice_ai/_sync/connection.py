@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._client import VeniceClient
 from .._core.first_use import load
+from .._core.privacy import Privacy, encryption_requested_in
 from .._core.run_now import drive
 from .._resource import APIResource
 from ..exceptions import VeniceError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import ssl
 
     from .._core.ports import Clock, Transport
-    from .._core.privacy import Privacy
     from .._core.settings import Timeout
     from .._limits.budget import Budget
     from .._limits.limiter import WaitNotice
@@ -67,7 +67,7 @@ class SyncConnection:
         except BaseException:
             settings.clear()
             raise
-        self.base_url: str = self._bridge.settings["base_url"]
+        self.base_url: str = self._bridge.template.base_url
         """Root of the API, without a trailing slash."""
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
@@ -75,7 +75,7 @@ class SyncConnection:
         """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
-        self.fallback_models: Sequence[str] = self._bridge.fallback_models
+        self.fallback_models: Sequence[str] = self._bridge.template.fallback_models
         """The models that are asked where a chat's own cannot answer."""
         self.preflight: bool = preflight
         """Whether chats are checked against the catalogue before they are sent."""
@@ -85,14 +85,14 @@ class SyncConnection:
     @property
     def closed(self) -> bool:
         """Whether it was closed, and not entered again."""
-        return self._bridge.closed
+        return self._bridge.template.closed
 
     def close(self) -> None:
         """Closes every connection. May be called often."""
-        self._bridge.close()
+        self._bridge.each(VeniceClient.close)
 
     def __enter__(self) -> Self:
-        self._bridge.reopen()
+        self._bridge.each(VeniceClient.__aenter__)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,8 +102,8 @@ class SyncConnection:
         raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
 
     def __repr__(self) -> str:
-        bridge = vars(self).get("_bridge", "<VeniceClient that was not made>")
-        return f"<Sync{repr(bridge)[1:] if isinstance(bridge, Bridge) else bridge[1:]}"
+        bridge: Bridge | None = vars(self).get("_bridge")
+        return f"<Sync{repr(bridge.template)[1:]}" if bridge else "<SyncVeniceClient that was not made>"
 
 
 class Bridge:
@@ -113,13 +113,13 @@ class Bridge:
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        # It checks the settings, and says whether the others are closed; it sends nothing.
-        self._template = VeniceClient(**settings)
+        self.template: VeniceClient = VeniceClient(**settings)
+        """It checks the settings, and says whether the others are closed; it sends nothing."""
         # What came from the environment stays as it was, whatever happens to the environment until a fork.
         self.settings: dict[str, Any] = {
             **settings,
-            "api_key": self._template._api_key,  # noqa: SLF001  # the same client, here and on the loop's thread
-            "base_url": self._template.base_url,
+            "api_key": self.template._api_key,  # noqa: SLF001  # the same client, here and on the loop's thread
+            "base_url": self.template.base_url,
         }
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
@@ -131,7 +131,12 @@ class Bridge:
     def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
         switched = any(map(params.get, ("venice_parameters", "extra_body")))
-        if self._needs_loop or params.get("e2ee") or params.get("fallback_models") or (switched and _is_sealed(params)):
+        if (
+            self._needs_loop
+            or params.get("e2ee")
+            or params.get("fallback_models")
+            or (switched and encryption_requested_in(params))
+        ):
             return None
         if self._blocking is None:
             self._make_blocking()
@@ -147,7 +152,7 @@ class Bridge:
             raise _ended(error) from error
         names = ("proxy", "trust_env", "ssl_context", "ca_bundle")
         transport = BlockingTransport(Routes(**{name: self.settings[name] for name in names}))
-        if transport.reaches(self._template.base_url):
+        if transport.reaches(self.template.base_url):
             ports: dict[str, Any] = {"transport": transport, "clock": BlockingClock(transport)}
             self._blocking = self._like_the_template(VeniceClient(**{**self.settings, **ports}))
         else:
@@ -163,8 +168,8 @@ class Bridge:
 
     def _like_the_template(self, client: VeniceClient) -> VeniceClient:
         """A new client, closed if the others are. What one is told, and knows of the catalogue, all are."""
-        client.notices, client.token_counts = self._template.notices, self._template.token_counts
-        if self._template.closed:
+        client.notices, client.token_counts = self.template.notices, self.template.token_counts
+        if self.template.closed:
             drive(client.close())
         return client
 
@@ -193,34 +198,14 @@ class Bridge:
         """What a coroutine returns or raises."""
         return self.thread().run(work)
 
-    @property
-    def fallback_models(self) -> Sequence[str]:
-        """Their fallback models."""
-        return self._template.fallback_models
-
-    @property
-    def closed(self) -> bool:
-        """Whether the clients are closed."""
-        return self._template.closed
-
-    def close(self) -> None:
-        """Closes the client of every loop that still runs."""
-        self._each(VeniceClient.close)
-
-    def reopen(self) -> None:
-        """Makes a closed client usable again."""
-        self._each(VeniceClient.__aenter__)
-
-    def _each(self, act: Callable[[VeniceClient], Coroutine[Any, Any, object]]) -> None:
-        drive(act(self._template))
+    def each(self, act: Callable[[VeniceClient], Coroutine[Any, Any, object]]) -> None:
+        """Closes the client of every loop that still runs, or makes it usable again."""
+        drive(act(self.template))
         if self._blocking is not None:
             drive(act(self._blocking))
         for thread, client in list(self._clients.items()):
             if not thread.ended:
                 thread.run(act(client))
-
-    def __repr__(self) -> str:
-        return repr(vars(self).get("_template", "<VeniceClient that was not made>"))
 
 
 def given_arguments(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -232,12 +217,6 @@ def given_arguments(variables: Mapping[str, Any]) -> dict[str, Any]:
 def _ended(error: ImportError) -> VeniceError:
     """The error for a call in a `__del__` after the end."""
     return VeniceError(f"the interpreter has ended ({error}); call before the program ends")
-
-
-def _is_sealed(params: Mapping[str, Any]) -> bool:
-    from .._core.privacy import encryption_requested_in
-
-    return encryption_requested_in(params)
 
 
 def _refuse_own_thread() -> None:

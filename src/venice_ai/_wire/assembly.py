@@ -7,17 +7,17 @@ so far can be asked for at any time.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from ..exceptions import TeeEncryptionError
 from ..types._base import Model, is_array, is_object, mark_private
 from ..types._surrogates import without_half
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
-from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, keep
-from .repeated_events import UNREADABLE, Pattern, Repeats, decode_text
+from .growing import SAID_ONCE, Texts, content_of, extended, fields_of, grown, is_empty, keep, plain_copy
+from .json_text import NOT_STRICT
+from .repeated_events import Pattern, Repeats, decode_text
 from .tool_call_fragments import Arguments, Call, Calls, Details
-from .whole_values import content_of, plain_copy
 
 
 class Sealed(Protocol):
@@ -31,6 +31,10 @@ class Sealed(Protocol):
 
     def open_text(self, name: str, value: Any) -> str:
         """The text of an encrypted member of a delta."""
+        ...
+
+    def refuse_reply(self) -> NoReturn:
+        """Raises the error for a reply that is no stream, and so not encrypted."""
         ...
 
 
@@ -63,9 +67,7 @@ class Assembly:
         self.patterns: list[Pattern] = self.repeats.patterns
         """What it has learnt; where that is nothing, `repeated` need not be asked."""
         self.chunks: int = 0
-        """How many chunks came."""
         self.begun: bool = False
-        """Whether content came."""
         self.halved: bool = False
         """Whether the first half of a letter came, and is kept for the chunk that brings the other: give that one to `add`."""
         self.unseen: bool = False
@@ -73,7 +75,6 @@ class Assembly:
 
     @property
     def finished(self) -> bool:
-        """Whether every choice has a finish reason."""
         return len(self._choices) >= self._expected and not self._unfinished
 
     @property
@@ -95,18 +96,15 @@ class Assembly:
 
     @property
     def model(self) -> Any:
-        """The model that answers, as far as it is known."""
         return self._fields.get("model")
 
     @property
     def usage(self) -> Any:
-        """The usage, once it came."""
         found = self._fields.get("usage")
         return ChatUsage._adopt(plain_copy(found)) if isinstance(found, dict) else found  # noqa: SLF001  # a copy, ours to give away
 
     @property
     def cost(self) -> Any:
-        """What the answer cost, once it came."""
         found = self._fields.get("cost")
         return Cost.model_validate(found) if isinstance(found, dict) else None
 
@@ -116,7 +114,7 @@ class Assembly:
             if event.startswith(pattern.before) and event.endswith(pattern.after):
                 try:
                     text = decode_text(event[pattern.text])  # where the two overlap, nothing is left that could be a text
-                except UNREADABLE:
+                except NOT_STRICT:
                     continue
                 if not text:
                     continue
@@ -205,8 +203,6 @@ def ends(finish_reason: object) -> bool:
 
 
 class _Choice:
-    """What has come of one choice."""
-
     __slots__ = (
         *("bare", "begun", "calls", "content", "details", "finish_reason"),
         *("function", "halves", "logprobs", "message", "rest"),
@@ -271,7 +267,6 @@ class _Choice:
         self.halves = {}
 
     def _letters(self, delta: dict[str, Any], key: str) -> str:
-        """A text of a delta, made to hold whole letters."""
         text, half = without_half(self.halves.pop(key, "") + delta[key])
         if half:
             self.halves[key] = half

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import accumulate
 from typing import Final
 
 EVENT_BYTES: Final = 64 * 2**20
@@ -101,7 +103,12 @@ class _Inflation:
                 return
             inflater = self._inflater
             assert inflater is not None
-            step = inflater.decompress(data, STEP_BYTES)
+            before = inflater.copy()
+            try:
+                step = inflater.decompress(data, STEP_BYTES)
+            except zlib.error:
+                yield from _decoded_before_fault(before, data)
+                raise
             if step:
                 yield step
             if inflater.eof:
@@ -130,8 +137,15 @@ class _Inflation:
         return data
 
 
+def _decoded_before_fault(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """What stands in these bytes before their first fault: zlib gives nothing of what holds one."""
+    with suppress(zlib.error):
+        for byte in data:
+            if piece := inflater.decompress(bytes((byte,))):
+                yield piece
+
+
 def _codings(value: str | None) -> list[str]:
-    """The codings in a header's value, in the order in which they were applied."""
     names = [name for each in (value or "").lower().split(",") if (name := each.strip()) not in {"", "identity"}]
     if unknown := next((name for name in names if name not in {"gzip", "x-gzip", "deflate"}), None):
         raise DecodingError(f"it is compressed by {unknown!r}, which was not asked for")
@@ -143,12 +157,7 @@ def _codings(value: str | None) -> list[str]:
 class Body:
     """Collects the body of a plain reply: take the `steps` of what arrives while it `wants` more, then `finish`.
 
-    Args:
-        coding: the value of the header `Content-Encoding`.
-        refusal: whether the reply is one (any status but 2xx): then nothing is raised, and what could be read is the body.
-
-    Raises:
-        DecodingError: a coding of it is not one that is asked for.
+    Of a `refusal` (any status but 2xx) nothing is raised: what could be read of it is the body.
     """
 
     def __init__(self, coding: str | None, *, refusal: bool) -> None:
@@ -156,7 +165,6 @@ class Body:
         self._pieces: list[bytes] = []  # not one growing buffer, which would be copied at the end
         self._size = 0
         self.wants: bool = True
-        """Whether more is to be read; else the rest of the body is not needed."""
         try:
             self._decoder = Decoder(coding)
         except DecodingError:
@@ -186,14 +194,9 @@ class Body:
             raise BodyTooLargeError(self._joined(REFUSAL_BYTES))
 
     def _joined(self, size: int) -> bytes:
-        beginning: list[bytes] = []
-        for piece in self._pieces:
-            beginning.append(piece[:size])
-            size -= len(piece)
-            if size <= 0:
-                break
-        self._pieces = []
-        return beginning[0] if len(beginning) == 1 else b"".join(beginning)
+        pieces, self._pieces = self._pieces, []
+        starts = accumulate(map(len, pieces), initial=0)
+        return b"".join([piece for piece, start in zip(pieces, starts, strict=False) if start < size])[:size]
 
     def finish(self) -> bytes:
         """The body, once it has ended or no more is wanted; a DecodingError if that of an answer ended too early."""

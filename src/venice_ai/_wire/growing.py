@@ -1,10 +1,15 @@
-"""Members of an object that grow with every chunk: texts and lists go on, objects grow by member, all else is replaced."""
+"""Members of an object that grow with every chunk, and what came of them: each text joined, each object and list copied.
+
+Texts and lists go on, objects grow by member, all else is replaced.
+"""
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any, Final, cast
 
 from ..types._base import Model, is_array, is_object
+from ..types._surrogates import joined
 
 SAID_ONCE: Final = frozenset({"role", "name", "id", "type", "format", "object"})
 """Members that say what something is: servers repeat them, and none comes in pieces."""
@@ -78,3 +83,38 @@ def is_empty(value: Any) -> bool:
 def fields_of(value: Any) -> dict[str, Any]:
     """The members of an object, of ours or of decoded JSON."""
     return cast("dict[str, Any]", value.__dict__ if isinstance(value, Model) else value)
+
+
+def plain_copy(value: Any, depth: int = 0) -> Any:
+    """A plain copy of what was held, each text in one piece."""
+    if value.__class__ is Texts:
+        return joined(value)
+    if depth > DEEPEST:
+        return value
+    if isinstance(value, (dict, Model)):
+        return {name: plain_copy(item, depth + 1) for name, item in fields_of(value).items()}
+    return [plain_copy(item, depth + 1) for item in value] if is_array(value) else value
+
+
+def content_of(pieces: list[Any], *, bare: bool) -> Any:
+    """The content that came in pieces: text; or its parts, if they came as parts and any is no text."""
+    parts = [piece for piece in pieces if not isinstance(piece, str)]
+    if not parts:
+        return joined(pieces) if pieces else []
+    if len(parts) == len([*filter(None, pieces)]):
+        return plain_copy(parts[0] if bare and len(parts) == 1 else parts)
+    told = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
+    texts = [*map(_text_of, told)]
+    if None not in texts:
+        return joined(text or "" for text in texts)
+    found: list[Any] = []
+    for is_text, run in groupby(told, key=lambda piece: isinstance(piece, str)):
+        items: list[Any] = [*run]
+        found += [{"type": "text", "text": joined(items)}] if is_text else plain_copy(items)
+    return [part for part in found if part != {"type": "text", "text": ""}]
+
+
+def _text_of(piece: Any) -> str | None:
+    """The text in a piece of content; None for a part that has none."""
+    found = piece.get("text") if is_object(piece) else piece
+    return found if isinstance(found, str) else None

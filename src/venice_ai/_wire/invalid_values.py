@@ -67,7 +67,6 @@ def place(body: Any) -> str:
 
 
 def _items(value: Any) -> Iterable[tuple[Any, Any]]:
-    """What a JSON object or list holds, by name or by place."""
     if isinstance(value, dict):
         return cast("dict[Any, Any]", value).items()
     return enumerate(cast("list[Any]", value)) if isinstance(value, list) else ()

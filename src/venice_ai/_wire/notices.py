@@ -30,7 +30,6 @@ class Notices:
         self._names[source] = until, names
 
     def answer(self, asked: str, response: ChatCompletionResponse, now: Callable[[], float]) -> None:
-        """Tells what there is to tell beside a whole answer."""
         if self._names:
             self.substitution(asked, response.get("model"), response.meta, now())
         self.spent(response)

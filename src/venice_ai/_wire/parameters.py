@@ -36,7 +36,6 @@ _LIKENESS = 0.84  # of a slip to what was meant; `top_a`, which other servers kn
 
 
 def extra_fields(extra: object) -> dict[str, Any]:
-    """The fields of `extra_body` as plain JSON."""
     if not isinstance(extra, Mapping):
         raise InvalidRequestError(f"extra_body is {type(extra).__name__}, not a mapping of fields for the body")
     fields = cast("dict[str, Any]", plain(extra))
@@ -47,7 +46,6 @@ def extra_fields(extra: object) -> dict[str, Any]:
 
 
 def parameter(name: str, value: Any) -> Any:
-    """A parameter as plain JSON."""
     if name == "response_format" and not isinstance(value, (Mapping, Model)):
         from .._structured.strict_schema import is_class, response_format
 
@@ -84,7 +82,6 @@ def check_parameters(given: dict[str, Any]) -> None:
 
 
 def _warn_of_slips(names: Iterable[Any], known: Collection[str], lack: str, likeness: float) -> None:
-    """Warns of names that look like a known one."""
     from difflib import get_close_matches
 
     for name in sorted(map(str, names)):

@@ -19,12 +19,11 @@ import msgspec
 
 from ..types._base import Model, is_array, is_object
 from ..types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
+from .json_text import NOT_STRICT, strict_decode
 
 Path: TypeAlias = "tuple[str | int, ...]"
 
-_decode: Final = msgspec.json.Decoder().decode
 decode_text: Final = msgspec.json.Decoder(str).decode
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _TEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 _REPEATABLE: Final = frozenset({"role", "type", "format", "object"})
@@ -42,7 +41,10 @@ _new: Final = object.__new__
 class Pattern:
     """The bytes around the text that changes, what the event says, and the text's pieces so far."""
 
-    __slots__ = ("_choice", "_chunk", "_delta", "_inner", "_others", "after", "before", "name", "path", "pieces", "text")
+    __slots__ = (
+        *("_choice", "_chunk", "_inner", "_others", "after", "before"),
+        *("delta", "index", "name", "path", "pieces", "text"),
+    )
 
     def __init__(self, before: bytes, after: bytes, path: Path, found: Any) -> None:
         self.before = before
@@ -56,12 +58,14 @@ class Pattern:
         chunk = ChatCompletionChunk._adopt(found)  # noqa: SLF001  # the JSON is ours to give away
         self._chunk: dict[str, Any] = _fields(chunk)
         self._choice: dict[str, Any] = _fields(chunk.choices[0])
-        self._delta: dict[str, Any] = _fields(chunk.choices[0].delta)
+        self.index: Any = self._choice.get("index")
+        self.delta: dict[str, Any] = _fields(chunk.choices[0].delta)
+        """What the delta says, without the text."""
         self.name: Any = path[0]
         """The member of a delta that it is in."""
         # From the innermost: what stands around the text within the member of the delta.
         self._inner: list[tuple[type[Any], Any, Any]] = []
-        holder: Any = self._delta[self.name]
+        holder: Any = self.delta[self.name]
         for name in path[1:]:
             fields = _fields(holder)
             self._inner.insert(0, (holder.__class__, fields, name))
@@ -69,20 +73,10 @@ class Pattern:
         beside = (
             (self._chunk, "choices"),
             (self._choice, "delta"),
-            (self._delta, self.name),
+            (self.delta, self.name),
             *(each[1:] for each in self._inner),
         )
         self._others = any(_mutable(fields, name) for fields, name in beside if not is_array(fields))
-
-    @property
-    def index(self) -> Any:
-        """Of the choice that such events are about."""
-        return self._choice.get("index")
-
-    @property
-    def delta(self) -> dict[str, Any]:
-        """What their delta says, without the text."""
-        return self._delta
 
     def chunk(self, text: str) -> ChatCompletionChunk:
         """The chunk with this text. It shares nothing with another that can be changed."""
@@ -97,7 +91,7 @@ class Pattern:
                     held.__dict__ = copied
         # `ChatCompletionChunk._adopt`, spelled out: it runs for nearly every chunk of every stream.
         delta: Any = _new(ChatDelta)
-        delta.__dict__ = fields = self._delta.copy()
+        delta.__dict__ = fields = self.delta.copy()
         fields[self.name] = held
         choice: Any = _new(ChatChunkChoice)
         choice.__dict__ = fields = self._choice.copy()
@@ -151,9 +145,9 @@ class Repeats:
             if token is not None:
                 before, after = event[: token.start], event[token.stop :]
                 try:
-                    found = _decode(before + b'""' + after)
-                    path = _difference(_decode(event), found)
-                except UNREADABLE:
+                    found = strict_decode(before + b'""' + after)
+                    path = _difference(strict_decode(event), found)
+                except NOT_STRICT:
                     return None
                 if path is not None and path[:3] == _DELTA and _changes_nothing(found, path):
                     return Pattern(before, after, path[3:], found if self._opened is None else self._opened(found))
@@ -169,7 +163,7 @@ def _differing_text(event: bytes, other: bytes) -> slice | None:
     after = len(event) - token.end()
     try:
         decode_text(other[token.start() : -after])
-    except UNREADABLE:
+    except NOT_STRICT:
         return None
     return slice(token.start(), token.end())
 

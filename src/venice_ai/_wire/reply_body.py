@@ -54,7 +54,6 @@ def _brings_content(choice: Any) -> bool:
 
 
 def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
-    """Gives a response the meta of the reply it came with."""
     identity = response.__dict__.get("id")
     meta.body_id = identity if isinstance(identity, str) else None
     response._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
@@ -71,10 +70,7 @@ def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[st
 def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[str, Any] | None:
     """The chunk in an event's JSON; the object itself if it reports an error; None if it is no part of an answer.
 
-    `event` is the text of the JSON; where it is given, an error is found sooner.
-
-    Raises:
-        ValueError: it is not a JSON object.
+    With `event`, the text of the JSON, an error is found sooner. What is no JSON object is a ValueError.
     """
     if not isinstance(found, dict):
         raise ValueError("an event is not a JSON object")  # noqa: TRY004  # what the server sent, not what a caller passed
@@ -112,7 +108,6 @@ def is_whole(start: bytes, *, labelled: bool) -> bool:
 
 
 def is_framed(body: bytes) -> bool:
-    """Whether a body is a stream of events."""
     return start_of(body).startswith(_FIELDS)
 
 

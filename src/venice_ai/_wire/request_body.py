@@ -65,7 +65,6 @@ def encode(body: Mapping[str, Any]) -> bytes:
 
 
 def chat_size(body: Mapping[str, Any]) -> ChatSize:
-    """What limits and budgets need to know of a chat's body."""
     most, choices = body.get("max_completion_tokens") or body.get("max_tokens"), body.get("n")
     return ChatSize(
         body["model"],

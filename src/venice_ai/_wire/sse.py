@@ -15,7 +15,7 @@ An event is its data, as bytes: a `NamedEvent` where the server named a type. No
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from .content_coding import EVENT_BYTES
 
@@ -66,7 +66,7 @@ class EventParser:
             return self._blocks(piece)
         else:
             buffer += piece
-        return self._whole_blocks() if not self._line_mode else list(self._lines())
+        return self._whole_blocks() if not self._line_mode else self._lines()
 
     def finish(self) -> list[bytes]:
         """What the end of the stream completes.
@@ -75,7 +75,7 @@ class EventParser:
         whole is worth having: whoever reads the data sees whether it is.
         """
         self._searched = 0
-        events = list(self._lines(at_end=True))
+        events = self._lines(at_end=True)
         if self._data:
             events.append(self._dispatch())
         return events
@@ -87,7 +87,7 @@ class EventParser:
         if buffer.find(b"\r", max(self._searched - 1, 0)) >= 0:
             self._line_mode = True
             self._searched = 0
-            return list(self._lines())
+            return self._lines()
         end = buffer.rfind(b"\n\n", max(self._searched - 1, 0))
         if end < 0:
             self._searched = len(buffer)
@@ -104,17 +104,9 @@ class EventParser:
             # Two line feeds for each event, and no other: none has a second line.
             if whole.count(b"\n") == 2 * len(run):
                 return run
-        events: list[bytes] = []
-        for line in whole.split(b"\n"):
-            if line:
-                self._line(line)
-            else:
-                if self._data:
-                    events.append(self._dispatch())
-                self._type = b""
-        return events
+        return self._events(whole.split(b"\n"))
 
-    def _lines(self, *, at_end: bool = False) -> Iterator[bytes]:
+    def _lines(self, *, at_end: bool = False) -> list[bytes]:
         """Line by line, for streams with CRs in them and for what is left at the end."""
         buffer = self._buffer
         # What was searched holds no line's end; a CR at the very end is looked at again once it is known whether an LF follows.
@@ -125,22 +117,21 @@ class EventParser:
         if at_end and buffer:
             lines.append(bytes(buffer))
             buffer.clear()
-        for line in lines:
-            if line:
-                self._line(line)
-            else:
-                if self._data:
-                    yield self._dispatch()
-                self._type = b""
+        return self._events(lines)
 
-    def _line(self, line: bytes) -> None:
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if name == b"data":
-            self._data += value
-            self._data += b"\n"
-        elif name == b"event":
-            self._type = value
+    def _events(self, lines: Iterable[bytes]) -> list[bytes]:
+        events: list[bytes] = []
+        for line in lines:
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                self._data += value.removeprefix(b" ") + b"\n"
+            elif name == b"event":
+                self._type = value.removeprefix(b" ")
+            elif not line:
+                if self._data:
+                    events.append(self._dispatch())
+                self._type = b""
+        return events
 
     def _dispatch(self) -> bytes:
         event = bytes(memoryview(self._data)[:-1])

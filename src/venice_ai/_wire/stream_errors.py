@@ -7,7 +7,7 @@ reports, events that are no JSON, bodies that are no stream, and connections tha
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from .._core.secrets import without
@@ -31,37 +31,18 @@ from .sse import NamedEvent
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
     from ..types.response_meta import ResponseMeta
-    from .assembly import Assembly
+    from .assembly import Assembly, Sealed
 
 _NOTHING = frozenset({b"", b"null"})
 _OF_CHUNKS = frozenset({b"", b"message"})  # types of events; events of all others say nothing of the answer
 _CLOSED = "the connection was closed before the answer was complete"
 
 
-class Session(Protocol):
-    """What knows that an answer must be end-to-end encrypted: `tee.session.TeeSession`."""
-
-    def open(self, event: Any) -> Any:
-        """The JSON of an event with every encrypted member in clear."""
-
-    def refuse_reply(self) -> NoReturn:
-        """Raises the error for a reply that is no stream, and so not encrypted."""
-        ...
-
-
 class StreamErrors:
-    """The errors of one streamed reply.
-
-    Args:
-        assembly: what has come of the answer.
-        meta: what is known of the reply.
-        head: the bytes that came before the first event.
-        secret: the key, which is in no error.
-        session: the session of an end-to-end encrypted answer: then no error may show the text of an event.
-    """
+    """The errors of one streamed reply; where there is a session, none shows the text of an event."""
 
     def __init__(
-        self, assembly: Assembly, meta: ResponseMeta, head: bytearray, secret: bytes, session: Session | None = None
+        self, assembly: Assembly, meta: ResponseMeta, head: bytearray, secret: bytes, session: Sealed | None = None
     ) -> None:
         self._assembly = assembly
         self._meta = meta
@@ -70,7 +51,6 @@ class StreamErrors:
         self._session = session
 
     def partial(self) -> ChatCompletionResponse:
-        """What has come so far."""
         response = self._assembly.response()
         reply_body.attach(response, self._meta)
         return response
@@ -119,10 +99,7 @@ class StreamErrors:
     def instead_of_stream(self, *, labelled: bool) -> APIError:
         """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer it is.
 
-        With `labelled` the body calls itself a stream.
-
-        Raises:
-            TeeEncryptionError: it is an answer in clear, in place of an encrypted one.
+        `labelled`: it calls itself a stream. An answer in clear, in place of an encrypted one, raises a TeeEncryptionError.
         """
         body = bytes(self._head)
         found = reply_body.completion(body, self._meta, self._secret)
@@ -139,7 +116,6 @@ class StreamErrors:
         return self.interrupted(_CLOSED) if labelled and unusable and error.partial is None else error
 
     def not_whole(self, missing: list[int], *, done: bool) -> StreamInterruptedError:
-        """The error for an answer whose choices with these indices are missing, or have no finish reason."""
         if not done and (not self._assembly.chunks or len(missing) == 1):
             return self.interrupted(_CLOSED)
         how = "[DONE] came" if done else "the connection was closed"
@@ -165,7 +141,7 @@ class StreamErrors:
         return error
 
 
-def opened(session: Session, event: bytes) -> Any:
+def opened(session: Sealed, event: bytes) -> Any:
     """The JSON of an encrypted event, opened; None for what is not JSON. An error, which comes in clear, stays as it is."""
     found: Any = None
     try:

@@ -11,8 +11,7 @@ from typing import Any, Final, cast
 
 from ..types._base import Model, is_array, is_object, plain
 from ..types._surrogates import joined
-from .growing import fields_of, grown
-from .whole_values import plain_copy
+from .growing import fields_of, grown, plain_copy
 
 
 class Details:
@@ -37,7 +36,6 @@ class Details:
             grown(entry, fragment, "")
 
     def held(self, fragment: dict[str, Any]) -> Any:
-        """The entry that a fragment went to."""
         return self._open.get(fragment.get("index", -1))
 
 
@@ -98,8 +96,6 @@ class Calls:
 
 
 class Call:
-    """One tool call."""
-
     __slots__ = ("arguments", "fields", "function", "index", "name")
 
     def __init__(self, index: int | None = None) -> None:

@@ -30,49 +30,42 @@ PATH = "/_emulator/"
 
 
 def administer(incoming: Incoming, requests: list[Recorded], script: Script, enclave: Enclave | None, *, now: float) -> Answer:
-    if enclave is not None and incoming.path == f"{PATH}tee":
-        return _tee(incoming, enclave, now)
-    match (incoming.method, incoming.path.removeprefix(PATH)):
-        case ("GET", "requests"):
-            return json_answer(200, {"data": [request.json() for request in requests]})
-        case ("DELETE", "requests"):
-            requests.clear()
-        case ("DELETE", "script"):
-            script.clear()
-        case ("POST", "script"):
-            return _extend(script, incoming.body)
-        case _:
-            return refusals.refused(404, f"{incoming.method} {incoming.path} was not found")
-    return json_answer(200, {"ok": True})
-
-
-def _extend(script: Script, body: bytes) -> Answer:
+    said: dict[str, Any] = {"ok": True}
     try:
-        order = members(decode(body))
-        if "steps" not in order or order.keys() - {"steps", "path", "always"}:
-            raise InvalidRequestError('expected {"steps": [...]}, with "path" and "always" where wanted')
-        steps = steps_from_json(order["steps"])
+        match (incoming.method, incoming.path.removeprefix(PATH)):
+            case ("GET", "requests"):
+                said = {"data": [request.json() for request in requests]}
+            case ("DELETE", "requests"):
+                requests.clear()
+            case ("DELETE", "script"):
+                script.clear()
+            case ("POST", "script"):
+                said["steps"] = _extend(script, members(decode(incoming.body)))
+            case ("GET", "tee") if enclave is not None:
+                said = {**enclave.to_dict(now), "fault": enclave.fault}
+            case ("POST", "tee") if enclave is not None:
+                _play(members(decode(incoming.body)), enclave)
+                said["fault"] = enclave.fault
+            case (_, "tee") if enclave is not None:
+                return refusals.refused(405, headers={"allow": "GET, POST"})
+            case _:
+                return refusals.refused(404, f"{incoming.method} {incoming.path} was not found")
     except ValueError as reason:
         return refusals.refused(400, str(reason))
+    return json_answer(200, said)
+
+
+def _extend(script: Script, order: dict[str, Any]) -> int:
+    """Puts the steps of an order into the script, and counts them."""
+    if "steps" not in order or order.keys() - {"steps", "path", "always"}:
+        raise InvalidRequestError('expected {"steps": [...]}, with "path" and "always" where wanted')
+    steps = steps_from_json(order["steps"])
     path = str(order.get("path", CHAT_PATH))
     if order.get("always"):
         script.always(steps[-1] if steps else None, path)
     else:
         script.add(steps, path)
-    return json_answer(200, {"ok": True, "steps": len(steps)})
-
-
-def _tee(incoming: Incoming, enclave: Enclave, now: float) -> Answer:
-    if incoming.method == "GET":
-        return json_answer(200, {**enclave.to_dict(now), "fault": enclave.fault})
-    if incoming.method != "POST":
-        return refusals.refused(405, headers={"allow": "GET, POST"})
-    try:
-        order = members(decode(incoming.body))
-        _play(order, enclave)
-    except ValueError as reason:
-        return refusals.refused(400, str(reason))
-    return json_answer(200, {"ok": True, "fault": enclave.fault})
+    return len(steps)
 
 
 def _play(order: dict[str, Any], enclave: Enclave) -> None:

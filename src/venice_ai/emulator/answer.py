@@ -52,11 +52,7 @@ class Turn:
 
 
 def answer(request: ChatRequest, index: int = 0) -> Turn:
-    """The turn for one choice of a request.
-
-    Raises:
-        Unsatisfiable: the schema of the answer, or of a tool's arguments, has no instance.
-    """
+    """The turn for one choice of a request; Unsatisfiable if nothing fits its schema, or that of a tool's arguments."""
     return limited(_unlimited(request, index), request)
 
 
@@ -206,10 +202,6 @@ def _calls(functions: list[dict[str, Any]], request: ChatRequest, salt: tuple[ob
 
 def _earlier_calls(request: ChatRequest) -> list[dict[str, Any]]:
     """The tool calls in the conversation that have an id and a name; what a request holds there may be anything."""
-    calls = [call for message in request.messages for call in items(message.get("tool_calls"))]
-    return [call for call in calls if _is_call(call)]
-
-
-def _is_call(call: object) -> bool:
-    name = members(members(call).get("function")).get("name")
-    return isinstance(name, str) and isinstance(members(call).get("id"), str)
+    calls = [members(call) for message in request.messages for call in items(message.get("tool_calls"))]
+    names = [members(call.get("function")).get("name") for call in calls]
+    return [call for call, name in zip(calls, names, strict=True) if isinstance(name, str) and isinstance(call.get("id"), str)]

@@ -10,17 +10,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote_plus
 
-from venice_ai._core.json_values import members
 from venice_ai.types.api.models import ModelResponse
 from venice_ai.types.api.params import VeniceSwitches
 
 from .headers import rate_limits
 
-CLOSED_SCHEMAS: Final = "requiresClosedSchemas"
-"""A capability that marks models whose provider refuses strict schemas that are not closed; others take them as they are."""
 TYPES = ("asr", "embedding", "image", "music", "text", "tts", "upscale", "inpaint", "video")
 
 _CAPABILITIES = (
@@ -110,7 +107,7 @@ class Catalogue:
         self._models = {entry.id: entry, **self._models}
 
     def listed(self, kind: str) -> list[dict[str, Any]]:
-        return [_shown(model) for model in self._models.values() if _is(model, kind)]
+        return [model.model_dump() for model in self._models.values() if _is(model, kind)]
 
     def traits(self, kind: str) -> dict[str, str]:
         models = [model for model in self._models.values() if model.type == kind]
@@ -128,13 +125,6 @@ class Catalogue:
         if found is None:
             found = next((model for model in self._models.values() if _loose(model.id) == _loose(name)), None)
         return found if found is not None and found.type == "text" else None
-
-
-def _shown(model: ModelResponse) -> dict[str, Any]:
-    """An entry as it is listed: without what only the emulator needs to know of the model."""
-    entry = model.model_dump()
-    members(members(entry.get("model_spec")).get("capabilities")).pop(CLOSED_SCHEMAS, None)
-    return entry
 
 
 def _is(model: ModelResponse, kind: str) -> bool:

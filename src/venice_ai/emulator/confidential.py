@@ -46,14 +46,12 @@ class Confidential:
             return None
         if is_sealed(incoming.headers) and not capabilities.supportsE2EE:
             return _refused("Invalid E2EE headers: the model has no end-to-end encryption")
-        if (instead := self.enclave.chat_answered()) is not None:
-            return instead
         try:
-            read, leaving = self.enclave.receive(incoming.headers, body)
+            entered = self.enclave.receive(incoming.headers, body)
         except RefusedError as reason:
             return _refused(str(reason))
-        issues = [*contract.issues(read)]
-        return refusals.invalid(issues) if issues else (read, leaving)
+        issues = () if isinstance(entered, Answer) else tuple(contract.issues(entered[0]))
+        return refusals.invalid(issues) if issues else entered
 
     def _capabilities(self, name: str) -> ModelCapabilities:
         model = self._catalogue.find(name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any, NotRequired
 from urllib.parse import urlsplit
 
@@ -17,12 +17,11 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import TypedDict
 
-from venice_ai._core.json_values import items, members
+from venice_ai._core.json_values import items
 from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types._base import is_object
 from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
 
-from .catalogue import CLOSED_SCHEMAS
 from .refusals import Issue
 from .request import ChatRequest, parts_of
 
@@ -61,6 +60,7 @@ _KINDS: dict[str, Any] = {
     "messages": Conversation,
 }
 _NULLABLE = {"stop", "tools"}
+_KIND_NAMES: dict[type, str] = {bool: "boolean", str: "string", list: "array", type(None): "null"}
 
 
 def _number(digits: str) -> int | float:
@@ -73,11 +73,7 @@ _decode = msgspec.json.Decoder(float_hook=_number).decode
 
 
 def decode(body: bytes) -> Any:
-    """The JSON of a request. As in JavaScript, 1.0 is 1.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
+    """The JSON of a request, ValueError if it is not JSON. As in JavaScript, 1.0 is 1."""
     try:
         try:
             return _decode(body)
@@ -93,7 +89,7 @@ def decode(body: bytes) -> Any:
 def issues(body: Any) -> Iterator[Issue]:
     """Everything that the contract finds wrong with a request's body; nothing if it is right."""
     if not is_object(body):
-        yield Issue((), f"Expected object, received {_kind(body)}", "invalid_type")
+        yield Issue((), f"Expected object, received {_KIND_NAMES.get(type(body), 'number')}", "invalid_type")
         return
     if unknown := tuple(name for name in body if name not in _KINDS):
         named = ", ".join(f"'{name}'" for name in unknown)
@@ -116,8 +112,11 @@ def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
     except msgspec.ValidationError as error:
         yield _issue(error, name)
         return
-    if check := _FURTHER.get(name):
-        yield from check(value)
+    if name == "tools":
+        lacking = [index for index, tool in enumerate(value) if lacks_function(tool)]
+        yield from (Issue(("tools", index, "function"), "Required", "invalid_type") for index in lacking)
+    elif name == "messages":
+        yield from _message_issues(value)
 
 
 def _issue(error: msgspec.ValidationError, name: str) -> Issue:
@@ -135,12 +134,6 @@ def _code(reason: str) -> str:
 
 
 # -- what the types do not say -------------------------------------------------------------------------------------------
-
-
-def _tool_issues(tools: list[dict[str, Any]]) -> Iterator[Issue]:
-    for index, tool in enumerate(tools):
-        if lacks_function(tool):
-            yield Issue(("tools", index, "function"), "Required", "invalid_type")
 
 
 def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
@@ -172,29 +165,24 @@ def _is_address(url: str) -> bool:
     return bool(parts.scheme and (parts.netloc or parts.path)) and not re.search(r"\s", url)
 
 
-_FURTHER: dict[str, Callable[[Any], Iterator[Issue]]] = {"tools": _tool_issues, "messages": _message_issues}
-
-
 # -- what the model cannot do --------------------------------------------------------------------------------------------
 
 
 def missing_capabilities(request: ChatRequest) -> Iterator[Issue]:
     """What the request asks for and its model does not have (refused before inference)."""
-    for capability, name, path in _wanted(request):
+    body = request.body
+    wanted: list[tuple[str, str, tuple[str | int, ...]]] = [
+        (capability, kind, ("messages", index, "content", place))
+        for kind, capability in _MEDIA.items()
+        for index, place, _ in parts_of(request.messages, kind)
+    ]
+    given = [name for name in _PARAMETERS if body.get(name) is not None and body[name] is not False]
+    wanted += [(_PARAMETERS[name], name, (name,)) for name in given]
+    if body.get("response_format", {}).get("type", "text") != "text":
+        wanted.append(("supportsResponseSchema", "response_format", ("response_format",)))
+    for capability, name, path in wanted:
         if getattr(request.capabilities, capability) is False:
             yield Issue(path, f"{name} is not supported by model {request.model.id} ({capability})")
-
-
-def _wanted(request: ChatRequest) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
-    body = request.body
-    for kind, capability in _MEDIA.items():
-        for index, place, _ in parts_of(request.messages, kind):
-            yield capability, kind, ("messages", index, "content", place)
-    for name, capability in _PARAMETERS.items():
-        if body.get(name) is not None and body[name] is not False:
-            yield capability, name, (name,)
-    if body.get("response_format", {}).get("type", "text") != "text":
-        yield "supportsResponseSchema", "response_format", ("response_format",)
 
 
 _PARAMETERS = {
@@ -215,33 +203,7 @@ def provider_objection(request: ChatRequest) -> str | None:
     efforts = request.capabilities.reasoningEffortOptions
     if request.effort and efforts and request.effort not in efforts:
         return f"reasoning effort {request.effort!r} is not one of {', '.join(efforts)}"
-    closed = request.capabilities.get(CLOSED_SCHEMAS) is True
-    if closed and (path := _not_strict(request)) is not None:
-        return f"Invalid schema: strict mode needs every object closed and every property required, unlike {path}"
     return _choice_objection(body.get("tool_choice"), [function["name"] for function in request.functions])
-
-
-def _not_strict(request: ChatRequest) -> str | None:
-    """Where the schema of an answer in strict mode is not strict (https://docs.venice.ai/guides/structured-responses)."""
-    wrapper = members(members(request.body.get("response_format")).get("json_schema"))
-    return next(_open_objects(wrapper.get("schema"), "$"), None) if wrapper.get("strict") is True else None
-
-
-def _open_objects(schema: Any, path: str) -> Iterator[str]:
-    node = members(schema)
-    if not node:
-        return
-    properties = members(node.get("properties"))
-    closed = node.get("additionalProperties") is False and set(items(node.get("required"))) == properties.keys()
-    if not closed and (properties or node.get("type") == "object"):
-        yield path
-    for group in ("properties", "$defs", "definitions"):
-        for name, inner in members(node.get(group)).items():
-            yield from _open_objects(inner, f"{path}.{name}")
-    yield from _open_objects(node.get("items"), f"{path}[]")
-    for union in ("anyOf", "oneOf", "allOf", "prefixItems"):
-        for inner in items(node.get(union)):
-            yield from _open_objects(inner, path)
 
 
 def _choice_objection(choice: Any, names: list[str]) -> str | None:
@@ -255,8 +217,3 @@ def _choice_objection(choice: Any, names: list[str]) -> str | None:
 def oversized_file(request: ChatRequest) -> bool:
     files = (part["file"]["file_data"] for _, _, part in parts_of(request.messages, "file"))
     return any(len(data) * 3 // 4 > MAX_FILE_BYTES for data in files)
-
-
-def _kind(value: Any) -> str:
-    kinds: list[tuple[type, str]] = [(bool, "boolean"), (int, "number"), (float, "number"), (str, "string"), (list, "array")]
-    return next((name for kind, name in kinds if isinstance(value, kind)), "null")

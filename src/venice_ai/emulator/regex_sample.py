@@ -39,14 +39,10 @@ def _written(tree: Any, extra: int) -> str:
 
 def _item(kind: str, value: Any, extra: int) -> str:
     match kind:
-        case "LITERAL":
-            text = chr(value)
+        case "LITERAL" | "NOT_LITERAL" | "IN":
+            text = _member(value if kind == "IN" else [(kind, value)])
         case "ANY":
             text = "a"
-        case "IN":
-            text = _member(value)
-        case "NOT_LITERAL":
-            text = _member([(kind, value)])
         case "AT" | "ASSERT" | "ASSERT_NOT":
             text = ""
         case "BRANCH" | "SUBPATTERN":

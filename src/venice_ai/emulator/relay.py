@@ -13,7 +13,7 @@ from . import refusals
 from .backend import Backend, UnsupportedInput
 from .completion import cost, effective_parameters, usage
 from .delivery import DONE, EVENTS_TYPE, error_event
-from .request import ChatRequest
+from .request import ChatRequest, Leaving
 from .sending import Answer, Send, closed, encode_json, json_answer
 
 _logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ async def relayed(backend: Backend, request: ChatRequest, identity: str, created
     try:
         if not request.streams:
             return json_answer(200, await relay.whole())
-        chunks = relay.chunks()
+        chunks = relay.said()
         # What the backend cannot take shows with the first chunk, while there still is a status to say so.
         first = await anext(chunks, None)
     except UnsupportedInput as reason:
@@ -33,15 +33,15 @@ async def relayed(backend: Backend, request: ChatRequest, identity: str, created
     except Exception:  # the backend is the caller's own code
         _logger.exception("the backend failed")
         return refusals.refused(500)
-    return Answer(200, {"content-type": EVENTS_TYPE}, _events(first, chunks))
+    return Answer(200, {"content-type": EVENTS_TYPE}, _events(first, chunks, request.leaving))
 
 
-async def _events(first: dict[str, Any] | None, chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[Send]:
+async def _events(first: dict[str, Any] | None, chunks: AsyncIterator[dict[str, Any]], leaving: Leaving) -> AsyncIterator[Send]:
     try:
-        if first is not None:
-            yield Send(encode(encode_json(first)))
-        async for chunk in chunks:
-            yield Send(encode(encode_json(chunk)))
+        while first is not None:
+            for each in leaving(first):
+                yield Send(encode(encode_json(each)))
+            first = await anext(chunks, None)
     except Exception:  # the backend is the caller's own code
         _logger.exception("the backend failed")
         error = {"message": refusals.MESSAGES[500], "type": "api_error", "code": "upstream_error"}
@@ -69,12 +69,7 @@ class _Relay:
         parameters = effective_parameters(self._request)
         return {**self._head, "object": "chat.completion", "choices": choices, **self._bill(), "venice_parameters": parameters}
 
-    async def chunks(self) -> AsyncIterator[dict[str, Any]]:
-        async for chunk in self._said():
-            for leaving in self._request.leaving(chunk):
-                yield leaving
-
-    async def _said(self) -> AsyncIterator[dict[str, Any]]:
+    async def said(self) -> AsyncIterator[dict[str, Any]]:
         for index in range(self._request.choices):
             source = self._backend.stream(self._body(index))
             try:

@@ -40,11 +40,6 @@ Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
 """What is sent for a chunk."""
 
 
-def as_it_is(chunk: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """A chunk is sent as it was said."""
-    return (chunk,)
-
-
 @dataclass(frozen=True)
 class ChatBody:
     """What the body of a request asks for, whatever the model."""
@@ -96,7 +91,7 @@ class ChatRequest(ChatBody):
     """The body of a request, the model it is for, and the switches in force."""
 
     model: ModelResponse
-    leaving: Leaving = as_it_is
+    leaving: Leaving = lambda chunk: (chunk,)
     """What is sent for a chunk of a streamed answer: an enclave seals it."""
 
     @cached_property

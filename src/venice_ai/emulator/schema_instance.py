@@ -1,9 +1,7 @@
 """Makes a JSON value that fits a JSON schema, for the emulated model's structured output and tool calls.
 
-Understood are `type`, `const`, `enum`, `$ref` within the document (recursion too), `anyOf`, `oneOf`, `allOf`, the bounds of
-numbers, strings, arrays and objects, `multipleOf`, `pattern` where it is simple, the common `format`s, `properties`,
-`required`, `additionalProperties`, `patternProperties`, `items`, `prefixItems`, `contains`, `uniqueItems`. For other
-keywords a few variants are tried; what comes out is validated (`schema_validation.py`) before it is used.
+Understood are the keywords of strict mode, and those that pydantic and tools write beside them (`schema_validation.py` has the
+table); what comes out is validated before it is used.
 
 Near the root every property is filled in; deeper down only what is required, and of a union the member that ends soonest,
 so that recursive schemas come to an end. Names and numbers from the conversation are used where they fit (`Hints`).
@@ -15,8 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any, TypeVar
 
 from venice_ai._core.json_values import members
@@ -24,19 +21,8 @@ from venice_ai.types._base import is_object
 
 from . import repeatable
 from .regex_sample import match
-from .schema_merging import all_of, flat, merged
-from .schema_validation import (
-    Schema,
-    SchemaValidator,
-    Unsatisfiable,
-    fraction,
-    implied_type,
-    is_number,
-    limits,
-    names_of,
-    property_schemas,
-    same,
-)
+from .schema_merging import flat, merged
+from .schema_validation import Schema, Unsatisfiable, fits, fraction, implied_type, names_of, same
 
 __all__ = ["Hints", "Unsatisfiable", "instance"]
 
@@ -45,7 +31,6 @@ _DEEP = 4
 _DEEPEST = 40
 _MOST = 20_000
 _LARGEST = 10_000
-_VARIANTS = 12
 
 
 class Hints:
@@ -61,34 +46,22 @@ class Hints:
 
 
 def instance(schema: Any, *, salt: object = "", hints: Hints | None = None) -> Any:
-    """A value that fits the schema; the same salt and hints give the same value.
-
-    Raises:
-        Unsatisfiable: no value fits, or none is found.
-    """
+    """A value that fits the schema, the same for the same salt and hints; Unsatisfiable if none does, or none is found."""
     try:
-        return _instance(schema, salt, hints or Hints())
+        made = _Maker(schema, salt, hints or Hints()).make(schema, "$", 0)
+        if fits(made, schema, schema):
+            return made
     except Unsatisfiable:
         raise
     except (RecursionError, TypeError, AttributeError, ArithmeticError, LookupError, ValueError) as error:
         # It is not a schema: strings where numbers belong, and the like.
         raise Unsatisfiable(f"the schema cannot be read: {error}") from error
-
-
-def _instance(schema: Any, salt: object, hints: Hints) -> Any:
-    validator = SchemaValidator(schema)
-    for variant in range(_VARIANTS):
-        # Every second one has only what is required: a property that is not there breaks no condition.
-        made = _Maker(schema, (salt, variant) if variant else salt, hints).make(schema, "$", _DEEP * (variant % 2))
-        if validator.fits(made, schema):
-            return made
     raise Unsatisfiable("no answer was found that fits the whole schema")
 
 
 class _Maker:
     def __init__(self, root: Any, salt: object, hints: Hints) -> None:
         self._root = root
-        self._fits = SchemaValidator(root).fits
         self.salt = salt
         self._hints = hints
         self._made = 0
@@ -104,96 +77,88 @@ class _Maker:
         plain = flat(schema, self._root, path)
         if "const" in plain or "enum" in plain:
             listed = [plain["const"]] if "const" in plain else plain["enum"]
-            fitting = [value for value in listed if self._fits(value, plain)]
+            fitting = [value for value in listed if fits(value, plain, self._root)]
             if not fitting:
                 raise Unsatisfiable(f"{path}: none of the values fits the rest of the schema")
             return repeatable.pick(fitting, self.salt, path)
-        for union in {"anyOf", "oneOf"} & plain.keys():
+        kinds = names_of(plain.get("type", implied_type(plain) or "object"))
+        union = next((name for name in ("anyOf", "oneOf") if name in plain), None)
+        if union is None and len(kinds) > 1:
+            union, plain = "anyOf", {**plain, "type": kinds, "anyOf": [{"type": kind} for kind in kinds]}
+        if union is not None:
             return self._one_of(plain, union, path, depth)
-        kinds = [name for name in names_of(plain.get("type", implied_type(plain) or "object")) if name in _MAKERS]
-        kinds.sort(key=lambda name: (name == "null") == (depth < _DEEP))
-        makers = (partial(_MAKERS[name], self, {**plain, "type": name}, path, depth) for name in kinds)
-        return _first(makers, f"{path}: there is no type {plain.get('type')!r}")
+        if kinds and kinds[0] in _MAKERS:
+            return _MAKERS[kinds[0]](self, {**plain, "type": kinds[0]}, path, depth)
+        raise Unsatisfiable(f"{path}: there is no type {plain.get('type')!r}")
 
     def _one_of(self, schema: dict[str, Any], union: str, path: str, depth: int) -> Any:
         rest = {key: value for key, value in schema.items() if key != union}
-        options: list[Any] = [{} if option is True else option for option in schema[union] if option is not False]
         # A null ends at once; elsewhere something is nicer than nothing.
-        options.sort(key=lambda option: (members(option).get("type") == "null") == (depth < _DEEP))
-
-        def chosen(option: Any) -> Any:
-            made = self.make(merged(rest, flat(option, self._root, path)), path, depth + 1)
-            if not self._fits(made, schema):
-                raise Unsatisfiable(f"{path}: no answer was found that fits the whole {union}")
-            return made
-
-        return _first((partial(chosen, option) for option in options), f"{path}: {union} is empty")
+        options = [members(option) for option in schema[union] if option is not False]
+        options.sort(key=lambda option: (option.get("type") == "null") == (depth < _DEEP))
+        reason = Unsatisfiable(f"{path}: no answer was found that fits the whole {union}")
+        for option in options:
+            try:
+                made = self.make(merged(rest, flat(option, self._root, path)), path, depth + 1)
+                if fits(made, schema, self._root):
+                    return made
+            except Unsatisfiable as error:
+                reason = error
+        raise reason
 
     def make_object(self, schema: dict[str, Any], path: str, depth: int) -> dict[str, Any]:
         properties: dict[str, Any] = schema.get("properties", {})
         required: list[str] = schema.get("required", [])
-        allowed = [name for name, inner in properties.items() if inner is not False]
-        wanted = [name for name in allowed if name in required or depth < _DEEP]
-        chosen = sorted(wanted, key=lambda name: name not in required)[: schema.get("maxProperties", _LARGEST)]
-        names = dict.fromkeys([*(name for name in properties if name in chosen), *required])
+        few = depth >= _DEEP or "maxProperties" in schema
+        wanted = (name for name, inner in properties.items() if name in required or not (few or inner is False))
+        names = dict.fromkeys([*wanted, *required])
         missing = min(schema.get("minProperties", 0), _LARGEST) - len(names)
-        further = (name for name in chain(allowed, map("key{}".format, range(_LARGEST))) if name not in names)
+        further = (name for name in chain(properties, map("key{}".format, range(_LARGEST))) if name not in names)
         return {
-            name: self.make(all_of(property_schemas(schema, name)), f"{path}.{name}", depth + 1)
-            for name in [*names, *dict.fromkeys(islice(further, max(missing, 0)))]
+            name: self.make(properties.get(name, schema.get("additionalProperties", True)), f"{path}.{name}", depth + 1)
+            for name in [*names, *islice(further, max(missing, 0))]
         }
 
     def make_array(self, schema: dict[str, Any], path: str, depth: int) -> list[Any]:
         heads: list[Any] = schema.get("prefixItems", [])
         rest = schema.get("items", True)
         least, most = schema.get("minItems", 0), schema.get("maxItems", _LARGEST)
-        wanted = schema.get("minContains", 1) if "contains" in schema else 0
         usual = len(heads) + (rest is not False) if depth < _DEEP else 0
-        length = min(max(least, usual, wanted), most if rest is not False else min(most, len(heads)))
+        length = min(max(least, usual), most if rest is not False else min(most, len(heads)))
         if length < least or least > _LARGEST:
             raise Unsatisfiable(f"{path}: no array can be so long")
         made: list[Any] = []
-        for index in range(length):
-            inner = heads[index] if index < len(heads) else rest
-            if length - index <= wanted:
-                inner = all_of([inner, schema["contains"]])
-            made.append(self._item(inner, f"{path}[{index}]", depth, made if schema.get("uniqueItems") else []))
+        for index, inner in enumerate(islice(chain(heads, repeat(rest)), length)):
+            attempts = (self.make(inner, f"{path}[{index}]{'+' * attempt}", depth + 1) for attempt in range(100))
+            others = made if schema.get("uniqueItems") else []
+            fresh = (item for item in attempts if not any(same(item, other) for other in others))
+            made.append(_first(fresh, f"{path}: there are not enough different items"))
         return made
-
-    def _item(self, schema: Any, path: str, depth: int, others: list[Any]) -> Any:
-        """An item unlike the others."""
-        made = (self.make(schema, f"{path}{'+' * attempt}", depth + 1) for attempt in range(100))
-        for item in made:
-            if not any(same(item, other) for other in others):
-                return item
-        raise Unsatisfiable(f"{path}: there are not enough different items")
 
     def make_number(self, schema: dict[str, Any], path: str, _depth: int) -> int | float:
         whole = schema["type"] == "integer"
-        alone = {key: schema[key] for key in _OF_NUMBERS & schema.keys()}
         # An integer without bounds may say how often something is done.
-        most = _MOST_UNBOUNDED if whole and alone.keys() <= {"type", "multipleOf"} else math.inf
-        hint = _taken(self._hints.numbers, lambda number: abs(number) <= most and self._fits(number, alone))
+        most = math.inf if schema.keys() & _BOUNDS or not whole else _MOST_UNBOUNDED
+        hint = _taken(self._hints.numbers, lambda number: abs(number) <= most and fits(number, schema, self._root))
         if hint is not None:
             return int(hint) if hint.is_integer() and (whole or "multipleOf" not in schema) else hint
-        found = (each for each in _candidates(schema, repeatable.number(self.salt, path)) if self._fits(each, alone))
-        return _found(found, f"{path}: there is no such number")
+        candidates = _candidates(schema, repeatable.number(self.salt, path))
+        return _first((each for each in candidates if fits(each, schema, self._root)), f"{path}: there is no such number")
 
     def make_string(self, schema: dict[str, Any], path: str, _depth: int) -> str:
         shortest, longest = int(schema.get("minLength", 0)), schema.get("maxLength")
         if shortest > 1_000_000 or (longest is not None and shortest > longest):
             raise Unsatisfiable(f"{path}: no text can be so long")
         if (form := _FORMATS.get(schema.get("format", ""))) is not None:
-            alone = {key: schema[key] for key in _OF_TEXTS & schema.keys()}
             texts = (form(repeatable.number(self.salt, f"{path}{'+' * attempt}")) for attempt in range(100))
-            fitting = (text for text in texts if self._fits(text, alone))
-            return _found(fitting, f"{path}: no text of the format {schema.get('format')!r} was found that fits")
+            fitting = (text for text in texts if fits(text, schema, self._root))
+            return _first(fitting, f"{path}: no text of the format {schema.get('format')!r} was found that fits")
         if "pattern" in schema:
             text = match(schema["pattern"], shortest=shortest, longest=longest)
             if text is None:
                 raise Unsatisfiable(f"{path}: the pattern {schema['pattern']!r} is beyond this emulator")
             return text
-        hint = _taken(self._hints.texts, lambda text: shortest <= len(text) <= (len(text) if longest is None else longest))
+        hint = _taken(self._hints.texts, lambda text: fits(text, schema, self._root))
         if hint is not None:
             return hint
         name = re.sub(r"\W.*", "", path.rsplit(".", 1)[-1].lower())
@@ -212,25 +177,14 @@ _MAKERS: dict[str, Callable[[_Maker, dict[str, Any], str, int], Any]] = {
 }
 
 
-def _first(attempts: Iterable[Callable[[], T]], otherwise: str) -> T:
-    """What the first attempt gives that succeeds."""
-    reason = Unsatisfiable(otherwise)
-    for attempt in attempts:
-        try:
-            return attempt()
-        except Unsatisfiable as error:
-            reason = error
-    raise reason
-
-
-def _taken(values: list[T], fits: Callable[[T], bool]) -> T | None:
-    found = next(filter(fits, values), None)
+def _taken(values: list[T], wanted: Callable[[T], bool]) -> T | None:
+    found = next(filter(wanted, values), None)
     if found is not None:
         values.remove(found)
     return found
 
 
-def _found(found: Iterator[T], otherwise: str) -> T:
+def _first(found: Iterable[T], otherwise: str) -> T:
     for each in found:
         return each
     raise Unsatisfiable(otherwise)
@@ -251,28 +205,19 @@ _FORMATS: dict[str, Callable[[int], str]] = {
     "duration": lambda salt: f"PT{salt % 59 + 1}M",
     "uuid": lambda salt: f"{salt % 16**8:08x}-0000-4000-8000-{salt % 16**12:012x}",
     "email": lambda salt: f"marco{salt % 100}@example.org",
-    "idn-email": lambda salt: f"marco{salt % 100}@example.org",
     "hostname": lambda salt: f"host{salt % 100}.example.org",
     "uri": lambda salt: f"https://example.org/{salt % 100}",
-    "uri-reference": lambda salt: f"/{salt % 100}",
-    "iri": lambda salt: f"https://example.org/{salt % 100}",
     "ipv4": lambda salt: f"192.0.2.{salt % 254 + 1}",
     "ipv6": lambda salt: f"2001:db8::{salt % 9999 + 1:x}",
-    "json-pointer": lambda salt: f"/{salt % 100}",
-    "regex": lambda _salt: "^a$",
-    "binary": lambda _salt: "QQ==",
-    "byte": lambda _salt: "QQ==",
 }
+_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _MOST_UNBOUNDED = 10_000
-_OF_NUMBERS = frozenset({"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
-_OF_TEXTS = frozenset({"type", "minLength", "maxLength", "pattern", "format"})
 
 
 def _candidates(schema: Schema, salt: int) -> Iterator[int | float]:
-    """Numbers between the bounds: a hundred multiples of the step, and without a step also others."""
-    low, above, high, below = limits(schema)
-    low = max(filter(is_number, (low, above)), default=None)
-    high = min(filter(is_number, (high, below)), default=None)
+    """Numbers between the bounds: a hundred multiples of the step, and others where whole ones do not fit."""
+    low = max((schema[name] for name in ("minimum", "exclusiveMinimum") if name in schema), default=None)
+    high = min((schema[name] for name in ("maximum", "exclusiveMaximum") if name in schema), default=None)
     step = fraction(schema.get("multipleOf", 1 if schema["type"] == "integer" else 0.25))
     if schema["type"] == "integer":
         step = Fraction(step.numerator)  # the whole multiples of 3/2 are those of 3
@@ -283,4 +228,4 @@ def _candidates(schema: Schema, salt: int) -> Iterator[int | float]:
         multiple = (first + (salt + offset) % width) * step
         yield int(multiple) if multiple.denominator == 1 else float(multiple)
     if low is not None and high is not None:
-        yield from (low, low + (high - low) * (salt % 97 + 1) / 99, low + (high - low) / 2)
+        yield from (low, low + (high - low) * (salt % 97 + 1) / 99)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 from venice_ai._core.json_values import members
 
-from .schema_validation import Schema, Unsatisfiable, fraction, resolved, same
+from .schema_validation import Schema, Unsatisfiable, names_of, resolved
 
 _DEEPEST = 40
 
 
 def flat(schema: Schema, root: Any, path: str) -> dict[str, Any]:
-    """The schema with its reference and its `allOf` folded in.
-
-    Raises:
-        Unsatisfiable: the reference leads nowhere, or in a circle.
-    """
+    """The schema with its reference and its `allOf` folded in; Unsatisfiable if the reference leads nowhere, or in a circle."""
     found = dict(schema)
     for _ in range(_DEEPEST):
         if "$ref" in found:
@@ -33,48 +27,24 @@ def flat(schema: Schema, root: Any, path: str) -> dict[str, Any]:
 
 
 def merged(first: Schema, second: Schema) -> dict[str, Any]:
-    """A schema that is both: what fits it fits each of them (for the keywords where that is simple)."""
-    merged = dict(first)
-    for key, value in second.items():
-        merged[key] = _MERGES.get(key, _latter)(merged[key], value) if key in merged else value
-    return merged
+    """A schema that is both. Of a keyword not in `_MERGES` the second is taken: what is made of it is validated by both."""
+    both = {key: _MERGES[key](first[key], second[key]) for key in first.keys() & second.keys() & _MERGES.keys()}
+    return {**first, **second, **both}
 
 
-def _latter(_first: Any, second: Any) -> Any:
-    """The second value of a keyword that cannot be merged; validation then finds a value that fits only this one."""
-    return second
-
-
-def _merged_properties(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    return {**first, **second, **{name: all_of([first[name], second[name]]) for name in first.keys() & second.keys()}}
-
-
-def all_of(schemas: list[Any]) -> Any:
-    return schemas[0] if len(schemas) == 1 else {"allOf": schemas}
-
-
-def _common(first: Any, second: Any) -> list[str]:
-    """The types that both allow; whole numbers are numbers."""
-    one, other = ([kinds] if isinstance(kinds, str) else kinds for kinds in (first, second))
-    whole = {"integer"} if {"integer", "number"} & set(one) and {"integer", "number"} & set(other) else set[str]()
-    both = set(one) & set(other)
-    return [kind for kind in dict.fromkeys([*one, *other]) if kind in both or (kind in whole and "number" not in both)]
-
-
-def _common_multiple(first: float, second: float) -> int | float:
-    one, other = fraction(first), fraction(second)
-    denominator = one.denominator * other.denominator
-    common = Fraction(math.lcm(one.numerator * other.denominator, other.numerator * one.denominator), denominator)
-    return int(common) if common.denominator == 1 else float(common)
+def _all_of(first: Any, second: Any) -> Any:
+    return False if False in (first, second) else {"allOf": [first, second]}
 
 
 _MERGES: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
-    "properties": _merged_properties,
+    "properties": lambda first, second: {
+        **first,
+        **second,
+        **{name: _all_of(first[name], second[name]) for name in first.keys() & second.keys()},
+    },
     "required": lambda first, second: list(dict.fromkeys([*first, *second])),
-    "enum": lambda first, second: [value for value in first if any(same(value, other) for other in second)],
-    "additionalProperties": lambda first, second: False if False in (first, second) else all_of([first, second]),
-    "type": _common,
-    "multipleOf": _common_multiple,
+    "additionalProperties": _all_of,
+    "type": lambda first, second: [kind for kind in names_of(first) if kind in names_of(second)],
 }

@@ -1,144 +1,115 @@
 """Validates a value against a JSON schema. What `schema_instance` makes is validated here before it is sent.
 
-These are the keywords of JSON Schema 2020-12 that say what a value may be, with draft 7's `dependencies` and OpenAPI 3.0's true
-and false for open bounds. `format` is left to whoever makes the text, as the specification has it. What is known but not
-judged is refused by name: an answer that may be wrong is worse than none.
+`_RULES` is the table of keywords: those that strict mode allows, and those that pydantic and tools write beside them. `format`
+is left to whoever makes the text, as the specification has it. The keywords in `_BEYOND` are refused by name: an answer that
+may be wrong is worse than an error.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = Mapping[str, Any]
+Rule: TypeAlias = Callable[[Any, Any, "_Place"], bool]
+"""Judges a value by what a keyword says."""
 
-_BEYOND = ("$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
-_TYPE_OF = {
-    **dict.fromkeys(("properties", "additionalProperties", "patternProperties", "required"), "object"),
-    **dict.fromkeys(("items", "prefixItems", "maxItems", "minItems", "uniqueItems"), "array"),
-    **dict.fromkeys(("pattern", "format", "maxLength", "minLength"), "string"),
-    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), "number"),
-}
-_TYPES: dict[str, Callable[[Any], bool]] = {
+_BEYOND: Final = (
+    *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas"),
+    *("if", "then", "else", "not", "patternProperties", "unevaluatedItems", "unevaluatedProperties"),
+)
+_TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "object": is_object,
     "array": is_array,
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
-    "integer": lambda value: is_number(value) and value == value // 1,
+    "integer": lambda value: _TYPES["number"](value) and value == value // 1,
     "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
 }
+
+
+class _Place(NamedTuple):
+    schema: Schema
+    """In which the keyword stands."""
+    root: Any
+    """The document that references lead into."""
 
 
 class Unsatisfiable(ValueError):
     """Nothing fits the schema, or nothing that is found in reasonable time."""
 
 
-class SchemaValidator:
-    """Judges values by the schemas of one document, `root`."""
-
-    def __init__(self, root: Any) -> None:
-        self._root = root
-
-    def fits(self, value: Any, schema: Any) -> bool:
-        """Whether the value fits.
-
-        Raises:
-            Unsatisfiable: the schema is not one, or a keyword of it is beyond this.
-        """
-        if isinstance(schema, bool):
-            return schema
-        if not is_object(schema):
-            raise Unsatisfiable("this is not a schema")
-        if beyond := [keyword for keyword in _BEYOND if schema.get(keyword, True) is not True]:
-            raise Unsatisfiable(f"{beyond[0]!r} is beyond this emulator; leave it out, and check it in the answer")
-        return all(self._judgements(value, schema))
-
-    def _judgements(self, value: Any, schema: Schema) -> Iterator[bool]:
-        """What each keyword says of the value."""
-        if "$ref" in schema:
-            yield self.fits(value, resolved(self._root, schema["$ref"]))
-        if "type" in schema:
-            yield any(name in _TYPES and _TYPES[name](value) for name in names_of(schema["type"]))
-        if "const" in schema:
-            yield same(value, schema["const"])
-        if "enum" in schema:
-            yield any(same(value, one) for one in schema["enum"])
-        yield from self._composed(value, schema)
-        yield from self._judgements_of_type(value, schema)
-
-    def _composed(self, value: Any, schema: Schema) -> Iterator[bool]:
-        yield all(self.fits(value, part) for part in schema.get("allOf", ()))
-        if "anyOf" in schema:
-            yield any(self.fits(value, part) for part in schema["anyOf"])
-        if "oneOf" in schema:
-            yield sum(self.fits(value, part) for part in schema["oneOf"]) == 1
-        if "not" in schema:
-            yield not self.fits(value, schema["not"])
-        if "if" in schema:
-            yield self.fits(value, schema.get("then" if self.fits(value, schema["if"]) else "else", True))
-
-    def _judgements_of_type(self, value: Any, schema: Schema) -> Iterator[bool]:
-        if is_number(value):
-            yield from _number_judgements(value, schema)
-        elif isinstance(value, str):
-            yield _within(len(value), schema, "minLength", "maxLength")
-            yield "pattern" not in schema or is_found(schema["pattern"], value)
-        elif is_array(value):
-            yield from self._array_judgements(value, schema)
-        elif is_object(value):
-            yield from self._object_judgements(value, schema)
-
-    def _array_judgements(self, array: list[Any], schema: Schema) -> Iterator[bool]:
-        heads, rest = schema.get("prefixItems", []), schema.get("items", True)
-        yield _within(len(array), schema, "minItems", "maxItems")
-        yield all(self.fits(item, heads[index] if index < len(heads) else rest) for index, item in enumerate(array))
-        if "contains" in schema:
-            count = sum(self.fits(item, schema["contains"]) for item in array)
-            yield _within(count, {"minContains": 1, **schema}, "minContains", "maxContains")
-        if schema.get("uniqueItems"):
-            yield not any(same(one, other) for one, other in combinations(array, 2))
-
-    def _object_judgements(self, given: dict[str, Any], schema: Schema) -> Iterator[bool]:
-        yield given.keys() >= set(schema.get("required", ()))
-        yield _within(len(given), schema, "minProperties", "maxProperties")
-        yield all(self.fits(inner, part) for name, inner in given.items() for part in property_schemas(schema, name))
-        if "propertyNames" in schema:
-            yield all(self.fits(name, schema["propertyNames"]) for name in given)
-        for keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
-            for name, needed in schema.get(keyword, {}).items():
-                if name in given:
-                    yield given.keys() >= set(needed) if is_array(needed) else self.fits(given, needed)
+def fits(value: Any, schema: Any, root: Any) -> bool:
+    """Whether a value fits a schema that stands in the document `root`; Unsatisfiable if a keyword of it is beyond this."""
+    if isinstance(schema, bool):
+        return schema
+    if not is_object(schema):
+        raise Unsatisfiable("this is not a schema")
+    if beyond := [keyword for keyword in _BEYOND if schema.get(keyword, True) is not True]:
+        raise Unsatisfiable(f"{beyond[0]!r} is beyond this emulator; leave it out, and check it in the answer")
+    found = [rules for kind, rules in _RULES.items() if kind == "any" or _TYPES[kind](value)]
+    return all(rules[name](value, schema[name], _Place(schema, root)) for rules in found for name in rules if name in schema)
 
 
-def _number_judgements(value: float, schema: Schema) -> Iterator[bool]:
-    low, above, high, below = limits(schema)
-    yield (low is None or value >= low) and (above is None or value > above)
-    yield (high is None or value <= high) and (below is None or value < below)
-    if "multipleOf" in schema:
+_RULES: Final[dict[str, dict[str, Rule]]] = {
+    "any": {
+        "$ref": lambda value, reference, at: fits(value, resolved(at.root, reference), at.root),
+        "type": lambda value, kinds, _: any(name in _TYPES and _TYPES[name](value) for name in names_of(kinds)),
+        "const": lambda value, one, _: same(value, one),
+        "enum": lambda value, listed, _: any(same(value, one) for one in listed),
+        "allOf": lambda value, parts, at: all(fits(value, part, at.root) for part in parts),
+        "anyOf": lambda value, parts, at: any(fits(value, part, at.root) for part in parts),
+        "oneOf": lambda value, parts, at: sum(fits(value, part, at.root) for part in parts) == 1,
+    },
+    "object": {
+        "required": lambda value, names, _: value.keys() >= set(names),
+        "minProperties": lambda value, least, _: len(value) >= least,
+        "maxProperties": lambda value, most, _: len(value) <= most,
+        "properties": lambda value, parts, at: all(
+            fits(value[name], parts[name], at.root) for name in value.keys() & parts.keys()
+        ),
+        "additionalProperties": lambda value, rest, at: all(
+            fits(value[name], rest, at.root) for name in value.keys() - at.schema.get("properties", {}).keys()
+        ),
+        "propertyNames": lambda value, part, at: all(fits(name, part, at.root) for name in value),
+    },
+    "array": {
+        "minItems": lambda value, least, _: len(value) >= least,
+        "maxItems": lambda value, most, _: len(value) <= most,
+        "prefixItems": lambda value, parts, at: all(
+            fits(item, part, at.root) for item, part in zip(value, parts, strict=False)
+        ),
+        "items": lambda value, rest, at: all(
+            fits(item, rest, at.root) for item in value[len(at.schema.get("prefixItems", ())) :]
+        ),
+        "uniqueItems": lambda value, unique, _: not (unique and any(same(*pair) for pair in combinations(value, 2))),
+    },
+    "string": {
+        "minLength": lambda value, least, _: len(value) >= least,
+        "maxLength": lambda value, most, _: len(value) <= most,
+        "pattern": lambda value, pattern, _: _is_found(pattern, value),
+        "format": lambda _, __, ___: True,
+    },
+    "number": {
+        "minimum": lambda value, least, _: fraction(value) >= fraction(least),
+        "exclusiveMinimum": lambda value, bound, _: fraction(value) > fraction(bound),
+        "maximum": lambda value, most, _: fraction(value) <= fraction(most),
+        "exclusiveMaximum": lambda value, bound, _: fraction(value) < fraction(bound),
         # Some validators divide in floating point, where 0.3 is not a multiple of 0.1: so it has to be one for both.
-        step = schema["multipleOf"]
-        yield fraction(value) % fraction(step) == 0 and float(value / step).is_integer()
-
-
-def _within(size: int, schema: Schema, least: str, most: str) -> bool:
-    return bool(schema.get(least, 0) <= size <= schema.get(most, size))
-
-
-# -- what the maker of answers asks, too ---------------------------------------------------------------------------------
+        "multipleOf": lambda value, step, _: fraction(value) % fraction(step) == 0 and float(value / step).is_integer(),
+    },
+}
+"""The keywords by the type of the values that they judge."""
 
 
 def resolved(root: Any, reference: Any) -> Any:
-    """What a reference within the schema `root` leads to.
-
-    Raises:
-        Unsatisfiable: it leads out of the schema.
-    """
+    """What a reference within the schema `root` leads to; Unsatisfiable if it leads out of it."""
     if reference != "#" and not str(reference).startswith("#/"):
         raise Unsatisfiable(f"{reference!r} is not a path within the schema")
     node: Any = root
@@ -155,12 +126,7 @@ def names_of(kinds: Any) -> list[Any]:
 
 def implied_type(schema: Schema) -> str | None:
     """The type of which the keywords of a schema speak that names none."""
-    return next((kind for key, kind in _TYPE_OF.items() if key in schema), None)
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a number; true and false are not numbers."""
-    return _TYPES["number"](value)
+    return next((kind for kind, rules in _RULES.items() if kind != "any" and rules.keys() & schema.keys()), None)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -172,37 +138,13 @@ def same(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def limits(schema: Schema) -> tuple[Any, Any, Any, Any]:
-    """The bounds of a number: from, above, to, below. OpenAPI 3.0 has true and false for the open ones."""
-    low, above = _ends(schema.get("minimum"), schema.get("exclusiveMinimum"))
-    high, below = _ends(schema.get("maximum"), schema.get("exclusiveMaximum"))
-    return low, above, high, below
-
-
-def _ends(closed: Any, opened: Any) -> tuple[Any, Any]:
-    return (None, closed) if opened is True else (closed, None if opened is False else opened)
-
-
 def fraction(number: float) -> Fraction:
     """The number as it is written: 0.1 is a tenth."""
     return Fraction(str(number))
 
 
-def is_found(pattern: str, text: str) -> bool:
-    """Whether the pattern is found in the text.
-
-    Raises:
-        Unsatisfiable: Python cannot read the pattern.
-    """
+def _is_found(pattern: str, text: str) -> bool:
     try:
         return re.search(pattern, text) is not None
     except re.error:
         raise Unsatisfiable(f"the pattern {pattern!r} is beyond this emulator") from None
-
-
-def property_schemas(schema: Schema, name: str) -> list[Any]:
-    """Every schema that a property of this name has to fit."""
-    properties: dict[str, Any] = schema.get("properties", {})
-    own = [properties[name]] if name in properties else []
-    own += [part for pattern, part in schema.get("patternProperties", {}).items() if is_found(pattern, name)]
-    return own or [schema.get("additionalProperties", True)]

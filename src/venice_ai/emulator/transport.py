@@ -42,12 +42,7 @@ class EmulatorTransport:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def send(self, request: Request) -> EmulatorReply:
-        """The reply, once its headers are here.
-
-        Raises:
-            ConnectFailure: the script refuses the connection.
-            APITimeoutError: a time limit was met first.
-        """
+        """The reply, once its headers are here; ConnectFailure if the script refuses the connection."""
         clock = self._responder.clock
         line = _Line(request, clock)
         try:

@@ -17,14 +17,6 @@ CITATIONS = [
 
 def documents() -> str:
     """The search results as the arguments of the tool call that `return_search_results_as_documents` asks for."""
-    found = [
-        {
-            "id": str(number),
-            "title": page["title"],
-            "url": page["url"],
-            "snippet": page["content"],
-            "published_at": page["date"],
-        }
-        for number, page in enumerate(CITATIONS, start=1)
-    ]
-    return json.dumps({"documents": found})
+    members = {"title": "title", "url": "url", "snippet": "content", "published_at": "date"}
+    found = [{name: page[said] for name, said in members.items()} for page in CITATIONS]
+    return json.dumps({"documents": [{"id": str(number), **page} for number, page in enumerate(found, start=1)]})

@@ -34,15 +34,9 @@ CAPABILITIES = {
 
 
 def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelResponse:
-    """The model to take.
+    """The model to take of the entries of a catalogue, or a NoMatchingModelError; `now` is Unix time.
 
-    Args:
-        models: the entries of the catalogue.
-        wishes: arguments of `Models.resolve_chat` by their names; what is absent is not asked for.
-        now: Unix time in seconds.
-
-    Raises:
-        NoMatchingModelError: none fits.
+    `wishes` are arguments of `Models.resolve_chat` by their names; what is absent is not asked for.
     """
     listed = list(entries(models))
     fitting = [model for model in listed if _fits(model, wishes, now)]
@@ -102,7 +96,6 @@ def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
 
 
 def can(model: ModelResponse, flag: str) -> bool:
-    """Whether an entry says that its model has a capability."""
     return getattr(getattr(model.model_spec, "capabilities", None), flag, None) is True
 
 
@@ -133,7 +126,6 @@ def _price(model: ModelResponse) -> float | None:
 
 
 def find_entry(models: object, name: object) -> ModelResponse | None:
-    """The entry with this id, or None."""
     return next((model for model in entries(models) if model.id == name), None)
 
 
@@ -156,7 +148,7 @@ def entries(models: object) -> Iterator[ModelResponse]:
 
 
 def without_suffix(model: str) -> str:
-    """A model's name without its feature suffix."""
+    """A model's name without its feature suffix; an InvalidArgumentError for what is no name."""
     if not isinstance(model, str) or not model.strip():
         raise InvalidArgumentError(f"model={model!r} is not a model id; client.models.list() shows all")
     return model.strip().partition(":")[0]

@@ -25,12 +25,12 @@ from .._core.settings import Timeout
 from .._core.single_flight import SingleFlight
 from .._http.caller import Caller
 from .._http.retry import RetryPolicy
-from .._http.timeout_errors import within
+from .._http.transport_errors import within
 from .._resource import APIResource
 from .._wire.reply_errors import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee import attestation, parts, policy, signature
-from ..tee.canonical import Malformed, parse
+from ..tee.canonical import as_object, parse
 from ..tee.collected_evidence import CollectedEvidence
 from ..tee.crypto import public_key_bytes
 from ..tee.nras import Documents
@@ -190,7 +190,8 @@ class Tee(APIResource["Connection"]):
         _now(options)  # a bad clock, and stored numbers that cannot be Intel's, are errors before anything is sent
         seen = self._fetcher(options).seen
         asked = await self._evidence(model, options)
-        reply, now = asked.body, _now(options)
+        reply, now, server = asked.body, _now(options), urlsplit(self._client.base_url)
+        on_this_machine = is_loopback(server.hostname or "")
         platform = None if options.verification == "server" else await _apart(reply, lambda: attestation.platform(reply))
         return CollectedEvidence(
             model=model,
@@ -201,8 +202,8 @@ class Tee(APIResource["Connection"]):
             collateral=await self._intel(platform, options, now),
             nras=await self._nvidia(reply) if options.gpu == "nras" else None,
             used_nonce=asked.again,
-            private=_is_private(self._client.base_url),
-            known_server=_is_loopback(self._client.base_url) or self._client.knows_server,
+            private=on_this_machine or server.scheme == "https",
+            known_server=on_this_machine or self._client.knows_server,
             reached_before=self._reached.get(model),
             seen=seen,
             shown_before=self._shown.get(model, ()),
@@ -358,7 +359,6 @@ class Tee(APIResource["Connection"]):
         return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent, received=received)
 
     async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
-        """The signature of an answer; None if the server has not had it after several attempts."""
         for delay in _SIGNATURE_DELAYS:
             if delay:
                 await self._once.clock.sleep(delay)
@@ -474,20 +474,10 @@ def _used(nonce: bytes) -> bool:
 
 
 def _now(options: TeeOptions) -> float:
-    """The time by the caller's clock."""
     now: object = options.clock()
     if isinstance(now, bool) or not isinstance(now, (int, float)) or not math.isfinite(now):
         raise InvalidRequestError(f"the clock given in TeeOptions gives {now!r}, which is not a time in seconds")
     return now
-
-
-def _is_private(base_url: str) -> bool:
-    """Whether replies from there cannot be changed on the way: TLS, or this machine itself."""
-    return urlsplit(base_url).scheme == "https" or _is_loopback(base_url)
-
-
-def _is_loopback(base_url: str) -> bool:
-    return is_loopback(urlsplit(base_url).hostname or "")
 
 
 def _checked(model: str) -> str:
@@ -497,11 +487,7 @@ def _checked(model: str) -> str:
 
 
 def _adopted(kind: type[R], body: bytes) -> R:
-    """The object in a body."""
-    found = parse(body)
-    if not isinstance(found, dict):
-        raise Malformed("it is not a JSON object")
-    return kind._adopt(cast("dict[str, Any]", found))  # noqa: SLF001  # the JSON is ours to give away
+    return kind._adopt(as_object(parse(body), "it"))  # noqa: SLF001  # the JSON is ours to give away
 
 
 def _key(model: str, options: TeeOptions) -> tuple[Any, ...]:

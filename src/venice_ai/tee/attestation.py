@@ -13,12 +13,14 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import cached_property, partial
 from typing import Any, Final, Literal, cast
 
 from .._core.json_values import items
-from . import aci, collateral, gpu, nras, policy  # `aci` first: it names the extra where that is missing
+from . import aci, collateral, gpu, nras, policy, workload  # `aci` first: it names the extra where that is missing
+from .canonical import as_object
 from .canonical import parse as parse_json
 from .checks import NOT_REACHED, CheckSkipped, CheckWarning
 from .collected_evidence import CollectedEvidence
@@ -29,23 +31,7 @@ from .quote import Quote, decode
 from .quote import parse as parse_quote
 from .report import AttestationReport, Check, Gpu, Tcb, Td, Workload, one_line
 from .types import Evidence, TeeOptions
-from .workload import (
-    Logs,
-    app_compose,
-    check_claims,
-    check_compose,
-    check_config_id,
-    check_image,
-    check_info,
-    check_not_debug,
-    check_pins,
-    compose_images,
-    compose_warnings,
-    describe,
-    manager_actions,
-    member,
-    vm_config,
-)
+from .workload import Logs, app_compose, member, vm_config
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 _ATTRIBUTES: Final = 1 << 28  # SEPT_VE_DISABLE, and nothing else
@@ -105,15 +91,10 @@ def gpu_payload(reply: bytes) -> object:
 def _object(reply: bytes) -> dict[str, Any]:
     if len(reply) > MAX_REPLY_BYTES:
         raise ValueError(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
-    found = parse_json(reply)
-    if not isinstance(found, dict):
-        raise ValueError("the reply is not a JSON object")  # noqa: TRY004  # evidence, not an argument
-    return cast("dict[str, Any]", found)
+    return as_object(parse_json(reply), "the reply")
 
 
 class _Case:
-    """One reply under examination."""
-
     def __init__(self, given: CollectedEvidence, options: TeeOptions) -> None:
         self.options = options
         self.given = given
@@ -238,13 +219,10 @@ class _Case:
 
     def server_claims(self) -> str:
         quote = None
-        if self._raw:
-            try:
-                quote = parse_quote(self._raw)
-            except ValueError:
-                quote = None  # which quote_parse reports
-        check_not_debug(self.reply, quote)
-        return check_claims(self.reply.get("server_verification"), quote, self.report_data().hex())
+        with suppress(ValueError):  # which quote_parse reports
+            quote = parse_quote(self._raw) if self._raw else None
+        workload.check_not_debug(self.reply, quote)
+        return workload.check_claims(self.reply.get("server_verification"), quote, self.report_data().hex())
 
     def report_data(self) -> bytes:
         """What the report's data must be: the key's address, twelve zero bytes, our nonce."""
@@ -309,7 +287,7 @@ class _Case:
             if not self.options.allow_dev_image:
                 self.refuse("dev_image", "there is no quote that says which operating system image runs")
             return
-        self._workload = describe(self.logs, self.reply)
+        self._workload = workload.describe(self.logs, self.reply)
         self.run("dev_image")
         if self.reply.get("compose_manager_attestation") is not None:
             self.run("compose_manager")
@@ -321,8 +299,8 @@ class _Case:
         # What nobody signed is not worth the reading, however long it is.
         if self._passed("compose_hash") and self._passed("quote_signature"):
             shown = app_compose(self.reply)
-            self._warnings += compose_warnings(shown)
-            self._workload = replace(self._workload, images=compose_images(shown))
+            self._warnings += workload.compose_warnings(shown)
+            self._workload = replace(self._workload, images=workload.compose_images(shown))
         if aci.is_aci(self.reply):
             self.checks += aci.check(self.reply)
             self._warnings.append("the encryption ends at a gateway, which passes prompts on in clear to another machine")
@@ -334,7 +312,7 @@ class _Case:
 
     def pins(self) -> str:
         assert self.options.pins is not None
-        return check_pins(self.options.pins, self.quote, self.workload)
+        return workload.check_pins(self.options.pins, self.quote, self.workload)
 
     def compose_manager(self) -> str:
         """Checks that the manager's log of its own actions is signed by the same trust domain, for our nonce."""
@@ -394,6 +372,7 @@ class _Case:
     def report(self) -> AttestationReport:
         checks = tuple(self.checks)
         level = policy.level_of(checks)
+        doubts = [each.detail for each in checks if each.status == "warn"]
         measured = self._quote if self._passed("quote_signature") else None
         known = measured is not None and self._passed("event_payload")
         provider = self.reply.get("tee_provider")
@@ -413,17 +392,8 @@ class _Case:
             workload=self._workload if known else None,
             gpus=tuple(self._gpus),
             checks=checks,
-            actions=manager_actions(self.reply) if self._passed("compose_manager") else (),
-            warnings=tuple(
-                map(
-                    one_line,
-                    (
-                        *policy.shortfall(level, checks),
-                        *(each.detail for each in checks if each.status == "warn"),
-                        *self._warnings,
-                    ),
-                )
-            ),
+            actions=workload.manager_actions(self.reply) if self._passed("compose_manager") else (),
+            warnings=tuple(map(one_line, (*policy.shortfall(level, checks), *doubts, *self._warnings))),
             trust_root=self.options.trust.name,
         )
 
@@ -446,16 +416,7 @@ class _Case:
 
 
 _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
-    "transport": _Case.transport,
-    "server_verified": _Case.server_verified,
-    "nonce_echo": _Case.nonce_echo,
-    "nonce_unique": _Case.nonce_unique,
-    "model": _Case.model,
-    "hardware": _Case.hardware,
-    "model_key": _Case.model_key,
-    "key_address": _Case.key_address,
-    "server_claims": _Case.server_claims,
-    "quote_parse": _Case.quote_parse,
+    **{name: getattr(_Case, name) for name in (*policy.SERVER, "quote_parse", "compose_manager", "pins", "parts")},
     "intel_chain": lambda case: case.check_chain(case.quote),
     "qe_report": lambda case: case.check_enclave(case.quote),
     "quote_signature": lambda case: check_signature(case.quote),
@@ -465,15 +426,12 @@ _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
     "report_data_nonce": lambda case: _same(case.quote.report_data[32:], case.given.nonce),
     "rtmr_replay": lambda case: case.logs.check_registers(case.quote),
     "event_payload": lambda case: case.logs.check_payloads(),
-    "mr_config_id": lambda case: check_config_id(case.quote, case.logs.payloads),
-    "compose_hash": lambda case: check_compose(case.reply, case.logs.payloads),
-    "info_match": lambda case: check_info(case.reply, case.quote, case.logs.payloads),
-    "dev_image": lambda case: check_image(
+    "mr_config_id": lambda case: workload.check_config_id(case.quote, case.logs.payloads),
+    "compose_hash": lambda case: workload.check_compose(case.reply, case.logs.payloads),
+    "info_match": lambda case: workload.check_info(case.reply, case.quote, case.logs.payloads),
+    "dev_image": lambda case: workload.check_image(
         case.quote, case.workload, case.options.os_images, allowed=case.options.allow_dev_image
     ),
-    "compose_manager": _Case.compose_manager,
-    "pins": _Case.pins,
-    "parts": _Case.parts,
 }
 """How each check of `policy.RULES` is made, except `custom`, which is the caller's; see `Checks.run`."""
 

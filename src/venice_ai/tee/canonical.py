@@ -27,9 +27,8 @@ class Malformed(ValueError):
 def parse(text: str | bytes) -> Any:
     """The value of a JSON text.
 
-    Raises:
-        ValueError: it is not JSON, it is nested too deeply, it may hold more than 50,000 values or ten times as many escapes,
-            it holds NaN, Infinity or half of a surrogate pair (no text can be written with that), or a key comes twice.
+    It is a ValueError if it is not JSON, is nested too deeply, may hold more than 50,000 values or ten times as many escapes,
+    holds NaN, Infinity or half of a surrogate pair (no text can be written with that), or has a key twice.
     """
     try:
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
@@ -41,6 +40,13 @@ def parse(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
     return found
+
+
+def as_object(value: Any, what: str) -> dict[str, Any]:
+    """The value as an object, where it must be one; `what` it is stands in the error."""
+    if not isinstance(value, dict):
+        raise Malformed(f"{what} is not a JSON object")
+    return cast("dict[str, Any]", value)
 
 
 def members_of(text: str) -> dict[str, str]:

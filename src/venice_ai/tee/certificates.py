@@ -10,25 +10,20 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509 import (
-    BasicConstraints,
-    Certificate,
-    ExtensionNotFound,
-    InvalidVersion,
-    NameOID,
-    load_pem_x509_certificates,
-)
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 
-UNREADABLE = (ValueError, TypeError, InvalidVersion, UnsupportedAlgorithm, ExtensionNotFound, Warning)
+UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm, x509.ExtensionNotFound, Warning)
 """What reading odd certificates raises; an odd serial number is a warning, which a caller may have made an error."""
 
 
-def load(pem: bytes, length: int) -> tuple[Certificate, ...]:
+def load(pem: bytes, length: int) -> tuple[x509.Certificate, ...]:
     """The certificates of a chain of this length, the subject's own first."""
     try:
-        chain = tuple(load_pem_x509_certificates(pem.rstrip(b"\0")))
+        chain = tuple(x509.load_pem_x509_certificates(pem.rstrip(b"\0")))
     except UNREADABLE:
         raise ValueError("its certificates cannot be read") from None
     if len(chain) != length:
@@ -36,7 +31,7 @@ def load(pem: bytes, length: int) -> tuple[Certificate, ...]:
     return chain
 
 
-def check_chain(chain: Sequence[Certificate], root_sha256: str) -> None:
+def check_chain(chain: Sequence[x509.Certificate], root_sha256: str) -> None:
     """Checks that the last certificate is the root, and each other one was issued by the next, from the root down."""
     if chain[-1].fingerprint(SHA256()).hex() != root_sha256.lower():
         raise ValueError("its certificates do not end in the root that is trusted")
@@ -46,10 +41,10 @@ def check_chain(chain: Sequence[Certificate], root_sha256: str) -> None:
 
 
 @lru_cache(maxsize=256)
-def issued(subject: Certificate, issuer: Certificate) -> bool:
+def issued(subject: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether a certificate was issued by another one, which is an authority."""
     try:
-        if not issuer.extensions.get_extension_for_class(BasicConstraints).value.ca:
+        if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
             return False
         subject.verify_directly_issued_by(issuer)
     except (*UNREADABLE, InvalidSignature):
@@ -57,10 +52,23 @@ def issued(subject: Certificate, issuer: Certificate) -> bool:
     return True
 
 
-def common_name(certificate: Certificate) -> str:
+def is_signed(data: bytes, signature: bytes, key: object, curve: type[ec.EllipticCurve], digest: HashAlgorithm) -> bool:
+    """Whether an ECDSA key of this curve signed some data; the signature is r and s, one after the other."""
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, curve):
+        return False
+    half = len(signature) // 2
+    r, s = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))
+    try:
+        key.verify(encode_dss_signature(r, s), data, ec.ECDSA(digest))
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def common_name(certificate: x509.Certificate) -> str:
     """The common name of a certificate's subject; empty if it has none that can be read."""
     try:
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     except ValueError:
         return ""
     return str(names[0].value) if names else ""

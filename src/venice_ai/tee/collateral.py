@@ -11,17 +11,18 @@ and is left out, since quotes bring their own: so collateral serves every machin
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from .canonical import Malformed, parse
+from .canonical import Malformed, as_object, parse
 from .checks import NOT_REACHED, Checks
 from .report import Check, Tcb
 from .types import INTEL_ROOT_SHA256, TCB_STATUSES
@@ -194,15 +195,9 @@ def _binary(name: str, value: Any) -> bytes:
     """Bytes as such, in hex or in base64: tools differ."""
     if isinstance(value, bytes):
         return value
-    if isinstance(value, str):
-        try:
-            return bytes.fromhex(value)
-        except ValueError:
-            pass
-        try:
-            return base64.b64decode(value, validate=True)
-        except (ValueError, binascii.Error):
-            pass
+    for decode in (bytes.fromhex, partial(base64.b64decode, validate=True)) if isinstance(value, str) else ():
+        with suppress(ValueError):
+            return decode(value)
     raise ValueError(f"the collateral has no {name}, or it is neither hex nor base64")
 
 
@@ -288,11 +283,8 @@ def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
     spans: list[tuple[float, float]] = []
     for name in ("tcb_info", "qe_identity"):
         text = collateral.get(name)
-        times = parse(text) if isinstance(text, str) else None
-        if not isinstance(times, dict):
-            raise Malformed(f"{name} is not an object")
-        issued, renewed = (cast("dict[str, Any]", times).get(each) for each in ("issueDate", "nextUpdate"))
-        spans.append((_seconds(issued), _seconds(renewed)))
+        times = as_object(parse(text) if isinstance(text, str) else None, name)
+        spans.append((_seconds(times.get("issueDate")), _seconds(times.get("nextUpdate"))))
     for name in ("root_ca_crl", "pck_crl"):
         try:
             revoked = load_der_x509_crl(_binary(name, collateral.get(name)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from importlib import import_module
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -16,25 +16,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 """The order of the curve's group; private keys are below it."""
 POINT_BYTES = 65
-_NEVER_PICKLED = "a private key cannot be pickled or copied"
 
 
-class PrivateKey(Protocol):
-    """A private key. It is held in memory only; neither `repr` nor pickle gives it away."""
+class _InMemory:
+    """A private key, held in memory only: neither `repr` nor pickle gives it away."""
 
-    public_key: bytes
-    """Its public key, 65 bytes: 04, X, Y."""
+    __slots__ = ()
 
-    def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:
-        """The X coordinate (32 bytes) of the point that this key and the owner of `point` (65 bytes) share.
-
-        `single_use` promises that this key is used for nothing else, so that nobody can measure it twice.
-        """
-        ...
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a private key cannot be pickled or copied")
 
 
-class OpenSslKey:
-    """A key of the package `cryptography`."""
+class OpenSslKey(_InMemory):
+    """A private key of the package `cryptography`. Its public key has 65 bytes: 04, X, Y."""
 
     __slots__ = ("_key", "public_key")
 
@@ -46,16 +40,16 @@ class OpenSslKey:
         self.public_key: bytes = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
     def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:  # it is safe in any case
-        """See `PrivateKey`."""
+        """The X coordinate (32 bytes) of the point that this key and the owner of `point` (65 bytes) share.
+
+        `single_use` promises that this key is used for nothing else, so that nobody can measure it twice.
+        """
         other = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), _checked(point))
         return self._key.exchange(ec.ECDH(), other)
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(_NEVER_PICKLED)
 
-
-class CoincurveKey:
-    """A key of the package `coincurve`."""
+class CoincurveKey(_InMemory):
+    """The same by the package `coincurve`."""
 
     __slots__ = ("_secret", "public_key")
 
@@ -65,7 +59,7 @@ class CoincurveKey:
         self.public_key: bytes = _coincurve.PublicKey.from_secret(self._secret).format(compressed=False)
 
     def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:
-        """See `PrivateKey`."""
+        """See `OpenSslKey`."""
         # The library multiplies a given point in a time that depends on the factor. A factor that is used again is split at
         # random, so that no measurement, however often it is repeated, is of the key itself: k P = r P + (k - r) P.
         other = _coincurve.PublicKey(_checked(point))
@@ -80,8 +74,8 @@ class CoincurveKey:
         shared_x: bytes = shared.format(compressed=False)[1:33]
         return shared_x
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(_NEVER_PICKLED)
+
+PrivateKey: TypeAlias = OpenSslKey | CoincurveKey
 
 
 def check_point(point: bytes) -> bytes:
@@ -108,7 +102,7 @@ def _installed() -> Any:
 
 
 _coincurve = _installed()
-KINDS: tuple[type[OpenSslKey | CoincurveKey], ...] = (OpenSslKey,) if _coincurve is None else (CoincurveKey, OpenSslKey)
+KINDS: tuple[type[PrivateKey], ...] = (OpenSslKey,) if _coincurve is None else (CoincurveKey, OpenSslKey)
 """The kinds of keys that can be made here, the fastest first."""
 Key = KINDS[0]
 """The kind that is made."""

@@ -15,13 +15,11 @@ from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from .certificates import check_chain as check_links
-from .certificates import load
+from .certificates import is_signed, load
 from .quote import Quote
 from .types import INTEL_ROOT_SHA256
 
@@ -59,11 +57,9 @@ def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) 
 
     Under another root than Intel's (`intel` False), the enclave cannot be Intel's; then its signer is not looked at.
     """
-    key = pck.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise ValueError("the platform's key is of another kind than Intel's")  # noqa: TRY004  # evidence, not an argument
-    _check_signature(key, quote.qe_signature, quote.qe_report, "the platform did not sign the quoting enclave's report")
     report = quote.qe_report
+    if not is_signed(report, quote.qe_signature, pck.public_key(), ec.SECP256R1, SHA256()):
+        raise ValueError("the platform did not sign the quoting enclave's report")
     if report[320:352] != hashlib.sha256(quote.attestation_key + quote.qe_auth).digest() or any(report[352:384]):
         raise ValueError("the quoting enclave's report is about another attestation key")
     if (intel and report[128:160] != _QE_SIGNER) or int.from_bytes(report[256:258], "little") != _QE_PRODUCT:
@@ -78,13 +74,6 @@ def check_signature(quote: Quote) -> str:
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + quote.attestation_key)
     except ValueError:
         raise ValueError("the attestation key is not a point of its curve") from None
-    _check_signature(key, quote.signature, quote.signed, "the attestation key did not sign this quote")
+    if not is_signed(quote.signed, quote.signature, key, ec.SECP256R1, SHA256()):
+        raise ValueError("the attestation key did not sign this quote")
     return "by the attestation key"
-
-
-def _check_signature(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes, otherwise: str) -> None:
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    try:
-        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(SHA256()))
-    except (InvalidSignature, ValueError):
-        raise ValueError(otherwise) from None

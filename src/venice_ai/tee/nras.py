@@ -14,12 +14,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from .._core.json_values import items, members
-from .canonical import Malformed, parse
+from .canonical import Malformed, as_object, parse
 from .report import Check
 
 if TYPE_CHECKING:
@@ -61,31 +61,29 @@ def check(documents: Documents, *, payload: object, nonce: bytes, now: float) ->
     Keys from a file that do not chain to their root make it a warning, for anybody can have written them.
     """
     try:
-        published = _published(parse(documents.keys), documents.root_sha256, now)
-        count = _verified(parse(documents.answer), published, nonce, now)
+        keys, trusted = _published(parse(documents.keys), documents.root_sha256, now)
+        count = _verified(parse(documents.answer), keys, nonce, now)
         if count != (there := _count(payload)):
             raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
     except (ValueError, ImportError) as error:  # PyJWT is missing where the extra was not installed as a whole
         return [Check("gpu_nras", "fail", str(error), STOPS)]
     said = f"NVIDIA attests {count} GPU{'s' if count > 1 else ''}"
-    if not published.trusted:
+    if not trusted:
         return [Check("gpu_nras", "warn", f"{said}, if the keys are NVIDIA's: the keys are the file's own", STOPS)]
     return [Check("gpu_nras", "pass", said, STOPS)]
 
 
 def _count(payload: object) -> int:
-    """How many GPUs there is evidence of."""
     found = parse(payload) if isinstance(payload, (str, bytes)) else payload
     return len(items(members(found).get("evidence_list")))
 
 
-def _verified(answer: Any, published: _Published, nonce: bytes, now: float) -> int:
+def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> int:
     overall, tokens = _tokens(answer)
-    keys = published.keys
     claims = _claims(overall, keys, nonce, now)
     if claims.get("x-nvidia-overall-att-result") is not True:
         raise ValueError("NVIDIA does not attest these GPUs")
-    digests = _object(claims.get("submods"), "submods")
+    digests = as_object(claims.get("submods"), "submods")
     if not tokens or set(digests) != set(tokens):
         raise ValueError("NVIDIA's answer is not about the GPUs that it names")
     for name, token in tokens.items():
@@ -132,7 +130,7 @@ def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes
 
     try:
         # Read without its signature, and once more by our own parser: PyJWT does not see a key that is there twice.
-        header = _object(parse(base64url_decode(token.partition(".")[0])), "the header of a token")
+        header = as_object(parse(base64url_decode(token.partition(".")[0])), "the header of a token")
         if header.get("alg") != "ES384" or "crit" in header:
             raise ValueError(f"a token is signed with {header.get('alg')!r}, not ES384")
         key = keys.get(str(header.get("kid")))
@@ -141,7 +139,7 @@ def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes
         signed = jwt.PyJWS(["ES384"]).decode(token, key, ["ES384"])
     except jwt.PyJWTError as error:
         raise ValueError(f"NVIDIA did not sign a token: {error}") from None
-    claims = _object(parse(signed), "a token")
+    claims = as_object(parse(signed), "a token")
     _check_claims(claims, nonce, now)
     return claims
 
@@ -164,24 +162,17 @@ def _moment(claims: Mapping[str, Any], name: str) -> float:
     return float(moment)
 
 
-class _Published(NamedTuple):
-    """The keys that can sign ES384, by their id, and whether all of them are NVIDIA's."""
-
-    keys: dict[str, EllipticCurvePublicKey]
-    trusted: bool
-
-
-def _published(keys: Any, root_sha256: str | None, now: float) -> _Published:
-    """The keys of a JSON Web Key Set. What is no such key is skipped: sets hold keys of other kinds, too."""
+def _published(keys: Any, root_sha256: str | None, now: float) -> tuple[dict[str, EllipticCurvePublicKey], bool]:
+    """The keys of a JSON Web Key Set that can sign ES384, by their id, and whether all of them are NVIDIA's."""
     found: dict[str, EllipticCurvePublicKey] = {}
     trusted = True
-    for entry in items(_object(keys, "the set of NVIDIA's keys").get("keys")):
+    for entry in items(as_object(keys, "the set of NVIDIA's keys").get("keys")):
         if (key := _key(entry)) is not None:
             found[entry["kid"]] = key
             trusted = trusted and (root_sha256 is None or _chained(entry, key, root_sha256, now))
     if not found:
         raise ValueError("NVIDIA publishes no key for ES384")
-    return _Published(found, trusted)
+    return found, trusted
 
 
 def _key(entry: Any) -> EllipticCurvePublicKey | None:
@@ -211,9 +202,3 @@ def _chained(entry: Mapping[str, Any], key: EllipticCurvePublicKey, root_sha256:
         return all(each.not_valid_before_utc.timestamp() <= now <= each.not_valid_after_utc.timestamp() for each in chain)
     except (*UNREADABLE, LookupError, OverflowError, OSError):
         return False
-
-
-def _object(value: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise Malformed(f"{what} is not an object")
-    return cast("dict[str, Any]", value)

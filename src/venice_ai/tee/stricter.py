@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
 from ..exceptions import InvalidRequestError
@@ -76,11 +77,12 @@ def _roles(one: Any, other: Any) -> Any:
     return "all" if "all" in (one, other) else tuple(dict.fromkeys((*one, *other)))
 
 
+@dataclass(frozen=True)
 class _Both:
     """Two verifiers, of which each must accept."""
 
-    def __init__(self, first: QuoteVerifier, second: QuoteVerifier) -> None:
-        self.first, self.second = first, second
+    first: QuoteVerifier
+    second: QuoteVerifier
 
     async def verify(self, attestation: Any) -> bool:
         for verifier in (self.first, self.second):
@@ -88,12 +90,6 @@ class _Both:
             if (await answer if inspect.isawaitable(answer) else answer) is not True:
                 return False
         return True
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Both) and (self.first, self.second) == (other.first, other.second)
-
-    def __hash__(self) -> int:
-        return hash((self.first, self.second))
 
 
 def identity(verifier: QuoteVerifier | None) -> tuple[int, ...]:

@@ -35,13 +35,8 @@ class Draft:
     """Header and body of the quote."""
     reply: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    # -- what faults do --------------------------------------------------------------------------------------------------
-
     def put(self, offset: int, value: bytes) -> None:
         self.signed[offset : offset + len(value)] = value
-
-    def report_data(self, value: bytes) -> None:
-        self.put(LAYOUT["report_data"][0], value)
 
     def show_quote(self, quote: bytes) -> None:
         self.reply["intel_quote"] = self.reply["quote"] = quote.hex()
@@ -55,13 +50,6 @@ class Draft:
     @property
     def quote(self) -> bytes:
         return bytes.fromhex(self.reply["intel_quote"])
-
-    @property
-    def gpus(self) -> dict[str, Any]:
-        payload: dict[str, Any] = self.reply["nvidia_payload"]
-        return payload
-
-    # -- how it is made --------------------------------------------------------------------------------------------------
 
     def measure(self) -> None:
         self.signed = self.domain.signed(bytes.fromhex(self.key.address[2:]) + bytes(12) + self.nonce)

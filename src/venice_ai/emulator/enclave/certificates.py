@@ -23,23 +23,14 @@ VALID_UNTIL: Final = dt.datetime(2049, 12, 31, tzinfo=dt.UTC)
 
 @dataclass(frozen=True)
 class Authority:
-    """A key with a name, and the certificate that its issuer gave it.
+    """A key with a name, and the certificate that its issuer gave it (a root has none)."""
 
-    Args:
-        label: what the key is made from; the same label is the same key.
-        common: the common name.
-        issuer: who signed the certificate; None for a root.
-        curve: of the key.
-        ca: whether it may sign certificates itself.
-        extension: a further extension: its object identifier and its DER.
-    """
-
-    label: str
+    label: str  # what the key is made from; the same label is the same key
     common: str
     issuer: Authority | None = None
     curve: ec.EllipticCurve = ec.SECP256R1()  # noqa: RUF009  # it holds nothing
     ca: bool = True
-    extension: tuple[str, bytes] | None = None
+    extension: tuple[str, bytes] | None = None  # a further one: its object identifier and its DER
 
     @cached_property
     def key(self) -> ec.EllipticCurvePrivateKey:

@@ -24,13 +24,7 @@ class RefusedError(Exception):
 
 
 class Channel:
-    """An answer on its way to a client: takes its chunks, gives what is sent.
-
-    Args:
-        request: the request as the enclave read it.
-        client_key: what the answer is sealed to; None for an answer in clear.
-        fault: what goes wrong with chunks that were sealed.
-    """
+    """An answer on its way to a client: takes its chunks, and gives what is sent, sealed if there is a key of the client's."""
 
     def __init__(
         self, request: bytes, client_key: bytes | None = None, fault: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None
@@ -50,8 +44,9 @@ class Channel:
 
     def __call__(self, chunk: Chunk) -> Iterable[Chunk]:
         self.id = chunk.get("id")
-        leaving = chunk if self._sealer is None else {**chunk, "choices": [self._choice(each) for each in chunk["choices"]]}
-        sent = [leaving] if self._fault is None else [*self._fault(leaving, self)]
+        if (sealer := self._sealer) is not None:
+            chunk = {**chunk, "choices": [self._choice(each, sealer) for each in chunk["choices"]]}
+        sent = [chunk] if self._fault is None else [*self._fault(chunk, self)]
         for each in () if self._bytes else sent:
             self._response.update(encode_json(each))
         return sent
@@ -70,22 +65,18 @@ class Channel:
         finally:
             await closed(body)
 
-    def seal(self, text: str) -> str:
-        assert self._sealer is not None
-        return self._sealer.seal(text.encode("utf-8", "replace"))
-
     @property
     def hashes(self) -> str:
         """What is signed of the exchange: the hash of the request, and that of the answer as far as it was sent."""
         return f"{self._request.hexdigest()}:{self._response.hexdigest()}"
 
-    def _choice(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+    def _choice(self, choice: Mapping[str, Any], sealer: Sealer) -> dict[str, Any]:
         delta: dict[str, Any] = dict(choice["delta"])
         for name in SEALED_FIELDS:
             text = delta.get(name)
             # Servers let blanks pass in clear.
             if isinstance(text, str) and text.strip():
-                delta[name] = self.seal(text)
+                delta[name] = sealer.seal(text.encode("utf-8", "replace"))
                 self.contents += name == "content"
                 self.last = text
         return {**choice, "delta": delta}
@@ -97,11 +88,7 @@ def is_sealed(headers: Mapping[str, str]) -> bool:
 
 
 def client_key(headers: Mapping[str, str], own: bytes) -> bytes:
-    """The key that the answer is to be sealed to.
-
-    Raises:
-        RefusedError: the headers are wrong, or the request was sealed to another key than `own`.
-    """
+    """The key that the answer is to be sealed to; RefusedError if the request was sealed to another key than `own`."""
     if headers[ALGORITHM.lower()] != "ecdsa":
         raise RefusedError("Unsupported signing algorithm")
     try:
@@ -114,11 +101,7 @@ def client_key(headers: Mapping[str, str], own: bytes) -> bytes:
 
 
 def open_body(body: Mapping[str, Any], private: PrivateKey) -> dict[str, Any]:
-    """The body of a request with the contents of its messages decrypted, whatever their role.
-
-    Raises:
-        RefusedError: a content is in clear, or cannot be opened.
-    """
+    """The body of a request with the contents of its messages decrypted; RefusedError if one of them cannot be."""
     if body.get("stream") is not True:
         raise RefusedError("E2EE requires streaming")
     opener = Opener(private)

@@ -53,7 +53,6 @@ class Enclave:
         """The hierarchy that signs the GPUs' evidence."""
         self.key: EnclaveKey = EnclaveKey()
         """The key that clients seal to."""
-        self._fault = _HARMLESS
         self._name: str | None = None
         self._channels: list[Channel] = []
         self._signs_bytes = signs_bytes
@@ -119,26 +118,27 @@ class Enclave:
         fault.replied(draft)
         return fault.written(draft)
 
-    def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[dict[str, Any], Channel]:
-        """A request as it is read in the enclave, and the way its answer takes.
+    def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[dict[str, Any], Channel] | Answer:
+        """A request as it is read in the enclave, and the way its answer takes; an answer if a fault has one instead.
 
         Raises:
             RefusedError: the request is not sealed as it must be.
         """
+        if self._fault.chat_answered is not None:
+            return self._fault.chat_answered
         switched_off = members(body.get("venice_parameters")).get("enable_e2ee") is False
         if not channel.is_sealed(headers) or switched_off:
-            return body, self._remembered(Channel(encode_json(body)))
-        key = channel.client_key(headers, self.key.public)
-        read = channel.open_body(body, self.key.private)
-        return read, self._remembered(Channel(encode_json(read), key, self._fault.sealed))
+            read, used = body, Channel(encode_json(body))
+        else:
+            key = channel.client_key(headers, self.key.public)
+            read = channel.open_body(body, self.key.private)
+            used = Channel(encode_json(read), key, self._fault.sealed)
+        self._channels = [*self._channels[1 - _KEPT_ANSWERS :], used]
+        return read, used
 
     def leave(self, request: bytes, answer: Answer, used: Channel) -> Answer:
         """An answer on its way out, to a request as it came: what is signed of them, if it is their bytes."""
         return used.signing(request, answer) if self._signs_bytes else answer
-
-    def chat_answered(self) -> Answer | None:
-        """What a chat gets instead of an answer, if the fault says so."""
-        return self._fault.chat_answered
 
     def signature(self, model: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/signature`: what the key signed about a streamed answer."""
@@ -160,10 +160,6 @@ class Enclave:
         }
         self._fault.attested(reply)
         return json_answer(200, reply)
-
-    def _remembered(self, used: Channel) -> Channel:
-        self._channels = [*self._channels[1 - _KEPT_ANSWERS :], used]
-        return used
 
 
 def _os_image() -> OsImage:

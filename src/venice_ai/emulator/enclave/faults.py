@@ -14,28 +14,24 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
-from functools import reduce
+from functools import partial, reduce
 from importlib.resources import files
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
+from venice_ai.tee.crypto import seal
 from venice_ai.tee.quote import LAYOUT
 
 from ..sending import Answer
 from .attestation import Draft
 from .channel import Channel, Chunk
-from .domain import GPU_COUNT, Domain, Event, compose, event
+from .domain import Domain, Event, compose, event
 from .intel import Intel
 from .keys import EnclaveKey
 from .nvidia import Nvidia
 
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
 _ANOTHER: Final = hashlib.sha256(b"another").digest()
-_MANY_KEYS = 20_000
 _OLD_NONCE: Final = hashlib.sha256(b"an old nonce").digest()
-
-
-def _unchanged(_: object) -> None:
-    """The default of a fault's steps: it changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,44 +40,30 @@ class Fault:
 
     about: str
     _: KW_ONLY
-    booted: Callable[[Draft], object] = _unchanged
-    """To the domain, before it is measured."""
-    measured: Callable[[Draft], object] = _unchanged
-    """To what the quote signs."""
-    replied: Callable[[Draft], object] = _unchanged
-    """To the reply."""
-    written: Callable[[Draft], bytes] = Draft.written
-    """The bytes of the reply."""
-    answered: Answer | None = None
-    """What comes instead of the attestation."""
-    published: Callable[[Intel, float], dict[str, str]] = Intel.collateral
-    """The collateral."""
-    chat_answered: Answer | None = None
-    """What comes instead of a chat's answer."""
-    sealed: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None
-    """What is sent for a chunk of a sealed answer."""
-    attested: Callable[[dict[str, Any]], object] = _unchanged
-    """To the signature of an answer."""
-    signed: Callable[[str], str] = str
-    """What is signed of an answer."""
+    booted: Callable[[Draft], object] = lambda _: None  # to the domain, before it is measured
+    measured: Callable[[Draft], object] = lambda _: None  # to what the quote signs
+    replied: Callable[[Draft], object] = lambda _: None  # to the reply
+    written: Callable[[Draft], bytes] = Draft.written  # the bytes of the reply
+    answered: Answer | None = None  # what comes instead of the attestation
+    published: Callable[[Intel, float], dict[str, str]] = Intel.collateral  # the collateral
+    chat_answered: Answer | None = None  # what comes instead of a chat's answer
+    sealed: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None  # what is sent for a chunk of a sealed answer
+    attested: Callable[[dict[str, Any]], object] = lambda _: None  # to the signature of an answer
+    signed: Callable[[str], str] = str  # what is signed of an answer
 
 
 # -- what Venice says ----------------------------------------------------------------------------------------------------
 
 
-def _reply(members: dict[str, Any]) -> Callable[[Draft], None]:
+def _reply(members: dict[str, Any], draft: Draft) -> None:
     """The reply with other members, each named by its path; null takes one out."""
-
-    def change(draft: Draft) -> None:
-        for path, value in members.items():
-            *parents, name = path.split(".")
-            holder = reduce(lambda outer, each: outer[each], parents, draft.reply)
-            if value is None:
-                holder.pop(name, None)
-            else:
-                holder[name] = value
-
-    return change
+    for path, value in members.items():
+        *parents, name = path.split(".")
+        holder = reduce(lambda outer, each: outer[each], parents, draft.reply)
+        if value is None:
+            holder.pop(name, None)
+        else:
+            holder[name] = value
 
 
 def _key(change: Callable[[bytes], bytes], member: str = "signing_public_key") -> Callable[[Draft], None]:
@@ -122,7 +104,7 @@ def _replayed_quote(draft: Draft) -> None:
     old.answer()
     new = {name: draft.reply[name] for name in ("nonce", "request_nonce")}
     draft.reply = {name: value for name, value in old.reply.items() if name != "server_verification"} | new
-    draft.gpus["nonce"] = draft.nonce.hex()
+    draft.reply["nvidia_payload"]["nonce"] = draft.nonce.hex()
 
 
 def _doubled_keys(draft: Draft) -> bytes:
@@ -131,27 +113,17 @@ def _doubled_keys(draft: Draft) -> bytes:
     return b"{" + keys.encode() + b',"0":0,' + draft.written()[1:]
 
 
-def _gateway_keys(draft: Draft) -> bytes:
-    """A gateway that has more keys than anybody looks at."""
-    _keys_of_others(draft, _MANY_KEYS)
-    return draft.written()
-
-
-def _duplicate_members(draft: Draft) -> bytes:
-    return draft.written().replace(b'{"verified":true', b'{"verified":false,"verified":true', 1)
-
-
 # -- what is signed ------------------------------------------------------------------------------------------------------
 
 
-def _quote_bytes(place: tuple[int, str]) -> Callable[[Draft], None]:
+def _signed_bytes(place: tuple[int, str], draft: Draft) -> None:
     """Other bytes (hex) in what is signed of the quote, from an offset on."""
-    return lambda draft: draft.put(place[0], bytes.fromhex(place[1]))
+    draft.put(place[0], bytes.fromhex(place[1]))
 
 
 def _binds(data: Callable[[bytes, bytes], bytes]) -> Callable[[Draft], None]:
     """The quote binds something else, made of the address and the nonce."""
-    return lambda draft: draft.report_data(data(bytes.fromhex(draft.key.address[2:]), draft.nonce))
+    return lambda draft: draft.put(LAYOUT["report_data"][0], data(bytes.fromhex(draft.key.address[2:]), draft.nonce))
 
 
 def _quote(change: Callable[[bytes], bytes]) -> Callable[[Draft], None]:
@@ -172,94 +144,45 @@ def _log(change: Callable[[list[Event]], list[Event]]) -> Callable[[Draft], None
     return lambda draft: draft.show_log(change(draft.domain.log))
 
 
-def _edited(log: list[Event]) -> list[Event]:
-    return [{**each, "event_payload": "00" * 32} if each["event"] == "compose-hash" else each for each in log]
+def _measures(events: list[list[str]], draft: Draft, *, later: bool = False) -> None:
+    """Further events are measured, each a name and perhaps a payload: before the boot ends, or later by a container."""
+    place = len(draft.domain.log) - (not later)
+    draft.domain.log[place:place] = [event(name, "".join(payload).encode() or _ANOTHER) for name, *payload in events]
 
 
-def _measures(name: str, payload: bytes = _ANOTHER, *, later: bool = False) -> Callable[[Draft], None]:
-    """A further event is measured: before the boot ends, or later by a container."""
-
-    def extend(draft: Draft) -> None:
-        log = draft.domain.log
-        log.insert(len(log) if later else len(log) - 1, event(name, payload))
-
-    return extend
+def _boots(os_image: str, draft: Draft) -> None:
+    """Another operating system, as far as its own log says."""
+    draft.domain = Domain(os_image=bytes.fromhex(os_image))
 
 
-def _container_measures_twice(draft: Draft) -> None:
-    for name in ("compose-hash", "compose-hash", "system-ready"):
-        _measures(name, later=True)(draft)
-
-
-def _boots(**domain: Any) -> Callable[[Draft], None]:
-    def boot(draft: Draft) -> None:
-        draft.domain = Domain(**domain)
-
-    return boot
-
-
-def _compose_shown(draft: Draft) -> None:
-    draft.reply["info"]["tcb_info"]["app_compose"] += " "
-
-
-def _dev_image(draft: Draft) -> None:
-    settings = json.loads(draft.reply["vm_config"])
-    draft.reply["vm_config"] = json.dumps({**settings, "image": "dstack-nvidia-dev-0.5.8"})
-
-
-def _compose_of_line_breaks(draft: Draft) -> None:
-    draft.domain = Domain(compose("\n" * 200_000 + "x"))
-
-
-def _compose_of_line_breaks_unsigned(draft: Draft) -> None:
-    """The same, and nobody signed it: the quote's registers and log agree with each other alone."""
-    draft.show_quote(_flipped(draft.quote, LAYOUT["signature"][0]))
-
-
-_LOOSE_IMAGES: Final = "services:\n  model:\n    image: emulator/model:latest\n    privileged: true\n"
+def _runs(services: str, draft: Draft) -> None:
+    draft.domain = Domain(compose(services))
 
 
 # -- GPUs ----------------------------------------------------------------------------------------------------------------
 
 
-def _gpu(*made: Callable[[Draft], dict[str, str]], count: int = GPU_COUNT) -> Callable[[Draft], None]:
-    """Other evidence of the first GPUs, of `count` of them."""
-
-    def change(draft: Draft) -> None:
-        shown = draft.gpus["evidence_list"]
-        draft.gpus["evidence_list"] = [*(make(draft) for make in made), *shown[len(made) :]][:count]
-
-    return change
+def _gpus(change: Callable[[list[dict[str, str]], Draft], list[dict[str, str]]]) -> Callable[[Draft], None]:
+    return lambda draft: draft.reply["nvidia_payload"].update(
+        evidence_list=change(draft.reply["nvidia_payload"]["evidence_list"], draft)
+    )
 
 
-def _gpu_byte(position: int) -> Callable[[Draft], None]:
-    def change(draft: Draft) -> None:
-        item = draft.gpus["evidence_list"][0]
-        item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
-
-    return change
+def _gpu(make: Callable[[Draft], dict[str, str]]) -> Callable[[Draft], None]:
+    """Other evidence of the first GPU."""
+    return _gpus(lambda shown, draft: [make(draft), *shown[1:]])
 
 
-def _first_gpu(draft: Draft) -> dict[str, str]:
-    first: dict[str, str] = draft.gpus["evidence_list"][0]
-    return first
-
-
-def _gpu_with_another_chain(draft: Draft) -> None:
-    items = draft.gpus["evidence_list"]
-    items[0]["certificate"] = items[1]["certificate"]
-    items[1] = draft.nvidia.item(0, draft.nonce)
-
-
-def _measured(**measured: Any) -> Callable[[Draft], dict[str, str]]:
-    return lambda draft: draft.nvidia.item(0, draft.nonce, **measured)
+def _gpu_byte(position: int, draft: Draft) -> None:
+    item = draft.reply["nvidia_payload"]["evidence_list"][0]
+    item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
 
 
 # -- collateral ----------------------------------------------------------------------------------------------------------
 
 
-def _collateral(changes: dict[str, Any]) -> Callable[[Intel, float], dict[str, str]]:
-    return lambda intel, now: intel.collateral(now, **changes)
+def _collateral(changes: dict[str, Any], intel: Intel, now: float) -> dict[str, str]:
+    return intel.collateral(now, **changes)
 
 
 def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
@@ -269,23 +192,21 @@ def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
 
 # -- chunks --------------------------------------------------------------------------------------------------------------
 
+Bend: TypeAlias = Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk] | None]
 
-def _second(bend: Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk]]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    """Something happens to the chunk with the second sealed text, of which `bend` gets the delta, too."""
+
+def _second(bend: Bend) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
+    """Something happens to the chunk with the second sealed text: `bend` gets its delta, too, and may say what is sent."""
 
     def at_second(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
-        delta = _content(chunk)
-        return (chunk,) if delta is None or channel.contents != 2 else bend(chunk, delta, channel)
+        delta = _content(chunk) if channel.contents == 2 else None
+        return (delta is not None and bend(chunk, delta, channel)) or (chunk,)
 
     return at_second
 
 
 def _envelope(change: Callable[[str, Channel], str]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    def bend(chunk: Chunk, delta: dict[str, Any], channel: Channel) -> Iterator[Chunk]:
-        delta["content"] = change(delta["content"], channel)
-        yield chunk
-
-    return _second(bend)
+    return _second(lambda _, delta, channel: delta.update(content=change(delta["content"], channel)))
 
 
 def _content(chunk: Chunk) -> dict[str, Any] | None:
@@ -297,44 +218,14 @@ def _content(chunk: Chunk) -> dict[str, Any] | None:
     return None
 
 
-def _envelope_byte(position: int) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    return _envelope(lambda envelope, _: _flipped(bytes.fromhex(envelope), position).hex())
-
-
-def _in_clear(chunk: Chunk, channel: Channel) -> Iterator[Chunk]:
-    delta = _content(chunk)
-    if delta is not None:
+def _in_clear(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
+    if (delta := _content(chunk)) is not None:
         delta["content"] = channel.last
-    yield chunk
+    return (chunk,)
 
 
-def _delta(members: dict[str, Any]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    def bend(chunk: Chunk, delta: dict[str, Any], _: Channel) -> Iterator[Chunk]:
-        delta |= members
-        yield chunk
-
-    return _second(bend)
-
-
-def _chunk(members: dict[str, Any]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
-    """A chunk is another one than it was by these members."""
-    return lambda chunk, channel: ({**chunk, **members} if channel.contents == 2 else chunk,)
-
-
-def _adds_logprobs(chunk: Chunk, _: dict[str, Any], _channel: Channel) -> Iterator[Chunk]:
-    chunk["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": -0.1, "bytes": None, "top_logprobs": []}]}
-    yield chunk
-
-
-def _second_choice(chunk: Chunk, _: dict[str, Any], channel: Channel) -> Iterator[Chunk]:
-    yield chunk
-    yield {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
-
-
-def _for_another(envelope: str, _: Channel) -> str:
-    from venice_ai.tee.crypto import seal
-
-    return seal(EnclaveKey().public, b"not for you" + bytes(len(envelope) // 1_000))
+def _second_choice(chunk: Chunk, _: dict[str, Any], channel: Channel) -> Iterable[Chunk]:
+    return chunk, {**chunk, "choices": [{**chunk["choices"][0], "index": 1, "delta": {"content": channel.last}}]}
 
 
 # -- signatures ----------------------------------------------------------------------------------------------------------
@@ -345,43 +236,39 @@ def _other_signer(reply: dict[str, Any]) -> None:
     reply |= {"signature": other.sign(reply["text"]), "signing_address": other.address}
 
 
-def _edited_text(reply: dict[str, Any]) -> None:
-    reply["text"] = ":".join(reversed(reply["text"].split(":")))
+def _signature(members: dict[str, Any], reply: dict[str, Any]) -> None:
+    reply |= members
 
 
-def _another_answer(_: str) -> str:
-    """What the key signed of another question and its answer."""
-    return ":".join(hashlib.sha256(part).hexdigest() for part in (b"another question", b"another answer"))
-
-
-def _signature(members: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-    return lambda reply: reply.update(members)
-
-
-def _signature_number(place: tuple[int, str]) -> Callable[[dict[str, Any]], None]:
+def _signature_number(place: tuple[int, str], reply: dict[str, Any]) -> None:
     """Another r or s (hex) in a signature; they begin at the digits 2 and 66."""
-
-    def bend(reply: dict[str, Any]) -> None:
-        (start, number), text = place, reply["signature"]
-        reply["signature"] = text[:start] + number + text[start + len(number) :]
-
-    return bend
+    (start, number), text = place, reply["signature"]
+    reply["signature"] = text[:start] + number + text[start + len(number) :]
 
 
 # -- all of them ---------------------------------------------------------------------------------------------------------
 
+
+def _with(change: Callable[..., object]) -> Callable[[Any], Any]:
+    """Makes, of what a row gives, the function that does a step."""
+    return lambda given: partial(change, given)
+
+
 _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
-    "reply": ("replied", _reply),
-    "quote": ("measured", _quote_bytes),
-    "event": ("booted", lambda given: _measures(*given)),
-    "boots": ("booted", lambda given: _boots(os_image=bytes.fromhex(given))),  # as far as its own log says
-    "gpu_byte": ("replied", _gpu_byte),
-    "collateral": ("published", _collateral),
-    "envelope_byte": ("sealed", _envelope_byte),
-    "delta": ("sealed", _delta),
-    "chunk": ("sealed", _chunk),
-    "signature": ("attested", _signature),
-    "signature_number": ("attested", _signature_number),
+    "reply": ("replied", _with(_reply)),
+    "quote": ("measured", _with(_signed_bytes)),
+    "events": ("booted", _with(_measures)),
+    "later_events": ("booted", _with(partial(_measures, later=True))),
+    "boots": ("booted", _with(_boots)),
+    "services": ("booted", _with(_runs)),
+    "gpu_byte": ("replied", _with(_gpu_byte)),
+    "collateral": ("published", _with(_collateral)),
+    "envelope_byte": ("sealed", lambda given: _envelope(lambda text, _: _flipped(bytes.fromhex(text), given).hex())),
+    "delta": ("sealed", lambda given: _second(lambda _, delta, __: delta.update(given))),
+    "choice": ("sealed", lambda given: _second(lambda chunk, _, __: chunk["choices"][0].update(given))),
+    "chunk": ("sealed", lambda given: _second(lambda chunk, _, __: chunk.update(given))),
+    "signature": ("attested", _with(_signature)),
+    "signature_number": ("attested", _with(_signature_number)),
 }
 """The step of a fault in `faults.json`, and what makes the function for it of the row's values."""
 
@@ -405,11 +292,14 @@ FAULTS: Final[dict[str, Fault]] = {
     "keyset_of_others": Fault("none of a gateway's keys has the address", replied=_keys_of_others),
     "replayed_quote": Fault("an old quote comes with a forged echo", replied=_replayed_quote),
     "doubled_keys": Fault("a key of very many comes twice", written=_doubled_keys),
-    "many_keys": Fault("a gateway has 20,000 keys", written=_gateway_keys),
+    "many_keys": Fault("a gateway has 20,000 keys", replied=lambda draft: _keys_of_others(draft, 20_000)),
     "keys_beside": Fault(
         "a good key, and beside it a gateway's set of 65", replied=lambda draft: _gateway(draft, EnclaveKey().public, 65)
     ),
-    "duplicate_members": Fault("the reply says verified twice", written=_duplicate_members),
+    "duplicate_members": Fault(
+        "the reply says verified twice",
+        written=lambda draft: draft.written().replace(b'{"verified":true', b'{"verified":false,"verified":true', 1),
+    ),
     "other_spelling": Fault("harmless: the quote in base64, the address in capitals", replied=_other_spelling),
     "redirect": Fault("the attestation is somewhere else", answered=Answer(302, {"location": ELSEWHERE})),
     "quote_flipped": Fault(
@@ -439,22 +329,24 @@ FAULTS: Final[dict[str, Fault]] = {
     ),
     "event_removed": Fault("an event is not shown", replied=_log(lambda log: [*log[:-2], log[-1]])),
     "event_reordered": Fault("two events change places", replied=_log(lambda log: [*log[:-2], log[-1], log[-2]])),
-    "event_edited": Fault("the payload of an event is another one", replied=_log(_edited)),
-    "event_split": Fault("an event may be another one of a longer name", booted=_measures("a", b"b:c", later=True)),
+    "event_edited": Fault(
+        "the payload of an event is another one",
+        replied=_log(
+            lambda log: [{**each, "event_payload": "00" * 32} if each["event"] == "compose-hash" else each for each in log]
+        ),
+    ),
     "boot_without_end": Fault("the log ends before the boot", booted=lambda draft: draft.domain.log.pop()),
-    "container_events": Fault("harmless: a container measures what it likes", booted=_container_measures_twice),
-    "compose_edited": Fault("the compose file shown has one blank more", replied=_compose_shown),
-    "dev_image": Fault("the operating system lets its operator in", replied=_dev_image),
-    "long_compose": Fault("harmless: the compose file has 200,000 line breaks", booted=_compose_of_line_breaks),
+    "compose_edited": Fault(
+        "the compose file shown has one blank more",
+        replied=lambda draft: draft.reply["info"]["tcb_info"].update(app_compose=draft.domain.app_compose + " "),
+    ),
+    "long_compose": Fault("harmless: the compose file has 200,000 line breaks", booted=partial(_runs, "\n" * 200_000 + "x")),
     "long_compose_unsigned": Fault(
         "the compose file has 200,000 line breaks, and nobody signed it",
-        booted=_compose_of_line_breaks,
-        replied=_compose_of_line_breaks_unsigned,
+        booted=partial(_runs, "\n" * 200_000 + "x"),
+        replied=_quote(lambda raw: _flipped(raw, LAYOUT["signature"][0])),
     ),
-    "loose_images": Fault(
-        "containers are privileged, and not pinned by their hash", booted=_boots(app_compose=compose(_LOOSE_IMAGES))
-    ),
-    "gpu_less": Fault("one GPU gives no evidence", replied=_gpu(count=GPU_COUNT - 1)),
+    "gpu_less": Fault("one GPU gives no evidence", replied=_gpus(lambda shown, _: shown[:-1])),
     "gateway_without_version": Fault(
         "a gateway shows one of its parts alone", replied=lambda draft: _gateway(draft, draft.key.public)
     ),
@@ -462,15 +354,27 @@ FAULTS: Final[dict[str, Fault]] = {
     "gpu_other_root": Fault(
         "a GPU that NVIDIA did not make", replied=_gpu(lambda draft: Nvidia("somebody else").item(0, draft.nonce))
     ),
-    "gpu_other_chain": Fault("two GPUs have each other's certificates", replied=_gpu_with_another_chain),
-    "gpu_twice": Fault("one GPU answers for two", replied=_gpu(_first_gpu, _first_gpu)),
+    "gpu_other_chain": Fault(
+        "two GPUs have each other's certificates",
+        replied=_gpus(
+            lambda shown, draft: [{**shown[0], "certificate": shown[1]["certificate"]}, draft.nvidia.item(0, draft.nonce)]
+        ),
+    ),
+    "gpu_twice": Fault("one GPU answers for two", replied=_gpus(lambda shown, _: shown[:1] * 2)),
     "gpu_two_keys": Fault(
-        "one GPU answers for two with two keys", replied=_gpu(_first_gpu, lambda draft: draft.nvidia.again(0, draft.nonce))
+        "one GPU answers for two with two keys",
+        replied=_gpus(lambda shown, draft: [*shown[:1], draft.nvidia.again(0, draft.nonce)]),
     ),
     "gpu_switch": Fault("a switch answers as a GPU", replied=_gpu(lambda draft: draft.nvidia.other("LS10", draft.nonce))),
-    "gpu_firmware": Fault("a GPU's key is of another firmware", replied=_gpu(_measured(firmware=b"\1" * 48))),
-    "gpu_empty_record": Fault("a GPU measured nothing", replied=_gpu(_measured(measurements=()))),
-    "gpu_zeros": Fault("a GPU measured zeros", replied=_gpu(_measured(measurements=(bytes(51), bytes(51))))),
+    "gpu_firmware": Fault(
+        "a GPU's key is of another firmware", replied=_gpu(lambda draft: draft.nvidia.item(0, draft.nonce, firmware=b"\1" * 48))
+    ),
+    "gpu_empty_record": Fault(
+        "a GPU measured nothing", replied=_gpu(lambda draft: draft.nvidia.item(0, draft.nonce, measurements=()))
+    ),
+    "gpu_zeros": Fault(
+        "a GPU measured zeros", replied=_gpu(lambda draft: draft.nvidia.item(0, draft.nonce, measurements=(bytes(51),) * 2))
+    ),
     "forged_collateral": Fault("somebody else's", published=lambda _, now: Intel("somebody else").collateral(now)),
     "edited_tcb_info": Fault("what Intel signed was edited", published=_edited_tcb_info),
     "chat_redirect": Fault("the chat is somewhere else", chat_answered=Answer(307, {"location": ELSEWHERE})),
@@ -480,12 +384,19 @@ FAULTS: Final[dict[str, Fault]] = {
     "chunk_short": Fault("an envelope is too short", sealed=_envelope(lambda envelope, _: envelope[:184])),
     "chunk_odd": Fault("an envelope has an odd digit", sealed=_envelope(lambda envelope, _: envelope + "0")),
     "chunk_prefix": Fault("an envelope begins otherwise", sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
-    "chunk_other_key": Fault("an envelope is for somebody else", sealed=_envelope(_for_another)),
+    "chunk_other_key": Fault(
+        "an envelope is for somebody else",
+        sealed=_envelope(lambda text, _: seal(EnclaveKey().public, b"not for you" + bytes(len(text) // 1_000))),
+    ),
     "upper_case": Fault("harmless: an envelope in capitals", sealed=_envelope(lambda envelope, _: envelope.upper())),
     "replayed_chunk": Fault("a chunk comes twice", sealed=_second(lambda chunk, _, __: (chunk, chunk))),
-    "logprobs_in_clear": Fault("log probabilities come in clear", sealed=_second(_adds_logprobs)),
     "signature_signer": Fault("somebody else signed", attested=_other_signer),
-    "signature_text": Fault("the signed text was edited", attested=_edited_text),
-    "signature_relabelled": Fault("it is a good one of another answer, under this one's id", signed=_another_answer),
+    "signature_text": Fault(
+        "the signed text was edited", attested=lambda reply: reply.update(text=":".join(reversed(reply["text"].split(":"))))
+    ),
+    "signature_relabelled": Fault(
+        "it is a good one of another answer, under this one's id",
+        signed=lambda _: ":".join(hashlib.sha256(part).hexdigest() for part in (b"another question", b"another answer")),
+    ),
 }
 """The attacks by their names."""

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from .certificates import Authority, der, oid, pem
 
 _MEASUREMENTS: Final = 4
-_SIGNATURE_BYTES: Final = 96
 _DRIVER: Final = b"570.172.08\0"
 _VBIOS: Final = bytes.fromhex("00d0009603000000")
 _FIRMWARE: Final = hashlib.sha384(b"firmware").digest()
@@ -34,10 +33,17 @@ class Nvidia:
     def chain(self, number: int) -> tuple[Authority, ...]:
         return self._chains[number]
 
-    def evidence(
-        self, number: int, nonce: bytes, *, firmware: bytes = _FIRMWARE, measurements: tuple[bytes, ...] | None = None
-    ) -> bytes:
-        """What a GPU signs to answer a nonce: the request, and its answer."""
+    def item(
+        self,
+        number: int,
+        nonce: bytes,
+        *,
+        chain: tuple[Authority, ...] | None = None,
+        firmware: bytes = _FIRMWARE,
+        measurements: tuple[bytes, ...] | None = None,
+    ) -> dict[str, str]:
+        """A GPU's certificates (or another `chain`), and what it signs to answer a nonce: the request, and its answer."""
+        chain = chain or self.chain(number)
         request = bytes.fromhex("11e001ff") + nonce + b"\0"
         usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
         measured = tuple(usual) if measurements is None else measurements
@@ -45,21 +51,17 @@ class Nvidia:
         answer = bytes.fromhex("1160") + bytes(2) + bytes([len(measured)]) + len(record).to_bytes(3, "little") + record
         opaque = b"".join(bytes([kind, 0]) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS), (20, firmware)))
         signed = request + answer + hashlib.sha256(nonce).digest() + _sized(opaque)
-        return signed + self.chain(number)[0].sign(signed)
-
-    def item(self, number: int, nonce: bytes, **measured: Any) -> dict[str, str]:
-        return _item(self.chain(number), self.evidence(number, nonce, **measured))
+        parts = {"certificate": pem(*chain).encode(), "evidence": signed + chain[0].sign(signed)}
+        return {**{name: base64.b64encode(data).decode() for name, data in parts.items()}, "arch": "HOPPER"}
 
     def other(self, chip: str, nonce: bytes) -> dict[str, str]:
         """The evidence of another device below the same root."""
-        chain, signed = self._device(0, chip), self.evidence(0, nonce)[:-_SIGNATURE_BYTES]
-        return _item(chain, signed + chain[0].sign(signed))
+        return self.item(0, nonce, chain=self._device(0, chip))
 
     def again(self, number: int, nonce: bytes) -> dict[str, str]:
         """The same evidence by another key that the same GPU certified."""
         leaf, *above = self.chain(number)
-        other, signed = replace(leaf, label=f"{leaf.label}/again"), self.evidence(number, nonce)[:-_SIGNATURE_BYTES]
-        return _item((other, *above), signed + other.sign(signed))
+        return self.item(number, nonce, chain=(replace(leaf, label=f"{leaf.label}/again"), *above))
 
     def payload(self, nonce: bytes) -> dict[str, Any]:
         items = [self.item(number, nonce) for number in range(len(self._chains))]
@@ -80,10 +82,6 @@ class Nvidia:
         return self._authorities.setdefault(name, Authority(label, common, issuer, ec.SECP384R1(), **more))
 
 
-def _item(chain: tuple[Authority, ...], evidence: bytes) -> dict[str, str]:
-    return {"certificate": _text(pem(*chain).encode()), "evidence": _text(evidence), "arch": "HOPPER"}
-
-
 def _device_id(device: Authority, firmware: bytes) -> tuple[str, bytes]:
     """What a certificate says of the firmware that a key was made for."""
     public = device.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -93,7 +91,3 @@ def _device_id(device: Authority, firmware: bytes) -> tuple[str, bytes]:
 
 def _sized(data: bytes) -> bytes:
     return len(data).to_bytes(2, "little") + data
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()

@@ -39,11 +39,7 @@ class Engine(Protocol):
 
 
 def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engine:
-    """The engine with these weights, ready to answer.
-
-    Raises:
-        LocalModelError: the engine is not installed or refuses the file.
-    """
+    """The engine with these weights, ready to answer; LocalModelError if it is not installed or refuses the file."""
     try:
         xllamacpp = import_module("xllamacpp")
     except ImportError as error:
@@ -104,11 +100,7 @@ class Generations:
         self._closed = False
 
     async def chunks(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
-        """The engine's chunks for one request. Closing this early stops the engine.
-
-        Raises:
-            LocalModelError: the model was closed before the answer ended.
-        """
+        """The engine's chunks for one request; LocalModelError if the model is closed. Closing this early stops the engine."""
         self._require_open()
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Chunk | None] = asyncio.Queue()

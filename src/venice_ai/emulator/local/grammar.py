@@ -54,11 +54,7 @@ ANY_OBJECT: Schema = {"type": "object", "additionalProperties": _SCALAR, "minPro
 
 
 def json_grammar(schema: Schema) -> str:
-    """The engine's grammar for compact JSON that fits `schema`.
-
-    Raises:
-        UnsupportedInput: the engine cannot enforce a keyword of the schema; the message names it and its path.
-    """
+    """The engine's grammar for compact JSON that fits `schema`; UnsupportedInput names a keyword that it cannot enforce."""
     options = {"whitespace_flexible": False, "coerce_one_of": True}
     return "%llguidance {}\nstart: %json " + json.dumps({**bounded(schema), "x-guidance": options})
 

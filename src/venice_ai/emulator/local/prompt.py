@@ -43,11 +43,7 @@ _JSON_EXAMPLE: tuple[Turn, ...] = (
 
 
 def conversation(messages: Sequence[Message]) -> list[Turn]:
-    """The turns of a conversation that wants an answer in words.
-
-    Raises:
-        UnsupportedInput: a message holds something other than text.
-    """
+    """The turns of a conversation that wants an answer in words; UnsupportedInput if a message holds more than text."""
     return _with_system([*_rules(messages), *_facts(messages)], _turns(messages))
 
 

@@ -47,16 +47,6 @@ class _Words(_Reader):
         return super().feed(spoken)
 
 
-class _Json(_Reader):
-    """An answer in JSON."""
-
-    def feed(self, text: str) -> Delta:
-        if text and not self._begun:
-            _require_json(text)
-            self._begun = True
-        return super().feed(text)
-
-
 class _Call(_Reader):
     """A function call: `{"name":"f","arguments":{...}}` comes, its name and arguments go on as they come.
 
@@ -73,8 +63,6 @@ class _Call(_Reader):
             self._held = text[-1:]
             return _fragment(text[:-1])
         self._held = text
-        if text:
-            _require_json(text)
         start, found, rest = text.partition(_ARGUMENTS)
         if not found:
             return {}
@@ -101,8 +89,6 @@ class _Whole(_Reader):
 
     def end(self, finish_reason: str) -> tuple[Delta, str]:
         text = self._held
-        if text:
-            _require_json(text)
         if finish_reason == "stop":
             text = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
         return self._reader.feed(text), self._reader.end(finish_reason)[1]
@@ -112,28 +98,19 @@ def _fragment(arguments: str) -> Delta:
     return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]} if arguments else {}
 
 
-def _require_json(text: str) -> None:
-    # The engine drops a grammar it cannot use and lets the model talk; words begin with a blank, JSON never does.
-    if text[0] not in _JSON_STARTS:
-        raise UnsupportedInput("The local model's engine cannot enforce this JSON schema; simplify it.")
-
-
 class Reply:
     """One answer: engine chunks are fed in, the backend's chunks come out."""
 
     def __init__(self, form: Form, call_id: str, *, free_keys: bool = False, top_logprobs: int = 0) -> None:
-        reader = {"words": _Words, "json": _Json}.get(form, lambda: _Call(call_id))()
+        reader = {"words": _Words, "json": _Reader}.get(form, lambda: _Call(call_id))()
         self._reader = _Whole(reader) if free_keys else reader
         self._top = top_logprobs
+        self._is_json = form != "words"
         self._begun = False
+        self._spoken = False
 
     def feed(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The chunks that this one gives.
-
-        Raises:
-            UnsupportedInput: the engine refuses the request.
-            LocalModelError: the engine failed.
-        """
+        """The chunks that this one gives; UnsupportedInput if the engine refuses the request, LocalModelError if it failed."""
         if error := chunk.get("error"):
             raise _error(error)
         if chunk["choices"]:
@@ -143,8 +120,13 @@ class Reply:
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[dict[str, Any]]:
         given, reason = choice["delta"], choice["finish_reason"]
+        text = given.get("content") or ""
+        # The engine drops a grammar it cannot use and lets the model talk; words begin with a blank, JSON never does.
+        if text and self._is_json and not self._spoken and text[0] not in _JSON_STARTS:
+            raise UnsupportedInput("The local model's engine cannot enforce this JSON schema; simplify it.")
+        self._spoken = self._spoken or bool(text)
         thought = {"reasoning_content": given["reasoning_content"]} if given.get("reasoning_content") else {}
-        delta = {**thought, **self._reader.feed(given.get("content") or "")}
+        delta = {**thought, **self._reader.feed(text)}
         logprobs = _logprobs(choice.get("logprobs"), self._top)
         if not (delta or reason or logprobs):
             return

@@ -45,11 +45,7 @@ class Job:
 
 
 def job(body: dict[str, Any], *, plain: bool) -> Job:
-    """The job that a checked chat request stands for. `plain` is for base weights, which have no chat template.
-
-    Raises:
-        UnsupportedInput: the request holds what the engine or the model cannot do.
-    """
+    """The job that a checked chat request stands for. `plain` is for base weights, which have no chat template."""
     chat = ChatBody(body)
     if tools := _forced_tools(chat):
         turns = call_conversation(chat.messages, tools, plain=plain)

@@ -40,11 +40,7 @@ class Weights:
 
 
 def own_folder() -> Path:
-    """The cache folder of this program.
-
-    Raises:
-        LocalModelError: the extra that tells is not installed.
-    """
+    """The cache folder of this program; LocalModelError without the extra that tells where it is."""
     folder = cache_folder()
     if folder is None:
         raise LocalModelError("A package is not installed (platformdirs); pip install 'venice-chat[local]'")
@@ -52,11 +48,7 @@ def own_folder() -> Path:
 
 
 def own_weights(path: Path) -> Weights:
-    """A GGUF file of the user's.
-
-    Raises:
-        LocalModelError: there is no such file, or it is not a GGUF.
-    """
+    """A GGUF file of the user's; LocalModelError if there is no such file, or it is of another kind."""
     try:
         with path.open("rb") as file:
             magic = file.read(4)
@@ -68,11 +60,7 @@ def own_weights(path: Path) -> Weights:
 
 
 def gemma_weights(folder: Path, show: Callable[[str], None]) -> Weights:
-    """Gemma's weights, joined in `folder`. Their terms are shown the first time.
-
-    Raises:
-        LocalModelError: the package is not installed, or its content is not what it should be.
-    """
+    """Gemma's weights, joined in `folder`; LocalModelError without their package. Their terms are shown the first time."""
     parts = _gemma_parts()
     shown = folder / "gemma-terms-shown"
     if not shown.exists():
@@ -85,11 +73,7 @@ def gemma_weights(folder: Path, show: Callable[[str], None]) -> Weights:
 
 
 def joined(parts: Sequence[Path], target: Path, sha256: str) -> Path:
-    """The file `target` with the content of the parts, joined anew unless it is there and intact.
-
-    Raises:
-        LocalModelError: the parts have another hash, or cannot be read or written.
-    """
+    """The file `target` with the content of the parts, joined anew unless it is intact; LocalModelError if it cannot be."""
     try:
         if not target.is_file() or _sha256(target) != sha256:
             _join(parts, target, sha256)

@@ -124,9 +124,9 @@ class ChatCalls(APIResource[ClientT]):
             raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
         wrap: Callable[[ChunkSource, Connection], Any] | None = None
         if stream_cls is not None:
-            from .stream_cls import stream_factory  # rarely given
+            from .stream_cls import ModelStream, stream_factory  # rarely given
 
-            wrap = stream_factory(stream_cls)
+            wrap = stream_factory(stream_cls, ModelStream)
         body: dict[str, Any] = {}
         given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:

@@ -15,23 +15,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def stream_factory(stream_cls: Callable[..., Any]) -> Callable[[ChunkSource, Connection], Any]:
-    """How to make the caller's stream from the chunks.
+def stream_factory(stream_cls: Callable[..., Any], model_stream: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """How to make the caller's stream from the chunks and the client; `model_stream` is for a class that takes fields.
 
     Raises:
         TypeError: `stream_cls` cannot be called in either way.
     """
-    if takes_fields(stream_cls):
-        return lambda source, client: ModelStream[Any](stream_cls, source, client=client)
+    if _takes_fields(stream_cls):
+        return lambda source, client: model_stream(stream_cls, source, client=client)
     return lambda source, client: stream_cls(source, client=client)
 
 
-def takes_fields(stream_cls: Callable[..., Any]) -> bool:
-    """Whether a `stream_cls` is called with each chunk's fields; otherwise with the chunks' iterator and the client.
-
-    Raises:
-        TypeError: it can be called neither way.
-    """
+def _takes_fields(stream_cls: Callable[..., Any]) -> bool:
+    """Whether a `stream_cls` is called with each chunk's fields; otherwise with the chunks' iterator and the client."""
     try:
         parameters = inspect.signature(stream_cls)
     except (TypeError, ValueError):

@@ -205,7 +205,6 @@ class ToolRun:
         return Approval.wait() if call.id in self._loop.waiting else Approval.allow()
 
     async def _run(self, item: _Ready | _Done | ToolCallFinished) -> _Done | ToolCallFinished:
-        """Runs a tool."""
         if not isinstance(item, _Ready):
             return item
         try:
@@ -451,16 +450,11 @@ def begun(completions: ChatCalls[Any], asking: type[AskingT], given: dict[str, A
 
 
 def _taken(names: Iterable[str], given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of some names, taken out of all."""
     return {name: given.pop(name) for name in names if name in given}
 
 
 def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str, Any]:
-    """The parameters of every request of a loop. `floor` is the privacy that the client demands.
-
-    Raises:
-        InvalidRequestError: one of them would not fit a loop.
-    """
+    """The parameters of every request of a loop; an InvalidRequestError if one would not fit a loop or the client's `floor`."""
     if floor == "e2ee":
         refuse_below(floor, None)  # before there is a loop, whose state would hold the prompt
     if encryption_requested_in(params):

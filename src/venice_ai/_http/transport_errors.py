@@ -1,14 +1,19 @@
-"""The errors for connections that fail, with what to do about each: the same sentences for both transports."""
+"""The errors for connections that fail and for time limits that ran out, with what to do about each, for both transports."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from .._core.request import Request
+from .._core.settings import Timeout
 from .._wire.content_coding import BodyTooLargeError
-from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError
+from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, APITimeoutError
 from .retry import ConnectFailure, PermanentConnectFailure
 
 # tinyproxy answers 401 to a wrong password, and 403 to an address or a port that it does not let through.
@@ -23,7 +28,6 @@ def host_of(url: str) -> str:
 
 
 def unreachable(host: str, error: Any) -> ConnectFailure:
-    """The error for a host that there is no connection to."""
     return ConnectFailure(f"cannot connect to {host}: {words(error)}. Is base_url right, and does the server run?")
 
 
@@ -43,7 +47,6 @@ def untrusted(host: str, error: Any, setting: str = "base_url") -> ConnectFailur
 
 
 def speaks_tls(host: str) -> PermanentConnectFailure:
-    """The error for a server that answered plain http in the language of TLS."""
     return PermanentConnectFailure(f"{host} speaks TLS, and was asked in plain http: set base_url to https://...")
 
 
@@ -53,7 +56,6 @@ def begins_tls(data: bytes) -> bool:
 
 
 def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFailure:
-    """The error for a proxy that there is no connection to, or that answered with another status."""
     if status is not None:
         kind = PermanentConnectFailure if status in _REFUSED_BY_PROXY else ConnectFailure
         remedy = PROXY_ASKS_WHO if status in {401, 407} else _PROXY_REMEDY
@@ -62,14 +64,12 @@ def without_proxy(host: str, error: Any, status: int | None = None) -> ConnectFa
 
 
 def broken(host: str, method: str, error: Any, *, proxied: bool = False) -> APIConnectionError:
-    """The error for a connection that broke after the request was sent."""
     through = " through the proxy" if proxied else ""
     billed = " The call may have been billed." if method == "POST" else ""
     return APIConnectionError(f"the connection to {host}{through} broke: {words(error)}.{billed}")
 
 
 def too_large(status: int, error: BodyTooLargeError) -> APIResponseProcessingError:
-    """The error for an answer of which there is more than is read; it holds the beginning."""
     return APIResponseProcessingError(
         f"Venice answered {status}, but {error}. The call may have been billed. {APIResponseProcessingError.remedy}",
         status_code=status,
@@ -83,3 +83,55 @@ def words(error: Any) -> str:
     said = str(getattr(reason, "strerror", None) or reason) or type(error).__name__
     # asyncio puts its own words, and an address, in place of the system's.
     return os.strerror(reason.errno) if said.startswith("Connect call failed") else said
+
+
+# -- time limits ---------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def within(clock: str, seconds: float | None, *, left: float | None = None) -> AsyncGenerator[None, None]:
+    """Raises an APITimeoutError after so many seconds, of which `left` are left of this clock; None is no bound."""
+    limit = asyncio.timeout(seconds if left is None else left)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise timed_out(clock, seconds or 0) from None
+
+
+_WHAT = {
+    "connect": "no connection was made",
+    "first_chunk": "the stream did not begin",
+    "idle": "nothing arrived",
+    "plain": "the answer was not complete",
+    "progress": "no content arrived",
+    "deadline": "the call did not finish",
+}
+
+
+def ran_out(
+    limits: Timeout, left: float | None, clock: str, kind: type[APITimeoutError] = APITimeoutError, *, streamed: bool
+) -> APITimeoutError:
+    """The error for a clock that ran out. It tells what was set, and not what earlier attempts had `left` of a deadline."""
+    seconds: float | None = getattr(limits, clock)
+    return timed_out(clock, seconds or left or 0, kind, long_answer=not streamed and clock != "connect")
+
+
+def late(request: Request, clock: str, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
+    return ran_out(request.timeout, request.deadline_seconds, clock, kind, streamed=request.stream)
+
+
+def timed_out(
+    clock: str, seconds: float, kind: type[APITimeoutError] = APITimeoutError, *, long_answer: bool = False
+) -> APITimeoutError:
+    """The error for a clock that ran out; `long_answer`: perhaps because a whole answer was waited for."""
+    name = "idle" if clock == "plain" else clock
+    remedy = "; long answers do better with client.chat.completions.stream(...)" if long_answer else ""
+    error = kind(
+        f"{_WHAT[clock]} within {seconds:g} s (the {name!r} clock). Allow more with timeout=Timeout({name}=...), here or on "
+        f"the client{remedy}."
+    )
+    error.clock = name
+    return error

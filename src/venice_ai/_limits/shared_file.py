@@ -1,0 +1,155 @@
+"""A SQLite file that the processes of one machine share, and whether a process that wrote something into it still runs.
+
+Everything is read and written in transactions that begin with the lock of the file (`BEGIN IMMEDIATE`), so that a process which
+dies in between leaves the state before. Each process also holds a lock on a small file of its own, beside the shared one. The
+system drops that lock when the process ends, however it ends, so a lock that can be had belongs to nobody any more. The number
+of a process would not do, for it is given again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Final
+from weakref import finalize
+
+from ..exceptions import InvalidArgumentError, VeniceError
+
+_VERSION: Final = 1
+_BUSY_SECONDS: Final = 30.0
+_OPEN_LOCKS: Final[set[IO[bytes]]] = set()
+
+
+class SharedFile:
+    """A database for `user`, such as `Budget`, with the tables of `schema`; in memory if there is no path.
+
+    Raises:
+        InvalidArgumentError: the file is something else, or of a newer release.
+        VeniceError: it cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None, user: str, application: int, schema: str) -> None:
+        self.path: Path | None = None if path is None else Path(path).absolute()
+        self.owner: str = ""
+        """What this process signs with."""
+        self._user = user
+        self._application = application
+        self._schema = schema
+        self._lock = threading.RLock()
+        self._process = 0
+        with self._explained():
+            self._open()
+
+    @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """The database, locked for all others."""
+        with self._lock, self._explained():
+            if self._process != os.getpid() and (self.path is not None or not self._process):
+                self._open()
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # a full disk has rolled back by itself
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def ended(self, owner: str) -> bool:
+        """Whether the process that signed as `owner` is gone. Then the file that it had locked is removed."""
+        try:
+            with self._lock_file(owner).open("r+b") as file:
+                _lock(file)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        self._lock_file(owner).unlink(missing_ok=True)
+        return True
+
+    def close(self) -> None:
+        """Closes the file; what this process signed belongs to nobody any more. The next transaction opens it again."""
+        with self._lock:
+            if self._process == os.getpid():
+                self._database.close()
+                if self.path is not None:
+                    self._end()
+            self._process = 0
+
+    def _open(self) -> None:
+        """Opens the database and locks this process's own file; a forked child has neither."""
+        database = sqlite3.connect(
+            ":memory:" if self.path is None else self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
+        application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
+        if tables and application != self._application:
+            raise self._not_ours()
+        if version > _VERSION:
+            raise InvalidArgumentError(f"path={str(self.path)!r} was written by a newer release of venice-chat")
+        marks = f"PRAGMA application_id = {self._application}; PRAGMA user_version = {_VERSION};"
+        made = "" if tables else f"BEGIN IMMEDIATE; {self._schema}; {marks} COMMIT;"
+        database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {made}")
+        if self.path is not None:
+            self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
+            path = self._lock_file(self.owner)
+            file = path.open("xb")
+            _lock(file)
+            _OPEN_LOCKS.add(file)
+            self._end = finalize(self, _end, file, path, os.getpid())
+        self._database, self._process = database, os.getpid()
+
+    def _lock_file(self, owner: str) -> Path:
+        assert self.path is not None, "what is in memory has no other owners"
+        return self.path.with_name(f"{self.path.name}.{owner}.alive")
+
+    def _not_ours(self) -> InvalidArgumentError:
+        what = f"path={str(self.path)!r} is something else than the file of a {self._user}"
+        return InvalidArgumentError(f"{what}; give the {self._user} a file of its own")
+
+    @contextmanager
+    def _explained(self) -> Generator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if "not a database" in str(error):
+                raise self._not_ours() from None
+            raise VeniceError(
+                f"{self._user} cannot use {str(self.path)!r}: {error}. It needs a file of its own in a writable folder"
+            ) from error
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Takes the lock of a process's file; OSError if it is taken."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        # Not `lockf`: its locks belong to the process, which would then find its own to be free.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _end(file: IO[bytes], path: Path, process: int) -> None:
+    file.close()
+    _OPEN_LOCKS.discard(file)
+    if os.getpid() == process:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _drop_locks() -> None:
+    for file in _OPEN_LOCKS:  # a forked child would keep its parent's lock alive
+        file.close()
+    _OPEN_LOCKS.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_drop_locks)
