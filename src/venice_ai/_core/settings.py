@@ -141,15 +141,10 @@ def resolve_base_url(argument: str | None) -> str:
     hint = f"pass base_url=... or set {BASE_URL_VARIABLE}, for example {DEFAULT_BASE_URL!r}"
     try:
         parts = urlsplit(value)
-        port_is_legal = parts.port is None or parts.port > 0
+        usable = parts.port != 0 and parts.scheme in {"http", "https"} and _is_host(parts.hostname)
     except ValueError:
         raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an address; {hint}") from None
-    if (
-        parts.scheme not in {"http", "https"}
-        or not _is_host(parts.hostname)
-        or not port_is_legal
-        or any(map(str.isspace, value))
-    ):
+    if not usable or any(map(str.isspace, value)):
         raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an absolute http(s) address; {hint}")
     if parts.username is not None or parts.query or parts.fragment:
         raise InvalidRequestError(f"base_url must not hold a user name, a query or a fragment; {hint}")

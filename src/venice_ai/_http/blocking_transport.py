@@ -23,7 +23,7 @@ from ..exceptions import APIConnectionError, APIError, APITimeoutError
 from ..types.response_meta import Headers
 from .dialing import Stop, Stopped, dial, left
 from .retry import ConnectTimeout
-from .routes import CLOSED, Habits, Route, Routes, is_quiet, kept_seconds
+from .routes import CLOSED, Habits, Route, Routes, kept_seconds, reader_of
 from .timers import shortest
 from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted
 
@@ -137,7 +137,7 @@ class BlockingTransport:
         wait = self._habits.wait(kept.place, kept.served, now - kept.rested)
         if wait:
             time.sleep(wait)
-        quiet = wait is not None and is_quiet(kept.sock)
+        quiet = wait is not None and not reader_of(kept.sock)()
         if wait and not quiet:
             self._habits.learn(kept.place, keeps=False)
         return quiet

@@ -179,13 +179,10 @@ class Call:
             return True
         delay = self._delay(failure)
         if delay is not None and not held:
-            await self._wait(failure, delay)
+            logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
+            await self._caller.clock.sleep(delay)
+            self._check_wanted(failure)
         return delay is not None
-
-    async def _wait(self, failure: APIError, delay: float) -> None:
-        logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
-        await self._caller.clock.sleep(delay)
-        self._check_wanted(failure)
 
     def _check_wanted(self, failure: APIError | None) -> None:
         if self._caller.closed or self.abandoned:

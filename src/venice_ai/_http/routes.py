@@ -69,10 +69,6 @@ def reader_of(sock: Any) -> Callable[[], object]:
     return partial(poll.poll, 0)
 
 
-def is_quiet(sock: Any) -> bool:
-    return not reader_of(sock)()
-
-
 class Route(NamedTuple):
     address: SplitResult
     proxy: str | None
@@ -101,9 +97,7 @@ class Routes:
         found = self._known.get(url)
         if found is None:
             parts = urlsplit(_encoded(url))
-            proxy = self._proxy
-            if proxy is None and self._trust_env:
-                proxy = _environment_proxy(parts)
+            proxy = _environment_proxy(parts) if self._proxy is None and self._trust_env else self._proxy
             if len(self._known) > _MOST_ROUTES:
                 self._known.clear()
             secure = parts.scheme == "https" or (proxy or "").startswith("https:")

@@ -119,14 +119,11 @@ class Watch:
 
     def resume(self) -> None:
         """Somebody waits for bytes again. What they did meanwhile is not the server's time: only the deadline counts it."""
-        if self._reading:
-            return
+        if not self._reading and self._byte is not None and self._content is not None:
+            now = self._loop.time()
+            self._content += now - self._byte
+            self._byte = now
         self._reading = True
-        if self._byte is None or self._content is None:
-            return
-        now = self._loop.time()
-        self._content += now - self._byte
-        self._byte = now
 
     def received(self) -> None:
         """Bytes came; until `resume`, nobody waits for more."""
@@ -169,14 +166,8 @@ class Watch:
             (self._content, "progress", self._progress),
             (self._sent, "deadline", self._deadline),
         ]
-        return min(
-            (
-                (since + seconds, clock, seconds)
-                for since, clock, seconds in limits
-                if since is not None and seconds is not None
-            ),
-            default=None,
-        )
+        dues = ((at + seconds, clock, seconds) for at, clock, seconds in limits if at is not None and seconds is not None)
+        return min(dues, default=None)
 
 
 def shortest(request: Request) -> tuple[str, float | None]:

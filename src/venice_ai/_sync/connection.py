@@ -127,12 +127,8 @@ class Bridge:
     def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
         switched = any(map(params.get, ("venice_parameters", "extra_body")))
-        if (
-            self._needs_loop
-            or params.get("e2ee")
-            or params.get("fallback_models")
-            or (switched and encryption_requested_in(params))
-        ):
+        suspends = self._needs_loop or params.get("e2ee") or params.get("fallback_models")
+        if suspends or (switched and encryption_requested_in(params)):
             return None
         if self._blocking is None:
             self._make_blocking()

@@ -82,11 +82,7 @@ class Assembly:
     def without_reasons(self) -> bool:
         """Whether all choices came, and none of them with a finish reason: a server that gives none."""
         choices = self._choices
-        return (
-            bool(choices)
-            and len(choices) >= self._expected
-            and all(choice.finish_reason is None for choice in choices.values())
-        )
+        return len(choices) >= max(self._expected, 1) and all(choice.finish_reason is None for choice in choices.values())
 
     @property
     def model(self) -> Any:

@@ -95,9 +95,6 @@ def refused_messages(error: Exception, given: list[Any], *, echo: bool) -> Inval
     where, _, why = explained(error, Conversation, {"messages": given})
     if not echo:
         why = f"{why.partition(chr(39))[0].strip()}{''.join(why.partition('; one of ')[1:])}"
-    hint = "; a reply's message is reply.choices[0].message" if any(map(_holds_a_message, given)) else ""
+    whole = any(isinstance(each, dict) and "role" not in each and ("choices" in each or "message" in each) for each in given)
+    hint = "; a reply's message is reply.choices[0].message" if whole else ""
     return InvalidRequestError(f"{where or 'messages'} is not allowed: {why}{hint}")
-
-
-def _holds_a_message(given: Any) -> bool:
-    return isinstance(given, dict) and "role" not in given and ("choices" in given or "message" in given)

@@ -72,13 +72,9 @@ def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[
     if event is None or may_report(event, data):
         if reported(data) is not None:
             return data
-        if data.get("choices") is None and not any(data.get(name) is not None for name in _WITHOUT_CHOICES):
+        if all(data.get(name) is None for name in ("choices", "usage", "cost", "venice_parameters")):
             return None
     return ChatCompletionChunk._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
-
-
-_WITHOUT_CHOICES = ("usage", "cost", "venice_parameters")
-"""What a chunk may bring that has no choices: usage, and Venice's own fields."""
 
 
 # -- the label of a reply, and its bytes ---------------------------------------------------------------------------------

@@ -65,26 +65,18 @@ def _wait(content: dict[str, Any]) -> float | None:
     return None
 
 
-def stream_error(content: Any, meta: ResponseMeta, partial: ChatCompletionResponse, secret: bytes = b"") -> APIError:
-    """The error that an event of a stream stands for: JSON, or the text of one that the server called an error."""
-    body = cast("dict[str, Any]", content) if isinstance(content, dict) else {"error": content}
-    return reported_error(body, meta, secret, partial)
-
-
 def unusable(body: bytes, meta: ResponseMeta, what: str, secret: bytes = b"") -> APIResponseProcessingError:
     """The error for a successful status without an answer."""
     text: str = without(body.decode("utf-8", "replace"), secret)
     start = text.lstrip()[:1]
     shown = "an empty body" if not start else "an HTML page" if start == "<" else what
-    error = APIResponseProcessingError(
+    return APIResponseProcessingError(
         f"Venice answered {meta.status_code} with {shown} instead of an answer. {APIResponseProcessingError.remedy}",
         status_code=meta.status_code,
-        request_id=meta.request_id,
+        request_id=without(meta.request_id, secret),
         body=text,
         meta=meta,
     )
-    error.request_id = without(error.request_id, secret)
-    return error
 
 
 def no_object(found: Any, body: bytes, meta: ResponseMeta, secret: bytes) -> APIError:

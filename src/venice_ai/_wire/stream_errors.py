@@ -90,7 +90,7 @@ class StreamErrors:
                 assembly.begun = True
             else:
                 assembly.add(ChatCompletionChunk.model_validate(without_errors(content)))
-        error = reply_errors.stream_error(content, self._meta, self.partial(), self._secret)
+        error = reply_errors.reported_error(content, self._meta, self._secret, self.partial())
         if assembly.begun:
             error.counts_as = self._meta.status_code  # it is not asked for again
         return error

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from .._core.json_values import items
 from ..exceptions import InvalidArgumentError, NoMatchingModelError
 from ..types.api.models import ModelResponse, ModelSpec
 
@@ -55,7 +56,7 @@ def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelRes
     if wishes.get("prefer") == "cheapest" and (priced := [model for model in ordinary if _price(model) is not None]):
         return min(priced, key=lambda model: _price(model) or 0.0)
     for trait in ("function_calling_default", "default") if wishes.get("require_function_calling") else ("default",):
-        if found := next((model for model in ordinary if _has_trait(model, trait)), None):
+        if found := next((model for model in ordinary if trait in items(model.model_spec.traits)), None):
             return found
     unreasoning = [model for model in ordinary if not can(model, "supportsReasoning")]
     return (ordinary if wishes.get("require_reasoning") or not unreasoning else unreasoning)[0]
@@ -79,6 +80,7 @@ def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
     if spec.get("offline") is True or retired(spec, now):
         return False
     context = spec.get("availableContextTokens") or model.get("context_length")
+    least = wishes.get("min_context_tokens", 0)
     return (
         all(can(model, flag) for wish, flag in CAPABILITIES.items() if wishes.get(wish))
         and model.id not in wishes.get("exclude_models", ())
@@ -87,22 +89,13 @@ def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
         and not (wishes.get("exclude_uncensored") and spec.get("uncensored") is True)
         and not (wishes.get("require_private") and spec.get("privacy") != "private")
         and not (wishes.get("require_prompt_caching") and getattr(spec.pricing, "cache_input", None) is None)
-        and _at_least(context, wishes.get("min_context_tokens", 0))
+        and (not least or (isinstance(context, (int, float)) and context >= least))
     )
 
 
 def can(model: ModelResponse, flag: str) -> bool:
     """Whether an entry says that its model has a capability."""
     return getattr(getattr(model.model_spec, "capabilities", None), flag, None) is True
-
-
-def _at_least(number: object, least: int) -> bool:
-    return not least or (isinstance(number, (int, float)) and number >= least)
-
-
-def _has_trait(model: ModelResponse, trait: str) -> bool:
-    traits = model.model_spec.traits
-    return isinstance(traits, list) and trait in traits
 
 
 def retired(spec: ModelSpec, now: float) -> bool:

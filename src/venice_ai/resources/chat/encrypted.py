@@ -82,7 +82,9 @@ class SealedChat:
 
     async def renewed(self, failure: APIError) -> Request:
         """The request sealed anew, for an enclave with another key; raises the failure if that was about something else."""
-        if failure.status_code != 400 or not _about_keys(failure) or self.options.nonce is not None:
+        said = f"{failure.code} {failure.message} {failure.body}".lower()
+        about_keys = any(words in said for words in _KEY_ERRORS)
+        if failure.status_code != 400 or not about_keys or self.options.nonce is not None:
             raise failure
         self._tee.forget(self.session.attestation)
         return await self.request()
@@ -139,11 +141,6 @@ def _limits(client: Connection, timeout: float | Timeout | None, *, stream: bool
         return limits
     plain, kept = limits.plain, {"connect": limits.connect, "deadline": limits.deadline, "queue": limits.queue}
     return Timeout(**kept, first_chunk=plain, idle=plain, progress=plain)
-
-
-def _about_keys(failure: APIError) -> bool:
-    said = f"{failure.code} {failure.message} {failure.body}".lower()
-    return any(words in said for words in _KEY_ERRORS)
 
 
 async def attested(client: Connection, body: Mapping[str, Any], timeout: float | Timeout | None, *, stream: bool) -> Privacy:

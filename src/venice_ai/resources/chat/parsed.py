@@ -105,18 +105,16 @@ def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str,
     if isinstance(error, OutputMissingError):
         text = "There was no answer: it has no text.\nAnswer again with the whole JSON, and nothing else."
         return [{"role": "user", "content": text}]
-    lines = [_error_line(line) for line in error.errors(include_url=False, include_context=False, include_input=False)]
+    lines = [
+        f"- {'.'.join(map(str, line['loc'])) or 'the answer'}: {line['msg']}"[:_LONGEST_ERROR]
+        for line in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
     if len(lines) > _MOST_ERRORS:
         lines[_MOST_ERRORS:] = [f"- and {len(lines) - _MOST_ERRORS} more"]
     what = "That answer does not fit the schema" if error.raw_text else "There was no answer"
     request = "\n".join([f"{what}:", *lines, "Answer again with the whole JSON, corrected, and nothing else."])
     answer = [{"role": "assistant", "content": sendable(error.raw_text)}] if error.raw_text else []
     return [*answer, {"role": "user", "content": request}]
-
-
-def _error_line(line: Any) -> str:
-    where = ".".join(map(str, line["loc"])) or "the answer"
-    return f"- {where}: {line['msg']}"[:_LONGEST_ERROR]
 
 
 class GrowingAnswer(Generic[T]):
