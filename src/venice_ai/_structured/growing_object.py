@@ -416,6 +416,4 @@ def _private(kind: type[BaseModel]) -> dict[str, Any] | None:
     return {name: value for name, value in defaults.items() if value is not PydanticUndefined} if defaults else None
 
 
-@remembered
-def _root_shape(kind: Any) -> _Shape:
-    return _Schemas().shape(cast("dict[str, Any]", adapter(kind).core_schema))
+_root_shape = remembered(lambda kind: _Schemas().shape(cast("dict[str, Any]", adapter(kind).core_schema)))

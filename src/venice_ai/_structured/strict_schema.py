@@ -234,10 +234,8 @@ def _is_json(value: object) -> bool:
 
 def _is_only_a_path(alias: Any) -> bool:
     """Whether an alias names no key at the top of the object: then pydantic's schema names one that it would not read."""
-    if not isinstance(alias, list):
-        return False
-    choices = cast("list[Any]", alias)
-    return not any(isinstance(choice, list) and len(cast("list[Any]", choice)) == 1 for choice in choices)
+    paths = cast("list[Any]", alias if isinstance(alias, list) else [[alias]])
+    return not any(isinstance(path, list) and len(cast("list[Any]", path)) == 1 for path in paths)
 
 
 def _name(kind: Any) -> str:

@@ -103,8 +103,7 @@ def error_for(
     if status == 407:
         remedy = PROXY_ASKS_WHO
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
-    who = "the proxy" if status == 407 else "Venice"
-    where = f"{who} answered {status}" if status >= 300 else "Venice reported an error"
+    where = f"{'the proxy' if status == 407 else 'Venice'} answered {status}" if status >= 300 else "Venice reported an error"
     message = f"{where}: {_sentence(detail)}{' ' + remedy if remedy else ''}"
     error = kind(
         f"{message} [request {request_id}]" if request_id else message,

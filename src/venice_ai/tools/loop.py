@@ -242,8 +242,7 @@ def _turn(response: ChatCompletionResponse) -> AssistantMessage:
 
 def _instead_of_calls(response: ChatCompletionResponse, turn: AssistantMessage) -> str | None:
     """What came in place of the calls that a turn without calls says it makes; None if it is an answer."""
-    legacy: Any = turn.get("function_call")
-    if legacy:
+    if legacy := turn.get("function_call"):
         return f"function_call={plain(legacy)!r:.200}, which no longer is how tools are called"
     if content_text(turn.content):
         return None

@@ -196,9 +196,9 @@ def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[
 
 def _guessed(parameter: Parameter) -> Any:
     """A parameter without an annotation is what its default is; without one it is told as a string, and taken as it comes."""
-    default: Any = parameter.default
-    if type(default) in {bool, int, float, str}:
-        return type(default)
+    kind = cast("type[Any]", type(parameter.default))
+    if kind in {bool, int, float, str}:
+        return kind
     if parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
         return Any
     told = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}

@@ -1,7 +1,6 @@
 """Driving a tool loop: asks the model, runs the tools it calls, and tells what happens as events.
 
-`ToolLoop` decides; this acts. There is one driver: `run_with_tools` reads its events to the result, `stream_with_tools` hands
-them on. They differ in how the model is asked.
+`ToolLoop` decides; this acts. `run_with_tools` reads the events to the result, `stream_with_tools` hands them on.
 """
 
 from __future__ import annotations

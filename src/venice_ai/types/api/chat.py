@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from msgspec import Meta
@@ -681,10 +682,7 @@ class ParsedChatCompletion(Generic[T]):
 
 def summed_usage(responses: Iterable[ChatCompletionResponse]) -> ChatUsage | None:
     """The tokens of some answers together; None if no answer told any."""
-    total: ChatUsage | None = None
-    for response in responses:
-        total = added_usage(total, response.usage)
-    return total
+    return reduce(added_usage, (response.usage for response in responses), cast("ChatUsage | None", None))
 
 
 def added_usage(one: ChatUsage | None, other: object) -> ChatUsage | None:

@@ -8,10 +8,7 @@ from .._base import Model
 from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters, T_co
 
 CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices"})
-"""What every chunk has, and nearly every one nothing else: `choices`, and what is the same in all of them.
-
-None of the others says anything of the conversation: in an encrypted answer they are not looked at.
-"""
+"""What every chunk has. All but `choices` say nothing of the conversation: in an encrypted answer they are not looked at."""
 
 
 class ChunkModelFactory(Protocol[T_co]):
