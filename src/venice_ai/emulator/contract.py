@@ -107,10 +107,8 @@ def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
     if value is None:
         yield Issue((name,), "Expected a value, received null", "invalid_type")
         return
-    try:
-        msgspec.convert({name: value}, _KINDS[name])
-    except msgspec.ValidationError as error:
-        yield _issue(error, name)
+    if misfit := [*_misfit({name: value}, _KINDS[name])]:
+        yield from misfit
         return
     if name == "tools":
         lacking = [index for index, tool in enumerate(value) if lacks_function(tool)]
@@ -119,9 +117,13 @@ def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
         yield from _message_issues(value)
 
 
-def _issue(error: msgspec.ValidationError, name: str) -> Issue:
-    reason, place = objection(error)
-    return Issue(place or (name,), reason, _code(reason))
+def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issue]:
+    """What msgspec finds wrong with the one parameter of `value`, which stands at a path."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        reason, place = objection(error)
+        yield Issue((*path, *(place or value)), reason, _code(reason))
 
 
 def _code(reason: str) -> str:
@@ -146,15 +148,7 @@ def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
             if "type" not in part:
                 yield Issue(("messages", index, "content", place, "type"), "Required", "invalid_type")
         if message["role"] == "assistant" and "reasoning_details" in message:
-            yield from _detail_issues(message["reasoning_details"], index)
-
-
-def _detail_issues(details: Any, index: int) -> Iterator[Issue]:
-    try:
-        msgspec.convert({"reasoning_details": details}, _Reasoned)
-    except msgspec.ValidationError as error:
-        issue = _issue(error, "reasoning_details")
-        yield issue._replace(path=("messages", index, *issue.path))
+            yield from _misfit({"reasoning_details": message["reasoning_details"]}, _Reasoned, "messages", index)
 
 
 def _is_address(url: str) -> bool:
