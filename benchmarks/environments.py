@@ -19,6 +19,8 @@ _REQUIREMENTS = {
     "aiohttp": ("aiohttp",),
     "venice-py": ("venice-py", "cryptography"),
     "openai": ("openai>=3",),
+    "litellm": ("litellm",),
+    "pydantic-ai": ("pydantic-ai-slim[openai]",),
     OURS: (f"{REPOSITORY}[e2ee]",),
 }
 # What of an environment is worth naming in a report.
@@ -26,6 +28,8 @@ _NAMED = (
     "venice-chat",
     "venice-py",
     "openai",
+    "litellm",
+    "pydantic-ai-slim",
     "aiohttp",
     "httpx2",
     "httpx",

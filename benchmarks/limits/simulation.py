@@ -99,7 +99,8 @@ class Simulation:
 
 
 class Ideal(Simulation):
-    """A client that knows everything, on a network that takes no time."""
+    """A client that knows everything, and sends so early that each request arrives just when it is accepted. Its callers wait
+    for the same network as everybody's: without that, they would make more calls than anybody can."""
 
     def pump(self) -> None:
         while self.waiting:
@@ -114,7 +115,8 @@ class Ideal(Simulation):
             if status != 200:  # the policy has just changed
                 self.waiting.appendleft(call)
                 continue
-            self.at(self.now + call.head_seconds + call.body_seconds, self.finished)
+            network = self.random.uniform(0.01, 0.1) + self.random.uniform(0.01, 0.1)
+            self.at(self.now + network + call.head_seconds + call.body_seconds, self.finished)
 
 
 class Ours(Simulation):

@@ -82,32 +82,25 @@ def estimate_chat_cost(
     texts = [text for message in given for text in _texts(message)]
     prompt_tokens = int(sum(map(_words, texts)) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    least = int(size / _BYTES_PER_TOKEN_MOST)
-    most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + VENICE_PROMPT_TOKENS_MOST
-    prompt, completion = _cost(pricing, prompt_tokens, expected_completion_tokens)
-    total = prompt + completion
-
-    def total_of(tokens: float) -> Decimal:
-        return sum(_cost(pricing, round(tokens), expected_completion_tokens), Decimal(0))
-
     if learnt is None:
-        range_: dict[str, Any] = {"low": min(total_of(least), total), "high": max(total_of(most), total)}
+        most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + VENICE_PROMPT_TOKENS_MOST
+        tokens: tuple[float, ...] = int(size / _BYTES_PER_TOKEN_MOST), prompt_tokens, most
     else:
         away = learnt.tokens * learnt.spread
-        range_ = {
-            "low": total_of(learnt.tokens - away),
-            "high": total_of(learnt.tokens + away),
-            "likely": total_of(learnt.tokens),
-        }
+        tokens = learnt.tokens - away, learnt.tokens, learnt.tokens + away
+    low, likely, high = (sum(_cost(pricing, round(count), expected_completion_tokens), Decimal(0)) for count in tokens)
+    prompt, completion = _cost(pricing, prompt_tokens, expected_completion_tokens)
     return ChatCostEstimate(
         model=entry.id,
         prompt_tokens=prompt_tokens,
         expected_completion_tokens=expected_completion_tokens,
         prompt_cost_usd=prompt,
         completion_cost_usd=completion,
-        total_cost_usd=total,
+        total_cost_usd=prompt + completion,
+        low=min(low, likely),
+        high=max(high, likely),
         method="words" if learnt is None else "usage",
-        **range_,
+        likely=likely,
     )
 
 
@@ -149,9 +142,8 @@ def check_numbers(name: str, tokens: object, tokens_per_word: object) -> None:
 
 def _cost(pricing: ModelPricing | None, prompt_tokens: int, completion_tokens: int) -> tuple[Decimal, Decimal]:
     rates = _rates(pricing, prompt_tokens)
-    if rates is None:
-        return Decimal(0), Decimal(0)
-    return prompt_tokens * rates[0] / _MILLION, completion_tokens * rates[1] / _MILLION
+    into, out = rates or (Decimal(0), Decimal(0))
+    return prompt_tokens * into / _MILLION, completion_tokens * out / _MILLION
 
 
 def _rates(pricing: ModelPricing | None, prompt_tokens: int) -> tuple[Decimal, Decimal] | None:

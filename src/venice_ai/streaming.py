@@ -396,10 +396,6 @@ class OfReply:
         """What reads the reply; None if the chunks come from elsewhere."""
         raise NotImplementedError
 
-    def _session(self) -> TeeSession | None:
-        reader = self._chunk_reader()
-        return None if reader is None else reader.session
-
     @property
     def meta(self) -> ResponseMeta:
         """Status, headers, rate limits, timing of the reply.
@@ -415,14 +411,14 @@ class OfReply:
     @property
     def attestation(self) -> AttestationReport | None:
         """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
-        session = self._session()
-        return None if session is None else session.attestation
+        reader = self._chunk_reader()
+        return reader.session.attestation if reader and reader.session else None
 
     @property
     def signature(self) -> SignatureReport | None:
         """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
-        session = self._session()
-        return None if session is None else session.signature
+        reader = self._chunk_reader()
+        return reader.session.signature if reader and reader.session else None
 
 
 class Stream(OfReply, Generic[T]):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from venice_ai import StreamInterruptedError, exceptions
-from venice_ai.cli._exit_codes import EXIT_CODES, code_of, exit_code
+from venice_ai.cli._exit_codes import EXIT_CODES, code_of
 from venice_ai.cli._remedies import in_our_words
 from venice_ai.emulator import Emulator, Step, error, raw, usual
 
@@ -145,7 +145,7 @@ def test_every_error_of_the_library_has_a_code_that_help_lists() -> None:
     kinds = [kind for kind in vars(exceptions).values() if isinstance(kind, type) and issubclass(kind, exceptions.VeniceError)]
     assert len(kinds) > 15
     assert {code_of(kind) for kind in kinds} <= EXIT_CODES.keys()
-    assert exit_code(StreamInterruptedError("x")) == 7
+    assert code_of(StreamInterruptedError) == 7
 
 
 def test_help_lists_the_codes(here: Here) -> None:

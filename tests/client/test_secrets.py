@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from types import TracebackType
 from typing import Any
 
 import pytest
 
 from venice_ai import AuthenticationError, InvalidRequestError, SyncVeniceClient, UserMessage, VeniceClient, VeniceError
 
+from ..disclosure import shown_of
 from ..fakes import HI, KEY, answer, client_of, completion
 from ..scripted_server import ABORT, CLOSE, Step, head, reply, serving
 
@@ -109,29 +109,6 @@ ODD_REPLIES: dict[str, Sequence[Step]] = {
 }
 
 
-def shown(error: BaseException) -> Iterator[tuple[str, str]]:
-    """All that a program could show of an error, with where it stands: its chain, and the local names of our frames."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
-        yield (type(each).__name__, f"{each!r} {each} {each.args} {vars(each)}")
-        yield from _locals(each.__traceback__)
-        waiting += [each.__cause__, each.__context__]
-
-
-def _locals(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if "venice_ai" in code.co_filename:
-            for name, value in trace.tb_frame.f_locals.items():
-                yield f"{code.co_qualname}: {name}", repr(value)
-        trace = trace.tb_next
-
-
 def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -157,7 +134,7 @@ async def test_no_error_of_a_connection_shows_the_key(
             await call(client)
 
     # What a plain answer's own body says is the caller's; nothing else of the error shows the key.
-    assert not [where for where, text in shown(caught.value) if KEY in text]
+    assert not [where for where, text in shown_of(caught.value) if KEY in text]
     assert {type(each).__module__.partition(".")[0] for each in chain(caught.value)} <= {
         "venice_ai",
         "builtins",
@@ -178,7 +155,7 @@ async def test_no_error_of_a_proxy_shows_its_password_or_the_key(steps: Sequence
             with pytest.raises(VeniceError, match="proxy") as caught:
                 await plain(client)
 
-    assert not [where for where, text in shown(caught.value) if KEY in text or PASSWORD in text]
+    assert not [where for where, text in shown_of(caught.value) if KEY in text or PASSWORD in text]
 
 
 @pytest.mark.parametrize("by", ["argument", "environment"])
@@ -191,7 +168,7 @@ async def test_a_proxy_that_cannot_be_one_shows_neither_its_password_nor_the_key
     with pytest.raises(InvalidRequestError, match="must be") as caught:
         await plain(VeniceClient(api_key=KEY, proxy=proxy if by == "argument" else None))
 
-    assert not [where for where, text in shown(caught.value) if KEY in text or PASSWORD in text]
+    assert not [where for where, text in shown_of(caught.value) if KEY in text or PASSWORD in text]
 
 
 @pytest.mark.parametrize("wrong", [{"timeout": -1}, {"extra_headers": {"a b": "c"}}])
@@ -200,7 +177,7 @@ async def test_a_mistake_in_a_call_does_not_show_the_key(wrong: dict[str, Any]) 
     with pytest.raises(InvalidRequestError) as caught:
         await client.chat.completions.create(model="m", messages=HI, **wrong)
 
-    assert not [where for where, text in shown(caught.value) if KEY in text]
+    assert not [where for where, text in shown_of(caught.value) if KEY in text]
 
 
 @pytest.mark.parametrize("kind", [VeniceClient, SyncVeniceClient])
@@ -210,4 +187,4 @@ def test_a_mistake_in_a_setting_does_not_show_the_key(kind: type, wrong: dict[st
     with pytest.raises(InvalidRequestError) as caught:
         kind(api_key=KEY, headers=signed, proxy=f"http://bob:{PASSWORD}@proxy.invalid", **wrong)
 
-    assert not [where for where, text in shown(caught.value) if KEY in text or PASSWORD in text]
+    assert not [where for where, text in shown_of(caught.value) if KEY in text or PASSWORD in text]

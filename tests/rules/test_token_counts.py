@@ -140,6 +140,13 @@ def test_chats_that_are_more_than_text_teach_nothing_of_text(more: dict[str, Any
     assert learnt(body("hi", **more)).tokens("m", body("hi")) is None
 
 
+def test_after_the_first_24_chats_one_of_64_is_counted() -> None:
+    counts = TokenCounts()
+    for _ in range(1_024):
+        counts.learn("m", body("hi"), 5)
+    assert len(counts._models["m"].waiting) == 24 + 16
+
+
 @pytest.mark.parametrize("tokens", [None, 0, -3, "7", 1.5])
 def test_odd_usage_teaches_nothing(tokens: Any) -> None:
     assert learnt(body("hi"), tokens=tokens).tokens("m", body("hi")) is None

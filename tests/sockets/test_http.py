@@ -10,6 +10,7 @@ import gzip
 import importlib.util
 import json
 import os
+import pickle
 import queue
 import socket
 import ssl
@@ -1260,3 +1261,13 @@ async def test_an_event_a_line_and_a_comment_without_an_end_are_typed_errors(bef
 
     assert caught.value.partial is not None
     assert caught.value.partial.text == "hel"
+
+
+async def test_an_error_of_a_stream_survives_a_pickle_with_its_headers() -> None:
+    async with serving([*streamed(b": \n\n", end=False), CLOSE]) as server, server.client() as client:
+        with pytest.raises(APIError) as caught:
+            await (await client.chat.completions.stream(model="m", messages=HI)).collect()
+
+    meta = pickle.loads(pickle.dumps(caught.value)).meta
+
+    assert meta.headers["content-type"] == "text/event-stream"

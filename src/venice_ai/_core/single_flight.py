@@ -20,7 +20,7 @@ class SingleFlight(Generic[T]):
         flight = (key, asyncio.get_running_loop())
         task = self._tasks.get(flight)
         if task is None:
-            task = self._tasks[flight] = asyncio.ensure_future(_awaited(start))
+            task = self._tasks[flight] = asyncio.ensure_future(start())
             task.add_done_callback(lambda done: self._landed(flight, done))
         # Whoever stops waiting must not take it away from the others.
         return await asyncio.shield(task)
@@ -29,7 +29,3 @@ class SingleFlight(Generic[T]):
         self._tasks.pop(flight, None)
         if not task.cancelled():
             task.exception()  # marks it as seen, should everyone have stopped waiting
-
-
-async def _awaited(start: Callable[[], Awaitable[T]]) -> T:
-    return await start()

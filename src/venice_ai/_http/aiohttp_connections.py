@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
 
 from .._wire.content_coding import ACCEPTED
 from ..exceptions import APIConnectionError
@@ -24,7 +25,6 @@ from .routes import CLOSED, KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_o
 from .timers import Deadlines
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
@@ -46,10 +46,6 @@ class Call:
         """Whether not a byte of it was written."""
         self.state: ConnectionState | None = None
         self.transport: asyncio.Transport | None = None
-
-    def on(self, state: ConnectionState, protocol: ResponseHandler, *, kept: bool) -> None:
-        self.connected, self.kept, self.unsent = True, kept, False
-        self.state, self.transport = state, protocol.transport
 
     def abort(self) -> None:
         """Drops the connection at once: closing it waits for what is to be sent, and for TLS's goodbye."""
@@ -77,7 +73,7 @@ class ConnectionState:
         """Tells who reads from it that it has ended."""
 
 
-class ConnectionStates(dict["ResponseHandler", ConnectionState]):
+class ConnectionStates(dict[ResponseHandler, ConnectionState]):
     """What is known of the connections of one loop, as long as they are open."""
 
     def __init__(self) -> None:
@@ -102,6 +98,19 @@ class ConnectionStates(dict["ResponseHandler", ConnectionState]):
             on_end()
 
 
+class _HeadFirst(ResponseHandler):
+    """Reads the head of a reply by itself, and then what came in the same packet.
+
+    aiohttp gives out nothing of a packet that has a head and then a fault: what came before the fault would be lost.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        while data.startswith(b"HTTP/") and 4 <= (end := data.find(b"\r\n\r\n") + 4) < len(data):
+            super().data_received(data[:end])
+            data = data[end:]
+        super().data_received(data)
+
+
 class _Connector(aiohttp.TCPConnector):
     """The connections of our own session. A kept one is looked at before it is used again."""
 
@@ -118,11 +127,12 @@ class _Connector(aiohttp.TCPConnector):
         call.connected = False
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol = cast("ResponseHandler", connection.protocol)
+            protocol = cast(ResponseHandler, connection.protocol)
             state = self._states.get(protocol)
             kept = state is not None
             if state is None:
                 state = self._states.of(protocol, (req.url.origin(), req.proxy))
+                protocol.__class__ = _HeadFirst
                 break
             try:
                 # That aiohttp gave it says that it is connected.
@@ -135,7 +145,8 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
         state.rested = inf
         connection.add_callback(partial(self._rests, state))
-        call.on(state, protocol, kept=kept)
+        call.connected, call.kept, call.unsent = True, kept, False
+        call.state, call.transport = state, protocol.transport
         return connection
 
     async def _serves_again(self, state: ConnectionState, protocol: ResponseHandler) -> bool:

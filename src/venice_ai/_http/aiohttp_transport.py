@@ -196,6 +196,9 @@ class _ResponseHeaders(Headers):
     def has_any(self, names: frozenset[str]) -> bool:
         return any(map(self._found.__contains__, names))
 
+    def __reduce__(self) -> tuple[type[Headers], tuple[object]]:
+        return Headers, (self._pairs,)  # aiohttp's own cannot be pickled, and errors hold this
+
 
 def _with_codings(headers: dict[str, str]) -> dict[str, str]:
     """The headers to send through a caller's session: only codings are asked for that can be decoded in bounded steps."""

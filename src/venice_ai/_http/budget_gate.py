@@ -28,11 +28,11 @@ class BudgetGate(CallGate):
 
     async def enter(self, attempt: Attempt) -> Pass:
         """Reserves the most that a chat can cost; what is no chat is free."""
-        request, clock, due = attempt.request, self._clock, attempt.due
+        request, clock, queue = attempt.request, self._clock, attempt.request.timeout.queue
         if request.chat is None:
-            return _Unlimited()
+            return _Reserved(None)
         chat = await self._chat(request)
-        place = Place(clock.now, due, None if request.timeout.queue is None else clock.now() + request.timeout.queue)
+        place = Place(clock.now, attempt.due, None if queue is None else clock.now() + queue)
         self._waiting.add(place)
         try:
             return _Reserved(await self._budget.reserve(chat, clock.time(), place))
@@ -50,17 +50,12 @@ class BudgetGate(CallGate):
         return Chat([await self._find(name) for name in names], body, len(request.body or b""))
 
 
-class _Unlimited(Pass):
-    held = free = False
-
-    def replied(self, found: object) -> None: ...
-    def done(self, usage: object, cost: object) -> None: ...
-
-
 class _Reserved(Pass):
+    """The pass of what is reserved; without a reservation, of what is free."""
+
     held = free = False
 
-    def __init__(self, reservation: Reservation) -> None:
+    def __init__(self, reservation: Reservation | None) -> None:
         self._reservation = reservation
         self._billed = False  # as long as nothing is known of a reply, it was not sent
 
@@ -69,6 +64,8 @@ class _Reserved(Pass):
 
     def done(self, usage: Any, cost: float | None) -> None:
         usage = usage if isinstance(usage, ChatUsage) else None
+        if self._reservation is None:
+            return
         if self._billed or usage is not None or cost is not None:
             self._reservation.answered(usage, cost)
         else:

@@ -158,12 +158,9 @@ class Watch:
             at = now + seconds  # what has arrived is still to be read, so this is no silence; look again later
         if at > now:
             self._handle = self._loop.call_at(at, self._check)
-            return
-        self._expire(clock)
-
-    def _expire(self, clock: str) -> None:
-        self._ran_out = clock
-        self._stop()
+        else:
+            self._ran_out = clock
+            self._stop()
 
     def _due(self) -> tuple[float, str, float] | None:
         """The clock that runs out first, if nothing more is heard."""
@@ -185,9 +182,8 @@ class Watch:
 
 def shortest(request: Request) -> tuple[str, float | None]:
     """The clock that limits the wait for a plain answer, or for a stream's headers, and its seconds."""
-    limits = request.timeout
-    limit = limits.first_chunk if request.stream else limits.plain
     name = "first_chunk" if request.stream else "plain"
+    limit: float | None = getattr(request.timeout, name)
     left = request.deadline_seconds
     if left is not None and (limit is None or left < limit):
         return "deadline", left

@@ -197,18 +197,11 @@ class Budget:
         raise self._refusal(account, most)
 
     def _refusal(self, account: Account, needed: int) -> BudgetExceededError:
-        spent = Decimal(account.spent) / NANO
+        why = f"this request may cost {Decimal(needed) / NANO:f} USD; a lower max_completion_tokens lowers that"
         if account.stopped_cap >= self._cap:
-            why = (
-                f"replies cost {self.overshoot:f} USD more than the bounds that were reserved for them (Venice's own system "
-                "prompt, or a search), so that the cap cannot be kept; a Budget with a higher cap goes on"
-            )
-        else:
-            why = (
-                f"this request may cost {Decimal(needed) / NANO:f} USD; a lower max_completion_tokens lowers that, a higher "
-                "cap goes on"
-            )
-        return BudgetExceededError(f"not sent: {spent:f} of {self.cap:f} USD are spent, and {why}")
+            why = f"replies cost {self.overshoot:f} USD more than the bounds reserved for them, so that the cap cannot be kept"
+        spent = Decimal(account.spent) / NANO
+        return BudgetExceededError(f"not sent: {spent:f} of {self.cap:f} USD are spent, and {why}; a higher cap goes on")
 
     def settle(self, reservation: Reservation, cost: int, prompt_tokens: int | None = None) -> None:
         """Replaces a reservation by what was spent, in nano-USD; 0 releases it. Never raises: the answer is here and counts."""
@@ -260,24 +253,21 @@ def _spend(database: Connection, row: int, nano: int) -> bool:
     return bool(database.execute("DELETE FROM reserved WHERE id = ?", (row,)).rowcount)
 
 
-class Reservation:
+class Reservation(NamedTuple):
     """What is reserved for one attempt to send a chat, until it is over."""
 
-    __slots__ = ("budget", "chat", "most", "row")
-
-    def __init__(self, budget: Budget, chat: Chat, most: int, row: int) -> None:
-        self.budget = budget
-        self.chat = chat
-        self.most = most
-        self.row = row
+    budget: Budget
+    chat: Chat
+    most: int
+    row: int
 
     def answered(self, usage: ChatUsage | None, cost_usd: float | None) -> None:
         """The answer is over: it cost so much, or by its usage; if neither is known, all that was reserved."""
         charged = nano_usd(cost_usd)
         if charged is None:
             charged = self.most if usage is None else self.chat.cost(usage)
-        known = usage is not None and self.chat.has_venice_prompt and isinstance(usage.prompt_tokens, int)
-        self.budget.settle(self, charged, usage.prompt_tokens if usage is not None and known else None)
+        prompt = usage.prompt_tokens if usage is not None and self.chat.has_venice_prompt else None
+        self.budget.settle(self, charged, prompt if isinstance(prompt, int) else None)
 
     def released(self) -> None:
         """It was not sent, or was refused: nothing is billed."""
@@ -289,9 +279,7 @@ class Place:
 
     def __init__(self, now: Callable[[], float] = float, due: float | None = None, queue_due: float | None = None) -> None:
         self._now = now
-        self._due = min(
-            ((at, clock) for at, clock in ((due, "deadline"), (queue_due, "queue")) if at is not None), default=(inf, "")
-        )
+        self._due = min((inf if due is None else due, "deadline"), (inf if queue_due is None else queue_due, "queue"))
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
         self._closed = False
@@ -309,15 +297,12 @@ class Place:
         at, clock = self._due
         left = at - self._now()
         if left <= 0:
-            error = APITimeoutError(
-                f"the {clock!r} clock ran out while the call waited for room in its budget; it was not sent"
-            )
+            error = APITimeoutError(f"not sent: the {clock!r} clock ran out while the call waited for room in its budget")
             error.clock = clock
             raise error
-        wait = min(left, inf if seconds is None else seconds)
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if wait == inf else wait):
+            async with asyncio.timeout(min(left, inf if seconds is None else seconds)):
                 await self._woken.wait()
         self._woken.clear()
         if self._closed:
-            raise APIConnectionError("the client was closed while a call waited for room in its budget; it was not sent")
+            raise APIConnectionError("not sent: the client was closed while the call waited for room in its budget")

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -139,7 +139,7 @@ class RateShare:
 
 
 @contextmanager
-def _state(rule: _SharedRule) -> Iterator[None]:
+def _state(rule: _SharedRule) -> Generator[None]:
     """In a transaction: `rule` is as the last process left it, and what it is afterwards is written."""
     with rule.file.transaction() as database:
         row = database.execute("SELECT state, at FROM rules WHERE name = ?", (rule.name,)).fetchone()

@@ -14,7 +14,7 @@ writing to the cache, for Venice sets marks of its own. A search and the pages i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final, NamedTuple
 
@@ -83,7 +83,8 @@ class Chat(NamedTuple):
 
     def _fees(self) -> Decimal:
         """What is charged beside tokens, in nano-USD."""
-        switches = {**switches_in(self.body), **_suffix(self.body)}
+        suffix = (part.partition("=") for part in str(self.body.get("model")).partition(":")[2].split("&"))
+        switches = {**switches_in(self.body), **{name: value for name, _, value in suffix}}
         on = (fee for name, fee in _FEES.items() if switches.get(name) not in (None, False, "off", "false"))
         return sum(on, Decimal(0)) * NANO
 
@@ -109,9 +110,8 @@ def _priced(entry: ModelResponse, usage: ChatUsage) -> Decimal:
 
 def _rate(entry: ModelResponse, prompt_tokens: int, side: str) -> Decimal:
     """Nano-USD for a token; what the cache costs where that is not said is what input costs."""
-    usd = rate(entry.model_spec.pricing, prompt_tokens, side)
-    if usd is None and side in _INPUT[1:]:
-        usd = rate(entry.model_spec.pricing, prompt_tokens, "input")
+    sides = (side, "input") if side in _INPUT else (side,)
+    usd = next((usd for each in sides if (usd := rate(entry.model_spec.pricing, prompt_tokens, each)) is not None), None)
     if usd is None:
         raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so no budget can be kept with it")
     return usd * _NANO_PER_TOKEN
@@ -123,7 +123,7 @@ def _most_input(body: Mapping[str, Any], size: int) -> int | None:
     if search_in(body) is not None or switches_in(body).get("character_slug"):
         return None
     tokens = size + _TOKENS_PER_MESSAGE * len(messages)
-    for part in _parts(messages):
+    for part in (members(part) for message in messages for part in items(members(message).get("content"))):
         kind = part.get("type")
         if kind == "image_url":
             url = members(part.get(kind)).get("url")
@@ -134,17 +134,6 @@ def _most_input(body: Mapping[str, Any], size: int) -> int | None:
         elif kind != "text":
             return None
     return tokens
-
-
-def _parts(messages: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    for message in messages:
-        yield from map(members, items(members(message).get("content")))
-
-
-def _suffix(body: Mapping[str, Any]) -> dict[str, str]:
-    """What the suffix of the model's name switches on."""
-    pairs = (part.partition("=") for part in str(body.get("model")).partition(":")[2].split("&"))
-    return {name: value for name, _, value in pairs}
 
 
 def _count(number: object) -> int | None:

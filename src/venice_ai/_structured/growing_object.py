@@ -46,12 +46,7 @@ _AROUND = {**dict.fromkeys(("default", "nullable", *_FUNCTIONS), "schema"), "jso
 
 
 class Growing(Generic[T]):
-    """An answer's text on its way to an object of a class. Texts go in, unfinished objects come out.
-
-    Args:
-        kind: the class.
-        wrapped: whether it was asked for within `{"value": ...}`.
-    """
+    """An answer's text on its way to an object of a class. Texts go in, unfinished objects come out."""
 
     def __init__(self, kind: type[T], *, wrapped: bool) -> None:
         self._shape: _Shape = _root_shape(kind)
@@ -153,7 +148,6 @@ class _Frame:
 
 
 def _same(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
-    """Whether nothing of the parts has changed."""
     return one.keys() == other.keys() and all(value is other[key] or _equal(value, other[key]) for key, value in one.items())
 
 
@@ -227,7 +221,6 @@ class _Shape:
         return value
 
     def whole(self, data: Any) -> Any:
-        """The validated value; absent if it does not fit."""
         try:
             return self._validator.validate_json(to_json(data))
         except Exception:  # noqa: BLE001  # a validator of the class may raise anything; the end of the answer tells

@@ -71,20 +71,9 @@ def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
 
 
 def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> ParsedChatCompletion[T]:
-    """The object in a choice of a response, with the response.
+    """The object of a class in a choice of a response, with the response; the OutputError that says why there is none.
 
-    Args:
-        kind: its class.
-        response: the answer.
-        choice_index: which choice.
-        wrapped: whether the class was asked for within `{"value": ...}`.
-
-    Raises:
-        OutputRefusedError: the model, or a filter, refused.
-        OutputTruncatedError: the JSON was cut off.
-        ToolCallInsteadError: there is a tool call, and no such object.
-        OutputMissingError: there is no such choice, or it has no text.
-        OutputInvalidError: the text does not fit the class.
+    `wrapped` says that the class was asked for within `{"value": ...}`.
     """
     found = _found(kind, response, choice_index, wrapped)
     if isinstance(found, OutputError):
@@ -170,11 +159,7 @@ def _with_lines(cls: type[Mismatch], said: str, kind: Any, text: str | None, cau
 
 
 def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tuple[T, tuple[Wrapping, ...]]:
-    """The object in a text, and what stood around its JSON, from the outside in.
-
-    Raises:
-        ValidationError: no reading fits; the error is that of the plainest reading of the text.
-    """
+    """The object in a text, and what stood around its JSON, from the outside in; the error is of the plainest reading."""
     first: ValidationError | None = None
     for inner, unwrapped in _readings(text):
         try:
@@ -233,8 +218,7 @@ def _unfenced(answer: str, around: tuple[Wrapping, ...]) -> Iterator[tuple[str, 
 def validate(kind: type[T], text: str, *, wrapped: bool) -> T:
     """The object that JSON text stands for, within `{"value": ...}` if it is wrapped, or else plain.
 
-    Raises:
-        ValidationError: it is not JSON, does not fit, or a validator of the class raised something else, which is its cause.
+    What a validator of the class raises is the cause of a ValidationError.
     """
     try:
         return cast("T", _fitted(kind, text) if wrapped and _is_wrapper(text) else _taken(adapter(kind), text))
@@ -363,10 +347,7 @@ def json_start(text: str) -> int | None:
 
 
 def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
-    """The same function of a type, which makes what it gives once for each.
-
-    It is bounded, so that classes made on the fly do not stay for ever.
-    """
+    """The same function of a type, remembered for each up to a number: classes made on the fly do not stay for ever."""
 
     # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
     @lru_cache(maxsize=256)

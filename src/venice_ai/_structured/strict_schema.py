@@ -70,18 +70,9 @@ def is_class(value: object) -> bool:
 
 
 def response_format(kind: Any, *, name: str | None = None, strict: bool = True) -> dict[str, Any]:
-    """The `response_format` that asks for JSON of a class: a pydantic model, a dataclass, a TypedDict, or any type.
+    """The `response_format` of `create`, whose caller cannot turn strict mode off, that asks for JSON of a class.
 
-    It is for `create`, whose caller cannot turn strict mode off.
-
-    Args:
-        kind: the class.
-        name: the schema's name; the name of the class if not given.
-        strict: False sends the schema as pydantic writes it.
-
-    Raises:
-        ResponseFormatNotStrictError: strict mode cannot express the class; it names the path.
-        TypeError: it is no class.
+    The class is a pydantic model, a dataclass, a TypedDict, or any type; `strict=False` sends its schema as pydantic writes it.
     """
     try:
         return requested_format(kind, name=name, strict=strict)[0]
@@ -90,13 +81,7 @@ def response_format(kind: Any, *, name: str | None = None, strict: bool = True) 
 
 
 def requested_format(kind: Any, *, name: str | None = None, strict: bool = True) -> tuple[dict[str, Any], bool]:
-    """The `response_format` that asks for JSON of a class, and whether for `{"value": ...}` around it; see `response_format`.
-
-    Raises:
-        SchemaNotStrictError: strict mode cannot express the class; it names the path.
-        InvalidRequestError: there can be no schema of that name.
-        TypeError: it is no class.
-    """
+    """The `response_format` that asks for JSON of a class, and whether for `{"value": ...}` around it."""
     _check(kind)
     if name is not None and not (isinstance(name, str) and _ALLOWED_NAME.fullmatch(name)):
         raise InvalidRequestError(f"schema_name={name!r:.100} is not allowed: expected 1 to 64 letters, digits, '_' or '-'")
@@ -108,12 +93,7 @@ def requested_format(kind: Any, *, name: str | None = None, strict: bool = True)
 
 
 def is_wrapped(kind: Any) -> bool:
-    """Whether a class, given to `create`, is asked for within `{"value": ...}`.
-
-    Raises:
-        SchemaNotStrictError: pydantic cannot read it.
-        TypeError: it is no class.
-    """
+    """Whether a class, given to `create`, is asked for within `{"value": ...}`."""
     _check(kind)
     return _is_wrapped(kind)
 
@@ -136,14 +116,7 @@ def _is_wrapped(kind: Any) -> bool:
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The same schema for strict mode; what was given is not changed.
-
-    Args:
-        schema: a JSON schema with its definitions in `$defs`, whose root is an object.
-
-    Raises:
-        SchemaNotStrictError: strict mode cannot express it.
-    """
+    """A copy for strict mode of a JSON schema with its definitions in `$defs`, whose root is an object."""
     strict, wrapped = _made_strict(schema)
     if wrapped:
         raise _cannot("$", "is no object")
@@ -319,11 +292,7 @@ class _Strict:
         return {**(self.root(node) if "$ref" in node else self.node(node, "$")), **beside}
 
     def node(self, given: Any, path: str) -> dict[str, Any]:
-        """A node, and all below it.
-
-        Raises:
-            SchemaNotStrictError: it cannot be.
-        """
+        """A node, and all below it; a SchemaNotStrictError if it cannot be."""
         _refuse(given, path)
         strict = {key: value for key, value in given.items() if key not in _DROPPED}
         if "$ref" in strict:

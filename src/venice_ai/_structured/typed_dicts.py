@@ -22,11 +22,7 @@ QUALIFIERS: dict[Any, bool | None] = {typing.Required: True, typing.NotRequired:
 
 
 def for_pydantic(annotation: Any, names: dict[str, Any]) -> Any:
-    """The annotation as pydantic takes it. `names` are those that texts in it may use beside their module's.
-
-    Raises:
-        ToolSignatureError: a class refers to itself.
-    """
+    """The annotation as pydantic takes it. `names` are those that texts in it may use beside their module's."""
     return annotation if sys.version_info >= (3, 12) else _remade(annotation, names, {})
 
 

@@ -320,11 +320,12 @@ class SyncChatCompletions(SyncResource):
             VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
         """
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
-        from .streams import SyncToolStream
+        from .streams import SyncSource, SyncToolStream
 
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
         del messages, options  # as in `create`
-        return SyncToolStream.open(self._bridge.thread(), opening, self._client)
+        # The loop goes on as its events are read: the next tool runs once the event before it was taken.
+        return SyncToolStream(SyncSource(self._bridge.thread(), opening, ahead=1, owner=self._client), client=self._client)
 
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:

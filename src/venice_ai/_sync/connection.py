@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._client import VeniceClient
 from .._core.first_use import load
+from .._core.privacy import Privacy, encryption_requested_in
 from .._core.run_now import drive
 from .._resource import APIResource
 from ..exceptions import VeniceError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import ssl
 
     from .._core.ports import Clock, Transport
-    from .._core.privacy import Privacy
     from .._core.settings import Timeout
     from .._limits.budget import Budget
     from .._limits.limiter import WaitNotice
@@ -131,7 +131,12 @@ class Bridge:
     def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
         switched = any(map(params.get, ("venice_parameters", "extra_body")))
-        if self._needs_loop or params.get("e2ee") or params.get("fallback_models") or (switched and _is_sealed(params)):
+        if (
+            self._needs_loop
+            or params.get("e2ee")
+            or params.get("fallback_models")
+            or (switched and encryption_requested_in(params))
+        ):
             return None
         if self._blocking is None:
             self._make_blocking()
@@ -212,12 +217,6 @@ def given_arguments(variables: Mapping[str, Any]) -> dict[str, Any]:
 def _ended(error: ImportError) -> VeniceError:
     """The error for a call in a `__del__` after the end."""
     return VeniceError(f"the interpreter has ended ({error}); call before the program ends")
-
-
-def _is_sealed(params: Mapping[str, Any]) -> bool:
-    from .._core.privacy import encryption_requested_in
-
-    return encryption_requested_in(params)
 
 
 def _refuse_own_thread() -> None:

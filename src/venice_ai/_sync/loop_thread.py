@@ -61,13 +61,11 @@ class LoopThread:
     @classmethod
     def shared(cls) -> LoopThread:
         """This process's thread. It is started if it is not there; a VeniceError if it cannot be."""
-        found = cls._shared
-        return whole(cls._start) if found is None or found.ended else found
+        return cls.running() or whole(cls._start)
 
     @classmethod
     def _start(cls) -> LoopThread:
-        found = cls._shared
-        if found is None or found.ended:  # else another thread was faster
+        if (found := cls.running()) is None:  # else another thread was faster
             found = cls._shared = cls()
             atexit.register(found.stop)
         return found

@@ -10,30 +10,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Generic, TypeVar
 
-from .loop_thread import WAIT_SECONDS, HasClose, LoopThread
+from ..streaming import Stream
+from .loop_thread import WAIT_SECONDS, LoopThread
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-SourceT = TypeVar("SourceT", bound="Source[Any]")
-
-
-class Source(HasClose, Protocol[T_co]):
-    """What can be read ahead."""
-
-    def __aiter__(self) -> AsyncIterator[T_co]: ...
+StreamT = TypeVar("StreamT", bound=Stream[Any])
 
 
 class ReadAhead(Generic[T]):
     """A bounded buffer that the event loop fills from an asynchronous source, and that other threads take from.
 
-    Take from `items` at any time; `wait` where it is empty.
-
-    Args:
-        thread: where the items come from.
-        ahead: how many items may be read before the first of them is taken, from 1.
+    Take from `items` at any time; `wait` where it is empty. `ahead` items may be read before the first of them is taken.
     """
 
     def __init__(self, thread: LoopThread, *, ahead: int) -> None:
@@ -45,7 +35,7 @@ class ReadAhead(Generic[T]):
         self.cut: bool = False
         """Whether it was closed before its end."""
         self.thread = thread
-        self._source: Source[T] | None = None
+        self._source: Stream[T] | None = None
         self._pump: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
         self._news = threading.Condition(threading.Lock())
@@ -56,7 +46,7 @@ class ReadAhead(Generic[T]):
 
     # -- on the threads that read ------------------------------------------------------------------------------------
 
-    def open(self, opening: Coroutine[Any, Any, SourceT]) -> SourceT:
+    def open(self, opening: Coroutine[Any, Any, StreamT]) -> StreamT:
         """Opens what is to be read, and begins to read it."""
         try:
             return self.thread.run(self._open(opening))
@@ -106,12 +96,12 @@ class ReadAhead(Generic[T]):
 
     # -- on the loop -------------------------------------------------------------------------------------------------
 
-    async def _open(self, opening: Coroutine[Any, Any, SourceT]) -> SourceT:
+    async def _open(self, opening: Coroutine[Any, Any, StreamT]) -> StreamT:
         self._source = source = await opening
         self._pump = self.thread.begin(self._read(source))
         return source
 
-    async def _read(self, source: Source[T]) -> None:
+    async def _read(self, source: Stream[T]) -> None:
         items, keep, ahead = self.items, self.items.append, self._ahead
         try:
             async for item in source:
@@ -132,7 +122,6 @@ class ReadAhead(Generic[T]):
                 self._tell()
 
     async def _pause(self) -> None:
-        """Waits until everything was taken."""
         self._room.clear()
         self._full = True
         if len(self.items) >= self._ahead:  # looked at again: who took the last a moment ago has not seen that it is full

@@ -18,7 +18,6 @@ from .loop_thread import LoopThread
 from .read_ahead import ReadAhead
 
 if TYPE_CHECKING:
-    from ..resources.chat.tool_runner import ToolStream
     from ..tools import ToolEvent
     from ..types.api.chat import ToolLoopResult
     from .connection import SyncConnection
@@ -26,18 +25,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CHUNKS_AHEAD = 256
-# A tool loop goes on as its events are read: the next tool runs once the event before it was taken.
-_EVENTS_AHEAD = 1
 
 
 class SyncSource(Iterator[T]):
     """What an asynchronous stream gives, taken on other threads.
 
-    Args:
-        thread: where the stream is opened and read.
-        opening: opens it.
-        ahead: how many items may be read before the first of them is taken.
-        owner: whose connections it is read on. It stays for as long as the stream does: they are closed when it is collected.
+    Its `owner`, on whose connections it is read, stays for as long as the stream does: they are closed when it is collected.
     """
 
     def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, ahead: int, owner: object) -> None:
@@ -242,11 +235,6 @@ class SyncToolStream(SyncStream["ToolEvent"]):
     def __init__(self, source: SyncSource[ToolEvent], *, client: SyncConnection | None = None) -> None:
         super().__init__(source, client=client)
         self._source = source
-
-    @classmethod
-    def open(cls, thread: LoopThread, opening: Coroutine[Any, Any, ToolStream], client: SyncConnection) -> SyncToolStream:
-        """The stream that a coroutine opens."""
-        return cls(SyncSource(thread, opening, ahead=_EVENTS_AHEAD, owner=client), client=client)
 
     def __iter__(self) -> SyncToolStream:
         return self

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import accumulate
 from typing import Final
 
@@ -102,7 +103,12 @@ class _Inflation:
                 return
             inflater = self._inflater
             assert inflater is not None
-            step = inflater.decompress(data, STEP_BYTES)
+            before = inflater.copy()
+            try:
+                step = inflater.decompress(data, STEP_BYTES)
+            except zlib.error:
+                yield from _decoded_before_fault(before, data)
+                raise
             if step:
                 yield step
             if inflater.eof:
@@ -129,6 +135,14 @@ class _Inflation:
             zlib.MAX_WBITS | 16 if self._gzip else zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
         )
         return data
+
+
+def _decoded_before_fault(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """What stands in these bytes before their first fault: zlib gives nothing of what holds one."""
+    with suppress(zlib.error):
+        for byte in data:
+            if piece := inflater.decompress(bytes((byte,))):
+                yield piece
 
 
 def _codings(value: str | None) -> list[str]:

@@ -53,18 +53,14 @@ class ReplyReader:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The pieces of the body that this completes, or a FramingError. Take all of them before the next is fed."""
         self.started = self.started or bool(data)
-        head_came = bool(self.status)
         self._buffer += data
         for piece in self._body:
             if not piece:
                 return
             yield piece
         self.done = True
-        surplus = self._buffer.strip(b"\r\n")  # between two replies some servers send an empty line
-        if surplus:
+        if self._buffer.strip(b"\r\n"):  # between two replies some servers send an empty line
             self.reusable = False
-            if not head_came:
-                _check_surplus(bytes(surplus))
 
     def end(self) -> None:
         """The connection has ended: a TruncatedReplyError if the reply has not."""
@@ -169,32 +165,12 @@ class ReplyReader:
         yield from self._fields()
 
 
-def _check_surplus(data: bytes) -> None:
-    """Bytes after a reply, in the packet of its head, are an error like one in the head, unless they are a further reply.
-
-    In later packets, what is whole is delivered first, whatever follows it. llhttp and aiohttp come to the same.
-    """
-    reader = ReplyReader()
-    try:
-        for _ in reader.feed(data):
-            pass
-    except FramingError:
-        raise FramingError("more came than its head announced") from None
-
-
 def _framing(fields: list[tuple[bytes, bytes]], version: bytes) -> tuple[int | None, bool, bool]:
     """The body's length, whether it comes in chunks, and whether the connection serves on (RFC 9112, sections 6.3 and 9.3)."""
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    options: list[bytes] = []
-    for name, value in fields:
-        size = len(name)
-        if size == 14 and name.lower() == b"content-length":
-            lengths.append(value)
-        elif size == 17 and name.lower() == b"transfer-encoding":
-            codings.append(value)
-        elif size == 10 and name.lower() == b"connection":
-            options += [each.strip() for each in value.lower().split(b",")]
+    named = [(name.lower(), value) for name, value in fields]
+    lengths = [value for name, value in named if name == b"content-length"]
+    codings = [value for name, value in named if name == b"transfer-encoding"]
+    options = {each.strip().lower() for name, value in named if name == b"connection" for each in value.split(b",")}
     if len(lengths) > 1 or (lengths and codings):
         raise FramingError("it has two lengths")
     if lengths and not (lengths[0].isdigit() and len(lengths[0]) < 30 and int(lengths[0]) < _MOST_BYTES):

@@ -58,7 +58,6 @@ class AnswerPrinter:
         self._thinking = False
 
     def show_chunk(self, chunk: ChatCompletionChunk) -> None:
-        """Shows what a chunk adds."""
         for choice in chunk.choices:
             delta = getattr(choice, "delta", None)
             self._think(getattr(delta, "reasoning_content", None))
@@ -73,7 +72,6 @@ class AnswerPrinter:
             self.end()
 
     def end(self) -> None:
-        """Ends the last line."""
         self._think_no_more()
         if self._in_line:
             self._say("\n")
@@ -96,7 +94,6 @@ class AnswerPrinter:
 
 
 async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter) -> None:
-    """Asks and shows the answer as it comes, as far as it comes."""
     model = await chosen_model(client, options)
     if options.streams:
         try:

@@ -57,7 +57,6 @@ def asking_for_models(client: VeniceClient) -> Generator[None]:
 
 
 def need_confidential() -> None:
-    """Makes sure that confidential compute is installed."""
     from ..tee.extra import require_extra
 
     try:
@@ -80,7 +79,6 @@ def with_connection(command: Callable[Concatenate[Connection, P], R]) -> Callabl
 
 
 def debug_option(command: Callable[P, R]) -> Callable[P, R]:
-    """Gives a command its option `--debug`."""
     return click.option(
         "--debug", is_flag=True, expose_value=False, callback=_debug, help="Show retries, and the traceback of errors."
     )(command)

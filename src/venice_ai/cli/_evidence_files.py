@@ -89,7 +89,6 @@ def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, p
 
 
 def _is_object(reply: bytes) -> bool:
-    """Whether a reply is a JSON object, around which something can be written."""
     try:
         return bool(members_of(reply.decode()))
     except ValueError:

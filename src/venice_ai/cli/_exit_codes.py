@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from .. import exceptions
@@ -20,28 +21,21 @@ EXIT_CODES: Final = {
 }
 
 # The first that fits counts: a stream that ran out of time is an interrupted stream.
-_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
-    (exceptions.StreamInterruptedError, 7),
-    (exceptions.APIConnectionError, 6),
-    (exceptions.GatewayTimeoutError, 6),
-    (exceptions.ServiceUnavailableError, 5),
-    (exceptions.RateLimitError, 5),
-    (exceptions.NotFoundError, 4),
-    (exceptions.ModelGoneError, 4),
-    (exceptions.NoMatchingModelError, 4),
-    (exceptions.AuthenticationError, 3),
-    (exceptions.PermissionDeniedError, 3),
-    (exceptions.PaymentRequiredError, 3),
-    (exceptions.InvalidRequestError, 2),
-    (exceptions.InvalidArgumentError, 2),
+_CODES: Final[tuple[tuple[int, tuple[type[Exception], ...]], ...]] = (
+    (7, (exceptions.StreamInterruptedError,)),
+    (6, (exceptions.APIConnectionError, exceptions.GatewayTimeoutError)),
+    (5, (exceptions.ServiceUnavailableError, exceptions.RateLimitError)),
+    (4, (exceptions.NotFoundError, exceptions.ModelGoneError, exceptions.NoMatchingModelError)),
+    (3, (exceptions.AuthenticationError, exceptions.PermissionDeniedError, exceptions.PaymentRequiredError)),
+    (2, (exceptions.InvalidRequestError, exceptions.InvalidArgumentError)),
 )
-
-
-def exit_code(error: Exception) -> int:
-    """The exit code that stands for an error."""
-    return code_of(type(error))
 
 
 def code_of(kind: type[Exception]) -> int:
     """The exit code that stands for a kind of error."""
-    return next((code for known, code in _CODES if issubclass(kind, known)), 1)
+    return next((code for code, known in _CODES if issubclass(kind, known)), 1)
+
+
+def listed(codes: Mapping[int, str]) -> str:
+    """Exit codes as help shows them."""
+    return "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in codes.items())

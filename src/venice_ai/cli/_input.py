@@ -9,10 +9,7 @@ import click
 
 
 def prompt_from(words: Sequence[str]) -> str | None:
-    """The prompt that was given; `None` without a prompt if stdin is a terminal.
-
-    Words are joined by blanks. What is piped follows them in a paragraph of its own, or stands where a word is `-`.
-    """
+    """The prompt: the words, and what is piped, after them or in place of a `-`; `None` if a terminal gives no words."""
     typed = sys.stdin is not None and sys.stdin.isatty()
     if not words and typed:
         return None
@@ -25,7 +22,6 @@ def prompt_from(words: Sequence[str]) -> str | None:
 
 
 def require_text(what: str, given: str) -> None:
-    """Makes sure that an argument is text."""
     try:
         given.encode()
     except UnicodeEncodeError:

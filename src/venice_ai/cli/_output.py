@@ -43,7 +43,6 @@ def answer(text: str) -> None:
 
 
 def line(text: str = "") -> None:
-    """Writes a line of the result."""
     _write(sys.stdout, f"{text}\n")
 
 

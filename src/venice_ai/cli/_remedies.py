@@ -34,13 +34,9 @@ _PATTERNS = (
 _CAPABILITY = re.compile(r"\brequire_(\w+)=True")
 
 
-def message(error: Exception) -> str:
-    """What an error says, with remedies that can be typed."""
-    return in_our_words(str(error))
-
-
-def in_our_words(text: str) -> str:
-    """What the library says, with remedies that can be typed."""
+def in_our_words(said: object) -> str:
+    """What the library says, in an error or a warning, with remedies that can be typed."""
+    text = str(said)
     for theirs, ours in _IN_OUR_WORDS:
         text = text.replace(theirs, ours)
     for pattern, words in _PATTERNS:

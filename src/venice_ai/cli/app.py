@@ -20,7 +20,7 @@ from .._version import __version__
 from ..exceptions import VeniceError
 from . import _output, _remedies
 from ._connection import debug_option
-from ._exit_codes import EXIT_CODES, exit_code
+from ._exit_codes import EXIT_CODES, code_of, listed
 
 _COMMANDS = ("chat", "models", "cost", "attest", "serve", "doctor")
 
@@ -48,7 +48,6 @@ class _Command(click.Group):
 
 @contextmanager
 def _errors_as_exit_codes(meta: dict[str, Any]) -> Generator[None]:
-    """Errors become their message and their exit code."""
     try:
         yield
     except BrokenPipeError:  # `| head -1`: the reader has what it wanted
@@ -59,16 +58,13 @@ def _errors_as_exit_codes(meta: dict[str, Any]) -> Generator[None]:
             traceback.print_exc()
         if not isinstance(error, VeniceError):  # a full disk, most likely
             _output.abandon_stdout()
-        _output.note(_remedies.message(error))
-        raise click.exceptions.Exit(exit_code(error)) from None
+        _output.note(_remedies.in_our_words(error))
+        raise click.exceptions.Exit(code_of(type(error))) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
 
 
-_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
-
-
-@click.group(cls=_Command, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Command, epilog=listed(EXIT_CODES), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="venice-chat")
 @debug_option
 def app() -> None:
@@ -123,4 +119,4 @@ class _Formatter(logging.Formatter):
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _output.note(f"warning: {_remedies.in_our_words(str(message))}")
+    _output.note(f"warning: {_remedies.in_our_words(message)}")

@@ -8,8 +8,8 @@ import os
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import click
@@ -23,6 +23,7 @@ from ..tee.types import TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOpti
 from . import _evidence_files, _output
 from ._connection import Connection, with_connection
 from ._evidence_files import END_OF_TIME
+from ._exit_codes import listed
 
 if TYPE_CHECKING:
     from ..tee.report import AttestationReport
@@ -39,31 +40,9 @@ _PINNED = ("mrtd", "rtmr1", "rtmr2")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _EPILOG = (
-    "\b\nExit codes:\n"
-    + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
-    + "\n\n\b\nvenice-chat attest e2ee-glm-5-1 --save-evidence kept/"
-    + "\nvenice-chat attest e2ee-glm-5-1 --offline --evidence kept/evidence.json --collateral kept/collateral.json"
+    f"{listed(EXIT_CODES)}\n\n\b\nvenice-chat attest e2ee-glm-5-1 --save-evidence kept/"
+    "\nvenice-chat attest e2ee-glm-5-1 --offline --evidence kept/evidence.json --collateral kept/collateral.json"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AttestOptions:
-    """The options of the command."""
-
-    level: Level
-    as_json: bool
-    nonce: str | None
-    offline: bool
-    evidence: Path | None
-    collateral: Path | None
-    now: float | None
-    pin: Path | None
-    write_pin: Path | None
-    gpu: GpuPolicy
-    nras: bool
-    refuse_dev_image: bool
-    save_evidence: Path | None
-    allow_status: tuple[str, ...]
 
 
 @click.command(short_help="Verify that a model runs in an enclave.", epilog=_EPILOG)
@@ -100,7 +79,7 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
 
     With --save-evidence everything is kept that --offline needs to come to the same verdict again.
     """
-    wanted = AttestOptions(**given)
+    wanted = SimpleNamespace(**given)
     _check(wanted)
     try:
         options = _options(wanted)
@@ -132,15 +111,13 @@ def verdict(report: AttestationReport, level: Level) -> int:
 
 
 def _without_report(error: Exception) -> int:
-    """The exit code for an error without a report."""
     if isinstance(error, TeeAttestationError):  # a redirect, or an answer that is no evidence
         return 1
     usage = isinstance(error, InvalidRequestError) and error.status_code is None
     return 2 if usage or isinstance(error, ImportError) else 3
 
 
-def _check(wanted: AttestOptions) -> None:
-    """Raises for options that do not go together."""
+def _check(wanted: SimpleNamespace) -> None:
     if wanted.offline and wanted.evidence is None:
         raise click.UsageError("--offline needs --evidence FILE")
     if wanted.evidence is not None and not wanted.offline:
@@ -156,7 +133,7 @@ def _check(wanted: AttestOptions) -> None:
     _check_writable(wanted)
 
 
-def _check_writable(wanted: AttestOptions) -> None:
+def _check_writable(wanted: SimpleNamespace) -> None:
     """Raises if what is wished for cannot be written: few attestations may be asked for, and none for nothing."""
     if wanted.save_evidence is not None:
         try:
@@ -169,7 +146,7 @@ def _check_writable(wanted: AttestOptions) -> None:
             raise click.UsageError(f"{option}: {folder} is not a folder that can be written to")
 
 
-def _options(wanted: AttestOptions) -> TeeOptions:
+def _options(wanted: SimpleNamespace) -> TeeOptions:
     """What to demand. Every check that can run runs; the level is judged from the report."""
     pins = None if wanted.pin is None else MeasurementPins.from_dict(_object(wanted.pin))
     now = time.time() if wanted.now is None else wanted.now
@@ -191,7 +168,7 @@ def _object(path: Path) -> dict[str, Any]:
         raise click.UsageError(f"{path} cannot be read: {error}") from None
 
 
-def _offline(model: str, wanted: AttestOptions, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
+def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[CollectedEvidence, AttestationReport]:
     require_extra()
     from ..tee import attestation
 
@@ -228,10 +205,7 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
     return evidence, report
 
 
-# -- telling and keeping -------------------------------------------------------------------------------------------------
-
-
-def _print_report(wanted: AttestOptions, evidence: CollectedEvidence, report: AttestationReport) -> None:
+def _print_report(wanted: SimpleNamespace, evidence: CollectedEvidence, report: AttestationReport) -> None:
     if wanted.as_json:
         _output.line(report.to_json(indent=2))
     else:
@@ -244,7 +218,12 @@ def _print_report(wanted: AttestOptions, evidence: CollectedEvidence, report: At
 
 
 def _save(
-    folder: Path, model: str, wanted: AttestOptions, options: TeeOptions, evidence: CollectedEvidence, report: AttestationReport
+    folder: Path,
+    model: str,
+    wanted: SimpleNamespace,
+    options: TeeOptions,
+    evidence: CollectedEvidence,
+    report: AttestationReport,
 ) -> None:
     demands = ["--level", wanted.level, *_evidence_files.save(folder, evidence, report, options.pins)]
     demands += [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]

@@ -38,9 +38,7 @@ def opening(system: str | None) -> list[dict[str, Any]]:
 class Conversation:
     """What was said so far. A question without any answer is taken back.
 
-    Args:
-        system: instructions for the model.
-        sealed: whether it is end-to-end encrypted: then nothing but the text of a message can be sent back.
+    Where it is `sealed`, that is end-to-end encrypted, nothing but the text of a message can be sent back.
     """
 
     def __init__(self, system: str | None, *, sealed: bool = False) -> None:
@@ -62,11 +60,7 @@ class Conversation:
 
 
 def converse(connection: Connection, options: AskOptions, system: str | None) -> None:
-    """Asks what is typed, until /quit or the end of stdin.
-
-    Raises:
-        VeniceError: the catalogue could not be had, or the key is not accepted. Other failures are printed, and it goes on.
-    """
+    """Asks what is typed, until /quit or the end of stdin; errors of an answer are printed, and it goes on."""
     with contextlib.suppress(ImportError):
         import_module("readline")  # gives `input` its line editing and history
     conversation = Conversation(system, sealed=options.sealed)
@@ -94,7 +88,7 @@ def _turn(runner: asyncio.Runner, client: VeniceClient, options: AskOptions, con
     except AuthenticationError:
         raise
     except VeniceError as error:
-        _output.note(_remedies.message(error))
+        _output.note(_remedies.in_our_words(error))
     conversation.settle(printer.response)
 
 

@@ -109,9 +109,9 @@ async def _accepted(connection: Connection) -> Finding:
         async with _client(connection) as client:
             await client.caller.call(client.build_request("GET", _LIMITS_PATH, needs_key=True))
     except (AuthenticationError, PaymentRequiredError) as error:
-        return Finding(f"{KEY_VARIABLE} is set, and is not accepted", _remedies.message(error))
+        return Finding(f"{KEY_VARIABLE} is set, and is not accepted", _remedies.in_our_words(error))
     except VeniceError as error:
-        reason = _remedies.message(error).partition(". ")[0].rstrip(".")
+        reason = _remedies.in_our_words(error).partition(". ")[0].rstrip(".")
         return Finding(f"{found.text}; whether it is accepted is not known: {reason}")
     return Finding(f"{found.text} and accepted")
 
@@ -124,7 +124,7 @@ def _key() -> Finding:
     try:
         key = resolve_key(None)
     except VeniceError as error:
-        return Finding(f"{KEY_VARIABLE} cannot be used", _remedies.message(error))
+        return Finding(f"{KEY_VARIABLE} cannot be used", _remedies.in_our_words(error))
     if key:
         return Finding(f"{KEY_VARIABLE} is set")
     return Finding(f"{KEY_VARIABLE} is not set", "make a key at https://venice.ai/settings/api and export it")
@@ -137,7 +137,7 @@ def _base_url(connection: Connection) -> Finding:
     try:
         return Finding(f"{resolve_base_url(connection.base_url)} ({source})")
     except VeniceError as error:
-        return Finding(f"{source} cannot be used", _remedies.message(error))
+        return Finding(f"{source} cannot be used", _remedies.in_our_words(error))
 
 
 def _tls(connection: Connection) -> Finding:
@@ -156,6 +156,6 @@ async def _reach(connection: Connection) -> Finding:
             with asking_for_models(client):
                 models = (await client.models.list(type="all")).data
     except (VeniceError, click.UsageError) as error:
-        return Finding("no catalogue of models", _remedies.message(error))
+        return Finding("no catalogue of models", _remedies.in_our_words(error))
     kinds = [getattr(model, "type", None) for model in models]
     return Finding(f"reached in {monotonic() - began:.2f} s; {len(kinds)} models, {kinds.count('text')} of them for text")

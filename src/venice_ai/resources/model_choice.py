@@ -34,15 +34,9 @@ CAPABILITIES = {
 
 
 def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelResponse:
-    """The model to take.
+    """The model to take of the entries of a catalogue, or a NoMatchingModelError; `now` is Unix time.
 
-    Args:
-        models: the entries of the catalogue.
-        wishes: arguments of `Models.resolve_chat` by their names; what is absent is not asked for.
-        now: Unix time in seconds.
-
-    Raises:
-        NoMatchingModelError: none fits.
+    `wishes` are arguments of `Models.resolve_chat` by their names; what is absent is not asked for.
     """
     listed = list(entries(models))
     fitting = [model for model in listed if _fits(model, wishes, now)]
@@ -156,7 +150,7 @@ def entries(models: object) -> Iterator[ModelResponse]:
 
 
 def without_suffix(model: str) -> str:
-    """A model's name without its feature suffix."""
+    """A model's name without its feature suffix; an InvalidArgumentError for what is no name."""
     if not isinstance(model, str) or not model.strip():
         raise InvalidArgumentError(f"model={model!r} is not a model id; client.models.list() shows all")
     return model.strip().partition(":")[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
@@ -27,7 +27,6 @@ ModelType: TypeAlias = Literal[
     "text", "chat", "code", "all", "asr", "embedding", "image", "inpaint", "music", "tts", "upscale", "video"
 ]
 R = TypeVar("R", bound=Response)
-T = TypeVar("T")
 
 CACHE_SECONDS = 300.0
 
@@ -37,7 +36,8 @@ class Models(APIResource["Connection"]):
 
     def __init__(self, client: Connection) -> None:
         super().__init__(client)
-        self._cache = Cache(client.caller.clock.now)
+        self._kept: dict[str, tuple[float, Any]] = {}
+        self._single_flight: SingleFlight[Any] = SingleFlight()
 
     async def list(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelsListResponse:  # noqa: A002
         """The models of one type; text models if none is given. Wraps `GET /models`.
@@ -116,9 +116,12 @@ class Models(APIResource["Connection"]):
             request: the keywords of `create`.
 
         Raises:
+            InvalidArgumentError: `request` is not a mapping (a ValueError).
             InvalidRequestError: a parameter is not allowed with any model.
             APIError: the catalogue could not be had.
         """
+        if not isinstance(request, Mapping):
+            raise InvalidArgumentError(f"request must be a mapping of the keywords of create, not {type(request).__name__}")
         keywords = dict(cast("Mapping[str, Any]", request))
         model, messages, extra = (keywords.pop(name, None) for name in ("model", "messages", "extra_body"))
         for name in ("stream", "stream_cls", "e2ee", "timeout", "extra_headers", "fallback_models"):
@@ -209,6 +212,11 @@ class Models(APIResource["Connection"]):
         if model_type not in {None, "text", "chat"}:  # text is what the server takes if nothing is said; they share an answer
             path = f"{path}?type={model_type}"
 
+        now = self._client.caller.clock.now
+        at, kept = self._kept.get(path, (0.0, None))
+        if kept is not None and not refresh and now() - at < CACHE_SECONDS:
+            return _own_copy(cast("R", kept))
+
         async def fetch() -> R:
             def read(body: bytes, meta: ResponseMeta, secret: bytes) -> R | APIError:
                 found = json_object(body, meta, secret)
@@ -218,12 +226,12 @@ class Models(APIResource["Connection"]):
                 reply._meta = meta  # noqa: SLF001  # set where a response is made, read-only for users
                 return reply
 
-            caller = self._client.caller
-            reply = await caller.read(self._client.build_request("GET", path), read)
-            self._client.notices.learn(path, _ids_by_name(reply), caller.clock.now() + CACHE_SECONDS)
+            reply = await self._client.caller.read(self._client.build_request("GET", path), read)
+            self._kept[path] = now(), reply
+            self._client.notices.learn(path, _ids_by_name(reply), now() + CACHE_SECONDS)
             return reply
 
-        return _own_copy(await self._cache.get(path, fetch, refresh=refresh))
+        return _own_copy(cast("R", await self._single_flight.share(path, fetch)))
 
 
 async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
@@ -233,27 +241,6 @@ async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
     except NoMatchingModelError:
         return []
     return refusals(entry, body)
-
-
-class Cache:
-    """Keeps what was fetched for a while, and fetches a thing once however many ask for it at the same time."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._values: dict[str, tuple[float, Any]] = {}
-        self._single_flight: SingleFlight[Any] = SingleFlight()
-
-    async def get(self, key: str, fetch: Callable[[], Awaitable[T]], *, refresh: bool = False) -> T:
-        """The value for a key, from memory while it is fresh."""
-        at, value = self._values.get(key, (0.0, None))
-        if value is not None and not refresh and self._now() - at < CACHE_SECONDS:
-            return cast("T", value)
-        return cast("T", await self._single_flight.share(key, lambda: self._fetch(key, fetch)))
-
-    async def _fetch(self, key: str, fetch: Callable[[], Awaitable[T]]) -> T:
-        value = await fetch()
-        self._values[key] = (self._now(), value)
-        return value
 
 
 def _ids_by_name(reply: Response) -> dict[str, Any]:

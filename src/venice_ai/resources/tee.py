@@ -359,7 +359,6 @@ class Tee(APIResource["Connection"]):
         return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent, received=received)
 
     async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
-        """The signature of an answer; None if the server has not had it after several attempts."""
         for delay in _SIGNATURE_DELAYS:
             if delay:
                 await self._once.clock.sleep(delay)
@@ -475,7 +474,6 @@ def _used(nonce: bytes) -> bool:
 
 
 def _now(options: TeeOptions) -> float:
-    """The time by the caller's clock."""
     now: object = options.clock()
     if isinstance(now, bool) or not isinstance(now, (int, float)) or not math.isfinite(now):
         raise InvalidRequestError(f"the clock given in TeeOptions gives {now!r}, which is not a time in seconds")

@@ -124,12 +124,8 @@ class Fetcher:
 
     @property
     def seen(self) -> Seen:
-        """The highest numbers that `remember` has seen, also in earlier processes.
-
-        Raises:
-            InvalidRequestError: the file that keeps them holds a number so high that nothing of Intel's could pass.
-        """
-        if self._seen is None:
+        """The highest numbers that `remember` has seen, also in earlier processes."""
+        if self._seen is None:  # an InvalidRequestError, if a number is so high that nothing of Intel's could pass
             self._seen = _seen(self._read("evaluation"), self._file("evaluation"))
         return self._seen
 
@@ -252,12 +248,7 @@ def _request(method: str, url: str, body: bytes | None = None) -> Request:
 
 
 async def fetch(transport: Transport, request: Request) -> Document:
-    """The answer to a request, if its status is 200 and it is no longer than `MAX_BODY_BYTES`.
-
-    Raises:
-        APIConnectionError: no answer came.
-        ValueError: it is another one.
-    """
+    """The answer to a request; a ValueError if its status is not 200, or it is longer than `MAX_BODY_BYTES`."""
     request.deadline_seconds = _DEADLINE_SECONDS
     reply = await transport.send(request)
     try:
@@ -274,10 +265,7 @@ async def fetch(transport: Transport, request: Request) -> Document:
 
 
 async def ask_nras(transport: Transport, payload: object) -> nras.Documents | str:
-    """What NVIDIA's attestation service answers about the evidence of a reply (`nvidia_payload`); why, if it does not.
-
-    It learns that somebody attests these GPUs.
-    """
+    """What NVIDIA's service answers about the evidence of a reply; why, if it does not. It learns of these GPUs."""
     try:
         question = nras.question(payload)
         requests = [_request("POST", nras.ATTEST_URL, question), _request("GET", nras.KEYS_URL)]

@@ -70,8 +70,6 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
 
 
 class _Case:
-    """One reply under examination."""
-
     def __init__(self, reply: Mapping[str, Any]) -> None:
         self.reply = reply
         self.attestation = members(reply.get("attestation"))

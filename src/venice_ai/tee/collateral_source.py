@@ -10,13 +10,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from .canonical import Malformed, members_of
 
-Part: TypeAlias = str
-"""One of the four documents: `tcb`, `qe`, `pck_crl`, `root_crl`."""
 _PATHS = {
     "tcb": "/tdx/certification/v4/tcb?fmspc={fmspc}",
     "qe": "/tdx/certification/v4/qe/identity",
@@ -31,8 +29,8 @@ class Source(NamedTuple):
     origin: str
     root_crl: str
 
-    def urls(self, fmspc: str, ca: str) -> dict[Part, str]:
-        """The addresses of the four documents about a platform."""
+    def urls(self, fmspc: str, ca: str) -> dict[str, str]:
+        """The addresses of the four documents about a platform: `tcb`, `qe`, `pck_crl`, `root_crl`."""
         return {part: self.origin + path.format(fmspc=fmspc, ca=ca) for part, path in _PATHS.items()} | {
             "root_crl": self.root_crl
         }
@@ -53,7 +51,7 @@ class Document(NamedTuple):
     headers: Mapping[str, str]
 
 
-def assemble(documents: Mapping[Part, Document]) -> dict[str, str]:
+def assemble(documents: Mapping[str, Document]) -> dict[str, str]:
     """Stored collateral from the answers of Intel's servers. What is signed is taken from the body as it stands."""
     tcb_info, tcb_signature = _signed(documents["tcb"].body, "tcbInfo")
     identity, identity_signature = _signed(documents["qe"].body, "enclaveIdentity")

@@ -1,7 +1,4 @@
-"""`CollectedEvidence`: everything that an attestation is judged by.
-
-Whoever has it comes to the same verdict, also years later.
-"""
+"""`CollectedEvidence`: all that an attestation is judged by. Whoever has it comes to the same verdict, also years later."""
 
 from __future__ import annotations
 

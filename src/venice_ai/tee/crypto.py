@@ -79,11 +79,7 @@ def seal(public_key: bytes, text: bytes) -> str:
 
 
 class Opener:
-    """Opens envelopes with one private key, each once.
-
-    Args:
-        private: the key; a new one, unless it is given.
-    """
+    """Opens envelopes with one private key, each once. The key is a new one, unless it is given."""
 
     def __init__(self, private: PrivateKey | None = None) -> None:
         self._private = Key() if private is None else private

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -161,9 +161,6 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     return _gpu(chain, opaque)
 
 
-# -- certificates --------------------------------------------------------------------------------------------------------
-
-
 def _chain(pem: bytes, root_sha256: str) -> tuple[Certificate, ...]:
     """The certificates of one GPU, its own first, each issued by the next, the last one the pinned root."""
     chain = load(pem, _CHAIN_LENGTH)
@@ -203,9 +200,6 @@ def _serial(certificate: Certificate) -> bytes:
     return number.to_bytes((number.bit_length() + 8) // 8, "big", signed=True)
 
 
-# -- SPDM ----------------------------------------------------------------------------------------------------------------
-
-
 def _opaque(evidence: bytes) -> dict[int, bytes]:
     """The fields that the GPU adds to its measurements, by type."""
     request, response = evidence[:_REQUEST_BYTES], evidence[_REQUEST_BYTES:]
@@ -216,7 +210,7 @@ def _opaque(evidence: bytes) -> dict[int, bytes]:
     opaque_end = opaque_start + int.from_bytes(response[opaque_start - 2 : opaque_start], "little")
     if opaque_end + _SIGNATURE_BYTES != len(response):
         raise ValueError("the lengths in it do not add up")
-    measured = _measurements(response[8:record_end])
+    measured = [value for _, value in _records(response[8:record_end], "measurement")]
     if len(measured) != response[4]:
         raise ValueError("it holds another number of measurements than it says")
     if not any(any(value[_MEASUREMENT_HEAD:]) for value in measured):
@@ -224,31 +218,24 @@ def _opaque(evidence: bytes) -> dict[int, bytes]:
     return _fields(response[opaque_start:opaque_end])
 
 
-def _measurements(record: bytes) -> list[bytes]:
-    """The measurements in a record, each with its head."""
-    found: list[bytes] = []
-    at = 0
-    while at < len(record):
-        end = at + 4 + int.from_bytes(record[at + 2 : at + 4], "little")
-        found.append(record[at + 4 : end])
-        at = end
-    if at != len(record):
-        raise ValueError("its last measurement is cut off")
-    return found
-
-
 def _fields(opaque: bytes) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    at = 0
-    while at < len(opaque):
-        kind, size = (int.from_bytes(opaque[at + shift : at + shift + 2], "little") for shift in (0, 2))
+    for kind, value in _records(opaque, "field"):
         if kind in found:
             raise ValueError(f"it has the field {kind} twice")
-        found[kind] = opaque[at + 4 : at + 4 + size]
-        at += 4 + size
-    if at != len(opaque):
-        raise ValueError("its last field is cut off")
+        found[kind] = value
     return found
+
+
+def _records(data: bytes, what: str) -> Iterator[tuple[int, bytes]]:
+    """The records in some bytes: a number for its kind (2 bytes), the length of the value (2), and the value."""
+    at = 0
+    while at < len(data):
+        kind, size = (int.from_bytes(data[at + shift : at + shift + 2], "little") for shift in (0, 2))
+        yield kind, data[at + 4 : at + 4 + size]
+        at += 4 + size
+    if at != len(data):
+        raise ValueError(f"its last {what} is cut off")
 
 
 def _gpu(chain: Sequence[Certificate], opaque: dict[int, bytes]) -> Gpu:

@@ -32,12 +32,9 @@ _SWITCH = re.compile(r"[A-Za-z0-9]*")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{0,64}")
 """What settings are made of; nobody writes sentences in it by mistake."""
 _REFUSED = {
-    "tools": "tools, and what they are called with, are not encrypted",
-    "functions": "functions, and what they are called with, are not encrypted",
-    "function_call": "functions, and what they are called with, are not encrypted",
-    "parallel_tool_calls": "tools, and what they are called with, are not encrypted",
-    "logprobs": "the tokens of log probabilities come back in clear",
-    "top_logprobs": "the tokens of log probabilities come back in clear",
+    **dict.fromkeys(("tools", "parallel_tool_calls"), "tools, and what they are called with, are not encrypted"),
+    **dict.fromkeys(("functions", "function_call"), "functions, and what they are called with, are not encrypted"),
+    **dict.fromkeys(("logprobs", "top_logprobs"), "the tokens of log probabilities come back in clear"),
     "fallbacks": "another model would read the conversation without having proved anything",
 }
 _SEARCHES = ("enable_web_search", "enable_web_scraping", "enable_x_search")
@@ -46,10 +43,10 @@ _HARMLESS_SUFFIXES = {
     *("include_search_results_in_stream", "return_search_results_as_documents"),
 }
 _REFUSED_SWITCHES = {
-    "enable_web_scraping": "what is looked up leaves the enclave",
-    "enable_x_search": "what is looked up leaves the enclave",
-    "include_search_results_in_stream": "search results are not encrypted",
-    "return_search_results_as_documents": "search results are not encrypted",
+    **dict.fromkeys(("enable_web_scraping", "enable_x_search"), "what is looked up leaves the enclave"),
+    **dict.fromkeys(
+        ("include_search_results_in_stream", "return_search_results_as_documents"), "search results are not encrypted"
+    ),
     "character_slug": "a character's own prompt is put in outside of the enclave",
 }
 

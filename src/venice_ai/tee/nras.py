@@ -42,6 +42,7 @@ def question(payload: object) -> bytes:
 
 
 def unavailable(reason: str) -> Check:
+    """The check when the service gave no answer."""
     return Check("gpu_nras", "fail", f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {reason}", STOPS)
 
 

@@ -54,6 +54,7 @@ class Quote:
 
     @property
     def rtmrs(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """The four registers of run-time measurements."""
         return self.rtmr0, self.rtmr1, self.rtmr2, self.rtmr3
 
     @property

@@ -179,11 +179,7 @@ class TeeSession:
         self._completion_tokens = 0
 
     def refuse_reply(self) -> NoReturn:
-        """For a reply that is not a stream at all.
-
-        Raises:
-            TeeEncryptionError: always.
-        """
+        """Raises the TeeEncryptionError for a reply that is not a stream at all."""
         self._refuse("a reply that is not a stream")
 
     def close(self) -> None:
@@ -259,11 +255,7 @@ class TeeSession:
                 self._refuse("a field that is not known" if name not in _NAMES else f"a text in {name!r}")
 
     def open_text(self, name: str, value: Any) -> str:
-        """The text of an encrypted member of a delta.
-
-        Raises:
-            TeeEncryptionError: it is in clear, or cannot be opened.
-        """
+        """The text of an encrypted member of a delta; a TeeEncryptionError if it is in clear, or cannot be opened."""
         if value.__class__ is not str:
             self._refuse(f"{name!r} that is not text")
         if self._opener is None:

@@ -134,9 +134,6 @@ def _request(reply: Mapping[str, Any], request_id: str) -> str:
     return f"{request_id} (Venice says so; the id is not in the signed text)"
 
 
-# -- receipts of aci/1 ---------------------------------------------------------------------------------------------------
-
-
 def _receipt_of(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The receipt of a reply; an empty one if there must be one and is not."""
     receipt = reply.get("receipt")
@@ -157,9 +154,6 @@ def _receipt(reply: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
 def _body_hash(event: Any) -> str | None:
     found: object = members(event).get("body_hash")
     return found.lower().removeprefix("sha256:") if isinstance(found, str) else None
-
-
-# -- what the hashes are of ----------------------------------------------------------------------------------------------
 
 
 def _match(claimed: str | None, body: bytes | None) -> bool | None:

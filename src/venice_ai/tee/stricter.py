@@ -20,6 +20,7 @@ _SIGNATURES = get_args(SignaturePolicy)
 
 
 def effective(call: TeeOptions | None, client: TeeOptions | None, environment: Mapping[str, str]) -> TeeOptions:
+    """The options that hold for a call."""
     options = call or client or TeeOptions()
     if call is not None and client is not None:
         options = stricter(call, client)

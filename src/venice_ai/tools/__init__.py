@@ -28,8 +28,6 @@ __all__ = [
     "tool_from_function", "tool_from_model",
 ]  # fmt: skip
 
-# -- definitions --------------------------------------------------------------------------------------------------------
-
 
 def tool_from_function(
     function: Callable[..., Any], *, name: str | None = None, description: str | None = None, strict: bool = False

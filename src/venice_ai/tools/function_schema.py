@@ -38,40 +38,26 @@ from .._structured.strict_schema import or_null
 from .._structured.typed_dicts import for_pydantic
 from ..exceptions import ToolArgumentsError, ToolSignatureError
 from ..types.api.chat import read_arguments
+from . import parameters
 from .docstrings import documentation
-from .parameters import (
-    REST,
-    Argument,
-    field_infos,
-    inspected,
-    names_around,
-    own_name,
-    sorted_parameters,
-    underlying,
-    without_bound,
-)
+from .parameters import REST, Argument, own_name
 
 
 class Signature:
     """What a model is told of a callable's arguments, and what becomes of those it gives.
 
-    Args:
-        function: any callable but a class.
-        context: parameters annotated with this class, or with it for some `Deps`, are injected and not shown.
-        strict: make the schema one for strict mode, with null for what may be left out.
-
-    Raises:
-        ToolSignatureError: JSON cannot express the signature.
+    Parameters annotated with the class `context`, or with it for some `Deps`, are injected and not shown. In a `strict` schema,
+    what may be left out may be null.
     """
 
     def __init__(self, function: Callable[..., Any], *, context: type, strict: bool = False) -> None:
-        target = underlying(function)
+        target = parameters.underlying(function)
         self._function = function
-        self._signature = inspected(function)
-        names = names_around(target)
-        parameters = sorted_parameters(function, self._signature, names, context)
-        self._arguments = parameters.arguments
-        self._contexts = parameters.contexts
+        self._signature = parameters.inspected(function)
+        names = parameters.names_around(target)
+        found = parameters.sorted_parameters(function, self._signature, names, context)
+        self._arguments = found.arguments
+        self._contexts = found.contexts
         known = {*_parameter_names(target), *(name for each in self._arguments for name in (each.key, each.parameter))}
         docs = documentation(_doc(function), known)
         self.description: str | None = docs.description
@@ -81,14 +67,10 @@ class Signature:
         """The JSON schema of the arguments."""
         if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
             _warn_of_strangers(function, docs.parameters, known)
-        _warn_of_blanks(function, parameters.unannotated, self._model)
+        _warn_of_blanks(function, found.unannotated, self._model)
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
-        """The call that a model's arguments make, with every value as its annotation asks.
-
-        Raises:
-            ToolArgumentsError: an argument is missing, unknown or of another type.
-        """
+        """The call that a model's arguments make, with every value as its annotation asks; else a ToolArgumentsError."""
         values = self._validated(arguments)
         bound = BoundArguments(self._signature, cast("Any", {}))
         for name in self._contexts:
@@ -124,10 +106,7 @@ class Signature:
         return {**{key: value for key, value in given.items() if key in known}, REST: rest}
 
     def _mended(self, given: dict[str, Any], error: ValidationError) -> dict[str, Any] | None:
-        """The arguments with JSON for JSON text where a list or an object is wanted, and without nulls for what has a default.
-
-        None if that mends nothing. `given` is changed.
-        """
+        """The arguments, mended in place: JSON text for containers is read, nulls for defaults go; `None` if nothing was."""
         changed = False
         for line in error.errors(include_url=False, include_context=False):
             if _CONTAINER_WANTED.fullmatch(line["type"]) and isinstance(line["input"], str):
@@ -169,13 +148,9 @@ def _put(bound: BoundArguments, argument: Argument, value: Any) -> None:
 
 
 def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
-    """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict.
-
-    Raises:
-        ToolSignatureError: JSON cannot express it, or it is no object in JSON.
-    """
+    """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict."""
     try:
-        names = names_around(cls)
+        names = parameters.names_around(cls)
         adapter = TypeAdapter[Any](for_pydantic(cls, names))
         adapter.rebuild(_types_namespace=names)
         schema = adapter.json_schema(schema_generator=_Generator)
@@ -199,9 +174,8 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
 def _model(
     function: Callable[..., Any], arguments: list[Argument], docs: Mapping[str, str], names: dict[str, Any], *, strict: bool
 ) -> tuple[type[BaseModel], dict[str, Any]]:
-    """The class whose fields are the arguments, and its schema."""
     fields: Any = {f"p{index}": _field(argument, docs) for index, argument in enumerate(arguments)}
-    module = getattr(underlying(function), "__module__", __name__)
+    module = getattr(parameters.underlying(function), "__module__", __name__)
     try:
         model: type[BaseModel] = create_model("Arguments", __config__=ConfigDict(extra="forbid"), __module__=module, **fields)
         model.model_rebuild(_types_namespace=names or None)
@@ -212,7 +186,7 @@ def _model(
 
 def _field(argument: Argument, docs: Mapping[str, str]) -> tuple[Any, Any]:
     annotation, default = argument.annotation, argument.default
-    infos = field_infos(annotation, default)
+    infos = parameters.field_infos(annotation, default)
     settings: dict[str, Any] = {"alias": argument.key}
     if isinstance(default, FieldInfo):
         annotation = Annotated[annotation, default]
@@ -349,10 +323,10 @@ def _warn_of_blanks(function: Any, unannotated: list[str], model: type[BaseModel
 
 def _doc(function: Any) -> str | None:
     """The docstring of a callable; of an object whose `__call__` has none, its class's."""
-    function = without_bound(function)
+    function = parameters.without_bound(function)
     if inspect.isroutine(function) or hasattr(function, "__wrapped__"):
         return inspect.getdoc(function)
-    own = underlying(function).__doc__
+    own = parameters.underlying(function).__doc__
     return inspect.cleandoc(own) if own else _class_doc(type(function))
 
 

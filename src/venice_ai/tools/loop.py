@@ -17,32 +17,24 @@ from ..types.api.chat import (
     ChatCompletionResponse,
     ChatMessage,
     ChatUsage,
-    DeveloperMessage,
     Message,
     Messages,
-    SystemMessage,
     Tool,
     ToolCall,
     ToolLoopResult,
     ToolLoopState,
     ToolMessage,
-    UserMessage,
     added_usage,
     choice_at,
     content_text,
 )
+from ..types.api.params import MESSAGES
 from .toolbox import FunctionTool, PlainFunction, Toolbox, call_name, result_text
 
 OnLimit: TypeAlias = Literal["raise", "answer"]
 OnUnknownTool: TypeAlias = Literal["raise", "report"]
 
-_ROLES: dict[str, type[Model]] = {
-    "assistant": AssistantMessage,
-    "developer": DeveloperMessage,
-    "system": SystemMessage,
-    "tool": ToolMessage,
-    "user": UserMessage,
-}
+_ROLES: dict[str, type[Model]] = {vars(kind)["role"]: kind for kind in MESSAGES}
 _CALLING = frozenset({"tool_calls", "function_call"})
 _SEARCHED = "These documents were found by the web search; no tool was called."
 
@@ -236,11 +228,7 @@ def _typed(message: dict[str, Any]) -> Message:
 
 
 def _turn(response: ChatCompletionResponse) -> AssistantMessage:
-    """The assistant's turn as it came.
-
-    Only what cannot be sent back is mended, here and in `from_response`: ids that are missing or not unique, for nothing else
-    pairs results with calls.
-    """
+    """The assistant's turn as it came, with ids of calls that pair them with results: one each, and no two alike."""
     try:
         found = choice_at(response, 0).get("message")
     except ValueError as error:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import Parameter
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, cast
 
 import typing_extensions
 from pydantic import AfterValidator, WithJsonSchema
@@ -31,8 +31,6 @@ _CONTEXT = re.compile(r"(\w+\.)*ToolContext\b")
 REST = "**"
 """The alias of the field that takes the keywords which no parameter names; no parameter can be called so."""
 
-_Role: TypeAlias = Literal["named", "positional rest", "keyword rest", "keyword"]
-
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -44,7 +42,7 @@ class Argument:
     """The parameter it goes to."""
     annotation: Any
     default: Any
-    role: _Role = "named"
+    role: Literal["named", "positional rest", "keyword rest", "keyword"] = "named"
 
 
 @dataclass(slots=True)
@@ -58,11 +56,7 @@ class Parameters:
 
 
 def named(name: str | None, function: object) -> str:
-    """The name of a tool: the one given, else the callable's own.
-
-    Raises:
-        InvalidRequestError: the wire has no such names.
-    """
+    """The name of a tool: the one given, else the callable's own."""
     found = own_name(function) if name is None else name
     if not isinstance(found, str) or not _NAME.fullmatch(found):
         raise InvalidRequestError(
@@ -96,11 +90,7 @@ def underlying(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inspected(function: Callable[..., Any]) -> inspect.Signature:
-    """The signature of a callable.
-
-    Raises:
-        ToolSignatureError: it has none that can be read, or is a class.
-    """
+    """The signature of a callable; a ToolSignatureError if it cannot be read, or the callable is a class."""
     if inspect.isclass(function):
         raise ToolSignatureError(
             f"{function.__name__} is a class: for its fields as arguments use tool_from_model({function.__name__}), "
@@ -117,11 +107,7 @@ def inspected(function: Callable[..., Any]) -> inspect.Signature:
 def sorted_parameters(
     function: Callable[..., Any], signature: inspect.Signature, names: dict[str, Any], context: type
 ) -> Parameters:
-    """The parameters of a callable. `names` are those that its annotations may use beside its module's.
-
-    Raises:
-        ToolSignatureError: an annotation cannot be read, or no value fits it, or two arguments have one name.
-    """
+    """The parameters of a callable. `names` are those that its annotations may use beside its module's."""
     found = Parameters()
     # Partials of partials are one partial.
     given: Any = function

@@ -118,11 +118,7 @@ def definition(name: str, description: str | None, parameters: dict[str, Any], *
 
 
 def checked_timeout(seconds: float | None, name: str = "timeout") -> float | None:
-    """A time limit for tools.
-
-    Raises:
-        InvalidArgumentError: it is not a number of seconds above 0.
-    """
+    """A time limit for tools, if it is a number of seconds above 0, or `None`."""
     if seconds is None or (isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds > 0):
         return seconds
     raise InvalidArgumentError(f"{name}={seconds!r} is not allowed: expected seconds above 0, or None for no limit")
@@ -135,32 +131,20 @@ class PlainFunction(Protocol):
     def __code__(self) -> CodeType: ...
 
 
-# -- the tools of a loop --------- ----------------------------------------------------------------------------------------
-
 SEARCH_ID = "web_search_call"
 SEARCH_NAMES = frozenset({"web_search", "venice_web_search_documents"})
 
 
 class Toolbox:
-    """The tools of a loop.
-
-    Args:
-        tools: functions, `FunctionTool`s, and definitions as `Tool`s or mappings.
-
-    Raises:
-        InvalidRequestError: one of them cannot be a tool, or two have one name.
-    """
+    """The tools of a loop by their names: functions, `FunctionTool`s, and definitions as `Tool`s or mappings."""
 
     def __init__(self, tools: Iterable[Any]) -> None:
         given: object = tools
         if isinstance(given, (str, bytes, Mapping, Model)) or not isinstance(given, Iterable):
             raise InvalidRequestError(f"tools must be a list of functions and Tools, not {given!r:.100}")
         self.definitions: list[Tool | Mapping[str, Any]] = []
-        """What the model is told."""
         self.functions: dict[str, FunctionTool] = {}
-        """The functions by their names as tools."""
         self.names: list[str] = []
-        """The names of all tools."""
         for tool in tools:
             self._add(tool)
 
@@ -200,11 +184,7 @@ class Toolbox:
 
 
 def prepared(tools: Iterable[Any]) -> list[FunctionTool | Tool | Mapping[str, Any]]:
-    """The same tools with every function's signature read: here, where local classes that it names can be seen.
-
-    Raises:
-        InvalidRequestError: one of them cannot be a tool, or two have one name.
-    """
+    """The same tools with every function's signature read: here, where local classes that it names can be seen."""
     box = Toolbox(tools)
     return [box.functions.get(tool_name(definition) or "", definition) for definition in box.definitions]
 
@@ -216,9 +196,6 @@ def tool_name(tool: Tool | Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-# -- calls and results -------------------------------------------------------------------------------------------------
-
-
 def call_name(call: ToolCall) -> str:
     """The name in a call; empty if it has none."""
     function = call.function
@@ -227,11 +204,7 @@ def call_name(call: ToolCall) -> str:
 
 
 def call_arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments of a call. No text, and null, mean none; a server may send an object instead of its text.
-
-    Raises:
-        ToolArgumentsError: they are not a JSON object.
-    """
+    """The arguments of a call. No text, and null, mean none; a server may send an object instead of its text."""
     given: Any = call.function.get("arguments") if isinstance(call.function, ToolCallFunction) else None
     try:
         read = read_arguments(given)
@@ -264,7 +237,7 @@ def as_text(value: object) -> str:
         try:
             if text := write(value):
                 return text
-        except Exception:  # noqa: BLE001, S112  # code of the caller's; there are other ways to say it
+        except Exception:  # noqa: BLE001, S112  # nosec B112  # code of the caller's; there are other ways to say it
             continue
     return object.__repr__(value)
 
@@ -306,11 +279,7 @@ def _json_text(value: Any) -> str:
 
 
 def _json_of(result: Any, value: Any) -> Any:
-    """What pydantic does not know at sight: this package's views, other mappings, msgspec's structs, types with a schema.
-
-    Raises:
-        TypeError: it is the result itself, and nobody knows how to write it.
-    """
+    """What pydantic does not know at sight: this package's views, other mappings, msgspec's structs, types with a schema."""
     if isinstance(value, (Model, Mapping)):
         return plain(value)
     with suppress(TypeError):

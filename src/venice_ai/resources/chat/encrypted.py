@@ -39,10 +39,7 @@ _KEY_ERRORS: Final = (
 class SealedChat:
     """One call: what is to be sent, and the session of the attempt that is under way.
 
-    Raises:
-        InvalidRequestError: it cannot be end-to-end encrypted as a whole.
-        AuthenticationError: there is no key.
-        ImportError: the extra is not installed.
+    An InvalidRequestError if not all of it can be end-to-end encrypted.
     """
 
     def __init__(
@@ -121,7 +118,6 @@ class SealedChat:
         return within("deadline", self._limits.deadline, left=self._left())
 
     def _left(self) -> float | None:
-        """Seconds left of the whole call's deadline."""
         return self._limits.left(self._client.caller.clock.now() - self._began)
 
     def _request(self, headers: Mapping[str, str], body: bytes) -> Request:
@@ -154,14 +150,7 @@ def _about_keys(failure: APIError) -> bool:
 
 
 async def attested(client: Connection, body: Mapping[str, Any], timeout: float | Timeout | None, *, stream: bool) -> Privacy:
-    """How private a chat in clear is with a model whose enclave was attested: `tee`.
-
-    Raises:
-        ImportError: the extra is not installed.
-        InvalidRequestError: the catalogue does not say that the model runs in an enclave, or another model may answer.
-        TeeAttestationError: the enclave did not prove what it must.
-        APIError: the catalogue or the attestation could not be had.
-    """
+    """How private a chat in clear is with a model whose enclave was attested: `tee`; an error if it was not attested."""
     if body.get("fallbacks"):
         raise InvalidRequestError("fallbacks are not allowed with min_privacy='tee': a model without an enclave may answer")
     if search := search_in(body):

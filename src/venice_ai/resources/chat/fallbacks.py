@@ -77,6 +77,10 @@ class Fallbacks:
                 return {**self._body, "model": name}
             failure.add_note(f"fallback_models: {name!r} was not asked, because {reason}")
         self.mark(failure)
+        if len(self.tried) > 1:
+            failure.add_note(
+                f"fallback_models: {', '.join(self.tried)} were asked, one after the other; this is the last failure"
+            )
         return None
 
     def mark(self, found: Answer | APIError) -> None:
@@ -93,8 +97,8 @@ class Fallbacks:
         asked: ModelResponse | None = None
         with suppress(NoMatchingModelError, APIError):  # it may have left the catalogue
             asked = await models.find(self._body["model"])
-        body = {**self._body, "model": name}
-        return unsuitable(entry, body, asked=asked, privacy=self._privacy, now=self._client.caller.clock.time())
+        now = self._client.caller.clock.time()
+        return unsuitable(entry, {**self._body, "model": name}, asked=asked, privacy=self._privacy, now=now)
 
 
 class FallbackCall(Call):
@@ -113,40 +117,38 @@ class FallbackCall(Call):
 
     async def answer(self, failure: APIError | None = None) -> Answer:
         """The next good reply, of whatever model; raises the last failure, when no other model can be asked."""
+        asking = super().answer(failure)
+        del failure  # its traceback would refer to this frame
+        return await self._or_another(asking)
+
+    async def again(self, failure: APIError) -> Answer:
+        """The same, after a reply that turned out to be a failure."""
+        asking = super().again(failure)
+        del failure  # as in `answer`
+        return await self._or_another(asking)
+
+    async def _or_another(self, asking: Awaitable[Answer]) -> Answer:
         while True:
             try:
-                answer = await super().answer(failure)
-            except APIError as error:
+                answer = await asking
+            except APIError as failure:
                 self.done(None)
-                await self._switch(error)
-                failure = None
+                self._request = await self._request_after(failure)
+                self._attempts = 0
+                asking = super().answer()
             else:
                 self._fallbacks.mark(answer)
                 return answer
 
-    async def again(self, failure: APIError) -> Answer:
-        """The same, after a reply that turned out to be a failure."""
-        try:
-            return await super().again(failure)
-        except APIError as error:
-            self.done(None)
-            await self._switch(error)
-        finally:
-            del failure  # its traceback refers to this frame
-        return await self.answer()
-
-    async def _switch(self, failure: APIError) -> None:
-        """Takes the request for the next model; raises this failure, if there is none."""
+    async def _request_after(self, failure: APIError) -> Request:
+        """The request for the next model; raises this failure, if there is none."""
         try:
             while (body := await self._fallbacks.body_after(failure)) is not None:
                 try:
-                    self._request = await self._remake(body)
+                    return await self._remake(body)
                 except (InvalidRequestError, TeeAttestationError) as refusal:
                     failure.add_note(f"fallback_models: {body['model']!r} was not asked: {refusal}")
                     self._fallbacks.tried.pop()
-                    continue
-                self._attempts = 0
-                return
             raise failure
         finally:
             del failure  # its traceback refers to this frame

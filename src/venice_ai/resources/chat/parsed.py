@@ -72,21 +72,11 @@ async def request_for_schema(
 async def ask_until_valid(
     kind: type[T], messages: Conversation, ask: Callable[[Conversation], Awaitable[object]], *, wrapped: bool, max_reasks: int
 ) -> ParsedChatCompletion[T]:
-    """The object that a model answers with.
+    """The object of a class that a model answers with: `ask` sends messages and gives a response.
 
-    Args:
-        kind: its class.
-        messages: the conversation.
-        ask: sends messages and gives the response.
-        wrapped: whether it is asked for within `{"value": ...}`.
-        max_reasks: how often to ask again, from 0, when the answer does not fit. What is sent then is the conversation, the
-            last answer, and what is wrong with it.
-
-    Raises:
-        OutputError: no answer fits; it has every attempt.
-        TypeError: `ask` gave no response.
-        APIError: asking failed; `partial` has the last answer, if there was one, and `attempts` all of them.
-        TeeError: so has this one.
+    An answer that does not fit is asked for again up to `max_reasks` times, with the conversation, that answer, and what is
+    wrong with it. `wrapped`: it is asked for within `{"value": ...}`. An OutputError has every attempt; so has an APIError or a
+    TeeError of `ask`.
     """
     if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
         raise InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")

@@ -40,7 +40,7 @@ Count: TypeAlias = Annotated[int, Meta(ge=0)]
 def _hints(kind: type[Model]) -> dict[str, Any]:
     declared = [item for base in (*kind.__bases__, kind) if base is not Model for item in base.__annotations__.items()]
     names = dict(vars(chat))
-    return {name: eval(text, names) for name, text in declared}  # noqa: S307  # our own
+    return {name: eval(text, names) for name, text in declared}  # noqa: S307  # nosec B307  # our own
 
 
 @cache
@@ -312,11 +312,11 @@ _OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 # -- messages ------------------------------------------------------------------------------------------------------------
 
-_MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
+MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.AssistantMessage, chat.ToolMessage)
 
 Conversation: type[Struct] = defstruct(
     "Conversation",
-    [("messages", Annotated[_list_of(_union([_checked(kind) for kind in _MESSAGES])), Meta(min_length=1)])],
+    [("messages", Annotated[_list_of(_union([_checked(kind) for kind in MESSAGES])), Meta(min_length=1)])],
     namespace={"__doc__": "The messages of a request: at least one."},
     module=__name__,
 )
