@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_a_failing_server_is_sent_at_most_twenty_failures_in_thirty_seconds() ->
 
     async def scenario() -> None:
         client = client_of(emulator, max_retries=0, transport=_Noted(emulator.transport(), sent, emulator.clock))
-        assert len(await asked(client, 100, 50, timeout=Timeout(queue=100_000))) == 100
+        assert len(await asked(client, 1000, 50, timeout=Timeout(queue=100_000))) == 1000
 
     run(scenario())
 
@@ -361,6 +362,35 @@ def test_a_client_without_limits_sends_everything_at_once() -> None:
         assert len(await asked(client, 100, 100)) == 40
 
     run(scenario())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
+def test_the_child_of_a_fork_knows_nothing_of_what_its_parent_heard() -> None:
+    emulator = served()
+    client = client_of(emulator, max_retries=0)
+
+    async def refused() -> None:
+        emulator.script(busy(retry_after=30))
+        with pytest.raises(RateLimitError):
+            await ask(client)
+
+    async def known() -> list[str]:
+        return [each.limits.why for each in client.limits.snapshot().models]
+
+    run(refused())
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(theirs, repr(run(known())).encode())
+        finally:
+            os._exit(0)  # without the ends of the tests, which are the parent's
+    os.waitpid(child, 0)
+
+    assert run(known()) == ["paused by a 429"]
+    assert os.read(ours, 1000) == b"[]"
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_limits_are_asked_for_only_on_request() -> None:

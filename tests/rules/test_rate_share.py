@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +123,37 @@ def test_a_file_that_is_no_share_is_refused_and_left_as_it_is(path: Path, conten
     with pytest.raises(VeniceError, match="file of its own"):
         RateShare(path)
     assert path.read_bytes() == content
+
+
+def test_a_refused_file_is_closed_again(path: Path) -> None:
+    path.write_bytes(b"not a database" * 100)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(VeniceError):
+            RateShare(path)
+        gc.collect()
+
+    assert [each for each in warned if each.category is ResourceWarning] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_file_that_may_only_be_read_is_refused_at_once() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)  # pytest's own folders are closed to the user below
+        path = Path(folder, "limits.db")
+        RateShare(path).close()
+        path.chmod(0o444)
+        pid = os.fork()
+        if pid == 0:
+            if os.geteuid() == 0:  # root may write everything
+                os.seteuid(65534)
+            try:
+                RateShare(path)
+            except VeniceError as error:
+                os._exit(0 if "readonly" in str(error) else 2)
+            os._exit(1)
+
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

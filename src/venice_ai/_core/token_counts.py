@@ -87,9 +87,7 @@ class _Weights:
     def __init__(self) -> None:
         self.waiting: deque[tuple[_Features, int]] = deque(maxlen=_KEPT)
         self._weights = list(_USUAL)
-        self._covariance = [
-            [spread * spread * (row == column) for column, spread in enumerate(_SPREADS)] for row in range(len(_SPREADS))
-        ]
+        self._covariance: list[list[float]] = []  # of no chats yet, as the first calls have no time for it
         self._errors: deque[float] = deque(maxlen=50)
         self._seen = 0
 
@@ -103,13 +101,16 @@ class _Weights:
 
     def _learn(self, features: _Features, tokens: int) -> None:
         error = tokens - _product(self._weights, features)
-        moved = [_product(row, features) for row in self._covariance]
+        covariance = self._covariance or [
+            [spread * spread * (row == column) for column, spread in enumerate(_SPREADS)] for row in range(len(_SPREADS))
+        ]
+        moved = [_product(row, features) for row in covariance]
         scale = (_NOISE * tokens) ** 2 + 1 + _product(moved, features)
         gains = [each / scale for each in moved]
         self._weights = [weight + gain * error for weight, gain in zip(self._weights, gains, strict=True)]
         self._covariance = [
             [(value - gain * each) / _MEMORY for value, each in zip(row, moved, strict=True)]
-            for row, gain in zip(self._covariance, gains, strict=True)
+            for row, gain in zip(covariance, gains, strict=True)
         ]
         self._seen += 1
         if self._seen > 2:  # the first ones are far off, for nothing was known

@@ -50,6 +50,8 @@ class CircuitBreaker:
         """A request that was allowed had a reply or none; `failed=None`: it was cancelled, and says nothing."""
         if self.open_until is not None:
             self._probed(now, failed=failed)
+        elif failed is False and not self.failures:
+            self.outcomes.append((now, False))  # old ones are left out when a failure is counted
         elif failed is not None:
             self._count(now, failed=failed)
 

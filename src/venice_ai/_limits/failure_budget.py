@@ -54,7 +54,7 @@ class FailureBudget:
 
     def reserve(self, now: float) -> int | Wait:
         """A ticket for a request that is sent now, or how long to wait."""
-        failed = self._failed(now)
+        failed = self._failed(now) if self.failures or now < self.told_until else 0
         if (failed or len(self.tickets) >= MAX_FAILURES) and (wait := self._wait(now, failed)):
             return wait
         self.last_ticket += 1
@@ -93,7 +93,7 @@ class FailureBudget:
             self.failures.append(now)
         elif failed is False:
             self._succeeded(now)
-        if limits and limits.remaining_failures is not None and limits.reset_failures_seconds:
+        if limits is not None and limits.remaining_failures is not None and limits.reset_failures_seconds:
             self._hear(now, limits.remaining_failures, now + limits.reset_failures_seconds)
 
     def _succeeded(self, now: float) -> None:

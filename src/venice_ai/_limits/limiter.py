@@ -50,6 +50,9 @@ LONG_SECONDS = 10.0
 _FAR_SECONDS = 0.05
 """How long headers that name at least half of the limits as left are believed without reading those of other replies."""
 _UNSAID = RateLimits()
+_LIMIT_HEADERS = frozenset(
+    f"x-ratelimit-{name}" for name in ("limit-requests", "remaining-requests", "limit-tokens", "remaining-tokens", "remaining")
+)
 _LEAST_SECONDS = 0.001  # a wait that rounding makes shorter would not end
 _LEARNING = 0.1
 T = TypeVar("T")
@@ -136,7 +139,8 @@ class Bucket:
 
     def heard(self, meta: ResponseMeta, now: float) -> RateLimits:
         """The limits in the headers of a good reply."""
-        found = rate_limits(meta.headers, meta.received_at)
+        headers = meta.headers
+        found = rate_limits(headers, meta.received_at) if headers.has_any(_LIMIT_HEADERS) else _UNSAID
         requests, tokens = found.remaining_requests, found.remaining_tokens
         far = (requests is None or 2 * requests > (found.limit_requests or inf)) and (
             tokens is None or 2 * tokens > (found.limit_tokens or inf)
@@ -174,15 +178,16 @@ class Account:
         self.waiting = 0
         self.acts: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
 
-    def act(self, act: Callable[..., object], *about: object) -> None:
+    def act(self, act: Callable[[T, float], object], about: T) -> None:
         """Has something done under the lock: now, or by whoever has the lock now."""
-        if not self.acts and self.lock.acquire(blocking=False):
+        now = self.now()
+        if not self.acts and self.lock.acquire(False):  # noqa: FBT003  # a name would cost every call
             try:
-                act(*about)
+                act(about, now)
             finally:
                 self.lock.release()
         else:
-            self.acts.append((act, about))
+            self.acts.append((act, (about, now)))
         if self.acts:
             self.catch_up()
 
@@ -365,40 +370,41 @@ class _Granted(Pass):
 
     def __init__(self, bucket: Bucket, request: Request, tickets: tuple[int, int]) -> None:
         self._bucket = bucket
+        self._account = bucket.account
         self._request = request
         self._ticket, self._failure = tickets
         self._replied_to = False
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
-        account = self._bucket.account
+        account = self._account
         if isinstance(found, BaseException):
             account.locked(self._failed, found, account.now())  # what it means is asked for next
         else:
-            account.act(self._accepted, found, account.now())
+            account.act(self._accepted, found)
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
-        self._bucket.account.act(self._done, usage)
+        self._account.act(self._done, usage)
 
     def cancel(self) -> None:
         """Gives it back unused."""
-        self._end(self._bucket.account.now(), failed=None)
+        self._end(self._account.now(), failed=None)
         self._bucket.rate.cancelled(self._ticket)
 
     def _end(self, now: float, *, failed: bool | None, limits: RateLimits | None = None) -> None:
         self._replied_to = True
-        self._bucket.account.failures.ended(self._failure, now, failed=failed, limits=limits)
+        self._account.failures.ended(self._failure, now, failed=failed, limits=limits)
 
     def _accepted(self, meta: ResponseMeta, now: float) -> None:
-        bucket = self._bucket
+        bucket, account = self._bucket, self._account
         limits = bucket.heard(meta, now) if now >= bucket.far_until else _UNSAID
         self._end(now, failed=False, limits=limits)
         bucket.breaker.ended(now, failed=False)
         bucket.rate.replied(self._ticket, now, meta.status_code, limits, None)
-        if bucket.account.waiting:
-            bucket.account.pump(now)
+        if account.waiting:
+            account.pump(now)
 
     def _failed(self, error: BaseException, now: float) -> None:
-        account, breaker, rate = self._bucket.account, self._bucket.breaker, self._bucket.rate
+        account, breaker, rate = self._account, self._bucket.breaker, self._bucket.rate
         if not isinstance(error, APIError):  # the caller left
             self._end(now, failed=None)
             breaker.ended(now, failed=None)
@@ -420,10 +426,9 @@ class _Granted(Pass):
         if account.waiting:
             account.pump(now)
 
-    def _done(self, usage: ChatUsage | None) -> None:
-        bucket = self._bucket
-        account, rate = bucket.account, bucket.rate
-        now = account.now()
+    def _done(self, usage: ChatUsage | None, now: float) -> None:
+        bucket, account = self._bucket, self._account
+        rate = bucket.rate
         if not self._replied_to:
             self._end(now, failed=None)
             bucket.breaker.ended(now, failed=None)

@@ -53,21 +53,8 @@ class Quota:
 
     __slots__ = (
         *("anchor", "challenged_at", "doubted", "flying", "full_returns", "grown_at", "guard", "heard", "held", "known_at"),
-        *(
-            "lagged",
-            "learned",
-            "limit",
-            "log",
-            "logged",
-            "lowest",
-            "mark",
-            "of_requests",
-            "others",
-            "paced_at",
-            "rate",
-            "remaining",
-        ),
-        *("reset_at", "sent_at", "strikes", "total", "turned", "turned_at"),
+        *("lagged", "learned", "limit", "log", "logged", "lowest", "mark", "of_requests", "others", "paced_at"),
+        *("rate", "remaining", "reset_at", "sent_at", "strikes", "total", "turned", "turned_at"),
     )
 
     def __init__(self, *, of_requests: bool) -> None:
@@ -326,15 +313,18 @@ class RateLimiter:
             return Wait(self.paused_until, self.why)
         if self.alone and now < self.alone[1] + ALONE_SECONDS:
             return Wait(self.alone[1] + ALONE_SECONDS, self.why)
-        room = self.requests.room(now)
-        if room < 1 and self._busy(self.requests):
-            return Wait(self.requests.until(now, 1), "requests a minute")
-        room = self.tokens.room(now)
+        requests, used = self.requests, self.tokens
+        if requests.limit is None and requests.learned is None and used.limit is None and used.learned is None:
+            return self._send(now, tokens)
+        if requests.room(now) < 1 and self._busy(requests):
+            return Wait(requests.until(now, 1), "requests a minute")
+        room = used.room(now)
         if room < tokens:
-            units = float(tokens if self.may_ever(tokens) else self._limit(self.tokens) or 1)
-            probe = self.tokens.turned and room >= 1
-            if room < units and not probe and self._busy(self.tokens):
-                return Wait(self.tokens.until(now, units), "tokens a minute")
+            # A request that is larger than the limit goes when nothing else is in flight.
+            units = float(min(tokens, self._limit(used) or inf))
+            probe = used.turned and room >= 1
+            if room < units and not probe and self._busy(used):
+                return Wait(used.until(now, units), "tokens a minute")
         return self._send(now, tokens)
 
     def _busy(self, quota: Quota) -> bool:
@@ -419,10 +409,6 @@ class RateLimiter:
             self.tokens.held -= flight.tokens
             if self.alone and self.alone[0] == ticket:
                 self.alone = []
-
-    def may_ever(self, tokens: int) -> bool:
-        """Whether so many tokens fit into the limit at all; a larger request goes when nothing else is in flight."""
-        return tokens <= (self._limit(self.tokens) or inf)
 
     def _limit(self, quota: Quota) -> float | None:
         return quota.learned if quota.learned is not None else quota.limit

@@ -86,15 +86,11 @@ class SharedFile:
         database = sqlite3.connect(
             ":memory:" if self.path is None else self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
-        application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
-        if tables and application != self._application:
-            raise self._not_ours()
-        if version > _VERSION:
-            raise InvalidArgumentError(f"path={str(self.path)!r} was written by a newer release of venice-chat")
-        marks = f"PRAGMA application_id = {self._application}; PRAGMA user_version = {_VERSION};"
-        made = "" if tables else f"BEGIN IMMEDIATE; {self._schema}; {marks} COMMIT;"
-        database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {made}")
+        try:
+            self._prepare(database)
+        except BaseException:
+            database.close()
+            raise
         if self.path is not None:
             self.owner = f"{os.getpid()}-{os.urandom(4).hex()}"
             path = self._lock_file(self.owner)
@@ -103,6 +99,19 @@ class SharedFile:
             _OPEN_LOCKS.add(file)
             self._end = finalize(self, _end, file, path, os.getpid())
         self._database, self._process = database, os.getpid()
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Makes the tables, unless they are there."""
+        queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
+        application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
+        if tables and application != self._application:
+            raise self._not_ours()
+        if version > _VERSION:
+            raise InvalidArgumentError(f"path={str(self.path)!r} was written by a newer release of venice-chat")
+        made = "" if tables else f"{self._schema}; PRAGMA application_id = {self._application};"
+        # The version is written each time: a file that may only be read is found out now.
+        made = f"BEGIN IMMEDIATE; {made} PRAGMA user_version = {_VERSION}; COMMIT;"
+        database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {made}")
 
     def _lock_file(self, owner: str) -> Path:
         assert self.path is not None, "what is in memory has no other owners"

@@ -50,18 +50,21 @@ class Account:
         retry_after: float | bool = True,
         max_failures: int | None = 20,
     ) -> None:
-        self.rpm, self.tpm = rpm, tpm
-        self.window, self.burst = window, burst
-        self.headers, self.unit = headers, unit
-        self.retry_after = retry_after
-        self.max_failures = max_failures
+        self.rpm: int | None = rpm
+        self.tpm: int | None = tpm
+        self.window: Literal["fixed", "sliding", "bucket"] = window
+        self.burst: float = burst
+        self.headers: Literal["honest", "lying", "missing"] = headers
+        self.unit: Literal["seconds", "unix", "milliseconds"] = unit
+        self.retry_after: float | bool = retry_after
+        self.max_failures: int | None = max_failures
         self.accepted: list[float] = []
         """When requests were let through, in Unix time."""
         self.refused: list[float] = []
         """When requests were refused because of a limit."""
         self.failures: list[float] = []
         """When requests failed, for whatever reason."""
-        self.blocked_until = 0.0
+        self.blocked_until: float = 0.0
         """Until when everything is refused because too many requests failed."""
         self._used: dict[str, deque[tuple[float, float]]] = {"requests": deque(), "tokens": deque()}
         self._filled: dict[str, tuple[float, float]] = {}

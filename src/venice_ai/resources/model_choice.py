@@ -96,6 +96,7 @@ def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
 
 
 def can(model: ModelResponse, flag: str) -> bool:
+    """Whether an entry says that its model has a capability."""
     return getattr(getattr(model.model_spec, "capabilities", None), flag, None) is True
 
 
@@ -126,6 +127,7 @@ def _price(model: ModelResponse) -> float | None:
 
 
 def find_entry(models: object, name: object) -> ModelResponse | None:
+    """The entry with this id, or None."""
     return next((model for model in entries(models) if model.id == name), None)
 
 
