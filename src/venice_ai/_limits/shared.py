@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .failure_budget import FailureBudget, Wait
 from .rate_limiter import Flight, Quota, RateLimiter
@@ -31,8 +31,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, (Quota, Flight)):
         return [plain(getattr(value, name)) for name in type(value).__slots__]
     if isinstance(value, dict):
-        return [[key, plain(item)] for key, item in value.items()]
-    return list(value) if isinstance(value, deque) else value
+        return [[key, plain(item)] for key, item in cast("dict[int, Any]", value).items()]
+    return list(cast("deque[Any]", value)) if isinstance(value, deque) else value
 
 
 def restored(before: Any, state: Any) -> Any:
