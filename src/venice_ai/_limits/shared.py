@@ -123,19 +123,19 @@ class RateShare:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.file = SharedFile(path, "RateShare", _APPLICATION, _SCHEMA)
+        self._file = SharedFile(path, "RateShare", _APPLICATION, _SCHEMA)
 
-    def rate_limiter(self, bucket: str) -> SharedRateLimiter:
+    def _rate_limiter(self, bucket: str) -> SharedRateLimiter:
         """The rate limiter of a bucket; the name is the same in all processes, and holds no key."""
-        return SharedRateLimiter(self.file, f"rate {bucket}")
+        return SharedRateLimiter(self._file, f"rate {bucket}")
 
-    def failure_budget(self, account: str) -> SharedFailureBudget:
+    def _failure_budget(self, account: str) -> SharedFailureBudget:
         """The failure budget of an account; the name is the same in all processes, and holds no key."""
-        return SharedFailureBudget(self.file, f"failures {account}")
+        return SharedFailureBudget(self._file, f"failures {account}")
 
     def close(self) -> None:
         """Give back what this process has reserved, and close the file."""
-        self.file.close()
+        self._file.close()
 
 
 @contextmanager
