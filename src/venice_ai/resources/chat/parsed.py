@@ -49,12 +49,8 @@ class Parameters(dict[str, Any]):
 async def request_for_schema(
     messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echoes: Callable[[Mapping[str, Any]], bool]
 ) -> tuple[Conversation, dict[str, Any] | None]:
-    """How an object is asked for: the messages, and the `response_format`.
-
-    In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed.
-    `echoes` says whether an error may repeat what stands in a message. It is awaited, so that the caller can let go of the
-    messages before anything is refused.
-    """
+    """How an object is asked for; in an encrypted chat by a message, for a schema would travel in clear."""
+    # It is awaited, so that the caller can let go of the messages before anything is refused.
     try:
         encrypted = encryption_requested_in(params)
         checked = checked_messages(messages, echo=echoes(params))
@@ -72,12 +68,7 @@ async def request_for_schema(
 async def ask_until_valid(
     kind: type[T], messages: Conversation, ask: Callable[[Conversation], Awaitable[object]], *, wrapped: bool, max_reasks: int
 ) -> ParsedChatCompletion[T]:
-    """The object of a class that a model answers with: `ask` sends messages and gives a response.
-
-    An answer that does not fit is asked for again up to `max_reasks` times, with the conversation, that answer, and what is
-    wrong with it. `wrapped`: it is asked for within `{"value": ...}`. An OutputError has every attempt; so has an APIError or a
-    TeeError of `ask`.
-    """
+    """The object that `ask` gives, asked for again up to `max_reasks` times; what it raises has every attempt."""
     if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
         raise InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
     asked, attempts = messages, list[ChatCompletionResponse]()
