@@ -21,10 +21,7 @@ _CONTROLS = {
 
 
 def prepare() -> None:
-    """Makes stdout and stderr take any text: UTF-8 where no terminal says otherwise, and no errors in either.
-
-    One that whoever started the command has closed (`>&-`) takes all there is, and keeps nothing.
-    """
+    """Makes stdout and stderr take any text, in UTF-8 where no terminal says otherwise, also where one is closed (`>&-`)."""
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -38,11 +38,7 @@ _ATTRIBUTES: Final = 1 << 28  # SEPT_VE_DISABLE, and nothing else
 
 
 def verify(evidence: CollectedEvidence, options: TeeOptions | None = None) -> AttestationReport:
-    """The report on evidence, by what the options demand.
-
-    It never raises for bad evidence: the report has failed checks then; `policy.raise_for(report, options)` turns it into
-    the error.
-    """
+    """The report on evidence, by what the options demand. Never raises for bad evidence: the report has failed checks then."""
     case = _Case(evidence, options or TeeOptions())
     case.run(*policy.SERVER)
     if case.options.verification != "server":
@@ -69,10 +65,7 @@ def evidence(collected: CollectedEvidence) -> Evidence:
 
 
 def platform(reply: bytes) -> tuple[str, str] | None:
-    """The FMSPC and CA of the quote in a reply, to fetch collateral for.
-
-    None where no collateral is needed: the reply has no quote that can be read, or dcap-qvl is not installed.
-    """
+    """The FMSPC and CA of the quote in a reply, to fetch collateral for; None where the quote, or dcap-qvl, is not there."""
     try:
         raw = decode(_object(reply).get("intel_quote"))
         return None if raw is None else collateral.platform(raw)
@@ -135,8 +128,7 @@ class _Case:
         return f"a JSON object of {len(self.given.reply)} bytes"
 
     def server_verified(self) -> str:
-        verified = self.reply.get("verified")
-        if verified is not True:
+        if (verified := self.reply.get("verified")) is not True:
             raise ValueError(f"verified is {verified!r:.40}, not true")
         return "Venice says that it verified the enclave"
 
@@ -193,8 +185,7 @@ class _Case:
     def _keyset_key(self) -> bytes:
         """The key of a gateway's key set that has the signing address."""
         keyset = member(member(self.reply, "attestation"), "workload_keyset")
-        given = items(keyset.get("e2ee_public_keys"))
-        if len(given) > aci.MOST_KEYS:
+        if len(given := items(keyset.get("e2ee_public_keys"))) > aci.MOST_KEYS:
             raise ValueError(f"the reply has {len(given)} keys, and no gateway has more than {aci.MOST_KEYS}")
         for entry in given:
             try:

@@ -93,12 +93,7 @@ def check(
     min_eval: int = 0,
     seen: Seen | None = None,
 ) -> tuple[list[Check], Tcb | None]:
-    """The checks `collateral`, `revocation`, `tcb_status` and `tcb_eval` of a quote, and what Intel says of its platform.
-
-    Without collateral (None, or the reason why it is missing), or without dcap-qvl, they are skipped.
-    `root_der` is the trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation
-    number that is accepted, `seen` what was there before. Never raises.
-    """
+    """The checks of a quote, and what Intel says of its platform. `collateral` may be why there is none. Never raises."""
     if not installed():
         return [_check(name, "skip", _NOT_INSTALLED) for name in STOPS], None
     if collateral is None or isinstance(collateral, str):
@@ -131,9 +126,9 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
     """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
     from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # as above
 
-    seconds = int(now) if 0 <= now < _LAST_SECOND else None
-    if seconds is None:
+    if not 0 <= now < _LAST_SECOND:
         raise _Refused("collateral", f"{now!r} is not a time that collateral could be valid at")
+    seconds = int(now)
     try:
         parts = _parts(collateral)
         _check_signers(collateral, root_der)
@@ -222,9 +217,8 @@ def _window_words(collateral: Mapping[str, Any], now: float) -> str:
         begins, ends = window(collateral)
     except ValueError:
         return ""
-    return (
-        "" if begins <= now < ends else f" (it is valid from {_stamp(begins)} until {_stamp(ends)}, and now is {_stamp(now)})"
-    )
+    words = f" (it is valid from {_stamp(begins)} until {_stamp(ends)}, and now is {_stamp(now)})"
+    return "" if begins <= now < ends else words
 
 
 def _tcb(claims: dict[str, Any], collateral: Mapping[str, Any]) -> Tcb:
@@ -305,9 +299,7 @@ def _seconds(stamp: Any) -> float:
 
 
 def _stamp(seconds: float | None) -> str:
-    if seconds is None or not 0 <= seconds < _LAST_SECOND:
-        return f"{seconds!r} seconds"
     try:
-        return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return dt.datetime.fromtimestamp(seconds or 0, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
-        return f"{seconds:.0f} seconds since 1970"
+        return f"{seconds!r} seconds since 1970"

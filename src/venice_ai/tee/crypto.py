@@ -124,10 +124,7 @@ class Opener:
 
 
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
-    """Whether the owner of a public key (65 bytes) signed a digest (32 bytes).
-
-    The signature is r, s and, not looked at, v: 65 bytes. Both of the two possible values of s are accepted.
-    """
+    """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
     if len(signature) != 65 or len(digest) != 32 or not (0 < r < ORDER and 0 < s < ORDER):
         return False

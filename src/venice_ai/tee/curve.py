@@ -40,10 +40,7 @@ class OpenSslKey(_InMemory):
         self.public_key: bytes = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
     def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:  # it is safe in any case
-        """The X coordinate (32 bytes) of the point that this key and the owner of `point` (65 bytes) share.
-
-        `single_use` promises that this key is used for nothing else, so that nobody can measure it twice.
-        """
+        """The X coordinate of the point that this key and the owner of `point` share. A `single_use` key does nothing else."""
         other = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), _checked(point))
         return self._key.exchange(ec.ECDH(), other)
 
@@ -94,14 +91,10 @@ def _checked(point: bytes) -> bytes:
     return point
 
 
-def _installed() -> Any:
-    try:
-        return import_module("coincurve")
-    except ImportError:
-        return None
-
-
-_coincurve = _installed()
+try:
+    _coincurve: Any = import_module("coincurve")
+except ImportError:
+    _coincurve = None
 KINDS: tuple[type[PrivateKey], ...] = (OpenSslKey,) if _coincurve is None else (CoincurveKey, OpenSslKey)
 """The kinds of keys that can be made here, the fastest first."""
 Key = KINDS[0]

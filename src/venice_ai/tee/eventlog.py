@@ -46,11 +46,7 @@ class Replay:
 
 
 def replay(log: object) -> Replay:
-    """The registers after every event of a log (a list of events, or its JSON text).
-
-    One that is not an event log is a ReplayError. It is a PayloadError if a runtime event's digest is not that of its payload
-    alone, a name occurs twice in the boot, or the log ends before the boot does.
-    """
+    """The registers after every event of a log: a list of events, or its JSON text. It ends after the boot."""
     registers = [bytes(_DIGEST_BYTES)] * 4
     payloads: dict[str, bytes] = {}
     later: list[tuple[str, bytes]] = []

@@ -39,11 +39,7 @@ def missing(
     before: Collection[str],
     gpus: bool,
 ) -> Iterator[str]:
-    """What a reply promises and does not bring.
-
-    `compose` is the compose file as it was measured, None if it is not shown; `checks` are those that were made; `before` is
-    what the model has `shown`; `gpus` says whether evidence of GPUs is looked at.
-    """
+    """What a reply promises and does not bring. `compose` is the measured file; `before` is what the model has `shown`."""
     gateway = aci.is_aci(reply)
     if compose is None and not gateway:
         yield "the compose file"

@@ -18,10 +18,7 @@ _Point = tuple[int, int]
 
 
 def recover(digest: bytes, signature: bytes) -> bytes | None:
-    """The public key (65 bytes) whose owner signed a digest (32 bytes); `None` if no key can have signed it.
-
-    The signature is r, s and v: 65 bytes, of which the last is 27 or 28, or 0 or 1.
-    """
+    """The public key whose owner signed a digest; `None` if no key can have made this signature (r, s and v: 65 bytes)."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
     if (
         len(signature) != 65
@@ -30,8 +27,7 @@ def recover(digest: bytes, signature: bytes) -> bytes | None:
         or signature[64] not in {0, 1, 27, 28}
     ):
         return None
-    point = _lifted(r, odd=signature[64] in {1, 28})
-    if point is None:
+    if (point := _lifted(r, odd=signature[64] in {1, 28})) is None:
         return None
     inverse = pow(r, -1, ORDER)
     # The key is the point times s, less the base point times the digest, divided by r.

@@ -288,13 +288,10 @@ class TeeSession:
                 self._completion_tokens = max(self._completion_tokens, tokens)
         self._look_at(chunk, _USED_OF_A_CHUNK)
         if switches := chunk.get("venice_parameters"):
-            self._look_at_switches(switches)
-
-    def _look_at_switches(self, switches: Any) -> None:
-        if switches.__class__ is not dict or switches.get("enable_e2ee", True) not in (True, None):
-            self._refuse("enable_e2ee switched off in the answer")
-        if switches.get("web_search_citations") or _text_in(switches, names=True) is not None:
-            self._refuse("'venice_parameters' with more than switches")
+            if switches.__class__ is not dict or switches.get("enable_e2ee", True) not in (True, None):
+                self._refuse("enable_e2ee switched off in the answer")
+            if switches.get("web_search_citations") or _text_in(switches, names=True) is not None:
+                self._refuse("'venice_parameters' with more than switches")
 
     def _refuse(self, what: str) -> NoReturn:
         self._fail(f"plaintext in an encrypted stream: {what}")

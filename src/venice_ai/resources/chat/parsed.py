@@ -49,10 +49,8 @@ class Parameters(dict[str, Any]):
 async def request_for_schema(
     messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echoes: Callable[[Mapping[str, Any]], bool]
 ) -> tuple[Conversation, dict[str, Any] | None]:
-    """The messages that ask for an object, and the `response_format`; in an encrypted chat a message tells the schema instead.
-
-    It is awaited, so that the caller can let go of the messages before anything is refused.
-    """
+    """How an object is asked for; in an encrypted chat by a message, for a schema would travel in clear."""
+    # It is awaited, so that the caller can let go of the messages before anything is refused.
     try:
         encrypted = encryption_requested_in(params)
         checked = checked_messages(messages, echo=echoes(params))
