@@ -1,10 +1,8 @@
 """Verifies the reply of `/tee/attestation`: bytes in, report out. Nothing here reads a clock, a file or a socket.
 
 The reply of Venice is a claim. A quote in it is signed by Intel's hardware and binds three things: the key we seal messages to
-(by its address), our nonce, and the measurements of what was booted. The checks go from the claims to the quote, from the quote
-to the log of what was booted, and from there to Intel's collateral about the platform. Each check that does not need a failed
-one runs, so that a report shows everything that is wrong. Whatever uses the key takes it from the report: a failed report
-has no key.
+(by its address), our nonce, and the measurements of what was booted. The checks go from the claims to the quote, to the log of
+what was booted, and to Intel's collateral. Each that does not need a failed one runs. A failed report has no key.
 """
 
 from __future__ import annotations
