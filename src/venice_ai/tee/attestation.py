@@ -256,10 +256,10 @@ class _Case:
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
     def check_platform(self) -> None:
-        if self._quote is None or self._raw is None:
+        if self._quote is None:
             return
         checks, self._tcb = collateral.check(
-            self._raw,
+            self._quote.raw,
             self.given.collateral,
             now=self.given.now,
             root_der=self.options.trust.intel_root_der,
@@ -389,9 +389,7 @@ class _Case:
     def _variant(self) -> Literal["dstack", "near", "aci"] | None:
         if aci.is_aci(self.reply):
             return "aci"
-        if "compose_manager_attestation" in self.reply:
-            return "near"
-        return "dstack" if "info" in self.reply else None
+        return "near" if "compose_manager_attestation" in self.reply else "dstack" if "info" in self.reply else None
 
     def _expires(self) -> float:
         """Until when the key may be used: not past what the server, or Intel's collateral, says."""

@@ -202,10 +202,10 @@ def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
         status = next(filter(None, found.groups()), None)
         if status == "Revoked":
             return _Refused("tcb_status", "Intel has revoked this platform (Revoked); nothing can allow it", Tcb("Revoked"))
+        detail = f"the platform is older than anything Intel has a status for: {reason}"
         if status:
             detail = f"dcap-qvl does not know Intel's status {status} yet, and so it cannot be accepted"
-            return _Refused("tcb_status", detail, Tcb(status))
-        return _Refused("tcb_status", f"the platform is older than anything Intel has a status for: {reason}")
+        return _Refused("tcb_status", detail, Tcb(status) if status else None)
     return _Refused("collateral", f"{reason}{_window_words(collateral, now)}")
 
 
