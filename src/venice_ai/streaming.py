@@ -1,10 +1,8 @@
 """Streams of a chat, and the one place that decides how a stream ends.
 
-Every stream ends in exactly one way: a finish reason or `[DONE]` was seen; or `StreamInterruptedError` with what had come;
-or the error that the server reported inside the stream, with what had come (one that comes before any content counts as the
-status that it stands for, and the request may be sent again); or the caller left. The rule lives in
-`ChunkReader`, which is below every stream, so that iteration, `text_deltas()`, `collect()` and a `stream_cls` of the
-caller's all obey it. What was read is assembled on the way and nothing is asked for twice.
+Every stream ends in exactly one way: a finish reason or `[DONE]` was seen; or `StreamInterruptedError`, or the error that the
+server reported, with what had come (before any content that counts as its status, and the request may be sent again); or the
+caller left. The rule lives in `ChunkReader`, which is below every way to read a stream, and assembles what was read.
 """
 
 from __future__ import annotations
@@ -50,23 +48,9 @@ _START_BYTES = 64
 class ChunkReader:
     """The state of one reply that is being read: what came, and whether and how it ended.
 
-    An error that the server reports before any content is as if the status line had said it: the request may be sent again, and
-    the next reply is read in place of this one.
-
-    Args:
-        reply: the open reply.
-        meta: what is known of it; the time to the first chunk is added.
-        choices: how many answers were asked for.
-        every_chunk: also yield chunks without choices, which carry usage.
-        watch_progress: tell the reply's `progress` clock of content.
-        now: the clock.
-        sent: when the request was sent, by that clock.
-        session: opens what is end-to-end encrypted, and says whether the answer is whole.
-        settle: called with all bytes that came, when a whole answer of a session is over.
-        call: what sends the request again; None if nothing may.
-        secret: the key, which is in no error.
-        notices: what is told of an answer beside it; None tells nothing.
-        model: the model that was asked for.
+    An error that the server reports before any content is as if the status line had said it: `call` may send the request again,
+    and the next reply is read in place of this one. A `session` opens what is end-to-end encrypted; `settle` is called with all
+    bytes of its whole answer. With `every_chunk` there are chunks without choices, which carry usage.
     """
 
     def __init__(

@@ -1,7 +1,6 @@
 """Warnings that name the line of the caller's code, however deep they arise.
 
-A fixed `stacklevel` would be right for one way through the package only. A coroutine's frames lead to whoever awaits it; what a
-synchronous client runs on the loop's thread was asked for by a thread that waits, and its frames are looked at instead.
+No fixed `stacklevel` fits: a coroutine's frames lead to its awaiter, and for the loop's thread those of the waiting one count.
 """
 
 from __future__ import annotations

@@ -16,11 +16,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, limit: int) -> list[R]:
-    """What `call` gives for each item, in their order, with at most `limit` calls at a time.
-
-    The first exception is raised as it is; then, and when the caller is cancelled, what runs is cancelled and nothing more is
-    started. There is a task for each place, not for each item, so that many items cost no more than their results.
-    """
+    """What `call` gives for each item, in order, at most `limit` at a time; an exception, or a cancellation, ends the rest."""
     results: dict[int, R] = {}
     waiting, count = iter(enumerate(items)), len(items)
     del items  # what shows the local variables of a traceback must not show what is in them
@@ -31,6 +27,7 @@ async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, 
             del item
             results[index] = await running
 
+    # One for each place, not for each item, so that many items cost no more than their results.
     workers = [asyncio.ensure_future(work()) for _ in range(min(limit, count))]
     try:
         await asyncio.gather(*workers)
@@ -55,10 +52,7 @@ def without_locals(error: E) -> E:
 
 
 async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) -> AsyncGenerator[R, None]:
-    """What `call` gives for each item, all at the same time, in the order in which they are done.
-
-    The first exception is raised as it is; then, and when the caller leaves, what still runs is cancelled and waited for.
-    """
+    """What `call` gives for all items at once, as they are done; the first exception, or leaving early, cancels the rest."""
     tasks = [asyncio.ensure_future(call(item)) for item in items]
     running = set(tasks)
     try:
@@ -73,11 +67,7 @@ async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) ->
 
 
 async def in_thread(call: Callable[[], R]) -> R:
-    """What a call that blocks gives, from a thread of its own that sees the caller's context variables.
-
-    A thread for each call: however many there are, none waits for another. When the caller is cancelled the thread is left
-    alone, as threads cannot be stopped; it does not keep the program from ending.
-    """
+    """What a call that blocks gives, from a thread of its own (one for each call) that sees the caller's context variables."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[tuple[R | None, BaseException | None]] = loop.create_future()
 
@@ -95,6 +85,7 @@ async def in_thread(call: Callable[[], R]) -> R:
             loop.call_soon_threadsafe(settle, value, error)
 
     context = copy_context()
+    # Threads cannot be stopped: when the caller is cancelled it is left alone, and does not keep the program from ending.
     threading.Thread(target=work, name="venice_ai tool", daemon=True).start()
     value, error = await done
     if error is not None:

@@ -1,8 +1,7 @@
 """What a process does once and must not leave half done: the imports of a first call, and the start of the loop's thread.
 
-Ctrl-C in the middle of an import leaves extension modules that cannot be imported again (pydantic's core says so). And a fork
-takes along what other threads are importing just then: half done, and locked for ever. So this work is done on a thread of its
-own, which no signal interrupts, while whoever wants it waits; and a fork waits for its end (`forks.py`).
+Ctrl-C amid an import leaves extension modules that cannot be imported again (pydantic's core); a fork takes along, locked for
+ever, what other threads import. So this runs on a thread of its own, which no signal interrupts; a fork waits (`forks.py`).
 """
 
 from __future__ import annotations

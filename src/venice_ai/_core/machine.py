@@ -7,10 +7,7 @@ from pathlib import Path
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself, so that nobody else is on the way: an address, or `localhost` and names below it.
-
-    What the names resolve to is not looked up: RFC 6761, section 6.3, gives them to this machine alone.
-    """
+    """Whether a host is this machine: an address, or `localhost` and names below it (RFC 6761, section 6.3), not looked up."""
     name = host.lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True

@@ -1,7 +1,4 @@
-"""What goes through the ports: a request, a reply whose body is here; and the clock of this machine.
-
-The ports themselves are in `ports.py`.
-"""
+"""What goes through the ports (`ports.py`): a request, a reply whose body is here; and the clock of this machine."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """How a secret is taken out of what is shown: the one home for it.
 
-A server may repeat the key that it was sent, in any part of its reply. Take it out before a text is shortened for a message: of
-a key that is cut in two, neither half would be found.
+A server may repeat the key in any part of a reply. Take it out before a text is shortened: half a key would not be found.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """How many tokens the input of a chat has, learnt for each model from the usage of earlier chats.
 
-A tokenizer is not needed for that: the tokens of a text follow from how many letters, blanks, digits, signs and bytes beyond
-ASCII it has, with weights that differ from model to model, and a constant for the model's template and Venice's own prompt.
-A chat that is learnt from is only counted, in at most 2 KB of its body, and those numbers are kept, but no text. When an
-estimate is asked for, the weights are found by recursive least squares; chats count by their relative error.
+The tokens of a text follow from how many letters, blanks, digits, signs and bytes beyond ASCII it has, with weights that differ
+from model to model, and a constant for the template. A chat is only counted, in at most 2 KB of its body; no text is kept.
+When an estimate is asked for, the weights are found by recursive least squares; chats count by their relative error.
 """
 
 from __future__ import annotations

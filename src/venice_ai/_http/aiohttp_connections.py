@@ -1,7 +1,6 @@
 """The connections of the asynchronous client: a pool for each event loop, and what is known of each connection.
 
-A kept connection is looked at before it is used again, for aiohttp also gives out those whose end has come and is not read
-yet, on which a request is lost, and those on which something came unasked, which would be taken for the answer.
+A kept connection is looked at before it is used: aiohttp also gives out those whose end, or something unasked, is unread.
 """
 
 from __future__ import annotations
@@ -99,10 +98,7 @@ class ConnectionStates(dict[ResponseHandler, ConnectionState]):
 
 
 class _HeadFirst(ResponseHandler):
-    """Reads the head of a reply by itself, and then what came in the same packet.
-
-    aiohttp gives out nothing of a packet that has a head and then a fault: what came before the fault would be lost.
-    """
+    """Reads the head of a reply by itself, for aiohttp gives out nothing of a packet that has a head and then a fault."""
 
     def data_received(self, data: bytes) -> None:
         while data.startswith(b"HTTP/") and 4 <= (end := data.find(b"\r\n\r\n") + 4) < len(data):
@@ -212,10 +208,7 @@ class Reading(Protocol):
 
 
 class Pool:
-    """What one event loop has: a session, its connections, and who uses them.
-
-    Our own session is owned by an async generator that the loop closes with itself.
-    """
+    """What one event loop has: a session (our own belongs to a generator that the loop closes), its connections and users."""
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
 """What errors of aiohttp and of the operating system mean to a caller.
 
-An error of aiohttp's holds what was sent, and so the key, and its text may show a proxy's password. So its meaning is told in
-words of ours, and only what the operating system said stays as the cause.
+An error of aiohttp's holds the key, and perhaps a proxy's password: only what the operating system said stays as the cause.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """aiohttp behind the transport port: sessions, the connections that are kept, and replies as they arrive.
 
-A session belongs to the event loop it was made on, so there is one for each running loop. It is owned by an async generator
-that is left open: event loops close those when they shut down (`loop.shutdown_asyncgens`, which `asyncio.run` calls), and so a
-client that outlives its loop leaves nothing unclosed behind. Or it is the caller's, who closes it.
-
-Requests go through `ClientSession.request`, where tracers, recorders and mocks of aiohttp look for them. Our own session keeps
-no cookies and knows neither the key nor the environment.
+A session belongs to the event loop it was made on, so each running loop has one, owned by an async generator that is left open:
+loops close those when they shut down, and a client that outlives its loop leaves nothing unclosed. Or it is the caller's.
+Requests go through `ClientSession.request`, where tracers, recorders and mocks look for them. Our own keeps no cookies or key.
 """
 
 from __future__ import annotations

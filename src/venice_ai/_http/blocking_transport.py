@@ -1,9 +1,7 @@
 """A transport and a clock for code that does not await: HTTP over blocking sockets, and a sleep that blocks the thread.
 
-They halve the time that a short script takes to its first answer, for they need neither aiohttp nor a second thread.
-Their methods are `async def`, as the ports demand, but never suspend: `drive` runs a call to its end in the calling thread.
-Only calls that make one request after the other can run this way. What reads ahead, runs side by side or is shared between
-callers needs an event loop.
+They halve the time of a short script to its first answer, for they need neither aiohttp nor a second thread. Their methods are
+`async def`, as the ports demand, but never suspend (`drive`): what reads ahead or runs side by side needs an event loop.
 """
 
 from __future__ import annotations
@@ -49,10 +47,7 @@ class BlockingClock(SystemClock):
 
 
 class BlockingTransport:
-    """Sends requests over sockets that block, each thread on a connection of its own while it waits.
-
-    It reads whole bodies and knows no proxies; see `reaches`.
-    """
+    """Sends requests over blocking sockets, one for each thread; reads whole bodies, and knows no proxies (see `reaches`)."""
 
     def __init__(self, routes: Routes, clock: Clock | None = None) -> None:
         self._routes = routes

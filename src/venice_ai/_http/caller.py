@@ -61,11 +61,7 @@ class Caller:
         await self.transport.aclose()
 
     async def call(self, request: Request) -> Answer:
-        """The first good reply.
-
-        Raises:
-            APIError: the last failure, when it may not be tried again.
-        """
+        """The first good reply; an APIError once it may not be tried again."""
         call = Call(self, request)
         answer = await call.answer()
         call.done(None)
@@ -74,16 +70,7 @@ class Caller:
     async def read(
         self, request: Request, read: Callable[[bytes, ResponseMeta, bytes], T | APIError], call: Call | None = None
     ) -> T:
-        """What is read from the first good reply. An error that is read from it counts as the status that it stands for.
-
-        Args:
-            request: a plain one.
-            read: takes a body, its meta and the key that was sent, and gives what is in it, or an error without the key.
-            call: what sends it, if it is another `Call` than usual.
-
-        Raises:
-            APIError: the last failure, when it may not be tried again.
-        """
+        """What `read` takes from the first good reply; an error that it gives counts as the status that it stands for."""
         call = Call(self, request) if call is None else call
         answer = await call.answer()
         while True:
@@ -123,11 +110,7 @@ class Call:
         return False
 
     async def answer(self, failure: APIError | None = None) -> Answer:
-        """The next good reply, after this failure if there was one. Whoever gets it says when it is over (`done`).
-
-        Raises:
-            APIError: the last failure, when it may not be tried again.
-        """
+        """The next good reply, after this failure if there was one, or an APIError. Whoever gets it calls `done` at its end."""
         caller, request = self._caller, self._request
         while True:
             self._attempts += 1
@@ -150,11 +133,7 @@ class Call:
                 failure = cast("APIError", error)
 
     async def again(self, failure: APIError) -> Answer:
-        """The next good reply, after one that turned out to be a failure.
-
-        Raises:
-            APIError: this failure, if it may not be tried again; or the last one.
-        """
+        """The next good reply, after one that turned out to be a failure, which is raised if it may not be tried again."""
         try:
             if not await self._goes_on(failure):
                 raise failure
@@ -214,11 +193,7 @@ class Call:
             raise APIConnectionError(f"the {what} was closed before it tried again") from failure
 
     def _judged(self, reply: Reply, body: bytes, sent: float) -> Answer:
-        """What a reply and its body are, that is here unless it is a stream.
-
-        Raises:
-            APIError: it is a refusal.
-        """
+        """A good reply with its body, unless it is a stream; raises the APIError that a refusal is."""
         caller = self._caller
         clock = caller.clock
         meta = ResponseMeta(

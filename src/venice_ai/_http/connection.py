@@ -1,9 +1,7 @@
 """What every part of the API needs of the client: its settings, and requests made with them.
 
-`VeniceClient` is a `Connection` with the parts of the API on it. The parts (`resources/`) and streams know this class alone,
-so that they stand below the client and nothing is imported in a circle. A part that needs another one, as chats need the
-catalogue, imports its class and asks for `connection.resource(Models)`: the same object that the client shows as
-`client.models`.
+`VeniceClient` is a `Connection` with the parts of the API on it. Those (`resources/`) and streams know this class alone, so
+that nothing is imported in a circle. One that needs another asks for `connection.resource(Models)`: that is `client.models`.
 """
 
 from __future__ import annotations
@@ -204,15 +202,7 @@ class Connection:
         anonymous: bool = False,
         privacy: Privacy | None = None,
     ) -> Request:
-        """A request to this API, with this client's headers and clocks.
-
-        With `anonymous`, nothing that stands for the account is in it. `privacy` is how private the prompt in it is.
-
-        Raises:
-            AuthenticationError: it needs a key, and the client has no key.
-            InvalidRequestError: a header or a time limit is not allowed, or it is not private enough to leave.
-            VeniceError: the client was closed.
-        """
+        """A request with this client's headers and clocks, checked; with `anonymous`, nothing in it stands for the account."""
         if self._closed:
             raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
         if self.min_privacy is not None and method != "GET":
@@ -236,11 +226,7 @@ class Connection:
         return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
 
     def clocks(self, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
-        """The time limits of a call.
-
-        Raises:
-            InvalidRequestError: `timeout` is not a number of seconds or a `Timeout`.
-        """
+        """The time limits of a call, checked."""
         return timeout_for(timeout, self._timeouts[stream], stream=stream)
 
     @made_once

@@ -1,11 +1,8 @@
 """Opens a connection for the blocking transport: name lookup, attempts at each address, TLS handshake, within one time limit.
 
-The operating system does not keep such a limit: a name lookup takes as long as the resolver likes, and each address that does
-not answer takes the whole limit when addresses are tried one after the other. So a name is looked up on a thread of its own,
-which is left alone when time is over, and the next address is tried a quarter of a second after the one before, side by side
-with it ("Happy Eyeballs", RFC 8305), as aiohttp does.
-
-`Stop` ends all of this, and every call of its client that is under way, when another thread closes the client.
+The operating system keeps no such limit. So a name is looked up on a thread of its own, which is left alone when time is over,
+and addresses are tried a quarter of a second apart, side by side ("Happy Eyeballs", RFC 8305), as aiohttp does. `Stop` ends all
+of this, and every call of its client that is under way, when another thread closes the client.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """May this failure be tried again, and after how long.
 
-A chat call has no idempotency key: what may have been answered may have been billed. So a POST is sent again only when
-the server said no, in the status line or in an error before any content, or could not be reached; never after a time limit ran
-out, unless the caller asks for it.
+A chat call has no idempotency key: what may have been answered may have been billed. So a POST is sent again only when the
+server said no before any content, or could not be reached; never after a time limit ran out, unless the caller asks for it.
 """
 
 from __future__ import annotations
@@ -26,10 +25,7 @@ class RetryPolicy(NamedTuple):
     """Also try POSTs again that may have been billed: out of time, here or at a gateway (504), or the connection was lost."""
 
     def delay(self, attempt: int, failure: APIError, *, idempotent: bool, random: float) -> float | None:
-        """Seconds to wait before the next attempt, or None to give up.
-
-        `attempt` is the number of attempts made, from 1; a random number in [0, 1) spreads the waits.
-        """
+        """Seconds until the next attempt after so many, or None to give up; `random`, in [0, 1), spreads the waits."""
         if attempt > self._retries(failure, idempotent=idempotent):
             return None
         backoff = min(self.first_delay * 2.0 ** (attempt - 1), self.max_delay) * (1 - 0.25 * random)

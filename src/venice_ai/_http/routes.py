@@ -1,9 +1,4 @@
-"""What both transports know of connections: proxies, TLS, and how long a connection is kept.
-
-`aiohttp_transport.py` is the transport for code that awaits, `blocking_transport.py` that for code that does not. They differ
-in how bytes travel; which proxy and which certificates count is the same. So is what a user reads when a connection fails: see
-`transport_errors.py`.
-"""
+"""What both transports know of connections: proxies, TLS, and how long a connection is kept."""
 
 from __future__ import annotations
 
@@ -45,8 +40,7 @@ def kept_seconds(headers: Headers) -> float:
 class Habits:
     """Which servers keep their connections open, by their places. Some close each after its answer without saying so.
 
-    Until that is known, a connection is not used again right after its first answer: its end may be on its way. It is waited
-    for once; then either it has come, and connections of that server are not used again so soon, or the second answer does.
+    Until that is known, a connection waits a moment after its first answer: its end comes, or it serves again, and that tells.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,7 @@
 """The time limits of calls and of streams, with few timers.
 
-A limit on every read of a stream would start and cancel a timer for each chunk. A `Watch` has one timer: a piece of the stream
-costs a look at the clock; the timer, when it fires, sees how much was heard since and sets itself anew. `Deadlines` has one
-timer for all the calls of an event loop, because nearly every call ends long before its limit.
+A limit on every read would start and cancel a timer for each chunk. A `Watch` has one, which sees how much was heard since, and
+sets itself anew; `Deadlines` has one for all the calls of a loop, because nearly every call ends long before its limit.
 """
 
 from __future__ import annotations

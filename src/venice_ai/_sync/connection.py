@@ -1,8 +1,7 @@
 """What every part of the synchronous client needs: its settings, and the way to the asynchronous client that does the work.
 
-A call takes one of two ways. One request after the other, as in `create`, is made in the thread that calls: the asynchronous
-code runs there to its end without an event loop, because its transport and its clock block. Everything else runs on the event
-loop thread of the process, while the caller waits.
+One request after the other, as in `create`, is made in the thread that calls, without an event loop, because its transport and
+its clock block. Everything else runs on the event loop thread of the process, while the caller waits.
 """
 
 from __future__ import annotations
@@ -107,10 +106,7 @@ class SyncConnection:
 
 
 class Bridge:
-    """Leads to the asynchronous client that lives on this process's event loop thread.
-
-    There is one for each thread there ever was: another one only after a fork, where the parent's keeps its connections.
-    """
+    """Leads to the asynchronous client of this process's event loop thread; after a fork there is another one."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.template: VeniceClient = VeniceClient(**settings)

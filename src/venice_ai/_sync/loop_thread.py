@@ -1,10 +1,7 @@
 """An event loop on a thread of its own, for code that does not await.
 
-There is one such thread in a process, started when it is first needed and shared by every synchronous client. A call costs one
-trip there and one back. Streams are read ahead instead (`read_ahead.py`).
-
-A fork leaves the thread behind in the parent. Its loop's sockets are the parent's as much as the child's, so the child never
-closes them and never touches that loop again: it starts a thread of its own, and keeps what belonged to the old one.
+There is one in a process, started when it is first needed and shared by every synchronous client. The child of a fork never
+touches the parent's loop, whose sockets are the parent's as much: it starts a thread of its own, and keeps the old things.
 """
 
 from __future__ import annotations
@@ -86,13 +83,7 @@ class LoopThread:
                     continue
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine returns or raises; it runs on the loop while the calling thread waits.
-
-        An exception that ends the waiting, such as Ctrl-C, cancels the coroutine, and is raised once that has ended.
-
-        Raises:
-            VeniceError: this is the loop's own thread, or the loop has ended.
-        """
+        """What a coroutine gives on the loop while this thread waits; what ends the waiting (Ctrl-C) cancels it first."""
         try:
             self.check()
         except VeniceError:

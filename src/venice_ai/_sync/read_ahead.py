@@ -1,8 +1,7 @@
 """Reading ahead: an asynchronous stream is read on the event loop thread into a buffer that other threads take from.
 
-A trip to the loop and back for each chunk of a stream would cost more than the chunk. So the loop reads on by itself until the
-buffer is full, and goes on once it was emptied; the calling thread takes what is there without a lock, and waits only when the
-buffer is empty.
+A trip to the loop for each chunk would cost more than the chunk. So the loop reads on until the buffer is full, and goes on
+once it was emptied; the calling thread takes what is there without a lock, and waits only when there is nothing.
 """
 
 from __future__ import annotations
@@ -21,10 +20,7 @@ StreamT = TypeVar("StreamT", bound=Stream[Any])
 
 
 class ReadAhead(Generic[T]):
-    """A bounded buffer that the event loop fills from an asynchronous source, and that other threads take from.
-
-    Take from `items` at any time; `wait` where it is empty. `ahead` items may be read before the first of them is taken.
-    """
+    """A buffer that the loop fills, up to `ahead` items; take from `items` on any thread, and `wait` where it is empty."""
 
     def __init__(self, thread: LoopThread, *, ahead: int) -> None:
         self._ahead = ahead

@@ -1,7 +1,6 @@
 """The catalogue and the attestations for code that does not await: asynchronous methods, run on the event loop thread.
 
-`list = Blocking(Models.list)` is a method with the arguments, the documentation and the errors of `Models.list`, which returns
-where that is awaited.
+`list = Blocking(Models.list)` has the arguments, documentation and errors of `Models.list`; it returns where that is awaited.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Streams for code that does not await: read ahead on the loop thread, taken from with `for`.
 
-How a stream ends is decided by the asynchronous stream below (see `streaming.py`); here only the threads change. What was
-read ahead is known to `partial` and `usage` before the caller has taken it.
+How one ends, the stream below decides (`streaming.py`). `partial` and `usage` know what was read ahead and not taken yet.
 """
 
 from __future__ import annotations
@@ -28,10 +27,7 @@ _CHUNKS_AHEAD = 256
 
 
 class SyncSource(Iterator[T]):
-    """What an asynchronous stream gives, taken on other threads.
-
-    Its `owner`, on whose connections it is read, stays for as long as the stream does: they are closed when it is collected.
-    """
+    """What an asynchronous stream gives, taken on other threads; it holds its `owner`, whose connections it is read on."""
 
     def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, ahead: int, owner: object) -> None:
         self._owner = owner

@@ -1,8 +1,7 @@
 """The chunks of a stream become one response: every choice, and every field of it.
 
-Venice's chunks are irregular: roles come twice, fields are absent, null or empty alike, usage stands on the last chunk or
-on one of its own, and tool calls that belong together share an index, an id, or neither. Chunks are fed in; what has come
-so far can be asked for at any time.
+Venice's chunks are irregular: roles come twice, fields are absent, null or empty alike, usage stands on the last chunk or on
+one of its own, and calls share an index, an id, or neither. What has come so far can be asked for at any time.
 """
 
 from __future__ import annotations
@@ -43,12 +42,7 @@ _UNSEEN = _new(ChatCompletionChunk)
 
 
 class Assembly:
-    """What has come of an answer so far.
-
-    Args:
-        expected: how many choices were asked for.
-        sealed: opens what is end-to-end encrypted; then no chunk shows in its `repr` what it holds.
-    """
+    """What has come of an answer of `expected` choices; where `sealed` opens it, no chunk's `repr` shows what it holds."""
 
     __slots__ = (
         *("_choices", "_expected", "_fields", "_halved", "_sealed", "_unfinished"),
@@ -146,12 +140,8 @@ class Assembly:
         return None if found is None or found.halves else found.pieces_at(pattern.delta, *pattern.path)
 
     def add(self, chunk: ChatCompletionChunk) -> bool:
-        """Takes a chunk in. True if it brought content: anything of a message but who says it.
-
-        Whoever reads the chunks one by one is to read what their assembly says. So letters that came in halves stand in the
-        chunk that completed them, a whole message in place of a delta is the delta, and choices that are not objects are left
-        out.
-        """
+        """Takes a chunk in, and makes it say what is assembled; True if it brought content: anything but who says it."""
+        # Halves of letters move to the chunk that completes them, a whole message becomes the delta, and odd choices go.
         self.chunks += 1
         fields = chunk.__dict__
         if self.chunks == 1 or fields.keys() != CHUNK_KEYS:

@@ -1,17 +1,11 @@
 """Content codings (RFC 9110, section 8.4): the bytes of a body, decoded in bounded steps as they arrive, and collected.
 
-A kilobyte of gzip can hold a megabyte, and codings can be nested. So no step gives more than `STEP_BYTES`, whatever it was fed:
-whoever takes the steps can stop, wait, or look at a clock between two of them. Only codings that can be decoded so are asked
-for (`ACCEPTED`).
+A kilobyte of gzip can hold a megabyte, and codings can be nested. So no step gives more than `STEP_BYTES`: whoever takes the
+steps can stop, wait, or look at a clock between two. Only codings that can be decoded so are asked for (`ACCEPTED`). Read is
+what servers send: `x-gzip`, several codings in a row, gzip in several members, `deflate` with and without its header, padding.
 
-Read is what servers send: names in any case, `x-gzip`, several codings one after the other, gzip in several members (also an
-empty one, as at the first flush), `deflate` with and without the header of RFC 1950, padding after the end.
-
-Both transports follow the same rules:
-
-- A body that is no successful answer's whole (broken coding, ended too early, larger than `REPLY_BYTES`) is an error.
-- A refusal (any status but 2xx) is what its status says, whatever becomes of its body: that is cut at `REFUSAL_BYTES`, or where
-  it could not be read any further. Only a clock of the call that runs out is told instead.
+A body that is not whole is an error. A refusal (any status but 2xx) is what its status says, whatever becomes of its body: that
+is cut at `REFUSAL_BYTES`, or where it could not be read any further. Only a clock of the call that runs out is told instead.
 """
 
 from __future__ import annotations
@@ -50,10 +44,7 @@ class BodyTooLargeError(DecodingError):
 
 
 class Decoder:
-    """Feed it the bytes of a body with this `Content-Encoding`, get them decoded; `finish` says whether it was whole.
-
-    It raises a DecodingError where they are not what their header says, and for a coding that was not asked for.
-    """
+    """Decodes the bytes of a body; raises a DecodingError where they, or at the end the whole, are not what the header says."""
 
     def __init__(self, coding: str | None) -> None:
         # The last one that was applied comes off first.
@@ -81,10 +72,7 @@ class Decoder:
 
 
 class _Inflation:
-    """One coding: gzip (RFC 1952), in members one after the other; or deflate, with the header of RFC 1950 or without it.
-
-    An empty body is whole. What follows the end and is no member is padding, zeros or not.
-    """
+    """One coding: gzip (RFC 1952), in members, or deflate, with or without the header of RFC 1950; what follows is padding."""
 
     def __init__(self, *, gzip: bool) -> None:
         self._gzip = gzip
@@ -155,10 +143,7 @@ def _codings(value: str | None) -> list[str]:
 
 
 class Body:
-    """Collects the body of a plain reply: take the `steps` of what arrives while it `wants` more, then `finish`.
-
-    Of a `refusal` (any status but 2xx) nothing is raised: what could be read of it is the body.
-    """
+    """Collects a plain reply's body: take `steps` while it `wants` more, then `finish`. Of a `refusal` nothing is raised."""
 
     def __init__(self, coding: str | None, *, refusal: bool) -> None:
         self._refusal = refusal

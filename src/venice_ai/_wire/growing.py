@@ -1,7 +1,4 @@
-"""Members of an object that grow with every chunk, and what came of them: each text joined, each object and list copied.
-
-Texts and lists go on, objects grow by member, all else is replaced.
-"""
+"""Members that grow with every chunk: texts and lists go on, objects grow by member, all else is replaced."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The framing of an HTTP/1.1 reply (RFC 9112): a connection's bytes in, the head of a final answer and its body's bytes out.
 
-It is as strict as llhttp, which reads for aiohttp, so that both transports come to the same answers and errors: what leaves
-open where a body ends (two lengths, a length beside chunks) is an error, and so is what no server means to send.
+It is as strict as llhttp, which reads for aiohttp: what leaves open where a body ends, or no server means to send, is an error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What is wrong with a value, in words: where, why, and what is allowed there.
-
-msgspec names the first mistake by a path such as `$.stop[1]`; what is allowed is read from the schema of the type.
-"""
+"""What is wrong with a value, in words: where (by msgspec's path), why, and what the schema of its type allows there."""
 
 from __future__ import annotations
 
@@ -32,11 +29,7 @@ as_json: Final = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number"
 
 
 def learn(*kinds: Any) -> None:
-    """Lets msgspec describe types to itself, which it else does when it first meets a value of them.
-
-    Threads that do that at the same time end the process (seen with msgspec 0.22). So a module that converts to a type calls
-    this when it is imported, which is for one thread at a time.
-    """
+    """Lets msgspec 0.22 describe types to itself at import: threads that do that at the same time end the process."""
     for kind in kinds:
         msgspec.json.Decoder(kind)
 

@@ -1,7 +1,4 @@
-"""The parameters of a chat: made plain JSON, checked against `types/api/params.py`, and what is wrong with them in words.
-
-What stands in `extra_body` goes into the body as it is.
-"""
+"""The parameters of a chat: made plain JSON, and checked against `types/api/params.py`; `extra_body` goes in as it is."""
 
 from __future__ import annotations
 

@@ -1,11 +1,8 @@
 """Events that are the same as an earlier one but for one JSON text: nearly every event of a stream is such a one.
 
-What stands between the same bytes and is one JSON text makes, by JSON's grammar, the same object with another text. So when an
-event was taken in on the general way, and an earlier one had the same bytes but for one text of a delta, those bytes are a
-`Pattern`: of the events that fit it the text alone is decoded, and nothing is assumed of what else the server sends.
-
-A text may be taken by itself only if the rest of its event changes nothing when it comes again. The rest is therefore looked at
-when a pattern is made: values that add up, and names of calls, make none.
+What stands between the same bytes and is one JSON text makes the same object with another text. So when an event had the bytes
+of an earlier one but for a text of a delta, those are a `Pattern`: of the events that fit it the text alone is decoded. The
+rest must change nothing when it comes again: values that add up, and names of calls, make no pattern.
 """
 
 from __future__ import annotations
@@ -119,11 +116,7 @@ class Repeats:
         self._fruitless = 0
 
     def learn(self, event: bytes, pieces: Callable[[Pattern], list[Any] | None]) -> None:
-        """Takes note of an event that was taken in on the general way.
-
-        If it is an earlier one's with another text, there is a pattern from now on; `pieces` says where its texts go. Any other
-        event ends what was learnt before: it may have opened a call, or ended a choice.
-        """
+        """Makes a pattern of an earlier event with another text, for `pieces`; any other event ends what was learnt."""
         if not self.worthwhile:
             return
         found = self._pattern(event) if len(event) <= _LONGEST else None

@@ -1,10 +1,7 @@
 """The bytes of a reply become a completion, a JSON object or a chunk; or the error that the reply stands for.
 
-What is received is believed as far as it goes. What is wrong with a reply is returned, not raised: see `reply_errors`. For the
-same reason nothing is raised within an `except`, whose error holds what it could not read.
-
-What a body is, one JSON value or a stream of events, is told by its first bytes and not by its `Content-Type` alone: servers
-and proxies label streams as JSON.
+Errors are returned (see `reply_errors`), and none is raised within an `except`, whose error holds what it could not read. The
+first bytes tell JSON from a stream of events, not the `Content-Type` alone: servers and proxies label streams as JSON.
 """
 
 from __future__ import annotations
@@ -68,10 +65,7 @@ def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[st
 
 
 def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[str, Any] | None:
-    """The chunk in an event's JSON; the object itself if it reports an error; None if it is no part of an answer.
-
-    With `event`, the text of the JSON, an error is found sooner. What is no JSON object is a ValueError.
-    """
+    """The chunk in an event's JSON; the object itself if it reports an error; None if neither; a ValueError for no object."""
     if not isinstance(found, dict):
         raise ValueError("an event is not a JSON object")  # noqa: TRY004  # what the server sent, not what a caller passed
     data = cast("dict[str, Any]", found)

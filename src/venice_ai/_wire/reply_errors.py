@@ -1,7 +1,6 @@
 """The error that a reply stands for: a refusal, an error within a reply of status 200, or a body that is no answer.
 
-The errors are returned, not raised: the frames of a traceback would show the body, and a server may repeat the key in it. For
-the same reason the key is taken out of everything that an error holds.
+They are returned, not raised, and hold no key: a traceback's frames would show the body, in which a server may repeat it.
 """
 
 from __future__ import annotations

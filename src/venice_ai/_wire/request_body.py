@@ -1,8 +1,4 @@
-"""The arguments of a chat become the JSON body of a request.
-
-What is sent is checked here, once, against `types/api/params.py`: what is not allowed raises before the network is touched. The
-same body is always the same bytes.
-"""
+"""The arguments of a chat become the JSON body of a request, checked before the network; always the same bytes."""
 
 from __future__ import annotations
 
@@ -32,14 +28,7 @@ def chat_body(
     extra: Mapping[str, Any] | None = None,
     echo: bool = True,
 ) -> dict[str, Any]:
-    """The body of a chat request, checked. Nothing the caller did not give is in it, except the usage of a stream.
-
-    The fields of `extra` are put into it as they are. Without `echo` an error repeats nothing that stands in a message.
-
-    Raises:
-        InvalidRequestError: a parameter has no such value; it names the parameter, the value and what is allowed.
-        TypeError: `max_tokens` was given.
-    """
+    """The body of a chat: what was given, checked, and a stream's usage. Without `echo` an error repeats no message."""
     if "max_tokens" in params:
         raise TypeError("max_tokens is not a parameter; use max_completion_tokens, which also counts reasoning tokens")
     try:

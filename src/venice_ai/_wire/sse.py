@@ -1,16 +1,12 @@
 """Server-sent events: bytes to events for the client, an event to bytes for the emulator.
 
-Framing is the WHATWG's (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream): lines end
-with LF, CR or CRLF; a byte order mark at the start is skipped; a line that begins with a colon is a comment; the `data`
-lines of an event are joined with LF; a blank line ends the event. Only the data and the type of an event are of interest
-here. Bytes are fed as they arrive, cut anywhere. Data stays bytes: a character cut in two is whole again by then.
+Framing is the WHATWG's (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). Bytes are fed
+as they arrive, cut anywhere. An event is its data, as bytes: a `NamedEvent` where the server named a type. Events, lines and
+comments may not be longer than `EVENT_BYTES`.
 
 Nearly every event is `data: ...` and a blank line with LF endings. A run of such events is split in one step, and counting its
-line feeds proves that it is one; everything else goes line by line through the rules. The position up to which the buffer was
-searched is kept, so that one event of many megabytes is searched once.
-
-An event is its data, as bytes: a `NamedEvent` where the server named a type. None, no line and no comment may be longer than
-`EVENT_BYTES`.
+line feeds proves that it is one; everything else goes line by line through the rules. What was searched of the
+buffer is not searched again.
 """
 
 from __future__ import annotations
@@ -69,11 +65,7 @@ class EventParser:
         return self._whole_blocks() if not self._line_mode else self._lines()
 
     def finish(self) -> list[bytes]:
-        """What the end of the stream completes.
-
-        The WHATWG rules would drop an event without its blank line; servers forget it after the last one, and JSON that is
-        whole is worth having: whoever reads the data sees whether it is.
-        """
+        """What the end completes: also an event without its blank line, which servers forget after the last one."""
         self._searched = 0
         events = self._lines(at_end=True)
         if self._data:

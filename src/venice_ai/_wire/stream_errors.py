@@ -1,7 +1,6 @@
 """How a stream goes wrong: what an unusual event means, and the errors of a stream, which hold what had come of its answer.
 
-Nearly every event is a chunk, and `streaming.py` reads those by itself. What is left comes here: errors that the server
-reports, events that are no JSON, bodies that are no stream, and connections that end too early.
+Nearly every event is a chunk, and `streaming.py` reads those by itself. What is left comes here.
 """
 
 from __future__ import annotations
@@ -97,10 +96,7 @@ class StreamErrors:
         return error
 
     def instead_of_stream(self, *, labelled: bool) -> APIError:
-        """The error for a whole body where a stream was asked for: the one it reports; else `partial` holds the answer it is.
-
-        `labelled`: it calls itself a stream. An answer in clear, in place of an encrypted one, raises a TeeEncryptionError.
-        """
+        """The error for a whole body, `labelled` a stream or not: the one it reports; else `partial` holds its answer."""
         body = bytes(self._head)
         found = reply_body.completion(body, self._meta, self._secret)
         if isinstance(found, APIError):

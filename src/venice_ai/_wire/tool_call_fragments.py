@@ -1,7 +1,4 @@
-"""What comes in fragments beside the text of an answer: tool calls, and the details of reasoning, each put together.
-
-Fragments that belong together share an index, an id, or neither.
-"""
+"""What comes in fragments beside an answer's text: tool calls and details of reasoning, by index, by id, or by neither."""
 
 from __future__ import annotations
 
@@ -125,11 +122,7 @@ class Call:
                 self.function[key] = grown(self.function.get(key), value, key)
 
     def ended_by(self, fragment: dict[str, Any], *, whole: bool) -> bool:
-        """Whether a fragment that could go on with this call belongs to another.
-
-        Fragments without an index are `whole` calls: their name came in one piece, so another name is another call's. With an
-        index, a name may come in pieces until arguments follow it.
-        """
+        """Whether a fragment belongs to another call; a `whole` call's name, without an index, came in one piece."""
         identity = fragment.get("id")
         if identity:
             return bool(self.fields.get("id", identity) != identity)
@@ -171,11 +164,7 @@ _LONGEST_SCALAR: Final = 64
 
 
 class Arguments(list[str]):
-    """The JSON text of a call's arguments, in its pieces.
-
-    Whether it is whole may be asked after each piece, so each is looked at once: quotation marks and brackets are counted, and
-    only where they are balanced is the text read. What is balanced and cannot be read will not be JSON whatever follows.
-    """
+    """The JSON text of a call's arguments, in pieces, each looked at once: where quotes and brackets balance, it is read."""
 
     __slots__ = ("_depth", "_escaped", "_hopeless", "_quoted", "_seen")
 

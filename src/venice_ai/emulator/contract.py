@@ -60,7 +60,7 @@ _KINDS: dict[str, Any] = {
     "messages": Conversation,
 }
 _NULLABLE = {"stop", "tools"}
-_KIND_NAMES: dict[type, str] = {bool: "boolean", str: "string", list: "array", type(None): "null"}
+_KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
 
 
 def _number(digits: str) -> int | float:
@@ -89,7 +89,7 @@ def decode(body: bytes) -> Any:
 def issues(body: Any) -> Iterator[Issue]:
     """Everything that the contract finds wrong with a request's body; nothing if it is right."""
     if not is_object(body):
-        yield Issue((), f"Expected object, received {_KIND_NAMES.get(type(body), 'number')}", "invalid_type")
+        yield Issue((), f"Expected object, received {_KIND_NAMES.get(body.__class__.__name__, 'number')}", "invalid_type")
         return
     if unknown := tuple(name for name in body if name not in _KINDS):
         named = ", ".join(f"'{name}'" for name in unknown)

@@ -37,7 +37,9 @@ class EmulatorTransport:
     """Sends requests to an emulator in this process."""
 
     def __init__(self, responder: Responder) -> None:
-        self._responder = self.server = responder  # the limits that a client learns are those of this server
+        self._responder = responder
+        self.server: Responder = responder
+        """The limits that a client learns are those of this server."""
         self._closing: set[asyncio.Task[None]] = set()
 
     async def send(self, request: Request) -> EmulatorReply:

@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
 
 def tee_of(client: Connection) -> Tee:
-    """The attestations of a client, `client.tee`.
-
-    Raises:
-        ImportError: the extra `e2ee` is not installed.
-    """
+    """The attestations of a client, `client.tee`; an ImportError if the extra `e2ee` is not installed."""
     from ..tee.extra import require_extra
 
     require_extra()

@@ -1,8 +1,7 @@
 """What a model would refuse of a request, by its entry in the catalogue; and whether it can stand in for another one.
 
-The rules are pure: entries and bodies go in, and reasons come out. Where the catalogue says nothing, nothing is refused.
-Source: Venice refuses with 400, before inference, what the capabilities of a model exclude
-(https://docs.venice.ai/api-reference/endpoint/chat/completions).
+Where the catalogue says nothing, nothing is refused. Source: Venice refuses with 400, before inference, what the capabilities
+of a model exclude (https://docs.venice.ai/api-reference/endpoint/chat/completions).
 """
 
 from __future__ import annotations
@@ -51,15 +50,7 @@ def refusals(entry: ModelResponse, body: Mapping[str, Any]) -> list[Refusal]:
 def unsuitable(
     entry: ModelResponse, body: Mapping[str, Any], *, asked: ModelResponse | None, privacy: Privacy | None, now: float
 ) -> str | None:
-    """Why a model cannot stand in for the one that was asked; None if it can.
-
-    Args:
-        entry: the catalogue's entry of the model.
-        body: the request.
-        asked: the entry of the model that was asked; None where the catalogue has it no more.
-        privacy: how private the request must be.
-        now: Unix time in seconds.
-    """
+    """Why a model cannot stand in for the one that was `asked`, if the catalogue still has that; None if it can."""
     spec = spec_of(entry)
     if spec.offline is True or retired(spec, now):
         return "it is offline or retired"

@@ -1,7 +1,6 @@
 """Which model of the catalogue to take: reading its entries, and the rule behind `client.models.resolve_chat`.
 
-The rule is pure: entries, wishes and the time go in, and a model comes out. An entry may be odd, or say nothing of what its
-model can do, as in the catalogues of servers that answer in OpenAI's shape; it must not hide the others.
+An entry may be odd, or say nothing of its model, as on servers that answer in OpenAI's shape; it must not hide the others.
 """
 
 from __future__ import annotations
@@ -34,10 +33,7 @@ CAPABILITIES = {
 
 
 def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelResponse:
-    """The model to take of the entries of a catalogue, or a NoMatchingModelError; `now` is Unix time.
-
-    `wishes` are arguments of `Models.resolve_chat` by their names; what is absent is not asked for.
-    """
+    """The model that fits `wishes`, arguments of `Models.resolve_chat`, at this Unix time; or a NoMatchingModelError."""
     listed = list(entries(models))
     fitting = [model for model in listed if _fits(model, wishes, now)]
     by_id = {model.id: model for model in fitting}

@@ -264,7 +264,7 @@ _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
 """The step of a fault in `faults.json`, and what makes the function for it of the row's values."""
 
 
-_ROWS: Final[dict[str, dict[str, Any]]] = json.loads(files(__package__).joinpath("faults.json").read_bytes())
+_ROWS: Final[dict[str, dict[str, Any]]] = json.loads(files("venice_ai.emulator.enclave").joinpath("faults.json").read_bytes())
 
 FAULTS: Final[dict[str, Fault]] = {
     **{

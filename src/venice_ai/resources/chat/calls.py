@@ -337,11 +337,7 @@ def _sealed(
     timeout: float | Timeout | None,
     extra_headers: Mapping[str, str] | None,
 ) -> SealedChat | None:
-    """The sealed chat for a body; None if it is to be sent in clear.
-
-    Raises:
-        InvalidRequestError: `e2ee` is no such thing, or the request cannot be end-to-end encrypted.
-    """
+    """The sealed chat for a body, or an InvalidRequestError; None if it is to be sent in clear."""
     if e2ee is not None and not isinstance(e2ee, bool):
         from ...tee.types import TeeOptions  # what a chat in clear does not need, it does not load
 

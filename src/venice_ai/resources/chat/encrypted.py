@@ -37,10 +37,7 @@ _KEY_ERRORS: Final = (
 
 
 class SealedChat:
-    """One call: what is to be sent, and the session of the attempt that is under way.
-
-    An InvalidRequestError if not all of it can be end-to-end encrypted.
-    """
+    """One call: what is to be sent, an InvalidRequestError if that cannot be sealed; and the session of its attempt."""
 
     def __init__(
         self,

@@ -49,12 +49,8 @@ class Parameters(dict[str, Any]):
 async def request_for_schema(
     messages: Messages, schema: dict[str, Any], params: Mapping[str, Any], *, echoes: Callable[[Mapping[str, Any]], bool]
 ) -> tuple[Conversation, dict[str, Any] | None]:
-    """How an object is asked for: the messages, and the `response_format`.
-
-    In an end-to-end encrypted chat the schema would travel in clear, so there it is told in a message, which is sealed.
-    `echoes` says whether an error may repeat what stands in a message. It is awaited, so that the caller can let go of the
-    messages before anything is refused.
-    """
+    """How an object is asked for; in an encrypted chat by a message, for a schema would travel in clear."""
+    # It is awaited, so that the caller can let go of the messages before anything is refused.
     try:
         encrypted = encryption_requested_in(params)
         checked = checked_messages(messages, echo=echoes(params))
@@ -72,12 +68,7 @@ async def request_for_schema(
 async def ask_until_valid(
     kind: type[T], messages: Conversation, ask: Callable[[Conversation], Awaitable[object]], *, wrapped: bool, max_reasks: int
 ) -> ParsedChatCompletion[T]:
-    """The object of a class that a model answers with: `ask` sends messages and gives a response.
-
-    An answer that does not fit is asked for again up to `max_reasks` times, with the conversation, that answer, and what is
-    wrong with it. `wrapped`: it is asked for within `{"value": ...}`. An OutputError has every attempt; so has an APIError or a
-    TeeError of `ask`.
-    """
+    """The object that a model answers with; asked for again, with what is wrong, up to `max_reasks` times if none fits."""
     if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
         raise InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
     asked, attempts = messages, list[ChatCompletionResponse]()
@@ -114,18 +105,16 @@ def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str,
     if isinstance(error, OutputMissingError):
         text = "There was no answer: it has no text.\nAnswer again with the whole JSON, and nothing else."
         return [{"role": "user", "content": text}]
-    lines = [_error_line(line) for line in error.errors(include_url=False, include_context=False, include_input=False)]
+    lines = [
+        f"- {'.'.join(map(str, line['loc'])) or 'the answer'}: {line['msg']}"[:_LONGEST_ERROR]
+        for line in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
     if len(lines) > _MOST_ERRORS:
         lines[_MOST_ERRORS:] = [f"- and {len(lines) - _MOST_ERRORS} more"]
     what = "That answer does not fit the schema" if error.raw_text else "There was no answer"
     request = "\n".join([f"{what}:", *lines, "Answer again with the whole JSON, corrected, and nothing else."])
     answer = [{"role": "assistant", "content": sendable(error.raw_text)}] if error.raw_text else []
     return [*answer, {"role": "user", "content": request}]
-
-
-def _error_line(line: Any) -> str:
-    where = ".".join(map(str, line["loc"])) or "the answer"
-    return f"- {where}: {line['msg']}"[:_LONGEST_ERROR]
 
 
 class GrowingAnswer(Generic[T]):

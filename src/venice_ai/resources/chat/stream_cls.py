@@ -16,11 +16,7 @@ T = TypeVar("T")
 
 
 def stream_factory(stream_cls: Callable[..., Any], model_stream: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """How to make the caller's stream from the chunks and the client; `model_stream` is for a class that takes fields.
-
-    Raises:
-        TypeError: `stream_cls` cannot be called in either way.
-    """
+    """How to make the caller's stream of chunks and client (`model_stream`: of fields); a TypeError if it takes neither."""
     if _takes_fields(stream_cls):
         return lambda source, client: model_stream(stream_cls, source, client=client)
     return lambda source, client: stream_cls(source, client=client)

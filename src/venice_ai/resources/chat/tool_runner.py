@@ -1,7 +1,6 @@
 """Driving a tool loop: asks the model, runs the tools it calls, and tells what happens as events.
 
-`ToolLoop` decides; this acts. There is one driver: `run_with_tools` reads its events to the result, `stream_with_tools` hands
-them on. They differ in how the model is asked.
+`ToolLoop` decides; this acts. `run_with_tools` reads the events to the result, `stream_with_tools` hands them on.
 """
 
 from __future__ import annotations
@@ -80,11 +79,7 @@ class _Done:
 
 
 class ToolRun:
-    """One run of a loop.
-
-    Raises:
-        InvalidArgumentError: a rule is not allowed, or a decision is about a call that does not wait for one.
-    """
+    """One run of a loop; an InvalidArgumentError if a rule or a decision is not allowed."""
 
     def __init__(self, loop: ToolLoop, ask: PlainAsking, rules: ToolRules) -> None:
         checked_timeout(rules.tool_timeout, "tool_timeout")
@@ -143,11 +138,7 @@ class ToolRun:
         raise VeniceError("the loop ended without a result")
 
     async def _settle(self) -> AsyncGenerator[ToolEvent, None]:
-        """Answers the open calls of a turn: asks for approval in their order, then runs those that may be run.
-
-        Raises:
-            ToolLoopPausedError: calls wait for a person.
-        """
+        """Answers a turn's open calls: asks for approval in order, runs what may run, and raises if some wait for a person."""
         loop = self._loop
         judged = [item for call in loop.open_calls if (item := await self._judged(call)) is not None]
         for group in [judged] if self._rules.parallel else [[item] for item in judged]:
@@ -292,10 +283,7 @@ def _raised_by_tool(error: Exception) -> Exception:
 
 
 def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
-    """What the model is told of a tool that failed, so that it can recover: the kind of error, and its message.
-
-    The failure is logged with its traceback to `venice_ai.tools`. This is what `on_tool_error` is if it is not given.
-    """
+    """What the model is told of a tool that failed where `on_tool_error` is not given; the log has the traceback."""
     _log.error("the tool %s failed", call_name(call), exc_info=error)
     return f"Error calling {call_name(call)}: {type(error).__name__}: {as_text(error)}"
 

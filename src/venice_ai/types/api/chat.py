@@ -198,13 +198,7 @@ class ToolCallFunction(Model):
 
 
 def read_arguments(given: Any) -> Any:
-    """The JSON of a call's arguments; an empty object if nothing was given.
-
-    Models write JSON text of JSON text, and line breaks into strings; a server may send an object instead of its text.
-
-    Raises:
-        ValueError: they are not JSON.
-    """
+    """The JSON of a call's arguments, also of JSON text of JSON text; `{}` if nothing was given, a ValueError if not JSON."""
     import json
 
     value: Any = {} if given is None else given
@@ -805,11 +799,7 @@ class ChunkToolCall(Model):
 
 
 def choice_at(response: ChatCompletionResponse, index: int) -> ChatChoice:
-    """The choice at a position.
-
-    Raises:
-        ValueError: the response has none there.
-    """
+    """The choice at a position; a ValueError if the response has none there."""
     choices = response.choices
     if not isinstance(choices, list) or not -len(choices) <= index < len(choices):
         raise ValueError(f"the response has no choice {index}; it has {len(choices or [])}")

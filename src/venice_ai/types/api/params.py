@@ -30,6 +30,9 @@ Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
 Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
 Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
+# Of values, which type checkers do not take in brackets.
+_list_of: Any = list
+_union: Any = Union
 
 # -- checks --------------------------------------------------------------------------------------------------------------
 #
@@ -63,7 +66,7 @@ def _optional(kind: type[Model], name: str, checked: Any) -> tuple[Any, Any]:
     if issubclass(kind, chat.BaseMessage) and name != "reasoning_details":
         return checked, None
     kinds = get_args(checked) if get_origin(checked) in {Union, UnionType} else [checked]
-    return _union([UnsetType, *(each for each in kinds if each is not type(None))]), UNSET
+    return _union[(UnsetType, *(each for each in kinds if each is not type(None)))], UNSET
 
 
 def _checked(hint: Any) -> Any:
@@ -71,20 +74,12 @@ def _checked(hint: Any) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in {Union, UnionType}:
         objects = [each for each in args if isinstance(each, type) and issubclass(each, Model)]
-        return _union([_checked(each) for each in args if not (objects and get_origin(each) is Mapping)])
+        return _union[tuple(_checked(each) for each in args if not (objects and get_origin(each) is Mapping))]
     if origin is Sequence:
-        return _list_of(_checked(args[0]))
+        return _list_of[_checked(args[0])]
     if origin is Mapping:
         return dict[str, Any]
     return _checker(hint) if isinstance(hint, type) and issubclass(hint, Model) else hint  # type: ignore[arg-type]  # classes are hashable
-
-
-def _list_of(kind: Any) -> Any:
-    return list[kind]
-
-
-def _union(kinds: list[Any]) -> Any:
-    return Union[tuple(kinds)]  # noqa: UP007  # of values
 
 
 # What a model said may be sent back as it came, also where it does not fit.
@@ -189,9 +184,9 @@ else:
     VeniceParametersLike = VeniceSwitches
     ReasoningLike = Reasoning
     StreamOptionsLike = StreamSwitches
-    ToolsLike = _list_of(_checker(chat.Tool))
+    ToolsLike = _list_of[_checker(chat.Tool)]
     ToolChoiceLike = Literal["none", "auto", "required"] | FunctionChoice
-    FormatLike = _union([_checker(kind) for kind in _FORMATS])
+    FormatLike = _union[tuple(map(_checker, _FORMATS))]
     TextLike = TextSwitches
     FallbacksLike = Annotated[list[Fallback], Meta(max_length=10)]
     MetadataLike = dict[str, Any]
@@ -280,10 +275,7 @@ class ChatParams(AllParams, total=False, closed=True):
 
 
 def given_fields(name: str, value: Any) -> Any:
-    """The value of a parameter without the fields of ours that are None, which is the same as not given.
-
-    In a schema, in `metadata`, and in fields that are not known, null is a value, and stays.
-    """
+    """A parameter's value without our fields that are None; in schemas, `metadata` and unknown fields null is a value."""
     return _without_none(value, _OBJECTS[name]) if name in _OBJECTS else value
 
 
@@ -316,7 +308,7 @@ MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.As
 
 Conversation: type[Struct] = defstruct(
     "Conversation",
-    [("messages", Annotated[_list_of(_union([_checked(kind) for kind in MESSAGES])), Meta(min_length=1)])],
+    [("messages", Annotated[_list_of[_union[tuple(map(_checked, MESSAGES))]], Meta(min_length=1)])],
     namespace={"__doc__": "The messages of a request: at least one."},
     module=__name__,
 )

@@ -99,7 +99,7 @@ class ChatCompletionChunk(Model):
             typed.__dict__ = choice
             choices[0] = typed
             if data.keys() != CHUNK_KEYS:
-                for name, kind in _BESIDE:
+                for name, kind in _BESIDE.items():
                     if name in data and data[name].__class__ is dict:
                         data[name] = kind._adopt(data[name])  # noqa: SLF001  # the same class hierarchy
             self = _new(cls)
@@ -108,9 +108,5 @@ class ChatCompletionChunk(Model):
         return super()._adopt(data)
 
 
-_BESIDE: tuple[tuple[str, type[Model]], ...] = (
-    ("usage", ChatUsage),
-    ("cost", Cost),
-    ("venice_parameters", EffectiveParameters),
-)
+_BESIDE: dict[str, type[Model]] = {"usage": ChatUsage, "cost": Cost, "venice_parameters": EffectiveParameters}
 _new = object.__new__
