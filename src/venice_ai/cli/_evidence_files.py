@@ -1,6 +1,6 @@
 """Saves the evidence of an attestation in files, and reads it again: so that anybody can repeat the verdict years later.
 
-The evidence is the reply exactly as it came, with what else the verdict depends on around it:
+It is the reply exactly as it came, with what else the verdict depends on around it:
 `{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>,
 "_revocation_lists": {<issuer>: <number>}}`, and if NVIDIA was asked `"_nras"`: its answer and its keys, or why there are none.
 Collateral and pins are files of their own.

@@ -1,7 +1,6 @@
 """Prints text: answers to stdout, everything else to stderr.
 
-What a server or a model says may hold control characters, and a terminal obeys them. They are shown as a replacement
-character there; files and pipes get the text as it is.
+Control characters in it, which a terminal would obey, are replaced there; files and pipes get the text as it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""`client.tee`: attestations of enclaves, and signatures of their answers.
+"""`client.tee`: attestations of enclaves, and signatures of their answers, fetched here and judged in `venice_ai.tee`.
 
-The evidence is fetched here and judged in `venice_ai.tee`. Nothing of the account goes with these requests: they carry no
-key. Every attempt asks with a nonce of its own, so no answer serves twice.
+These requests carry no key. Every attempt asks with a nonce of its own, so no answer serves twice.
 """
 
 from __future__ import annotations

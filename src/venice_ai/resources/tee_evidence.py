@@ -1,8 +1,7 @@
 """Fetches the evidence that does not come from Venice: Intel's collateral, and tokens of NVIDIA's attestation service.
 
-Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key.
-Redirects are not followed, and bodies are cut off where no honest answer is that long. What the answers are worth is judged
-elsewhere (`tee/collateral.py`, `tee/nras.py`).
+Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key. What
+the answers are worth is judged elsewhere (`tee/collateral.py`, `tee/nras.py`).
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ class Fetcher:
         self._seen: Seen | None = None
 
     async def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, str] | None:
-        """The collateral of a platform; None if it cannot be had. What is not valid is given, and not kept: its verdict tells."""
+        """The collateral of a platform; None if it cannot be had. If servers have nothing valid, it is given, and not kept."""
         key = (fmspc.upper(), ca)
         if not _FMSPC.fullmatch(key[0]) or ca not in {"platform", "processor"}:
             return None

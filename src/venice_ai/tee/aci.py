@@ -1,8 +1,7 @@
 """Checks the keys of a gateway (replies of the form aci/1): do its statements about them agree with each other?
 
-The set of keys has a digest; the workload's identity key endorses it; and every key was derived by a key management service,
-which signed the application's key, which signed each of them. What these checks do not give: Venice's quote binds the E2EE
-key and the nonce, not the digest of the keys, so that nothing here makes a receipt's key trustworthy.
+The set of keys has a digest, which the workload's identity key endorses; a key management service signed the application's
+key, which signed each of them. No quote binds the digest, so that nothing here makes a receipt's key trustworthy.
 """
 
 from __future__ import annotations
@@ -39,11 +38,9 @@ MOST_KEYS: Final = 64
 
 def is_aci(reply: Mapping[str, Any]) -> bool:
     """Whether a reply is a gateway's: by what it holds, for a word about its version can be left out."""
-    version, attestation = reply.get("api_version"), members(reply.get("attestation"))
+    attestation = members(reply.get("attestation"))
     holders = (reply, attestation, members(attestation.get("evidence")))
-    return (isinstance(version, str) and version.startswith("aci/")) or any(
-        name in holder for holder in holders for name in _OWN
-    )
+    return str(reply.get("api_version")).startswith("aci/") or any(name in holder for holder in holders for name in _OWN)
 
 
 def keyset_digest(keyset: Mapping[str, Any]) -> str:

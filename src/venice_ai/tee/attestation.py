@@ -1,10 +1,8 @@
 """Verifies the reply of `/tee/attestation`: bytes in, report out. Nothing here reads a clock, a file or a socket.
 
 The reply of Venice is a claim. A quote in it is signed by Intel's hardware and binds three things: the key we seal messages to
-(by its address), our nonce, and the measurements of what was booted. The checks go from the claims to the quote, from the quote
-to the log of what was booted, and from there to Intel's collateral about the platform. Each check that does not need a failed
-one runs, so that a report shows everything that is wrong. Whatever uses the key takes it from the report: a failed report
-has no key.
+(by its address), our nonce, and the measurements of what was booted. The checks go from the claims to the quote, to the log of
+what was booted, and to Intel's collateral. Each that does not need a failed one runs. A failed report has no key.
 """
 
 from __future__ import annotations
@@ -258,10 +256,10 @@ class _Case:
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
     def check_platform(self) -> None:
-        if self._quote is None or self._raw is None:
+        if self._quote is None:
             return
         checks, self._tcb = collateral.check(
-            self._raw,
+            self._quote.raw,
             self.given.collateral,
             now=self.given.now,
             root_der=self.options.trust.intel_root_der,
@@ -391,9 +389,7 @@ class _Case:
     def _variant(self) -> Literal["dstack", "near", "aci"] | None:
         if aci.is_aci(self.reply):
             return "aci"
-        if "compose_manager_attestation" in self.reply:
-            return "near"
-        return "dstack" if "info" in self.reply else None
+        return "near" if "compose_manager_attestation" in self.reply else "dstack" if "info" in self.reply else None
 
     def _expires(self) -> float:
         """Until when the key may be used: not past what the server, or Intel's collateral, says."""

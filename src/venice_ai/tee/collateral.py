@@ -1,11 +1,8 @@
 """Checks a quote against Intel's collateral: is the platform revoked, and is its firmware up to date?
 
-Collateral is TCB information and the quoting enclave's identity, both signed by Intel, and two lists of revoked
-certificates. dcap-qvl verifies a quote with it. It leaves open what to think of the result, so our own policy comes on top:
-which statuses to accept, how old the evaluation may be, and when each part is valid.
-
-Stored collateral has the fields of dcap-qvl's `QuoteCollateralV3`. A `pck_certificate_chain` in it belongs to one machine
-and is left out, since quotes bring their own: so collateral serves every machine of its kind (FMSPC and CA).
+Collateral is TCB information and the quoting enclave's identity, both signed by Intel, and two lists of revoked certificates.
+dcap-qvl verifies a quote with it; which statuses to accept, how old the evaluation may be, and when each part is valid, is
+our own policy. Stored collateral has the fields of dcap-qvl's `QuoteCollateralV3`, without the chain of one machine.
 """
 
 from __future__ import annotations
@@ -205,10 +202,10 @@ def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
         status = next(filter(None, found.groups()), None)
         if status == "Revoked":
             return _Refused("tcb_status", "Intel has revoked this platform (Revoked); nothing can allow it", Tcb("Revoked"))
+        detail = f"the platform is older than anything Intel has a status for: {reason}"
         if status:
             detail = f"dcap-qvl does not know Intel's status {status} yet, and so it cannot be accepted"
-            return _Refused("tcb_status", detail, Tcb(status))
-        return _Refused("tcb_status", f"the platform is older than anything Intel has a status for: {reason}")
+        return _Refused("tcb_status", detail, Tcb(status) if status else None)
     return _Refused("collateral", f"{reason}{_window_words(collateral, now)}")
 
 

@@ -1,8 +1,7 @@
 """Encrypts texts to a public key and decrypts them (ECIES over secp256k1); addresses and signatures of such keys.
 
 An envelope is the hex of: the sender's ephemeral public key (65 bytes), a nonce (12), and AES-256-GCM of the text with its
-tag (16). The key is HKDF-SHA256 of the X coordinate that both sides share. There is no associated data: an envelope says
-nothing about who sent it, or that it was not sent before.
+tag (16), under HKDF-SHA256 of the shared X coordinate. It says nothing about who sent it, or that it was not sent before.
 """
 
 from __future__ import annotations
@@ -54,9 +53,7 @@ def address(public_key: bytes) -> str:
 
 def is_envelope(text: str) -> bool:
     """Whether a text has the shape of an envelope; it may still be one that cannot be opened."""
-    return (
-        len(text) >= MIN_ENVELOPE_DIGITS and len(text) % 2 == 0 and text.startswith("04") and _HEX.fullmatch(text) is not None
-    )
+    return len(text) >= MIN_ENVELOPE_DIGITS and len(text) % 2 == 0 and text[:2] == "04" and _HEX.fullmatch(text) is not None
 
 
 class Sealer:

@@ -61,15 +61,13 @@ class CoincurveKey(_InMemory):
         # random, so that no measurement, however often it is repeated, is of the key itself: k P = r P + (k - r) P.
         other = _coincurve.PublicKey(_checked(point))
         if single_use:
-            alone: bytes = other.multiply(self._secret).format(compressed=False)
-            return alone[1:33]
+            return bytes(other.multiply(self._secret).format(compressed=False)[1:33])
         part = secrets.randbelow(ORDER - 1) + 1
         rest = (int.from_bytes(self._secret, "big") - part) % ORDER
         if rest == 0:  # as likely as guessing the key
             return self.shared_x(point)
         shared = other.multiply(part.to_bytes(32, "big")).combine([other.multiply(rest.to_bytes(32, "big"))])
-        shared_x: bytes = shared.format(compressed=False)[1:33]
-        return shared_x
+        return bytes(shared.format(compressed=False)[1:33])
 
 
 PrivateKey: TypeAlias = OpenSslKey | CoincurveKey

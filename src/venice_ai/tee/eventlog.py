@@ -5,8 +5,7 @@
 A runtime event's digest is recomputed from its name and payload, so that neither can be edited while the digest is kept. The
 usual digest is over `name:payload`, so a name has no colon: otherwise one digest would be that of two events.
 
-The log of the boot ends with the event `system-ready`. Containers start after it, and can add events of any name: those are
-their own word, and stand apart.
+The boot ends with the event `system-ready`. What containers add after it is their own word, and stands apart.
 Source: dstack's guest agent, "cc-eventlog".
 """
 

@@ -1,8 +1,7 @@
 """NVIDIA's evidence, checked offline: each GPU signs the nonce with a key that chains to NVIDIA's root.
 
-One piece of evidence is an SPDM request (GET_MEASUREMENTS, which holds the nonce) and its response, as sent; the key that is
-certified for the GPU's firmware signs both. What this does not give: the comparison of the measurements with NVIDIA's golden
-values, revocation (OCSP alone; the certificates never expire), and any tie to the trust domain that shows the evidence.
+One piece of evidence is an SPDM request (GET_MEASUREMENTS, which holds the nonce) and its response, signed together by a key
+for the GPU's firmware. It is not compared with NVIDIA's golden values or revocations, and not tied to the trust domain.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Refuses requests that cannot be end-to-end encrypted as a whole: only the content of messages is encrypted.
 
-Whatever a request holds besides that travels in clear, so a request is refused, before anything is sent, if it holds what
-says something of the conversation, or what would have the conversation leave the enclave. An error names the place of what is
-refused and not its value, which may be part of the conversation.
+The rest travels in clear, so a request is refused, before anything is sent, if the rest says something of the conversation,
+or would have it leave the enclave. An error names the place of what is refused, never its value.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 The service compares the measurements with NVIDIA's golden values and looks at revocation, which cannot be done offline. Its
 answer is `[["JWT", overall], {"GPU-0": token, ...}]`, signed with ES384 by keys that it publishes; those are trusted because
-they come from its address. From a file they come from whoever wrote the file, unless they chain to a root that is pinned.
-Asking tells NVIDIA that somebody attests these GPUs, so it is done only when asked for.
+they come from its address, or chain to a root that is pinned. Asking tells NVIDIA that somebody attests these GPUs.
 https://docs.nvidia.com/attestation/
 """
 

@@ -16,8 +16,6 @@ from ..types.attestation import AnswerSignature, Attestation
 from .types import LEVELS, Level
 
 Status: TypeAlias = Literal["pass", "fail", "skip", "warn"]
-
-
 _LONGEST_LINE = 2_000
 
 

@@ -1,8 +1,7 @@
 """Verifies response signatures: what the enclave's key signed about a request and its response, and what that proves.
 
-The signed text names two hashes, of the request as the enclave got it and of the answer as the enclave sent it. Venice writes
-both anew on the way, so that neither hash is of bytes that this client sees. A valid signature therefore says: the attested key
-signed some request and some answer that Venice gives this id. It does not say that the answer is the one that came here.
+The signed text names two hashes, of the request and the answer in the enclave. Venice writes both anew on the way, so a valid
+signature says that the key signed some request and answer that Venice gives this id; not that it is the one that came here.
 """
 
 from __future__ import annotations
