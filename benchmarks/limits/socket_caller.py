@@ -6,9 +6,10 @@ Arguments: the client, the URL, how many calls, how many at a time, the path of 
 import asyncio
 import sys
 import time
+from importlib import import_module
 from typing import Any
 
-MESSAGES = [{"role": "user", "content": "Hello"}]
+MESSAGES: list[Any] = [{"role": "user", "content": "Hello"}]
 MODEL = "llama-3.3-70b"
 
 
@@ -20,12 +21,9 @@ def make(client: str, url: str, share: str) -> Any:
         ours = VeniceClient(api_key="k", base_url=url, rate_share=RateShare(share) if share else None)
         return lambda: ours.chat.completions.create(model=MODEL, messages=MESSAGES)
     if client == "openai":
-        from openai import AsyncOpenAI
-
-        theirs = AsyncOpenAI(api_key="k", base_url=url)
+        theirs: Any = import_module("openai").AsyncOpenAI(api_key="k", base_url=url)
         return lambda: theirs.chat.completions.create(model=MODEL, messages=MESSAGES)
-    import litellm
-
+    litellm: Any = import_module("litellm")
     return lambda: litellm.acompletion(model=f"openai/{MODEL}", messages=MESSAGES, api_base=url, api_key="k")
 
 

@@ -6,7 +6,7 @@ a simple rule that is easy to check by hand. `low` and `high` say how far off it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
@@ -69,17 +69,14 @@ def estimate_chat_cost(
     tokens_per_word: float = 1.3,
     learnt: Count | None = None,
 ) -> ChatCostEstimate:
-    """The estimate for a catalogue entry; `learnt`: the tokens of the prompt, as far as usage taught them.
-
-    Raises:
-        ValueError: the model has no token prices, or a number is out of range.
-    """
+    """The estimate for a catalogue entry; `learnt`: the tokens of the prompt, as far as usage taught them."""
     check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
     pricing = getattr(entry.model_spec, "pricing", None)
     if entry.type != "text" or _rates(pricing, 0) is None:
         raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")
     given = list(messages)
-    texts = [text for message in given for text in _texts(message)]
+    objects = [cast("Mapping[str, Any]", message) for message in given if isinstance(message, (Mapping, Model))]
+    texts = [text for message in objects for text in content_texts(message.get("content"))]
     prompt_tokens = int(sum(map(_words, texts)) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if learnt is None:
@@ -129,11 +126,7 @@ def estimate_completion_cost(
 
 
 def check_numbers(name: str, tokens: object, tokens_per_word: object) -> None:
-    """Refuses numbers that make no sense.
-
-    Raises:
-        InvalidArgumentError: one of them is out of range; the count of tokens is called `name`.
-    """
+    """Raises an InvalidArgumentError if a number is out of range; the count of tokens is called `name`."""
     if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
         raise InvalidArgumentError(f"{name}={tokens!r} must be a whole number from 0")
     if not isinstance(tokens_per_word, (int, float)) or isinstance(tokens_per_word, bool) or not 0 < tokens_per_word < 1e6:
@@ -141,8 +134,7 @@ def check_numbers(name: str, tokens: object, tokens_per_word: object) -> None:
 
 
 def _cost(pricing: ModelPricing | None, prompt_tokens: int, completion_tokens: int) -> tuple[Decimal, Decimal]:
-    rates = _rates(pricing, prompt_tokens)
-    into, out = rates or (Decimal(0), Decimal(0))
+    into, out = _rates(pricing, prompt_tokens) or (Decimal(0), Decimal(0))
     return prompt_tokens * into / _MILLION, completion_tokens * out / _MILLION
 
 
@@ -166,10 +158,6 @@ def _usd(price: object) -> Decimal | None:
     value = getattr(price, "usd", None)
     # Through text, because 0.086 as a binary fraction is not 0.086.
     return Decimal(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _texts(message: object) -> Iterable[str]:
-    return content_texts(cast("Mapping[str, Any]", message).get("content") if isinstance(message, (Mapping, Model)) else None)
 
 
 def _words(text: str) -> int:

@@ -175,6 +175,17 @@ def test_a_request_that_was_not_sent_gives_everything_back() -> None:
     assert limiter.tokens.held == 0
 
 
+def test_what_a_limiter_remembers_of_its_sends_is_no_more_than_a_minute() -> None:
+    limiter = RateLimiter()
+
+    for second in range(2_000):
+        (ticket,) = sent(limiter, float(second), 1)
+        limiter.settled(ticket, second + 0.5, 10)
+
+    assert len(limiter.requests.log) < 70
+    assert len(limiter.tokens.log) < 70
+
+
 actions = st.lists(
     st.tuples(st.sampled_from(["send", "ok", "429", "503", "settle", "cancel", "wait"]), st.integers(0, 50)), max_size=200
 )

@@ -24,7 +24,7 @@ TAKE = """
 import sys, time
 from venice_ai._limits.shared import RateShare
 share = RateShare(sys.argv[1])
-budget = share.failure_budget("account")
+budget = share._failure_budget("account")
 print(sum(isinstance(budget.reserve(time.monotonic()), int) for _ in range(int(sys.argv[2]))), flush=True)
 sys.stdin.read()
 """
@@ -53,7 +53,7 @@ def other_process(path: Path, requests: int) -> tuple[subprocess.Popen[str], int
 
 def test_two_processes_share_one_failure_budget(path: Path, share: RateShare) -> None:
     process, taken = other_process(path, 15)
-    budget = share.failure_budget("account")
+    budget = share._failure_budget("account")
     mine = [budget.reserve(time.monotonic()) for _ in range(10)]
     process.communicate()
 
@@ -66,32 +66,32 @@ def test_two_processes_share_one_failure_budget(path: Path, share: RateShare) ->
 
 def test_what_a_killed_process_had_reserved_comes_back_at_once(path: Path, share: RateShare) -> None:
     process, _ = other_process(path, 20)
-    budget = share.failure_budget("account")
+    budget = share._failure_budget("account")
     assert isinstance(budget.reserve(time.monotonic()), Wait)
     process.kill()
     process.communicate()
 
     assert isinstance(budget.reserve(time.monotonic()), int)
-    assert [file.name for file in path.parent.glob("*.alive")] == [f"limits.db.{share.file.owner}.alive"]
+    assert [file.name for file in path.parent.glob("*.alive")] == [f"limits.db.{share._file.owner}.alive"]
 
 
 def test_what_one_learns_from_a_reply_all_know(path: Path, share: RateShare) -> None:
     other = RateShare(path)
-    first, second = share.rate_limiter("model"), other.rate_limiter("model")
+    first, second = share._rate_limiter("model"), other._rate_limiter("model")
     ticket = first.reserve(1.0, 10)
     first.replied(ticket, 2.0, 429, RateLimits(limit_requests=10, remaining_requests=0, reset_requests_seconds=20.0), 20.0)
     first.settled(ticket, 2.0, None)
 
     assert second.reserve(3.0, 10) == Wait(22.0, "paused by a 429")
-    assert other.rate_limiter("another model").reserve(3.0, 10) == 1
+    assert other._rate_limiter("another model").reserve(3.0, 10) == 1
     assert second.snapshot(3.0) == first.snapshot(3.0)
     other.close()
 
 
 def test_state_survives_what_is_in_flight(path: Path, share: RateShare) -> None:
-    limiter = share.rate_limiter("model")
+    limiter = share._rate_limiter("model")
     tickets = [limiter.reserve(1.0, 10) for _ in range(3)]
-    again = RateShare(path).rate_limiter("model")
+    again = RateShare(path)._rate_limiter("model")
     for ticket in tickets:
         again.replied(ticket, 2.0, 200, RateLimits(limit_requests=10, remaining_requests=7, reset_requests_seconds=9.0), None)
         again.settled(ticket, 3.0, 5)
@@ -102,7 +102,7 @@ def test_state_survives_what_is_in_flight(path: Path, share: RateShare) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_child_is_a_process_of_its_own(share: RateShare) -> None:
-    budget = share.failure_budget("account")
+    budget = share._failure_budget("account")
     pid = os.fork()
     if pid == 0:
         got = [budget.reserve(time.monotonic()) for _ in range(20)]
@@ -162,10 +162,10 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_reported_and_harms_nothing(share: RateShare) -> None:
-    budget = share.failure_budget("account")
+    budget = share._failure_budget("account")
     budget.reserve(1.0)
-    share.file._database.execute("PRAGMA max_page_count = 1")
-    huge = share.rate_limiter("x" * 1_000_000)
+    share._file._database.execute("PRAGMA max_page_count = 1")
+    huge = share._rate_limiter("x" * 1_000_000)
     with pytest.raises(VeniceError, match="full"):
         huge.reserve(1.0, 1)
 

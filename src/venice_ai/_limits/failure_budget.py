@@ -118,5 +118,7 @@ class FailureBudget:
 
     def refusal(self, body: Hashable, now: float) -> Exception | None:
         """The last refusal of this body, if it was refused three times in the last 30 s."""
-        times, error = self.refusals.get(body, ([], None))
+        if (refused := self.refusals.get(body)) is None:
+            return None
+        times, error = refused
         return error if len(times) == MAX_REFUSALS and times[0] > now - FAILURE_BLOCK_SECONDS else None

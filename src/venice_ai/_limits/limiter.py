@@ -107,7 +107,7 @@ class Bucket:
         self.model = model
         self.account = account
         share = account.share
-        self.rate = share.rate_limiter(f"{account.name} {model}") if share else RateLimiter()
+        self.rate = share._rate_limiter(f"{account.name} {model}") if share else RateLimiter()  # noqa: SLF001  # of the same room
         self.breaker = CircuitBreaker()
         self.queue: list[Waiter] = []
         self.wait = Wait(None, "")
@@ -170,7 +170,7 @@ class Account:
         self.name = name
         self._server = server  # kept alive, for its id stands for it
         self.lock = threading.Lock()
-        self.failures = share.failure_budget(name) if share else FailureBudget()
+        self.failures = share._failure_budget(name) if share else FailureBudget()  # noqa: SLF001  # of the same room
         self.retries = RetryBudget()
         self.buckets: dict[str, Bucket] = {}
         self.named: dict[str, Bucket] = {}

@@ -108,9 +108,15 @@ class Quota:
         else:
             self.lagged = self.total - log[-1][1] if log and now < log[-1][0] + 2 * SLOT_SECONDS else self.total
             log.append([now, units])
+            self._forget_old(now)
         self.total += units
         if self.learned is not None:
             self.paced_at = max(self.paced_at, now - 1.0) + units * WINDOW_SECONDS / (self.learned * PACE)
+
+    def _forget_old(self, now: float) -> None:
+        log, oldest = self.log, now - WINDOW_SECONDS - GUARD_SECONDS - SLOT_SECONDS
+        while log and log[0][0] <= oldest:
+            self.logged -= log.popleft()[1]
 
     def unuse(self, sent: float, units: float) -> None:
         """What was sent at this time was not counted by the server."""
@@ -125,9 +131,7 @@ class Quota:
         """How many units may be used now."""
         if self.limit is None and self.learned is None:
             return inf
-        log, oldest = self.log, now - WINDOW_SECONDS - GUARD_SECONDS
-        while log and log[0][0] + SLOT_SECONDS <= oldest:
-            self.logged -= log.popleft()[1]
+        self._forget_old(now)
         if self.learned is not None:
             if now >= self.grown_at + WINDOW_SECONDS:
                 self.learned, self.grown_at = self.learned * GROWTH + 1.0, now

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .failure_budget import FailureBudget, Wait
 from .rate_limiter import Flight, Quota, RateLimiter
@@ -31,8 +31,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, (Quota, Flight)):
         return [plain(getattr(value, name)) for name in type(value).__slots__]
     if isinstance(value, dict):
-        return [[key, plain(item)] for key, item in value.items()]
-    return list(value) if isinstance(value, deque) else value
+        return [[key, plain(item)] for key, item in cast("dict[int, Any]", value).items()]
+    return list(cast("deque[Any]", value)) if isinstance(value, deque) else value
 
 
 def restored(before: Any, state: Any) -> Any:
@@ -123,19 +123,19 @@ class RateShare:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.file = SharedFile(path, "RateShare", _APPLICATION, _SCHEMA)
+        self._file = SharedFile(path, "RateShare", _APPLICATION, _SCHEMA)
 
-    def rate_limiter(self, bucket: str) -> SharedRateLimiter:
+    def _rate_limiter(self, bucket: str) -> SharedRateLimiter:
         """The rate limiter of a bucket; the name is the same in all processes, and holds no key."""
-        return SharedRateLimiter(self.file, f"rate {bucket}")
+        return SharedRateLimiter(self._file, f"rate {bucket}")
 
-    def failure_budget(self, account: str) -> SharedFailureBudget:
+    def _failure_budget(self, account: str) -> SharedFailureBudget:
         """The failure budget of an account; the name is the same in all processes, and holds no key."""
-        return SharedFailureBudget(self.file, f"failures {account}")
+        return SharedFailureBudget(self._file, f"failures {account}")
 
     def close(self) -> None:
         """Give back what this process has reserved, and close the file."""
-        self.file.close()
+        self._file.close()
 
 
 @contextmanager

@@ -1,21 +1,18 @@
 """JSON text that grows, seen as an object of a class that is not finished.
 
-The text is read again as it grows, by pydantic's own parser (jiter) in its partial mode. Each reading costs as much as the
-text is long, so a reading waits until the text has grown by 1/256 of what was read last: all readings together cost at most
-257 times the final length, however small the deltas are. Up to 256 characters every delta is read; at 20 kB, every 80
-characters.
+The text is read again as it grows, by pydantic's own parser (jiter) in its partial mode, whenever it has grown by 1/256 of
+what was read last: all readings together cost at most 257 times the final length, however small the deltas are.
 
 Only the values on the way to the end of the text can still change. What lies before is whole: it is validated once, and kept.
 On that way, objects are made without validation: what has not come is None (in a TypedDict, absent), a text shows as far as
-it goes, and any other value appears once the next one begins. What fields a class has, and under which keys of the JSON, is
-read from the schema that pydantic makes of it for its own validation.
+it goes, and any other value appears once the next one begins.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import fields as dataclass_fields
 from functools import cached_property
@@ -32,14 +29,7 @@ T = TypeVar("T")
 _FRACTION = 256
 _ABSENT: Final[Any] = object()
 _ANYTHING: Final[dict[str, Any]] = {"type": "any"}
-_CONTAINERS: dict[str, Callable[[Iterable[Any]], Any]] = {
-    "list": list,
-    "generator": list,
-    "tuple": tuple,
-    "set": set,
-    "frozenset": frozenset,
-    "deque": deque,
-}
+_CONTAINERS: dict[str, Any] = {"generator": list, **{each.__name__: each for each in (list, tuple, set, frozenset, deque)}}
 _FUNCTIONS = frozenset({"function-before", "function-after", "function-wrap"})
 _AROUND = {**dict.fromkeys(("default", "nullable", *_FUNCTIONS), "schema"), "json-or-python": "json_schema"}
 """The kinds of schemas that stand around one of a value, and the key under which it stands."""
@@ -413,24 +403,17 @@ def _without(functions: list[Any], schema: dict[str, Any]) -> dict[str, Any]:
 def _constructed(kind: type[BaseModel], values: dict[str, Any], given: set[str]) -> BaseModel:
     """As `model_construct`, but without defaults, which would look as if they had come, and without `model_post_init`."""
     value = kind.__new__(kind)
-    for name, slot in (
-        ("__dict__", values),
-        ("__pydantic_fields_set__", given),
-        ("__pydantic_extra__", None),
-        ("__pydantic_private__", _private(kind)),
-    ):
-        object.__setattr__(value, name, slot)
+    object.__setattr__(value, "__dict__", values)
+    object.__setattr__(value, "__pydantic_fields_set__", given)
+    object.__setattr__(value, "__pydantic_extra__", None)
+    object.__setattr__(value, "__pydantic_private__", _private(kind))
     return value
 
 
 def _private(kind: type[BaseModel]) -> dict[str, Any] | None:
     """The private attributes of a new object, which do not come with an answer."""
-    defaults = {
-        name: attribute.get_default(call_default_factory=True) for name, attribute in kind.__private_attributes__.items()
-    }
+    defaults = {name: each.get_default(call_default_factory=True) for name, each in kind.__private_attributes__.items()}
     return {name: value for name, value in defaults.items() if value is not PydanticUndefined} if defaults else None
 
 
-@remembered
-def _root_shape(kind: Any) -> _Shape:
-    return _Schemas().shape(cast("dict[str, Any]", adapter(kind).core_schema))
+_root_shape = remembered(lambda kind: _Schemas().shape(cast("dict[str, Any]", adapter(kind).core_schema)))

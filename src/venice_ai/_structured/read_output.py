@@ -2,8 +2,7 @@
 
 What validates is the answer, whatever its finish reason (but not a number that may have been cut in two). JSON in one markdown
 fence, after reasoning, or in the `{"value": ...}` that was asked for, is taken out of it, and raw line breaks in its texts are
-read. A null in place of a key that a TypedDict may do without is as good as none, for strict mode has every key in the answer.
-pydantic is imported here, at the top, so this module is imported where it is first needed.
+read. A null for a key that a TypedDict may do without is as good as none. This imports pydantic, so import it when needed.
 """
 
 from __future__ import annotations
@@ -18,15 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json, to_json
 from typing_extensions import TypedDict
 
-from ..exceptions import OutputError, OutputMissingError, OutputRefusedError, ToolCallInsteadError
-from ..exceptions._output import (
-    Mismatch,
-    OutputInvalidError,
-    OutputTruncatedError,
-    RefusedInWordsError,
-    ToolCallWithWordsError,
-    mismatch,
-)
+from ..exceptions import OutputError, OutputInvalidError, OutputMissingError, OutputRefusedError, ToolCallInsteadError
+from ..exceptions._output import Mismatch, OutputTruncatedError, RefusedInWordsError, ToolCallWithWordsError, mismatch
 from ..types._surrogates import before_half, paired
 from ..types.api.chat import ChatChoice, ChatCompletionResponse, ParsedChatCompletion, choice_at
 from .typed_dicts import for_pydantic
@@ -71,10 +63,7 @@ def _error(kind: Any, problem: str, said: str, text: str) -> ValidationError:
 
 
 def read(kind: type[T], response: ChatCompletionResponse, choice_index: int = 0, *, wrapped: bool) -> ParsedChatCompletion[T]:
-    """The object of a class in a choice of a response, with the response; the OutputError that says why there is none.
-
-    `wrapped` says that the class was asked for within `{"value": ...}`.
-    """
+    """The object of a class in a choice, asked for in `{"value": ...}` if `wrapped`; else the OutputError that says why."""
     found = _found(kind, response, choice_index, wrapped)
     if isinstance(found, OutputError):
         # From here: what shows the local variables of a traceback would show the answer's text.
@@ -165,8 +154,8 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tup
         try:
             parsed = validate(kind, inner, wrapped=wrapped)
         except ValidationError as error:
-            if not is_json_missing(error):
-                raise
+            if error.error_count() > 1 or error.errors(include_url=False)[0]["type"] != "json_invalid":
+                raise  # it is JSON
             first = first or error
         else:
             if cut_off and "fence" not in unwrapped and inner[-1:].isdigit():
@@ -174,11 +163,6 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tup
             return parsed, unwrapped
     assert first is not None  # there is always the text itself
     raise first
-
-
-def is_json_missing(error: ValidationError) -> bool:
-    """Whether a text is not JSON at all."""
-    return error.error_count() == 1 and error.errors(include_url=False)[0]["type"] == "json_invalid"
 
 
 def _readings(text: str) -> Iterator[tuple[str, tuple[Wrapping, ...]]]:
@@ -216,10 +200,7 @@ def _unfenced(answer: str, around: tuple[Wrapping, ...]) -> Iterator[tuple[str, 
 
 
 def validate(kind: type[T], text: str, *, wrapped: bool) -> T:
-    """The object that JSON text stands for, within `{"value": ...}` if it is wrapped, or else plain.
-
-    What a validator of the class raises is the cause of a ValidationError.
-    """
+    """The object that JSON text stands for, in `{"value": ...}` or plain. What a validator of the class raises is the cause."""
     try:
         return cast("T", _fitted(kind, text) if wrapped and _is_wrapper(text) else _taken(adapter(kind), text))
     except ValidationError:
@@ -260,16 +241,10 @@ def _taken(validator: TypeAdapter[T], text: str) -> T:
     try:
         return validator.validate_json(text)
     except ValidationError as error:
-        without = _without_nulls(validator, text, error)
-        if without is None:
+        data = _json(text)
+        if not remove_nulls(data, error, optional_keys(validator.core_schema)):
             raise
-    return validator.validate_json(without)
-
-
-def _without_nulls(validator: TypeAdapter[Any], text: str, error: ValidationError) -> bytes | None:
-    """The JSON without the nulls that do not fit keys that need not be there; None if no such null is there."""
-    data = _json(text)
-    return to_json(data) if remove_nulls(data, error, optional_keys(validator.core_schema)) else None
+    return validator.validate_json(to_json(data))
 
 
 def remove_nulls(data: Any, error: ValidationError, optional: set[str]) -> bool:

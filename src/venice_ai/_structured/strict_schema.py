@@ -4,20 +4,13 @@ Strict mode wants every object closed (`additionalProperties: false`) and every 
 union with null (https://docs.venice.ai/guides/structured-responses). pydantic writes the schema of what it would accept
 (by alias, without computed fields), and this module makes it strict:
 
-- Defaults go, for every property is answered. A field with a default is asked for like any other. A key of a TypedDict that
-  need not be there is a union with null, and when the answer is read its null is as good as absent; so what such a dict
-  dumps without the key does not fit the schema, where every property is required. A dataclass's `field(init=False)`, which
-  nobody may give, is not asked for.
+- Defaults and titles that repeat a name go. A key of a TypedDict that need not be there is a union with null; when the answer
+  is read, its null is as good as absent. A dataclass's `field(init=False)` is not asked for.
 - `oneOf` becomes `anyOf`, and `discriminator` goes: the tags, which are constants, tell the members of a union apart.
-- A `$ref` with words beside it is put in an `anyOf` of its own, because a reference stands alone. References stay, so that
-  recursion does; a root that is a reference is written out, because the root is an object.
+- A `$ref` with words beside it is put in an `anyOf` of its own, for a reference stands alone; at the root it is written out.
 - Tuples keep `prefixItems` and get the `items` that all of them fit, for readers that know only those.
-- Bounds, patterns and formats stay: the wire takes them, and a model that heeds them makes fewer mistakes. The pattern
-  of decimals is a plain one, without the look-ahead that few servers can read.
-- Titles that only repeat the name of a field go.
+- Bounds, patterns and formats stay; the pattern of decimals is one without the look-ahead that few servers can read.
 - A root that is no object (`list[Person]`, a union, an enum ...) is asked for as `{"value": ...}`.
-
-Objects with keys that are not named, values of any kind, and what JSON does not have cannot be.
 """
 
 from __future__ import annotations
@@ -70,10 +63,7 @@ def is_class(value: object) -> bool:
 
 
 def response_format(kind: Any, *, name: str | None = None, strict: bool = True) -> dict[str, Any]:
-    """The `response_format` of `create`, whose caller cannot turn strict mode off, that asks for JSON of a class.
-
-    The class is a pydantic model, a dataclass, a TypedDict, or any type; `strict=False` sends its schema as pydantic writes it.
-    """
+    """The `response_format` that asks for JSON of a class in `create`, whose caller cannot turn strict mode off."""
     try:
         return requested_format(kind, name=name, strict=strict)[0]
     except SchemaNotStrictError as error:
@@ -125,12 +115,14 @@ def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """The schema for strict mode, and whether its root had to be put into an object."""
-    strict = _Strict(schema.get("$defs", {}))
+    definitions = schema.get("$defs", {})
+    strict = _Strict(definitions)
     root = strict.root(schema)
     wrapped = root.get("type") != "object"
     if wrapped:
         root = _closed({WRAPPED: root})
-    return {**root, "$defs": strict.used(schema.get("$defs", {}))} if strict.made else root, wrapped
+    used = {name: strict.made[name] for name in definitions if name in strict.made}  # in this order, wherever they were met
+    return {**root, "$defs": used} if used else root, wrapped
 
 
 # -- what pydantic writes ------------------------------------------------------------------------------------------------
@@ -242,10 +234,8 @@ def _is_json(value: object) -> bool:
 
 def _is_only_a_path(alias: Any) -> bool:
     """Whether an alias names no key at the top of the object: then pydantic's schema names one that it would not read."""
-    if not isinstance(alias, list):
-        return False
-    choices = cast("list[Any]", alias)
-    return not any(isinstance(choice, list) and len(cast("list[Any]", choice)) == 1 for choice in choices)
+    paths = cast("list[Any]", alias if isinstance(alias, list) else [[alias]])
+    return not any(isinstance(path, list) and len(cast("list[Any]", path)) == 1 for path in paths)
 
 
 def _name(kind: Any) -> str:
@@ -278,17 +268,12 @@ class _Strict:
         self.made: dict[str, dict[str, Any]] = {}
         """The definitions that were met, strict."""
 
-    def used(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """The definitions that were met, in an order that does not depend on where."""
-        return {name: self.made[name] for name in order if name in self.made}
-
     def root(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The root: a reference is written out."""
         if "$ref" not in given:
             return self.node(given, "$")
         beside = {key: value for key, value in given.items() if key not in {"$ref", *_DROPPED}}
-        name = self._target(given["$ref"], "$")
-        node = self._definitions[name]
+        node = self._definitions[self._target(given["$ref"], "$")]
         return {**(self.root(node) if "$ref" in node else self.node(node, "$")), **beside}
 
     def node(self, given: Any, path: str) -> dict[str, Any]:

@@ -33,10 +33,12 @@ def changed_inside(annotation: Any, change: Callable[[Any], Any]) -> Any:
         return annotation
     if origin is Annotated:
         return Annotated[(change(args[0]), *args[1:])]
-    new = tuple(change(argument) for argument in args)
+    new: Any = tuple(change(argument) for argument in args)
     if all(one is other for one, other in zip(new, args, strict=True)):
         return annotation
-    return _rebuilt(origin, new)
+    if origin is typing.Union or getattr(origin, "__name__", "") == "UnionType":
+        return typing.Union[new]  # noqa: UP007  # of values
+    return origin[new if len(new) > 1 else new[0]]
 
 
 def unqualified(annotation: Any) -> Any:
@@ -48,7 +50,7 @@ def unqualified(annotation: Any) -> Any:
 
 def _remade(annotation: Any, names: dict[str, Any], made: dict[Any, Any]) -> Any:
     """The annotation with every `typing.TypedDict` in it made anew, once for each."""
-    if not _is_old(annotation):
+    if not (typing.is_typeddict(annotation) and type(annotation).__module__ == "typing"):
         return changed_inside(annotation, lambda inner: _remade(inner, names, made))
     if annotation not in made:
         made[annotation] = None
@@ -68,13 +70,3 @@ def _field(old: Any, key: str, hint: Any) -> Any:
     if typing_extensions.get_origin(hint) in QUALIFIERS or key in old.__required_keys__:
         return hint
     return cast("Any", typing_extensions.NotRequired)[hint]
-
-
-def _is_old(annotation: Any) -> bool:
-    return typing.is_typeddict(annotation) and type(annotation).__module__ == "typing"
-
-
-def _rebuilt(origin: Any, args: Any) -> Any:
-    if origin is typing.Union or getattr(origin, "__name__", "") == "UnionType":
-        return typing.Union[args]  # noqa: UP007  # of values
-    return origin[args if len(args) > 1 else args[0]]

@@ -52,7 +52,6 @@ class AnswerPrinter:
         self.response: ChatCompletionResponse | None = None
         """What came, also of an answer that broke off."""
         self.shown = False
-        """Whether any text of the answer was shown."""
         self._in_line = False
         self._reasoning = reasoning
         self._thinking = False
@@ -153,8 +152,7 @@ async def _streamed(
 
 def bill(response: ChatCompletionResponse) -> str:
     """Tokens, and what they cost where the answer says so."""
-    usage = response.usage
-    if usage is None:
+    if (usage := response.usage) is None:
         return f"{response.model} did not say what it used"
     thought = f" ({usage.reasoning_tokens} of them reasoning)" if usage.reasoning_tokens else ""
     counted = f"{usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens{thought}"

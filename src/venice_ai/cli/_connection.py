@@ -50,10 +50,8 @@ def asking_for_models(client: VeniceClient) -> Generator[None]:
     except NotFoundError as error:
         if error.status_code is None:  # there is a catalogue, without this model
             raise
-        raise click.UsageError(
-            f"{client.base_url} answers {error.status_code} when it is asked for its models; check --base-url, which should "
-            "end in /api/v1"
-        ) from error
+        why = f"{client.base_url} answers {error.status_code} when it is asked for its models"
+        raise click.UsageError(f"{why}; check --base-url, which should end in /api/v1") from error
 
 
 def need_confidential() -> None:

@@ -1,6 +1,6 @@
 """Saves the evidence of an attestation in files, and reads it again: so that anybody can repeat the verdict years later.
 
-The evidence is the reply exactly as it came, with what else the verdict depends on around it:
+It is the reply exactly as it came, with what else the verdict depends on around it:
 `{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>,
 "_revocation_lists": {<issuer>: <number>}}`, and if NVIDIA was asked `"_nras"`: its answer and its keys, or why there are none.
 Collateral and pins are files of their own.
@@ -45,17 +45,14 @@ def as_file(evidence: CollectedEvidence) -> bytes:
 def from_file(
     raw: bytes, *, model: str, nonce: str | None, now: float | None, otherwise_now: float, collateral: Mapping[str, Any] | None
 ) -> CollectedEvidence | None:
-    """The evidence in a file; None if neither it nor `nonce` says which nonce it answers.
-
-    `nonce` and `now` count before the file's. What the file does not say, or says in a way that cannot be, is left out.
-    """
+    """The evidence in a file; None if neither it nor `nonce`, which counts first, says which nonce it answers."""
     try:
         found = members_of(raw.decode())
     except ValueError:
         found = {}
-    reply = found["attestation"].encode() if "_client_nonce" in found and "attestation" in found else None
-    if reply is None:  # whatever the file holds, it was the reply
-        reply, found = raw, {}
+    if not {"_client_nonce", "attestation"} <= found.keys():  # whatever the file holds, it was the reply
+        found = {}
+    reply = found["attestation"].encode() if found else raw
     said = {name: _value(text) for name, text in found.items() if name != "attestation"}
     nonce = nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
     if nonce is None:

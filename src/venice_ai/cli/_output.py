@@ -1,7 +1,6 @@
 """Prints text: answers to stdout, everything else to stderr.
 
-What a server or a model says may hold control characters, and a terminal obeys them. They are shown as a replacement
-character there; files and pipes get the text as it is.
+Control characters in it, which a terminal would obey, are replaced there; files and pipes get the text as it is.
 """
 
 from __future__ import annotations
@@ -21,10 +20,7 @@ _CONTROLS = {
 
 
 def prepare() -> None:
-    """Makes stdout and stderr take any text: UTF-8 where no terminal says otherwise, and no errors in either.
-
-    One that whoever started the command has closed (`>&-`) takes all there is, and keeps nothing.
-    """
+    """Makes stdout and stderr take any text, in UTF-8 where no terminal says otherwise, also where one is closed (`>&-`)."""
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -81,12 +81,10 @@ def run(arguments: list[str]) -> int:
     _route_warnings()
     try:
         return app.main(arguments, prog_name="venice-chat", standalone_mode=False) or 0
-    except click.UsageError as error:
-        hint = f"\nTry '{error.ctx.command_path} --help'." if error.ctx else ""
-        _output.note(_remedies.in_our_words(error.format_message()) + hint)
-        return error.exit_code
     except click.ClickException as error:
-        _output.note(_remedies.in_our_words(error.format_message()))
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f"\nTry '{context.command_path} --help'." if context else ""
+        _output.note(_remedies.in_our_words(error.format_message()) + hint)
         return error.exit_code
     except click.Abort:
         return 130

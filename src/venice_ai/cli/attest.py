@@ -19,7 +19,7 @@ from ..tee.canonical import as_object, parse
 from ..tee.collected_evidence import CollectedEvidence
 from ..tee.extra import require_extra
 from ..tee.report import one_line
-from ..tee.types import TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOptions
+from ..tee.types import OS_PINS, TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOptions
 from . import _evidence_files, _output
 from ._connection import Connection, with_connection
 from ._evidence_files import END_OF_TIME
@@ -36,7 +36,6 @@ EXIT_CODES = {
     4: "verified, but below the level that was asked for",
 }
 _GPU_POLICIES = [policy for policy in get_args(GpuPolicy) if policy != "nras"]
-_PINNED = ("mrtd", "rtmr1", "rtmr2")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _EPILOG = (
@@ -94,7 +93,8 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
     _print_report(wanted, evidence, report)
     try:
         if wanted.save_evidence is not None:
-            _save(wanted.save_evidence, model, wanted, options, evidence, report)
+            kept = _evidence_files.save(wanted.save_evidence, evidence, report, options.pins)
+            _tell_again(model, wanted, kept)
         if wanted.write_pin is not None:
             _write_pin(wanted.write_pin, report if code == 0 else None)
     except OSError as error:
@@ -105,9 +105,7 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
 
 def verdict(report: AttestationReport, level: Level) -> int:
     """The exit code for a report."""
-    if not report.ok:
-        return 1
-    return 0 if report.reaches(level) else 4
+    return 1 if not report.ok else 0 if report.reaches(level) else 4
 
 
 def _without_report(error: Exception) -> int:
@@ -148,7 +146,6 @@ def _check_writable(wanted: SimpleNamespace) -> None:
 
 def _options(wanted: SimpleNamespace) -> TeeOptions:
     """What to demand. Every check that can run runs; the level is judged from the report."""
-    pins = None if wanted.pin is None else MeasurementPins.from_dict(_object(wanted.pin))
     now = time.time() if wanted.now is None else wanted.now
     return TeeOptions(
         nonce=wanted.nonce,
@@ -156,7 +153,7 @@ def _options(wanted: SimpleNamespace) -> TeeOptions:
         tcb_statuses=frozenset({"UpToDate", *wanted.allow_status}),
         gpu="nras" if wanted.nras else wanted.gpu,
         allow_dev_image=not wanted.refuse_dev_image,
-        pins=pins,
+        pins=None if wanted.pin is None else MeasurementPins.from_dict(_object(wanted.pin)),
         clock=lambda: now,
     )
 
@@ -172,7 +169,6 @@ def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[
     require_extra()
     from ..tee import attestation
 
-    assert wanted.evidence is not None
     evidence = _evidence_files.from_file(
         wanted.evidence.read_bytes(),
         model=model,
@@ -217,20 +213,13 @@ def _print_report(wanted: SimpleNamespace, evidence: CollectedEvidence, report: 
         _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
 
 
-def _save(
-    folder: Path,
-    model: str,
-    wanted: SimpleNamespace,
-    options: TeeOptions,
-    evidence: CollectedEvidence,
-    report: AttestationReport,
-) -> None:
-    demands = ["--level", wanted.level, *_evidence_files.save(folder, evidence, report, options.pins)]
+def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:
+    demands = ["--level", wanted.level, *kept]
     demands += [] if wanted.gpu == "verify-if-present" else ["--gpu", wanted.gpu]
     demands += ["--refuse-dev-image"] if wanted.refuse_dev_image else []
     demands += [part for status in wanted.allow_status for part in ("--allow-status", status)]
     again = ["venice-chat", "attest", model, *demands]
-    _output.note(f"kept in {folder}; to verify it again: {shlex.join(again)}")
+    _output.note(f"kept in {wanted.save_evidence}; to verify it again: {shlex.join(again)}")
 
 
 def _write_pin(path: Path, report: AttestationReport | None) -> None:
@@ -238,7 +227,7 @@ def _write_pin(path: Path, report: AttestationReport | None) -> None:
     if report is None or report.td is None:
         _output.note(f"{path} was not written: only what was verified at the level asked for is worth pinning")
         return
-    found = {name: getattr(report.td, name) for name in _PINNED}
+    found = {name: getattr(report.td, name) for name in OS_PINS}
     if report.workload is not None:
         found |= {"os_image_hash": report.workload.os_image_hash, "compose_hash": report.workload.compose_hash}
     pins = MeasurementPins.from_dict({name: [value] for name, value in found.items() if value})

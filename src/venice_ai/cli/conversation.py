@@ -1,7 +1,6 @@
 """A conversation at the terminal.
 
-One event loop serves the whole session, and each answer is one run of it: Ctrl-C ends that run, which closes the stream,
-and the session goes on.
+One event loop serves the session, and each answer is one run of it: Ctrl-C ends that run, and the session goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from ._connection import Connection
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
 
-
 _PASTED_SECONDS = 0.05
 _COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
 """The beginning of a line that is a command, such as `/quit`. Several lines are never a command."""
@@ -36,10 +34,7 @@ def opening(system: str | None) -> list[dict[str, Any]]:
 
 
 class Conversation:
-    """What was said so far. A question without any answer is taken back.
-
-    Where it is `sealed`, that is end-to-end encrypted, nothing but the text of a message can be sent back.
-    """
+    """What was said so far, without questions that have no answer; if `sealed`, nothing but the texts can be sent back."""
 
     def __init__(self, system: str | None, *, sealed: bool = False) -> None:
         self._sealed = sealed
@@ -114,6 +109,5 @@ def _read() -> str | None:
 
 
 def _more_is_there() -> bool:
-    """Whether more lines came with the last one: nobody types so fast, so they were pasted."""
-    # Windows lets nobody ask a console.
+    """Whether more lines came with the last one, being pasted: nobody types so fast. Windows lets nobody ask a console."""
     return sys.platform != "win32" and bool(select.select([sys.stdin], [], [], _PASTED_SECONDS)[0])

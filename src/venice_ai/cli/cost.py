@@ -17,10 +17,10 @@ from ._input import prompt_from
 if TYPE_CHECKING:
     from ..costs import ChatCostEstimate
 
-_EXAMPLE = "venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt"
 
-
-@click.command(short_help="Estimate the cost of an answer.", epilog=_EXAMPLE)
+@click.command(
+    short_help="Estimate the cost of an answer.", epilog="venice-chat cost --model llama-3.3-70b --expected 1500 < article.txt"
+)
 @click.argument("prompt", nargs=-1)
 @click.option("-m", "--model", metavar="ID", help="Model to ask.  [default: what 'models --resolve' says]")
 @click.option("--expected", type=int, default=500, show_default=True, metavar="N", help="Tokens of the answer.")
@@ -31,8 +31,7 @@ def cost(connection: Connection, prompt: tuple[str, ...], model: str | None, exp
 
     The prompt is the arguments, followed by what is piped into stdin; '-' among the arguments says where that stands.
     """
-    text = prompt_from(prompt)
-    if text is None:
+    if (text := prompt_from(prompt)) is None:
         raise click.UsageError("give the prompt as arguments or on stdin")
     estimate = asyncio.run(_estimate(connection, text, model, expected))
     _output.line(json.dumps(asdict(estimate), default=float, indent=2) if as_json else in_words(estimate))

@@ -23,9 +23,6 @@ from ..exceptions import AuthenticationError, PaymentRequiredError, VeniceError
 from . import _output, _packages, _remedies
 from ._connection import Connection, asking_for_models, with_connection
 
-_DEFAULT_SECONDS = 10.0
-_LIMITS_PATH = "/api_keys/rate_limits"
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -55,8 +52,7 @@ def doctor(connection: Connection, as_json: bool) -> int:
             json.dumps({"ok": well, "findings": {name: {"ok": it.ok, **asdict(it)} for name, it in found.items()}}, indent=2)
         )
     else:
-        for row in report(found):
-            _output.line(row)
+        _output.line("\n".join(report(found)))
     return 0 if well else 1
 
 
@@ -102,12 +98,11 @@ def extras(lacking: dict[str, list[str]]) -> str:
 
 async def _accepted(connection: Connection) -> Finding:
     """Whether Venice accepts the key. It asks for the rate limits, because the catalogue needs no key."""
-    found = _key()
-    if not found.ok:
+    if not (found := _key()).ok:
         return found
     try:
         async with _client(connection) as client:
-            await client.caller.call(client.build_request("GET", _LIMITS_PATH, needs_key=True))
+            await client.caller.call(client.build_request("GET", "/api_keys/rate_limits", needs_key=True))
     except (AuthenticationError, PaymentRequiredError) as error:
         return Finding(f"{KEY_VARIABLE} is set, and is not accepted", _remedies.in_our_words(error))
     except VeniceError as error:
@@ -117,23 +112,21 @@ async def _accepted(connection: Connection) -> Finding:
 
 
 def _client(connection: Connection) -> VeniceClient:
-    return Connection(connection.base_url, connection.timeout or _DEFAULT_SECONDS).client(max_retries=0)
+    return Connection(connection.base_url, connection.timeout or 10.0).client(max_retries=0)
 
 
 def _key() -> Finding:
     try:
-        key = resolve_key(None)
+        if resolve_key(None):
+            return Finding(f"{KEY_VARIABLE} is set")
     except VeniceError as error:
         return Finding(f"{KEY_VARIABLE} cannot be used", _remedies.in_our_words(error))
-    if key:
-        return Finding(f"{KEY_VARIABLE} is set")
     return Finding(f"{KEY_VARIABLE} is not set", "make a key at https://venice.ai/settings/api and export it")
 
 
 def _base_url(connection: Connection) -> Finding:
-    source = "--base-url" if connection.base_url is not None else BASE_URL_VARIABLE
-    if connection.base_url is None and not os.environ.get(BASE_URL_VARIABLE):
-        source = "the default"
+    source = BASE_URL_VARIABLE if os.environ.get(BASE_URL_VARIABLE) else "the default"
+    source = source if connection.base_url is None else "--base-url"
     try:
         return Finding(f"{resolve_base_url(connection.base_url)} ({source})")
     except VeniceError as error:

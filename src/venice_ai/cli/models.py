@@ -73,8 +73,7 @@ async def _list(
 
         _output.line(json.dumps([model.model_dump() for model in found], indent=2, ensure_ascii=False))
     elif found:
-        for row in table([_HEADINGS, *map(_row, found)]):
-            _output.line(row)
+        _output.line("\n".join(table([_HEADINGS, *map(_row, found)])))
     else:
         _output.note("no model of the catalogue has all that")
 
@@ -126,10 +125,8 @@ def _notes(spec: Any) -> Iterable[str]:
 
 def _usd(model: ModelResponse, side: str) -> float | None:
     price = getattr(getattr(getattr(model.model_spec, "pricing", None), side, None), "usd", None)
-    if not isinstance(price, (int, float)) or isinstance(price, bool):
-        return None
     with suppress(OverflowError):
-        return float(price)
+        return float(price) if isinstance(price, (int, float)) and not isinstance(price, bool) else None
     return None
 
 

@@ -68,9 +68,8 @@ def serve(
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
             asyncio.run(_run(emulator, host, port, allow_remote))
     except InvalidRequestError:
-        raise click.UsageError(
-            f"other machines could reach --host {host}, and no key is checked; add --allow-remote if they may"
-        ) from None
+        why = f"other machines could reach --host {host}, and no key is checked; add --allow-remote if they may"
+        raise click.UsageError(why) from None
 
 
 def _backend(model: Path | None, threads: int | None, *, sealed: bool) -> Backend:

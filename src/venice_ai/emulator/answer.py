@@ -18,7 +18,7 @@ from venice_ai._core.json_values import items, members
 from . import repeatable, tokens
 from .request import ChatRequest, text_of
 from .schema_instance import Hints, instance
-from .web_search import documents
+from .web_search import DOCUMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,7 @@ class Turn:
     reasoning: str | None = None
     calls: tuple[Call, ...] = ()
     finish_reason: str = "stop"
-    pieces: tuple[str, ...] | None = None
-    """How the text comes in a stream, if not token by token."""
+    pieces: tuple[str, ...] | None = None  # how the text comes in a stream, if not token by token
 
     @property
     def deltas(self) -> Sequence[str]:
@@ -72,7 +71,7 @@ def limited(turn: Turn, request: ChatRequest) -> Turn:
 def _documents(request: ChatRequest) -> tuple[Call, ...]:
     """What a search found, as a call that nobody is to execute; Venice adds it to the answer on request."""
     wanted = request.searches and request.switches["return_search_results_as_documents"]
-    return (Call("web_search_call", "web_search", documents()),) if wanted else ()
+    return (Call("web_search_call", "web_search", DOCUMENTS),) if wanted else ()
 
 
 def call_id(*salt: object) -> str:
@@ -80,7 +79,8 @@ def call_id(*salt: object) -> str:
 
 
 def _unlimited(request: ChatRequest, index: int) -> Turn:
-    salt = _salt(request, index)
+    said = [(message["role"], text_of(message)) for message in request.messages]
+    salt = (request.model.id, said, request.body.get("seed"), request.body.get("temperature"), index)
     reasoning = _reasoning(request, salt) if request.thinks else None
     if called := called_tools(request):
         return Turn(reasoning=reasoning, calls=_calls(called, request, salt), finish_reason="tool_calls")
@@ -91,11 +91,6 @@ def _unlimited(request: ChatRequest, index: int) -> Turn:
         return Turn(json.dumps({"model": request.model.id, "question": request.question}), reasoning)
     found = _documents(request)
     return Turn(_prose(request, salt), reasoning, found, "tool_calls" if found else "stop")
-
-
-def _salt(request: ChatRequest, index: int) -> tuple[object, ...]:
-    said = [(message["role"], text_of(message)) for message in request.messages]
-    return (request.model.id, said, request.body.get("seed"), request.body.get("temperature"), index)
 
 
 # -- prose ---------------------------------------------------------------------------------------------------------------

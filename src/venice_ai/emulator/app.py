@@ -14,13 +14,12 @@ from venice_ai._core.ports import Clock
 from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
 from venice_ai.types.api.params import CHAT_PATH
 
-from . import admin, contract, delivery, refusals
+from . import admin, chat, confidential, contract, delivery, refusals
 from .account import Account
 from .backend import Backend
 from .catalogue import TYPES, Catalogue, text_model
-from .chat import ChatEndpoint, unspoken
 from .clock import VirtualClock
-from .confidential import ATTESTATION, SIGNATURE, Confidential
+from .confidential import ATTESTATION, SIGNATURE
 from .delivery import Delivery
 from .headers import ANY_ORIGIN, preflight_headers, service_headers
 from .recorded import Recorded
@@ -81,11 +80,9 @@ class Emulator:
         if backend is not None:
             self._catalogue.add_default(_entry(backend, in_enclave=tee is not False))
         self._backend = backend
-        self._chat = ChatEndpoint(self._catalogue, backend)
         self._script = Script()
         self.enclave: Enclave | None = _enclave(tee)
         """The enclave; `None` without `tee`."""
-        self._confidential = None if self.enclave is None else Confidential(self._catalogue, self.enclave)
         self._has_admin = admin
         self._cors = cors
         self.account = account
@@ -148,10 +145,10 @@ class Emulator:
             return self.account.counted(answer, now) if self.account and not refusal else answer
         step = self._script.take(path) or Usual()
         if isinstance(step, Unspoken):
-            return unspoken(step)
+            return chat.unspoken(step)
         if path in {ATTESTATION, SIGNATURE}:
-            confidential = self._confidential
-            return refusals.refused(404) if confidential is None else confidential.respond(path, incoming.query)
+            enclave, query = self.enclave, incoming.query
+            return refusals.refused(404) if enclave is None else confidential.respond(self._catalogue, enclave, path, query)
         limits = _stranger(incoming) or delivery.body({"data": self._catalogue.limits(now)}, step.how)
         return limits if path == LIMITS else self._catalogue_answer(path, incoming.query, step.how)
 
@@ -164,13 +161,14 @@ class Emulator:
             return refusals.refused(400, f"Invalid JSON in the request body: {reason}")
         if issues := [*contract.issues(body)]:
             return refusals.invalid(issues)
-        confidential = self._confidential
-        entered = None if confidential is None else confidential.enter(incoming, body)
+        enclave = self.enclave
+        entered = None if enclave is None else confidential.enter(self._catalogue, enclave, incoming, body)
         if isinstance(entered, Answer):
             return entered
         read, channel = (body, None) if entered is None else entered
-        answer = await self._chat.respond(read, self._script.take(CHAT_PATH), number=number, now=now, leaving=channel)
-        return answer if confidential is None or channel is None else confidential.enclave.leave(incoming.body, answer, channel)
+        step = self._script.take(CHAT_PATH)
+        answer = await chat.respond(self._catalogue, self._backend, read, step, number=number, now=now, leaving=channel)
+        return answer if enclave is None or channel is None else enclave.leave(incoming.body, answer, channel)
 
     def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
         kind = query.get("type", "text")

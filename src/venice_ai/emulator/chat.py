@@ -23,48 +23,51 @@ from .sending import Answer
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class ChatEndpoint:
-    def __init__(self, catalogue: Catalogue, backend: Backend | None = None) -> None:
-        self._catalogue = catalogue
-        self._backend = backend
+async def respond(
+    catalogue: Catalogue,
+    backend: Backend | None,
+    body: dict[str, Any],
+    step: Step | None,
+    *,
+    number: int,
+    now: float,
+    leaving: Leaving | None = None,
+) -> Answer:
+    """The answer to a body that the contract allows; as a step of the script has it, if there is one.
 
-    async def respond(
-        self, body: dict[str, Any], step: Step | None, *, number: int, now: float, leaving: Leaving | None = None
-    ) -> Answer:
-        """The answer to a body that the contract allows; as a step of the script has it, if there is one.
+    `leaving` is what is sent for a chunk of a streamed answer, if not the chunk itself.
+    """
+    name, switches = split_suffix(body["model"])
+    if switches:
+        body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
+        if issues := [*contract.issues(body)]:
+            return refusals.invalid(issues)
+    model = catalogue.find(name)
+    request = ChatRequest(body, model or ModelResponse.model_validate(text_model(name)))
+    if leaving is not None:
+        request = replace(request, leaving=leaving)
+    if step is not None and not isinstance(step, Usual):
+        answered = scripted(step, request, number, now)
+    elif model is None:
+        return refusals.refused(404, f"Specified model not found: {name}")
+    else:
+        answered = _objection(request) or await _usual(backend, request, number, now, step.how if step else {})
+    return answered.with_defaults(model_headers(request.model, now))
 
-        `leaving` is what is sent for a chunk of a streamed answer, if not the chunk itself.
-        """
-        name, switches = split_suffix(body["model"])
-        if switches:
-            body = {**body, "venice_parameters": {**body.get("venice_parameters", {}), **switches}}
-            if issues := [*contract.issues(body)]:
-                return refusals.invalid(issues)
-        model = self._catalogue.find(name)
-        request = ChatRequest(body, model or ModelResponse.model_validate(text_model(name)))
-        if leaving is not None:
-            request = replace(request, leaving=leaving)
-        if step is not None and not isinstance(step, Usual):
-            answered = scripted(step, request, number, now)
-        elif model is None:
-            return refusals.refused(404, f"Specified model not found: {name}")
-        else:
-            answered = _objection(request) or await self._usual(request, number, now, step.how if step else {})
-        return answered.with_defaults(model_headers(request.model, now))
 
-    async def _usual(self, request: ChatRequest, number: int, now: float, how: delivery.Delivery) -> Answer:
-        identity = _identity(request, number)
-        if reason := contract.provider_objection(request):
-            return refusals.rejected(reason, identity)
-        if self._backend is not None and request.model.id == self._backend.model_id:
-            return await relay.relayed(self._backend, request, identity, int(now))
-        if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
-            return refusals.too_long(request.prompt_tokens, limit)
-        try:
-            turns = [delivery.dressed(answer(request, index), how) for index in range(request.choices)]
-        except Unsatisfiable as reason:
-            return refusals.rejected(f"Invalid schema: {reason}", identity)
-        return _delivered(Completion(request, turns, identity, int(now)), how)
+async def _usual(backend: Backend | None, request: ChatRequest, number: int, now: float, how: delivery.Delivery) -> Answer:
+    identity = _identity(request, number)
+    if reason := contract.provider_objection(request):
+        return refusals.rejected(reason, identity)
+    if backend is not None and request.model.id == backend.model_id:
+        return await relay.relayed(backend, request, identity, int(now))
+    if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
+        return refusals.too_long(request.prompt_tokens, limit)
+    try:
+        turns = [delivery.dressed(answer(request, index), how) for index in range(request.choices)]
+    except Unsatisfiable as reason:
+        return refusals.rejected(f"Invalid schema: {reason}", identity)
+    return _delivered(Completion(request, turns, identity, int(now)), how)
 
 
 def _objection(request: ChatRequest) -> Answer | None:
@@ -119,11 +122,10 @@ def _turn(step: Spoken, request: ChatRequest) -> Turn:
 
 
 def _planned(step: Calls, request: ChatRequest) -> tuple[Call, ...]:
-    planned: list[Call] = []
-    for index, call in enumerate(step.calls):
-        arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
-        planned.append(Call(call.id or call_id(call.name, index, len(request.messages)), call.name, arguments))
-    return tuple(planned)
+    turn = len(request.messages)
+    texts = [call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments) for call in step.calls]
+    ids = [call.id or call_id(call.name, index, turn) for index, call in enumerate(step.calls)]
+    return tuple(Call(id_, call.name, text) for id_, call, text in zip(ids, step.calls, texts, strict=True))
 
 
 def _delivered(completion: Completion, how: delivery.Delivery) -> Answer:

@@ -19,44 +19,36 @@ ATTESTATION = "/tee/attestation"
 SIGNATURE = "/tee/signature"
 
 
-class Confidential:
-    """Answers about an enclave in which the models of a catalogue run that say so of themselves."""
+def respond(catalogue: Catalogue, enclave: Enclave, path: str, query: Mapping[str, str]) -> Answer:
+    """The answer to `/tee/...` about a model that may run in the enclave."""
+    name = query.get("model", "")
+    if catalogue.find(name) is None:
+        return refusals.refused(404, f"Specified model not found: {name}")
+    if not _capabilities(catalogue, name).supportsTeeAttestation:
+        return refusals.refused(400, f"The model {name} does not support TEE attestation")
+    return (enclave.attest if path == ATTESTATION else enclave.signature)(name, query)
 
-    def __init__(self, catalogue: Catalogue, enclave: Enclave) -> None:
-        self._catalogue = catalogue
-        self.enclave: Enclave = enclave
 
-    def respond(self, path: str, query: Mapping[str, str]) -> Answer:
-        name = query.get("model", "")
-        model = self._catalogue.find(name)
-        if model is None:
-            return refusals.refused(404, f"Specified model not found: {name}")
-        if not self._capabilities(name).supportsTeeAttestation:
-            return refusals.refused(400, f"The model {name} does not support TEE attestation")
-        answer = self.enclave.attest if path == ATTESTATION else self.enclave.signature
-        return answer(name, query)
+def enter(
+    catalogue: Catalogue, enclave: Enclave, incoming: Incoming, body: dict[str, Any]
+) -> tuple[dict[str, Any], Channel] | Answer | None:
+    """A chat as the enclave reads it, and how its answer leaves; None for a model that is in no enclave."""
+    from .enclave import RefusedError
+    from .enclave.channel import is_sealed
 
-    def enter(self, incoming: Incoming, body: dict[str, Any]) -> tuple[dict[str, Any], Channel] | Answer | None:
-        """A chat as the enclave reads it, and how its answer leaves; None for a model that is in no enclave."""
-        from .enclave import RefusedError
-        from .enclave.channel import is_sealed
-
-        capabilities = self._capabilities(split_suffix(body["model"])[0])
-        if not capabilities.supportsTeeAttestation:
-            return None
+    capabilities = _capabilities(catalogue, split_suffix(body["model"])[0])
+    if not capabilities.supportsTeeAttestation:
+        return None
+    try:
         if is_sealed(incoming.headers) and not capabilities.supportsE2EE:
-            return _refused("Invalid E2EE headers: the model has no end-to-end encryption")
-        try:
-            entered = self.enclave.receive(incoming.headers, body)
-        except RefusedError as reason:
-            return _refused(str(reason))
-        issues = () if isinstance(entered, Answer) else tuple(contract.issues(entered[0]))
-        return refusals.invalid(issues) if issues else entered
-
-    def _capabilities(self, name: str) -> ModelCapabilities:
-        model = self._catalogue.find(name)
-        return (model and model.model_spec.capabilities) or ModelCapabilities()
+            raise RefusedError("Invalid E2EE headers: the model has no end-to-end encryption")
+        entered = enclave.receive(incoming.headers, body)
+    except RefusedError as reason:
+        return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
+    issues = () if isinstance(entered, Answer) else tuple(contract.issues(entered[0]))
+    return refusals.invalid(issues) if issues else entered
 
 
-def _refused(reason: str) -> Answer:
-    return json_answer(400, {"error": {"message": reason, "type": "invalid_request_error"}})
+def _capabilities(catalogue: Catalogue, name: str) -> ModelCapabilities:
+    model = catalogue.find(name)
+    return (model and model.model_spec.capabilities) or ModelCapabilities()

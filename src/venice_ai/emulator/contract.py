@@ -60,7 +60,7 @@ _KINDS: dict[str, Any] = {
     "messages": Conversation,
 }
 _NULLABLE = {"stop", "tools"}
-_KIND_NAMES: dict[type, str] = {bool: "boolean", str: "string", list: "array", type(None): "null"}
+_KIND_NAMES = {"bool": "boolean", "str": "string", "list": "array", "NoneType": "null"}
 
 
 def _number(digits: str) -> int | float:
@@ -89,7 +89,7 @@ def decode(body: bytes) -> Any:
 def issues(body: Any) -> Iterator[Issue]:
     """Everything that the contract finds wrong with a request's body; nothing if it is right."""
     if not is_object(body):
-        yield Issue((), f"Expected object, received {_KIND_NAMES.get(type(body), 'number')}", "invalid_type")
+        yield Issue((), f"Expected object, received {_KIND_NAMES.get(body.__class__.__name__, 'number')}", "invalid_type")
         return
     if unknown := tuple(name for name in body if name not in _KINDS):
         named = ", ".join(f"'{name}'" for name in unknown)
@@ -107,10 +107,8 @@ def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
     if value is None:
         yield Issue((name,), "Expected a value, received null", "invalid_type")
         return
-    try:
-        msgspec.convert({name: value}, _KINDS[name])
-    except msgspec.ValidationError as error:
-        yield _issue(error, name)
+    if misfit := [*_misfit({name: value}, _KINDS[name])]:
+        yield from misfit
         return
     if name == "tools":
         lacking = [index for index, tool in enumerate(value) if lacks_function(tool)]
@@ -119,9 +117,13 @@ def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
         yield from _message_issues(value)
 
 
-def _issue(error: msgspec.ValidationError, name: str) -> Issue:
-    reason, place = objection(error)
-    return Issue(place or (name,), reason, _code(reason))
+def _misfit(value: dict[str, Any], kind: Any, *path: str | int) -> Iterator[Issue]:
+    """What msgspec finds wrong with the one parameter of `value`, which stands at a path."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        reason, place = objection(error)
+        yield Issue((*path, *(place or value)), reason, _code(reason))
 
 
 def _code(reason: str) -> str:
@@ -146,15 +148,7 @@ def _message_issues(messages: list[dict[str, Any]]) -> Iterator[Issue]:
             if "type" not in part:
                 yield Issue(("messages", index, "content", place, "type"), "Required", "invalid_type")
         if message["role"] == "assistant" and "reasoning_details" in message:
-            yield from _detail_issues(message["reasoning_details"], index)
-
-
-def _detail_issues(details: Any, index: int) -> Iterator[Issue]:
-    try:
-        msgspec.convert({"reasoning_details": details}, _Reasoned)
-    except msgspec.ValidationError as error:
-        issue = _issue(error, "reasoning_details")
-        yield issue._replace(path=("messages", index, *issue.path))
+            yield from _misfit({"reasoning_details": message["reasoning_details"]}, _Reasoned, "messages", index)
 
 
 def _is_address(url: str) -> bool:

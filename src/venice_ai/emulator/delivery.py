@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -103,7 +104,8 @@ def sent(status: int, headers: Mapping[str, str], frames: Iterable[bytes], how: 
         frames = [part for frame in frames for part in _parts(frame, size)]
     acts: Iterable[Act] = _timed(frames, how, events=events)
     if size is not None and events:
-        acts = _split(acts, size)
+        cut = ([Send(part) for part in _parts(act.data, size)] if isinstance(act, Send) else [act] for act in acts)
+        acts = chain.from_iterable(cut)
     if "cut_at" in how:
         acts = _until(acts, how["cut_at"], ())
     if "reset_at" in how:
@@ -181,14 +183,6 @@ def _timed(frames: Iterable[bytes], how: Delivery, *, events: bool) -> Iterator[
         yield Send(frame)
     if how.get("open_after_done") and events:
         yield HoldOpen()
-
-
-def _split(acts: Iterable[Act], size: int) -> Iterator[Act]:
-    for act in acts:
-        if isinstance(act, Send):
-            yield from map(Send, _parts(act.data, size))
-        else:
-            yield act
 
 
 def _until(acts: Iterable[Act], limit: int, then: Iterable[Act]) -> Iterator[Act]:

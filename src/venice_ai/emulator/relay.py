@@ -55,7 +55,7 @@ class _Relay:
     def __init__(self, backend: Backend, request: ChatRequest, identity: str, created: int) -> None:
         self._backend = backend
         self._request = request
-        self._head = {"id": identity, "created": created, "model": request.model.id}
+        self._head = {"id": identity, "created": created, "model": request.model.id, "object": "chat.completion.chunk"}
         self._prompt: int = 0
         self._completion: int = 0
         self._reasoning: int = 0
@@ -76,11 +76,11 @@ class _Relay:
                 async for chunk in source:
                     self._count(chunk)
                     if choices := chunk.get("choices"):
-                        yield self._chunk([{**choice, "index": index} for choice in choices[:1]])
+                        yield {**self._head, "choices": [{**choice, "index": index} for choice in choices[:1]]}
             finally:
                 await closed(source)
         if self._request.wants_usage:
-            yield {**self._chunk([]), **self._bill()}
+            yield {**self._head, "choices": [], **self._bill()}
 
     def _body(self, index: int) -> dict[str, Any]:
         """The request for one choice, with its usage. Where there is a seed, each choice gets its own, so that they differ."""
@@ -88,9 +88,6 @@ class _Relay:
         seed = {"seed": body["seed"] + index} if "seed" in body else {}
         usage_too = {"stream_options": {"include_usage": True}} if self._request.streams else {}
         return {**body, **seed, **usage_too, "model": self._request.model.id}
-
-    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        return {**self._head, "object": "chat.completion.chunk", "choices": choices}
 
     def _count(self, reply: dict[str, Any]) -> None:
         counted = members(reply.get("usage"))

@@ -91,8 +91,7 @@ class ChatRequest(ChatBody):
     """The body of a request, the model it is for, and the switches in force."""
 
     model: ModelResponse
-    leaving: Leaving = lambda chunk: (chunk,)
-    """What is sent for a chunk of a streamed answer: an enclave seals it."""
+    leaving: Leaving = lambda chunk: (chunk,)  # what is sent for a chunk of a streamed answer: an enclave seals it
 
     @cached_property
     def switches(self) -> dict[str, Any]:

@@ -21,8 +21,7 @@ from venice_ai.types._base import is_object
 
 from . import repeatable
 from .regex_sample import match
-from .schema_merging import flat, merged
-from .schema_validation import Schema, Unsatisfiable, fits, fraction, implied_type, names_of, same
+from .schema_validation import Schema, Unsatisfiable, fits, flat, fraction, implied_type, merged, names_of, same
 
 __all__ = ["Hints", "Unsatisfiable", "instance"]
 

@@ -1,4 +1,4 @@
-"""Validates a value against a JSON schema. What `schema_instance` makes is validated here before it is sent.
+"""Validates values by JSON schemas, and merges schemas. What `schema_instance` makes is validated here before it is sent.
 
 `_RULES` is the table of keywords: those that strict mode allows, and those that pydantic and tools write beside them. `format`
 is left to whoever makes the text, as the specification has it. The keywords in `_BEYOND` are refused by name: an answer that
@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from venice_ai._core.json_values import members
 from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -23,6 +24,7 @@ _BEYOND: Final = (
     *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas"),
     *("if", "then", "else", "not", "patternProperties", "unevaluatedItems", "unevaluatedProperties"),
 )
+_DEEPEST: Final = 40
 _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "object": is_object,
     "array": is_array,
@@ -35,10 +37,8 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
 
 
 class _Place(NamedTuple):
-    schema: Schema
-    """In which the keyword stands."""
-    root: Any
-    """The document that references lead into."""
+    schema: Schema  # in which the keyword stands
+    root: Any  # the document that references lead into
 
 
 class Unsatisfiable(ValueError):
@@ -148,3 +148,44 @@ def _is_found(pattern: str, text: str) -> bool:
         return re.search(pattern, text) is not None
     except re.error:
         raise Unsatisfiable(f"the pattern {pattern!r} is beyond this emulator") from None
+
+
+# -- merging: what fits two schemas, for the keywords where that is simple --------------------------------------------------
+
+
+def flat(schema: Schema, root: Any, path: str) -> dict[str, Any]:
+    """The schema with its reference and its `allOf` folded in; Unsatisfiable if the reference leads nowhere, or in a circle."""
+    found = dict(schema)
+    for _ in range(_DEEPEST):
+        if "$ref" in found:
+            found = merged(members(resolved(root, found.pop("$ref"))), found)
+        elif "allOf" in found:
+            for part in found.pop("allOf"):
+                found = merged(found, flat(members(part), root, path))
+        else:
+            return found
+    raise Unsatisfiable(f"{path}: the reference leads in a circle")
+
+
+def merged(first: Schema, second: Schema) -> dict[str, Any]:
+    """A schema that is both. Of a keyword not in `_MERGES` the second is taken: what is made of it is validated by both."""
+    both = {key: _MERGES[key](first[key], second[key]) for key in first.keys() & second.keys() & _MERGES.keys()}
+    return {**first, **second, **both}
+
+
+def _all_of(first: Any, second: Any) -> Any:
+    return False if False in (first, second) else {"allOf": [first, second]}
+
+
+_MERGES: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
+    "properties": lambda first, second: {
+        **first,
+        **second,
+        **{name: _all_of(first[name], second[name]) for name in first.keys() & second.keys()},
+    },
+    "required": lambda first, second: list(dict.fromkeys([*first, *second])),
+    "additionalProperties": _all_of,
+    "type": lambda first, second: [kind for kind in names_of(first) if kind in names_of(second)],
+}

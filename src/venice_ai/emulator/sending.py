@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self, TypeAlias
 
@@ -58,12 +59,10 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Body = ()
-    delay: float = 0.0
-    """Seconds until the status and the headers are sent."""
+    delay: float = 0.0  # seconds until the status and the headers are sent
     refused: bool = False
     """The connection is not accepted at all: in process it cannot be made, on a socket it is dropped unanswered."""
-    verbatim: bool = False
-    """No headers are to be added."""
+    verbatim: bool = False  # no headers are to be added
 
     def with_defaults(self, headers: Mapping[str, str]) -> Self:
         """With these headers where it has none of its own."""
@@ -82,8 +81,10 @@ async def acts_of(body: Body) -> AsyncIterator[Act]:
 
 
 async def closed(body: object) -> None:
+    """Closes a generator. If it is being read at this moment, the reader's error ends it."""
     if (close := getattr(body, "aclose", None)) is not None:
-        await close()
+        with suppress(RuntimeError):
+            await close()
 
 
 def merged(*headers: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from venice_ai._core.machine import is_loopback
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _COMPRESSIBLE_BYTES = 1_024
 _LARGEST_PORT = 65_535
+_CLOCK = SystemClock()  # whatever the emulator's own clock is: here real callers wait
 _logger = logging.getLogger(__name__)
 
 
@@ -73,9 +75,8 @@ async def serve(
         )
     if not 0 <= port <= _LARGEST_PORT:
         raise InvalidRequestError(f"port={port!r} is not a port; 0 takes a free one, others end at {_LARGEST_PORT}")
-    handler = _Handler(emulator)
     # A body that calls itself compressed and is not is a wrong body to the contract, and a crash to aiohttp.
-    server = web.Server(handler.handle, handler_cancellation=True, access_log=None, auto_decompress=False)
+    server = web.Server(partial(_handled, emulator), handler_cancellation=True, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -110,62 +111,59 @@ def run_in_thread(
         loop.close()
 
 
-class _Handler:
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
-        self._clock = SystemClock()  # whatever the emulator's own clock is: here real callers wait
+async def _handled(emulator: Emulator, request: web.BaseRequest) -> web.StreamResponse:
+    from aiohttp import web
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        from aiohttp import web
-
-        answer = await self._answer(request)
-        await self._clock.sleep(answer.delay)
-        response = web.StreamResponse(status=answer.status or 200, headers=answer.headers)
-        if answer.refused:
-            _abort(request)
-            return response
-        try:
-            await self._send(request, response, answer)
-        except ConnectionResetError:
-            pass  # the caller left
-        finally:
-            await closed(answer.body)
+    answer = await _answer(emulator, request)
+    await _CLOCK.sleep(answer.delay)
+    response = web.StreamResponse(status=answer.status or 200, headers=answer.headers)
+    if answer.refused:
+        _abort(request)
         return response
+    try:
+        await _send(request, response, answer)
+    except ConnectionResetError:
+        pass  # the caller left
+    finally:
+        await closed(answer.body)
+    return response
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
-        incoming = Incoming(
-            request.method, request.path, dict(request.query), Headers(request.headers.items()), await _body(request)
-        )
-        try:
-            return await self._emulator.respond(incoming, now=self._clock.time())
-        except Exception:  # a fault of the emulator's must not look like one of HTTP
-            _logger.exception("the emulator failed")
-            return refused(500)
 
-    async def _send(self, request: web.BaseRequest, response: web.StreamResponse, answer: Answer) -> None:
-        from aiohttp import HttpVersion11
+async def _answer(emulator: Emulator, request: web.BaseRequest) -> Answer:
+    incoming = Incoming(
+        request.method, request.path, dict(request.query), Headers(request.headers.items()), await _body(request)
+    )
+    try:
+        return await emulator.respond(incoming, now=_CLOCK.time())
+    except Exception:  # a fault of the emulator's must not look like one of HTTP
+        _logger.exception("the emulator failed")
+        return refused(500)
 
-        length = _length(answer)
-        if length is None:
-            if request.version < HttpVersion11:  # there the end of the connection is the end of the body
-                response.force_close()
-            elif "content-length" not in response.headers:
-                response.enable_chunked_encoding()
+
+async def _send(request: web.BaseRequest, response: web.StreamResponse, answer: Answer) -> None:
+    from aiohttp import HttpVersion11
+
+    length = _length(answer)
+    if length is None:
+        if request.version < HttpVersion11:  # there the end of the connection is the end of the body
+            response.force_close()
+        elif "content-length" not in response.headers:
+            response.enable_chunked_encoding()
+    else:
+        response.content_length = length
+        _compress(request, response, length)
+    await response.prepare(request)
+    async for act in acts_of(answer.body):
+        if isinstance(act, Send):
+            await response.write(act.data)
+        elif isinstance(act, Pause):
+            await _CLOCK.sleep(act.seconds)
+        elif isinstance(act, HoldOpen):
+            await asyncio.Event().wait()  # until the caller leaves, which cancels it
         else:
-            response.content_length = length
-            _compress(request, response, length)
-        await response.prepare(request)
-        async for act in acts_of(answer.body):
-            if isinstance(act, Send):
-                await response.write(act.data)
-            elif isinstance(act, Pause):
-                await self._clock.sleep(act.seconds)
-            elif isinstance(act, HoldOpen):
-                await asyncio.Event().wait()  # until the caller leaves, which cancels it
-            else:
-                _abort(request)
-                return
-        await response.write_eof()
+            _abort(request)
+            return
+    await response.write_eof()
 
 
 async def _body(request: web.BaseRequest) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,7 +20,7 @@ from venice_ai.exceptions import APIConnectionError
 from venice_ai.types.response_meta import Headers
 
 from .clock import VirtualClock
-from .sending import Act, Answer, Incoming, Pause, Reset, Send
+from .sending import Act, Answer, Incoming, Pause, Reset, Send, closed
 
 T = TypeVar("T")
 
@@ -38,7 +37,9 @@ class EmulatorTransport:
     """Sends requests to an emulator in this process."""
 
     def __init__(self, responder: Responder) -> None:
-        self._responder = self.server = responder  # the limits that a client learns are those of this server
+        self._responder = responder
+        self.server: Responder = responder
+        """The limits that a client learns are those of this server."""
         self._closing: set[asyncio.Task[None]] = set()
 
     async def send(self, request: Request) -> EmulatorReply:
@@ -100,16 +101,10 @@ class EmulatorReply:
     def close(self) -> None:
         """Closes the connection: the generator of the body is closed, and a pending read raises."""
         self._line.close()
-        if (close := getattr(self._body, "aclose", None)) is not None:
-            task = asyncio.get_running_loop().create_task(_closed(close))
+        if isinstance(self._body, AsyncIterator):
+            task = asyncio.get_running_loop().create_task(closed(self._body))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-
-async def _closed(close: Any) -> None:
-    # If it is being read at this moment, the reader's error ends it.
-    with suppress(RuntimeError):
-        await close()
 
 
 def _incoming(request: Request) -> Incoming:

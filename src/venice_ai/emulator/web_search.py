@@ -14,9 +14,7 @@ CITATIONS = [
     {"title": "Lagoons, explained", "url": "https://example.org/lagoon", "content": "Shallow water.", "date": ""},
 ]
 
-
-def documents() -> str:
-    """The search results as the arguments of the tool call that `return_search_results_as_documents` asks for."""
-    members = {"title": "title", "url": "url", "snippet": "content", "published_at": "date"}
-    found = [{name: page[said] for name, said in members.items()} for page in CITATIONS]
-    return json.dumps({"documents": [{"id": str(number), **page} for number, page in enumerate(found, start=1)]})
+_MEMBERS = {"title": "title", "url": "url", "snippet": "content", "published_at": "date"}
+_FOUND = [{name: page[said] for name, said in _MEMBERS.items()} for page in CITATIONS]
+DOCUMENTS = json.dumps({"documents": [{"id": str(number), **page} for number, page in enumerate(_FOUND, start=1)]})
+"""The results as the arguments of the tool call that `return_search_results_as_documents` asks for."""

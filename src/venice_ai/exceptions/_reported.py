@@ -48,11 +48,7 @@ _STATUS_BY_CODE = {code: status for status, codes in _CODES_BY_STATUS.items() fo
 
 
 def reported(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The part of a 200 reply, or of an event of a stream, that reports an error: the whole, a choice or a delta; else None.
-
-    A part reports one in a member whose name begins with `error` and that is not empty. The whole does so, too, if its `type`
-    or `object` is `error`, or by a `message` or `detail` without `choices`.
-    """
+    """The part of a 200 reply, or of an event of a stream, that reports an error: the whole, a choice or a delta; else None."""
     if reply.get("type") == "error" or reply.get("object") == "error" or _error_members(reply):
         return reply
     choices: Any = reply.get("choices")
@@ -91,10 +87,7 @@ def error_for(
     retry_after_seconds: float | None = None,
     partial: ChatCompletionResponse | None = None,
 ) -> errors.APIError:
-    """The error that an HTTP answer, or an error inside a stream (status 200), stands for.
-
-    `headers` is looked up in lower case; `body` is decoded JSON, or text that is not JSON.
-    """
+    """The error for an HTTP answer, or for one inside a stream (status 200), whose `headers` are looked up in lower case."""
     said: Any = body
     if status < 300 and isinstance(body, Mapping):
         content = cast("Mapping[str, Any]", body)
@@ -110,8 +103,7 @@ def error_for(
     if status == 407:
         remedy = PROXY_ASKS_WHO
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
-    who = "the proxy" if status == 407 else "Venice"
-    where = f"{who} answered {status}" if status >= 300 else "Venice reported an error"
+    where = f"{'the proxy' if status == 407 else 'Venice'} answered {status}" if status >= 300 else "Venice reported an error"
     message = f"{where}: {_sentence(detail)}{' ' + remedy if remedy else ''}"
     error = kind(
         f"{message} [request {request_id}]" if request_id else message,
@@ -138,9 +130,7 @@ def _class(status: int, code: str | None, body: Any, *, http_status: int) -> typ
             status = _status_of(_type(body), status)
         elif status == 503 and "overloaded" in (code or _type(body) or "").lower():
             return errors.ModelOverloadedError
-    if status >= 500:
-        return _BY_STATUS.get(status, errors.InternalServerError)
-    return _BY_STATUS.get(status, errors.APIError)
+    return _BY_STATUS.get(status, errors.InternalServerError if status >= 500 else errors.APIError)
 
 
 def _status_of(code: str | None, otherwise: int) -> int:

@@ -1,7 +1,6 @@
-"""`client.tee`: attestations of enclaves, and signatures of their answers.
+"""`client.tee`: attestations of enclaves, and signatures of their answers, fetched here and judged in `venice_ai.tee`.
 
-The evidence is fetched here and judged in `venice_ai.tee`. Nothing of the account goes with these requests: they carry no
-key. Every attempt asks with a nonce of its own, so no answer serves twice.
+These requests carry no key. Every attempt asks with a nonce of its own, so no answer serves twice.
 """
 
 from __future__ import annotations
@@ -105,8 +104,7 @@ class Tee(APIResource["Connection"]):
 
     async def verified(self, model: str, options: TeeOptions) -> AttestationReport:
         """The same for options that are `effective`; from memory, if it was verified under such options a short while ago."""
-        model = _checked(model)
-        if (kept := self.remembered(model, options)) is not None:
+        if (kept := self.remembered(model := _checked(model), options)) is not None:
             return kept
         attest = partial(self._attested, model, options)
         alone = options.nonce is not None or not options.attestation_ttl
@@ -224,12 +222,11 @@ class Tee(APIResource["Connection"]):
 
     def settle(self, collected: CollectedEvidence, report: AttestationReport, options: TeeOptions) -> None:
         """Remembers the numbers of collateral that was verified, and drops what was not: another server may have better."""
-        fetcher = self._fetcher(options)
         refused = {check.id for check in report.failures} & {"collateral", "revocation", "tcb_eval"}
         if collected.platform is not None and refused:
-            fetcher.forget(*collected.platform)
+            self._fetcher(options).forget(*collected.platform)
         if report.ok and report.tcb is not None:
-            fetcher.remember(report.tcb)
+            self._fetcher(options).remember(report.tcb)
 
     async def _judged(
         self, verifier: QuoteVerifier, report: AttestationReport, collected: CollectedEvidence
@@ -260,8 +257,7 @@ class Tee(APIResource["Connection"]):
 
     def _fetcher(self, options: TeeOptions) -> Fetcher:
         """Where Intel's collateral comes from. What tests trust is neither mixed with Intel's nor kept beyond the process."""
-        root = options.trust.name
-        if root not in self._fetchers:
+        if (root := options.trust.name) not in self._fetchers:
             transport, clock = self._once.transport, self._once.clock
             self._fetchers[root] = Fetcher(transport, clock, cache_folder() if root == "intel" else None)
         return self._fetchers[root]
@@ -298,8 +294,7 @@ class Tee(APIResource["Connection"]):
     def _warn_of_downgrade(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.verification != "auto" or report.reaches("hardware"):
             return
-        reached = policy.reached(report.model, report.level, report.checks)
-        if reached not in self._warned:
+        if (reached := policy.reached(report.model, report.level, report.checks)) not in self._warned:
             warn(f"{reached} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
             self._warned.add(reached)  # after the warning: where warnings are errors, each call raises it
 
@@ -352,8 +347,7 @@ class Tee(APIResource["Connection"]):
         """
         if report.model_public_key is None or not isinstance(request_id, str):
             return signature.UNAVAILABLE
-        reply = await self._signature(report.model, request_id)
-        if reply is None:
+        if (reply := await self._signature(report.model, request_id)) is None:
             return signature.UNAVAILABLE
         key = public_key_bytes(report.model_public_key)
         return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent, received=received)
@@ -462,9 +456,7 @@ async def _provided(provider: CollateralProvider, platform: tuple[str, str], now
 
 async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
     """What a rule says of a reply; in a thread if that is long, for the loop must not wait for it."""
-    if len(reply) <= _OFF_THE_LOOP_BYTES:
-        return rule()
-    return await asyncio.to_thread(rule)
+    return rule() if len(reply) <= _OFF_THE_LOOP_BYTES else await asyncio.to_thread(rule)
 
 
 def _used(nonce: bytes) -> bool:

@@ -1,8 +1,7 @@
 """Fetches the evidence that does not come from Venice: Intel's collateral, and tokens of NVIDIA's attestation service.
 
-Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key.
-Redirects are not followed, and bodies are cut off where no honest answer is that long. What the answers are worth is judged
-elsewhere (`tee/collateral.py`, `tee/nras.py`).
+Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key. What
+the answers are worth is judged elsewhere (`tee/collateral.py`, `tee/nras.py`).
 """
 
 from __future__ import annotations
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("venice_ai")
 
-MAX_BODY_BYTES: Final = 1024 * 1024
-"""The longest document that is read; real ones have a few kilobytes."""
+MAX_BODY_BYTES: Final = 1024 * 1024  # real documents have a few kilobytes
 _LIMITS = Timeout(connect=5.0, first_chunk=15.0, idle=15.0)
 _DEADLINE_SECONDS = 30.0
 _REST_SECONDS = 60.0
@@ -47,7 +45,6 @@ _MOST_PLATFORMS = 64
 _HIGHEST_EVALUATION = 1_000
 _HIGHEST_LIST = 2**63
 _FMSPC = re.compile(r"[0-9A-F]{12}")
-_CAS = ("platform", "processor")
 
 
 class _Kept(NamedTuple):
@@ -65,14 +62,7 @@ class _Kept(NamedTuple):
 
 
 class Fetcher:
-    """Intel's collateral by platform, asked for once a day, and kept until it expires where it cannot be had anew.
-
-    It may be used by many callers at once, and from several event loops: of those who ask for the same platform one fetches.
-    After a failure nobody tries again for a minute, and with something that is still valid not for an hour.
-
-    `folder` is where collateral is kept beyond the process; None keeps it in memory alone. The files hold what Intel publishes
-    about a kind of processor, and nothing about the user. Of the `sources`, the first that answers well counts.
-    """
+    """Intel's collateral by platform, asked for once a day, and kept (in `folder`, if any) until it expires."""
 
     def __init__(
         self, transport: Transport, clock: Clock, folder: Path | None = None, *, sources: tuple[Source, ...] = SOURCES
@@ -87,13 +77,9 @@ class Fetcher:
         self._seen: Seen | None = None
 
     async def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, str] | None:
-        """The collateral of a platform; None if it cannot be had.
-
-        What is kept is only given while it is valid at `now` (seconds since 1970). If the servers have nothing valid, what
-        they have is given all the same, and not kept: the verdict on it says more than no collateral would.
-        """
+        """The collateral of a platform; None if it cannot be had. If servers have nothing valid, it is given, and not kept."""
         key = (fmspc.upper(), ca)
-        if not _FMSPC.fullmatch(key[0]) or ca not in _CAS:
+        if not _FMSPC.fullmatch(key[0]) or ca not in {"platform", "processor"}:
             return None
         if (kept := self._valid(key, now)) is not None and self._rests(key, kept, now):
             return kept.collateral
@@ -107,9 +93,8 @@ class Fetcher:
         """Whether to ask no server now: what is stored is fresh, or an attempt failed a moment ago."""
         if kept is not None and kept.fresh(now):
             return True
-        failed = self._failed.get(key)
         rest = _REST_SECONDS if kept is None else _LONG_REST_SECONDS
-        return failed is not None and self._clock.now() - failed < rest
+        return key in self._failed and self._clock.now() - self._failed[key] < rest
 
     def forget(self, fmspc: str, ca: str) -> None:
         """Drops what is kept of a platform, for it turned out to be no good."""
@@ -240,9 +225,8 @@ def _seen(found: Any, path: Path | None) -> Seen:
 
 
 def _request(method: str, url: str, body: bytes | None = None) -> Request:
-    headers = {"Accept": "*/*", "User-Agent": f"venice-chat/{__version__}"}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
+    kind = {} if body is None else {"Content-Type": "application/json"}
+    headers = {"Accept": "*/*", "User-Agent": f"venice-chat/{__version__}", **kind}
     # A stream, because the body of a plain reply is read whole before anybody can see how long it is.
     return Request(method, url, headers=headers, body=body, timeout=_LIMITS, stream=True)
 

@@ -1,8 +1,7 @@
 """Checks the keys of a gateway (replies of the form aci/1): do its statements about them agree with each other?
 
-The set of keys has a digest; the workload's identity key endorses it; and every key was derived by a key management service,
-which signed the application's key, which signed each of them. What these checks do not give: Venice's quote binds the E2EE
-key and the nonce, not the digest of the keys, so that nothing here makes a receipt's key trustworthy.
+The set of keys has a digest, which the workload's identity key endorses; a key management service signed the application's
+key, which signed each of them. No quote binds the digest, so that nothing here makes a receipt's key trustworthy.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ STOPS: Final = {
 _check = Checks(STOPS)
 KMS_ROOT: Final = "0334c76e0c3f52ec64cbf9bbf5c910c272330166fd656c0a86bb330963e46910e1"
 """The root of the key management service behind the gateways that were seen."""
-_CHAIN_LENGTH = 2
 _OWN: Final = ("workload_id", "workload_keyset_digest", "workload_keyset", "keyset_endorsement", "key_custody")
 """Members that only gateways have."""
 MOST_KEYS: Final = 64
@@ -40,11 +38,9 @@ MOST_KEYS: Final = 64
 
 def is_aci(reply: Mapping[str, Any]) -> bool:
     """Whether a reply is a gateway's: by what it holds, for a word about its version can be left out."""
-    version, attestation = reply.get("api_version"), members(reply.get("attestation"))
+    attestation = members(reply.get("attestation"))
     holders = (reply, attestation, members(attestation.get("evidence")))
-    return (isinstance(version, str) and version.startswith("aci/")) or any(
-        name in holder for holder in holders for name in _OWN
-    )
+    return str(reply.get("api_version")).startswith("aci/") or any(name in holder for holder in holders for name in _OWN)
 
 
 def keyset_digest(keyset: Mapping[str, Any]) -> str:
@@ -53,15 +49,10 @@ def keyset_digest(keyset: Mapping[str, Any]) -> str:
 
 
 def check(reply: Mapping[str, Any]) -> list[Check]:
-    """The checks on a reply of `/tee/attestation` with the shape aci/1; none if it has another shape. Never raises.
-
-    What is stated must agree; what is not stated is skipped, and keeps the level below `hardware`. With more than `MOST_KEYS`
-    keys of a kind `aci_keyset` fails, and nothing else is looked at.
-    """
+    """The checks on a reply of the shape aci/1, else none. What it does not state is skipped. Never raises."""
     if not is_aci(reply):
         return []
-    case = _Case(reply)
-    if too_many := _too_many(case):
+    if too_many := _too_many(case := _Case(reply)):
         return [_check(name, "skip", NOT_REACHED) if name != "aci_keyset" else _check(name, "fail", too_many) for name in STOPS]
     if not case.keyset:
         return [_check(name, "skip", "the reply has no workload_keyset") for name in STOPS]
@@ -113,8 +104,7 @@ def _workload(case: _Case) -> str:
 
 
 def _endorsement(case: _Case) -> str:
-    endorsement = members(case.attestation.get("keyset_endorsement"))
-    if not endorsement:
+    if not (endorsement := members(case.attestation.get("keyset_endorsement"))):
         raise _Absent("keyset_endorsement")
     if _text(endorsement, "algo") != "ecdsa-secp256k1" or _text(case.identity, "algo") != "ecdsa-secp256k1":
         raise ValueError("the endorsement of the keys is not by an ecdsa-secp256k1 key")
@@ -139,8 +129,7 @@ def _custody(case: _Case) -> str:
     if not links:
         raise _Absent("key of secp256k1 in its key_custody")
     app_id = _app_id(evidence)
-    root = _issuer(links, app_id)
-    if root != KMS_ROOT:
+    if (root := _issuer(links, app_id)) != KMS_ROOT:
         # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
         raise CheckWarning(f"the application's key was issued by {root}, which is not the key management service that is known")
     return f"{len(links)} keys of secp256k1 are of the application {app_id.hex()}, issued by {KMS_ROOT[:16]}..."
@@ -160,16 +149,13 @@ def _link(entry: Mapping[str, Any]) -> _Link | None:
     if len(key) != POINT_BYTES:
         return None
     chain = items(entry.get("signature_chain"))
-    if len(chain) != _CHAIN_LENGTH or not all(isinstance(each, str) for each in chain):
+    if len(chain) != 2 or not all(isinstance(each, str) for each in chain):
         raise ValueError("a key's signature_chain does not have two signatures")
     statement = f"{_text(entry, 'purpose')}:{compressed(key).hex()}".encode()
     return _Link(statement, *(_hex(each, "a signature of a chain") for each in chain))
 
 
-# A gateway's signatures are the same each time and take milliseconds: what came of them is remembered.
-
-
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=32)  # a gateway's signatures are the same each time, and take milliseconds
 def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
     """The key management service's root key, which issued the application's key, which signed all of these keys."""
     app_key = recover(keccak256(links[0].statement), links[0].signature)
@@ -177,8 +163,7 @@ def _issuer(links: tuple[_Link, ...], app_id: bytes) -> str:
         raise ValueError("the keys were not all signed by one application's key")
     if len({link.by_service for link in links}) != 1:
         raise ValueError("the keys name different signatures of the key management service")
-    root = recover(keccak256(b"dstack-kms-issued:" + app_id + compressed(app_key)), links[0].by_service)
-    if root is None:
+    if (root := recover(keccak256(b"dstack-kms-issued:" + app_id + compressed(app_key)), links[0].by_service)) is None:
         raise ValueError("the key management service's signature is not a signature of any key")
     return compressed(root).hex()
 
@@ -216,8 +201,7 @@ def _normal(key: str) -> str:
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
-    found = value.get(name)
-    if found is None:
+    if (found := value.get(name)) is None:
         raise _Absent(name)
     if not isinstance(found, str):
         raise Malformed(f"{name} is not a string")

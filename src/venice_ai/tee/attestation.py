@@ -1,10 +1,8 @@
 """Verifies the reply of `/tee/attestation`: bytes in, report out. Nothing here reads a clock, a file or a socket.
 
 The reply of Venice is a claim. A quote in it is signed by Intel's hardware and binds three things: the key we seal messages to
-(by its address), our nonce, and the measurements of what was booted. The checks go from the claims to the quote, from the quote
-to the log of what was booted, and from there to Intel's collateral about the platform. Each check that does not need a failed
-one runs, so that a report shows everything that is wrong. Whatever uses the key takes it from the report: a failed report
-has no key.
+(by its address), our nonce, and the measurements of what was booted. The checks go from the claims to the quote, to the log of
+what was booted, and to Intel's collateral. Each that does not need a failed one runs. A failed report has no key.
 """
 
 from __future__ import annotations
@@ -38,11 +36,7 @@ _ATTRIBUTES: Final = 1 << 28  # SEPT_VE_DISABLE, and nothing else
 
 
 def verify(evidence: CollectedEvidence, options: TeeOptions | None = None) -> AttestationReport:
-    """The report on evidence, by what the options demand.
-
-    It never raises for bad evidence: the report has failed checks then; `policy.raise_for(report, options)` turns it into
-    the error.
-    """
+    """The report on evidence, by what the options demand. Never raises for bad evidence: the report has failed checks then."""
     case = _Case(evidence, options or TeeOptions())
     case.run(*policy.SERVER)
     if case.options.verification != "server":
@@ -69,10 +63,7 @@ def evidence(collected: CollectedEvidence) -> Evidence:
 
 
 def platform(reply: bytes) -> tuple[str, str] | None:
-    """The FMSPC and CA of the quote in a reply, to fetch collateral for.
-
-    None where no collateral is needed: the reply has no quote that can be read, or dcap-qvl is not installed.
-    """
+    """The FMSPC and CA of the quote in a reply, to fetch collateral for; None where the quote, or dcap-qvl, is not there."""
     try:
         raw = decode(_object(reply).get("intel_quote"))
         return None if raw is None else collateral.platform(raw)
@@ -135,8 +126,7 @@ class _Case:
         return f"a JSON object of {len(self.given.reply)} bytes"
 
     def server_verified(self) -> str:
-        verified = self.reply.get("verified")
-        if verified is not True:
+        if (verified := self.reply.get("verified")) is not True:
             raise ValueError(f"verified is {verified!r:.40}, not true")
         return "Venice says that it verified the enclave"
 
@@ -193,8 +183,7 @@ class _Case:
     def _keyset_key(self) -> bytes:
         """The key of a gateway's key set that has the signing address."""
         keyset = member(member(self.reply, "attestation"), "workload_keyset")
-        given = items(keyset.get("e2ee_public_keys"))
-        if len(given) > aci.MOST_KEYS:
+        if len(given := items(keyset.get("e2ee_public_keys"))) > aci.MOST_KEYS:
             raise ValueError(f"the reply has {len(given)} keys, and no gateway has more than {aci.MOST_KEYS}")
         for entry in given:
             try:
@@ -267,10 +256,10 @@ class _Case:
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
     def check_platform(self) -> None:
-        if self._quote is None or self._raw is None:
+        if self._quote is None:
             return
         checks, self._tcb = collateral.check(
-            self._raw,
+            self._quote.raw,
             self.given.collateral,
             now=self.given.now,
             root_der=self.options.trust.intel_root_der,
@@ -400,9 +389,7 @@ class _Case:
     def _variant(self) -> Literal["dstack", "near", "aci"] | None:
         if aci.is_aci(self.reply):
             return "aci"
-        if "compose_manager_attestation" in self.reply:
-            return "near"
-        return "dstack" if "info" in self.reply else None
+        return "near" if "compose_manager_attestation" in self.reply else "dstack" if "info" in self.reply else None
 
     def _expires(self) -> float:
         """Until when the key may be used: not past what the server, or Intel's collateral, says."""

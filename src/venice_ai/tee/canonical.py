@@ -7,6 +7,7 @@ and null. A fraction is refused, so that the rules of JavaScript for printing fl
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
@@ -25,11 +26,7 @@ class Malformed(ValueError):
 
 
 def parse(text: str | bytes) -> Any:
-    """The value of a JSON text.
-
-    It is a ValueError if it is not JSON, is nested too deeply, may hold more than 50,000 values or ten times as many escapes,
-    holds NaN, Infinity or half of a surrogate pair (no text can be written with that), or has a key twice.
-    """
+    """The value of a JSON text; a ValueError if it holds too much, NaN, Infinity, half of a surrogate pair, or a key twice."""
     try:
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
         if sum(map(text.count, ",[{")) + text.count("\\") // _ESCAPES_A_VALUE > _MOST_VALUES:
@@ -76,13 +73,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _doubled(pairs: list[tuple[str, Any]]) -> str | None:
-    seen: set[str] = set()
-    for name, _ in pairs:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
+def _doubled(pairs: list[tuple[str, Any]]) -> str:
+    return Counter(name for name, _ in pairs).most_common(1)[0][0]
 
 
 def _constant(name: str) -> NoReturn:

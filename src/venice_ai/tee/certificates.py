@@ -1,7 +1,6 @@
 """Chains of certificates that end in a pinned root: of Intel's platforms, of its signers, and of NVIDIA's GPUs.
 
-A link that was verified is remembered, because machines show the same certificates with every attestation, and a signature over
-P-384 takes a millisecond or two.
+A link that was verified is remembered: machines show the same certificates each time, and a signature takes milliseconds.
 """
 
 from __future__ import annotations

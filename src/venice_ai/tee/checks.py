@@ -1,7 +1,6 @@
 """Runs the rules of an attestation, each of which becomes a `Check` in the report.
 
-A rule returns what it found, or raises: a ValueError for what is wrong, as every parser of evidence does, `CheckWarning` for
-what is not shown, `CheckSkipped` for a form that is not known here.
+A rule returns what it found, or raises: a ValueError for what is wrong, `CheckWarning` or `CheckSkipped`.
 """
 
 from __future__ import annotations

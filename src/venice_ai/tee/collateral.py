@@ -1,11 +1,8 @@
 """Checks a quote against Intel's collateral: is the platform revoked, and is its firmware up to date?
 
-Collateral is TCB information and the quoting enclave's identity, both signed by Intel, and two lists of revoked
-certificates. dcap-qvl verifies a quote with it. It leaves open what to think of the result, so our own policy comes on top:
-which statuses to accept, how old the evaluation may be, and when each part is valid.
-
-Stored collateral has the fields of dcap-qvl's `QuoteCollateralV3`. A `pck_certificate_chain` in it belongs to one machine
-and is left out, since quotes bring their own: so collateral serves every machine of its kind (FMSPC and CA).
+Collateral is TCB information and the quoting enclave's identity, both signed by Intel, and two lists of revoked certificates.
+dcap-qvl verifies a quote with it; which statuses to accept, how old the evaluation may be, and when each part is valid, is
+our own policy. Stored collateral has the fields of dcap-qvl's `QuoteCollateralV3`, without the chain of one machine.
 """
 
 from __future__ import annotations
@@ -93,12 +90,7 @@ def check(
     min_eval: int = 0,
     seen: Seen | None = None,
 ) -> tuple[list[Check], Tcb | None]:
-    """The checks `collateral`, `revocation`, `tcb_status` and `tcb_eval` of a quote, and what Intel says of its platform.
-
-    Without collateral (None, or the reason why it is missing), or without dcap-qvl, they are skipped.
-    `root_der` is the trusted root, None for Intel's; `statuses` are accepted; `min_eval` is the lowest evaluation
-    number that is accepted, `seen` what was there before. Never raises.
-    """
+    """The checks of a quote, and what Intel says of its platform. `collateral` may be why there is none. Never raises."""
     if not installed():
         return [_check(name, "skip", _NOT_INSTALLED) for name in STOPS], None
     if collateral is None or isinstance(collateral, str):
@@ -131,9 +123,9 @@ def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: b
     """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
     from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # as above
 
-    seconds = int(now) if 0 <= now < _LAST_SECOND else None
-    if seconds is None:
+    if not 0 <= now < _LAST_SECOND:
         raise _Refused("collateral", f"{now!r} is not a time that collateral could be valid at")
+    seconds = int(now)
     try:
         parts = _parts(collateral)
         _check_signers(collateral, root_der)
@@ -210,10 +202,10 @@ def _refusal(said: str, collateral: Mapping[str, Any], now: float) -> _Refused:
         status = next(filter(None, found.groups()), None)
         if status == "Revoked":
             return _Refused("tcb_status", "Intel has revoked this platform (Revoked); nothing can allow it", Tcb("Revoked"))
+        detail = f"the platform is older than anything Intel has a status for: {reason}"
         if status:
             detail = f"dcap-qvl does not know Intel's status {status} yet, and so it cannot be accepted"
-            return _Refused("tcb_status", detail, Tcb(status))
-        return _Refused("tcb_status", f"the platform is older than anything Intel has a status for: {reason}")
+        return _Refused("tcb_status", detail, Tcb(status) if status else None)
     return _Refused("collateral", f"{reason}{_window_words(collateral, now)}")
 
 
@@ -222,9 +214,8 @@ def _window_words(collateral: Mapping[str, Any], now: float) -> str:
         begins, ends = window(collateral)
     except ValueError:
         return ""
-    return (
-        "" if begins <= now < ends else f" (it is valid from {_stamp(begins)} until {_stamp(ends)}, and now is {_stamp(now)})"
-    )
+    words = f" (it is valid from {_stamp(begins)} until {_stamp(ends)}, and now is {_stamp(now)})"
+    return "" if begins <= now < ends else words
 
 
 def _tcb(claims: dict[str, Any], collateral: Mapping[str, Any]) -> Tcb:
@@ -305,9 +296,7 @@ def _seconds(stamp: Any) -> float:
 
 
 def _stamp(seconds: float | None) -> str:
-    if seconds is None or not 0 <= seconds < _LAST_SECOND:
-        return f"{seconds!r} seconds"
     try:
-        return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return dt.datetime.fromtimestamp(seconds or 0, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
-        return f"{seconds:.0f} seconds since 1970"
+        return f"{seconds!r} seconds since 1970"

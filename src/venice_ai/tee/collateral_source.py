@@ -1,7 +1,6 @@
 """The addresses of Intel's collateral, and how the four documents that servers give there are put together.
 
-Intel's servers answer without an account, and so does a mirror of the same layout. A mirror cannot forge what Intel signed; it
-can withhold it, or serve what is older. Nothing is judged here.
+Intel's servers answer without an account, and so does a mirror, which can withhold what Intel signed, and not forge it.
 https://api.portal.trustedservices.intel.com/content/documentation.html
 """
 

@@ -1,8 +1,7 @@
 """Encrypts texts to a public key and decrypts them (ECIES over secp256k1); addresses and signatures of such keys.
 
 An envelope is the hex of: the sender's ephemeral public key (65 bytes), a nonce (12), and AES-256-GCM of the text with its
-tag (16). The key is HKDF-SHA256 of the X coordinate that both sides share. There is no associated data: an envelope says
-nothing about who sent it, or that it was not sent before.
+tag (16), under HKDF-SHA256 of the shared X coordinate. It says nothing about who sent it, or that it was not sent before.
 """
 
 from __future__ import annotations
@@ -54,9 +53,7 @@ def address(public_key: bytes) -> str:
 
 def is_envelope(text: str) -> bool:
     """Whether a text has the shape of an envelope; it may still be one that cannot be opened."""
-    return (
-        len(text) >= MIN_ENVELOPE_DIGITS and len(text) % 2 == 0 and text.startswith("04") and _HEX.fullmatch(text) is not None
-    )
+    return len(text) >= MIN_ENVELOPE_DIGITS and len(text) % 2 == 0 and text[:2] == "04" and _HEX.fullmatch(text) is not None
 
 
 class Sealer:
@@ -124,10 +121,7 @@ class Opener:
 
 
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
-    """Whether the owner of a public key (65 bytes) signed a digest (32 bytes).
-
-    The signature is r, s and, not looked at, v: 65 bytes. Both of the two possible values of s are accepted.
-    """
+    """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
     if len(signature) != 65 or len(digest) != 32 or not (0 < r < ORDER and 0 < s < ORDER):
         return False

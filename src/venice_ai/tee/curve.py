@@ -40,10 +40,7 @@ class OpenSslKey(_InMemory):
         self.public_key: bytes = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
     def shared_x(self, point: bytes, *, single_use: bool = False) -> bytes:  # it is safe in any case
-        """The X coordinate (32 bytes) of the point that this key and the owner of `point` (65 bytes) share.
-
-        `single_use` promises that this key is used for nothing else, so that nobody can measure it twice.
-        """
+        """The X coordinate of the point that this key and the owner of `point` share. A `single_use` key does nothing else."""
         other = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), _checked(point))
         return self._key.exchange(ec.ECDH(), other)
 
@@ -64,15 +61,13 @@ class CoincurveKey(_InMemory):
         # random, so that no measurement, however often it is repeated, is of the key itself: k P = r P + (k - r) P.
         other = _coincurve.PublicKey(_checked(point))
         if single_use:
-            alone: bytes = other.multiply(self._secret).format(compressed=False)
-            return alone[1:33]
+            return bytes(other.multiply(self._secret).format(compressed=False)[1:33])
         part = secrets.randbelow(ORDER - 1) + 1
         rest = (int.from_bytes(self._secret, "big") - part) % ORDER
         if rest == 0:  # as likely as guessing the key
             return self.shared_x(point)
         shared = other.multiply(part.to_bytes(32, "big")).combine([other.multiply(rest.to_bytes(32, "big"))])
-        shared_x: bytes = shared.format(compressed=False)[1:33]
-        return shared_x
+        return bytes(shared.format(compressed=False)[1:33])
 
 
 PrivateKey: TypeAlias = OpenSslKey | CoincurveKey
@@ -94,14 +89,10 @@ def _checked(point: bytes) -> bytes:
     return point
 
 
-def _installed() -> Any:
-    try:
-        return import_module("coincurve")
-    except ImportError:
-        return None
-
-
-_coincurve = _installed()
+try:
+    _coincurve: Any = import_module("coincurve")
+except ImportError:
+    _coincurve = None
 KINDS: tuple[type[PrivateKey], ...] = (OpenSslKey,) if _coincurve is None else (CoincurveKey, OpenSslKey)
 """The kinds of keys that can be made here, the fastest first."""
 Key = KINDS[0]

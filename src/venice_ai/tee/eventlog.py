@@ -5,8 +5,7 @@
 A runtime event's digest is recomputed from its name and payload, so that neither can be edited while the digest is kept. The
 usual digest is over `name:payload`, so a name has no colon: otherwise one digest would be that of two events.
 
-The log of the boot ends with the event `system-ready`. Containers start after it, and can add events of any name: those are
-their own word, and stand apart.
+The boot ends with the event `system-ready`. What containers add after it is their own word, and stands apart.
 Source: dstack's guest agent, "cc-eventlog".
 """
 
@@ -46,11 +45,7 @@ class Replay:
 
 
 def replay(log: object) -> Replay:
-    """The registers after every event of a log (a list of events, or its JSON text).
-
-    One that is not an event log is a ReplayError. It is a PayloadError if a runtime event's digest is not that of its payload
-    alone, a name occurs twice in the boot, or the log ends before the boot does.
-    """
+    """The registers after every event of a log: a list of events, or its JSON text. It ends after the boot."""
     registers = [bytes(_DIGEST_BYTES)] * 4
     payloads: dict[str, bytes] = {}
     later: list[tuple[str, bytes]] = []

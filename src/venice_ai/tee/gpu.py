@@ -1,8 +1,7 @@
 """NVIDIA's evidence, checked offline: each GPU signs the nonce with a key that chains to NVIDIA's root.
 
-One piece of evidence is an SPDM request (GET_MEASUREMENTS, which holds the nonce) and its response, as sent; the key that is
-certified for the GPU's firmware signs both. What this does not give: the comparison of the measurements with NVIDIA's golden
-values, revocation (OCSP alone; the certificates never expire), and any tie to the trust domain that shows the evidence.
+One piece of evidence is an SPDM request (GET_MEASUREMENTS, which holds the nonce) and its response, signed together by a key
+for the GPU's firmware. It is not compared with NVIDIA's golden values or revocations, and not tied to the trust domain.
 """
 
 from __future__ import annotations
@@ -65,11 +64,7 @@ def check(
     root_sha256: str = NVIDIA_ROOT_SHA256,
     expected_count: int | None = None,
 ) -> tuple[list[Check], list[Gpu]]:
-    """The checks on the value of `nvidia_payload` (JSON, its text, or `None`), and the GPUs if all passed.
-
-    Evidence that is there is valid or refused, whatever the policy (but `off`, which looks at nothing); evidence that is
-    not there is refused under `require` and `nras`. `expected_count` is the machine's own, unsigned word. Never raises.
-    """
+    """The checks on `nvidia_payload` (JSON, its text, or `None`), and the GPUs if all passed. `expected_count` is unsigned."""
     if policy == "off":
         return [], []
     if payload is None:
@@ -85,13 +80,12 @@ def check(
     found.expect(_same(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
     gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
     checks = [_outcome(name, problems, found.doubts.get(name), len(items)) for name, problems in found.problems.items()]
+    status: Status = "pass" if expected_count in {None, len(items)} else "warn"
+    counted = f"{len(items)} of {expected_count} GPUs answered"
     if expected_count is None:
-        counted = _check("gpu_count", "pass", f"{len(items)} answered; the machine does not say how many it has")
-    else:
-        status: Status = "pass" if len(items) == expected_count else "warn"
-        counted = _check("gpu_count", status, f"{len(items)} of {expected_count} GPUs answered")
+        counted = f"{len(items)} answered; the machine does not say how many it has"
     whole = not any(found.problems.values())
-    return [*checks, counted], [gpu for gpu in gpus if gpu is not None] if whole else []
+    return [*checks, _check("gpu_count", status, counted)], [gpu for gpu in gpus if gpu is not None] if whole else []
 
 
 @dataclass(slots=True)
@@ -140,7 +134,8 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     try:
         chain = _chain(item.certificate, root_sha256)
         # Not the key that signs: a device may have several of those.
-        first = found.devices.setdefault(_public(chain[1]), number)
+        device = chain[1].public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        first = found.devices.setdefault(device, number)
         found.expect(first == number, "gpu_unique", f"{who} is GPU {first} again")
     except ValueError as error:
         found.problems["gpu_chain"].append(f"{who}: {error}")
@@ -171,10 +166,6 @@ def _chain(pem: bytes, root_sha256: str) -> tuple[Certificate, ...]:
     return chain
 
 
-def _public(certificate: Certificate) -> bytes:
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
 def _certified_firmware(leaf: Certificate) -> bytes | None:
     """The hash of the firmware that a key was made for, as its certificate has it; None if it does not say."""
     try:
@@ -192,12 +183,6 @@ def _signed(leaf: Certificate, evidence: bytes) -> bool:
     except (ValueError, UnsupportedAlgorithm):
         return False
     return is_signed(evidence[:-_SIGNATURE_BYTES], evidence[-_SIGNATURE_BYTES:], key, ec.SECP384R1, SHA384())
-
-
-def _serial(certificate: Certificate) -> bytes:
-    # 20 octets is the longest that RFC 5280 allows; longer ones are read all the same.
-    number = certificate.serial_number
-    return number.to_bytes((number.bit_length() + 8) // 8, "big", signed=True)
 
 
 def _opaque(evidence: bytes) -> dict[int, bytes]:
@@ -239,11 +224,12 @@ def _records(data: bytes, what: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _gpu(chain: Sequence[Certificate], opaque: dict[int, bytes]) -> Gpu:
+    number = chain[1].serial_number
     return Gpu(
         model=common_name(chain[0]).removesuffix(" GSP FMC LF") or None,
         driver=_text(opaque.get(_DRIVER)),
         vbios=_vbios(opaque.get(_VBIOS, b"")),
-        serial=_serial(chain[1]).hex().upper().lstrip("0"),
+        serial=number.to_bytes((number.bit_length() + 8) // 8, "big", signed=True).hex().upper().lstrip("0"),
     )
 
 

@@ -1,8 +1,7 @@
 """Refuses requests that cannot be end-to-end encrypted as a whole: only the content of messages is encrypted.
 
-Whatever a request holds besides that travels in clear, so a request is refused, before anything is sent, if it holds what
-says something of the conversation, or what would have the conversation leave the enclave. An error names the place of what is
-refused and not its value, which may be part of the conversation.
+The rest travels in clear, so a request is refused, before anything is sent, if the rest says something of the conversation,
+or would have it leave the enclave. An error names the place of what is refused, never its value.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ ALGORITHM: Final = "X-Venice-TEE-Signing-Algo"
 _OWN_HEADERS = frozenset(name.lower() for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
 _OWN_FIELDS = frozenset({"model", "messages", "stream"})
 _IN_CLEAR = ("stop", "metadata", "user")
-_NOT_SENT = ("prompt_cache_key",)
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _OF_MESSAGES = frozenset(
     ("name", "tool_calls", "tool_call_id", "function_call", "refusal", "reasoning_content", "reasoning_details", "audio")
@@ -58,13 +56,11 @@ def guard(
     floor: Literal["tee", "e2ee"] | None = None,
     roles: Literal["all"] | tuple[str, ...] = "all",
 ) -> None:
-    """Refuses a request that cannot be end-to-end encrypted as a whole. `body` is what would be sent, as plain JSON.
-
-    Under the floor `e2ee` (see `min_privacy`) also what a caller may send in clear otherwise, with a warning: parameters that
-    hold texts of his, and messages of roles that are not among the `roles` that are sealed.
-    """
-    _check_shape(body)
-    _check_model(body["model"])
+    """Refuses a request that cannot be encrypted as a whole; under the floor `e2ee` also whatever else would leave in clear."""
+    model, messages = body.get("model"), body.get("messages")
+    if not isinstance(model, str) or not isinstance(messages, list) or not messages:  # of a session that is used directly
+        raise InvalidRequestError("a request to seal needs a model and a list of messages. Nothing was sent.")
+    _check_model(model)
     for name in headers or ():
         if name.lower() in _OWN_HEADERS:
             raise InvalidRequestError(f"extra_headers must not set {name!r} with e2ee: the keys are made for each request")
@@ -72,7 +68,7 @@ def guard(
         if name not in _OWN_FIELDS and value is not None:
             _check_field(name, value)
     _check_switches(switches_in(body))
-    for index, message in enumerate(body["messages"]):
+    for index, message in enumerate(cast("list[Any]", messages)):
         _check_message(f"messages.{index}", message)
     if floor == "e2ee":
         _check_nothing_in_clear(body, roles)
@@ -86,8 +82,7 @@ def search_in(body: Mapping[str, Any]) -> str | None:
         if part and not off and (name not in _HARMLESS_SUFFIXES or _SWITCH.fullmatch(value) is None):
             return "the suffix of the model"
     switches = switches_in(body)
-    on = [name for name in _SEARCHES if switches.get(name) not in (None, False, "off")]
-    if on:
+    if on := [name for name in _SEARCHES if switches.get(name) not in (None, False, "off")]:
         return f"venice_parameters.{on[0]}"
     tools: Any = body.get("tools")
     kinds = [cast("Mapping[str, Any]", tool).get("type") for tool in (tools or ()) if isinstance(tool, Mapping)]
@@ -107,16 +102,8 @@ def unsealed_roles(body: Mapping[str, Any], sealed: Literal["all"] | tuple[str, 
     return sorted(speaking.difference(sealed))
 
 
-def _check_shape(body: Mapping[str, Any]) -> None:
-    """Checks that it is a chat request: a session that is used directly gets bodies that nothing else has checked."""
-    model, messages = body.get("model"), body.get("messages")
-    if not isinstance(model, str) or not isinstance(messages, list) or not messages:
-        raise InvalidRequestError("a request to seal needs a model and a list of messages. Nothing was sent.")
-
-
 def _check_nothing_in_clear(body: Mapping[str, Any], roles: Literal["all"] | tuple[str, ...]) -> None:
-    # The numbers of tokens are a text, too.
-    if names := [*in_clear(body), *(name for name in ("stop_token_ids",) if body.get(name))]:
+    if names := [*in_clear(body), *(["stop_token_ids"] if body.get("stop_token_ids") else [])]:  # the numbers are a text, too
         raise _refusal(names[0], "this client has min_privacy='e2ee', and it would leave in clear")
     if left := unsealed_roles(body, roles):
         raise InvalidRequestError(
@@ -177,7 +164,7 @@ def _check_field(name: Any, value: Any) -> None:
         _check_words(name, value)
     elif name not in ChatParams.__annotations__ and _says_something(value):
         raise _refusal(name, "it is not known here, and would travel in clear")
-    elif name not in _IN_CLEAR and name not in _NOT_SENT:
+    elif name not in _IN_CLEAR and name != "prompt_cache_key":  # which is not sent
         _check_words(name, value)
 
 

@@ -1,7 +1,6 @@
 """Keccak-256 as Ethereum uses it: the sponge with the original padding (0x01), which is not SHA3-256 (0x06).
 
-Addresses and signed messages of the enclaves are made with it, and the standard library does not have it. The permutation
-works on 25 lanes of 64 bits, `lanes[x + 5 * y]`.
+The standard library does not have it. The permutation works on 25 lanes of 64 bits, `lanes[x + 5 * y]`.
 https://keccak.team/keccak_specs_summary.html
 """
 

@@ -2,8 +2,7 @@
 
 The service compares the measurements with NVIDIA's golden values and looks at revocation, which cannot be done offline. Its
 answer is `[["JWT", overall], {"GPU-0": token, ...}]`, signed with ES384 by keys that it publishes; those are trusted because
-they come from its address. From a file they come from whoever wrote the file, unless they chain to a root that is pinned.
-Asking tells NVIDIA that somebody attests these GPUs, so it is done only when asked for.
+they come from its address, or chain to a root that is pinned. Asking tells NVIDIA that somebody attests these GPUs.
 https://docs.nvidia.com/attestation/
 """
 
@@ -56,10 +55,7 @@ class Documents(NamedTuple):
 
 
 def check(documents: Documents, *, payload: object, nonce: bytes, now: float) -> list[Check]:
-    """The check `gpu_nras` on the service's answer about the evidence `payload`. Never raises.
-
-    Keys from a file that do not chain to their root make it a warning, for anybody can have written them.
-    """
+    """The check `gpu_nras` on the service's answer. A file's own keys make it a warning, for anybody can have written them."""
     try:
         keys, trusted = _published(parse(documents.keys), documents.root_sha256, now)
         count = _verified(parse(documents.answer), keys, nonce, now)
@@ -79,7 +75,10 @@ def _count(payload: object) -> int:
 
 
 def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> int:
-    overall, tokens = _tokens(answer)
+    try:
+        (_, overall), tokens = msgspec.convert(answer, tuple[tuple[Literal["JWT"], str], dict[str, str]])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"NVIDIA's answer does not have the shape that is documented: {error}") from None
     claims = _claims(overall, keys, nonce, now)
     if claims.get("x-nvidia-overall-att-result") is not True:
         raise ValueError("NVIDIA does not attest these GPUs")
@@ -87,15 +86,11 @@ def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: by
     if not tokens or set(digests) != set(tokens):
         raise ValueError("NVIDIA's answer is not about the GPUs that it names")
     for name, token in tokens.items():
-        if not _is_digest(digests[name], token):
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        if digests[name] not in (["DIGEST", ["SHA-256", digest]], ["DIGEST", ["SHA256", digest]]):
             raise ValueError(f"the token of {name} is not the one that the whole answer is about")
         _check_gpu(name, _claims(token, keys, nonce, now))
     return len(tokens)
-
-
-def _is_digest(value: Any, token: str) -> bool:
-    digest = hashlib.sha256(token.encode()).hexdigest()
-    return value in (["DIGEST", ["SHA-256", digest]], ["DIGEST", ["SHA256", digest]])
 
 
 def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
@@ -115,14 +110,6 @@ def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
         raise ValueError(f"{name}: it is a {model!r:.60}, neither a Hopper nor a Blackwell")
 
 
-def _tokens(answer: Any) -> tuple[str, dict[str, str]]:
-    try:
-        (_, overall), tokens = msgspec.convert(answer, tuple[tuple[Literal["JWT"], str], dict[str, str]])
-    except msgspec.ValidationError as error:
-        raise ValueError(f"NVIDIA's answer does not have the shape that is documented: {error}") from None
-    return overall, tokens
-
-
 def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes, now: float) -> Mapping[str, Any]:
     """What a token claims, if NVIDIA signed it, it is valid now, and it answers our nonce."""
     import jwt
@@ -133,8 +120,7 @@ def _claims(token: str, keys: Mapping[str, EllipticCurvePublicKey], nonce: bytes
         header = as_object(parse(base64url_decode(token.partition(".")[0])), "the header of a token")
         if header.get("alg") != "ES384" or "crit" in header:
             raise ValueError(f"a token is signed with {header.get('alg')!r}, not ES384")
-        key = keys.get(str(header.get("kid")))
-        if key is None:
+        if (key := keys.get(str(header.get("kid")))) is None:
             raise ValueError(f"a token is signed with the key {header.get('kid')!r}, which NVIDIA does not publish")
         signed = jwt.PyJWS(["ES384"]).decode(token, key, ["ES384"])
     except jwt.PyJWTError as error:

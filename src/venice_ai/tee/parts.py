@@ -1,9 +1,7 @@
 """The check `parts`: does a reply bring every part that the level `hardware` needs?
 
-A server could leave out a part that would fail its check, so a missing part is treated like a bad one.
-
-A part is promised by what the model showed before, or by what the reply itself holds and has measured: the compose file, the
-operating system image, the machine's configuration. Words about a version promise nothing, and excuse nothing.
+A server could leave out a part that would fail its check, so a missing part is treated like a bad one. A part is promised by
+what the model showed before, or by what the reply has measured: the compose file, the image, the machine's configuration.
 """
 
 from __future__ import annotations
@@ -39,11 +37,7 @@ def missing(
     before: Collection[str],
     gpus: bool,
 ) -> Iterator[str]:
-    """What a reply promises and does not bring.
-
-    `compose` is the compose file as it was measured, None if it is not shown; `checks` are those that were made; `before` is
-    what the model has `shown`; `gpus` says whether evidence of GPUs is looked at.
-    """
+    """What a reply promises and does not bring. `compose` is the measured file; `before` is what the model has `shown`."""
     gateway = aci.is_aci(reply)
     if compose is None and not gateway:
         yield "the compose file"

@@ -1,8 +1,7 @@
 """Parses a TDX quote, version 4: its bytes become named fields. Nothing is verified here.
 
-Every length must add up: a quote with anything before, between or after its parts is refused, and what follows the signature
-data must be zero bytes, with which real quotes are padded. Offsets are those of Intel's "TDX DCAP Quoting Library API",
-appendix "Quote format".
+Every length must add up: a quote with anything between its parts is refused, or with anything but zero bytes after them.
+Offsets are those of Intel's "TDX DCAP Quoting Library API", appendix "Quote format".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Recovers the public key of the signer from a recoverable signature over secp256k1.
 
-The multiplications of points are OpenSSL's, through a key exchange, for in Python each takes 20 ms. An exchange gives the X
-coordinate alone; which of the two points with it is meant is found by adding the other factor once more.
+Points are multiplied by OpenSSL's key exchange, for in Python each takes 20 ms. It gives the X coordinate alone; which of the
+two points with it is meant is found by adding the other factor once more.
 https://www.secg.org/sec1-v2.pdf, 4.1.6
 """
 
@@ -18,20 +18,15 @@ _Point = tuple[int, int]
 
 
 def recover(digest: bytes, signature: bytes) -> bytes | None:
-    """The public key (65 bytes) whose owner signed a digest (32 bytes); `None` if no key can have signed it.
-
-    The signature is r, s and v: 65 bytes, of which the last is 27 or 28, or 0 or 1.
-    """
+    """The public key whose owner signed a digest; `None` if no key can have made this signature (r, s and v: 65 bytes)."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
     if (
-        len(signature) != 65
-        or len(digest) != 32
+        (len(signature), len(digest)) != (65, 32)
         or not (0 < r < ORDER and 0 < s < ORDER)
         or signature[64] not in {0, 1, 27, 28}
     ):
         return None
-    point = _lifted(r, odd=signature[64] in {1, 28})
-    if point is None:
+    if (point := _lifted(r, odd=signature[64] in {1, 28})) is None:
         return None
     inverse = pow(r, -1, ORDER)
     # The key is the point times s, less the base point times the digest, divided by r.

@@ -16,8 +16,6 @@ from ..types.attestation import AnswerSignature, Attestation
 from .types import LEVELS, Level
 
 Status: TypeAlias = Literal["pass", "fail", "skip", "warn"]
-
-
 _LONGEST_LINE = 2_000
 
 
@@ -190,19 +188,14 @@ class AttestationReport(Attestation):
         if level not in LEVELS:
             raise InvalidRequestError(f"level={level!r} must be one of {', '.join(map(repr, LEVELS))}")
         if not self.ok:
-            raise TeeAttestationError(self._failed(), report=self)
+            found = "; ".join(f"{check.id}: {check.detail}" for check in self.failures[:4]) or "no check has run"
+            more = f"; and {len(self.failures) - 4} more" if len(self.failures) > 4 else ""
+            why = f"the attestation of {self.model!r} failed: {found}{more}. Nothing was sent."
+            raise TeeAttestationError(why, report=self)
         if not self.reaches(level):
-            raise TeeAttestationError(self._below(level), report=self)
-
-    def _failed(self) -> str:
-        found = "; ".join(f"{check.id}: {check.detail}" for check in self.failures[:4])
-        more = f"; and {len(self.failures) - 4} more" if len(self.failures) > 4 else ""
-        return f"the attestation of {self.model!r} failed: {found or 'no check has run'}{more}. Nothing was sent."
-
-    def _below(self, level: Level) -> str:
-        missing = "; ".join({check.detail: f"{check.id}: {check.detail}" for check in reversed(self.skipped)}.values())
-        reached = f"the attestation of {self.model!r} reaches the level {self.level!r}, and {level!r} was asked for"
-        return f"{reached}{f' ({missing})' if missing else ''}. Nothing was sent."
+            missing = "; ".join({check.detail: f"{check.id}: {check.detail}" for check in reversed(self.skipped)}.values())
+            why = f"the attestation of {self.model!r} reaches the level {self.level!r}, and {level!r} was asked for"
+            raise TeeAttestationError(f"{why}{f' ({missing})' if missing else ''}. Nothing was sent.", report=self)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it."""
@@ -226,7 +219,8 @@ class AttestationReport(Attestation):
             lines += [
                 f"later event, as a container says: {name!r:.80} {payload:.80}" for name, payload in self.workload.later_events
             ]
-            lines += [f"container image: {_with_digest(image)}" for image in self.workload.images]
+            loose = " (NO digest: its name can be given to another image)"
+            lines += [f"container image: {image}{'' if '@sha256:' in image else loose}" for image in self.workload.images]
         lines += [f"GPU: {gpu.model or 'unknown'}, driver {gpu.driver}, VBIOS {gpu.vbios}, {gpu.status}" for gpu in self.gpus]
         lines += [f"manager's action: {action}" for action in self.actions]
         lines += [f"warning: {warning}" for warning in self.warnings]
@@ -240,10 +234,6 @@ class AttestationReport(Attestation):
         if self.level == "server":
             return f"NOT verified: Venice's own statement (level server){root}"
         return f"verified at level {self.level}{root}"
-
-
-def _with_digest(image: str) -> str:
-    return image if "@sha256:" in image else f"{image} (NO digest: its name can be given to another image)"
 
 
 def _line(check: Check) -> str:

@@ -1,8 +1,7 @@
 """`TeeSession`: one end-to-end encrypted exchange. It encrypts a request and decrypts the answer piece by piece.
 
-`seal` takes the body of a request, `open` the JSON of each event of the answer, `end` checks that the answer is complete. Each
-session has a key pair of its own, which no other request uses. Whatever is wrong raises, and nothing of it is delivered: text
-in clear where ciphertext belongs, ciphertext that cannot be decrypted or came before, a stream that stops before its end.
+Each session has a key pair of its own. Whatever is wrong raises, and nothing of it is delivered: text in clear where
+ciphertext belongs, ciphertext that cannot be decrypted or came before, a stream that stops before its end.
 """
 
 from __future__ import annotations
@@ -111,11 +110,8 @@ class TeeSession:
         sealed["messages"] = [self._sealed(message) for message in body["messages"]]
         sealed["stream"] = True
         sealed["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-        sealed["venice_parameters"] = {
-            **(body.get("venice_parameters") or {}),
-            "include_venice_system_prompt": False,
-            "enable_e2ee": True,
-        }
+        ours = {"include_venice_system_prompt": False, "enable_e2ee": True}
+        sealed["venice_parameters"] = {**(body.get("venice_parameters") or {}), **ours}
         return sealed
 
     def _sealed(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,14 +141,10 @@ class TeeSession:
             if chunk.get("error"):
                 return chunk
             self._note(chunk)
-        if (
-            chunk.get("model") != self.attestation.model
-            or chunk.get("object") != _CHUNK
-            or chunk.get("created").__class__ is not int
-        ):
+        said = chunk.get("model"), chunk.get("object"), chunk.get("created").__class__
+        if said != (self.attestation.model, _CHUNK, int):
             self._look_at_identity(chunk)
-        choices = chunk.get("choices")
-        if choices:
+        if choices := chunk.get("choices"):
             if choices.__class__ is not list:
                 self._refuse("choices that are not a list")
             for choice in choices:
@@ -288,13 +280,10 @@ class TeeSession:
                 self._completion_tokens = max(self._completion_tokens, tokens)
         self._look_at(chunk, _USED_OF_A_CHUNK)
         if switches := chunk.get("venice_parameters"):
-            self._look_at_switches(switches)
-
-    def _look_at_switches(self, switches: Any) -> None:
-        if switches.__class__ is not dict or switches.get("enable_e2ee", True) not in (True, None):
-            self._refuse("enable_e2ee switched off in the answer")
-        if switches.get("web_search_citations") or _text_in(switches, names=True) is not None:
-            self._refuse("'venice_parameters' with more than switches")
+            if switches.__class__ is not dict or switches.get("enable_e2ee", True) not in (True, None):
+                self._refuse("enable_e2ee switched off in the answer")
+            if switches.get("web_search_citations") or _text_in(switches, names=True) is not None:
+                self._refuse("'venice_parameters' with more than switches")
 
     def _refuse(self, what: str) -> NoReturn:
         self._fail(f"plaintext in an encrypted stream: {what}")

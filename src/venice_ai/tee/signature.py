@@ -1,8 +1,7 @@
 """Verifies response signatures: what the enclave's key signed about a request and its response, and what that proves.
 
-The signed text names two hashes, of the request as the enclave got it and of the answer as the enclave sent it. Venice writes
-both anew on the way, so that neither hash is of bytes that this client sees. A valid signature therefore says: the attested key
-signed some request and some answer that Venice gives this id. It does not say that the answer is the one that came here.
+The signed text names two hashes, of the request and the answer in the enclave. Venice writes both anew on the way, so a valid
+signature says that the key signed some request and answer that Venice gives this id; not that it is the one that came here.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ _check = Checks(STOPS)
 UNAVAILABLE: Final = SignatureReport(status="unavailable")
 """The report for a response without a signature."""
 _TEXT = re.compile(r"(?:(?P<model>.*):)?(?P<request>[0-9a-f]{64}):(?P<response>[0-9a-f]{64})", re.DOTALL)
-_SIGNATURE_BYTES = 65
 _LONGEST_TEXT = 4096
 
 
@@ -58,17 +56,13 @@ def digest(text: str) -> bytes:
 def verify(
     reply: Mapping[str, Any], *, public_key: bytes, request_id: str, sent: bytes | None = None, received: bytes | None = None
 ) -> SignatureReport:
-    """The report on a reply of `/tee/signature`, for the attested key (65 bytes) and the id of the answer. Never raises.
-
-    `sent` and `received` are the bodies of the request and of the answer, byte by byte, where they are known.
-    """
+    """The report on a reply of `/tee/signature`, by the bodies that were `sent` and `received` where known. Never raises."""
     checks = [
         _check.run("signature", lambda: _signature(reply, public_key)),
         _check.run("signature_signer", lambda: _signer(reply, public_key)),
         _check.run("signature_request", lambda: _request(reply, request_id)),
     ]
-    receipt = _receipt_of(reply)
-    if receipt is not None:
+    if (receipt := _receipt_of(reply)) is not None:
         checks.append(_check.run("signature_receipt", lambda: _receipt(reply, receipt)))
         # The receipt is signed with a key that no quote of Venice's binds, so that its signature would prove nothing.
         checks.append(
@@ -110,7 +104,7 @@ def _raw(value: Any) -> bytes:
         raw = bytes.fromhex(value.removeprefix("0x"))
     except (ValueError, AttributeError):
         raw = b""
-    if len(raw) != _SIGNATURE_BYTES or raw[-1] not in {0, 1, 27, 28}:
+    if len(raw) != 65 or raw[-1] not in {0, 1, 27, 28}:
         raise ValueError("the signature is not 65 bytes in hex that end in 27 or 28")
     return raw
 
@@ -145,15 +139,11 @@ def _receipt(reply: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
     parts = hashes(reply["text"]) if isinstance(reply.get("text"), str) else None
     if parts is None or not isinstance(receipt.get("event_log"), list):
         raise ValueError("the receipt has no event_log, or there are no hashes to compare with it")
-    logged = {_body_hash(event) for event in items(receipt["event_log"])}
+    found = (str(members(event).get("body_hash")) for event in items(receipt["event_log"]))
+    logged = {each.lower().removeprefix("sha256:") for each in found}
     if not {parts.request, parts.response} <= logged:
         raise ValueError("the signed hashes are not in the receipt's log")
     return "the signed hashes are in the receipt's log"
-
-
-def _body_hash(event: Any) -> str | None:
-    found: object = members(event).get("body_hash")
-    return found.lower().removeprefix("sha256:") if isinstance(found, str) else None
 
 
 def _match(claimed: str | None, body: bytes | None) -> bool | None:

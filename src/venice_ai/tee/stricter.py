@@ -6,6 +6,7 @@ import inspect
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Literal, cast, get_args
 
 from ..exceptions import InvalidRequestError
@@ -49,6 +50,7 @@ def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:
         raise InvalidRequestError("the options of a call must not trust other roots than the client's")
     if call.pins is not None and client.pins is not None and call.pins != client.pins:
         raise InvalidRequestError("the options of a call must not pin other measurements than the client's")
+    roles = call.encrypt_roles, client.encrypt_roles
     return call.replace(
         verification=_most(_LEVELS, call.verification, client.verification),
         gpu=_most(_GPU, call.gpu, client.gpu),
@@ -62,7 +64,7 @@ def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:
         attestation_ttl=min(call.attestation_ttl, client.attestation_ttl),
         pins=call.pins or client.pins,
         trust=client.trust,
-        encrypt_roles=_roles(call.encrypt_roles, client.encrypt_roles),
+        encrypt_roles="all" if "all" in roles else tuple(dict.fromkeys(chain(*roles))),
         verifier=_both(call.verifier, client.verifier),
         collateral=client.collateral if call.collateral is None else call.collateral,
         clock=client.clock if call.clock is time.time else call.clock,
@@ -71,10 +73,6 @@ def stricter(call: TeeOptions, client: TeeOptions) -> TeeOptions:
 
 def _most(order: tuple[str, ...], *given: str) -> Any:
     return max(given, key=order.index)
-
-
-def _roles(one: Any, other: Any) -> Any:
-    return "all" if "all" in (one, other) else tuple(dict.fromkeys((*one, *other)))
 
 
 @dataclass(frozen=True)

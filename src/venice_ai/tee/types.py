@@ -85,10 +85,10 @@ def _one_of(*allowed: str) -> _Checker:
 
 
 def _number(*kinds: type) -> _Checker:
-    def good(value: Any) -> bool:
-        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= cast("float", value) < inf
-
-    return _checker(good, f"a {'' if float in kinds else 'whole '}number, 0 or above")
+    return _checker(
+        lambda value: isinstance(value, kinds) and not isinstance(value, bool) and 0 <= cast("float", value) < inf,
+        f"a {'' if float in kinds else 'whole '}number, 0 or above",
+    )
 
 
 def _several(check: _Checker, otherwise: str | None = None) -> Callable[[str, Any], tuple[Any, ...]]:
@@ -143,8 +143,6 @@ _PIN_DIGITS = {
     "app_id": 40,
     "kms_root": None,
 }
-
-
 OS_PINS: Final = ("mrtd", "rtmr1", "rtmr2")
 """What firmware, kernel and file system are measured into."""
 

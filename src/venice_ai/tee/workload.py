@@ -107,11 +107,9 @@ def check_config_id(quote: Quote, payloads: Mapping[str, bytes]) -> str:
 
 def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> str:
     """Checks that the compose file shown is the one that was measured."""
-    measured = payloads.get("compose-hash")
-    if measured is None:
+    if (measured := payloads.get("compose-hash")) is None:
         raise ValueError("the event log names no compose file")
-    text = app_compose(reply)
-    if text is None:
+    if (text := app_compose(reply)) is None:
         raise CheckWarning("the reply does not show the compose file; its hash is measured")
     if hashlib.sha256(text.encode()).digest() != measured:
         raise ValueError("the compose file shown is not the one that was measured")
@@ -121,8 +119,7 @@ def check_compose(reply: Mapping[str, Any], payloads: Mapping[str, bytes]) -> st
 def app_compose(reply: Mapping[str, Any]) -> str | None:
     """The text of the compose file that a reply shows."""
     for holder in (_tcb_info(reply), member(member(reply, "attestation"), "evidence")):
-        text = holder.get("app_compose")
-        if text is not None:
+        if (text := holder.get("app_compose")) is not None:
             if not isinstance(text, str):
                 raise ValueError("the compose file shown is not a string")  # evidence, not an argument
             return text
@@ -132,11 +129,10 @@ def app_compose(reply: Mapping[str, Any]) -> str | None:
 def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, bytes]) -> str:
     """Checks that whatever the reply displays is what was measured."""
     info = member(reply, "info")
-    measured = {
-        **_measured(quote),
-        **_aggregated(quote),
-        **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads},
-    }
+    measured = {**_measured(quote), **{name: payloads[event].hex() for name, event in _SHOWN.items() if event in payloads}}
+    # Where nothing was configured, guests differ in what they hash.
+    if any(configured := quote.mr_config_id + quote.mr_owner + quote.mr_owner_config):
+        measured["mr_aggregated"] = hashlib.sha256(quote.mrtd + b"".join(quote.rtmrs) + configured).hexdigest()
     compared = 0
     for where, holder in (("info", info), ("info.tcb_info", _tcb_info(reply))):
         for name, value in measured.items():
@@ -152,14 +148,6 @@ def check_info(reply: Mapping[str, Any], quote: Quote, payloads: Mapping[str, by
 
 def _measured(quote: Quote) -> dict[str, str]:
     return {name: getattr(quote, name).hex() for name in _REGISTERS}
-
-
-def _aggregated(quote: Quote) -> dict[str, str]:
-    """The hash of all measurements; none where nothing was configured, for guests differ in what they hash then."""
-    configured = quote.mr_config_id + quote.mr_owner + quote.mr_owner_config
-    if not any(configured):
-        return {}
-    return {"mr_aggregated": hashlib.sha256(quote.mrtd + b"".join(quote.rtmrs) + configured).hexdigest()}
 
 
 def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
@@ -205,7 +193,7 @@ def _debug_signs(claims: Mapping[str, Any], path: str, depth: int = 0) -> Iterat
         if name != "server_verification" and depth < _CLAIMS_DEPTH:
             for each in _objects(claims, name):
                 yield from _debug_signs(each, f"{path}.{name}", depth + 1)
-        switched_on = plain in _DEBUG_SWITCHES and _is_on(value)
+        switched_on = plain in _DEBUG_SWITCHES and (value.lower() if isinstance(value, str) else value) not in _NOT_DEBUG
         if not isinstance(value, dict) and (switched_on or (plain == "tdattributes" and not _are_without_debug(value))):
             yield f"{path}.{name}"
 
@@ -216,10 +204,6 @@ def _objects(claims: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     if isinstance(value, list):
         return [cast("dict[str, Any]", each) for each in cast("list[Any]", value) if isinstance(each, dict)]
     return [member(claims, name)] if isinstance(value, dict) or name in _OBJECTS_AS_TEXT else []
-
-
-def _is_on(switch: object) -> bool:
-    return (switch.lower() if isinstance(switch, str) else switch) not in _NOT_DEBUG
 
 
 def _are_without_debug(attributes: object) -> bool:
@@ -292,8 +276,7 @@ def compose_warnings(text: str | None) -> Iterator[str]:
             yield "the compose file is not JSON that means one thing, or too long, so that it could not be read"
         return
     services = _services(settings)
-    loose = [image for image in compose_images(text) if "@sha256:" not in image]
-    if loose:
+    if loose := [image for image in compose_images(text) if "@sha256:" not in image]:
         yield f"container images are not pinned by their hash, so that others may run: {', '.join(loose[:5])}"
     found = {
         "a container is privileged": _PRIVILEGED.search(services),
@@ -334,20 +317,16 @@ def _action(action: object) -> str:
 
 def check_pins(pins: MeasurementPins, quote: Quote, workload: Workload) -> str:
     """Checks that everything pinned has one of the values it may have."""
+    root: object = member({"provider": workload.key_provider}, "provider").get("id")
     found: dict[str, str | None] = {
         **_measured(quote),
         "mrseam": quote.mrseam.hex(),
         "os_image_hash": workload.os_image_hash,
         "compose_hash": workload.compose_hash,
         "app_id": workload.app_id,
-        "kms_root": _kms_root(workload),
+        "kms_root": root.lower() if isinstance(root, str) else None,
     }
     for name, allowed in pins.sets().items():
         if found[name] not in allowed:
             raise ValueError(f"{name} is {found[name]}, which is not pinned")
     return f"{', '.join(pins.sets())} as pinned"
-
-
-def _kms_root(workload: Workload) -> str | None:
-    root: object = member({"provider": workload.key_provider}, "provider").get("id")
-    return root.lower() if isinstance(root, str) else None

@@ -87,15 +87,12 @@ class _Reader:
             body, rest = _entry_body(lines[1:], pattern)
             first = (found.groupdict().get("text") or "") if found else lines[0]
             text = cleandoc("\n".join([first, *body]))
-            if found is None or self._is_note(found["names"]):
+            if found is None or (found["names"].lower() in _NOTE and found["names"] not in self._names):
                 self.description += ["", *([lines[0], *body] if found else text.split("\n"))]
             else:
                 for name in found["names"].split(","):
                     self._add(name, text)
             lines = rest
-
-    def _is_note(self, name: str) -> bool:
-        return name.lower() in _NOTE and name not in self._names
 
     def _add(self, name: str, text: str) -> None:
         self.parameters.setdefault(name.strip().strip("`*\\"), text)

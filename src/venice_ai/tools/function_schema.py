@@ -1,10 +1,8 @@
 """A callable's signature as JSON: the schema of its arguments, and from a model's arguments to a call.
 
-pydantic does the work. Each argument becomes a field of a model class made for the purpose; the class gives the JSON schema,
-and turns JSON into what the annotations ask for. Fields have names of their own (`p0`, `p1`) and carry the argument's name as
-an alias, because an argument may be called what no field may (`schema`, `_private`, `self`).
-
-What cannot be expressed raises `ToolSignatureError` when the function is registered, never when it is called.
+Each argument becomes a field of a pydantic model; that gives the JSON schema, and turns JSON into what the annotations ask for.
+Fields have names of their own (`p0`, `p1`) and carry the argument's name as an alias, because an argument may be called what no
+field may (`schema`, `_private`, `self`). What cannot be expressed is a `ToolSignatureError` at registration, never in a call.
 """
 
 from __future__ import annotations
@@ -18,16 +16,8 @@ from contextlib import suppress
 from inspect import BoundArguments, Parameter
 from typing import Annotated, Any, cast
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PydanticInvalidForJsonSchema,
-    PydanticUserError,
-    TypeAdapter,
-    ValidationError,
-    create_model,
-)
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -44,11 +34,7 @@ from .parameters import REST, Argument, own_name
 
 
 class Signature:
-    """What a model is told of a callable's arguments, and what becomes of those it gives.
-
-    Parameters annotated with the class `context`, or with it for some `Deps`, are injected and not shown. In a `strict` schema,
-    what may be left out may be null.
-    """
+    """What a model is told of a callable's arguments, and what becomes of those it gives; a `context` is not shown."""
 
     def __init__(self, function: Callable[..., Any], *, context: type, strict: bool = False) -> None:
         target = parameters.underlying(function)

@@ -88,7 +88,8 @@ class ToolLoop:
         self._calls: list[ToolCall] = []
         self._results: dict[str, str] = {}
         given = messages if resume is None else self._resumed(resume)
-        self.history: list[Message] = [_typed(message) for message in checked_messages(given)]
+        typed = [_ROLES[message["role"]].model_validate(message) for message in checked_messages(given)]
+        self.history: list[Message] = cast("list[Message]", typed)
         """The conversation: what to send next."""
         if resume is not None and isinstance(last := self.history[-1], AssistantMessage):
             self._calls = _calls_of(last)
@@ -159,7 +160,17 @@ class ToolLoop:
         self._calls = calls
         self._results = {call.id: _SEARCHED for call in calls if self.tools.is_search(call)}
         if not offered or (self.on_limit == "raise" and self.iterations >= self.max_iterations):
-            raise self._exceeded(response)
+            names = ", ".join(map(call_name, self.open_calls))
+            raise MaxIterationsExceededError(
+                f"the model still called tools ({names}) after {self.iterations} round trips; allow more with max_iterations, "
+                'or take what it can say by then with on_limit="answer"',
+                iterations=self.iterations,
+                messages=self.history,
+                last_response=response,
+                usage=self.usage,
+                pending_calls=self.open_calls,
+                state=self.state,
+            )
         if self.on_unknown_tool == "raise":
             for error in filter(None, map(self.tools.unknown, self.open_calls)):
                 raise error
@@ -191,19 +202,6 @@ class ToolLoop:
         if call.id not in self.waiting:
             self.waiting.append(call.id)
 
-    def _exceeded(self, response: ChatCompletionResponse) -> MaxIterationsExceededError:
-        names = ", ".join(call_name(call) for call in self.open_calls)
-        return MaxIterationsExceededError(
-            f"the model still called tools ({names}) after {self.iterations} round trips; allow more with max_iterations, "
-            'or take what it can say by then with on_limit="answer"',
-            iterations=self.iterations,
-            messages=self.history,
-            last_response=response,
-            usage=self.usage,
-            pending_calls=self.open_calls,
-            state=self.state,
-        )
-
     def _resumed(self, resume: ToolLoopState | Mapping[str, Any]) -> list[dict[str, Any]]:
         """Takes over an earlier loop's state; gives its messages."""
         try:
@@ -221,10 +219,6 @@ class ToolLoop:
             )
         self.iterations, self._results, self.waiting, self.usage = iterations, results, waiting, state.usage
         return state.messages
-
-
-def _typed(message: dict[str, Any]) -> Message:
-    return cast("Message", _ROLES[message["role"]].model_validate(message))
 
 
 def _turn(response: ChatCompletionResponse) -> AssistantMessage:
@@ -248,8 +242,7 @@ def _turn(response: ChatCompletionResponse) -> AssistantMessage:
 
 def _instead_of_calls(response: ChatCompletionResponse, turn: AssistantMessage) -> str | None:
     """What came in place of the calls that a turn without calls says it makes; None if it is an answer."""
-    legacy: Any = turn.get("function_call")
-    if legacy:
+    if legacy := turn.get("function_call"):
         return f"function_call={plain(legacy)!r:.200}, which no longer is how tools are called"
     if content_text(turn.content):
         return None

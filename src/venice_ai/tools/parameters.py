@@ -196,10 +196,9 @@ def _annotation(parameter: Parameter, function: Callable[..., Any], names: dict[
 
 def _guessed(parameter: Parameter) -> Any:
     """A parameter without an annotation is what its default is; without one it is told as a string, and taken as it comes."""
-    default: Any = parameter.default
-    for kind in (bool, int, float, str):
-        if type(default) is kind:
-            return kind
+    kind = cast("type[Any]", type(parameter.default))
+    if kind in {bool, int, float, str}:
+        return kind
     if parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}:
         return Any
     told = {"type": "string"} if parameter.default is Parameter.empty else {"type": ["string", "null"]}
@@ -207,17 +206,12 @@ def _guessed(parameter: Parameter) -> Any:
 
 
 def _read_at_once(annotation: Any) -> Any:
-    """`Iterable[X]` as a list, and `Generator[X]` as the iterator of one.
-
-    pydantic checks such values only as they are read, inside the function, and lets them be read once.
-    """
+    """`Iterable[X]` as a list, `Generator[X]` as the iterator of one: pydantic checks such values only as they are read."""
     origin, args = typing_extensions.get_origin(annotation) or annotation, typing_extensions.get_args(annotation)
     if origin is not Iterable and origin is not Generator:
         return changed_inside(annotation, _read_at_once)
     items = _LIST[_read_at_once(args[0]) if args else Any]
-    if origin is Iterable:
-        return items
-    return Annotated[items, AfterValidator(iter)]
+    return items if origin is Iterable else Annotated[items, AfterValidator(iter)]
 
 
 def _never(parameter: Parameter, annotation: Any, context: type) -> str | None:
@@ -227,7 +221,8 @@ def _never(parameter: Parameter, annotation: Any, context: type) -> str | None:
     if annotation is _SELF:
         return "a function has no Self; name the class"
     origin, args = typing_extensions.get_origin(annotation), typing_extensions.get_args(annotation)
-    if args and origin in _HASHING and _unhashable(args[0]):
+    kind = (typing_extensions.get_origin(args[0]) or args[0]) if args and origin in _HASHING else None
+    if isinstance(kind, type) and kind.__hash__ is None:
         return f"{args[0]!r} cannot be in a set, nor a key; take a list"
     return next(filter(None, (_never(parameter, inner, context) for inner in args)), None) if origin is not Literal else None
 
@@ -236,11 +231,6 @@ def _never(parameter: Parameter, annotation: Any, context: type) -> str | None:
 _LIST: Any = list
 _SELF: Any = typing.Self
 _HASHING = {set, frozenset, AbstractSet, MutableSet, dict, Mapping, MutableMapping}
-
-
-def _unhashable(annotation: Any) -> bool:
-    kind = typing_extensions.get_origin(annotation) or annotation
-    return isinstance(kind, type) and kind.__hash__ is None
 
 
 def _mentions(annotation: Any, context: type) -> bool:
@@ -252,11 +242,7 @@ def _mentions(annotation: Any, context: type) -> bool:
 
 
 def names_around(target: Any) -> dict[str, Any]:
-    """The names that annotations may use beside those of their module.
-
-    They are the type parameters of a function and of the classes around it, what is defined in its class, and, of a local
-    function, the names it closes over, and those where it is being registered.
-    """
+    """The names that annotations may use beside their module's: type parameters, what is in the class, and local names."""
     names = _local_names(target) if "<locals>" in getattr(target, "__qualname__", "") else {}
     classes = list(_classes_around(target, names))
     if classes:

@@ -1,7 +1,4 @@
-"""A tool: a function with its definition for the model, the arguments of a call, and the text of a result.
-
-`Toolbox` holds the tools of one loop by their names. Users import what they need of this from `venice_ai.tools`.
-"""
+"""A tool: a function with its definition for the model, the arguments of a call, and the text of a result."""
 
 from __future__ import annotations
 
@@ -107,14 +104,8 @@ class FunctionTool:
 
 def definition(name: str, description: str | None, parameters: dict[str, Any], *, strict: bool) -> Tool:
     """What the model is told of a tool."""
-    return Tool(
-        function=ToolFunction(
-            name=name,
-            description=description,
-            parameters=strict_schema(parameters) if strict else parameters,
-            strict=True if strict else None,
-        )
-    )
+    schema = strict_schema(parameters) if strict else parameters
+    return Tool(function=ToolFunction(name=name, description=description, parameters=schema, strict=strict or None))
 
 
 def checked_timeout(seconds: float | None, name: str = "timeout") -> float | None:
@@ -216,11 +207,9 @@ def call_arguments(call: ToolCall) -> dict[str, Any]:
 
 
 def result_text(value: Any) -> str:
-    """What a model is told of a tool's result: a text as it is, anything else as JSON.
+    """What a model is told of a tool's result: a text as it is, anything else as JSON, and what JSON does not know by `str`.
 
-    Nothing is `null`; where bytes are not all text, they are base64. What JSON and pydantic do not know is told as `str` has
-    it, within other results too, for a tool that ran has not failed. What no request can hold, half of a surrogate pair as in
-    the name of a file that is no UTF-8, is a mark in its place.
+    Bytes that are not all text are base64. What no request can hold, such as half of a surrogate pair, is a mark in its place.
     """
     if isinstance(value, str):
         return sendable(str.__str__(value))  # of a member of an Enum, its value
@@ -247,10 +236,7 @@ _DEEPEST = 100
 
 
 def whole(value: Any, depth: int = 0) -> Any:
-    """A result with the iterators in it, generators and the like, read to their ends; itself if it holds no iterator.
-
-    They can be read only once, and a result is looked at more often: it is written, perhaps twice, and shown to hooks.
-    """
+    """A result with the iterators in it, which can be read only once, as lists; itself if it holds no iterator."""
     if depth > _DEEPEST:
         return value
     if isinstance(value, Iterator):

@@ -12,21 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from types import MethodType
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    ClassVar,
-    Literal,
-    Never,
-    ParamSpec,
-    Self,
-    SupportsIndex,
-    TypeGuard,
-    TypeVar,
-    cast,
-    dataclass_transform,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, Self, TypeGuard, TypeVar, cast, dataclass_transform, overload
 
 if TYPE_CHECKING:
     from inspect import Signature
@@ -38,8 +24,7 @@ if TYPE_CHECKING:
     from .attestation import AnswerSignature, Attestation
     from .response_meta import ResponseMeta
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 D = TypeVar("D")
 
 
@@ -80,9 +65,9 @@ def _default(owner: type[Model], name: str, missing: object) -> object:
     return missing if name in owner._certain else getattr(owner, name, missing)  # noqa: SLF001  # the same class hierarchy
 
 
-def fixed(function: Callable[P, R]) -> Callable[P, R]:
+def fixed(function: F) -> F:
     """Keep a method reachable whatever keys the JSON has."""
-    return cast("Callable[P, R]", _Fixed(function))
+    return cast("F", _Fixed(function))
 
 
 @dataclass_transform(kw_only_default=True)
@@ -227,8 +212,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
         """The same as JSON text."""
         import json
 
-        dumped = plain(self)
-        return json.dumps(_without_none(dumped) if exclude_none else dumped, indent=indent, ensure_ascii=False)
+        return json.dumps(self.model_dump(exclude_none=exclude_none), indent=indent, ensure_ascii=False)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Model):
@@ -238,7 +222,7 @@ class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     # Copying and pickling look these up on the object, where a key of the JSON could hide them.
 
     @fixed
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _restored, (type(self), dict(vars(self)), _kept(self))
 
     @fixed
@@ -384,10 +368,7 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def plain(value: Any) -> Any:
-    """A copy of a JSON value in which every view, mapping and sequence is a plain dict or list, every text and number itself.
-
-    Numbers and texts of other classes (an `Enum`, numpy's `float64`, a template's markup) become what they are.
-    """
+    """A copy of a JSON value as plain dicts, lists, texts and numbers, also of an `Enum` or of numpy's `float64`."""
     if type(value) in _SCALARS:  # most values by far
         return value
     if isinstance(value, (dict, Model)):

@@ -54,11 +54,7 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
 
 
 def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """How long an unsuccessful reply asks to wait; None if it does not say.
-
-    `retry-after-ms` says it, else `Retry-After`, else the reset of what is used up. What says "at once", or a time that has
-    passed, says nothing: of a server that failed just now it would be the wish for a loop without pauses.
-    """
+    """How long an unsuccessful reply asks to wait; None if it does not say, or says "at once", which would be a busy loop."""
     asked = _milliseconds(headers.get("retry-after-ms")) or retry_after(headers.get("retry-after"), now)
     if asked or status not in {429, 503, 529}:
         return asked or None
@@ -75,9 +71,8 @@ def retry_after(value: str | None, now: float) -> float | None:
     """`Retry-After` as seconds from `now` (Unix time), or None if it is absent or cannot be read."""
     if value is None:
         return None
-    seconds = _number(value)
-    if seconds is None:
-        seconds = _date(value, now)
+    number = _number(value)
+    seconds = _date(value, now) if number is None else number
     return None if seconds is None or seconds < 0 else seconds
 
 

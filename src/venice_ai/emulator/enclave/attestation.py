@@ -31,8 +31,7 @@ class Draft:
     nonce: bytes
     nonce_source: str = "client"
     domain: Domain = field(default_factory=Domain)
-    signed: bytearray = field(default_factory=bytearray)
-    """Header and body of the quote."""
+    signed: bytearray = field(default_factory=bytearray)  # header and body of the quote
     reply: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def put(self, offset: int, value: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -29,13 +30,10 @@ class Channel:
     def __init__(
         self, request: bytes, client_key: bytes | None = None, fault: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None
     ) -> None:
-        self.id: str | None = None
-        """The id of the answer, once it has one."""
+        self.id: str | None = None  # the id of the answer, once it has one
         self.client_key = client_key
-        self.contents: int = 0
-        """How many texts were sealed so far."""
-        self.last: str = ""
-        """The text that was sealed last, as it was."""
+        self.contents: int = 0  # how many texts were sealed so far
+        self.last: str = ""  # the text that was sealed last, as it was
         self._sealer = None if client_key is None else Sealer(client_key)
         self._fault = fault
         self._request = hashlib.sha256(request)
@@ -125,8 +123,7 @@ def _opened(message: Mapping[str, Any], opener: Opener) -> dict[str, Any]:
 
 def _restored(text: str) -> str | list[Any]:
     """A text that is a JSON list was content in parts."""
-    try:
-        value: object = json.loads(text)
-    except ValueError:
-        return text
-    return value if is_array(value) else text
+    with suppress(ValueError):
+        if is_array(value := json.loads(text)):
+            return value
+    return text

@@ -48,7 +48,21 @@ class Domain:
         self.app_id: bytes = self.compose_hash[:20]
         self.instance_id: bytes = hashlib.sha256(b"instance" + self.app_id).digest()[:20]
         self.key_provider: str = json.dumps({"name": "kms", "id": hashlib.sha256(b"kms").hexdigest()}, separators=(",", ":"))
-        self.log = [*_boot_events(), *(event(name, payload) for name, payload in self._runtime().items())]
+        runtime = {
+            "system-preparing": b"",
+            "app-id": self.app_id,
+            "compose-hash": self.compose_hash,
+            "instance-id": self.instance_id,
+            "boot-mr-done": b"",
+            "mr-kms": hashlib.sha256(b"kms").digest(),
+            "os-image-hash": self.os_image,
+            "key-provider": self.key_provider.encode(),
+            "storage-fs": b"zfs",
+            "system-ready": b"",
+        }
+        numbered = [(register, number) for register, count in ((0, 3), (1, 2), (2, 2)) for number in range(count)]
+        boot = [_event(register, _BOOT_EVENT, f"boot {register}.{number}".encode()) for register, number in numbered]
+        self.log = [*boot, *(event(name, payload) for name, payload in runtime.items())]
 
     def signed(self, report_data: bytes) -> bytearray:
         """Header and body of a quote about this domain."""
@@ -65,31 +79,11 @@ class Domain:
             registers[register] = hashlib.sha384(registers[register] + bytes.fromhex(each["digest"])).digest()
         return tuple(registers)
 
-    def _runtime(self) -> dict[str, bytes]:
-        return {
-            "system-preparing": b"",
-            "app-id": self.app_id,
-            "compose-hash": self.compose_hash,
-            "instance-id": self.instance_id,
-            "boot-mr-done": b"",
-            "mr-kms": hashlib.sha256(b"kms").digest(),
-            "os-image-hash": self.os_image,
-            "key-provider": self.key_provider.encode(),
-            "storage-fs": b"zfs",
-            "system-ready": b"",
-        }
-
 
 def event(name: str, payload: bytes) -> Event:
     """An event of the time after the start, with its digest."""
     said = RUNTIME_EVENT.to_bytes(4, "little") + b":" + name.encode() + b":" + payload
     return {**_event(3, RUNTIME_EVENT, said), "event": name, "event_payload": payload.hex()}
-
-
-def _boot_events() -> list[Event]:
-    counts = ((0, 3), (1, 2), (2, 2))
-    numbered = [(register, number) for register, count in counts for number in range(count)]
-    return [_event(register, _BOOT_EVENT, f"boot {register}.{number}".encode()) for register, number in numbered]
 
 
 def _event(register: int, kind: int, said: bytes) -> Event:

@@ -119,11 +119,7 @@ class Enclave:
         return fault.written(draft)
 
     def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[dict[str, Any], Channel] | Answer:
-        """A request as it is read in the enclave, and the way its answer takes; an answer if a fault has one instead.
-
-        Raises:
-            RefusedError: the request is not sealed as it must be.
-        """
+        """A request as it is read in the enclave, and the way its answer takes; an answer if a fault has one instead."""
         if self._fault.chat_answered is not None:
             return self._fault.chat_answered
         switched_off = members(body.get("venice_parameters")).get("enable_e2ee") is False

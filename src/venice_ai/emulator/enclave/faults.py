@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from functools import partial, reduce
 from importlib.resources import files
@@ -113,7 +113,7 @@ def _doubled_keys(draft: Draft) -> bytes:
     return b"{" + keys.encode() + b',"0":0,' + draft.written()[1:]
 
 
-# -- what is signed ------------------------------------------------------------------------------------------------------
+# -- evidence -----------------------------------------------------------------------------------------------------------
 
 
 def _signed_bytes(place: tuple[int, str], draft: Draft) -> None:
@@ -137,9 +137,6 @@ def _flipped(raw: bytes, position: int) -> bytes:
     return bytes(changed)
 
 
-# -- the log -------------------------------------------------------------------------------------------------------------
-
-
 def _log(change: Callable[[list[Event]], list[Event]]) -> Callable[[Draft], None]:
     return lambda draft: draft.show_log(change(draft.domain.log))
 
@@ -159,9 +156,6 @@ def _runs(services: str, draft: Draft) -> None:
     draft.domain = Domain(compose(services))
 
 
-# -- GPUs ----------------------------------------------------------------------------------------------------------------
-
-
 def _gpus(change: Callable[[list[dict[str, str]], Draft], list[dict[str, str]]]) -> Callable[[Draft], None]:
     return lambda draft: draft.reply["nvidia_payload"].update(
         evidence_list=change(draft.reply["nvidia_payload"]["evidence_list"], draft)
@@ -176,9 +170,6 @@ def _gpu(make: Callable[[Draft], dict[str, str]]) -> Callable[[Draft], None]:
 def _gpu_byte(position: int, draft: Draft) -> None:
     item = draft.reply["nvidia_payload"]["evidence_list"][0]
     item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
-
-
-# -- collateral ----------------------------------------------------------------------------------------------------------
 
 
 def _collateral(changes: dict[str, Any], intel: Intel, now: float) -> dict[str, str]:
@@ -273,15 +264,13 @@ _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
 """The step of a fault in `faults.json`, and what makes the function for it of the row's values."""
 
 
-def _rows() -> Iterator[tuple[str, Fault]]:
-    rows: dict[str, dict[str, Any]] = json.loads(files("venice_ai.emulator.enclave").joinpath("faults.json").read_bytes())
-    for name, row in rows.items():
-        made = {step: make(row[kind]) for kind, (step, make) in _KINDS.items() if kind in row}
-        yield name, Fault(row["about"], **made)
-
+_ROWS: Final[dict[str, dict[str, Any]]] = json.loads(files("venice_ai.emulator.enclave").joinpath("faults.json").read_bytes())
 
 FAULTS: Final[dict[str, Fault]] = {
-    **dict(_rows()),
+    **{
+        name: Fault(row["about"], **{step: make(row[kind]) for kind, (step, make) in _KINDS.items() if kind in row})
+        for name, row in _ROWS.items()
+    },
     "swapped_key": Fault("the key is another one than the address's", replied=_key(lambda _: EnclaveKey().public)),
     "swapped_key_and_address": Fault("key and address are another one's", replied=_swapped_key_and_address),
     "two_keys": Fault("the reply has two keys that differ", replied=_key(lambda _: EnclaveKey().public, "signing_key")),

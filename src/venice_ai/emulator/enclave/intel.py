@@ -34,16 +34,13 @@ class Intel:
         self.fmspc = fmspc
         self.qe_svn = qe_svn
         extension = (_SGX, _platform_extension(fmspc))
-        self.root: Authority = Authority(f"{label}/root", f"Test SGX Root CA {label}")
-        """What a client has to trust."""
+        self.root: Authority = Authority(f"{label}/root", f"Test SGX Root CA {label}")  # what a client has to trust
         self.ca: Authority = Authority(f"{label}/ca", "Intel SGX PCK Platform CA", self.root)
         self.platform: Authority = Authority(
             f"{label}/pck", "Intel SGX PCK Certificate", self.ca, ca=False, extension=extension
         )
-        self.signer: Authority = Authority(f"{label}/signer", "Intel SGX TCB Signing", self.root, ca=False)
-        """Signs collateral."""
-        self.attestation: Authority = Authority(f"{label}/attestation", "attestation key")
-        """The quoting enclave's key."""
+        self.signer: Authority = Authority(f"{label}/signer", "Intel SGX TCB Signing", self.root, ca=False)  # signs collateral
+        self.attestation: Authority = Authority(f"{label}/attestation", "attestation key")  # the quoting enclave's key
 
     def quote(self, signed: bytes) -> bytes:
         """The quote whose header and body (632 bytes) are these."""
@@ -70,20 +67,16 @@ class Published:
     module_status: str = "UpToDate"
     qe_status: str = "UpToDate"
     evaluation: int = EVALUATION
-    qe_evaluation: int | None = None
-    """Checks that of the quoting enclave's identity, if it is another one."""
-    level_svn: int = _SVN
-    """The versions that the level asks of a platform."""
+    qe_evaluation: int | None = None  # that of the quoting enclave's identity, if it is another one
+    level_svn: int = _SVN  # the versions that the level asks of a platform
     fmspc: str | None = None
     issued: float = -DAY
     expires: float = 29 * DAY
     crl_issued: float = -DAY
     crl_expires: float = 20 * DAY
-    revoked: tuple[str, ...] = ()
-    """Of `platform`, `ca`, `signer`."""
+    revoked: tuple[str, ...] = ()  # of `platform`, `ca`, `signer`
     crl_number: int = 1
-    signed_by: str = "signer"
-    """Who signs TCB information and the quoting enclave's identity."""
+    signed_by: str = "signer"  # who signs TCB information and the quoting enclave's identity
     pce_id: str = "0000"
     tcb_type: Any = 0
 

@@ -16,8 +16,7 @@ from venice_ai.tee.signature import digest
 class EnclaveKey:
     def __init__(self) -> None:
         secret = (secrets.randbelow(ORDER - 1) + 1).to_bytes(32, "big")
-        self.private: PrivateKey = Key(secret)
-        """For opening what was sealed."""
+        self.private: PrivateKey = Key(secret)  # for opening what was sealed
         self.public: bytes = self.private.public_key
         self.address: str = address(self.public)
         self._signing = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())

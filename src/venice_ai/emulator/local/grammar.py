@@ -17,8 +17,7 @@ from typing import Any, TypeAlias
 
 from venice_ai._core.json_values import items
 from venice_ai.emulator.backend import UnsupportedInput
-from venice_ai.emulator.schema_merging import flat
-from venice_ai.emulator.schema_validation import Unsatisfiable, implied_type, names_of
+from venice_ai.emulator.schema_validation import Unsatisfiable, flat, implied_type, names_of
 from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = dict[str, Any]
@@ -92,7 +91,7 @@ def _moved(node: Any, root: str) -> Any:
 def bounded(schema: Schema) -> Schema:
     """A copy of a whole schema, narrowed where a small model would never come to an end."""
     try:
-        narrow: Schema = _Narrowing(schema).inner(schema, "$")
+        narrow: Schema = _narrowed(schema, schema, "$")
     except UnsupportedInput:
         raise
     except (Unsatisfiable, RecursionError, TypeError, AttributeError, LookupError, ValueError):
@@ -100,49 +99,45 @@ def bounded(schema: Schema) -> Schema:
     return narrow
 
 
-class _Narrowing:
-    """Narrows the schemas of one document, `root`."""
-
-    def __init__(self, root: Schema) -> None:
-        self._root = root
-
-    def inner(self, schema: Any, path: str) -> Any:
-        """A schema with bounds; one that allows anything becomes something that ends."""
-        if not is_object(schema):
-            return _SCALAR if schema is True else schema
-        known = self._joined(schema, path)
-        copy = self._copied(known, path)
-        if known.keys() & _CHOICES:
-            return copy
-        kinds = known.get("type", implied_type(known))
-        for kind in names_of(kinds):
-            if kind in _LIMITS:
-                copy = _LIMITS[kind]({"type": kinds, **copy})
-        return _SCALAR if kinds is None else copy
-
-    def _joined(self, schema: Schema, path: str) -> Schema:
-        """With the objects that an `allOf` names as one: apart, none of them could be closed against endless keys."""
-        parts: list[Any] = [*items(schema.get("allOf")), {**schema, "allOf": None}]
-        # A lone reference beside a description stays one: a class that refers to itself would have no end.
-        if len([part for part in parts if part.keys() - _REMARKS - {"allOf"}]) < 2 or "allOf" not in schema:
-            return schema
-        whole = flat(schema, self._root, path)
-        return whole if "properties" in whole else schema
-
-    def _copied(self, schema: Schema, path: str) -> Schema:
-        """A copy whose inner schemas have bounds."""
-        _refuse(schema, path)
-        copy = {key: value for key, value in schema.items() if key not in _BEYOND}
-        for key in copy.keys() & {"properties", "patternProperties", "$defs", "definitions"}:
-            copy[key] = {name: self.inner(part, f"{path}.{name}") for name, part in copy[key].items()}
-        for key in copy.keys() & {"anyOf", "oneOf", "prefixItems"}:
-            copy[key] = [self.inner(part, f"{path}.{key}[{index}]") for index, part in enumerate(copy[key])]
-        if "allOf" in copy:
-            # They hold together: closing one would shut out the others' keys.
-            copy["allOf"] = [self._copied(part, f"{path}.allOf[{index}]") for index, part in enumerate(copy["allOf"])]
-        for key in copy.keys() & {"items", "additionalItems", "additionalProperties"}:
-            copy[key] = self.inner(copy[key], f"{path}.{key}") if is_object(copy[key]) else copy[key]
+def _narrowed(schema: Any, root: Schema, path: str) -> Any:
+    """A schema with bounds; one that allows anything becomes something that ends."""
+    if not is_object(schema):
+        return _SCALAR if schema is True else schema
+    known = _joined(schema, root, path)
+    copy = _copied(known, root, path)
+    if known.keys() & _CHOICES:
         return copy
+    kinds = known.get("type", implied_type(known))
+    for kind in names_of(kinds):
+        if kind in _LIMITS:
+            copy = _LIMITS[kind]({"type": kinds, **copy})
+    return _SCALAR if kinds is None else copy
+
+
+def _joined(schema: Schema, root: Schema, path: str) -> Schema:
+    """With the objects that an `allOf` names as one: apart, none of them could be closed against endless keys."""
+    parts: list[Any] = [*items(schema.get("allOf")), {**schema, "allOf": None}]
+    # A lone reference beside a description stays one: a class that refers to itself would have no end.
+    if len([part for part in parts if part.keys() - _REMARKS - {"allOf"}]) < 2 or "allOf" not in schema:
+        return schema
+    whole = flat(schema, root, path)
+    return whole if "properties" in whole else schema
+
+
+def _copied(schema: Schema, root: Schema, path: str) -> Schema:
+    """A copy whose inner schemas have bounds."""
+    _refuse(schema, path)
+    copy = {key: value for key, value in schema.items() if key not in _BEYOND}
+    for key in copy.keys() & {"properties", "patternProperties", "$defs", "definitions"}:
+        copy[key] = {name: _narrowed(part, root, f"{path}.{name}") for name, part in copy[key].items()}
+    for key in copy.keys() & {"anyOf", "oneOf", "prefixItems"}:
+        copy[key] = [_narrowed(part, root, f"{path}.{key}[{index}]") for index, part in enumerate(copy[key])]
+    if "allOf" in copy:
+        # They hold together: closing one would shut out the others' keys.
+        copy["allOf"] = [_copied(part, root, f"{path}.allOf[{index}]") for index, part in enumerate(copy["allOf"])]
+    for key in copy.keys() & {"items", "additionalItems", "additionalProperties"}:
+        copy[key] = _narrowed(copy[key], root, f"{path}.{key}") if is_object(copy[key]) else copy[key]
+    return copy
 
 
 def _refuse(schema: Schema, path: str) -> None:

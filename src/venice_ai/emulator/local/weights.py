@@ -35,8 +35,7 @@ class Weights:
 
     path: Path
     model_id: str
-    has_template: bool
-    """Whether the file brings a chat template of its own."""
+    has_template: bool  # whether the file brings a chat template of its own
 
 
 def own_folder() -> Path:

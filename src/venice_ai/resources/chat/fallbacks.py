@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..._http.connection import Connection
     from ...types.api.models import ModelResponse
 
-logger = logging.getLogger("venice_ai")
+_logger = logging.getLogger("venice_ai")
 
 _RETIRED = ("deprecat", "retire", "sunset", "replaced by")
 
@@ -72,7 +72,7 @@ class Fallbacks:
             name = self._left.pop(0)
             reason = await self._reason_against(name)
             if reason is None:
-                logger.info("%s failed (%s); asking %s in its place", self.tried[-1], type(failure).__name__, name)
+                _logger.info("%s failed (%s); asking %s in its place", self.tried[-1], type(failure).__name__, name)
                 self.tried.append(name)
                 return {**self._body, "model": name}
             failure.add_note(f"fallback_models: {name!r} was not asked, because {reason}")

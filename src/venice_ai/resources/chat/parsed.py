@@ -68,7 +68,7 @@ async def request_for_schema(
 async def ask_until_valid(
     kind: type[T], messages: Conversation, ask: Callable[[Conversation], Awaitable[object]], *, wrapped: bool, max_reasks: int
 ) -> ParsedChatCompletion[T]:
-    """The object that `ask` gives, asked for again up to `max_reasks` times; what it raises has every attempt."""
+    """The object that a model answers with; asked for again, with what is wrong, up to `max_reasks` times if none fits."""
     if isinstance(max_reasks, bool) or not isinstance(max_reasks, int) or max_reasks < 0:
         raise InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
     asked, attempts = messages, list[ChatCompletionResponse]()

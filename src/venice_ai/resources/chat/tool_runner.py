@@ -79,7 +79,7 @@ class _Done:
 
 
 class ToolRun:
-    """One run of a loop; an InvalidArgumentError for a rule that is not allowed, or a decision that no call waits for."""
+    """One run of a loop; an InvalidArgumentError if a rule or a decision is not allowed."""
 
     def __init__(self, loop: ToolLoop, ask: PlainAsking, rules: ToolRules) -> None:
         checked_timeout(rules.tool_timeout, "tool_timeout")
@@ -138,7 +138,7 @@ class ToolRun:
         raise VeniceError("the loop ended without a result")
 
     async def _settle(self) -> AsyncGenerator[ToolEvent, None]:
-        """Answers a turn's open calls: asks for approval in order, then runs them; a ToolLoopPausedError if some wait."""
+        """Answers a turn's open calls: asks for approval in order, runs what may run, and raises if some wait for a person."""
         loop = self._loop
         judged = [item for call in loop.open_calls if (item := await self._judged(call)) is not None]
         for group in [judged] if self._rules.parallel else [[item] for item in judged]:
@@ -283,7 +283,7 @@ def _raised_by_tool(error: Exception) -> Exception:
 
 
 def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
-    """Logs a tool's failure with its traceback, and tells the model the kind of error and its message."""
+    """What the model is told of a tool that failed where `on_tool_error` is not given; the log has the traceback."""
     _log.error("the tool %s failed", call_name(call), exc_info=error)
     return f"Error calling {call_name(call)}: {type(error).__name__}: {as_text(error)}"
 

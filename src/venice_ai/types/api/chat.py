@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from msgspec import Meta
@@ -198,13 +199,7 @@ class ToolCallFunction(Model):
 
 
 def read_arguments(given: Any) -> Any:
-    """The JSON of a call's arguments; an empty object if nothing was given.
-
-    Models write JSON text of JSON text, and line breaks into strings; a server may send an object instead of its text.
-
-    Raises:
-        ValueError: they are not JSON.
-    """
+    """The JSON of a call's arguments, also of JSON text of JSON text; `{}` if nothing was given, a ValueError if not JSON."""
     import json
 
     value: Any = {} if given is None else given
@@ -687,10 +682,7 @@ class ParsedChatCompletion(Generic[T]):
 
 def summed_usage(responses: Iterable[ChatCompletionResponse]) -> ChatUsage | None:
     """The tokens of some answers together; None if no answer told any."""
-    total: ChatUsage | None = None
-    for response in responses:
-        total = added_usage(total, response.usage)
-    return total
+    return reduce(added_usage, (response.usage for response in responses), cast("ChatUsage | None", None))
 
 
 def added_usage(one: ChatUsage | None, other: object) -> ChatUsage | None:
@@ -805,11 +797,7 @@ class ChunkToolCall(Model):
 
 
 def choice_at(response: ChatCompletionResponse, index: int) -> ChatChoice:
-    """The choice at a position.
-
-    Raises:
-        ValueError: the response has none there.
-    """
+    """The choice at a position; a ValueError if the response has none there."""
     choices = response.choices
     if not isinstance(choices, list) or not -len(choices) <= index < len(choices):
         raise ValueError(f"the response has no choice {index}; it has {len(choices or [])}")

@@ -1,10 +1,8 @@
 """What a chat request may say: every optional parameter once, with its type and its range, and the shape of messages.
 
-The client checks a request against this before it is sent, the emulator when it arrives, and the signatures of
-`create` and its siblings unpack `ChatParams`. Source: Venice's OpenAPI document, schema `ChatCompletionRequest`
-(https://docs.venice.ai/api-reference/endpoint/chat/completions). Ranges it leaves open and the prose closes are closed
-here (`n` from 1, at most 4 `stop` sequences).
-
+The client checks a request against this before it is sent, the emulator when it arrives, and the signatures of `create` and its
+siblings unpack `ChatParams`. Source: Venice's OpenAPI document, schema `ChatCompletionRequest`
+(https://docs.venice.ai/api-reference/endpoint/chat/completions); ranges that only its prose closes are closed here, too.
 Keys that are not listed travel to the server untouched, in the request and in every object of it.
 """
 
@@ -30,6 +28,9 @@ Penalty: TypeAlias = Annotated[float, Meta(ge=-2, le=2)]
 Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=2)]
 Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
+# Of values, which type checkers do not take in brackets.
+_list_of: Any = list
+_union: Any = Union
 
 # -- checks --------------------------------------------------------------------------------------------------------------
 #
@@ -63,7 +64,7 @@ def _optional(kind: type[Model], name: str, checked: Any) -> tuple[Any, Any]:
     if issubclass(kind, chat.BaseMessage) and name != "reasoning_details":
         return checked, None
     kinds = get_args(checked) if get_origin(checked) in {Union, UnionType} else [checked]
-    return _union([UnsetType, *(each for each in kinds if each is not type(None))]), UNSET
+    return _union[(UnsetType, *(each for each in kinds if each is not type(None)))], UNSET
 
 
 def _checked(hint: Any) -> Any:
@@ -71,20 +72,12 @@ def _checked(hint: Any) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in {Union, UnionType}:
         objects = [each for each in args if isinstance(each, type) and issubclass(each, Model)]
-        return _union([_checked(each) for each in args if not (objects and get_origin(each) is Mapping)])
+        return _union[tuple(_checked(each) for each in args if not (objects and get_origin(each) is Mapping))]
     if origin is Sequence:
-        return _list_of(_checked(args[0]))
+        return _list_of[_checked(args[0])]
     if origin is Mapping:
         return dict[str, Any]
     return _checker(hint) if isinstance(hint, type) and issubclass(hint, Model) else hint  # type: ignore[arg-type]  # classes are hashable
-
-
-def _list_of(kind: Any) -> Any:
-    return list[kind]
-
-
-def _union(kinds: list[Any]) -> Any:
-    return Union[tuple(kinds)]  # noqa: UP007  # of values
 
 
 # What a model said may be sent back as it came, also where it does not fit.
@@ -189,9 +182,9 @@ else:
     VeniceParametersLike = VeniceSwitches
     ReasoningLike = Reasoning
     StreamOptionsLike = StreamSwitches
-    ToolsLike = _list_of(_checker(chat.Tool))
+    ToolsLike = _list_of[_checker(chat.Tool)]
     ToolChoiceLike = Literal["none", "auto", "required"] | FunctionChoice
-    FormatLike = _union([_checker(kind) for kind in _FORMATS])
+    FormatLike = _union[tuple(map(_checker, _FORMATS))]
     TextLike = TextSwitches
     FallbacksLike = Annotated[list[Fallback], Meta(max_length=10)]
     MetadataLike = dict[str, Any]
@@ -280,10 +273,7 @@ class ChatParams(AllParams, total=False, closed=True):
 
 
 def given_fields(name: str, value: Any) -> Any:
-    """The value of a parameter without the fields of ours that are None, which is the same as not given.
-
-    In a schema, in `metadata`, and in fields that are not known, null is a value, and stays.
-    """
+    """A parameter's value without our fields that are None; in schemas, `metadata` and unknown fields null is a value."""
     return _without_none(value, _OBJECTS[name]) if name in _OBJECTS else value
 
 
@@ -316,7 +306,7 @@ MESSAGES = (chat.SystemMessage, chat.DeveloperMessage, chat.UserMessage, chat.As
 
 Conversation: type[Struct] = defstruct(
     "Conversation",
-    [("messages", Annotated[_list_of(_union([_checked(kind) for kind in MESSAGES])), Meta(min_length=1)])],
+    [("messages", Annotated[_list_of[_union[tuple(map(_checked, MESSAGES))]], Meta(min_length=1)])],
     namespace={"__doc__": "The messages of a request: at least one."},
     module=__name__,
 )

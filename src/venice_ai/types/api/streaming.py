@@ -8,10 +8,7 @@ from .._base import Model
 from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters, T_co
 
 CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices"})
-"""What every chunk has, and nearly every one nothing else: `choices`, and what is the same in all of them.
-
-None of the others says anything of the conversation: in an encrypted answer they are not looked at.
-"""
+"""What every chunk has. All but `choices` say nothing of the conversation: in an encrypted answer they are not looked at."""
 
 
 class ChunkModelFactory(Protocol[T_co]):
@@ -99,7 +96,7 @@ class ChatCompletionChunk(Model):
             typed.__dict__ = choice
             choices[0] = typed
             if data.keys() != CHUNK_KEYS:
-                for name, kind in _BESIDE:
+                for name, kind in _BESIDE.items():
                     if name in data and data[name].__class__ is dict:
                         data[name] = kind._adopt(data[name])  # noqa: SLF001  # the same class hierarchy
             self = _new(cls)
@@ -108,9 +105,5 @@ class ChatCompletionChunk(Model):
         return super()._adopt(data)
 
 
-_BESIDE: tuple[tuple[str, type[Model]], ...] = (
-    ("usage", ChatUsage),
-    ("cost", Cost),
-    ("venice_parameters", EffectiveParameters),
-)
+_BESIDE: dict[str, type[Model]] = {"usage": ChatUsage, "cost": Cost, "venice_parameters": EffectiveParameters}
 _new = object.__new__
