@@ -87,7 +87,7 @@ def dial(host: str, port: int, tls: ssl.SSLContext | None, deadline: float | Non
 
 
 def left(deadline: float | None) -> float | None:
-    """Seconds until then; raises TimeoutError if there are none."""
+    """Seconds until then; raises TimeoutError once it has passed."""
     if deadline is None:
         return None
     seconds = deadline - time.monotonic()

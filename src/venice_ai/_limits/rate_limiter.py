@@ -10,8 +10,8 @@ It knows two limits, of requests and of tokens, and what it knows of each comes 
   its window. So as much may be sent as the last 60 s leave of the limit, also where no reply has said so yet.
 * **Refusals (429).** Everything pauses until the time that they name, or for a back-off; then one request goes alone, and the
   rest once it was not refused. A refusal that the headers did not foretell shows that they are missing or wrong: from then on
-  the limit is what had been accepted in a minute. It decreases by a tenth with each further refusal, and grows while there
-  is none. It is forgotten when a header names another limit.
+  the limit is what had been accepted in a minute. It decreases by a tenth with each further refusal, and grows while nothing
+  is refused. It is forgotten when a header names another limit.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def find_entry(models: object, name: object) -> ModelResponse | None:
 
 
 def entry_by_id(models: object, name: str) -> ModelResponse:
-    """The entry with this id, where a trait or an alias will not do; a NoMatchingModelError if there is none."""
+    """The entry with this id, where a trait or an alias will not do; a NoMatchingModelError if it is not listed."""
     found = find_entry(models, name)
     if found is None:
         raise NoMatchingModelError(

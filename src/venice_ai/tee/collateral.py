@@ -90,7 +90,7 @@ def check(
     min_eval: int = 0,
     seen: Seen | None = None,
 ) -> tuple[list[Check], Tcb | None]:
-    """The checks of a quote, and what Intel says of its platform. `collateral` may be why there is none. Never raises."""
+    """The checks of a quote, and what Intel says of its platform. `collateral` may be why it is missing. Never raises."""
     if not installed():
         return [_check(name, "skip", _NOT_INSTALLED) for name in STOPS], None
     if collateral is None or isinstance(collateral, str):

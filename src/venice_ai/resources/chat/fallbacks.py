@@ -67,7 +67,7 @@ class Fallbacks:
         return bool(self._left) and calls_for_another(failure, streams=self._streams)
 
     async def body_after(self, failure: APIError) -> dict[str, Any] | None:
-        """The request for the next model; None if there is none, of which notes on the failure tell."""
+        """The request for the next model; None after the last, and then notes on the failure tell who was asked."""
         while self.may_follow(failure):
             name = self._left.pop(0)
             reason = await self._reason_against(name)
@@ -141,7 +141,7 @@ class FallbackCall(Call):
                 return answer
 
     async def _request_after(self, failure: APIError) -> Request:
-        """The request for the next model; raises this failure, if there is none."""
+        """The request for the next model; raises this failure after the last."""
         try:
             while (body := await self._fallbacks.body_after(failure)) is not None:
                 try:
