@@ -2,7 +2,7 @@
 
 It is the reply exactly as it came, with what else the verdict depends on around it:
 `{"attestation": <reply>, "_client_nonce": "<hex>", "_capture_epoch": <seconds>, "_min_tcb_eval": <number>,
-"_revocation_lists": {<issuer>: <number>}}`, and if NVIDIA was asked `"_nras"`: its answer and its keys, or why they are missing.
+"_revocation_lists": {<issuer>: <number>}}`, and if NVIDIA was asked `"_nras"`: its answer and its keys, or why not.
 Collateral and pins are files of their own.
 """
 
