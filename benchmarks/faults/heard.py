@@ -108,5 +108,5 @@ def call_text(name: object, arguments: object) -> str:
 def _text(content: object) -> str:
     if isinstance(content, list):
         parts = cast("list[Any]", content)
-        return "".join(str(part["text"] if isinstance(part, dict) else part.text) for part in parts)
+        return "".join(str(cast("Any", part)["text"] if isinstance(part, dict) else part.text) for part in parts)
     return content if isinstance(content, str) else ""

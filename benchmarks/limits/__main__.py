@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="accounts whose names contain this")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    lines, missed = [HEAD], []
+    lines, missed = [HEAD], list[str]()
     print(HEAD)
     with ProcessPoolExecutor(2) as pool:
         for index, case in enumerate(HIDDEN + OTHERS if options.others else HIDDEN):

@@ -158,7 +158,7 @@ class Account:
     """An account: windows of requests and of tokens, how it tells of them, and what it changes to at some time."""
 
     requests: list[Window]
-    tokens: list[Window] = field(default_factory=list)
+    tokens: list[Window] = field(default_factory=list["Window"])
     lie: Lie | None = None
     unit: str = "seconds"
     """How resets are written: `seconds`, `unix`, `milliseconds`, all three of which Venice has used."""

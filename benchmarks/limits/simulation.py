@@ -22,7 +22,7 @@ UNIX = 1_800_000_000.0
 @dataclass
 class Result:
     seconds: float = 0.0
-    refused: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list[float])
     policies: int = 1
 
     @property
@@ -42,7 +42,7 @@ class Call:
 
 
 def calls(case: Case, random: Random) -> list[Call]:
-    made = []
+    made = list[Call]()
     for _ in range(case.calls):
         seconds = min(random.lognormvariate(0.0, 0.6), 6.0) * case.median_seconds
         tokens = int(random.lognormvariate(6.8, 0.5))

@@ -32,13 +32,13 @@ def served(account: Account | None = None) -> Emulator:
 
 
 def client_of(emulator: Emulator, **settings: Any) -> VeniceClient:
-    return VeniceClient(**{"api_key": "k", "transport": emulator.transport(), "clock": emulator.clock, **settings})
+    own: dict[str, Any] = {"api_key": "k", "transport": emulator.transport(), "clock": emulator.clock}
+    return VeniceClient(**own | settings)
 
 
 async def ask(client: VeniceClient, number: int = 0, **params: Any) -> Any:
-    return await client.chat.completions.create(
-        model=MODEL, messages=[{"role": "user", "content": f"question {number}"}], **params
-    )
+    create: Any = client.chat.completions.create
+    return await create(model=MODEL, messages=[{"role": "user", "content": f"question {number}"}], **params)
 
 
 async def asked(client: VeniceClient, count: int, at_once: int, **params: Any) -> list[BaseException]:

@@ -61,7 +61,7 @@ def test_a_probe_that_succeeds_closes_it() -> None:
 
 
 def test_each_failed_probe_doubles_the_pause_up_to_four_seconds() -> None:
-    breaker, now, pauses = opened(), 0.0, []
+    breaker, now, pauses = opened(), 0.0, list[float]()
     for _ in range(5):
         wait = breaker.allow(now)
         assert wait is not None

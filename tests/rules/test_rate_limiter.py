@@ -90,7 +90,7 @@ def test_a_refusal_pauses_all_until_its_time_then_one_goes_alone(status: int) ->
 
 
 def test_a_pause_without_a_named_end_doubles_with_each_refusal_of_the_one_that_goes_alone() -> None:
-    limiter, now, pauses = RateLimiter(), 0.0, []
+    limiter, now, pauses = RateLimiter(), 0.0, list[float]()
     for _ in range(5):
         (ticket,) = sent(limiter, now, 1)
         limiter.replied(ticket, now, 429, RateLimits(remaining_failures=0), None)
