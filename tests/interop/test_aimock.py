@@ -85,7 +85,7 @@ def aimock(server: ForeignServer) -> ForeignServer:
 async def client(aimock: ForeignServer, request: pytest.FixtureRequest) -> AsyncGenerator[VeniceClient]:
     """A client of the server, in each dialect."""
     patience = Timeout(first_chunk=20, idle=20)
-    async with VeniceClient(api_key="any", base_url=aimock.origin + request.param, timeout=patience) as client:
+    async with VeniceClient(api_key="any", base_url=aimock.origin + request.param, timeout=patience, limits=False) as client:
         yield client
 
 

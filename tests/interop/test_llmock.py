@@ -66,7 +66,7 @@ def llmock(server: ForeignServer) -> ForeignServer:
 
 @pytest_asyncio.fixture
 async def client(llmock: ForeignServer) -> AsyncGenerator[VeniceClient]:
-    async with VeniceClient(api_key="any", base_url=f"{llmock.origin}/v1") as client:
+    async with VeniceClient(api_key="any", base_url=f"{llmock.origin}/v1", limits=False) as client:
         yield client
 
 
@@ -239,7 +239,7 @@ async def test_a_stream_that_broke_off_can_be_asked_for_again(
 async def test_a_late_answer_is_asked_for_again_if_the_caller_wants_it(llmock: ForeignServer) -> None:
     script(llmock, DELAY)
 
-    async with VeniceClient(api_key="any", base_url=f"{llmock.origin}/v1", retry_timeouts=True) as client:
+    async with VeniceClient(api_key="any", base_url=f"{llmock.origin}/v1", retry_timeouts=True, limits=False) as client:
         assert await whole(client, IMPATIENT)
 
     assert not await findings(llmock)
@@ -259,7 +259,7 @@ async def test_many_calls_come_through_a_bad_hour(program: PythonEnvironment) ->
                 return type(error).__name__
 
     with serving(command, ready="/health", folder=program.folder) as server:
-        async with VeniceClient(api_key="any", base_url=f"{server.origin}/v1") as client:
+        async with VeniceClient(api_key="any", base_url=f"{server.origin}/v1", limits=False) as client:
             turn = asyncio.Semaphore(10)
             ends = Counter(await asyncio.gather(*(one(client, turn, number) for number in range(150))))
         found = await findings(server)

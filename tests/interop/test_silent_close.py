@@ -31,14 +31,14 @@ def url() -> Generator[str]:
 
 
 async def test_the_asynchronous_client_has_an_answer_to_each_of_100_calls(url: str) -> None:
-    async with VeniceClient(api_key="any", base_url=url, max_retries=0) as client:
+    async with VeniceClient(api_key="any", base_url=url, max_retries=0, limits=False) as client:
         answers = [(await client.chat.completions.create(model="m", messages=HI)).text for _ in range(CALLS)]
 
     assert answers == ["hi"] * CALLS
 
 
 def test_the_synchronous_client_has_an_answer_to_each_of_100_calls(url: str) -> None:
-    with SyncVeniceClient(api_key="any", base_url=url, max_retries=0) as client:
+    with SyncVeniceClient(api_key="any", base_url=url, max_retries=0, limits=False) as client:
         answers = [client.chat.completions.create(model="m", messages=HI).text for _ in range(CALLS)]
 
     assert answers == ["hi"] * CALLS
