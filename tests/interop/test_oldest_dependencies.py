@@ -20,7 +20,7 @@ TRANSPORT = ["sockets", "client/test_streams.py", "client/test_retries.py"]
 OBJECTS = ["rules", "client/test_parse.py", "client/test_stream_parse.py", "client/test_requests.py"]
 # What an enclave proves needs the extra `e2ee`, whose packages have floors of their own.
 EMULATOR = ["emulator", "--ignore=tests/emulator/test_enclave.py"]
-FOR_TESTS = ["pytest", "pytest-asyncio", "hypothesis", "jsonschema", "trustme", "fastapi"]
+FOR_TESTS = ["pytest", "pytest-asyncio", "hypothesis", "jsonschema", "trustme", "fastapi", "bpe-openai"]
 
 
 def oldest() -> list[str]:
