@@ -1,4 +1,4 @@
-"""What an answer, or an error, carries of confidential compute: the reports of `venice_ai.tee`, as far as a reader of it needs.
+"""The base classes of the attestation reports that responses and errors carry.
 
 `Attestation` is the base of `tee.AttestationReport`, and `AnswerSignature` that of `tee.SignatureReport`. They stand here
 because the types know nothing of how enclaves are verified.

@@ -134,7 +134,7 @@ class ChatCalls(APIResource[ClientT]):
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
             params = _for_reader({**params, **(extra_body or {})}) if params or extra_body else _ONE_CHOICE
-            await self._refuse_in_vain(body)
+            await self._preflight(body)
             fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=encryption_requested(e2ee, body))
             chat = _sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
             request = None if chat is not None else await self._request(body, stream, timeout, extra_headers)
@@ -232,7 +232,7 @@ class ChatCalls(APIResource[ClientT]):
         request.chat = chat_size(body)
         return request
 
-    async def _refuse_in_vain(self, body: Mapping[str, Any]) -> None:
+    async def _preflight(self, body: Mapping[str, Any]) -> None:
         """Refuses what the model would refuse, by the catalogue, if the client is to."""
         if not self._client.preflight:
             return
