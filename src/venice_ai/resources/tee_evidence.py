@@ -31,7 +31,7 @@ from ..tee.collateral import FIELDS, Seen, window
 from ..tee.collateral_source import SOURCES, Document, Source, assemble
 
 if TYPE_CHECKING:
-    from ..tee.report import Tcb
+    from ..types.attestation import Tcb
 
 logger: logging.Logger = logging.getLogger("venice_ai")
 
