@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from ._http.caller import Call
     from ._http.connection import Connection
     from ._wire.notices import Notices
-    from .tee.report import AttestationReport, SignatureReport
     from .tee.session import TeeSession
+    from .types.attestation import AttestationReport, SignatureReport
 
 T = TypeVar("T")
 

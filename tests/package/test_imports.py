@@ -31,8 +31,12 @@ ROOMS = [
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
 FOR_THE_EMULATOR = {"types", "exceptions", "_core", "_structured", "_wire", "tee", "emulator"}
 PORT = {"_http.retry", "_http.timers"}
-# A reply is read as an object of a class where the reply is: the one import that reaches up, inside a function (`parse_as`).
-UPWARD = {("types.api.chat", "_structured.read_output"), ("types.api.chat", "_structured.strict_schema")}
+# Two methods reach up, inside a function: a reply is read as an object of a class (`parse_as`), and a report raises the error
+# that carries it (`raise_for_level`).
+UPWARD = {
+    *(("types.api.chat", "_structured.read_output"), ("types.api.chat", "_structured.strict_schema")),
+    ("types.attestation", "exceptions"),
+}
 
 
 # -- the graph -----------------------------------------------------------------------------------------------------------

@@ -13,9 +13,8 @@ from typing import Any, Literal, TypeAlias
 from venice_ai.types.api.models import Price
 
 from . import repeatable, tokens
-from .answer import Call, Turn
+from .answer import CITATIONS, Call, Turn
 from .request import ChatRequest
-from .web_search import CITATIONS
 
 CallIndex: TypeAlias = Literal["normal", "equal", "none"]
 

@@ -19,9 +19,9 @@ from .. import tee_of
 
 if TYPE_CHECKING:
     from ..._http.connection import Connection
-    from ...tee.report import AttestationReport
     from ...tee.session import TeeSession
     from ...tee.types import TeeOptions
+    from ...types.attestation import AttestationReport
 
 _FRAMED_ANEW: Final = (
     "what it signs are not the bytes that came, which Venice frames anew, so that its service has never met 'require'; 'try' "
