@@ -6,7 +6,6 @@ the answers are worth is judged elsewhere (`tee/collateral.py`, `tee/nras.py`).
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -18,13 +17,13 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 from .._core.concurrency import bounded_map
 from .._core.json_values import members
 from .._core.ports import Clock, Transport
 from .._core.request import Request
 from .._core.settings import Timeout
+from .._core.single_flight import SingleFlight
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras
@@ -74,20 +73,17 @@ class Fetcher:
         self._sources = sources
         self._values: dict[str, Any] = {}  # what is in the files, or would be, by their names
         self._failed: dict[tuple[str, str], float] = {}
-        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], asyncio.Lock]] = WeakKeyDictionary()
+        self._single_flight: SingleFlight[Mapping[str, str] | None] = SingleFlight()
 
     async def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, str] | None:
         """The collateral of a platform; None if it cannot be had. If servers have nothing valid, it is given, and not kept."""
         key = (fmspc.upper(), ca)
         if not _FMSPC.fullmatch(key[0]) or ca not in {"platform", "processor"}:
             return None
-        if (kept := self._valid(key, now)) is not None and self._rests(key, kept, now):
-            return kept.collateral
-        async with self._locks.setdefault(asyncio.get_running_loop(), {}).setdefault(key, asyncio.Lock()):
-            kept = self._valid(key, now)
-            if self._rests(key, kept, now):
-                return kept.collateral if kept else None
-            return await self._renewed(key, now, kept)
+        kept = self._valid(key, now)
+        if self._rests(key, kept, now):
+            return kept.collateral if kept else None
+        return await self._single_flight.share(key, partial(self._renewed, key, now, kept))
 
     def _rests(self, key: tuple[str, str], kept: _Kept | None, now: float) -> bool:
         """Whether to ask no server now: what is stored is fresh, or an attempt failed a moment ago."""
@@ -181,14 +177,11 @@ class Fetcher:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(value, file)
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                draft = Path(folder) / path.name
+                draft.touch(mode=0o600)
+                draft.write_text(json.dumps(value), "utf-8")
+                draft.replace(path)
         except OSError as error:
             logger.info("collateral cannot be kept in %s: %s", path.parent, error)
 
