@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ._core.ports import Reply
+from ._core.request import Request
 from ._wire import first_bytes, json_text
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
@@ -58,18 +59,15 @@ class ChunkReader:
         self,
         reply: Reply,
         meta: ResponseMeta,
+        request: Request,
         *,
-        choices: int,
-        every_chunk: bool,
-        watch_progress: bool,
-        now: Callable[[], float],
-        sent: float,
+        every_chunk: bool = False,
+        now: Callable[[], float] = float,
+        sent: float = 0.0,
         session: TeeSession | None = None,
         settle: Callable[[bytes], Awaitable[None]] | None = None,
         call: Call | None = None,
-        secret: bytes = b"",
         notices: Notices | None = None,
-        model: str = "",
     ) -> None:
         self.session = session
         self.ended: bool = False
@@ -77,17 +75,17 @@ class ChunkReader:
         self.left: bool = False
         self.handed_out = False
         self._failure: KeptError | None = None
-        self._choices = choices
+        # Not the request itself, whose body may be large.
+        self._model, self._choices = ("", 1) if request.chat is None else (request.chat.model, request.chat.choices)
+        self._watch_progress = request.timeout.progress is not None
+        self._secret = request.secret
         self._every_chunk = every_chunk
-        self._watch_progress = watch_progress
         self._now = now
         self._sent = sent
         self._settle = settle
         self._call = call  # until content came
         self._over = call.done if call is not None else None
-        self._secret = secret
         self._notices = notices
-        self._model = model
         self._received = bytearray()
         self._begin(reply, meta)
 

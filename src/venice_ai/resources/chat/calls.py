@@ -142,16 +142,16 @@ class ChatCalls(APIResource[ClientT]):
             raise
         if sealed:
             del messages, body, given, extra_body  # nor later
-            source = await chat.answer(partial(self._open, model=model, every_chunk=every_chunk), fallbacks, collect=not stream)
+            source = await chat.answer(partial(self._open, every_chunk=every_chunk), fallbacks, collect=not stream)
             if not stream:
                 return source
         else:
             call = self._call(request, fallbacks, stream, timeout, extra_headers)
             if not stream:
-                response = await self._client.caller.read(request, partial(_read, chat_size(body).choices), call)
+                response = await self._client.caller.read(request, partial(_read, request), call)
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
-            source = await self._open(request, model=model, every_chunk=every_chunk, call=call)
+            source = await self._open(request, every_chunk=every_chunk, call=call)
         if wrap is None:
             return source.stream(self._client)
         try:
@@ -242,7 +242,7 @@ class ChatCalls(APIResource[ClientT]):
         return FallbackCall(self._client, request, fallbacks, lambda body: self._request(body, stream, timeout, headers))
 
     async def _open(
-        self, request: Request, *, model: str, every_chunk: bool, call: Call | None = None, chat: SealedChat | None = None
+        self, request: Request, *, every_chunk: bool, call: Call | None = None, chat: SealedChat | None = None
     ) -> ChunkSource:
         """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
         caller = self._client.caller
@@ -254,17 +254,14 @@ class ChatCalls(APIResource[ClientT]):
         reader = ChunkReader(
             answer.reply,
             answer.meta,
-            choices=1 if request.chat is None else request.chat.choices,
+            request,
             every_chunk=every_chunk,
-            watch_progress=request.timeout.progress is not None,
             now=caller.clock.now,
             sent=sent,
             session=None if chat is None else chat.session,
             settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
             call=call,
-            secret=request.secret,
             notices=self._client.notices,
-            model=model,
         )
         if not says_stream(answer.meta):
             await reader.look()
@@ -303,13 +300,13 @@ def _is_sealed(client: Connection, body: dict[str, Any], e2ee: bool | TeeOptions
     return False
 
 
-def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
+def _read(request: Request, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
     """The completion in the body of a plain call, also where it is a stream of events; or the error that it is or holds."""
     found = completion(body, meta, secret)
     if isinstance(found, APIResponseProcessingError) and is_framed(body):
         from .framed_answer import answer_in_stream  # rare, and a plain call starts without it
 
-        return answer_in_stream(body, meta, secret, choices=choices) or found
+        return answer_in_stream(body, meta, request) or found
     return found
 
 
