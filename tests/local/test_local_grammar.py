@@ -77,19 +77,6 @@ NUMBERS = {"minimum": -1_000_000, "maximum": 1_000_000}
             {"anyOf": [{"type": "string", "maxLength": 120}, {"type": "null"}]},
             id="any-of",
         ),
-        pytest.param(
-            {"allOf": [{"properties": {"a": {"type": "string"}}}, {"required": ["a"]}]},
-            {
-                "type": "object",
-                "properties": {"a": {"type": "string", "maxLength": 120}},
-                "required": ["a"],
-                "additionalProperties": False,
-            },
-            id="all-of-becomes-one",
-        ),
-        pytest.param(
-            {"allOf": [{"pattern": "^a"}, {"pattern": "b$"}]}, {"allOf": [{"pattern": "^a"}, {"pattern": "b$"}]}, id="texts"
-        ),
     ],
 )
 def test_bounded(schema: dict[str, Any], narrow: dict[str, Any]) -> None:
@@ -120,7 +107,7 @@ def test_a_schema_that_allows_anything_becomes_one_that_ends(schema: dict[str, A
         pytest.param({"not": {"type": "null"}}, "'not' at $ of", id="root"),
         pytest.param({"properties": {"a": {"type": "array", "uniqueItems": True}}}, r"'uniqueItems' at $.a of", id="inner"),
         pytest.param({"anyOf": [{"if": {"type": "null"}}]}, "'if' at $.anyOf[0] of", id="choice"),
-        pytest.param({"allOf": [{"contains": {"type": "null"}}]}, "'contains' at $.allOf[0] of", id="conjunction"),
+        pytest.param({"properties": {"a": {"allOf": [{"type": "null"}]}}}, "'allOf' at $.a of", id="conjunction"),
     ],
 )
 def test_what_the_engine_cannot_enforce_is_named(schema: dict[str, Any], named: str) -> None:
@@ -155,31 +142,6 @@ def test_references_of_parameters_lead_where_they_led() -> None:
 
 
 A: Any = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
-B: Any = {"properties": {"b": {"type": "integer"}}, "required": ["b"]}
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        pytest.param({"allOf": [A, B]}, id="side by side"),
-        pytest.param({"$defs": {"A": A, "B": B}, "allOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}]}, id="by reference"),
-        pytest.param({**A, "allOf": [B]}, id="beside its own"),
-    ],
-)
-def test_objects_that_hold_together_are_closed_as_one(schema: Any) -> None:
-    told = sent(schema)
-
-    assert told["properties"].keys() == {"a", "b"}
-    assert told["additionalProperties"] is False
-    assert "allOf" not in told
-
-
-def test_a_reference_with_a_description_stays_one() -> None:
-    told = sent(
-        {"$defs": {"A": {**A, "properties": {"a": {"allOf": [{"$ref": "#/$defs/A"}], "title": "again"}}}}, "$ref": "#/$defs/A"}
-    )
-
-    assert told["$defs"]["A"]["properties"]["a"]["allOf"] == [{"$ref": "#/$defs/A"}]
 
 
 def test_keys_by_pattern_have_an_end() -> None:

@@ -28,10 +28,7 @@ class Nvidia:
         self.label = label
         self._authorities: dict[str, Authority] = {}
         self.root: Authority = self._authority("root", "Test Device Identity CA", None)
-        self._chains = [self._device(number) for number in range(gpus)]
-
-    def chain(self, number: int) -> tuple[Authority, ...]:
-        return self._chains[number]
+        self._gpus = gpus
 
     def item(
         self,
@@ -56,7 +53,7 @@ class Nvidia:
 
     def other(self, chip: str, nonce: bytes) -> dict[str, str]:
         """The evidence of another device below the same root."""
-        return self.item(0, nonce, chain=self._device(0, chip))
+        return self.item(0, nonce, chain=self.chain(0, chip))
 
     def again(self, number: int, nonce: bytes) -> dict[str, str]:
         """The same evidence by another key that the same GPU certified."""
@@ -64,10 +61,11 @@ class Nvidia:
         return self.item(number, nonce, chain=(replace(leaf, label=f"{leaf.label}/again"), *above))
 
     def payload(self, nonce: bytes) -> dict[str, Any]:
-        items = [self.item(number, nonce) for number in range(len(self._chains))]
+        items = [self.item(number, nonce) for number in range(self._gpus)]
         return {"nonce": nonce.hex(), "arch": "HOPPER", "evidence_list": items}
 
-    def _device(self, number: int, chip: str = "GH100") -> tuple[Authority, ...]:
+    def chain(self, number: int, chip: str = "GH100") -> tuple[Authority, ...]:
+        """The certificates of a device, its own first."""
         model = self._authority(f"{chip}/model", f"Test {chip} Identity", self.root)
         provisioner = self._authority(f"{chip}/provisioner", f"Test {chip} Provisioner ICA 1", model)
         device = self._authority(f"{chip}/{number}/device", f"{chip} A01 GSP BROM", provisioner)

@@ -15,9 +15,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from venice_ai._core.json_values import items
 from venice_ai.emulator.backend import UnsupportedInput
-from venice_ai.emulator.schema_validation import Unsatisfiable, flat, implied_type, names_of
+from venice_ai.emulator.schema_validation import implied_type, names_of
 from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = dict[str, Any]
@@ -35,10 +34,9 @@ _FORMAT_LENGTHS = _DATE_LENGTHS | {"email": 40, "hostname": 40, "ipv4": 15, "ipv
 
 _BEYOND = {
     *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas", "propertyNames"),
-    *("if", "then", "else", "not", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"),
+    *("allOf", "if", "then", "else", "not", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"),
 }
-_REMARKS = frozenset({"$comment", "$defs", "$id", "$schema", "default", "definitions", "description", "examples", "title"})
-_CHOICES = {"$ref", "enum", "const", "anyOf", "oneOf", "allOf"}
+_CHOICES = {"$ref", "enum", "const", "anyOf", "oneOf"}
 
 _SCALAR: Schema = {
     "anyOf": [
@@ -91,52 +89,36 @@ def _moved(node: Any, root: str) -> Any:
 def bounded(schema: Schema) -> Schema:
     """A copy of a whole schema, narrowed where a small model would never come to an end."""
     try:
-        narrow: Schema = _narrowed(schema, schema, "$")
-    except UnsupportedInput:
-        raise
-    except (Unsatisfiable, RecursionError, TypeError, AttributeError, LookupError, ValueError):
-        raise _unenforceable("allOf", "$") from None
+        narrow: Schema = _narrowed(schema, "$")
+    except (AttributeError, LookupError, RecursionError, TypeError) as error:
+        raise UnsupportedInput(f"The JSON schema cannot be read: {error}") from None
     return narrow
 
 
-def _narrowed(schema: Any, root: Schema, path: str) -> Any:
+def _narrowed(schema: Any, path: str) -> Any:
     """A schema with bounds; one that allows anything becomes something that ends."""
     if not is_object(schema):
         return _SCALAR if schema is True else schema
-    known = _joined(schema, root, path)
-    copy = _copied(known, root, path)
-    if known.keys() & _CHOICES:
+    copy = _copied(schema, path)
+    if schema.keys() & _CHOICES:
         return copy
-    kinds = known.get("type", implied_type(known))
+    kinds = schema.get("type", implied_type(schema))
     for kind in names_of(kinds):
         if kind in _LIMITS:
             copy = _LIMITS[kind]({"type": kinds, **copy})
     return _SCALAR if kinds is None else copy
 
 
-def _joined(schema: Schema, root: Schema, path: str) -> Schema:
-    """With the objects that an `allOf` names as one: apart, none of them could be closed against endless keys."""
-    parts: list[Any] = [*items(schema.get("allOf")), {**schema, "allOf": None}]
-    # A lone reference beside a description stays one: a class that refers to itself would have no end.
-    if len([part for part in parts if part.keys() - _REMARKS - {"allOf"}]) < 2 or "allOf" not in schema:
-        return schema
-    whole = flat(schema, root, path)
-    return whole if "properties" in whole else schema
-
-
-def _copied(schema: Schema, root: Schema, path: str) -> Schema:
+def _copied(schema: Schema, path: str) -> Schema:
     """A copy whose inner schemas have bounds."""
     _refuse(schema, path)
     copy = {key: value for key, value in schema.items() if key not in _BEYOND}
     for key in copy.keys() & {"properties", "patternProperties", "$defs", "definitions"}:
-        copy[key] = {name: _narrowed(part, root, f"{path}.{name}") for name, part in copy[key].items()}
+        copy[key] = {name: _narrowed(part, f"{path}.{name}") for name, part in copy[key].items()}
     for key in copy.keys() & {"anyOf", "oneOf", "prefixItems"}:
-        copy[key] = [_narrowed(part, root, f"{path}.{key}[{index}]") for index, part in enumerate(copy[key])]
-    if "allOf" in copy:
-        # They hold together: closing one would shut out the others' keys.
-        copy["allOf"] = [_copied(part, root, f"{path}.allOf[{index}]") for index, part in enumerate(copy["allOf"])]
+        copy[key] = [_narrowed(part, f"{path}.{key}[{index}]") for index, part in enumerate(copy[key])]
     for key in copy.keys() & {"items", "additionalItems", "additionalProperties"}:
-        copy[key] = _narrowed(copy[key], root, f"{path}.{key}") if is_object(copy[key]) else copy[key]
+        copy[key] = _narrowed(copy[key], f"{path}.{key}") if is_object(copy[key]) else copy[key]
     return copy
 
 
