@@ -14,7 +14,7 @@ from venice_ai.emulator.backend import UnsupportedInput
 from venice_ai.emulator.request import ChatBody
 from venice_ai.types._base import is_object
 
-from .grammar import ANY_OBJECT, Schema, call_schema, has_free_keys, json_grammar
+from .grammar import ANY_OBJECT, Schema, call_schema, json_grammar
 from .prompt import PLAIN_STOPS, call_conversation, conversation, json_conversation
 
 Form: TypeAlias = Literal["words", "json", "call"]
@@ -37,11 +37,6 @@ _LARGEST_LIMIT = 2**31 - 1
 class Job:
     form: Form
     body: dict[str, Any]
-
-    @property
-    def free_keys(self) -> bool:
-        """Whether the answer may have keys that no schema names."""
-        return has_free_keys(self.body.get("grammar", ""))
 
 
 def job(body: dict[str, Any], *, plain: bool) -> Job:
