@@ -82,8 +82,12 @@ class Opener:
         own = Key() if private is None else private
         self.public_key: bytes = own.public_key
         """The key to seal to, 65 bytes."""
-        # Of the last senders: many reuse their key for a whole answer.
-        self._cipher_of = lru_cache(maxsize=_KEPT_KEYS)(lambda sender: _cipher(own.shared_x(sender)))
+
+        @lru_cache(maxsize=_KEPT_KEYS)  # of the last senders: many reuse their key for a whole answer
+        def cipher_of(sender: bytes) -> AESGCM:
+            return _cipher(own.shared_x(sender))
+
+        self._cipher_of = cipher_of
         self._opened: set[bytes] = set()
 
     def open(self, envelope: str) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -35,12 +36,13 @@ class Nvidia:
         number: int,
         nonce: bytes,
         *,
+        chip: str = "GH100",
         chain: tuple[Authority, ...] | None = None,
         firmware: bytes = _FIRMWARE,
-        measurements: tuple[bytes, ...] | None = None,
+        measurements: Sequence[bytes] | None = None,
     ) -> dict[str, str]:
         """A GPU's certificates (or another `chain`), and what it signs to answer a nonce: the request, and its answer."""
-        chain = chain or self.chain(number)
+        chain = chain or self.chain(number, chip)
         request = bytes.fromhex("11e001ff") + nonce + b"\0"
         usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
         measured = tuple(usual) if measurements is None else measurements
@@ -50,10 +52,6 @@ class Nvidia:
         signed = request + answer + hashlib.sha256(nonce).digest() + _sized(opaque)
         parts = {"certificate": pem(*chain).encode(), "evidence": signed + chain[0].sign(signed)}
         return {**{name: base64.b64encode(data).decode() for name, data in parts.items()}, "arch": "HOPPER"}
-
-    def other(self, chip: str, nonce: bytes) -> dict[str, str]:
-        """The evidence of another device below the same root."""
-        return self.item(0, nonce, chain=self.chain(0, chip))
 
     def again(self, number: int, nonce: bytes) -> dict[str, str]:
         """The same evidence by another key that the same GPU certified."""
