@@ -11,6 +11,7 @@ from typing import Any
 
 from . import request
 from .engine import Engine, Generations, load
+from .grammar import has_free_keys
 from .reply import Reply
 from .weights import gemma_weights, own_folder, own_weights
 
