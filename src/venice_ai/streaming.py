@@ -199,7 +199,7 @@ class ChunkReader:
     def _began(self) -> None:
         """Content came: from now on the request is not sent again."""
         self._begun, self._call = True, None
-        if self._notices is not None:
+        if self._notices is not None and self._notices.names:
             self._notices.substitution(self._model, self.assembly.model, self.meta, self._now())
 
     async def look(self) -> None:
