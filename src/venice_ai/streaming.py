@@ -371,6 +371,24 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
             self.reader.drop()
 
 
+class Closing:
+    """What is closed where its block is left."""
+
+    async def close(self) -> None:
+        """Drops the connection. May be called often."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        await self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
 class OfReply:
     """What a stream knows of the reply that it reads, in both clients."""
 
@@ -403,7 +421,7 @@ class OfReply:
         return reader.session.signature if reader and reader.session else None
 
 
-class Stream(OfReply, Generic[T]):
+class Stream(OfReply, Closing, Generic[T]):
     """Chunks as they arrive: an async iterator, and an async context manager that closes the connection on leaving.
 
     Args:
@@ -444,16 +462,6 @@ class Stream(OfReply, Generic[T]):
         aclose = getattr(self._iterator, "aclose", None)
         if aclose is not None:
             await aclose()
-
-    async def aclose(self) -> None:
-        """The same, for `contextlib.aclosing`."""
-        await self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
 
 class ChatStream(Stream[ChatCompletionChunk]):

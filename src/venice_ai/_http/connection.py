@@ -134,7 +134,12 @@ class Connection(RequestBuilder):
         from .caller import Caller
 
         clock = self._clock or self.limiter.clock
-        transport = self._transport or self._http_transport()
+        transport = self._transport
+        if transport is None:
+            from .aiohttp_transport import AiohttpTransport
+            from .routes import Routes
+
+            transport = AiohttpTransport(Routes(**self._http), self._session)
         return Caller(transport, clock, self._retries, self._gates(clock), counts=self.token_counts, notices=self.notices)
 
     def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
@@ -175,12 +180,6 @@ class Connection(RequestBuilder):
         from .._wire.notices import Notices
 
         return Notices()
-
-    def _http_transport(self) -> Transport:
-        from .aiohttp_transport import AiohttpTransport
-        from .routes import Routes
-
-        return AiohttpTransport(Routes(**self._http), self._session)
 
     @property
     def knows_server(self) -> bool:

@@ -307,7 +307,6 @@ class SyncChatCompletions(SyncResource):
 
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
         del messages, options  # as in `create`
-        # The loop goes on as its events are read: the next tool runs once the event before it was taken.
         return SyncToolStream(SyncSource(self._bridge.thread(), opening, ahead=1, owner=self._client), client=self._client)
 
 
