@@ -524,9 +524,9 @@ def chunk_texts(chunk: ChatCompletionChunk) -> list[str]:
     choices: Any = chunk.choices
     texts: list[str] = []
     for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
-        delta: Any = choice.delta if isinstance(choice, ChatChunkChoice) else None
+        delta: Any = choice.__dict__.get("delta") if isinstance(choice, ChatChunkChoice) else None
         content = delta.content if isinstance(delta, ChatDelta) else None
-        text = content if isinstance(content, str) else content_text(content)
+        text = content if content is None or isinstance(content, str) else content_text(content)
         if text:
             texts.append(text)
     return texts

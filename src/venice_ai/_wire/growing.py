@@ -59,14 +59,14 @@ def keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
         elif value is None or (not depth and name == "choices"):
             pass
         elif isinstance(value, (dict, Model)) and depth < DEEPEST:
-            held = fields.get(name)
-            inner: dict[str, Any] = held if is_object(held) else {}
-            fields[name] = inner
-            more: dict[str, Any] = fields_of(value)
+            held: Any = fields.get(name)
+            if held.__class__ is not dict:
+                fields[name] = held = {}
+            more = fields_of(value)
             if _NUMBERS.issuperset(map(type, more.values())):  # usage, which some servers tell in every chunk
-                inner.update(more)
+                held.update(more)
             else:
-                keep(inner, more, depth + 1)
+                keep(held, more, depth + 1)
         elif not (name in fields and is_empty(value)):
             fields[name] = value
 
@@ -78,7 +78,8 @@ def is_empty(value: Any) -> bool:
 
 def fields_of(value: Any) -> dict[str, Any]:
     """The members of an object, of ours or of decoded JSON."""
-    return cast("dict[str, Any]", value.__dict__ if isinstance(value, Model) else value)
+    fields: Any = value.__dict__ if isinstance(value, Model) else value
+    return fields  # type: ignore[no-any-return]  # a cast would be a call
 
 
 def plain_copy(value: Any, depth: int = 0) -> Any:
