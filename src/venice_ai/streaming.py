@@ -1,8 +1,9 @@
 """Streams of a chat, and the one place that decides how a stream ends.
 
-Every stream ends in exactly one way: a finish reason or `[DONE]` was seen; or `StreamInterruptedError`, or the error that the
-server reported, with what had come (before any content that counts as its status, and the request may be sent again); or the
-caller left. The rule lives in `ChunkReader`, which is below every way to read a stream, and assembles what was read.
+Every stream ends in exactly one way. It is complete: every choice has its finish reason, or `[DONE]` came from a server that
+gives none. Or `StreamInterruptedError` is raised, or the error that the server reported, with what was received; before any
+content such an error counts as an error status, and the request may be sent again. Or the caller left. The rule lives in
+`ChunkReader`, which every way to read a stream goes through, and which assembles what was read.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from ._http.caller import Call
     from ._http.connection import Connection
     from ._wire.notices import Notices
-    from .tee.report import AttestationReport, SignatureReport
     from .tee.session import TeeSession
+    from .types.attestation import AttestationReport, SignatureReport
 
 T = TypeVar("T")
 
@@ -49,9 +50,9 @@ _START_BYTES = 64
 class ChunkReader:
     """The state of one reply that is being read: what came, and whether and how it ended.
 
-    An error that the server reports before any content is as if the status line had said it: `call` may send the request again,
-    and the next reply is read in place of this one. A `session` opens what is end-to-end encrypted; `settle` is called with all
-    bytes of its whole answer. With `every_chunk` there are chunks without choices, which carry usage.
+    After an error before any content `call` may send the request again, and the next reply is read in place of this one. A
+    `session` opens what is end-to-end encrypted; `settle` is called with all bytes of its whole answer. With `every_chunk`
+    there are chunks without choices, which carry usage.
     """
 
     def __init__(
@@ -291,7 +292,7 @@ class ChunkReader:
         return piece
 
     def _ended_with(self, error: StopAsyncIteration | APIConnectionError) -> None:
-        """Notes the end of the body: an error unless every choice has its finish reason, and so the answer is complete."""
+        """Notes the end of the body. A connection that broke is an error unless every choice has its finish reason."""
         try:
             if isinstance(error, APIConnectionError) and not self.assembly.finished:
                 raise self.errors.interrupted(error.message, error) from error

@@ -1,6 +1,7 @@
 """The connections of the asynchronous client, and what is known of each.
 
-A kept connection is looked at before it is used: aiohttp also gives out those whose end, or something unasked, is unread.
+A kept connection is looked at before it is used: aiohttp may give out one that the server has closed, or has sent stray bytes
+on.
 """
 
 from __future__ import annotations

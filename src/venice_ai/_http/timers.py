@@ -1,7 +1,8 @@
 """The time limits of calls and of streams, with few timers.
 
-A limit on every read would start and cancel a timer for each chunk. A `Watch` has one, which sees how much was heard since, and
-sets itself anew; `Deadlines` has one for all the calls of a loop, because nearly every call ends long before its limit.
+A limit on every read would start and cancel a timer for each chunk. A `Watch` has one; when it fires, it checks what arrived
+meanwhile and is set again; `Deadlines` has one for all the calls of a loop, because nearly every call ends long before its
+limit.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """An event loop on a thread of its own, for code that does not await.
 
 There is one in a process, started when it is first needed and shared by every synchronous client. The child of a fork never
-touches the parent's loop, whose sockets are the parent's as much: it starts a thread of its own, and keeps the old things.
+touches the parent's loop, whose sockets it shares with the parent: it starts a thread of its own, and never closes what it
+inherited.
 """
 
 from __future__ import annotations

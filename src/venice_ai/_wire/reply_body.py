@@ -1,6 +1,6 @@
 """The bytes of a reply become a completion, a JSON object or a chunk; or the error that the reply stands for.
 
-Errors are returned (see `reply_errors`), and none is raised within an `except`, whose error holds what it could not read.
+Errors are returned (see `reply_errors`), and none is raised within an `except`: the decoder's error would carry the body.
 """
 
 from __future__ import annotations

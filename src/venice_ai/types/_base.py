@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-    from .attestation import AnswerSignature, Attestation
+    from .attestation import AttestationReport, SignatureReport
     from .response_meta import ResponseMeta
 
 __all__ = ["Model", "Response", "fixed", "is_array", "is_object", "is_private", "mark_private", "plain"]
@@ -201,8 +201,8 @@ class Response(Model):
 
     __slots__ = ("_attestation", "_meta", "_signature")
     _meta: ResponseMeta
-    _attestation: Attestation
-    _signature: AnswerSignature
+    _attestation: AttestationReport
+    _signature: SignatureReport
 
     @property
     def meta(self) -> ResponseMeta:
@@ -217,20 +217,20 @@ class Response(Model):
             raise LookupError(f"this {type(self).__name__} did not come with an HTTP reply") from None
 
     @property
-    def attestation(self) -> Attestation | None:
+    def attestation(self) -> AttestationReport | None:
         """What the enclave proved before the request was sealed to it; None if the call was not end-to-end encrypted."""
-        return cast("Attestation | None", _slot(self, "_attestation"))
+        return cast("AttestationReport | None", _slot(self, "_attestation"))
 
-    def with_attestation(self, report: Attestation | None) -> Self:
+    def with_attestation(self, report: AttestationReport | None) -> Self:
         """The same object, said to have come from the enclave of an attestation."""
         if report is not None:
             self._attestation = report
         return self
 
     @property
-    def signature(self) -> AnswerSignature | None:
+    def signature(self) -> SignatureReport | None:
         """What the enclave's signature of the answer came to; None unless `TeeOptions(verify_signature=...)` asked for it."""
-        return cast("AnswerSignature | None", _slot(self, "_signature"))
+        return cast("SignatureReport | None", _slot(self, "_signature"))
 
 
 _SLOTS = ("_private", "_meta", "_attestation", "_signature")

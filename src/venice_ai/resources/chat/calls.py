@@ -121,7 +121,7 @@ class ChatCalls(APIResource[ClientT]):
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
             every_chunk = bool(given) and {**params, **(extra_body or {})}.get("stream_options") is not None
-            await self._refuse_in_vain(body)
+            await self._preflight(body)
             sealed = _is_sealed(self._client, body, e2ee)
             fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
             if sealed:
@@ -204,7 +204,7 @@ class ChatCalls(APIResource[ClientT]):
         request.chat = chat_size(body)
         return request
 
-    async def _refuse_in_vain(self, body: Mapping[str, Any]) -> None:
+    async def _preflight(self, body: Mapping[str, Any]) -> None:
         """Refuses what the model would refuse, by the catalogue, if the client is to."""
         if not self._client.preflight:
             return

@@ -21,9 +21,9 @@ from .. import tee_of
 if TYPE_CHECKING:
     from ..._http.connection import Connection
     from ...streaming import ChunkSource
-    from ...tee.report import AttestationReport
     from ...tee.session import TeeSession
     from ...tee.types import TeeOptions
+    from ...types.attestation import AttestationReport
     from .fallbacks import Fallbacks
 
 _FRAMED_ANEW: Final = (
