@@ -392,6 +392,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="which of them are drawn (1)")
     parser.add_argument("--only", default="", help="a part of the modules' paths")
     chosen = parser.parse_args()
+    # What a shell starts in the background ignores Ctrl-C, and so would the programs that the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     mutants = drawn(pure_modules(chosen.only), chosen.count, chosen.seed)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:

@@ -40,6 +40,11 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable()) else None
 
 
+def pytest_configure() -> None:
+    """Programs that tests interrupt heed Ctrl-C, also where a shell started the tests in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_finish() -> None:
     """Modules and thousands of collected tests stay to the end: the garbage collector need not look at them again and again."""
     gc.collect()
