@@ -64,6 +64,7 @@ NEAREST: dict[str, str] = {
     "_core/settings.py": "client/test_settings.py",
     "_core/single_flight.py": "client/test_models_data.py",
     "_core/token_counts.py": "rules/test_token_counts.py",
+    "_core/token_weights.py": "rules/test_token_counts.py",
     "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
     "_limits/budget.py": "rules/test_budget.py client/test_budget.py",
     "_limits/circuit_breaker.py": "rules/test_circuit_breaker.py client/test_limits.py",
@@ -79,6 +80,7 @@ NEAREST: dict[str, str] = {
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
         "client/test_stream_errors.py"
     ),
+    "_wire/first_bytes.py": "rules/test_first_bytes.py client/test_mislabelled_replies.py",
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
     "_wire/tool_call_fragments.py": "client/test_tool_fragments.py client/test_collected.py",
     "_wire/reply_body.py": (
