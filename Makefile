@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
-## Sets up, and runs every test against the built wheel, with one process a core.
+## Sets up, and runs every test against the built wheel, with one process more than there are cores.
 test: wheel
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not more" $(TESTS)
 
