@@ -24,7 +24,7 @@ class Notices:
     def __init__(self) -> None:
         self._told: set[object] = set()
         self.names: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        """What names stand for, and until when, by the part of the catalogue; where there are none, nothing is substituted."""
+        """What names stand for, and until when, by the part of the catalogue; without names nothing is substituted."""
 
     def learn(self, source: str, names: Mapping[str, Any], until: float) -> None:
         """Takes in what names stand for, by one part of the catalogue; a model's id stands for itself."""

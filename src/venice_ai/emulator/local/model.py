@@ -11,7 +11,6 @@ from typing import Any
 
 from . import request
 from .engine import Engine, Generations, load
-from .grammar import has_free_keys
 from .reply import Reply
 from .weights import gemma_weights, own_folder, own_weights
 
