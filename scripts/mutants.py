@@ -76,10 +76,12 @@ NEAREST: dict[str, str] = {
     "_structured/read_output.py": "client/test_parse.py client/test_reasks.py client/test_stream_parse.py",
     "_structured/strict_schema.py": "rules/test_schema.py client/test_formats.py rules/test_schema_hypothesis.py",
     "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
+    "_wire/answer.py": "client/test_collected.py client/test_streams.py client/test_completion_fixtures.py",
     "_wire/assembly.py": (
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
         "client/test_stream_errors.py"
     ),
+    "_wire/choice.py": "client/test_collected.py rules/test_repeats.py client/test_tool_fragments.py client/test_streams.py",
     "_wire/first_bytes.py": "rules/test_first_bytes.py client/test_mislabelled_replies.py",
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
     "_wire/tool_call_fragments.py": "client/test_tool_fragments.py client/test_collected.py",
@@ -96,6 +98,7 @@ NEAREST: dict[str, str] = {
     "_wire/repeated_events.py": "rules/test_repeats.py",
     "_wire/reply_errors.py": "client/test_error_fixtures.py client/test_mislabelled_replies.py client/test_retries.py",
     "_wire/sse.py": "rules/test_sse.py",
+    "_wire/sse_lines.py": "rules/test_sse.py client/test_streams.py",
     "_wire/stream_errors.py": "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
@@ -136,6 +139,7 @@ PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
 ACTING = {
     "_core/ports.py",
     "_core/request.py",
+    "_core/whole_reply.py",
     "_limits/limiter.py",
     "_limits/shared.py",
     "_limits/shared_file.py",

@@ -154,7 +154,7 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tup
         try:
             parsed = validate(kind, inner, wrapped=wrapped)
         except ValidationError as error:
-            if error.error_count() > 1 or error.errors(include_url=False)[0]["type"] != "json_invalid":
+            if error.error_count() > 1 or error.errors()[0]["type"] != "json_invalid":
                 raise  # it is JSON
             first = first or error
         else:
