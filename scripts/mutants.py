@@ -53,7 +53,7 @@ SLOWER, SECONDS_MORE = 4, 10
 NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
     "_core/concurrency.py": "client/test_batch.py client/test_run_with_tools.py sync/test_sync.py",
-    "_core/first_use.py": "package/test_imports.py sync/test_sync_processes.py",
+    "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
     "_core/json_values.py": "emulator/test_answers.py emulator/test_contract.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/privacy.py": "tee/test_min_privacy.py",
