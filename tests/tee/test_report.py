@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.checks import Checks
 from venice_ai.tee.workload import compose_images
@@ -160,6 +161,24 @@ def test_a_line_says_what_was_found_and_what_that_stops() -> None:
         "SKIP  stopped               stops: another's quote",
         "FAIL  both                  no quote (stops: a server without one)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [
+        pytest.param(0, "failed: no check has run.", id="none"),
+        pytest.param(1, "failed: check 0: why.", id="one"),
+        pytest.param(4, "failed: check 0: why; check 1: why; check 2: why; check 3: why.", id="four"),
+        pytest.param(6, "check 3: why; and 2 more.", id="six"),
+    ],
+)
+def test_an_error_names_four_checks_that_failed_and_counts_the_others(failed: int, said: str) -> None:
+    checks = tuple(Check(f"check {number}", "fail", "why") for number in range(failed))
+
+    with pytest.raises(TeeAttestationError) as caught:
+        replace(resigned().judged(), ok=False, checks=checks).raise_for_level("server")
+
+    assert said in str(caught.value)
 
 
 def test_a_report_as_json_keeps_its_letters() -> None:
