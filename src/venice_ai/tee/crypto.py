@@ -45,7 +45,7 @@ def public_key_bytes(text: str) -> bytes:
         raise ValueError("these hex digits are not an uncompressed point of the curve secp256k1") from None
 
 
-@lru_cache(maxsize=64)  # Keccak in Python takes longer than a signature, and a model keeps its key
+@lru_cache  # Keccak in Python takes longer than a signature, and a model keeps its key
 def address(public_key: bytes) -> str:
     """The address of a public key (65 bytes): 0x and 40 lower-case hex digits."""
     return "0x" + keccak256(public_key[1:])[12:].hex()
