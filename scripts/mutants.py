@@ -120,7 +120,7 @@ NEAREST: dict[str, str] = {
     "tee/collateral.py": "tee/test_collateral.py tee/test_collateral_fetcher.py",
     "tee/crypto.py": "tee/test_crypto.py",
     "tee/curve.py": "tee/test_crypto.py",
-    "tee/eventlog.py": "tee/test_attestation.py tee/test_long_evidence.py",
+    "tee/eventlog.py": "tee/test_eventlog.py tee/test_attestation.py tee/test_long_evidence.py",
     "tee/gpu.py": "tee/test_gpu.py tee/test_attack_table.py",
     "tee/intel.py": "tee/test_intel.py tee/test_attestation.py",
     "tee/keccak.py": "tee/test_keccak.py",
