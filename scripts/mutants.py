@@ -88,7 +88,7 @@ NEAREST: dict[str, str] = {
     "_wire/reply_body.py": (
         "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py client/test_sse_fixtures.py"
     ),
-    "_wire/parameters.py": "client/test_requests.py client/test_formats.py",
+    "_wire/parameters.py": "client/test_requests.py client/test_formats.py client/test_messages.py",
     "_wire/request_body.py": "client/test_requests.py client/test_messages.py client/test_settings.py",
     "_wire/content_coding.py": "rules/test_decoding.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
@@ -126,7 +126,7 @@ NEAREST: dict[str, str] = {
     "tee/keccak.py": "tee/test_keccak.py",
     "tee/nras.py": "tee/test_nras.py",
     "tee/parts.py": "tee/test_parts.py tee/test_attestation.py tee/test_long_evidence.py",
-    "tee/policy.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_tee_resource.py",
+    "tee/policy.py": "tee/test_report.py tee/test_attestation.py tee/test_attack_table.py tee/test_tee_resource.py",
     "tee/quote.py": "tee/test_attestation.py",
     "tee/recovery.py": "tee/test_signature.py",
     "tee/session.py": "tee/test_session.py",
