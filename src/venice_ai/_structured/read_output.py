@@ -322,7 +322,7 @@ def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
     """The same function of a type, remembered for each up to a number: classes made on the fly do not stay for ever."""
 
     # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
-    @lru_cache(maxsize=256)
+    @lru_cache
     def made(kind: Any, _: str) -> R:
         return make(kind)
 
