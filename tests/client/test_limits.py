@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 
 from benchmarks.limits.virtual_time import LoopClock, run
@@ -352,6 +353,53 @@ def test_an_open_circuit_raises_at_once_with_fail_fast_and_else_is_waited_out() 
     run(scenario())
 
     assert len(emulator.requests) == 6
+
+
+@pytest.mark.parametrize("way", ["create", "stream", "parse", "stream_parse", "run_with_tools", "stream_with_tools", "batch"])
+def test_every_kind_of_call_may_fail_fast_whatever_its_client_does(way: str) -> None:
+    emulator = served()
+
+    class Answer(pydantic.BaseModel):
+        number: int
+
+    async def made(completions: Any, **params: Any) -> None:
+        own: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], **params}
+        own |= {"response_format": Answer} if "parse" in way else {"tools": []} if "tools" in way else {}
+        if way == "batch":
+            (found,) = await completions.batch([own])
+            if isinstance(found, BaseException):
+                raise found
+            return
+        found = await getattr(completions, way)(**own)
+        if way == "stream_with_tools":
+            async with found:
+                assert [event async for event in found]
+        elif "stream" in way:
+            async with found:
+                await found.collect()
+
+    async def scenario() -> None:
+        client = client_of(emulator, max_retries=0)
+        emulator.script(*[error(500)] * 5)
+        for number in range(5):
+            await _failure(ask(client, number))
+        before = emulator.clock.now()
+        assert isinstance(await _failure(made(client.chat.completions, fail_fast=True)), CircuitOpenError)
+        assert emulator.clock.now() == before
+        patient = client_of(emulator, fail_fast=True)
+        emulator.script(text('{"number": 1}'))
+        await made(patient.chat.completions, fail_fast=False)
+        assert emulator.clock.now() > before
+
+    run(scenario())
+
+    assert len(emulator.requests) == 6
+    assert b"fail_fast" not in (emulator.requests[-1].body or b"")
+
+
+async def test_fail_fast_is_true_or_false() -> None:
+    with pytest.raises(InvalidRequestError, match="fail_fast='yes' must be True or False"):
+        await ask(client_of(Emulator()), fail_fast="yes")
 
 
 def test_a_client_without_limits_sends_everything_at_once() -> None:

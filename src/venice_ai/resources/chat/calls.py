@@ -68,6 +68,7 @@ class ChatCalls(APIResource[ClientT]):
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         fallback_models: Sequence[str] | None = None,
+        fail_fast: bool | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation.
@@ -94,6 +95,8 @@ class ChatCalls(APIResource[ClientT]):
                 accept any, and nothing in it is checked; only `model`, `messages` and `stream` stay arguments of their own.
             fallback_models: models to ask, one after the other, where this one was retired, is overloaded, or does not begin to
                 answer in time; an empty list for none. If not given, the client's. `meta.models_tried` tells.
+            fail_fast: while the circuit breaker is open, raise `CircuitOpenError` at once rather than wait for its end; if not
+                given, as the client does.
             **params: see `ChatParams`: temperature (0 to 2), max_completion_tokens, tools, response_format, ...
 
         Returns:
@@ -120,6 +123,8 @@ class ChatCalls(APIResource[ClientT]):
         stream = False if stream is None else stream
         if not isinstance(stream, bool):
             raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
+        if fail_fast is not None and not isinstance(fail_fast, bool):
+            raise InvalidRequestError(f"fail_fast={fail_fast!r} must be True or False")
         if stream_cls is not None and not stream:
             raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
         wrap: Callable[[ChunkSource, Connection], Any] | None = None
@@ -145,12 +150,14 @@ class ChatCalls(APIResource[ClientT]):
         if chat is not None:
             del messages, body, given, extra_body  # nor later
             again = partial(_sealed, self._client, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
-            source = await self._open_sealed(chat, model, params, collect=not stream, fallbacks=fallbacks, again=again)
+            ways: dict[str, Any] = {"collect": not stream, "fallbacks": fallbacks, "again": again, "fail_fast": fail_fast}
+            source = await self._open_sealed(chat, model, params, **ways)
             if not stream:
                 return source
         else:
             assert request is not None
             call = self._call(request, fallbacks, stream, timeout, extra_headers)
+            call.fail_fast = fail_fast
             if not stream:
                 response = await self._client.caller.read(request, partial(_read, params["n"]), call)
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
@@ -174,6 +181,7 @@ class ChatCalls(APIResource[ClientT]):
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         fallback_models: Sequence[str] | None = None,
+        fail_fast: bool | None = None,
         **params: Unpack[ChatParams],
     ) -> ChatStream:
         """The same as `create(stream=True)`: a stream whose request has been accepted.
@@ -201,6 +209,7 @@ class ChatCalls(APIResource[ClientT]):
             extra_headers=extra_headers,
             extra_body=extra_body,
             fallback_models=fallback_models,
+            fail_fast=fail_fast,
             **keywords,
         )
         del messages, params, keywords, extra_body  # as in `create`
@@ -275,14 +284,15 @@ class ChatCalls(APIResource[ClientT]):
         collect: bool,
         fallbacks: Fallbacks | None,
         again: Callable[[dict[str, Any]], SealedChat | None],
+        fail_fast: bool | None,
     ) -> Any:
         """The chunks of a sealed chat, or its whole answer; that of another model if this one did not begin to answer."""
         while True:
             try:
                 try:
-                    source = await self._open(await chat.request(), model, params, chat=chat)
+                    source = await self._open(await chat.request(), model, params, chat=chat, fail_fast=fail_fast)
                 except InvalidRequestError as failure:
-                    source = await self._open(await chat.renewed(failure), model, params, chat=chat)
+                    source = await self._open(await chat.renewed(failure), model, params, chat=chat, fail_fast=fail_fast)
                 if fallbacks is not None:
                     source.reader.meta.models_tried = tuple(fallbacks.tried)
                 return await source.stream(self._client).collect() if collect else source
@@ -301,10 +311,13 @@ class ChatCalls(APIResource[ClientT]):
         call: Call | None = None,
         *,
         chat: SealedChat | None = None,
+        fail_fast: bool | None = None,
     ) -> ChunkSource:
         caller = self._client.caller
         sent = caller.clock.now()
-        call = Call(caller, request) if call is None else call
+        if call is None:
+            call = Call(caller, request)
+            call.fail_fast = fail_fast
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
