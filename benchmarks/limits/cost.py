@@ -1,8 +1,8 @@
-"""What the limiter costs a call that is far from any limit: `python -m benchmarks.limits.cost`.
+"""What the limiter costs a call that is far from any limit: `python -m benchmarks.limits.cost [--write FILE]`.
 
 The gate alone: `enter`, `replied` and `done` of one attempt, in CPU time, less the same loop with a gate that does nothing.
 The whole call: an ordinary `create` against a transport that answers in process, with and without `limits=False`. A busy
-machine makes both look worse, never better, so the least of several rounds is the figure, and the median says how steady it was.
+machine makes both look worse, never better: the least of many short rounds is the figure, the median says how steady it was.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +22,8 @@ from venice_ai._core.settings import DEFAULT_TIMEOUT
 from venice_ai._limits.limiter import Limiter
 from venice_ai.types.api.chat import ChatUsage
 from venice_ai.types.response_meta import Headers, ResponseMeta
+
+from .page import parser, write
 
 ROUNDS = 200
 CALLS = 1_000
@@ -124,5 +125,15 @@ def rows(rounds: int) -> list[str]:
     return lines
 
 
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--rounds", type=int, default=ROUNDS)
+    options = arguments.parse_args()
+    lines = rows(options.rounds)
+    print("\n".join(lines))
+    if options.write:
+        write(options.write, "the cost", lines)
+
+
 if __name__ == "__main__":
-    print("\n".join(rows(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)))
+    main()

@@ -14,9 +14,7 @@ from venice_ai._limits.rate_limiter import Flight, RateLimiter
 from venice_ai.types.rate_limits import rate_limits, wait_seconds
 
 from .policies import Account, Case
-
-UNIX = 1_800_000_000.0
-"""The server's clock when the simulation begins."""
+from .virtual_time import UNIX
 
 
 @dataclass

@@ -178,6 +178,22 @@ def test_a_429_pauses_all_calls_of_all_clients_with_the_same_key_and_model() -> 
     run(scenario())
 
 
+def test_an_overloaded_model_says_nothing_of_the_limits_of_the_account() -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        for _ in range(6):
+            emulator.script(text("fine"), busy())
+            await asked(client, 2, 2)
+            assert not client.limits.snapshot().models[0].limits.learned
+        began = emulator.clock.now()
+        assert await asked(client, 30, 10) == []
+        assert emulator.clock.now() - began < 10
+
+    run(scenario())
+
+
 def test_without_retries_a_429_is_raised_and_still_pauses_the_others() -> None:
     emulator = served()
 
@@ -364,7 +380,8 @@ def test_every_kind_of_call_may_fail_fast_whatever_its_client_does(way: str) -> 
 
     async def made(completions: Any, **params: Any) -> None:
         own: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], **params}
-        own |= {"response_format": Answer} if "parse" in way else {"tools": []} if "tools" in way else {}
+        own |= {"response_format": Answer} if "parse" in way else {}
+        own |= {"tools": []} if "tools" in way else {}
         if way == "batch":
             (found,) = await completions.batch([own])
             if isinstance(found, BaseException):
@@ -398,7 +415,7 @@ def test_every_kind_of_call_may_fail_fast_whatever_its_client_does(way: str) -> 
 
 
 async def test_fail_fast_is_true_or_false() -> None:
-    with pytest.raises(InvalidRequestError, match="fail_fast='yes' must be True or False"):
+    with pytest.raises(InvalidRequestError, match="fail_fast='yes' is not allowed"):
         await ask(client_of(Emulator()), fail_fast="yes")
 
 

@@ -126,6 +126,16 @@ def test_an_overload_that_names_no_time_is_left_to_the_circuit_breaker() -> None
     assert sent(limiter, 1.0, 1)
 
 
+def test_a_429_that_means_overload_pauses_and_teaches_no_limit() -> None:
+    limiter = RateLimiter()
+    for number, flight in enumerate(sent(limiter, 0.0, 6)):
+        limiter.answered()
+        limiter.replied(flight, 1.0, 200 if number < 5 else 429, NOTHING, None, overload=True)
+
+    assert wait(limiter, 1.0).why == "paused by a 429"
+    assert limiter.snapshot(1.0).limit_requests is None
+
+
 def test_without_headers_the_limit_is_learnt_from_what_was_accepted() -> None:
     limiter = RateLimiter()
     for number, ticket in enumerate(sent(limiter, 0.0, 101)):

@@ -78,7 +78,7 @@ class Attempt:
         began: float,
         due: float | None,
         failure: APIError | None,
-        fail_fast: bool | None = None,  # noqa: FBT001  # a name would cost every call
+        fail_fast: bool | None = None,
     ) -> None:
         self.request: Request = request
         """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""

@@ -424,7 +424,8 @@ class Ticket(Pass):
             breaker.ended(now, failed=status >= 500 if status else isinstance(error, APIConnectionError))
             if status:
                 alone = rate.open == 1 or rate.alone_at == self._flight.sent
-                rate.replied(self._flight, now, status, limits, error.retry_after_seconds)
+                overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
+                rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
                 self.held, self.free = status == 429 and rate.paused_until > now, status == 429 and not alone
             if error.status_code in NEVER_VALID:
                 account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback

@@ -232,7 +232,7 @@ class Quota:
         # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
         self.lowest = remaining if first else min(self.lowest, remaining)
         if self.of_requests and self.lowest - self.flying > self._told(now):
-            self.remaining, self.mark = self.lowest - self.flying, self.total
+            self.remaining, self.mark, self.sent_at = self.lowest - self.flying, self.total, now
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
         self.turned, self.heard = False, self.total + self.held
 
@@ -341,7 +341,9 @@ class RateLimiter:
         """So many requests have a reply, or will have none. Each has one such moment."""
         self.requests.flying -= count
 
-    def replied(self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None) -> None:
+    def replied(
+        self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
+    ) -> None:
         """What the head of a reply says, or an error in its body that came before any content.
 
         Args:
@@ -350,6 +352,7 @@ class RateLimiter:
             status: of HTTP, or what an error before any content counts as.
             limits: what its headers said.
             retry_after: the seconds that a refusal asks to wait (`wait_seconds`); None if it does not say.
+            overload: whether a 429 is about the model, not about the account; then it says nothing of limits.
         """
         requests, tokens = limits.limit_requests, limits.limit_tokens
         if requests is not None or limits.remaining_requests is not None:
@@ -359,21 +362,23 @@ class RateLimiter:
             reset = limits.reset_tokens_seconds
             self.tokens.hear(now, flight.sent, flight.of_tokens, tokens, limits.remaining_tokens, reset)
         if status in REFUSED:
-            self._refused(flight, now, status, limits, retry_after)
+            if status == 429 and not overload:
+                self._exceeded(flight, now, limits)
+            if status == 429 or retry_after is not None:  # else the circuit breaker's
+                self._pause(flight, now, status, retry_after)
         elif self.alone_at is not None and flight.sent >= self.paused_at:
             self.alone_at, self.pause, self.why = None, 0.0, ""
 
-    def _refused(self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None) -> None:
-        """A refusal pauses the bucket; requests that were sent before the pause say nothing new but a longer time."""
-        first = flight.sent >= self.paused_at
-        if status == 429:
-            self.requests.used.remove(flight.sent, 1)
-            tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
-            foretold = limits.remaining_requests == 0 or tokens or limits.remaining_failures == 0
-            self.requests.refused(now, flight.sent, foretold=foretold, first=first)
-        elif retry_after is None:
-            return  # the circuit breaker's
-        if first:
+    def _exceeded(self, flight: Flight, now: float, limits: RateLimits) -> None:
+        """A limit was exceeded; the server did not count the request."""
+        self.requests.used.remove(flight.sent, 1)
+        tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
+        foretold = limits.remaining_requests == 0 or tokens or limits.remaining_failures == 0
+        self.requests.refused(now, flight.sent, foretold=foretold, first=flight.sent >= self.paused_at)
+
+    def _pause(self, flight: Flight, now: float, status: int, retry_after: float | None) -> None:
+        """Pauses the bucket. Refusals of what was sent before the pause say nothing new but a longer time."""
+        if flight.sent >= self.paused_at:
             self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
             self.paused_at = now
         self.paused_until = max(self.paused_until, now + (retry_after or self.pause))

@@ -121,10 +121,9 @@ class ChatCalls(APIResource[ClientT]):
         Source: https://docs.venice.ai/api-reference/endpoint/chat/completions
         """
         stream = False if stream is None else stream
-        if not isinstance(stream, bool):
-            raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
-        if fail_fast is not None and not isinstance(fail_fast, bool):
-            raise InvalidRequestError(f"fail_fast={fail_fast!r} must be True or False")
+        wrong = [each for each in (("stream", stream), ("fail_fast", fail_fast or False)) if not isinstance(each[1], bool)]
+        if wrong:
+            raise InvalidRequestError(f"{wrong[0][0]}={wrong[0][1]!r} is not allowed: expected True or False")
         if stream_cls is not None and not stream:
             raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
         wrap: Callable[[ChunkSource, Connection], Any] | None = None
