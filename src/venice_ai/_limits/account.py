@@ -40,13 +40,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BLOCK_SECONDS = 0.25
 """How long a block may be used: as exactly as the rules know when a request was sent."""
-MIN_BLOCK, MAX_BLOCK = 4, 64
+MIN_BLOCK, MAX_BLOCK = 4, 128
 POLL_SECONDS = 0.05
 """How often to ask again for what another process has in flight."""
 _LEARNING = 0.1
-_LIMIT_HEADERS = frozenset(
-    f"x-ratelimit-{name}" for name in ("limit-requests", "remaining-requests", "limit-tokens", "remaining-tokens", "remaining")
-)
 _UNSAID = RateLimits()
 logger = logging.getLogger("venice_ai")
 
@@ -120,14 +117,12 @@ class Bucket:
         output = output if most is None or output < most else most
         return int(len(request.body or b"") * self._tokens_per_byte + output * chat.choices) + 1
 
-    def tokens_used(self, request: Request, usage: ChatUsage | None, estimate: int) -> int:
-        """How many tokens an answer used, which is learnt; the estimate if it does not say."""
-        prompt, output, chat = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None), request.chat
-        if chat is None or not isinstance(prompt, int) or not isinstance(output, int):
-            return estimate
-        self._tokens_per_byte += _LEARNING * (prompt / (len(request.body or b"") or 1) - self._tokens_per_byte)
-        self._output_tokens += _LEARNING * (output / chat.choices - self._output_tokens)
-        return prompt + output
+    def learn(self, request: Request, usage: ChatUsage | None) -> None:
+        """Learns from an answer how many tokens requests use."""
+        if request.chat is not None and usage is not None and _tokens_in(usage) is not None:
+            prompt = usage.prompt_tokens / (len(request.body or b"") or 1)
+            self._tokens_per_byte += _LEARNING * (prompt - self._tokens_per_byte)
+            self._output_tokens += _LEARNING * (usage.completion_tokens / request.chat.choices - self._output_tokens)
 
     def reserve(self, request: Request, tokens: int, now: float) -> Flight:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
@@ -205,6 +200,8 @@ class Account:
         self.retries = RetryBudget()
         self.buckets: dict[str, Bucket] = {}
         self.waiting = 0
+        self.written: dict[str, bytes] = {}
+        """What this process has last written into the file of its share, by the name of the row."""
         self._acts: deque[tuple[Bucket, Callable[..., object], object, float]] = deque()
 
     def act(self, bucket: Bucket, act: Callable[[Any, float], object], about: object) -> None:
@@ -358,7 +355,7 @@ class Ticket(Pass):
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
         bucket, account = self._bucket, self._bucket.account
-        exact = self._status <= 0 or account.waiting or (account.share is not None and bucket.is_last)
+        exact = bucket.hears or self._status <= 0 or account.waiting or (account.share is not None and bucket.is_last)
         if exact or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
             account.act(bucket, self._done, usage)
             return
@@ -367,7 +364,7 @@ class Ticket(Pass):
             tokens = self._flight.tokens
             bucket.held += tokens
             if bucket.counts_tokens and self._status < 400:
-                bucket.used += bucket.tokens_used(self._request, usage, tokens)
+                bucket.used += _tokens_in(usage) or tokens
         finally:
             account.lock.release()
 
@@ -394,7 +391,7 @@ class Ticket(Pass):
 
     def _accepted(self, meta: ResponseMeta, now: float) -> None:
         bucket, failures = self._bucket, self._bucket.account.failures
-        limits = rate_limits(meta.headers, meta.received_at) if meta.headers.has_any(_LIMIT_HEADERS) else _UNSAID
+        limits = rate_limits(meta.headers, meta.received_at)
         self._answered(now, failed=False)
         self._status = meta.status_code
         bucket.breaker.ended(now, failed=False)
@@ -437,8 +434,14 @@ class Ticket(Pass):
             bucket.breaker.ended(now, failed=None)
         if self._status > 0:
             counted = self._status < 400 and bucket.rate.tokens.known is not None
-            used = bucket.tokens_used(self._request, usage, flight.tokens) if counted else 0
-            bucket.rate.settled(flight, now, used)
+            bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if counted else 0)
+            bucket.learn(self._request, usage)
             bucket.open -= 1
         if bucket.account.share is not None:
             bucket.end_block()  # others may need it, and this process may have nothing more to send
+
+
+def _tokens_in(usage: ChatUsage | None) -> int | None:
+    """How many tokens an answer used, if it says so in whole numbers."""
+    prompt, output = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    return prompt + output if isinstance(prompt, int) and isinstance(output, int) else None

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import msgpack
@@ -50,10 +51,14 @@ class RateShare:
         rules: list[tuple[str, Rule]] = [(f"failures {account.name}", account.failures)]
         rules += [(f"rate {account.name} {each.model}", each.rate) for each in buckets]
         with self._file.transaction() as database:
-            self._rows = [_Row(database, self._file.owner, *each) for each in rules]
-            yield
-            for row in self._rows:
-                row.write()
+            try:
+                self._rows = [_Row(database, self._file.owner, *each, account.written) for each in rules]
+                yield
+                for row in self._rows:
+                    row.write()
+            except BaseException:
+                account.written.clear()
+                raise
 
     def _bury(self) -> bool:
         """In a transaction: gives back what processes had under way that have ended; whether there were any."""
@@ -72,14 +77,15 @@ class RateShare:
 class _Row:
     """A row of the file, and the rule whose state it is."""
 
-    def __init__(self, database: Connection, owner: str, name: str, rule: Rule) -> None:
-        self.database, self.owner, self.name, self.rule = database, owner, name, rule
+    def __init__(self, database: Connection, owner: str, name: str, rule: Rule, written: dict[str, bytes]) -> None:
+        self.database, self.owner, self.name, self.rule, self.written = database, owner, name, rule, written
         self.under_way: dict[str, list[float]] = {}
         """What each process has under way."""
         row = database.execute("SELECT state, at FROM rules WHERE name = ?", (name,)).fetchone()
         if row and row[1] <= time.monotonic():
             state, self.under_way = msgpack.decode(row[0])
-            _restore(rule, state)
+            if row[0] != written.get(name):  # another process has changed it
+                _restore(rule, state)
         else:
             rule.__init__()  # type: ignore[misc]  # as new
         self.before = _under_way(rule)
@@ -91,7 +97,7 @@ class _Row:
         self.give_back([min(each, 0.0) for each in mine])
         if any(each > 0 for each in mine):
             self.under_way[self.owner] = [max(each, 0.0) for each in mine]
-        state = msgpack.encode((_plain(self.rule), self.under_way))
+        self.written[self.name] = state = msgpack.encode((_plain(self.rule), self.under_way))
         self.database.execute("REPLACE INTO rules VALUES (?, ?, ?)", (self.name, state, time.monotonic()))
 
     def give_back(self, under_way: list[float]) -> None:
@@ -114,18 +120,32 @@ def _set_under_way(rule: Rule, numbers: list[float]) -> None:
         rule.open, rule.requests.flying, rule.tokens.held = int(numbers[0]), int(numbers[1]), numbers[2]
 
 
-def _plain(value: Any) -> Any:
-    """State as plain values: an object is the list of its slots."""
-    if isinstance(value, (RateLimiter, FailureBudget, Quota, Window)):
-        return [_plain(getattr(value, name)) for name in type(value).__slots__]
-    return list(value) if isinstance(value, deque) else value
+_INNER: Final[dict[type, tuple[str, ...]]] = {
+    RateLimiter: ("requests", "tokens"),
+    FailureBudget: ("failures", "successes"),
+    Quota: ("used",),
+    Window: (),
+}
+"""What objects a rule is made of."""
+_NAMES: Final = {
+    kind: [name for name in vars(kind)["__slots__"] if name not in {*inner, "entries"}] for kind, inner in _INNER.items()
+}
+_VALUES: Final = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
+
+
+def _plain(value: Any) -> list[Any]:
+    """The state of a rule as plain values."""
+    kind = type(value)
+    inner = [list(value.entries)] if kind is Window else [_plain(getattr(value, name)) for name in _INNER[kind]]
+    return [_VALUES[kind](value), *inner]
 
 
 def _restore(value: Any, state: list[Any]) -> None:
-    """Gives an object the state that `_plain` made plain."""
-    for name, item in zip(type(value).__slots__, state, strict=True):
-        before = getattr(value, name)
-        if isinstance(before, (Quota, Window)):
-            _restore(before, item)
-        else:
-            setattr(value, name, deque(item) if isinstance(before, deque) else item)
+    """Gives a rule the state that `_plain` made plain."""
+    kind, (values, *inner) = type(value), state
+    for name, item in zip(_NAMES[kind], values, strict=True):
+        setattr(value, name, item)
+    if kind is Window:
+        value.entries = deque(inner[0])
+    for name, item in zip(_INNER[kind], inner, strict=False):
+        _restore(getattr(value, name), item)
