@@ -68,6 +68,24 @@ def test_two_hundred_requests_are_sent_two_hundred_times_where_headers_are_hones
     assert account.refused == []
 
 
+@pytest.mark.parametrize("used_before", [1, 20, 25])
+@pytest.mark.parametrize("limits", [{"rpm": 30}, {"rpm": 100}, {"rpm": 1000}, {"tpm": 50_000}], ids=str)
+def test_a_burst_does_not_pass_a_limit_that_is_known(limits: Any, used_before: int) -> None:
+    account = Account(**limits)
+
+    async def scenario() -> None:
+        client = client_of(served(account))
+        assert await asked(client, used_before, 1) == []
+        burst = [asyncio.ensure_future(ask(client, number)) for number in range(300)]
+        await asyncio.sleep(0.05)
+        client.limits.snapshot()
+        await asyncio.gather(*burst)
+
+    run(scenario())
+
+    assert account.refused == []
+
+
 @pytest.mark.parametrize("headers", ["missing", "lying"])
 @pytest.mark.parametrize("window", ["fixed", "sliding", "bucket"])
 def test_unknown_limits_are_learnt_without_a_failed_call_or_a_blocked_account(window: Any, headers: Any) -> None:

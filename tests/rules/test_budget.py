@@ -459,10 +459,11 @@ def test_after_a_fork_the_child_is_an_owner_of_its_own(tmp_path: Path) -> None:
 
 def test_an_owner_ends_with_its_process(tmp_path: Path) -> None:
     one, other = (SharedFile(tmp_path / "shared", "Test", 7, "CREATE TABLE IF NOT EXISTS things (id)") for _ in range(2))
-    assert not one.ended(other.owner)
+    assert one.ended({one.owner, other.owner}) == []
+    owner = other.owner
     other.close()
-    assert one.ended(other.owner)
-    assert one.ended("never-there")
+    assert one.ended({one.owner, owner}) == [owner]
+    assert one.ended({"never-there"}) == ["never-there"]
 
 
 async def test_keeping_a_budget_takes_a_few_statements_a_call_however_many_there_were() -> None:

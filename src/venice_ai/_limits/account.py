@@ -18,6 +18,7 @@ import threading
 from bisect import insort
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -30,7 +31,7 @@ from .failure_budget import NEVER_VALID, FailureBudget, Refusals, Wait
 from .rate_limiter import Flight, RateLimiter
 from .retry_budget import RetryBudget
 from .snapshot import LimitsSnapshot, ModelLimits
-from .waiter import QueuedCall
+from .waiter import Waiter
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatUsage
@@ -38,12 +39,15 @@ if TYPE_CHECKING:
     from .rate_share import RateShare
 
 T = TypeVar("T")
+LONGEST_WAIT_SECONDS = 90.0
+"""A single wait that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it."""
 BLOCK_SECONDS = 0.25
 """How long a block may be used: as exactly as the rules know when a request was sent."""
 MIN_BLOCK, MAX_BLOCK = 4, 128
 POLL_SECONDS = 0.05
 """How often to ask again for what another process has in flight."""
-_LEARNING = 0.1
+TOKENS_PER_BYTE = 0.25
+LEARNING = 0.1
 _UNSAID = RateLimits()
 logger = logging.getLogger("venice_ai")
 
@@ -100,13 +104,16 @@ class Bucket:
         """The tally: good replies, which came at `good_at` or later; and requests that have ended, with what they had reserved
         and used."""
         self.good_at = self.held = self.used = 0.0
-        self._tokens_per_byte = 0.25
-        self._output_tokens = 256.0
+        self.learns = True
+        """Whether the next answer is to tell how many tokens requests use."""
+        self._learnt = 0
+        self._more_tokens, self._output_tokens = 0.0, 256.0
+        """Tokens of a prompt beside those of its bytes, such as of the server's own prompt; and of an answer."""
 
     @property
-    def is_last(self) -> bool:
-        """Whether this process has only one request that has not ended."""
-        return self.open + self.reserved - len(self.block.seats) - self.ended == 1
+    def is_idle(self) -> bool:
+        """Whether all requests of this process have ended."""
+        return self.open + self.reserved - len(self.block.seats) == self.ended
 
     def tokens(self, request: Request) -> int:
         """How many tokens a request is likely to use, by what earlier ones have used; 1 while nobody is known to count them."""
@@ -115,14 +122,17 @@ class Bucket:
             return 1
         output, most = self._output_tokens, chat.max_output_tokens
         output = output if most is None or output < most else most
-        return int(len(request.body or b"") * self._tokens_per_byte + output * chat.choices) + 1
+        return max(int(len(request.body or b"") * TOKENS_PER_BYTE + self._more_tokens + output * chat.choices), 0) + 1
 
     def learn(self, request: Request, usage: ChatUsage | None) -> None:
         """Learns from an answer how many tokens requests use."""
+        self.learns = False
         if request.chat is not None and usage is not None and _tokens_in(usage) is not None:
-            prompt = usage.prompt_tokens / (len(request.body or b"") or 1)
-            self._tokens_per_byte += _LEARNING * (prompt - self._tokens_per_byte)
-            self._output_tokens += _LEARNING * (usage.completion_tokens / request.chat.choices - self._output_tokens)
+            self._learnt += 1
+            weight = max(1 / self._learnt, LEARNING)
+            more = usage.prompt_tokens - len(request.body or b"") * TOKENS_PER_BYTE
+            self._more_tokens += weight * (more - self._more_tokens)
+            self._output_tokens += weight * (usage.completion_tokens / request.chat.choices - self._output_tokens)
 
     def reserve(self, request: Request, tokens: int, now: float) -> Flight:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
@@ -131,12 +141,12 @@ class Bucket:
         if not self.queue and self.breaker.open_until is None and not self.account.refusals.bodies:
             count = int(min(self.rate.spare(now, 2 * tokens), failures.spare(now) / 4, MAX_BLOCK))
         if count >= MIN_BLOCK and self.counts_tokens:
-            largest, tokens = (2 * tokens - self._output_tokens) / max(self._tokens_per_byte, 1e-6), 2 * tokens
+            largest, tokens = (2 * tokens - self._more_tokens - self._output_tokens) / TOKENS_PER_BYTE, 2 * tokens
         count = count if count >= MIN_BLOCK and largest >= len(request.body or b"") else 1
         self.breaker.sent(now)
         flight = self.rate.reserve(now, tokens, count)
         failures.flying += count
-        self.hears = True
+        self.hears = self.learns = True
         self.open += 1
         self.reserved = count - 1
         self.block = Block(flight, [None] * self.reserved, now + BLOCK_SECONDS, largest) if count > 1 else _NO_BLOCK
@@ -159,7 +169,7 @@ class Bucket:
                 rate.tokens.use(now, self.used)
             self.ended, self.held, self.used = 0, 0.0, 0.0
 
-    def end_block(self) -> None:
+    def end_block(self, *_: object) -> None:
         """Gives back what nobody took of the block."""
         account = self.account
         if self.reserved:
@@ -184,6 +194,32 @@ class Bucket:
             waiting_since_seconds=now - first.since if first else None,
             until_seconds=max(self.wait.until - now, 0.0) if first and self.wait.until is not None else None,
         )
+
+
+class QueuedCall(Waiter):
+    """A call in the queue of a bucket."""
+
+    def __init__(self, clock: Clock, bucket: Bucket, attempt: Attempt, tokens: int, *, fail_fast: bool) -> None:
+        queue = attempt.request.timeout.queue
+        super().__init__(clock, attempt.due, queue)
+        self.bucket = bucket
+        self.request = attempt.request
+        self.tokens = tokens
+        self.began, self.failure = attempt.began, attempt.failure
+        self._fail_fast = fail_fast
+        self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
+        self.granted: Ticket | None = None
+        self.refusal: Wait | None = None
+        """What it would have to wait for, and does not."""
+        self.told = False
+        self.watched: Wait | None = None
+        """What it waits for now, as the first of the queue."""
+
+    def refuses(self, wait: Wait, now: float) -> bool:
+        """Whether it is known that it will not be let through in time; `fail_fast` allows no wait for an open circuit."""
+        if self._fail_fast and wait.why.startswith("circuit"):
+            return True
+        return wait.until is not None and (wait.until > self.due or wait.until - now > self._patience)
 
 
 class Account:
@@ -230,21 +266,23 @@ class Account:
 
     def _do(self, bucket: Bucket | None, work: Callable[[Any, float], T], about: object, now: float, *, ends_blocks: bool) -> T:
         """Does something while the rules are up to date, then lets those pass who may."""
-        if self.share is None:
-            return self._do_up_to_date(work, about, now, ends_blocks)
-        buckets = [each for each in self.buckets.values() if each is bucket or each.queue or each.open or each.reserved]
-        with self.share._current(self, list(self.buckets.values()) if bucket is None else buckets):  # noqa: SLF001  # our own
-            return self._do_up_to_date(work, about, now, ends_blocks)
-
-    def _do_up_to_date(self, work: Callable[[Any, float], T], about: object, now: float, ends_blocks: bool) -> T:
-        for each in self.buckets.values():
-            each.settle(now)
-            if ends_blocks:
-                each.end_block()
-        found = work(about, now)
-        if self.waiting:
-            self.pump(now)
+        buckets = self.buckets.values()
+        concerned = [each for each in buckets if bucket in (each, None) or each.queue or each.open or each.reserved]
+        with nullcontext() if self.share is None else self._current(self.share, concerned):
+            for each in concerned:
+                each.settle(now)
+                if ends_blocks:
+                    each.end_block()
+            found = work(about, now)
+            if self.waiting:
+                self.pump(now)
         return found
+
+    def _current(self, share: RateShare, buckets: list[Bucket]) -> AbstractContextManager[None]:
+        """In a transaction, these rules as the last process left them."""
+        rules: list[tuple[str, RateLimiter | FailureBudget]] = [(f"failures {self.name}", self.failures)]
+        rules += [(f"rate {self.name} {each.model}", each.rate) for each in buckets]
+        return share._current(rules, self.written)  # noqa: SLF001  # of the same room
 
     def bucket(self, model: str) -> Bucket:
         """The bucket of a model, whatever its feature suffixes."""
@@ -281,7 +319,7 @@ class Account:
         wait = bucket.rate.wait(now, tokens) or self.failures.wait(now)
         if wait is None or self.share is None:
             return wait
-        if self.share._bury():  # noqa: SLF001  # our own
+        if self.share._bury():  # noqa: SLF001  # of the same room
             wait = bucket.rate.wait(now, tokens) or self.failures.wait(now)
         return Wait(now + POLL_SECONDS, wait.why) if wait and wait.until is None else wait
 
@@ -355,7 +393,7 @@ class Ticket(Pass):
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
         bucket, account = self._bucket, self._bucket.account
-        exact = bucket.hears or self._status <= 0 or account.waiting or (account.share is not None and bucket.is_last)
+        exact = bucket.learns or self._status <= 0 or account.waiting
         if exact or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
             account.act(bucket, self._done, usage)
             return
@@ -367,6 +405,8 @@ class Ticket(Pass):
                 bucket.used += _tokens_in(usage) or tokens
         finally:
             account.lock.release()
+        if account.share is not None and bucket.is_idle:
+            account.act(bucket, bucket.end_block, None)
 
     def cancel(self, now: float) -> None:
         """Gives it back unused."""
@@ -437,8 +477,8 @@ class Ticket(Pass):
             bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if counted else 0)
             bucket.learn(self._request, usage)
             bucket.open -= 1
-        if bucket.account.share is not None:
-            bucket.end_block()  # others may need it, and this process may have nothing more to send
+        if bucket.account.share is not None and bucket.is_idle:
+            bucket.end_block()  # other processes may need it
 
 
 def _tokens_in(usage: ChatUsage | None) -> int | None:

@@ -157,12 +157,7 @@ class Budget:
         return [Spending(date.fromisoformat(day), model, Decimal(nano) / NANO, calls) for day, model, nano, calls in rows]
 
     async def reserve(self, chat: Chat, now: float, waiter: Waiter) -> Reservation:
-        """Reserves the most that a chat can cost, when there is room for it. First come, first served, within a process.
-
-        Raises:
-            BudgetExceededError: there is no room, and nothing in flight could make it.
-            VeniceError: its model has no prices, it waited in vain or the file cannot be written.
-        """
+        """Reserves the most that a chat can cost, when there is room for it. First come, first served, within a process."""
         if not self._waiting and (reservation := self._reserved(chat, now)):
             return reservation
         with self._lock:
@@ -226,8 +221,7 @@ class Budget:
         """Counts as spent what processes had reserved that are gone; whether there was any."""
         if self._file.path is None:
             return False
-        owners = {name for (name,) in database.execute("SELECT DISTINCT owner FROM reserved")} - {self._file.owner}
-        ended = [name for name in owners if self._file.ended(name)]
+        ended = self._file.ended({name for (name,) in database.execute("SELECT DISTINCT owner FROM reserved")})
         for name in ended:
             for row, nano in database.execute("SELECT id, nano_usd FROM reserved WHERE owner = ?", (name,)).fetchall():
                 _spend(database, row, nano)

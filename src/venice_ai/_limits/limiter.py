@@ -21,10 +21,9 @@ from weakref import WeakValueDictionary
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request, SystemClock
 from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError
-from .account import Account, Bucket, Ticket
+from .account import Account, Bucket, QueuedCall, Ticket
 from .failure_budget import Wait
 from .snapshot import LimitsSnapshot, WaitNotice
-from .waiter import QueuedCall
 
 if TYPE_CHECKING:
     from .rate_share import RateShare
@@ -57,16 +56,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Limiter(CallGate):
-    """The gate of one client: it knows whose limits count, and what its callers wait for.
-
-    Args:
-        base_url: the root of the API.
-        clock: what waits are slept on.
-        server: what answers, if it is not the server of the base URL but something in this process.
-        on_wait: called for each call that waits for more than a second.
-        fail_fast: raise at once while a circuit is open.
-        share: what several processes share.
-    """
+    """The gate of one client. `server` is what answers, if that is something in this process."""
 
     def __init__(
         self,
@@ -95,14 +85,7 @@ class Limiter(CallGate):
         self._waiting: set[QueuedCall] = set()
 
     async def enter(self, attempt: Attempt) -> Pass:
-        """A pass, once there is room for the attempt.
-
-        Raises:
-            RateLimitError: it would have to wait for too long.
-            CircuitOpenError: the server fails, and will not be asked in time.
-            APITimeoutError: it was not let through in time.
-            APIError: this body was refused three times; it is the last refusal.
-        """
+        """A pass, once there is room; an APIError if there will be none in time, or the body was refused three times."""
         request, chat = attempt.request, attempt.request.chat
         bucket = self._buckets.get((request.headers.get("Authorization"), "" if chat is None else chat.model))
         if bucket is None or self._registry is not _registry:

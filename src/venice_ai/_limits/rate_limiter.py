@@ -173,6 +173,11 @@ class Quota:
         left = 0.0 if self.learned is not None else self.left(now)
         return left if left > FAR * (self.limit or 0) else 0.0
 
+    def snapshot(self, now: float) -> tuple[float | None, float | None, float | None]:
+        """The limit, what remains of it, and the seconds until it is counted anew."""
+        left, reset = self.left(now), self.reset_at - now
+        return self.known, max(left, 0.0) if left < inf else None, reset if reset > 0 else None
+
     def _told(self, now: float) -> float:
         """What is left of what the last reply said."""
         left = (self.remaining or 0.0) - max(self.total + self.held - self.mark, 0.0)
@@ -344,23 +349,11 @@ class RateLimiter:
     def replied(
         self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
     ) -> None:
-        """What the head of a reply says, or an error in its body that came before any content.
-
-        Args:
-            flight: what `reserve` gave.
-            now: the time.
-            status: of HTTP, or what an error before any content counts as.
-            limits: what its headers said.
-            retry_after: the seconds that a refusal asks to wait (`wait_seconds`); None if it does not say.
-            overload: whether a 429 is about the model, not about the account; then it says nothing of limits.
-        """
-        requests, tokens = limits.limit_requests, limits.limit_tokens
-        if requests is not None or limits.remaining_requests is not None:
-            reset = limits.reset_requests_seconds
-            self.requests.hear(now, flight.sent, flight.of_requests, requests, limits.remaining_requests, reset)
-        if tokens is not None or limits.remaining_tokens is not None:
-            reset = limits.reset_tokens_seconds
-            self.tokens.hear(now, flight.sent, flight.of_tokens, tokens, limits.remaining_tokens, reset)
+        """What the head of a reply says, or an error in its body before any content. An overload says nothing of limits."""
+        requests = limits.limit_requests, limits.remaining_requests, limits.reset_requests_seconds
+        self.requests.hear(now, flight.sent, flight.of_requests, *requests)
+        tokens = limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_seconds
+        self.tokens.hear(now, flight.sent, flight.of_tokens, *tokens)
         if status in REFUSED:
             if status == 429 and not overload:
                 self._exceeded(flight, now, limits)
@@ -407,16 +400,6 @@ class RateLimiter:
 
     def snapshot(self, now: float) -> BucketSnapshot:
         """What is known now."""
-        requests, tokens = self.requests.left(now), self.tokens.left(now)
-        return BucketSnapshot(
-            in_flight=self.open,
-            limit_requests=self.requests.known,
-            remaining_requests=max(requests, 0.0) if requests < inf else None,
-            reset_requests_seconds=self.requests.reset_at - now if self.requests.reset_at > now else None,
-            limit_tokens=self.tokens.known,
-            remaining_tokens=max(tokens, 0.0) if tokens < inf else None,
-            reset_tokens_seconds=self.tokens.reset_at - now if self.tokens.reset_at > now else None,
-            learned=self.requests.learned is not None,
-            paused_seconds=max(self.paused_until - now, 0.0),
-            why=self.why if self.paused_until > now else "",
-        )
+        paused = max(self.paused_until - now, 0.0)
+        quotas = *self.requests.snapshot(now), *self.tokens.snapshot(now)
+        return BucketSnapshot(self.open, *quotas, self.requests.learned is not None, paused, self.why if paused else "")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -26,8 +26,6 @@ from .window import Window
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
-
-    from .account import Account, Bucket
 
 _APPLICATION: Final = 0x56525348  # marks a file as a share's
 _SCHEMA = "CREATE TABLE IF NOT EXISTS rules (name TEXT PRIMARY KEY, state BLOB NOT NULL, at REAL NOT NULL)"
@@ -46,24 +44,21 @@ class RateShare:
         self._rows: list[_Row] = []
 
     @contextmanager
-    def _current(self, account: Account, buckets: Iterable[Bucket]) -> Generator[None]:
-        """A transaction, in which the rules of an account are as the last process left them."""
-        rules: list[tuple[str, Rule]] = [(f"failures {account.name}", account.failures)]
-        rules += [(f"rate {account.name} {each.model}", each.rate) for each in buckets]
+    def _current(self, rules: Sequence[tuple[str, Rule]], written: dict[str, bytes]) -> Generator[None]:
+        """A transaction, in which rules are as the last process left them; `written` is what this one has left, by name."""
         with self._file.transaction() as database:
             try:
-                self._rows = [_Row(database, self._file.owner, *each, account.written) for each in rules]
+                self._rows = [_Row(database, self._file.owner, *each, written) for each in rules]
                 yield
                 for row in self._rows:
                     row.write()
             except BaseException:
-                account.written.clear()
+                written.clear()
                 raise
 
     def _bury(self) -> bool:
         """In a transaction: gives back what processes had under way that have ended; whether there were any."""
-        owners = {owner for row in self._rows for owner in row.under_way} - {self._file.owner}
-        ended = [owner for owner in owners if self._file.ended(owner)]
+        ended = self._file.ended({owner for row in self._rows for owner in row.under_way})
         for row in self._rows:
             for owner in ended:
                 row.give_back(row.under_way.pop(owner, []))

@@ -75,8 +75,11 @@ class SharedFile:
             else:
                 return
 
-    def ended(self, owner: str) -> bool:
-        """Whether the process that signed as `owner` is gone. Then the file that it had locked is removed."""
+    def ended(self, owners: set[str]) -> list[str]:
+        """Those of some owners whose processes are gone. The files that they had locked are removed."""
+        return [owner for owner in owners if owner != self.owner and self._has_ended(owner)]
+
+    def _has_ended(self, owner: str) -> bool:
         try:
             with self._lock_file(owner).open("r+b") as file:
                 _lock(file)

@@ -7,18 +7,12 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from .._core.ports import Attempt, Clock
+from .._core.ports import Clock
 from .._core.request import SystemClock
 from ..exceptions import APITimeoutError
-from .failure_budget import Wait
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
-
-    from .account import Bucket, Ticket
-
-LONGEST_WAIT_SECONDS = 90.0
-"""A single wait that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it."""
 
 
 class Waiter:
@@ -91,29 +85,3 @@ class Waiter:
 def _settle(future: Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-class QueuedCall(Waiter):
-    """A call in the queue of a bucket."""
-
-    def __init__(self, clock: Clock, bucket: Bucket, attempt: Attempt, tokens: int, *, fail_fast: bool) -> None:
-        queue = attempt.request.timeout.queue
-        super().__init__(clock, attempt.due, queue)
-        self.bucket = bucket
-        self.request = attempt.request
-        self.tokens = tokens
-        self.began, self.failure = attempt.began, attempt.failure
-        self._fail_fast = fail_fast
-        self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
-        self.granted: Ticket | None = None
-        self.refusal: Wait | None = None
-        """What it would have to wait for, and does not."""
-        self.told = False
-        self.watched: Wait | None = None
-        """What it waits for now, as the first of the queue."""
-
-    def refuses(self, wait: Wait, now: float) -> bool:
-        """Whether it is known that it will not be let through in time; `fail_fast` allows no wait for an open circuit."""
-        if self._fail_fast and wait.why.startswith("circuit"):
-            return True
-        return wait.until is not None and (wait.until > self.due or wait.until - now > self._patience)
