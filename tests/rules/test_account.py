@@ -66,7 +66,7 @@ def good(granted: Any, usage: ChatUsage | None = None, **remaining: int) -> None
 def warm(limiter: Limiter, **remaining: int) -> None:
     """Some calls, after which a block is there."""
     for _ in range(10):
-        good(entered(limiter), **remaining)
+        good(entered(limiter), None, **remaining)
     assert bucket_of(limiter).block.seats
 
 

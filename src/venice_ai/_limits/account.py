@@ -256,7 +256,7 @@ class Account:
             finally:
                 self.lock.release()
 
-    def ask(self, bucket: Bucket | None, ask: Callable[[Any, float], T], about: object = None) -> T:
+    def ask(self, bucket: Bucket | None, ask: Callable[[Any, float], T], about: Any = None) -> T:
         """What something gives under the lock. An error is to be given, not raised: what has changed counts nevertheless."""
         try:
             with self.lock:

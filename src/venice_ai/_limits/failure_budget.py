@@ -94,5 +94,7 @@ class Refusals:
 
     def last(self, body: Hashable, now: float) -> Exception | None:
         """The last refusal of this body, if it was refused three times in the last 30 s."""
-        times, error = self.bodies.get(body, ([], None))
+        if (refused := self.bodies.get(body)) is None:
+            return None
+        times, error = refused
         return error if len(times) == MAX_REFUSALS and times[0] > now - FAILURE_BLOCK_SECONDS else None

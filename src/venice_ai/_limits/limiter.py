@@ -195,7 +195,7 @@ class Limiter(CallGate):
     def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
         """Takes in the limits a minute of a model, as the API tells them to whoever asks."""
         bucket = self._account(request).bucket(model)
-        bucket.account.ask(bucket, lambda *_: bucket.rate.learn(requests, tokens))
+        bucket.account.ask(bucket, lambda limits, _: bucket.rate.learn(*limits), (requests, tokens))
 
     def _bucket(self, request: Request) -> Bucket:
         """The bucket of a request, found at once the next time."""

@@ -130,14 +130,15 @@ _VALUES: Final = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
 
 def _plain(value: Any) -> list[Any]:
     """The state of a rule as plain values."""
-    kind = type(value)
+    kind: type[Any] = type(value)
     inner = [list(value.entries)] if kind is Window else [_plain(getattr(value, name)) for name in _INNER[kind]]
     return [_VALUES[kind](value), *inner]
 
 
 def _restore(value: Any, state: list[Any]) -> None:
     """Gives a rule the state that `_plain` made plain."""
-    kind, (values, *inner) = type(value), state
+    kind: type[Any] = type(value)
+    values, *inner = state
     for name, item in zip(_NAMES[kind], values, strict=True):
         setattr(value, name, item)
     if kind is Window:
