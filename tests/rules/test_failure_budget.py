@@ -143,11 +143,11 @@ def test_a_body_that_was_refused_three_times_is_not_sent_again_for_30_seconds() 
 
 
 def test_the_latest_three_refusals_count_though_earlier_ones_are_long_ago() -> None:
-    budget, error = FailureBudget(), ValueError()
+    refusals, error = Refusals(), ValueError()
     for now in (0.0, 20.0, 31.0, 40.0):
-        budget.refused(b"digest", now, error)
+        refusals.add(b"digest", now, error)
 
-    assert budget.refusal(b"digest", 41.0) is error
+    assert refusals.last(b"digest", 41.0) is error
 
 
 @pytest.mark.parametrize("bodies", [10_000])

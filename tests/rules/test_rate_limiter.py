@@ -102,7 +102,7 @@ def test_the_one_that_goes_alone_holds_the_others_for_two_seconds_at_most() -> N
     limiter = RateLimiter()
     (first,) = sent(limiter, 0.0, 1)
     limiter.replied(first, 1.0, 429, said(0, reset=20.0), 20.0)
-    limiter.settled(first, 1.0, None)
+    limiter.settled(first, 1.0, 0)
     assert len(sent(limiter, 21.0)) == 1
 
     assert wait(limiter, 22.5) == Wait(23.0, "paused by a 429")
@@ -171,7 +171,7 @@ def test_the_wait_ends_when_the_first_unit_leaves_the_last_minute() -> None:
     first, second, third = *sent(limiter, 0.0, 1), *sent(limiter, 5.0, 2)
     for ticket, status in ((first, 200), (second, 200), (third, 429)):
         limiter.replied(ticket, 6.0, status, NOTHING, None if status == 200 else 10.0)
-        limiter.settled(ticket, 6.0, None)
+        limiter.settled(ticket, 6.0, 0)
 
     assert wait(limiter, 16.0) == Wait(60.75, "requests a minute")
 
