@@ -522,6 +522,7 @@ async def test_a_queue_that_waits_costs_nothing_meanwhile() -> None:
     await asyncio.sleep(0.1)
     while client.limits.snapshot().models[0].limits.in_flight:
         await asyncio.sleep(0.1)
+    await asyncio.sleep(1.2)  # after a second each wait is told
     before = clock.looks
 
     await asyncio.sleep(0.5)
