@@ -219,8 +219,6 @@ class Budget:
 
     def _count_ended(self, database: Connection) -> bool:
         """Counts as spent what processes had reserved that are gone; whether there was any."""
-        if self._file.path is None:
-            return False
         ended = self._file.ended({name for (name,) in database.execute("SELECT DISTINCT owner FROM reserved")})
         for name in ended:
             for row, nano in database.execute("SELECT id, nano_usd FROM reserved WHERE owner = ?", (name,)).fetchall():

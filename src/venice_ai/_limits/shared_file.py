@@ -121,7 +121,7 @@ class SharedFile:
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Makes the tables, unless they are there."""
         queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
-        database.execute("BEGIN")  # of one moment, for another process may be making the tables
+        database.execute("BEGIN")  # what one moment shows, for another process may be making the tables
         application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
         database.execute("COMMIT")
         if tables and application != self._application:
