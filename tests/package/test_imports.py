@@ -87,7 +87,7 @@ def test_there_is_no_circle_of_files_or_of_folders() -> None:
 
 def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
     homes = {
-        "aiohttp": ["_http.*", "emulator", "emulator.*", "cli.*"],
+        "aiohttp": ["_http.*", "gateway.*", "emulator", "emulator.*", "cli.*"],
         "threading": [
             *("_core.first_use", "_core.forks", "_core.concurrency", "_http.dialing", "_limits.*"),
             *("_sync.*", "emulator.*", "cli.*"),
