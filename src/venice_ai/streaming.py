@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ._core.ports import Reply
-from ._wire import json_text, reply_body
+from ._core.request import Request
+from ._wire import first_bytes, json_text
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
 from ._wire.sse import EventParser, EventTooLongError
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from ._http.caller import Call
     from ._http.connection import Connection
     from ._wire.notices import Notices
-    from .tee.report import AttestationReport, SignatureReport
     from .tee.session import TeeSession
+    from .types.attestation import AttestationReport, SignatureReport
 
 T = TypeVar("T")
 
@@ -58,18 +59,15 @@ class ChunkReader:
         self,
         reply: Reply,
         meta: ResponseMeta,
+        request: Request,
         *,
-        choices: int,
-        every_chunk: bool,
-        watch_progress: bool,
-        now: Callable[[], float],
-        sent: float,
+        every_chunk: bool = False,
+        now: Callable[[], float] = float,
+        sent: float = 0.0,
         session: TeeSession | None = None,
         settle: Callable[[bytes], Awaitable[None]] | None = None,
         call: Call | None = None,
-        secret: bytes = b"",
         notices: Notices | None = None,
-        model: str = "",
     ) -> None:
         self.session = session
         self.ended: bool = False
@@ -79,17 +77,17 @@ class ChunkReader:
         """The event of the chunk that was handed out last, as it came; empty once the stream has ended."""
         self.handed_out = False
         self._failure: KeptError | None = None
-        self._choices = choices
+        # Not the request itself, whose body may be large.
+        self._model, self._choices = ("", 1) if request.chat is None else (request.chat.model, request.chat.choices)
+        self._watch_progress = request.timeout.progress is not None
+        self._secret = request.secret
         self._every_chunk = every_chunk
-        self._watch_progress = watch_progress
         self._now = now
         self._sent = sent
         self._settle = settle
         self._call = call  # until content came
         self._over = call.done if call is not None else None
-        self._secret = secret
         self._notices = notices
-        self._model = model
         self._received = bytearray()
         self._begin(reply, meta)
 
@@ -274,11 +272,11 @@ class ChunkReader:
 
     async def _whole_reply(self) -> APIError | None:
         """The error for a reply that is one JSON value, or a page, by its first bytes; None for a stream."""
-        start, labelled = reply_body.start_of(self._head), reply_body.says_stream(self.meta)
+        start, labelled = first_bytes.start_of(self._head), first_bytes.says_stream(self.meta)
         while not start and not self._at_end:
             piece = await self._head_piece()
-            start = reply_body.start_of(self._head if len(self._head) < _START_BYTES else piece)
-        if not reply_body.is_whole(start, labelled=labelled):
+            start = first_bytes.start_of(self._head if len(self._head) < _START_BYTES else piece)
+        if not first_bytes.is_whole(start, labelled=labelled):
             self._first = bytes(self._head)
             return None
         while not self._at_end:
