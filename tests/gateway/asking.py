@@ -21,7 +21,7 @@ from ..fakes import KEY
 MODEL = "venice-1"
 SEALED = "e2ee-ponte-chiuso-p"
 HI = [{"role": "user", "content": "hi"}]
-TOKEN = "a-token-of-tests"  # noqa: S105
+TOKEN = "a-token-of-tests"
 PATIENCE_SECONDS = 30.0
 
 
@@ -106,11 +106,7 @@ async def asking(client: VeniceClient, **options: Any) -> AsyncGenerator[Program
     """A program that asks a gateway before this client."""
     chosen = {"token": TOKEN, "drain_seconds": 1.0, **options}
     headers = {} if chosen["token"] is None else {"Authorization": f"Bearer {chosen['token']}"}
-    async with (
-        aiohttp.ClientSession(headers=headers) as session,
-        client,
-        gateway.serve(client, **chosen) as running,
-    ):
+    async with aiohttp.ClientSession(headers=headers) as session, client, gateway.serve(client, **chosen) as running:
         yield Program(running, session)
 
 

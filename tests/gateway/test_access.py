@@ -65,7 +65,15 @@ async def test_a_token_can_be_made() -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        *("evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0", "192.168.0.9", "[::]"),
+        *(
+            "evil.example",
+            "evil.example:80",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "0.0.0.0",
+            "192.168.0.9",
+            "[::]",
+        ),
         *("", " ", "localhost@evil.example", "localhost:80:80", "localhost/evil", "evil.example\tlocalhost", "2130706433"),
     ],
 )
@@ -77,7 +85,9 @@ async def test_a_name_that_was_rebound_is_refused(emulator: Emulator, host: str,
     assert emulator.requests == []
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.8.8.8:9", "[::1]", "[::1]:80", "gate.localhost"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.8.8.8:9", "[::1]", "[::1]:80", "gate.localhost"]
+)
 async def test_names_of_this_machine_are_its_own(program: Program, host: str) -> None:
     assert status(await program.talk(program.request(BODY, host=host))) == 200
 
@@ -133,7 +143,7 @@ async def test_another_name_can_be_allowed(emulator: Emulator) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        pytest.param({"host": "0.0.0.0"}, "allow_hosts", id="other machines"),  # noqa: S104
+        pytest.param({"host": "0.0.0.0"}, "allow_hosts", id="other machines"),
         pytest.param({"allow_hosts": ["gate.example"]}, "token", id="other machines without a token"),
         pytest.param({"port": 70_000}, "port", id="no port"),
         pytest.param({"token": "short"}, "token", id="a token that can be guessed"),

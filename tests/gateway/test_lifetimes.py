@@ -11,7 +11,7 @@ import pytest
 
 from venice_ai import gateway
 from venice_ai.emulator import Emulator, text
-from venice_ai.gateway.app import GATEWAY, app
+from venice_ai.gateway._application import GATEWAY
 
 from ..scripted_server import SILENCE, Server, Step, reply, serving, streamed
 from .asking import HI, MODEL, PATIENCE_SECONDS, Program, asking, client_of
@@ -58,7 +58,7 @@ async def test_a_program_that_leaves_is_no_longer_answered(steps: list[Step], st
         await within_patience(venice.left)
 
 
-async def test_leaving_is_logged(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+async def test_leaving_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "venice_ai.gateway")
     async with serving(streamed(event(FIRST), SILENCE)) as venice, asking(venice.client(limits=False)) as program:
         _, writer = await program.connect()
@@ -158,7 +158,7 @@ async def test_nothing_stays_behind(program: Program) -> None:
 async def test_the_application_runs_in_a_server_of_the_callers_own(emulator: Emulator) -> None:
     from aiohttp.test_utils import TestClient, TestServer
 
-    async with client_of(emulator) as client, TestClient(TestServer(app(client))) as program:
+    async with client_of(emulator) as client, TestClient(TestServer(gateway.app(client))) as program:
         async with program.post("/v1/chat/completions", json={"model": MODEL, "messages": HI}) as answer:
             assert answer.status == 200
         assert not program.app[GATEWAY].under_way

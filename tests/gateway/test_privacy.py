@@ -13,7 +13,10 @@ from venice_ai.emulator.enclave import Enclave
 
 from .asking import HI, MODEL, SEALED, Got, asking, client_of, recording
 
-pytestmark = [pytest.mark.filterwarnings("ignore:end-to-end encryption"), pytest.mark.filterwarnings("ignore:the prompt leaves")]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:end-to-end encryption"),
+    pytest.mark.filterwarnings("ignore:the prompt leaves"),
+]
 
 PROMPT = "canary-prompt-62c9"
 ANSWER = "canary-answer-0d4e with some more words in it"
@@ -68,11 +71,11 @@ async def test_headers_say_what_was_verified(emulator: Emulator, stream: bool) -
 
 
 async def test_sealed_chunks_are_opened_whole(emulator: Emulator) -> None:
-    emulator.script(text("a \U0001f980 \"b\"\n", reasoning="r"))
+    emulator.script(text('a \U0001f980 "b"\n', reasoning="r"))
 
     got = await chat(emulator, model=SEALED, stream=True, stream_options={"include_usage": True})
 
-    assert got.text == "a \U0001f980 \"b\"\n"
+    assert got.text == 'a \U0001f980 "b"\n'
     assert "".join(each["choices"][0]["delta"].get("reasoning_content") or "" for each in got.chunks[:-1]) == "r"
     assert got.chunks[-1]["usage"]["total_tokens"] > 0
     assert got.events[-1] == b"[DONE]"
@@ -124,7 +127,7 @@ async def test_an_answer_in_clear_is_not_passed_on() -> None:
 )
 @pytest.mark.parametrize("blank", ["", " "], ids=["", "with a blank before the model"])
 async def test_what_cannot_be_sealed_is_refused(emulator: Emulator, body: dict[str, Any], place: str, blank: str) -> None:
-    got = await chat(emulator, **{"model": SEALED, **body, "model": blank + body.get("model", SEALED)})  # noqa: F601
+    got = await chat(emulator, **{**body, "model": blank + body.get("model", SEALED)})
 
     assert (got.status, got.error["type"]) == (400, "invalid_request_error")
     assert place in got.error["message"]
@@ -145,7 +148,9 @@ async def test_what_cannot_be_sealed_is_refused(emulator: Emulator, body: dict[s
         pytest.param(None, True, {"model": SEALED}, 200, True, id="none, e2ee"),
         pytest.param(None, True, {"model": SEALED, "stop": ["x"]}, 200, True, id="none, e2ee with stop"),
         pytest.param(None, True, {"model": SEALED, **IN_CLEAR}, 200, False, id="none, e2ee off"),
-        pytest.param(None, True, {"model": MODEL, "venice_parameters": {"enable_e2ee": True}}, 400, None, id="none, impossible"),
+        pytest.param(
+            None, True, {"model": MODEL, "venice_parameters": {"enable_e2ee": True}}, 400, None, id="none, impossible"
+        ),
         pytest.param("e2ee", False, {"model": MODEL}, 400, None, id="e2ee, ordinary"),
         pytest.param("e2ee", False, {"model": SEALED}, 200, True, id="e2ee, e2ee"),
         pytest.param("e2ee", True, {"model": SEALED, **IN_CLEAR}, 400, None, id="e2ee, e2ee off"),

@@ -12,6 +12,7 @@ import click
 
 from .._client import VeniceClient
 from .._limits.budget import Budget
+from ..exceptions import InvalidArgumentError, InvalidRequestError
 from ..tee.types import MeasurementPins, TeeOptions
 from . import _output
 from ._connection import Connection, need_confidential, need_key, with_connection
@@ -67,8 +68,11 @@ def gateway(connection: Connection, /, token: str | None, no_token: bool, **give
         need_confidential()
     need_key()
     logging.getLogger("venice_ai.gateway").setLevel(logging.INFO)
-    with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
-        asyncio.run(_run(connection, None if no_token else token or True, **given))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
+            asyncio.run(_run(connection, None if no_token else token or True, **given))
+    except (InvalidRequestError, InvalidArgumentError) as error:
+        raise click.UsageError(str(error)) from None
 
 
 async def _run(connection: Connection, token: Any, **given: Any) -> None:

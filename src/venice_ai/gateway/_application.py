@@ -26,9 +26,9 @@ from ..exceptions import APIError, InvalidArgumentError, NotFoundError, VeniceEr
 from ..streaming import ChatStream
 from ..types.api.chat import ChatUsage
 from ..types.api.streaming import ChatCompletionChunk
-from .access import Access
-from .asked import Asked, asked_by
-from .errors import body_of, headers_of, status_of, told_by
+from ._access import Access
+from ._asked import Asked, asked_by
+from ._errors import body_of, headers_of, status_of, told_by
 
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _MINUTE: Final = 60.0

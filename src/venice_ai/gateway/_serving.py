@@ -15,7 +15,7 @@ from aiohttp import web
 from .._client import VeniceClient
 from .._core.machine import check_port, is_loopback, origin, why_not_listening
 from ..exceptions import InvalidRequestError, VeniceError
-from .app import GATEWAY, Gateway, Options, app
+from ._application import GATEWAY, Gateway, Options, app
 
 _BACKLOG = 1_024
 _STOP_SECONDS = 1.0
