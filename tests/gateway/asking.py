@@ -133,22 +133,23 @@ async def recording(url: str) -> AsyncGenerator[Recording]:
     tasks: set[asyncio.Task[Any]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with suppress(ConnectionError):  # the one side left, and so does the other
             while piece := await reader.read(65536):
                 kept.passed += piece
                 writer.write(piece)
-        except ConnectionError:
-            pass  # the one side left, and so does the other
-        finally:
-            writer.close()
+        writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
         there, back = await asyncio.open_connection(target.hostname, target.port)
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(pump(reader, back), pump(there, writer))
+        try:
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(pump(reader, back), pump(there, writer))
+        finally:
+            back.close()
+            writer.close()
 
     listening = await asyncio.start_server(accept, "127.0.0.1", 0)
     kept.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}{target.path}"
@@ -159,3 +160,4 @@ async def recording(url: str) -> AsyncGenerator[Recording]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.05)  # transports that were closed let go of their sockets in the loop's next turns

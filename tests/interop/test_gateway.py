@@ -76,6 +76,7 @@ def served(token: str | None) -> Generator[Served]:
             loop.call_soon_threadsafe(down.set)
             thread.join()
             loop.close()
+            time.sleep(0.2)  # the emulator notices that its connections were closed, before its loop ends
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-import litellm
 import openai
 from ask_pydantic_ai import agent
 from asked import answer
@@ -52,6 +52,9 @@ async def langchain_leave(base_url: str, model: str, key: str) -> Any:
 
 
 async def lite(base_url: str, model: str, key: str, **more: Any) -> Any:
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks the network for prices when it is imported
+    import litellm  # takes many seconds
+
     return await litellm.acompletion(
         model=f"openai/{model}", api_base=base_url, api_key=key, messages=MESSAGES, num_retries=0, max_retries=0, **more
     )

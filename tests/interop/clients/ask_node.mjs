@@ -71,7 +71,11 @@ const scenarios = {
       model: compatible(base_url)(model), prompt, maxRetries: 0, onError({ error }) { errors.push(String(error?.message ?? error)); },
     });
     let text = "";
-    for await (const piece of answer.textStream) text += piece;
+    try {
+      for await (const piece of answer.textStream) text += piece;
+    } catch (error) {
+      errors.push(String(error.message));
+    }
     return { text, errors };
   },
   async ai_refused({ base_url, model, prompt }) {
