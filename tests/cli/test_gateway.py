@@ -45,7 +45,7 @@ async def test_it_serves_with_a_token_that_it_prints_once_and_completes_what_is_
     assert rest.endswith(b"data: [DONE]\n\n")
     assert (outcome.code, outcome.out) == (0, "")
     assert f"export OPENAI_BASE_URL={address[1]}" in outcome.err
-    assert "POST /v1/chat/completions 200 'venice-1' stream, " in outcome.err
+    assert "POST /v1/chat/completions 200 venice-1 stream, " in outcome.err
     assert token[1] not in outcome.err
     assert "canary" not in outcome.err
 

@@ -56,7 +56,7 @@ async def test_unknown_fields_go_through_and_the_programs_headers_do_not(program
     assert request.body == asked
     assert "x-mine" not in request.headers
     assert "cookie" not in request.headers
-    assert program.running.token not in str(dict(request.headers))
+    assert str(program.running.token) not in str(dict(request.headers))
 
 
 @pytest.mark.parametrize(
@@ -278,12 +278,13 @@ async def test_each_request_is_one_line_without_content(
     await program.send("GET", f"/v1/models/{secret}")
     await program.send("GET", f"/{secret}?q={secret}")
     await program.ask(model="evil\r\nPOST /v1/chat/completions 200", messages=HI)
+    await program.ask(model={"prompt": secret}, messages=HI)
 
     lines = [record.getMessage() for record in caplog.records if record.name == "venice_ai.gateway"]
-    assert len(lines) == 6
-    assert lines[0].startswith(f"POST /v1/chat/completions 200 '{MODEL}', ")
-    assert lines[1].startswith(f"POST /v1/chat/completions 200 '{MODEL}' stream, ")
-    assert lines[5].startswith("POST /v1/chat/completions 400 'evil\\r\\n")
+    assert len(lines) == 7
+    assert lines[0].startswith(f"POST /v1/chat/completions 200 {MODEL}, ")
+    assert lines[1].startswith(f"POST /v1/chat/completions 200 {MODEL} stream, ")
+    assert all(line.startswith("POST /v1/chat/completions 400 (no name), InvalidRequestError in ") for line in lines[5:])
     assert not any("\n" in line for line in lines)
     assert secret not in caplog.text
     assert str(program.running.token) not in caplog.text

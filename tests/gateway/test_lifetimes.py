@@ -68,7 +68,7 @@ async def test_leaving_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         await within_patience(venice.left)
 
     (line,) = [record.getMessage() for record in caplog.records if record.name == "venice_ai.gateway"]
-    assert line.startswith(f"POST /v1/chat/completions left '{MODEL}' stream")
+    assert line.startswith(f"POST /v1/chat/completions left {MODEL} stream")
 
 
 # -- programs that do not read -------------------------------------------------------------------------------------------

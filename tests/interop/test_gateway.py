@@ -35,7 +35,7 @@ PYTHON_CLIENTS = [
 ]
 KEY = "a-token-of-tests"
 SAID = "canary-answer with some words"
-BROKEN = {"in_band_error": {"message": "the provider went away", "code": "upstream_error"}}
+BROKEN: Any = {"in_band_error": {"message": "the provider went away", "code": "upstream_error"}}
 PATIENCE_SECONDS = 30.0
 
 

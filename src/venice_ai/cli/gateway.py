@@ -21,7 +21,7 @@ from .serve import stop_signal
 
 _EXAMPLES = """\b
 venice-chat gateway
-venice-chat gateway --min-privacy e2ee --level hardware
+venice-chat gateway --min-privacy e2ee
 venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
@@ -18,7 +19,6 @@ from aiohttp import web
 from typing_extensions import TypedDict
 
 from .._client import VeniceClient
-from .._core.ports import Clock
 from .._core.privacy import PREFIX
 from .._wire import sse
 from .._wire.json_text import NOT_STRICT, encode, strict_decode
@@ -32,36 +32,23 @@ from ._errors import body_of, headers_of, status_of, told_by
 
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _MINUTE: Final = 60.0
+_NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
 _PATHS: Final = "programs ask below /v1: POST /v1/chat/completions, GET /v1/models"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 logger = logging.getLogger("venice_ai.gateway")
 
 
-class Pace:
-    """Lets at most so many chats begin in any minute. The others wait for their turn, in order."""
-
-    def __init__(self, rpm: int, clock: Clock) -> None:
-        self._begun: deque[float] = deque(maxlen=rpm)
-        self._clock = clock
-        self._lock = asyncio.Lock()
-
-    async def turn(self) -> None:
-        async with self._lock:
-            if len(self._begun) == self._begun.maxlen:
-                await self._clock.sleep(max(self._begun[0] + _MINUTE - self._clock.now(), 0.0))
-            self._begun.append(self._clock.now())
-
-
 @dataclass(eq=False)
 class Gateway:
-    """What answers; `app` describes the options. `under_way` are the requests that are, with words for the log."""
+    """What answers. `begun` has when the last chats did, as many as a minute may have; `under_way` what to log of requests."""
 
     client: VeniceClient
     access: Access
     clear_on_request: bool
-    pace: Pace | None
     patience: float
+    begun: deque[float]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     under_way: dict[Any, str] = field(default_factory=dict[Any, str])
 
     @web.middleware
@@ -114,16 +101,24 @@ class Gateway:
         options = self.client.tee_options
         roles = "all" if options is None else options.encrypt_roles
         asked = asked_by(await self._body(request), clear_on_request=self.clear_on_request, roles=roles)
-        model = asked.keywords["model"]
-        dropped = f", without {', '.join(asked.dropped)}" if asked.dropped else ""
-        self._note(f" {model!r:.100}{' sealed' if asked.sealed else ''}{' stream' if asked.streams else ''}{dropped}")
-        if self.pace is not None:
-            await self.pace.turn()
-        if asked.streams:
+        model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
+        self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{' sealed' * asked.sealed}{' stream' * streams}")
+        self._note(f", without {', '.join(asked.dropped)}" if asked.dropped else "")
+        await self._wait_for_turn()
+        if streams:
             return await self._stream(request, asked)
         response = await self.client.chat.completions.create(**asked.keywords)
         self._note_usage(response.usage)
         return _json(response, 200, told_by(response.meta, response.attestation))
+
+    async def _wait_for_turn(self) -> None:
+        """Lets at most as many chats begin in any minute as `begun` holds. The others wait, in order."""
+        clock, most = self.client.caller.clock, self.begun.maxlen
+        if most is not None:
+            async with self.turn:
+                if len(self.begun) == most:
+                    await clock.sleep(max(self.begun[0] + _MINUTE - clock.now(), 0.0))
+                self.begun.append(clock.now())
 
     async def _body(self, request: web.Request) -> dict[str, Any]:
         if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
@@ -142,11 +137,9 @@ class Gateway:
         return found
 
     async def _stream(self, request: web.Request, asked: Asked) -> web.StreamResponse:
-        stream: ChatStream = await self.client.chat.completions.create(**asked.keywords)
         transport = request.transport
-        if transport is None:
-            await stream.close()
-            raise ConnectionResetError("the program left")
+        assert transport is not None  # the body has just come
+        stream: ChatStream = await self.client.chat.completions.create(**asked.keywords)
         async with stream:
             chunks, reader, buffered = aiter(stream), stream._reader, transport.get_write_buffer_size  # noqa: SLF001  # of this package
             chunk, clear, usage = await anext(chunks, None), stream.attestation is None, asked.usage
@@ -184,10 +177,9 @@ class Gateway:
         return _json({**vars(reply), "data": [entry for entry in reply.data if self._is_listed(entry.id)]})
 
     async def model(self, request: web.Request) -> web.Response:
-        name = request.match_info["model"]
-        if not self._is_listed(name):
-            raise NotFoundError(f"this gateway has no model {name!r:.100}: it has min_privacy='e2ee'")
-        return _json(await self.client.models.retrieve(name))
+        if self._is_listed(name := request.match_info["model"]):
+            return _json(await self.client.models.retrieve(name))
+        raise NotFoundError(f"this gateway has no model {name!r:.100}: it has min_privacy='e2ee'")
 
     async def attestation(self, request: web.Request) -> web.Response:
         tee = self.client.tee
@@ -233,9 +225,8 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
         raise InvalidArgumentError(f"client must be a VeniceClient, not {type(client).__name__}")
     if (rpm is not None and rpm < 1) or not patience > 0:
         raise InvalidArgumentError(f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={patience!r} above 0")
-    pace = None if rpm is None else Pace(rpm, client.caller.clock)
     access = Access(token, options.get("allow_hosts", ()))
-    gateway = Gateway(client, access, options.get("clear_on_request", False), pace, patience)
+    gateway = Gateway(client, access, options.get("clear_on_request", False), patience, deque(maxlen=rpm))
     application = web.Application(middlewares=[gateway.answered], client_max_size=_MAX_BODY_BYTES)
     application[GATEWAY] = gateway
     application.add_routes(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from .._core.privacy import PREFIX, encryption_requested, switches_in
 from ..tee.guard import guard
 from ..types.api.params import ChatParams
-
-Roles: TypeAlias = Literal["all"] | tuple[str, ...]
 
 _PARAMETERS: Final = frozenset(ChatParams.__annotations__)
 _DROPPED: Final = ("user", "metadata", "store")
@@ -28,12 +26,8 @@ class Asked(NamedTuple):
     dropped: tuple[str, ...]
     """The fields that are left out because they would not be encrypted."""
 
-    @property
-    def streams(self) -> bool:
-        return self.keywords["stream"] is True
 
-
-def asked_by(body: Mapping[str, Any], *, clear_on_request: bool, roles: Roles = "all") -> Asked:
+def asked_by(body: Mapping[str, Any], *, clear_on_request: bool, roles: Literal["all"] | tuple[str, ...]) -> Asked:
     """What the body of a request asks for. What is wrong with it, `create` says.
 
     Models with end-to-end encryption are asked with it, and an InvalidRequestError is raised for what would leave in clear,

@@ -16,18 +16,16 @@ if TYPE_CHECKING:
     from ..types.attestation import Attestation
     from ..types.response_meta import ResponseMeta
 
-_STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
-    (exceptions.BudgetExceededError, 402),
-    (exceptions.NotFoundError, 404),
-    (exceptions.NoMatchingModelError, 404),
-    (exceptions.AuthenticationError, 401),
-    (exceptions.InvalidRequestError, 400),
-    (exceptions.RateLimitError, 429),
-    (exceptions.ServiceUnavailableError, 503),
-    (exceptions.APITimeoutError, 504),
-    (exceptions.APIError, 502),
-    (exceptions.TeeError, 502),
-    (ImportError, 501),
+_STATUSES: Final[tuple[tuple[tuple[type[Exception], ...], int], ...]] = (
+    ((exceptions.BudgetExceededError,), 402),
+    ((exceptions.NotFoundError, exceptions.NoMatchingModelError), 404),
+    ((exceptions.AuthenticationError,), 401),
+    ((exceptions.InvalidRequestError,), 400),
+    ((exceptions.RateLimitError,), 429),
+    ((exceptions.ServiceUnavailableError,), 503),
+    ((exceptions.APITimeoutError,), 504),
+    ((exceptions.APIError, exceptions.TeeError), 502),
+    ((ImportError,), 501),
 )
 """For errors without a status of their own; the first that fits."""
 _TYPES: Final = {
@@ -37,16 +35,14 @@ _TYPES: Final = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
-_NOT_OURS: Final = 407
-"""A proxy on the way asks who the client is, which is no matter of a program."""
 _PASSED_ON: Final = ("x-ratelimit-", "x-venice-model-")
 
 
 def status_of(error: Exception) -> int:
     own = getattr(error, "counts_as", None) or getattr(error, "status_code", None) or 0
-    if 400 <= own <= 599 and own != _NOT_OURS:
+    if 400 <= own <= 599 and own != 407:  # a proxy on the way that asks who the client is, is no matter of a program
         return int(own)
-    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+    return next((status for kinds, status in _STATUSES if isinstance(error, kinds)), 500)
 
 
 def body_of(error: Exception) -> dict[str, Any]:

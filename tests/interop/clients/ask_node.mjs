@@ -4,6 +4,9 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
 import OpenAI from "openai";
 
+// `ai` rejects promises that nobody waits for when a stream is aborted, which would end this process.
+process.on("unhandledRejection", () => {});
+
 const openai = (url) => new OpenAI({ baseURL: url, apiKey: "any", maxRetries: 0 });
 const compatible = (url) => createOpenAICompatible({ name: "venice", baseURL: url, apiKey: "any", includeUsage: true });
 const weather = {
