@@ -104,7 +104,7 @@ class Program:
 @asynccontextmanager
 async def asking(client: VeniceClient, **options: Any) -> AsyncGenerator[Program]:
     """A program that asks a gateway before this client."""
-    chosen = {"token": TOKEN, "drain_seconds": 1.0, **options}
+    chosen: dict[str, Any] = {"token": TOKEN, "drain_seconds": 1.0, **options}
     headers = {} if chosen["token"] is None else {"Authorization": f"Bearer {chosen['token']}"}
     async with aiohttp.ClientSession(headers=headers) as session, client, gateway.serve(client, **chosen) as running:
         yield Program(running, session)
@@ -112,7 +112,7 @@ async def asking(client: VeniceClient, **options: Any) -> AsyncGenerator[Program
 
 def client_of(emulator: Emulator, **settings: Any) -> VeniceClient:
     """A client of an emulator in this process, which trusts its enclave."""
-    chosen = {"api_key": KEY, "transport": emulator.transport(), "clock": emulator.clock, **settings}
+    chosen: dict[str, Any] = {"api_key": KEY, "transport": emulator.transport(), "clock": emulator.clock, **settings}
     if emulator.enclave is not None:
         chosen.setdefault("tee", emulator.enclave.options(verification="hardware"))
     return VeniceClient(**chosen)

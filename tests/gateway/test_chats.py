@@ -157,7 +157,11 @@ async def test_a_stream_that_breaks_ends_as_a_broken_one(
 
 
 async def test_a_refusal_has_the_shapes_of_openai_and_of_venice(program: Program, emulator: Emulator) -> None:
-    body = {"error": "Invalid request", "issues": [{"path": ["seed"], "message": "odd"}], "details": {"_errors": []}}
+    body: dict[str, Any] = {
+        "error": "Invalid request",
+        "issues": [{"path": ["seed"], "message": "odd"}],
+        "details": {"_errors": []},
+    }
     emulator.script(error(400, body))
 
     got = await program.ask()

@@ -16,8 +16,8 @@ from venice_ai.gateway._application import GATEWAY
 from ..scripted_server import SILENCE, Server, Step, reply, serving, streamed
 from .asking import HI, MODEL, PATIENCE_SECONDS, Program, asking, client_of
 
-FIRST = {"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "a"}}]}
-LAST = {**FIRST, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+FIRST: dict[str, Any] = {"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "a"}}]}
+LAST: dict[str, Any] = {**FIRST, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 DONE = b"data: [DONE]\n\n"
 
 
@@ -151,7 +151,7 @@ async def test_nothing_stays_behind(program: Program) -> None:
         await program.ask(stream=stream)
         await program.ask(stream=stream, temperature=9)
 
-    names = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+    names = [repr(task.get_coro()) for task in asyncio.all_tasks()]
     assert not [name for name in names if "answered" in name or "_handle_request" in name]
 
 

@@ -76,7 +76,7 @@ def served(token: str | None) -> Generator[Served]:
             loop.call_soon_threadsafe(down.set)
             thread.join()
             loop.close()
-            time.sleep(0.2)  # the emulator notices that its connections were closed, before its loop ends
+            time.sleep(1.0)  # the emulator notices that its connections were closed, before its loop ends
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_llm(python: PythonEnvironment, open_gateway: Served, model: str, tmp_pa
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=150,
             env=environment({"LLM_USER_PATH": str(tmp_path), "OPENAI_API_KEY": KEY}),
             check=False,
         )

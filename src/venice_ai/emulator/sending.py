@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self, TypeAlias
 
-from venice_ai._wire.json_text import encode as encode_json
+from venice_ai._wire import json_text
 from venice_ai.types.response_meta import Headers
 
 PREFIX = "/api/v1"
 JSON_TYPE = "application/json; charset=utf-8"
+encode_json = json_text.encode
 
 
 class Send(NamedTuple):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from .. import exceptions
 
 if TYPE_CHECKING:
-    from ..types.attestation import Attestation
+    from ..types.attestation import AttestationReport
     from ..types.response_meta import ResponseMeta
 
 _STATUSES: Final[tuple[tuple[tuple[type[Exception], ...], int], ...]] = (
@@ -73,7 +73,7 @@ def headers_of(error: Exception) -> dict[str, str]:
     return headers
 
 
-def told_by(meta: ResponseMeta | None, attestation: Attestation | None = None) -> dict[str, str]:
+def told_by(meta: ResponseMeta | None, attestation: AttestationReport | None = None) -> dict[str, str]:
     """The headers that tell of Venice's answer, and of the enclave that it was sealed by."""
     headers: dict[str, str] = {}
     if meta is not None:

@@ -14,11 +14,15 @@ from ask_pydantic_ai import agent
 from asked import answer
 from langchain_openai import ChatOpenAI
 
+# Both keep connections for the next call, and each scenario here has an event loop of its own.
+EACH_ITS_OWN = {"Connection": "close"}
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
 def langchain(base_url: str, model: str, key: str) -> ChatOpenAI:
-    return ChatOpenAI(base_url=base_url, api_key=key, model=model, max_retries=0, stream_usage=True)
+    return ChatOpenAI(
+        base_url=base_url, api_key=key, model=model, max_retries=0, stream_usage=True, default_headers=EACH_ITS_OWN
+    )
 
 
 async def langchain_create(base_url: str, model: str, key: str) -> Any:
@@ -55,9 +59,8 @@ async def lite(base_url: str, model: str, key: str, **more: Any) -> Any:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks the network for prices when it is imported
     import litellm  # takes many seconds
 
-    return await litellm.acompletion(
-        model=f"openai/{model}", api_base=base_url, api_key=key, messages=MESSAGES, num_retries=0, max_retries=0, **more
-    )
+    server = {"model": f"openai/{model}", "api_base": base_url, "api_key": key, "extra_headers": EACH_ITS_OWN}
+    return await litellm.acompletion(messages=MESSAGES, num_retries=0, max_retries=0, **server, **more)
 
 
 async def litellm_create(base_url: str, model: str, key: str) -> Any:
