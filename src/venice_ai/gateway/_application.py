@@ -13,7 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, Final, Unpack
+from typing import Any, Final, Unpack, cast
 
 from aiohttp import web
 from typing_extensions import TypedDict
@@ -24,7 +24,8 @@ from .._wire import sse
 from .._wire.json_text import NOT_STRICT, encode, strict_decode
 from ..exceptions import APIError, InvalidArgumentError, NotFoundError, VeniceError
 from ..streaming import ChatStream
-from ..types.api.chat import ChatUsage
+from ..types._view import is_object
+from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import ChatCompletionChunk
 from ._access import Access
 from ._asked import Asked, asked_by
@@ -102,12 +103,13 @@ class Gateway:
         roles = "all" if options is None else options.encrypt_roles
         asked = asked_by(await self._body(request), clear_on_request=self.clear_on_request, roles=roles)
         model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
-        self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{' sealed' * asked.sealed}{' stream' * streams}")
-        self._note(f", without {', '.join(asked.dropped)}" if asked.dropped else "")
+        words = (" sealed" * asked.sealed, " stream" * streams, *(f", without {name}" for name in asked.dropped))
+        self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{''.join(words)}")
         await self._wait_for_turn()
         if streams:
             return await self._stream(request, asked)
-        response = await self.client.chat.completions.create(**asked.keywords)
+        create: Any = self.client.chat.completions.create
+        response: ChatCompletionResponse = await create(**asked.keywords)
         self._note_usage(response.usage)
         return _json(response, 200, told_by(response.meta, response.attestation))
 
@@ -132,14 +134,14 @@ class Gateway:
             raise APIError(f"the body did not come within {self.patience:g} s", status_code=408) from None
         except (*NOT_STRICT, web.RequestPayloadError) as error:
             raise APIError(f"the body is not JSON: {error}", status_code=400) from None
-        if not isinstance(found, dict):
-            raise APIError("the body is not a JSON object", status_code=400)
-        return found
+        if is_object(found):
+            return found
+        raise APIError("the body is not a JSON object", status_code=400)
 
     async def _stream(self, request: web.Request, asked: Asked) -> web.StreamResponse:
-        transport = request.transport
+        transport, create = request.transport, cast("Any", self.client.chat.completions.create)
         assert transport is not None  # the body has just come
-        stream: ChatStream = await self.client.chat.completions.create(**asked.keywords)
+        stream: ChatStream = await create(**asked.keywords)
         async with stream:
             chunks, reader, buffered = aiter(stream), stream._reader, transport.get_write_buffer_size  # noqa: SLF001  # of this package
             chunk, clear, usage = await anext(chunks, None), stream.attestation is None, asked.usage

@@ -59,6 +59,7 @@ async def lite(base_url: str, model: str, key: str, **more: Any) -> Any:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks the network for prices when it is imported
     import litellm  # takes many seconds
 
+    litellm.suppress_debug_info = True  # which it prints where the answers of this script go
     server = {"model": f"openai/{model}", "api_base": base_url, "api_key": key, "extra_headers": EACH_ITS_OWN}
     return await litellm.acompletion(messages=MESSAGES, num_retries=0, max_retries=0, **server, **more)
 
