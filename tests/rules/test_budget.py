@@ -84,6 +84,10 @@ def test_an_image_is_so_many_tokens_however_many_bytes_it_has() -> None:
     assert linked.most(0) > 16_384 * 1_000 + 100_000 * 1_000
 
 
+def test_a_model_without_any_limit_is_bounded_by_what_is_asked_for() -> None:
+    assert chat(model(context=0, longest=0), size=1_000, max_completion_tokens=500).most(0) == (1_000 + 64 + 500) * 1_000
+
+
 def test_audio_is_a_token_for_16_bytes() -> None:
     heard = chat(content=[{"type": "input_audio", "input_audio": {"data": "A" * 16_000, "format": "mp3"}}])
     assert heard.most(0) == (heard.size - 16_000 + 1_000 + 64 + 100_000) * 1_000

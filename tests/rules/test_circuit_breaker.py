@@ -105,3 +105,14 @@ def test_a_recovered_server_is_noticed_within_five_seconds(recovers_at: float) -
             breaker.ended(now + 0.05, failed=now < recovers_at)
 
     assert now - recovers_at < 5.0
+
+
+def test_only_the_latest_two_hundred_replies_count() -> None:
+    breaker = CircuitBreaker()
+    for failed in [True, *[False] * 150, *[True] * 99]:
+        breaker.ended(0.0, failed=failed)
+    assert breaker.allow(0.0) is None
+
+    breaker.ended(0.0, failed=True)  # of the latest 200, 100 failed
+
+    assert breaker.allow(0.0) is not None

@@ -138,6 +138,14 @@ def test_a_body_that_was_refused_three_times_is_not_sent_again_for_30_seconds() 
     assert budget.refusal(b"digest", 31.0) is None
 
 
+def test_the_latest_three_refusals_count_though_earlier_ones_are_long_ago() -> None:
+    budget, error = FailureBudget(), ValueError()
+    for now in (0.0, 20.0, 31.0, 40.0):
+        budget.refused(b"digest", now, error)
+
+    assert budget.refusal(b"digest", 41.0) is error
+
+
 @pytest.mark.parametrize("bodies", [10_000])
 def test_refusals_are_forgotten(bodies: int) -> None:
     budget = FailureBudget()

@@ -89,6 +89,26 @@ def test_a_refusal_pauses_all_until_its_time_then_one_goes_alone(status: int) ->
     assert len(sent(limiter, 22.0)) == 5
 
 
+def test_the_one_that_goes_alone_holds_the_others_for_two_seconds_at_most() -> None:
+    limiter = RateLimiter()
+    (first,) = sent(limiter, 0.0, 1)
+    limiter.replied(first, 1.0, 429, said(0, reset=20.0), 20.0)
+    limiter.settled(first, 1.0, None)
+    assert len(sent(limiter, 21.0)) == 1
+
+    assert wait(limiter, 22.5) == Wait(23.0, "paused by a 429")
+    assert wait(limiter, 23.0).why == "requests a minute"
+
+
+def test_what_remains_for_an_hour_is_not_what_a_minute_gives_back() -> None:
+    limiter = RateLimiter()
+    (ticket,) = sent(limiter, 0.0, 1)
+    limiter.replied(ticket, 1.0, 200, said(9, reset=3_600.0), None)
+    assert len(sent(limiter, 1.0)) == 9
+
+    assert len(sent(limiter, 120.0)) == 1, "it asks whether that is still so"
+
+
 def test_a_pause_without_a_named_end_doubles_with_each_refusal_of_the_one_that_goes_alone() -> None:
     limiter, now, pauses = RateLimiter(), 0.0, list[float]()
     for _ in range(5):
@@ -125,6 +145,16 @@ def test_without_headers_the_limit_is_learnt_from_what_was_accepted() -> None:
 
     assert limiter.snapshot(1.0).limit_requests == 100
     assert limiter.snapshot(1.0).learned
+
+
+def test_the_wait_ends_when_the_first_unit_leaves_the_last_minute() -> None:
+    limiter = RateLimiter()
+    first, second, third = *sent(limiter, 0.0, 1), *sent(limiter, 5.0, 2)
+    for ticket, status in ((first, 200), (second, 200), (third, 429)):
+        limiter.replied(ticket, 6.0, status, NOTHING, None if status == 200 else 10.0)
+        limiter.settled(ticket, 6.0, None)
+
+    assert wait(limiter, 16.0) == Wait(60.75, "requests a minute")
 
 
 def test_what_was_learnt_is_forgotten_when_the_policy_changes() -> None:

@@ -219,8 +219,6 @@ class Budget:
 
     def _count_ended(self, database: Connection) -> bool:
         """Counts as spent what processes had reserved that are gone; whether there was any."""
-        if self._file.path is None:
-            return False
         owners = {name for (name,) in database.execute("SELECT DISTINCT owner FROM reserved")} - {self._file.owner}
         ended = [name for name in owners if self._file.ended(name)]
         for name in ended:

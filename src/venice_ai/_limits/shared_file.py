@@ -103,7 +103,9 @@ class SharedFile:
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Makes the tables, unless they are there."""
         queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
+        database.execute("BEGIN")  # what one moment shows, for another process may be making the tables
         application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
+        database.execute("COMMIT")
         if tables and application != self._application:
             raise self._not_ours()
         if version > _VERSION:

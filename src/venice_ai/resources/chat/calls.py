@@ -127,28 +127,30 @@ class ChatCalls(APIResource[ClientT]):
             if sealed:
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
-                chat = SealedChat(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+                asked: SealedChat | Request = SealedChat(
+                    self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers
+                )
             else:
-                request = await self._request(body, stream, timeout, extra_headers)
+                asked = await self._request(body, stream, timeout, extra_headers)
         except Exception as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
             without_locals(refusal)
             raise
-        if sealed:
+        if not isinstance(asked, Request):
             del messages, body, given, extra_body  # nor later
-            source = await chat.answer(partial(self._open, every_chunk=every_chunk), fallbacks, collect=not stream)
+            source = await asked.answer(partial(self._open, every_chunk=every_chunk), fallbacks, collect=not stream)
             if not stream:
                 return source
         else:
             if fallbacks is None:
-                call = Call(self._client.caller, request)
+                call = Call(self._client.caller, asked)
             else:
-                call = fallbacks.call(request, lambda body: self._request(body, stream, timeout, extra_headers))
+                call = fallbacks.call(asked, lambda body: self._request(body, stream, timeout, extra_headers))
             if not stream:
-                response = await self._client.caller.read(request, partial(_read, request), call)
+                response = await self._client.caller.read(asked, partial(_read, asked), call)
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
-            source = await self._open(request, every_chunk=every_chunk, call=call)
+            source = await self._open(asked, every_chunk=every_chunk, call=call)
         if wrap is None:
             return source.stream(self._client)
         try:
