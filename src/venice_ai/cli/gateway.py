@@ -90,8 +90,6 @@ async def _run(connection: Connection, token: Any, **given: Any) -> None:
     options = {name: given[name] for name in ("host", "port", "allow_hosts", "rpm")}
     stop, in_clear = stop_signal(), given["min_privacy"] == "none"
     async with client, served.serve(client, token=token, clear_on_request=in_clear, **options) as running:
-        _output.line(f"Venice gateway on {running.url}")
-        if token is True:
-            _output.line(f"token: {running.token}")
+        _output.line(f"Venice gateway on {running.url}" + (f"\ntoken: {running.token}" if token is True else ""))
         _output.aside(f"point programs at it:\n  export OPENAI_BASE_URL={running.url} OPENAI_API_KEY=<token>\n")
         await stop.wait()

@@ -32,7 +32,6 @@ from ._asked import Asked, asked_by
 from ._errors import body_of, headers_of, status_of, told_by
 
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
-_MINUTE: Final = 60.0
 _NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
 _PATHS: Final = "programs ask below /v1: POST /v1/chat/completions, GET /v1/models"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -119,7 +118,7 @@ class Gateway:
         if most is not None:
             async with self.turn:
                 if len(self.begun) == most:
-                    await clock.sleep(max(self.begun[0] + _MINUTE - clock.now(), 0.0))
+                    await clock.sleep(max(self.begun[0] + 60.0 - clock.now(), 0.0))
                 self.begun.append(clock.now())
 
     async def _body(self, request: web.Request) -> dict[str, Any]:
@@ -270,7 +269,5 @@ def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None
 
 
 def _refusal(error: Exception, allow: str | None = None) -> web.Response:
-    headers = headers_of(error)
-    if allow is not None:
-        headers["Allow"] = allow
-    return _json(body_of(error), status_of(error), headers)
+    headers = {} if allow is None else {"Allow": allow}
+    return _json(body_of(error), status_of(error), {**headers_of(error), **headers})

@@ -17,9 +17,7 @@ from .._core.machine import check_port, is_loopback, origin, why_not_listening
 from ..exceptions import InvalidRequestError, VeniceError
 from ._application import GATEWAY, Gateway, Options, app
 
-_BACKLOG = 1_024
-_STOP_SECONDS = 1.0
-"""What a request that was told to stop has to tell its program so."""
+_STOP_SECONDS = 1.0  # for a request that was told to stop, to tell its program so
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ async def serve(
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, backlog=_BACKLOG)
+        site = web.TCPSite(runner, host, port, backlog=1_024)
         try:
             await site.start()
         except OSError as error:
