@@ -47,11 +47,6 @@ async def serve(
 ) -> AsyncGenerator[Running]:
     """Serves a gateway until the context ends; the client stays open.
 
-    ::
-
-        async with gateway.serve(client, token=True) as running:
-            ...  # programs ask running.url with running.token as their API key
-
     Args:
         client: what sends everything; see `app`.
         host: the address to listen on; other machines can reach it only if `allow_hosts` names how they call it.
