@@ -3,8 +3,8 @@
     python -m benchmarks.gateway
 
 Every event is a packet of its own. The streams come from the loopback server of the other benchmarks; what reads behind the
-gateway is a process of its own. Counted is the CPU time of the client's process, or of the gateway's, in rounds that take turns;
-given is the median, and the ratio, which is to be 2.5 at most.
+gateway is a process of its own. Counted is the CPU time of the client's process, or of the gateway's, in rounds that take
+turns; given is the median, and the ratio, which is to be 2.5 at most.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import statistics
 import sys
 import time
+from contextlib import ExitStack
 from typing import Final
 
 from benchmarks.pinning import allow_many_sockets, pin_to_first_core, pin_to_last_core
@@ -61,7 +62,8 @@ async def read_behind(port: int) -> int:
     """One stream behind the gateway, as bytes; how many events there were."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = json.dumps({"model": MODEL, "messages": MESSAGES, "stream": True}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    lines = ("POST /v1/chat/completions HTTP/1.1", "Host: localhost", "Content-Type: application/json")
+    head = "\r\n".join((*lines, f"Content-Length: {len(body)}"))
     writer.write(head.encode() + b"\r\n\r\n" + body)
     events, tail = 0, b""
     while not tail.endswith(_END):
@@ -93,18 +95,20 @@ def main() -> None:
     allow_many_sockets()
     with start_server(sys.executable) as server:
         base_url = f"http://127.0.0.1:{int(server.hear())}"
-        with worker("alone", base_url) as client, worker("serve", base_url) as served:
-            with worker("behind", str(int(served.hear()))) as readers:
-                found: dict[str, list[float]] = {"client alone": [], "gateway": []}
-                for number in range(ROUNDS + 1):
-                    spent = ask(client)
-                    before = ask(served)
-                    events = ask(readers)
-                    through = ask(served) - before
-                    assert events >= STREAMS * CHUNKS
-                    if number:  # the first has warmed up
-                        found["client alone"].append(spent)
-                        found["gateway"].append(through)
+        found: dict[str, list[float]] = {"client alone": [], "gateway": []}
+        with ExitStack() as processes:
+            client = processes.enter_context(worker("alone", base_url))
+            served = processes.enter_context(worker("serve", base_url))
+            readers = processes.enter_context(worker("behind", str(int(served.hear()))))
+            for number in range(ROUNDS + 1):
+                spent = ask(client)
+                before = ask(served)
+                events = ask(readers)
+                through = ask(served) - before
+                assert events >= STREAMS * CHUNKS
+                if number:  # the first has warmed up
+                    found["client alone"].append(spent)
+                    found["gateway"].append(through)
     each = {name: 1e6 * statistics.median(seconds) / (STREAMS * CHUNKS) for name, seconds in found.items()}
     for name, micros in each.items():
         print(f"{name:14} {micros:6.1f} us a chunk, {STREAMS} streams at once, one event a packet")
