@@ -22,6 +22,7 @@ from venice_ai import (
     VeniceClient,
     WaitNotice,
 )
+from venice_ai._core.request import SystemClock
 from venice_ai.emulator import Account, Emulator, busy, error, text
 from venice_ai.exceptions import APIConnectionError, VeniceError
 
@@ -502,3 +503,32 @@ async def test_clients_with_a_share_keep_within_the_limits_together(tmp_path: Pa
 
     assert isinstance(refused, RateLimitError)
     assert len(emulator.requests) == 1
+
+
+class CountingClock(SystemClock):
+    """The system's clock, and how often it was looked at."""
+
+    looks = 0
+
+    def now(self) -> float:
+        self.looks += 1
+        return super().now()
+
+
+async def test_a_queue_that_waits_costs_nothing_meanwhile() -> None:
+    clock = CountingClock()
+    client = VeniceClient(api_key="k", transport=Emulator().transport(), clock=clock)
+    calls = [asyncio.ensure_future(ask(client, number)) for number in range(800)]
+    await asyncio.sleep(0.1)
+    while client.limits.snapshot().models[0].limits.in_flight:
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(1.2)  # after a second each wait is told
+    before = clock.looks
+
+    await asyncio.sleep(0.5)
+
+    assert client.limits.snapshot().models[0].waiting > 0
+    assert clock.looks - before < 50
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)

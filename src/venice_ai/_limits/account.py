@@ -323,27 +323,27 @@ class Account:
             wait = bucket.rate.wait(now, tokens) or self.failures.wait(now)
         return Wait(now + POLL_SECONDS, wait.why) if wait and wait.until is None else wait
 
-    def pump(self, now: float) -> None:
-        """Lets those pass who may, in the order in which their calls began."""
+    def pump(self, now: float, looking: QueuedCall | None = None) -> None:
+        """Lets those pass who may, in the order in which their calls began. Who is `looking` need not be woken."""
         for bucket in sorted((each for each in self.buckets.values() if each.queue), key=lambda each: each.queue[0].began):
             while bucket.queue:
                 first = bucket.queue[0]
                 if wait := self._wait(bucket, first.tokens, now):
-                    self._hold(bucket, wait, now)
+                    self._hold(bucket, wait, now, looking)
                     break
                 first.granted = Ticket(bucket, first.request, bucket.reserve(first.request, first.tokens, now))
                 self.leave(first)
                 if not first.wake():  # its event loop was closed
                     first.granted.cancel(now)
 
-    def _hold(self, bucket: Bucket, wait: Wait, now: float) -> None:
+    def _hold(self, bucket: Bucket, wait: Wait, now: float, looking: QueuedCall | None) -> None:
         """Notes what a queue waits for, and sends away those who do not want to wait that long."""
         changed, bucket.wait = wait != bucket.wait, wait
         for call in [each for each in bucket.queue if each.refuses(wait, now)]:
             call.refusal = wait
             self.leave(call)
             call.wake()
-        if bucket.queue and (changed or bucket.queue[0].watched != wait):
+        if bucket.queue and bucket.queue[0] is not looking and (changed or bucket.queue[0].watched != wait):
             bucket.queue[0].wake()
 
     def leave(self, call: QueuedCall) -> None:

@@ -130,7 +130,7 @@ class Limiter(CallGate):
         call.renew()
         bucket = call.bucket
         if call.granted is None and not (call.refusal or call.closed) and bucket.queue[0] is call:
-            bucket.account.pump(now)
+            bucket.account.pump(now, call)
         if call.granted is not None:
             return None
         if call.closed:

@@ -205,8 +205,9 @@ class Quota:
             return self.paced_at
         if known and self.rate:
             until = min(until, now + max(units - self._told(now), 0.0) / self.rate)
-        if known and self.doubted:
-            until = min(until, max(self.challenged_at, self.known_at, now) + CHALLENGE_SECONDS)
+        challenge = max(self.challenged_at, self.known_at) + CHALLENGE_SECONDS
+        if known and self.doubted and challenge > now:
+            until = min(until, challenge)
         limit = self.learned if self.learned is not None else (self.limit or inf) - (self.others if known else 0.0)
         missing = units - (limit - self.used.total - self.held)
         until = min(until, self.used.when(max(missing, 0.0)) or inf)
