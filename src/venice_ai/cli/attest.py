@@ -93,7 +93,15 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
         usage = isinstance(error, InvalidRequestError) and error.status_code is None
         return 2 if usage or isinstance(error, ImportError) else 3
     code = verdict(report, wanted.level)
-    _print_report(wanted, evidence, report)
+    if wanted.as_json:
+        _output.line(report.to_json(indent=2))
+    else:
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(evidence.now))
+        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})")
+        _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
+        _output.line(report.summary())
+    if code == 4:
+        _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
         if wanted.save_evidence is not None:
             kept = _evidence_files.save(wanted.save_evidence, evidence, report, options.pins)
@@ -192,18 +200,6 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
         report = attestation.verify(evidence, options)
         tee.settle(evidence, report, options)
     return evidence, report
-
-
-def _print_report(wanted: SimpleNamespace, evidence: CollectedEvidence, report: AttestationReport) -> None:
-    if wanted.as_json:
-        _output.line(report.to_json(indent=2))
-    else:
-        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(evidence.now))
-        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})")
-        _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
-        _output.line(report.summary())
-    if verdict(report, wanted.level) == 4:
-        _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
 
 
 def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:

@@ -360,20 +360,15 @@ class Tee(APIResource["Connection"]):
         """The client's deadline for all the requests of a call."""
         return within("deadline", self._client.clocks(None, stream=False).deadline)
 
-    def _limits(self) -> Timeout:
-        """The clocks of one request: the client's own, where they are shorter."""
-        own = self._client.clocks(None, stream=False)
-        seconds = min(_SECONDS, own.plain or _SECONDS)
-        connect = min(_CONNECT_SECONDS, own.connect or _CONNECT_SECONDS)
-        return Timeout(connect=connect, first_chunk=seconds, idle=seconds, deadline=seconds)
-
     async def _evidence(self, model: str, options: TeeOptions) -> _Asked:
         """A nonce, and the reply to it. Only a random one is tried again, and then it is another one."""
         nonce, attempt = bytes.fromhex(options.nonce or ""), 0
         while True:
             attempt += 1
             sent = nonce or secrets.token_bytes(32)
-            asked = _Asked(model, options, sent, again=_used(sent))  # whatever becomes of it: somebody has seen it
+            # Used from now on, whatever becomes of it: somebody has seen it. In one step, for clients may have threads.
+            again = USED_NONCES.setdefault(sent, mine := object()) is not mine
+            asked = _Asked(model, options, sent, again=again)
             try:
                 asked.body = await self._body("/tee/attestation", {"model": model, "nonce": sent.hex()})
             except APIError as failure:
@@ -387,7 +382,10 @@ class Tee(APIResource["Connection"]):
 
     async def _body(self, path: str, query: dict[str, str]) -> bytes:
         """The body of a reply, at most a byte more than is allowed."""
-        request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=self._limits(), anonymous=True)
+        own = self._client.clocks(None, stream=False)  # where they are shorter, they count
+        seconds, connect = min(_SECONDS, own.plain or _SECONDS), min(_CONNECT_SECONDS, own.connect or _CONNECT_SECONDS)
+        limits = Timeout(connect=connect, first_chunk=seconds, idle=seconds, deadline=seconds)
+        request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=limits, anonymous=True)
         request.stream = True
         answer = await self._once.call(request)
         body = bytearray()
@@ -444,12 +442,6 @@ async def _provided(provider: CollateralProvider, platform: tuple[str, str], now
 async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
     """What a rule says of a reply; in a thread if that is long, for the loop must not wait for it."""
     return rule() if len(reply) <= _OFF_THE_LOOP_BYTES else await asyncio.to_thread(rule)
-
-
-def _used(nonce: bytes) -> bool:
-    """Whether this process has used a nonce before; from now on it has."""
-    mine = object()
-    return USED_NONCES.setdefault(nonce, mine) is not mine  # in one step: clients may have threads of their own
 
 
 def _now(options: TeeOptions) -> float:

@@ -159,7 +159,7 @@ class ChatCalls(APIResource[ClientT]):
                 response = await self._client.caller.read(asked, partial(_read, asked), call)
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
-            source = await self._open(asked, every_chunk=every_chunk, call=call)
+            source = await self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast)
         if wrap is None:
             return source.stream(self._client)
         try:
@@ -246,9 +246,8 @@ class ChatCalls(APIResource[ClientT]):
         """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
         caller = self._client.caller
         sent = caller.clock.now()
-        if call is None:
-            call = Call(caller, request)
-            call.fail_fast = fail_fast
+        call = call or Call(caller, request)
+        call.fail_fast = fail_fast
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
