@@ -184,7 +184,16 @@ class ChatCalls(APIResource[ClientT]):
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
         keywords = cast("dict[str, Any]", params)
-        _refuse_another_stream(keywords)
+        # `stream=True` says nothing new; all else would be something else than the `ChatStream` that is promised.
+        streams = keywords.pop("stream", None)
+        if not (streams is None or streams is True):
+            raise InvalidArgumentError(
+                f"stream={streams!r} is not allowed: stream(...) streams; create(...) gives a whole answer"
+            )
+        if keywords.pop("stream_cls", None) is not None:
+            raise InvalidArgumentError(
+                "stream(...) gives a ChatStream; use create(stream=True, stream_cls=...) for another one"
+            )
         opening = self.create(model=model, messages=messages, stream=True, **keywords)
         del messages, params, keywords  # as in `create`
         return cast("ChatStream", await opening)
@@ -312,12 +321,3 @@ def _read(request: Request, body: bytes, meta: ResponseMeta, secret: bytes) -> C
 
         return answer_in_stream(body, meta, request) or found
     return found
-
-
-def _refuse_another_stream(params: dict[str, Any]) -> None:
-    """`stream(stream=True)` says nothing new; all else would be something else than the `ChatStream` that is promised."""
-    streams = params.pop("stream", None)
-    if not (streams is None or streams is True):
-        raise InvalidArgumentError(f"stream={streams!r} is not allowed: stream(...) streams; create(...) gives a whole answer")
-    if params.pop("stream_cls", None) is not None:
-        raise InvalidArgumentError("stream(...) gives a ChatStream; use create(stream=True, stream_cls=...) for another one")

@@ -201,7 +201,10 @@ class ToolRun:
         try:
             value = await self._value(item)
         except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
-            return _Done(item.call, error=_raised_by_tool(error))
+            # Of a StopIteration, which no coroutine can raise, Python makes a RuntimeError; it is told as the tool raised it.
+            converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
+            cause = error.__cause__
+            return _Done(item.call, error=cause if converted and isinstance(cause, StopIteration) else error)
         if value is _NOT_HANDLED:
             return self._reported(item.call, self._loop.tools.unhandled(item.call))
         return _Done(item.call, value, observed=item.make is not None)
@@ -271,13 +274,6 @@ def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, 
         raise error
     except Exception:  # noqa: BLE001  # the hook decides
         return hook(call, seen)
-
-
-def _raised_by_tool(error: Exception) -> Exception:
-    """A tool's error as it raised it: of a StopIteration, which no coroutine can raise, Python makes a RuntimeError."""
-    cause = error.__cause__
-    converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
-    return cause if converted and isinstance(cause, StopIteration) else error
 
 
 def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
