@@ -18,7 +18,6 @@ from ._connection import debug_option, need_confidential
 
 if TYPE_CHECKING:
     from ..emulator import Emulator
-    from ..emulator.enclave import Enclave
 
 _EXAMPLES = """\b
 venice-chat serve --port 0
@@ -60,7 +59,15 @@ def serve(
     """
     if threads is not None and not (local or model):
         raise click.UsageError("--threads is for the model on this machine; add --local")
-    enclave = _enclave(tee_fault) if tee or tee_fault is not None else None
+    enclave = None
+    if tee or tee_fault is not None:
+        need_confidential()
+        from ..emulator.enclave import Enclave
+
+        try:
+            enclave = Enclave(fault=tee_fault)
+        except InvalidRequestError as error:
+            raise click.UsageError(f"--tee-fault: {error}") from None
     from ..emulator import Emulator
 
     backend = None
@@ -77,16 +84,6 @@ def serve(
     except InvalidRequestError:
         why = f"other machines could reach --host {host}, and no key is checked; add --allow-remote if they may"
         raise click.UsageError(why) from None
-
-
-def _enclave(fault: str | None) -> Enclave:
-    need_confidential()
-    from ..emulator.enclave import Enclave
-
-    try:
-        return Enclave(fault=fault)
-    except InvalidRequestError as error:
-        raise click.UsageError(f"--tee-fault: {error}") from None
 
 
 async def _run(emulator: Emulator, host: str, port: int, allow_remote: bool) -> None:

@@ -35,7 +35,7 @@ from ..tee.crypto import public_key_bytes
 from ..tee.nras import Documents
 from ..tee.session import TeeSession
 from ..tee.stricter import check_floor, effective, identity
-from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOptions
+from ..tee.types import LEVELS, Level, QuoteVerifier, TeeOptions
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
@@ -247,7 +247,17 @@ class Tee(APIResource["Connection"]):
         given = options.collateral
         if platform is None or isinstance(given, Mapping):
             return given if isinstance(given, Mapping) else None
-        return await (self._fetcher(options).get(*platform, now) if given is None else _provided(given, platform, now))
+        if given is None:
+            return await self._fetcher(options).get(*platform, now)
+        try:
+            found: object = given.get(*platform, now)
+            if inspect.isawaitable(found):
+                found = await found
+        except Exception as error:  # noqa: BLE001  # whatever a caller's code raises, there is no collateral
+            return f"the provider given in TeeOptions raised {type(error).__name__}: {error}"
+        if found is None or isinstance(found, Mapping):
+            return found
+        return f"the provider given in TeeOptions gave {type(found).__name__}, which is not a mapping"
 
     def _fetcher(self, options: TeeOptions) -> Fetcher:
         """Where Intel's collateral comes from. What tests trust is neither mixed with Intel's nor kept beyond the process."""
@@ -424,19 +434,6 @@ class _Asked:
         """The error for a reply without evidence."""
         report = attestation.refused(check, why, model=self.model, nonce=self.nonce, now=self.options.clock())
         return TeeAttestationError(f"{why}; nothing was sent", report=report)
-
-
-async def _provided(provider: CollateralProvider, platform: tuple[str, str], now: float) -> Mapping[str, Any] | str | None:
-    """What a caller's provider has for a platform; why, if it has nothing because it failed."""
-    try:
-        found: object = provider.get(*platform, now)
-        if inspect.isawaitable(found):
-            found = await found
-    except Exception as error:  # noqa: BLE001  # whatever a caller's code raises, there is no collateral
-        return f"the provider given in TeeOptions raised {type(error).__name__}: {error}"
-    if found is None or isinstance(found, Mapping):
-        return found
-    return f"the provider given in TeeOptions gave {type(found).__name__}, which is not a mapping"
 
 
 async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
