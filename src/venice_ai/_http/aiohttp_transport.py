@@ -20,11 +20,10 @@ from .._core.whole_reply import WholeReply
 from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.response_meta import Headers
-from .aiohttp_bodies import FAULTS, StreamedReply, release_or_abort
+from .aiohttp_bodies import FAULTS, StreamedReply, release_or_abort, whole_reply
 from .aiohttp_connections import CURRENT_CALL, Call
 from .aiohttp_errors import connection_error
 from .aiohttp_pools import ACCEPT_ENCODING, Pool, Pools
-from .aiohttp_whole_reply import whole_reply
 from .retry import ConnectTimeout
 from .routes import CLOSED, KEPT_SECONDS, Routes, kept_seconds
 from .timers import shortest

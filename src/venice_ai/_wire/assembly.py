@@ -12,8 +12,7 @@ from ..exceptions import TeeEncryptionError
 from ..types._base import Model, is_array, mark_private
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk
-from .answer import choice_json
-from .choice import Choice
+from .choice import Choice, choice_json
 from .growing import keep, plain_copy
 from .json_text import NOT_STRICT
 from .repeated_events import Pattern, Repeats, decode_text
