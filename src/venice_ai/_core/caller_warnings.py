@@ -1,7 +1,6 @@
 """Warnings that name the line of the caller's code, however deep they arise.
 
-No fixed `stacklevel` fits: a coroutine's frames lead to its awaiter, and on the loop's thread those of the thread that waits
-are used.
+No fixed `stacklevel` fits: a coroutine's frames lead to its awaiter; on the loop's thread those of the waiting thread are used.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import sys
 import warnings
 from contextvars import ContextVar
-from types import FrameType
 from typing import Final
 
 WAITING_THREAD: Final[ContextVar[int | None]] = ContextVar("WAITING_THREAD", default=None)
@@ -23,7 +21,9 @@ _BETWEEN: Final = ("venice_ai", "asyncio", "threading")
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the line of the caller's code that led here."""
     thread = WAITING_THREAD.get()
-    frame = _outside(sys._getframe(1) if thread is None else sys._current_frames().get(thread))  # noqa: SLF001  # documented
+    frame = sys._getframe(1) if thread is None else sys._current_frames().get(thread)  # noqa: SLF001  # documented
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
     if frame is None:
         warnings.warn(message, category, stacklevel=2)
         return
@@ -32,9 +32,3 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         registry.clear()
     module = frame.f_globals.get("__name__")
     warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, module=module, registry=registry)
-
-
-def _outside(frame: FrameType | None) -> FrameType | None:
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
-        frame = frame.f_back
-    return frame

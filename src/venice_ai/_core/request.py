@@ -133,9 +133,4 @@ class SystemClock:
         """Ends every sleep, on whatever loop: what was waited for will not come, because the client was closed."""
         for loop, future in self._sleepers.copy():
             with suppress(RuntimeError):  # the loop was closed
-                loop.call_soon_threadsafe(_settle, future)
-
-
-def _settle(future: Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+                loop.call_soon_threadsafe(future.cancel)

@@ -1,7 +1,6 @@
 """The connections of the asynchronous client, and what is known of each.
 
-A kept connection is looked at before it is used: aiohttp may give out one that the server has closed, or has sent stray bytes
-on.
+A kept connection is looked at before it is used: aiohttp may give out one that is closed, or on which stray bytes came.
 """
 
 from __future__ import annotations

@@ -175,12 +175,11 @@ def _begin(address: _Address, pending: selectors.BaseSelector, failures: list[OS
         with suppress(BlockingIOError):
             sock.connect(place)
         pending.register(sock, selectors.EVENT_WRITE)
-    except OSError as error:
+    except BaseException as error:
         sock.close()
+        if not isinstance(error, OSError):
+            raise
         failures.append(error)
-    except BaseException:
-        sock.close()
-        raise
 
 
 def _interleaved(addresses: list[_Address]) -> list[_Address]:

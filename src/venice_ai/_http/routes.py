@@ -106,13 +106,12 @@ class Routes:
 
     def _tls(self) -> ssl.SSLContext:
         """The caller's context; else one that trusts a bundle, or what the operating system trusts."""
+        if self._ssl is None and self._ca_bundle is not None:
+            self._ssl = _context(self._ca_bundle)
         if self._ssl is None:
-            if self._ca_bundle is not None:
-                self._ssl = _context(self._ca_bundle)
-            else:
-                import truststore
+            import truststore
 
-                self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return self._ssl
 
 

@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CHUNKS_AHEAD = 256
-
 
 class SyncSource(Iterator[T]):
     """What an asynchronous stream gives, taken on other threads; it holds its `owner`, whose connections it is read on."""
 
-    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, ahead: int, owner: object) -> None:
+    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, owner: object, ahead: int = 256) -> None:
         self._owner = owner
         self.ended: bool = True  # until it is open, there is nothing to drop
         self.left: bool = False
@@ -98,9 +96,6 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
     stream: ChatStream
-
-    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, ChatStream], *, owner: object) -> None:
-        super().__init__(thread, opening, ahead=_CHUNKS_AHEAD, owner=owner)
 
     def broken(self, why: str) -> StreamInterruptedError:
         """The error for a stream that was left before its end, with what had come."""

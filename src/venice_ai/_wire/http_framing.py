@@ -1,7 +1,6 @@
 """The framing of an HTTP/1.1 reply (RFC 9112): a connection's bytes in, the head of a final answer and its body's bytes out.
 
-It is as strict as llhttp, which reads for aiohttp: an ambiguous length of the body, and bytes that no server would send, are
-errors.
+It is as strict as llhttp, which reads for aiohttp: an ambiguous length, and bytes that no server would send, are errors.
 """
 
 from __future__ import annotations
