@@ -58,7 +58,6 @@ NEAREST: dict[str, str] = {
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/privacy.py": "tee/test_min_privacy.py",
     "_core/forks.py": "sync/test_sync_processes.py",
-    "_core/remembered.py": "client/test_warnings.py",
     "_core/run_now.py": "sync/test_sync.py",
     "_core/secrets.py": "client/test_secrets.py",
     "_core/settings.py": "client/test_settings.py",

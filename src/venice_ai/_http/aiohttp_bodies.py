@@ -64,7 +64,8 @@ class ArrivingBody:
                 return await self._content.readany() or self.ended()
             except (*FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
                 self.blame(error)
-        return self.rest()
+        # What came before the fault and was not read; after that, the fault is raised.
+        return self._content.read_nowait() or self.ended()
 
     def ended(self) -> bytes:
         """No more bytes: that is the end, unless it was torn off, which is raised."""
@@ -76,10 +77,6 @@ class ArrivingBody:
         """A fault has ended it. aiohttp would show that first, and what came before it never."""
         self.fault = self.fault or (aiohttp.ClientPayloadError() if isinstance(fault, RuntimeError) else fault)
         self._content.set_exception(cast("Any", None))
-
-    def rest(self) -> bytes:
-        """What came before the fault and was not read; after that, the fault is raised."""
-        return self._content.read_nowait() or self.ended()
 
     def stop(self) -> None:
         if self._state is not None:

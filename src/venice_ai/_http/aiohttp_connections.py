@@ -174,8 +174,7 @@ class SentRequest(aiohttp.ClientRequest):
     """A request of our own session, which knows whether the first byte of it was refused."""
 
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:
-        call = CURRENT_CALL.get()
-        if call is not None and conn.closed:
+        if (call := CURRENT_CALL.get()) is not None and conn.closed:
             call.unsent = True
         await super().write_bytes(writer, conn, content_length)
 

@@ -211,12 +211,8 @@ class Call:
     def _delay(self, failure: APIError) -> float | None:
         if self._caller.closed:
             return None
-        delay = self._caller.policy.delay(
-            self._attempts,
-            failure,
-            idempotent=self._request.method == "GET",
-            random=random.random(),  # noqa: S311  # spreads retries, keeps no secret
-        )
+        spread = random.random()  # noqa: S311  # spreads retries, keeps no secret
+        delay = self._caller.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
         left = self._request.timeout.left(self._caller.clock.now() - self._began)
         # Waiting past the deadline would only turn a clear error into a late one.
         if delay is None or (left is not None and delay >= left):

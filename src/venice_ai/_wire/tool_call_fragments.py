@@ -58,7 +58,12 @@ class Calls:
                 given = fields_of(fragment)
                 index = given.get("index")
                 index = index if type(index) is int and index >= 0 else None
-                call = self._continued(given, index) or self._opened(index)
+                call = self._continued(given, index)
+                if call is None:
+                    call = Call(index)
+                    self.calls.append(call)
+                    if index is not None:
+                        self.by_index[index] = call
                 call.add(given)
                 if given.get("id"):
                     self.by_id.setdefault(repr(given["id"]), call)
@@ -73,13 +78,6 @@ class Calls:
         index = fragment.get("index")
         call = self.by_index.get(index) if type(index) is int and index >= 0 else self.calls[-1]
         return {} if call is None else {"function": {**call.function, "arguments": call.arguments}}
-
-    def _opened(self, index: int | None) -> Call:
-        call = Call(index)
-        self.calls.append(call)
-        if index is not None:
-            self.by_index[index] = call
-        return call
 
     def _continued(self, given: dict[str, Any], index: int | None) -> Call | None:
         """The call that this fragment goes on with, or None if it opens one."""
