@@ -116,8 +116,7 @@ def resolve_key(argument: str | None) -> str | None:
     value = os.environ.get(KEY_VARIABLE) if argument is None else argument
     if value is not None and not isinstance(value, str):
         raise AuthenticationError(f"api_key must be text, not {type(value).__name__}")
-    key = (value or "").strip()
-    if not key:
+    if not (key := (value or "").strip()):
         return None
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise AuthenticationError(

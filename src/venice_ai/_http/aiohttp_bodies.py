@@ -186,8 +186,7 @@ class StreamedReply:
 
     async def _decoded(self, decoder: Decoder) -> bytes:
         while (step := next(self._steps, None)) is None:
-            piece = await self._arriving.piece()
-            if not piece:
+            if not (piece := await self._arriving.piece()):
                 decoder.finish()
                 return b""
             self._steps = decoder.feed(piece)

@@ -74,8 +74,7 @@ class ConnectionStates(dict[ResponseHandler, ConnectionState]):
         self.closed = False
 
     def of(self, protocol: ResponseHandler, place: object = None) -> ConnectionState:
-        state = self.get(protocol)
-        if state is None:
+        if (state := self.get(protocol)) is None:
             state = ConnectionState(place)
             if (closed := protocol.closed) is not None:
                 self[protocol] = state

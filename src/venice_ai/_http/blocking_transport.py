@@ -135,8 +135,7 @@ class BlockingTransport:
         return None
 
     def _serves_again(self, kept: _Kept, now: float) -> bool:
-        wait = self._habits.wait(kept.place, kept.served, now - kept.rested)
-        if wait:
+        if wait := self._habits.wait(kept.place, kept.served, now - kept.rested):
             time.sleep(wait)
         quiet = wait is not None and not reader_of(kept.sock)()
         if wait and not quiet:

@@ -175,8 +175,7 @@ class Call:
         if free and policy.retries and policy.waits(failure) and not (self._caller.closed or self.abandoned):
             self._attempts -= 1
             return True
-        delay = self._delay(failure)
-        if delay is not None and not held:
+        if (delay := self._delay(failure)) is not None and not held:
             logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
             await self._caller.clock.sleep(delay)
             self._check_wanted(failure)

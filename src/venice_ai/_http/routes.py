@@ -94,8 +94,7 @@ class Routes:
 
     def find(self, url: str) -> Route:
         """An address parsed, its proxy (the caller's, else the environment's), and its TLS context, if it needs one."""
-        found = self._known.get(url)
-        if found is None:
+        if (found := self._known.get(url)) is None:
             parts = urlsplit(_encoded(url))
             proxy = _environment_proxy(parts) if self._proxy is None and self._trust_env else self._proxy
             if len(self._known) > _MOST_ROUTES:

@@ -139,8 +139,7 @@ class Watch:
 
     def _check(self) -> None:
         self.close()
-        due = self._due()
-        if due is None:
+        if (due := self._due()) is None:
             return
         at, clock, seconds = due
         now = self._loop.time()

@@ -153,8 +153,7 @@ class SyncStream(OfReply, Generic[T]):
     def close(self) -> None:
         """Drops the connection. May be called often."""
         self._closed = True
-        close = getattr(self._iterator, "close", None)
-        if close is not None:
+        if (close := getattr(self._iterator, "close", None)) is not None:
             close()
 
     def __enter__(self) -> Self:

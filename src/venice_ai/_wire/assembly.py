@@ -159,8 +159,7 @@ class Assembly:
     def _add(self, position: int, given: dict[str, Any]) -> bool:
         index = given.get("index")
         key = index if type(index) is int else position
-        found = self._choices.get(key)
-        if found is None:
+        if (found := self._choices.get(key)) is None:
             found = self._choices[key] = Choice()
             self._unfinished += 1
         was_finished = found.finish_reason is not None

@@ -96,8 +96,7 @@ class ReplyReader:
         line = b""
         while not line:  # an empty line before it does no harm
             line = (yield from self._line(_STATUS_START, "it is no reply of HTTP/1.1")).removesuffix(b"\r")
-        match = _STATUS.fullmatch(line)
-        if match is None:
+        if (match := _STATUS.fullmatch(line)) is None:
             raise FramingError("it is no reply of HTTP/1.1")
         return match[1], match[2]
 
@@ -116,8 +115,7 @@ class ReplyReader:
                     fields[-1] = fields[-1][0], b"%b %b" % (fields[-1][1], line.strip(b" \t"))
                     continue
                 line = line.lstrip(b" \t")
-            match = _HEADER.fullmatch(line)
-            if match is None:
+            if (match := _HEADER.fullmatch(line)) is None:
                 raise FramingError("a line of its head is no header")
             fields.append((match[1], match[2]))
             if len(fields) > _MOST_HEADERS:

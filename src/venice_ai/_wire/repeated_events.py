@@ -135,8 +135,7 @@ class Repeats:
 
     def _pattern(self, event: bytes) -> Pattern | None:
         for other in reversed(self._recent):
-            token = _differing_text(event, other)
-            if token is not None:
+            if (token := _differing_text(event, other)) is not None:
                 before, after = event[: token.start], event[token.stop :]
                 try:
                     found = strict_decode(before + b'""' + after)

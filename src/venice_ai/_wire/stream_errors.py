@@ -161,8 +161,7 @@ class KeptError:
     @property
     def error(self) -> VeniceError:
         """The same error; another like it where nobody has it any more."""
-        error = self._first()
-        if error is None:
+        if (error := self._first()) is None:
             error = self._kind.__new__(self._kind, *self._args)
             vars(error).update(self._state)
         return error

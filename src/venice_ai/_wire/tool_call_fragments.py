@@ -81,8 +81,7 @@ class Calls:
 
     def _continued(self, given: dict[str, Any], index: int | None) -> Call | None:
         """The call that this fragment goes on with, or None if it opens one."""
-        identity = given.get("id")
-        if identity:
+        if identity := given.get("id"):
             known = self.by_id.get(repr(identity))
             if known is not None or index is None:
                 return known
@@ -122,8 +121,7 @@ class Call:
 
     def ended_by(self, fragment: dict[str, Any], *, whole: bool) -> bool:
         """Whether a fragment belongs to another call; a `whole` call's name, without an index, came in one piece."""
-        identity = fragment.get("id")
-        if identity:
+        if identity := fragment.get("id"):
             return bool(self.fields.get("id", identity) != identity)
         function = fragment.get("function")
         name = fields_of(function).get("name") if isinstance(function, (dict, Model)) else None
