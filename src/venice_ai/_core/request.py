@@ -60,8 +60,7 @@ class Request:
     @property
     def secret(self) -> bytes:
         """The key that it carries, whatever the case of its header's name and of the word before it; empty if none."""
-        value = self.headers.get("Authorization")  # as the client writes it; each reply is asked for it
-        if not value:
+        if not (value := self.headers.get("Authorization")):  # as the client writes it; each reply is asked for it
             keys = sorted((name.lower(), value) for name, value in self.headers.items() if name.lower() in KEY_HEADERS)
             value = keys[0][1] if keys else ""
         return (value.partition(" ")[2].strip() or value).encode()

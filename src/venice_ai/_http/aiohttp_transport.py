@@ -43,8 +43,11 @@ class AiohttpTransport:
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
         loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is None or pool.states.closed or (self._session is not None and self._session.closed):
+        if (
+            (pool := self._pools.get(loop)) is None
+            or pool.states.closed
+            or (self._session is not None and self._session.closed)
+        ):
             pool = await self._pools.opened(loop)
         route = self._route(request.url)
         clock, seconds = shortest(request)

@@ -126,8 +126,7 @@ class Connection(RequestBuilder):
         from .caller import Caller
 
         clock = self._clock or self.limiter.clock
-        transport = self._transport
-        if transport is None:
+        if (transport := self._transport) is None:
             from .aiohttp_transport import AiohttpTransport
             from .routes import Routes
 

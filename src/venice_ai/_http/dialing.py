@@ -90,8 +90,7 @@ def left(deadline: float | None) -> float | None:
     """Seconds until then; raises TimeoutError once it has passed."""
     if deadline is None:
         return None
-    seconds = deadline - time.monotonic()
-    if seconds <= 0:
+    if (seconds := deadline - time.monotonic()) <= 0:
         raise TimeoutError
     return seconds
 

@@ -187,14 +187,12 @@ def choice_json(choice: Choice, index: int) -> dict[str, Any]:
 
 def content_of(pieces: list[Any], *, bare: bool) -> Any:
     """The content that came in pieces: text; or its parts, if they came as parts and any is no text."""
-    parts = [piece for piece in pieces if not isinstance(piece, str)]
-    if not parts:
+    if not (parts := [piece for piece in pieces if not isinstance(piece, str)]):
         return joined(pieces) if pieces else []
     if len(parts) == len([*filter(None, pieces)]):
         return plain_copy(parts[0] if bare and len(parts) == 1 else parts)
     told = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
-    texts = [*map(_text_of, told)]
-    if None not in texts:
+    if None not in (texts := [*map(_text_of, told)]):
         return joined(text or "" for text in texts)
     found: list[Any] = []
     for is_text, run in groupby(told, key=lambda piece: isinstance(piece, str)):

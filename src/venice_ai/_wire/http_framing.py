@@ -150,8 +150,7 @@ class ReplyReader:
             match = _SIZE.fullmatch((yield from self._line(_SIZE_START, "the size of a chunk is not a hexadecimal number")))
             if match is None:
                 raise FramingError("the size of a chunk is not a hexadecimal number")
-            size = int(match[1], 16)
-            if not size:
+            if not (size := int(match[1], 16)):
                 break
             if size >= _MOST_BYTES:
                 raise FramingError("the size of a chunk is too large")

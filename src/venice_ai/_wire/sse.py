@@ -112,8 +112,7 @@ class EventParser:
             self._line_mode = True
             self._searched = 0
             return self._lines()
-        end = buffer.rfind(b"\n\n", max(self._searched - 1, 0))
-        if end < 0:
+        if (end := buffer.rfind(b"\n\n", max(self._searched - 1, 0))) < 0:
             self._searched = len(buffer)
             return []
         whole = bytes(buffer[: end + 2])

@@ -64,8 +64,7 @@ class StreamErrors:
                 found = json_text.decode(event)
         if not isinstance(found, dict):
             return self._no_object(event, named, found)
-        chunk = reply_body.chunk(found, event)
-        if isinstance(chunk, dict):
+        if isinstance(chunk := reply_body.chunk(found, event), dict):
             return self._reported(chunk)
         if named == b"error":
             return self._reported({"error": found})

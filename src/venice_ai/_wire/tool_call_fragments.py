@@ -27,8 +27,7 @@ class Details:
             if type(index) is not int:
                 self.entries.append(fragment)
                 continue
-            entry = self._open.get(index)
-            if entry is None or any(_differs(entry, fragment, name) for name in ("type", "id")):
+            if (entry := self._open.get(index)) is None or any(_differs(entry, fragment, name) for name in ("type", "id")):
                 entry = self._open[index] = {}
                 self.entries.append(entry)
             grown(entry, fragment, "")
@@ -58,8 +57,7 @@ class Calls:
                 given = fields_of(fragment)
                 index = given.get("index")
                 index = index if type(index) is int and index >= 0 else None
-                call = self._continued(given, index)
-                if call is None:
+                if (call := self._continued(given, index)) is None:
                     call = Call(index)
                     self.calls.append(call)
                     if index is not None:
