@@ -117,7 +117,7 @@ class Catalogue:
         return rate_limits(self._models.values(), now)
 
     def capabilities(self, name: str) -> ModelCapabilities:
-        """What the text model that a name stands for can do; nothing if there is none."""
+        """What the text model that a name stands for can do; nothing if there is no such model."""
         model = self.find(name)
         return (model and model.model_spec.capabilities) or ModelCapabilities()
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from . import request
 from .engine import Engine, Generations, load
-from .grammar import has_free_keys
 from .reply import Reply
 from .weights import gemma_weights, own_folder, own_weights
 
@@ -39,8 +38,7 @@ class LocalModel:
         """
         job = request.job(body, plain=self._plain)
         top = body.get("top_logprobs", 0)
-        free_keys = has_free_keys(job.body.get("grammar", ""))
-        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", free_keys=free_keys, top_logprobs=top)
+        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", top_logprobs=top)
         async with aclosing(self._generations.chunks(job.body)) as chunks:
             async for chunk in chunks:
                 for answered in reply.feed(chunk):

@@ -7,8 +7,7 @@ the grammar and how the answer is read (`reply.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from venice_ai.emulator.backend import UnsupportedInput
 from venice_ai.emulator.request import ChatBody
@@ -33,8 +32,7 @@ _LARGEST_SEED = 2**32 - 1
 _LARGEST_LIMIT = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     form: Form
     body: dict[str, Any]
 
