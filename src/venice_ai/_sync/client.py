@@ -7,7 +7,7 @@ errors there are, stands with the asynchronous methods. A test compares the sign
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .._core.settings import Timeout
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
-    from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, ToolLoopOptions, Tools
+    from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, StreamClass, ToolLoopOptions, Tools
     from ..resources.chat.parsed import ParsedChatStream
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
@@ -114,13 +114,7 @@ class SyncChatCompletions(SyncResource):
     ) -> SyncChatStream: ...
     @overload
     def create(
-        self,
-        *,
-        model: str,
-        messages: Messages,
-        stream: Literal[True],
-        stream_cls: Callable[..., Any],
-        **params: Unpack[CallParams],
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: StreamClass, **params: Unpack[CallParams]
     ) -> Any: ...
     @overload
     def create(
@@ -132,7 +126,7 @@ class SyncChatCompletions(SyncResource):
         model: str,
         messages: Messages,
         stream: bool = False,
-        stream_cls: Callable[..., Any] | None = None,
+        stream_cls: StreamClass | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -313,7 +307,6 @@ class SyncChatCompletions(SyncResource):
 
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
         del messages, options  # as in `create`
-        # The loop goes on as its events are read: the next tool runs once the event before it was taken.
         return SyncToolStream(SyncSource(self._bridge.thread(), opening, ahead=1, owner=self._client), client=self._client)
 
 

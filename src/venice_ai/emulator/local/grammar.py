@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from venice_ai.emulator.backend import UnsupportedInput
 from venice_ai.emulator.schema_validation import implied_type, names_of
 from venice_ai.types._base import is_array, is_object
 
@@ -43,9 +44,13 @@ ANY_OBJECT: Schema = {"type": "object", "additionalProperties": _SCALAR, "minPro
 
 
 def json_grammar(schema: Schema) -> str:
-    """The engine's grammar for compact JSON that fits `schema`."""
+    """The engine's grammar for compact JSON that fits `schema`; UnsupportedInput if that cannot be read."""
     options = {"whitespace_flexible": False, "coerce_one_of": True}
-    return "%llguidance {}\nstart: %json " + json.dumps({**bounded(schema), "x-guidance": options})
+    try:
+        narrow = bounded(schema)
+    except (AttributeError, LookupError, RecursionError, TypeError) as error:
+        raise UnsupportedInput(f"The JSON schema cannot be read: {error}") from None
+    return "%llguidance {}\nstart: %json " + json.dumps({**narrow, "x-guidance": options})
 
 
 def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
