@@ -53,7 +53,7 @@ SLOWER, SECONDS_MORE = 4, 10
 NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
     "_core/concurrency.py": "client/test_batch.py client/test_run_with_tools.py sync/test_sync.py",
-    "_core/first_use.py": "package/test_imports.py sync/test_sync_processes.py",
+    "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
     "_core/json_values.py": "emulator/test_answers.py emulator/test_contract.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/privacy.py": "tee/test_min_privacy.py",
@@ -76,17 +76,19 @@ NEAREST: dict[str, str] = {
     "_structured/read_output.py": "client/test_parse.py client/test_reasks.py client/test_stream_parse.py",
     "_structured/strict_schema.py": "rules/test_schema.py client/test_formats.py rules/test_schema_hypothesis.py",
     "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
+    "_wire/answer.py": "client/test_collected.py client/test_streams.py client/test_completion_fixtures.py",
     "_wire/assembly.py": (
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
         "client/test_stream_errors.py"
     ),
+    "_wire/choice.py": "client/test_collected.py rules/test_repeats.py client/test_tool_fragments.py client/test_streams.py",
     "_wire/first_bytes.py": "rules/test_first_bytes.py client/test_mislabelled_replies.py",
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
-    "_wire/tool_call_fragments.py": "client/test_tool_fragments.py client/test_collected.py",
+    "_wire/tool_call_fragments.py": "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py",
     "_wire/reply_body.py": (
         "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py client/test_sse_fixtures.py"
     ),
-    "_wire/parameters.py": "client/test_requests.py client/test_formats.py",
+    "_wire/parameters.py": "client/test_requests.py client/test_formats.py client/test_messages.py",
     "_wire/request_body.py": "client/test_requests.py client/test_messages.py client/test_settings.py",
     "_wire/content_coding.py": "rules/test_decoding.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
@@ -96,6 +98,7 @@ NEAREST: dict[str, str] = {
     "_wire/repeated_events.py": "rules/test_repeats.py",
     "_wire/reply_errors.py": "client/test_error_fixtures.py client/test_mislabelled_replies.py client/test_retries.py",
     "_wire/sse.py": "rules/test_sse.py",
+    "_wire/sse_lines.py": "rules/test_sse.py client/test_streams.py",
     "_wire/stream_errors.py": "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
     "costs.py": "rules/test_costs.py",
     "streaming.py": (
@@ -117,13 +120,13 @@ NEAREST: dict[str, str] = {
     "tee/collateral.py": "tee/test_collateral.py tee/test_collateral_fetcher.py",
     "tee/crypto.py": "tee/test_crypto.py",
     "tee/curve.py": "tee/test_crypto.py",
-    "tee/eventlog.py": "tee/test_attestation.py tee/test_long_evidence.py",
+    "tee/eventlog.py": "tee/test_eventlog.py tee/test_attestation.py tee/test_long_evidence.py",
     "tee/gpu.py": "tee/test_gpu.py tee/test_attack_table.py",
     "tee/intel.py": "tee/test_intel.py tee/test_attestation.py",
     "tee/keccak.py": "tee/test_keccak.py",
     "tee/nras.py": "tee/test_nras.py",
     "tee/parts.py": "tee/test_parts.py tee/test_attestation.py tee/test_long_evidence.py",
-    "tee/policy.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_tee_resource.py",
+    "tee/policy.py": "tee/test_report.py tee/test_attestation.py tee/test_attack_table.py tee/test_tee_resource.py",
     "tee/quote.py": "tee/test_attestation.py",
     "tee/recovery.py": "tee/test_signature.py",
     "tee/session.py": "tee/test_session.py",
@@ -136,6 +139,7 @@ PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
 ACTING = {
     "_core/ports.py",
     "_core/request.py",
+    "_core/whole_reply.py",
     "_limits/limiter.py",
     "_limits/shared.py",
     "_limits/shared_file.py",

@@ -78,9 +78,17 @@ class Request:
 class Attempt:
     """One attempt to send a request, as a gate sees it before it is sent."""
 
-    __slots__ = ("began", "due", "failure", "number", "request")
+    __slots__ = ("began", "due", "fail_fast", "failure", "number", "request")
 
-    def __init__(self, request: Request, number: int, began: float, due: float | None, failure: APIError | None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        number: int,
+        began: float,
+        due: float | None,
+        failure: APIError | None,
+        fail_fast: bool | None = None,
+    ) -> None:
         self.request: Request = request
         """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
         self.number: int = number
@@ -91,6 +99,8 @@ class Attempt:
         """When the deadline of the call runs out, by the client's clock; None if it has none."""
         self.failure: APIError | None = failure
         """What the attempt before failed with; None for the first."""
+        self.fail_fast: bool | None = fail_fast
+        """Whether the call is to fail rather than wait while a circuit is open; None: as its client does."""
 
 
 class SystemClock:

@@ -148,15 +148,16 @@ def resolve_base_url(argument: str | None) -> str:
 
 
 def _is_host(host: str | None) -> bool:
-    """Whether it can be the name of a host, with labels of 1 to 63 letters (RFC 1035, 2.3.4), or is an IP address."""
+    """Whether it can be the name of a host, with labels of 1 to 63 letters (RFC 1035, 2.3.4), or is an IP address.
+
+    Raises:
+        UnicodeError: it has letters that no name of a host can have.
+    """
     if not host or not host.isprintable():
         return False
     if ":" in host:  # an IPv6 address; whoever split it from its brackets has looked at it
         return True
-    try:
-        name = host if host.isascii() else host.encode("idna").decode()
-    except UnicodeError:
-        return False
+    name = host if host.isascii() else host.encode("idna").decode()
     labels = name.removesuffix(".").split(".")
     if not (_HOST_LETTERS.issuperset(name) and all(0 < len(label) < 64 for label in labels)):
         return False

@@ -97,6 +97,8 @@ class Call:
         self._attempts = 0
         self._passes: list[Pass] = []
         self._learnt = False
+        self.fail_fast: bool | None = None
+        """Whether it fails rather than waits while a circuit is open; None: as its client does."""
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
 
@@ -150,7 +152,7 @@ class Call:
         """Waits until every gate lets the next attempt pass."""
         caller, deadline = self._caller, self._request.timeout.deadline
         due = None if deadline is None else self._began + deadline
-        attempt = Attempt(self._request, self._attempts, self._began, due, failure)
+        attempt = Attempt(self._request, self._attempts, self._began, due, failure, self.fail_fast)
         try:
             for gate in caller.gates:
                 self._passes.append(await gate.enter(attempt))

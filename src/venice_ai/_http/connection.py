@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from .._core.ports import CallGate, Clock, Transport
     from .._core.token_counts import TokenCounts
     from .._limits.budget import Budget
-    from .._limits.limiter import Limiter, WaitNotice
-    from .._limits.shared import RateShare
+    from .._limits.limiter import Limiter
+    from .._limits.rate_share import RateShare
+    from .._limits.snapshot import WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
     from ..types.api.models import ModelResponse

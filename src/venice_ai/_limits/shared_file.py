@@ -12,6 +12,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..exceptions import InvalidArgumentError, VeniceError
 
 _VERSION: Final = 1
 _BUSY_SECONDS: Final = 30.0
+_LOOK_AGAIN_SECONDS: Final = 0.0005
 _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
 
 
@@ -51,7 +53,7 @@ class SharedFile:
         with self._lock, self._explained():
             if self._process != os.getpid() and (self.path is not None or not self._process):
                 self._open()
-            self._database.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield self._database
                 self._database.execute("COMMIT")
@@ -60,8 +62,24 @@ class SharedFile:
                     self._database.execute("ROLLBACK")
                 raise
 
-    def ended(self, owner: str) -> bool:
-        """Whether the process that signed as `owner` is gone. Then the file that it had locked is removed."""
+    def _begin(self) -> None:
+        """Begins a transaction once no other process has one. SQLite's own waiting is for up to 0.1 s, which is long here."""
+        until = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(_LOOK_AGAIN_SECONDS)
+            else:
+                return
+
+    def ended(self, owners: set[str]) -> list[str]:
+        """Those of some owners whose processes are gone. The files that they had locked are removed."""
+        return [owner for owner in owners if owner != self.owner and self._has_ended(owner)]
+
+    def _has_ended(self, owner: str) -> bool:
         try:
             with self._lock_file(owner).open("r+b") as file:
                 _lock(file)
@@ -103,7 +121,9 @@ class SharedFile:
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Makes the tables, unless they are there."""
         queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
+        database.execute("BEGIN")  # what one moment shows, for another process may be making the tables
         application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
+        database.execute("COMMIT")
         if tables and application != self._application:
             raise self._not_ours()
         if version > _VERSION:
@@ -111,7 +131,7 @@ class SharedFile:
         made = "" if tables else f"{self._schema}; PRAGMA application_id = {self._application};"
         # The version is written each time: a file that may only be read is found out now.
         made = f"BEGIN IMMEDIATE; {made} PRAGMA user_version = {_VERSION}; COMMIT;"
-        database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {made}")
+        database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {made} PRAGMA busy_timeout = 0;")
 
     def _lock_file(self, owner: str) -> Path:
         assert self.path is not None, "what is in memory has no other owners"

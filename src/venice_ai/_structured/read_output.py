@@ -154,7 +154,7 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tup
         try:
             parsed = validate(kind, inner, wrapped=wrapped)
         except ValidationError as error:
-            if error.error_count() > 1 or error.errors(include_url=False)[0]["type"] != "json_invalid":
+            if error.error_count() > 1 or error.errors()[0]["type"] != "json_invalid":
                 raise  # it is JSON
             first = first or error
         else:
@@ -322,7 +322,7 @@ def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
     """The same function of a type, remembered for each up to a number: classes made on the fly do not stay for ever."""
 
     # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
-    @lru_cache(maxsize=256)
+    @lru_cache
     def made(kind: Any, _: str) -> R:
         return make(kind)
 

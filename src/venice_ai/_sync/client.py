@@ -132,6 +132,7 @@ class SyncChatCompletions(SyncResource):
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         fallback_models: Sequence[str] | None = None,
+        fail_fast: bool | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation; see `ChatCompletions.create`.

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from .._core.ports import Clock, Transport
     from .._core.settings import Timeout
     from .._limits.budget import Budget
-    from .._limits.limiter import WaitNotice
-    from .._limits.shared import RateShare
+    from .._limits.rate_share import RateShare
+    from .._limits.snapshot import WaitNotice
     from ..tee.types import TeeOptions
     from .loop_thread import LoopThread
 

@@ -74,7 +74,14 @@ class Pattern:
             (self.delta, self.name),
             *(each[1:] for each in self._inner),
         )
-        self._others = any(_mutable(fields, name) for fields, name in beside if not is_array(fields))
+        # Whether anything beside it must not be shared by chunks.
+        self._others = any(
+            isinstance(value, (dict, list, Model))
+            for fields, name in beside
+            if not is_array(fields)
+            for key, value in fields.items()
+            if key != name
+        )
 
     def chunk(self, text: str) -> ChatCompletionChunk:
         """The chunk with this text. It shares nothing with another that can be changed."""
@@ -209,16 +216,11 @@ def _is_idle(holder: Any, but: Any) -> bool:
     """Whether a list has but one item, or an object says nothing new but for one member."""
     if is_array(holder):
         return len(holder) == 1
-    return is_object(holder) and all(_says_nothing_new(name, value) for name, value in holder.items() if name != but)
-
-
-def _says_nothing_new(name: str, value: Any) -> bool:
-    return not value or isinstance(value, (int, float)) or (isinstance(value, str) and name in _REPEATABLE)
-
-
-def _mutable(fields: dict[str, Any], name: Any) -> bool:
-    """Whether any member but this one must not be shared by chunks."""
-    return any(isinstance(value, (dict, list, Model)) for key, value in fields.items() if key != name)
+    return is_object(holder) and all(
+        not value or isinstance(value, (int, float)) or (isinstance(value, str) and name in _REPEATABLE)
+        for name, value in holder.items()
+        if name != but
+    )
 
 
 def _copy(value: Any) -> Any:

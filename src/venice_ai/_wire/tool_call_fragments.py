@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import inf
 from typing import Any, Final, cast
 
 from ..types._base import Model, is_array, is_object, plain
@@ -166,26 +167,27 @@ _LONGEST_SCALAR: Final = 64
 class Arguments(list[str]):
     """The JSON text of a call's arguments, in pieces, each looked at once: where quotes and brackets balance, it is read."""
 
-    __slots__ = ("_depth", "_escaped", "_hopeless", "_quoted", "_seen")
+    __slots__ = ("_depth", "_escaped", "_quoted", "_seen")
 
     def __init__(self) -> None:
         super().__init__()
         self._seen = 0
-        self._depth = 0
-        self._quoted = self._escaped = self._hopeless = False
+        self._depth: float = 0
+        self._quoted = self._escaped = False
 
     def are_whole(self) -> bool:
         """Whether the pieces so far are one JSON value."""
         for piece in self[self._seen :]:
             self._look_at(piece)
         self._seen = len(self)
-        if self._quoted or self._depth > 0 or self._hopeless:
+        if self._quoted or self._depth > 0:
             return False
         text = "".join(self)
         try:
             json.loads(text)
         except (ValueError, RecursionError):
-            self._hopeless = len(text) > _LONGEST_SCALAR or text.lstrip()[:1] in {"{", "[", '"'}
+            if len(text) > _LONGEST_SCALAR or text.lstrip()[:1] in {"{", "[", '"'}:
+                self._depth = inf  # whatever follows, it will not be JSON
             return False
         return True
 

@@ -11,7 +11,7 @@ from ..exceptions import APIError
 
 if TYPE_CHECKING:
     from .._core.request import Request
-    from .._limits.limiter import LimitsSnapshot
+    from .._limits.snapshot import LimitsSnapshot
     from ..types.response_meta import ResponseMeta
 
 _PATH = "/api_keys/rate_limits"

@@ -124,7 +124,7 @@ class Models(APIResource["Connection"]):
             raise InvalidArgumentError(f"request must be a mapping of the keywords of create, not {type(request).__name__}")
         keywords = dict(cast("Mapping[str, Any]", request))
         model, messages, extra = (keywords.pop(name, None) for name in ("model", "messages", "extra_body"))
-        for name in ("stream", "stream_cls", "e2ee", "timeout", "extra_headers", "fallback_models"):
+        for name in ("stream", "stream_cls", "e2ee", "timeout", "extra_headers", "fallback_models", "fail_fast"):
             keywords.pop(name, None)
         body = chat_body(model=model, messages=messages, stream=False, params=keywords, extra=extra)
         return await refusals_of(self, body)

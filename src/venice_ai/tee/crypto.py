@@ -45,7 +45,7 @@ def public_key_bytes(text: str) -> bytes:
         raise ValueError("these hex digits are not an uncompressed point of the curve secp256k1") from None
 
 
-@lru_cache(maxsize=64)  # Keccak in Python takes longer than a signature, and a model keeps its key
+@lru_cache  # Keccak in Python takes longer than a signature, and a model keeps its key
 def address(public_key: bytes) -> str:
     """The address of a public key (65 bytes): 0x and 40 lower-case hex digits."""
     return "0x" + keccak256(public_key[1:])[12:].hex()
@@ -118,7 +118,7 @@ class Opener:
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
-    if len(signature) != 65 or len(digest) != 32 or not (0 < r < ORDER and 0 < s < ORDER):
+    if len(signature) != 65 or len(digest) != 32 or not (r and s and max(r, s) < ORDER):
         return False
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
     try:

@@ -61,7 +61,7 @@ class CoincurveKey(_InMemory):
         # random, so that no measurement, however often it is repeated, is of the key itself: k P = r P + (k - r) P.
         other = _coincurve.PublicKey(_checked(point))
         if single_use:
-            return bytes(other.multiply(self._secret).format(compressed=False)[1:33])
+            return bytes(other.multiply(self._secret).format()[1:])
         part = secrets.randbelow(ORDER - 1) + 1
         rest = (int.from_bytes(self._secret, "big") - part) % ORDER
         if rest == 0:  # as likely as guessing the key
