@@ -77,7 +77,10 @@ class Enclave:
 
     def options(self, **changes: Any) -> TeeOptions:
         """Options for a client that trusts this enclave, knows its operating system, and has its collateral from here."""
-        return TeeOptions(trust=self.trust, collateral=self, os_images=(_os_image(),)).replace(**changes)
+        domain = Domain()
+        _, rtmr1, rtmr2, _ = (register.hex() for register in domain.registers())
+        image = OsImage(domain.os_image.hex(), MRTD.hex(), rtmr1, rtmr2, is_dev=False, name=IMAGE)
+        return TeeOptions(trust=self.trust, collateral=self, os_images=(image,)).replace(**changes)
 
     def to_dict(self, now: float) -> dict[str, Any]:
         """What a client in another process needs to accept this enclave: `trust`, and `collateral` of that time."""
@@ -171,9 +174,3 @@ class Enclave:
         }
         self._fault.attested(reply)
         return json_answer(200, reply)
-
-
-def _os_image() -> OsImage:
-    domain = Domain()
-    _, rtmr1, rtmr2, _ = (register.hex() for register in domain.registers())
-    return OsImage(domain.os_image.hex(), MRTD.hex(), rtmr1, rtmr2, is_dev=False, name=IMAGE)

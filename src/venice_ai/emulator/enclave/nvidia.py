@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from .certificates import Authority, der, oid, pem
 
-_MEASUREMENTS: Final = 4
 _DRIVER: Final = b"570.172.08\0"
 _VBIOS: Final = bytes.fromhex("00d0009603000000")
 _FIRMWARE: Final = hashlib.sha384(b"firmware").digest()
@@ -44,7 +43,7 @@ class Nvidia:
         """A GPU's certificates (or another `chain`), and what it signs to answer a nonce: the request, and its answer."""
         chain = chain or self.chain(number, chip)
         request = bytes.fromhex("11e001ff") + nonce + b"\0"
-        usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
+        usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(4))
         measured = tuple(usual) if measurements is None else measurements
         record = b"".join(bytes([block, 1]) + _sized(value) for block, value in enumerate(measured, 1))
         answer = bytes.fromhex("1160") + bytes(2) + bytes([len(measured)]) + len(record).to_bytes(3, "little") + record

