@@ -151,12 +151,10 @@ class _Maker:
             fitting = (text for text in texts if fits(text, schema, self._root))
             return _first(fitting, f"{path}: no text of the format {schema.get('format')!r} was found that fits")
         if "pattern" in schema:
-            text = match(schema["pattern"], shortest=shortest, longest=longest)
-            if text is None:
+            if (text := match(schema["pattern"], shortest=shortest, longest=longest)) is None:
                 raise Unsatisfiable(f"{path}: the pattern {schema['pattern']!r} is beyond this emulator")
             return text
-        hint = _taken(self._hints.texts, lambda text: fits(text, schema, self._root))
-        if hint is not None:
+        if (hint := _taken(self._hints.texts, lambda text: fits(text, schema, self._root))) is not None:
             return hint
         name = re.sub(r"\W.*", "", path.rsplit(".", 1)[-1].lower())
         text = _KNOWN.get(name) or repeatable.pick(_WORDS, self.salt, path)

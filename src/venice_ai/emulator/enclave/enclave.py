@@ -26,7 +26,6 @@ from .nvidia import Nvidia
 
 _KEPT_ANSWERS: Final = 1_000
 _NONCE: Final = re.compile(r"[0-9a-fA-F]{64}")
-_HARMLESS: Final = Fault("nothing")
 
 
 class Enclave:
@@ -68,7 +67,7 @@ class Enclave:
     def fault(self, name: str | None) -> None:
         if name is not None and not (isinstance(name, str) and name in FAULTS):
             raise InvalidRequestError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
-        self._name, self._fault = name, _HARMLESS if name is None else FAULTS[name]
+        self._name, self._fault = name, Fault("nothing") if name is None else FAULTS[name]
 
     @property
     def trust(self) -> TrustRoots:
@@ -84,8 +83,7 @@ class Enclave:
 
     def to_dict(self, now: float) -> dict[str, Any]:
         """What a client in another process needs to accept this enclave: `trust`, and `collateral` of that time."""
-        trust = self.trust
-        roots = {"intel_root_der": self.intel.root.der.hex(), "nvidia_root_sha256": trust.nvidia_root_sha256}
+        roots = {"intel_root_der": self.intel.root.der.hex(), "nvidia_root_sha256": self.nvidia.root.sha256}
         return {"trust": roots, "collateral": self.get(self.intel.fmspc, "platform", now)}
 
     def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, Any] | None:

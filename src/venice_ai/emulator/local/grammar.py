@@ -28,8 +28,6 @@ LARGEST_INTEGER = 10_000  # of one without any bound: it may say how often somet
 _DATE_LENGTHS = {"date-time": 20, "time": 9, "date": 10, "duration": 16}
 _FORMAT_LENGTHS = _DATE_LENGTHS | {"email": 40, "hostname": 40, "ipv4": 15, "ipv6": 39, "uuid": 36}
 
-_CHOICES = {"$ref", "enum", "const", "anyOf", "oneOf", "allOf"}
-
 _SCALAR: Schema = {
     "anyOf": [
         {"type": "string", "maxLength": STRING_LENGTH},
@@ -82,7 +80,7 @@ def bounded(schema: Any) -> Any:
     if not is_object(schema):
         return _SCALAR if schema is True else schema
     copy = _copied(schema)
-    if schema.keys() & _CHOICES:
+    if schema.keys() & {"$ref", "enum", "const", "anyOf", "oneOf", "allOf"}:
         return copy
     kinds = schema.get("type", implied_type(schema))
     for kind in names_of(kinds):
