@@ -54,6 +54,14 @@ def test_what_remains_may_be_sent_and_no_more() -> None:
     assert wait(limiter, 1.0).why == "requests a minute"
 
 
+def test_headers_that_leave_more_than_the_limit_are_soon_not_believed() -> None:
+    limiter = RateLimiter()
+    for flight in sent(limiter, 0.0, 4):
+        replied(limiter, flight, 1.0, 200, said(999, limit=10))
+
+    assert len(sent(limiter, 1.0)) == 6
+
+
 def test_requests_in_flight_when_a_reply_comes_are_taken_from_what_it_leaves() -> None:
     limiter = RateLimiter()
     tickets = sent(limiter, 0.0, 3)

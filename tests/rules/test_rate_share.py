@@ -187,6 +187,13 @@ def test_a_refused_file_is_closed_again(path: Path) -> None:
     assert [each for each in warned if each.category is ResourceWarning] == []
 
 
+def test_processes_may_make_the_file_at_the_same_time(path: Path) -> None:
+    code = "import sys\nfrom venice_ai import RateShare\nfor n in range(30): RateShare(f'{sys.argv[1]}{n}').close()"
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(4)]
+
+    assert [process.wait() for process in processes] == [0] * 4
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_file_that_may_only_be_read_is_refused_at_once() -> None:
     with tempfile.TemporaryDirectory() as folder:

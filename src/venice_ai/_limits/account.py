@@ -43,7 +43,7 @@ LONGEST_WAIT_SECONDS = 90.0
 """A single wait that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it."""
 BLOCK_SECONDS = 0.25
 """How long a block may be used: as exactly as the rules know when a request was sent."""
-MIN_BLOCK, MAX_BLOCK = 4, 128
+MIN_BLOCK, MAX_BLOCK = 4, 256
 POLL_SECONDS = 0.05
 """How often to ask again for what another process has in flight."""
 TOKENS_PER_BYTE = 0.25
@@ -60,12 +60,7 @@ class Block(NamedTuple):
     """One item for each that nobody has taken; to take one is atomic."""
     until: float
     largest: float
-    """The size of the largest body that the reserved tokens are enough for."""
-
-    def fits(self, request: Request) -> bool:
-        """Whether the tokens of each are enough for a request."""
-        chat, largest = request.chat, self.largest
-        return largest == inf or (chat is not None and chat.choices == 1 and len(request.body or b"") <= largest)
+    """The size of the largest body, of a request for one answer, that the reserved tokens are enough for."""
 
     def take(self) -> bool:
         """Takes one of them; False if there is none left."""
@@ -127,12 +122,13 @@ class Bucket:
     def learn(self, request: Request, usage: ChatUsage | None) -> None:
         """Learns from an answer how many tokens requests use."""
         self.learns = False
-        if request.chat is not None and usage is not None and _tokens_in(usage) is not None:
+        prompt: object = getattr(usage, "prompt_tokens", None)
+        output: object = getattr(usage, "completion_tokens", None)
+        if request.chat is not None and isinstance(prompt, int) and isinstance(output, int):
             self._learnt += 1
             weight = max(1 / self._learnt, LEARNING)
-            more = usage.prompt_tokens - len(request.body or b"") * TOKENS_PER_BYTE
-            self._more_tokens += weight * (more - self._more_tokens)
-            self._output_tokens += weight * (usage.completion_tokens / request.chat.choices - self._output_tokens)
+            self._more_tokens += weight * (prompt - len(request.body or b"") * TOKENS_PER_BYTE - self._more_tokens)
+            self._output_tokens += weight * (output / request.chat.choices - self._output_tokens)
 
     def reserve(self, request: Request, tokens: int, now: float) -> Flight:
         """Reserves a request that may be sent now, and a block of others if all limits are far."""
@@ -377,7 +373,8 @@ class Ticket(Pass):
         """Of the reply; 0 as long as there is none, 1 if there will be none, -1 if nothing was sent."""
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
-        bucket, account = self._bucket, self._bucket.account
+        bucket = self._bucket
+        account = bucket.account
         if isinstance(found, BaseException):
             account.ask(bucket, self._failed, found)  # what it means is asked for next
         elif bucket.hears or account.waiting or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
@@ -392,7 +389,8 @@ class Ticket(Pass):
                 account.lock.release()
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
-        bucket, account = self._bucket, self._bucket.account
+        bucket = self._bucket
+        account = bucket.account
         exact = bucket.learns or self._status <= 0 or account.waiting
         if exact or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
             account.act(bucket, self._done, usage)
@@ -482,6 +480,6 @@ class Ticket(Pass):
 
 
 def _tokens_in(usage: ChatUsage | None) -> int | None:
-    """How many tokens an answer used, if it says so in whole numbers."""
-    prompt, output = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
-    return prompt + output if isinstance(prompt, int) and isinstance(output, int) else None
+    """How many tokens an answer used, if it says so in a whole number."""
+    total = getattr(usage, "total_tokens", None)
+    return total if isinstance(total, int) else None

@@ -91,8 +91,10 @@ class Limiter(CallGate):
         if bucket is None or self._registry is not _registry:
             bucket = self._bucket(request)
         block = bucket.block
-        if block.seats and attempt.failure is None and block.fits(request) and self._now() < block.until and block.take():
-            return Ticket(bucket, request, block.flight)
+        if block.seats and attempt.failure is None and self._now() < block.until:
+            small = block.largest == inf or (chat and chat.choices == 1 and len(request.body or b"") <= block.largest)
+            if small and block.take():
+                return Ticket(bucket, request, block.flight)
         fail_fast = self._fail_fast if attempt.fail_fast is None else attempt.fail_fast
         account = bucket.account
         found = account.ask(bucket, account.enter, (bucket, attempt, self.clock, fail_fast))

@@ -221,6 +221,8 @@ class Quota:
             if self.limit is not None:
                 self.forget()
             self.limit = limit
+        if self.limit is not None and remaining is not None and remaining > self.limit:
+            self.strikes, remaining = self.strikes + 1, self.limit
         certain, likely, own = counts
         expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
         if remaining is None or self.learned is not None or expired:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from msgspec import msgpack
 
@@ -130,14 +130,14 @@ _VALUES: Final = {kind: attrgetter(*names) for kind, names in _NAMES.items()}
 
 def _plain(value: Any) -> list[Any]:
     """The state of a rule as plain values."""
-    kind: type[Any] = type(value)
+    kind = cast("Any", type(value))
     inner = [list(value.entries)] if kind is Window else [_plain(getattr(value, name)) for name in _INNER[kind]]
     return [_VALUES[kind](value), *inner]
 
 
 def _restore(value: Any, state: list[Any]) -> None:
     """Gives a rule the state that `_plain` made plain."""
-    kind: type[Any] = type(value)
+    kind = cast("Any", type(value))
     values, *inner = state
     for name, item in zip(_NAMES[kind], values, strict=True):
         setattr(value, name, item)

@@ -22,7 +22,7 @@ from . import _output, _remedies
 from ._connection import debug_option
 from ._exit_codes import EXIT_CODES, code_of, listed
 
-_COMMANDS = ("chat", "models", "cost", "attest", "serve", "doctor")
+_COMMANDS = ("chat", "models", "cost", "attest", "serve", "gateway", "doctor")
 
 
 class _Command(click.Group):

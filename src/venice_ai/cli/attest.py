@@ -149,16 +149,17 @@ def _options(wanted: SimpleNamespace) -> TeeOptions:
     now = time.time() if wanted.now is None else wanted.now
     return TeeOptions(
         nonce=wanted.nonce,
-        collateral=None if wanted.collateral is None else _object(wanted.collateral),
+        collateral=None if wanted.collateral is None else read_object(wanted.collateral),
         tcb_statuses=frozenset({"UpToDate", *wanted.allow_status}),
         gpu="nras" if wanted.nras else wanted.gpu,
         allow_dev_image=not wanted.refuse_dev_image,
-        pins=None if wanted.pin is None else MeasurementPins.from_dict(_object(wanted.pin)),
+        pins=None if wanted.pin is None else MeasurementPins.from_dict(read_object(wanted.pin)),
         clock=lambda: now,
     )
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
     try:
         return as_object(parse(path.read_bytes()), "it")
     except (OSError, ValueError) as error:

@@ -95,10 +95,7 @@ def _enclave(fault: str | None) -> Enclave:
 async def _run(emulator: Emulator, host: str, port: int, allow_remote: bool) -> None:
     from ..emulator import serve as listen
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_signal()
     try:
         async with listen(emulator, host=host, port=port, allow_remote=allow_remote) as server:
             _output.line(f"Venice emulator on {server.url}")
@@ -106,3 +103,18 @@ async def _run(emulator: Emulator, host: str, port: int, allow_remote: bool) -> 
             await stop.wait()
     finally:
         await emulator.aclose()
+
+
+def stop_signal() -> asyncio.Event:
+    """Is set when the process is told to end; told again, it ends at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def told() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, told)
+    return stop
