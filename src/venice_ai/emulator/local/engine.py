@@ -46,9 +46,7 @@ def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engin
             f"The local model's engine is not installed ({error}); pip install 'venice-chat[local]'"
         ) from error
     try:
-        # One thread less than cores: they spin to wait for each other, and one busy core stops all.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        params = _params(xllamacpp, weights, threads or max(1, cores - 1), context_tokens)
+        params = _params(xllamacpp, weights, threads or spare_cores(), context_tokens)
         # Ctrl-C within the engine's constructor never comes back, and it lands in the main thread only.
         with ThreadPoolExecutor(1, thread_name_prefix="venice-local-load") as aside:
             engine: Engine = aside.submit(xllamacpp.Server, params).result()
@@ -62,6 +60,12 @@ def load(weights: Weights, *, threads: int | None, context_tokens: int) -> Engin
             "know, or too large for this machine's memory; get it again, or give another one."
         ) from error
     return engine
+
+
+def spare_cores() -> int:
+    """The number of threads: one less than cores. The engine's threads spin to wait for each other: one busy core stops all."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
 
 
 def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_tokens: int) -> Any:
