@@ -63,7 +63,7 @@ class Block(NamedTuple):
     """The size of the largest body, of a request for one answer, that the reserved tokens are enough for."""
 
     def take(self) -> bool:
-        """Takes one of them; False if there is none left."""
+        """Takes one of them; False if all were taken."""
         try:
             self.seats.pop()
         except IndexError:
@@ -370,7 +370,7 @@ class Ticket(Pass):
         self._request = request
         self._flight = flight
         self._status = 0
-        """Of the reply; 0 as long as there is none, 1 if there will be none, -1 if nothing was sent."""
+        """Of the reply; 0 before it came, 1 if it will not come, -1 if nothing was sent."""
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
         bucket = self._bucket

@@ -85,7 +85,7 @@ class Limiter(CallGate):
         self._waiting: set[QueuedCall] = set()
 
     async def enter(self, attempt: Attempt) -> Pass:
-        """A pass, once there is room; an APIError if there will be none in time, or the body was refused three times."""
+        """A pass, once there is room; an APIError if that takes too long, or the body was refused three times."""
         request, chat = attempt.request, attempt.request.chat
         bucket = self._buckets.get((request.headers.get("Authorization"), "" if chat is None else chat.model))
         if bucket is None or self._registry is not _registry:

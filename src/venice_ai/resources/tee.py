@@ -17,9 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
-from .._core.caller_warnings import warn
+from .._core.caller_warnings import Remembered, warn
 from .._core.machine import cache_folder, is_loopback
-from .._core.remembered import Remembered
 from .._core.settings import Timeout
 from .._core.single_flight import SingleFlight
 from .._http.caller import Caller

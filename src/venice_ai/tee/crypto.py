@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from typing import NoReturn
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from .curve import ORDER, POINT_BYTES, Key, PrivateKey, check_point
+from .curve import ORDER, POINT_BYTES, InMemory, Key, PrivateKey, check_point
 from .keccak import keccak256
 
 NONCE_BYTES = 12
@@ -75,7 +74,7 @@ def seal(public_key: bytes, text: bytes) -> str:
     return Sealer(public_key).seal(text)
 
 
-class Opener:
+class Opener(InMemory):
     """Opens envelopes with one private key, each once. The key is a new one, unless it is given."""
 
     def __init__(self, private: PrivateKey | None = None) -> None:
@@ -110,9 +109,6 @@ class Opener:
             raise EnvelopeError("it was changed, or made for another key") from None
         self._opened.add(head)
         return text
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("it holds a private key and cannot be pickled")
 
 
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:

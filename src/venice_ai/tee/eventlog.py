@@ -2,11 +2,9 @@
 
     register = SHA384(register || digest), from 48 zero bytes
 
-A runtime event's digest is recomputed from its name and payload, so that neither can be edited while the digest is kept. The
-usual digest is over `name:payload`, so a name has no colon: otherwise one digest would be that of two events.
-
-The boot ends with the event `system-ready`. What containers add after it is their own word, and stands apart.
-Source: dstack's guest agent, "cc-eventlog".
+A runtime event's digest is recomputed from its name and payload, so that neither can be edited while the digest is kept; it
+is over `name:payload`, so a name has no colon. The boot ends with the event `system-ready`: what containers add after it is
+their own word, and stands apart. Source: dstack's guest agent, "cc-eventlog".
 """
 
 from __future__ import annotations
