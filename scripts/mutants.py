@@ -58,13 +58,11 @@ NEAREST: dict[str, str] = {
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/privacy.py": "tee/test_min_privacy.py",
     "_core/forks.py": "sync/test_sync_processes.py",
-    "_core/remembered.py": "client/test_warnings.py",
     "_core/run_now.py": "sync/test_sync.py",
     "_core/secrets.py": "client/test_secrets.py",
     "_core/settings.py": "client/test_settings.py",
     "_core/single_flight.py": "client/test_models_data.py",
     "_core/token_counts.py": "rules/test_token_counts.py",
-    "_core/token_weights.py": "rules/test_token_counts.py",
     "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
     "_limits/account.py": "rules/test_account.py client/test_limits.py",
     "_limits/budget.py": "rules/test_budget.py client/test_budget.py",
@@ -78,12 +76,12 @@ NEAREST: dict[str, str] = {
     "_structured/read_output.py": "client/test_parse.py client/test_reasks.py client/test_stream_parse.py",
     "_structured/strict_schema.py": "rules/test_schema.py client/test_formats.py rules/test_schema_hypothesis.py",
     "_structured/typed_dicts.py": "rules/test_schema.py client/test_parse.py rules/test_tool_from_function.py",
-    "_wire/answer.py": "client/test_collected.py client/test_streams.py client/test_completion_fixtures.py",
     "_wire/assembly.py": (
         "client/test_collected.py client/test_tool_fragments.py client/test_streams.py client/test_completion_fixtures.py "
         "client/test_stream_errors.py"
     ),
-    "_wire/choice.py": "client/test_collected.py rules/test_repeats.py client/test_tool_fragments.py client/test_streams.py",
+    "_wire/choice.py": "client/test_collected.py rules/test_repeats.py client/test_tool_fragments.py client/test_streams.py "
+    "client/test_completion_fixtures.py",
     "_wire/first_bytes.py": "rules/test_first_bytes.py client/test_mislabelled_replies.py",
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
     "_wire/tool_call_fragments.py": "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py",
@@ -99,8 +97,7 @@ NEAREST: dict[str, str] = {
     "_wire/notices.py": "client/test_notices.py",
     "_wire/repeated_events.py": "rules/test_repeats.py",
     "_wire/reply_errors.py": "client/test_error_fixtures.py client/test_mislabelled_replies.py client/test_retries.py",
-    "_wire/sse.py": "rules/test_sse.py",
-    "_wire/sse_lines.py": "rules/test_sse.py client/test_streams.py",
+    "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
     "_wire/stream_errors.py": "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
     "costs.py": "rules/test_costs.py",
     "streaming.py": (

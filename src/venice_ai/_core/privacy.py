@@ -23,8 +23,7 @@ def check_privacy(value: Any) -> Privacy | None:
     """The floor that a caller sets, or an InvalidRequestError if there is no such floor."""
     if value not in _FROM_LESS_TO_MORE:
         raise InvalidRequestError(f"min_privacy={value!r} must be 'e2ee', 'tee' or None")
-    floor: Privacy | None = value
-    return floor
+    return cast("Privacy | None", value)
 
 
 def refuse_below(floor: Privacy | None, privacy: Privacy | None) -> None:

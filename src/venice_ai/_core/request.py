@@ -60,8 +60,7 @@ class Request:
     @property
     def secret(self) -> bytes:
         """The key that it carries, whatever the case of its header's name and of the word before it; empty if none."""
-        value = self.headers.get("Authorization")  # as the client writes it; each reply is asked for it
-        if not value:
+        if not (value := self.headers.get("Authorization")):  # as the client writes it; each reply is asked for it
             keys = sorted((name.lower(), value) for name, value in self.headers.items() if name.lower() in KEY_HEADERS)
             value = keys[0][1] if keys else ""
         return (value.partition(" ")[2].strip() or value).encode()
@@ -133,9 +132,4 @@ class SystemClock:
         """Ends every sleep, on whatever loop: what was waited for will not come, because the client was closed."""
         for loop, future in self._sleepers.copy():
             with suppress(RuntimeError):  # the loop was closed
-                loop.call_soon_threadsafe(_settle, future)
-
-
-def _settle(future: Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+                loop.call_soon_threadsafe(future.cancel)

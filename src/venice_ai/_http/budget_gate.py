@@ -65,11 +65,9 @@ class _Reserved(Pass):
 
     def done(self, usage: Any, cost: float | None) -> None:
         usage = usage if isinstance(usage, ChatUsage) else None
-        if self._reservation is None:
-            return
-        if self._billed or usage is not None or cost is not None:
+        if self._reservation is not None and (self._billed or usage is not None or cost is not None):
             self._reservation.answered(usage, cost)
-        else:
+        elif self._reservation is not None:
             self._reservation.released()
 
 
@@ -77,5 +75,4 @@ def _may_be_billed(failure: BaseException) -> bool:
     """Whether an attempt that failed may have been billed: not if it never left, or the server refused it."""
     if isinstance(failure, ConnectFailure) or (isinstance(failure, APITimeoutError) and failure.clock == "connect"):
         return False
-    refused = isinstance(failure, APIError) and failure.counts_as is not None and failure.counts_as not in {200, 504}
-    return not refused
+    return not isinstance(failure, APIError) or failure.counts_as in {None, 200, 504}

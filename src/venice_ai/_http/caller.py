@@ -175,8 +175,7 @@ class Call:
         if free and policy.retries and policy.waits(failure) and not (self._caller.closed or self.abandoned):
             self._attempts -= 1
             return True
-        delay = self._delay(failure)
-        if delay is not None and not held:
+        if (delay := self._delay(failure)) is not None and not held:
             logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
             await self._caller.clock.sleep(delay)
             self._check_wanted(failure)
@@ -211,12 +210,8 @@ class Call:
     def _delay(self, failure: APIError) -> float | None:
         if self._caller.closed:
             return None
-        delay = self._caller.policy.delay(
-            self._attempts,
-            failure,
-            idempotent=self._request.method == "GET",
-            random=random.random(),  # noqa: S311  # spreads retries, keeps no secret
-        )
+        spread = random.random()  # noqa: S311  # spreads retries, keeps no secret
+        delay = self._caller.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
         left = self._request.timeout.left(self._caller.clock.now() - self._began)
         # Waiting past the deadline would only turn a clear error into a late one.
         if delay is None or (left is not None and delay >= left):

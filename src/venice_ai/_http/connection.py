@@ -11,16 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
 from .._core.privacy import Privacy, check_privacy
-from .._core.settings import (
-    DEFAULT_TIMEOUT,
-    Timeout,
-    check_headers,
-    no_proxy,
-    proxy_address,
-    resolve_base_url,
-    resolve_key,
-    timeout_for,
-)
+from .._core.settings import Timeout, check_headers, no_proxy, proxy_address, resolve_base_url, resolve_key, timeout_for
 from ..exceptions import AuthenticationError, InvalidRequestError
 from .request_builder import RequestBuilder
 from .retry import RetryPolicy
@@ -87,7 +78,7 @@ class Connection(RequestBuilder):
             raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
         self.base_url: str = resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
-        self._timeouts = [timeout_for(timeout, DEFAULT_TIMEOUT, stream=stream) for stream in (False, True)]
+        self._timeouts = [timeout_for(timeout, stream=stream) for stream in (False, True)]
         self._retries = RetryPolicy(retries=max_retries, retry_timeouts=retry_timeouts)
         self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
@@ -135,8 +126,7 @@ class Connection(RequestBuilder):
         from .caller import Caller
 
         clock = self._clock or self.limiter.clock
-        transport = self._transport
-        if transport is None:
+        if (transport := self._transport) is None:
             from .aiohttp_transport import AiohttpTransport
             from .routes import Routes
 

@@ -51,8 +51,7 @@ class Notices:
 
     def deprecation(self, model: str | None, meta: ResponseMeta) -> None:
         """Logs once for each model and date that it will be retired, and what takes its place."""
-        warning = meta.deprecation_warning
-        if warning and self._first_time(f"{model or warning} {meta.deprecation_date}"):
+        if (warning := meta.deprecation_warning) and self._first_time(f"{model or warning} {meta.deprecation_date}"):
             logger.warning("Venice: %s", warning)
 
     def spent(self, response: ChatCompletionResponse) -> None:

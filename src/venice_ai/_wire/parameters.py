@@ -19,20 +19,9 @@ learn(Conversation, ChatParams)
 _KNOWN = frozenset(ChatParams.__annotations__)
 _KEYWORDS = (
     *ChatParams.__annotations__,
-    *(
-        "model",
-        "messages",
-        "stream",
-        "stream_cls",
-        "e2ee",
-        "timeout",
-        "extra_headers",
-        "extra_body",
-        "fallback_models",
-        "fail_fast",
-    ),
-    *("schema_name", "max_reasks", "max_iterations", "on_limit", "on_tool_call", "on_tool_error", "on_unknown_tool"),
-    *("tool_timeout", "decisions"),
+    *("model", "messages", "stream", "stream_cls", "e2ee", "timeout", "extra_headers", "extra_body", "fallback_models"),
+    *("fail_fast", "schema_name", "max_reasks", "max_iterations", "on_limit", "on_tool_call", "on_tool_error"),
+    *("on_unknown_tool", "tool_timeout", "decisions"),
 )
 """What a keyword may have meant: a parameter of the body, or an argument of `create` and of the methods that pass theirs on."""
 _OBJECTS = {

@@ -68,12 +68,8 @@ class Pattern:
             fields = _fields(holder)
             self._inner.insert(0, (holder.__class__, fields, name))
             holder = fields[name]
-        beside = (
-            (self._chunk, "choices"),
-            (self._choice, "delta"),
-            (self.delta, self.name),
-            *(each[1:] for each in self._inner),
-        )
+        beside: list[tuple[Any, Any]] = [(self._chunk, "choices"), (self._choice, "delta"), (self.delta, self.name)]
+        beside += [each[1:] for each in self._inner]
         # Whether anything beside it must not be shared by chunks.
         self._others = any(
             isinstance(value, (dict, list, Model))
@@ -87,13 +83,10 @@ class Pattern:
         """The chunk with this text. It shares nothing with another that can be changed."""
         held: Any = text
         for kind, fields, name in self._inner:
-            if kind is list:
-                held = [held]
-            else:
-                copied = {**fields, name: held}
-                held = copied if kind is dict else _new(kind)
-                if kind is not dict:
-                    held.__dict__ = copied
+            copied: Any = [held] if kind is list else {**fields, name: held}
+            held = copied if kind in {list, dict} else _new(kind)
+            if held is not copied:
+                held.__dict__ = copied
         # `ChatCompletionChunk._adopt`, spelled out: it runs for nearly every chunk of every stream.
         delta: Any = _new(ChatDelta)
         delta.__dict__ = fields = self.delta.copy()
@@ -142,8 +135,7 @@ class Repeats:
 
     def _pattern(self, event: bytes) -> Pattern | None:
         for other in reversed(self._recent):
-            token = _differing_text(event, other)
-            if token is not None:
+            if (token := _differing_text(event, other)) is not None:
                 before, after = event[: token.start], event[token.stop :]
                 try:
                     found = strict_decode(before + b'""' + after)

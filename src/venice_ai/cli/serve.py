@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .._core.privacy import PREFIX
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..exceptions import InvalidRequestError
 from . import _output
 from ._connection import debug_option, need_confidential
 
 if TYPE_CHECKING:
-    from ..emulator import Backend, Emulator
+    from ..emulator import Emulator
     from ..emulator.enclave import Enclave
 
 _EXAMPLES = """\b
@@ -60,9 +61,15 @@ def serve(
     if threads is not None and not (local or model):
         raise click.UsageError("--threads is for the model on this machine; add --local")
     enclave = _enclave(tee_fault) if tee or tee_fault is not None else None
-    backend = _backend(model, threads, sealed=enclave is not None) if local or model is not None else None
     from ..emulator import Emulator
 
+    backend = None
+    if local or model is not None:
+        from ..emulator.local import open_local_model
+
+        backend = open_local_model(model, threads=threads, show=_output.note)
+        if enclave is not None:
+            backend.model_id = PREFIX + backend.model_id  # the id is what says that it is in the enclave
     emulator = Emulator(admin=admin, cors=cors, backend=backend, tee=enclave or False)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
@@ -70,16 +77,6 @@ def serve(
     except InvalidRequestError:
         why = f"other machines could reach --host {host}, and no key is checked; add --allow-remote if they may"
         raise click.UsageError(why) from None
-
-
-def _backend(model: Path | None, threads: int | None, *, sealed: bool) -> Backend:
-    from .._core.privacy import PREFIX
-    from ..emulator.local import open_local_model
-
-    opened = open_local_model(model, threads=threads, show=_output.note)
-    if sealed:
-        opened.model_id = PREFIX + opened.model_id  # the id is what says that it is in the enclave
-    return opened
 
 
 def _enclave(fault: str | None) -> Enclave:

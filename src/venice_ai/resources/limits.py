@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from .._limits.snapshot import LimitsSnapshot
     from ..types.response_meta import ResponseMeta
 
-_PATH = "/api_keys/rate_limits"
-
 
 class Limits(APIResource[Connection]):
     """The limits of requests and tokens of this client's key, as far as they are known."""
@@ -39,7 +37,7 @@ class Limits(APIResource[Connection]):
         return self.snapshot()
 
     def _request(self) -> Request:
-        return self._client.build_request("GET", _PATH)
+        return self._client.build_request("GET", "/api_keys/rate_limits")
 
 
 def _amounts(body: bytes, meta: ResponseMeta, _secret: bytes) -> list[tuple[str, dict[str, int]]] | APIError:

@@ -17,9 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
-from .._core.caller_warnings import warn
+from .._core.caller_warnings import Remembered, warn
 from .._core.machine import cache_folder, is_loopback
-from .._core.remembered import Remembered
 from .._core.settings import Timeout
 from .._core.single_flight import SingleFlight
 from .._http.caller import Caller
@@ -215,7 +214,6 @@ class Tee(APIResource["Connection"]):
         if options.verifier is not None:
             report = await self._judged(options.verifier, report, collected)
             policy.raise_for(report, options)
-        self._remember(report)
         self._keep(report, options)
         return report
 
@@ -246,13 +244,9 @@ class Tee(APIResource["Connection"]):
     async def _intel(self, platform: tuple[str, str] | None, options: TeeOptions, now: float) -> Mapping[str, Any] | str | None:
         """Intel's collateral for a platform; None, or why, if it cannot be had."""
         given = options.collateral
-        if isinstance(given, Mapping):
-            return given
-        if platform is None:
-            return None
-        if given is None:
-            return await self._fetcher(options).get(*platform, now)
-        return await _provided(given, platform, now)
+        if platform is None or isinstance(given, Mapping):
+            return given if isinstance(given, Mapping) else None
+        return await (self._fetcher(options).get(*platform, now) if given is None else _provided(given, platform, now))
 
     def _fetcher(self, options: TeeOptions) -> Fetcher:
         """Where Intel's collateral comes from. What tests trust is neither mixed with Intel's nor kept beyond the process."""
@@ -267,19 +261,17 @@ class Tee(APIResource["Connection"]):
         return None if payload is None else await ask_nras(self._once.transport, payload)
 
     def _keep(self, report: AttestationReport, options: TeeOptions) -> None:
+        """Remembers a report; and what it proved, which is expected from then on."""
+        before = self._reached.get(report.model)
+        if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
+            self._reached[report.model] = report.level
+        self._shown[report.model] = self._shown.get(report.model, frozenset()) | parts.shown(report)
         if options.nonce is not None or not options.attestation_ttl:
             return
         self._reports = {key: kept for key, kept in self._reports.items() if kept[1].clock() < kept[0].expires_at}
         while len(self._reports) >= _MOST_REPORTS:
             del self._reports[next(iter(self._reports))]
         self._reports[_key(report.model, options)] = report, options
-
-    def _remember(self, report: AttestationReport) -> None:
-        """What was once proved is expected from then on."""
-        before = self._reached.get(report.model)
-        if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
-            self._reached[report.model] = report.level
-        self._shown[report.model] = self._shown.get(report.model, frozenset()) | parts.shown(report)
 
     # -- warnings --------------------------------------------------------------------------------------------------------
 
@@ -344,12 +336,11 @@ class Tee(APIResource["Connection"]):
 
         The server may need a moment after the answer's end.
         """
-        if report.model_public_key is None or not isinstance(request_id, str):
+        key = report.model_public_key
+        if key is None or not isinstance(request_id, str) or (reply := await self._signature(report.model, request_id)) is None:
             return signature.UNAVAILABLE
-        if (reply := await self._signature(report.model, request_id)) is None:
-            return signature.UNAVAILABLE
-        key = public_key_bytes(report.model_public_key)
-        return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent, received=received)
+        public_key = public_key_bytes(key)
+        return signature.verify(vars(reply), public_key=public_key, request_id=request_id, sent=sent, received=received)
 
     async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
         for delay in _SIGNATURE_DELAYS:
@@ -385,17 +376,13 @@ class Tee(APIResource["Connection"]):
             try:
                 asked.body = await self._body("/tee/attestation", {"model": model, "nonce": sent.hex()})
             except APIError as failure:
-                delay = None if nonce else self._delay(attempt, failure)
+                last, spread = bool(nonce) or attempt >= _ATTEMPTS, random.random()  # noqa: S311  # spreads retries
+                delay = None if last else self._policy.delay(attempt, failure, idempotent=True, random=spread)
                 if delay is None:
                     raise asked.judged(failure) from failure
                 await self._once.clock.sleep(delay)
             else:
                 return asked
-
-    def _delay(self, attempt: int, failure: APIError) -> float | None:
-        if attempt >= _ATTEMPTS:
-            return None
-        return self._policy.delay(attempt, failure, idempotent=True, random=random.random())  # noqa: S311  # spreads retries
 
     async def _body(self, path: str, query: dict[str, str]) -> bytes:
         """The body of a reply, at most a byte more than is allowed."""

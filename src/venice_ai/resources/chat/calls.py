@@ -150,7 +150,10 @@ class ChatCalls(APIResource[ClientT]):
             if fallbacks is None:
                 call = Call(self._client.caller, asked)
             else:
-                call = fallbacks.call(asked, lambda body: self._request(body, stream, timeout, extra_headers))
+                from .fallbacks import FallbackCall
+
+                remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
+                call = FallbackCall(self._client.caller, asked, fallbacks, remake)
             call.fail_fast = fail_fast
             if not stream:
                 response = await self._client.caller.read(asked, partial(_read, asked), call)

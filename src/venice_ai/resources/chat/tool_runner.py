@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..._core.concurrency import as_completed, in_thread, without_locals
-from ..._core.privacy import Privacy, encryption_requested_in, refuse_below
+from ..._core.privacy import encryption_requested_in, refuse_below
 from ...exceptions import (
     APIError,
     InvalidArgumentError,
@@ -262,9 +262,7 @@ class ToolRun:
 
     async def _hooked(self, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
         """What a hook gives, called on the caller's own event loop, or in a thread for a caller without one."""
-        if self._rules.hooks_in_threads:
-            return await _called(hook, call, seen)
-        return await _awaited(hook(call, seen))
+        return await (_called(hook, call, seen) if self._rules.hooks_in_threads else _awaited(hook(call, seen)))
 
 
 def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
@@ -290,9 +288,7 @@ def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
 
 async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a caller's function gives: one that may block runs in a thread, and what it returns is awaited if it can be."""
-    if is_async(function):
-        return await _awaited(function(*arguments))
-    return await _awaited(await in_thread(partial(function, *arguments)))
+    return await _awaited(function(*arguments) if is_async(function) else await in_thread(partial(function, *arguments)))
 
 
 def _reading(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -327,7 +323,13 @@ class PlainAsking:
         for name in ("stream", "stream_cls"):
             if name in params:
                 raise InvalidArgumentError(f"{name} {self.no_streaming}")
-        self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
+        if completions._client.min_privacy == "e2ee":  # noqa: SLF001  # the same package
+            refuse_below("e2ee", None)  # before there is a loop, whose state would hold the prompt
+        if encryption_requested_in(params):
+            raise InvalidRequestError("tools, and what they are called with, are not encrypted, so e2ee does not allow them")
+        if params.get("n") not in {None, 1}:
+            raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
+        self._params = dict(params)
 
     async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
         """The answer."""
@@ -436,17 +438,6 @@ def begun(completions: ChatCalls[Any], asking: type[AskingT], given: dict[str, A
 
 def _taken(names: Iterable[str], given: dict[str, Any]) -> dict[str, Any]:
     return {name: given.pop(name) for name in names if name in given}
-
-
-def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str, Any]:
-    """The parameters of every request of a loop; an InvalidRequestError if one would not fit a loop or the client's `floor`."""
-    if floor == "e2ee":
-        refuse_below(floor, None)  # before there is a loop, whose state would hold the prompt
-    if encryption_requested_in(params):
-        raise InvalidRequestError("tools, and what they are called with, are not encrypted, so e2ee does not allow them")
-    if params.get("n") not in {None, 1}:
-        raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
-    return dict(params)
 
 
 def _offered(loop: ToolLoop, params: dict[str, Any]) -> dict[str, Any]:
