@@ -76,7 +76,7 @@ class Growing(Generic[T]):
             data: Any = from_json(with_escapes(before_half(text[start:])), allow_partial="trailing-strings")
         except ValueError:
             return _ABSENT  # not JSON: the end of the answer tells
-        within = self._wrapped and isinstance(data, dict) and list(data) in ([], [WRAPPED])
+        within = self._wrapped and data.__class__ is dict and list(data) in ([], [WRAPPED])
         return data.get(WRAPPED, _ABSENT) if within else data  # what stands, or will stand, within `{"value": ...}`
 
 

@@ -114,8 +114,7 @@ def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     strict = _Strict(definitions)
     root = strict.root(schema)
     wrapped = root.get("type") != "object"
-    if wrapped:
-        root = _closed({WRAPPED: root})
+    root = _closed({WRAPPED: root}) if wrapped else root
     used = {name: strict.made[name] for name in definitions if name in strict.made}  # in this order, wherever they were met
     return {**root, "$defs": used} if used else root, wrapped
 

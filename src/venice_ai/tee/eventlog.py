@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from .._core.json_values import items, members
 from .canonical import canonical, parse
@@ -46,7 +46,14 @@ def replay(log: object) -> Replay:
     registers = [bytes(_DIGEST_BYTES)] * 4
     payloads: dict[str, bytes] = {}
     later: list[tuple[str, bytes]] = []
-    for event in map(_event, _events(log)):
+    if isinstance(log, str):
+        try:
+            log = parse(log)
+        except ValueError:
+            raise ReplayError("the event log is not JSON") from None
+    if not 0 < len(items(log)) <= _MAX_EVENTS:
+        raise ReplayError("the event log is not a list of events")
+    for event in map(_event, items(log)):
         if event.name is not None and _LAST_OF_BOOT in payloads:
             if event.ambiguous:  # the boot's names are known to have no colon, those that containers choose are not
                 raise PayloadError(f"the digest of the later event {event.name!r:.80} could be that of another name, too")
@@ -70,17 +77,6 @@ class _Event(NamedTuple):
     digest: bytes
     ambiguous: bool = False
     """Whether its digest is that of another name with another payload, too."""
-
-
-def _events(log: object) -> list[Any]:
-    if isinstance(log, str):
-        try:
-            log = parse(log)
-        except ValueError:
-            raise ReplayError("the event log is not JSON") from None
-    if not 0 < len(items(log)) <= _MAX_EVENTS:
-        raise ReplayError("the event log is not a list of events")
-    return items(log)
 
 
 def _event(given: object) -> _Event:

@@ -186,8 +186,7 @@ def tool_name(tool: Tool | Mapping[str, Any]) -> str | None:
 
 def call_name(call: ToolCall) -> str:
     """The name in a call; empty if it has none."""
-    function = call.function
-    name = function.name if isinstance(function, ToolCallFunction) else None
+    name: object = getattr(call.function, "name", None)
     return name if isinstance(name, str) else ""
 
 

@@ -752,9 +752,8 @@ class ToolLoopState(Model):
     @property
     def waiting_calls(self) -> list[ToolCall]:
         """The calls that wait for a person's decision."""
-        turn = AssistantMessage.model_validate(self.messages[-1]) if self.waiting else None
-        calls = (turn.tool_calls if turn is not None else None) or []
-        return [call for call in calls if isinstance(call, ToolCall) and call.id in (self.waiting or ())]
+        calls = AssistantMessage.model_validate(self.messages[-1]).tool_calls if self.waiting else None
+        return [call for call in calls or () if isinstance(call, ToolCall) and call.id in (self.waiting or ())]
 
 
 class ChunkToolCallFunction(Model):
