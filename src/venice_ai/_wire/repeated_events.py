@@ -83,10 +83,13 @@ class Pattern:
         """The chunk with this text. It shares nothing with another that can be changed."""
         held: Any = text
         for kind, fields, name in self._inner:
-            copied: Any = [held] if kind is list else {**fields, name: held}
-            held = copied if kind in {list, dict} else _new(kind)
-            if held is not copied:
-                held.__dict__ = copied
+            if kind is list:
+                held = [held]
+            else:
+                copied = {**fields, name: held}
+                held = copied if kind is dict else _new(kind)
+                if kind is not dict:
+                    held.__dict__ = copied
         # `ChatCompletionChunk._adopt`, spelled out: it runs for nearly every chunk of every stream.
         delta: Any = _new(ChatDelta)
         delta.__dict__ = fields = self.delta.copy()
