@@ -204,7 +204,8 @@ class Call:
         for granted in self._passes:
             granted.replied(meta)
         if meta.headers.has_any(DEPRECATION_HEADERS):
-            caller.notices.deprecation(None if self._request.chat is None else self._request.chat.model, meta)
+            model = None if self._request.chat is None else self._request.chat.model
+            caller.notices.deprecation(model, meta, self._request.secret)
         return Answer(reply, meta, body)
 
     def _delay(self, failure: APIError) -> float | None:

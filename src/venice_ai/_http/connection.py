@@ -103,10 +103,11 @@ class Connection(RequestBuilder):
         self.on_close: list[Callable[[], None]] = []
         """What is called when the client is closed."""
         self._resources: dict[Any, Any] = {}
-        if any(part is not None for part in (ssl_context, ca_bundle, session, transport, clock, tee, budget)):
+        limiting = self._limiting["on_wait"], self._limiting["share"]
+        if any(part is not None for part in (ssl_context, ca_bundle, session, transport, clock, tee, budget, *limiting)):
             from .client_parts import check_parts  # rarely given
 
-            check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget)
+            check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget, *limiting)
         named = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
         for name, switch in (*named.items(), ("preflight", preflight)):
             if not isinstance(switch, bool):

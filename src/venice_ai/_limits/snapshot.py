@@ -68,6 +68,6 @@ class LimitsSnapshot:
     """What is known of the limits of an API key at a base URL."""
 
     failures: int
-    """Requests that failed in the last 30 s, with whatever status; the limiter lets it come to 20 at most."""
+    """Requests that failed in the last 30 s, with whatever status; once it is 20, nothing is sent."""
     models: tuple[ModelLimits, ...]
     """Every model that was asked."""

@@ -21,10 +21,11 @@ class Waiter:
     def __init__(self, clock: Clock, due: float | None = None, queue: float | None = None) -> None:
         self.clock = clock
         self.since: float = clock.now()
-        self.due, self.due_clock = inf if due is None else due, "deadline"
+        self.due: float = inf if due is None else due
+        self.due_clock: str = "deadline"
         if queue is not None and self.since + queue < self.due:
             self.due, self.due_clock = self.since + queue, "queue"
-        self.closed = False
+        self.closed: bool = False
         """Whether its client was closed, so that it waits in vain."""
         self._event = threading.Event() if getattr(clock, "blocks", False) else None
         if self._event is None:

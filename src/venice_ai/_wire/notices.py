@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .._core.caller_warnings import warn
+from .._core.secrets import without
 from ..exceptions import ModelSubstitutedWarning
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ class Notices:
             except ModelSubstitutedWarning:  # warnings are errors; the answer was paid for
                 logger.warning("%s", message)
 
-    def deprecation(self, model: str | None, meta: ResponseMeta) -> None:
-        """Logs once for each model and date that it will be retired, and what takes its place."""
+    def deprecation(self, model: str | None, meta: ResponseMeta, secret: bytes) -> None:
+        """Logs once for each model and date that it will be retired, and what takes its place; `secret` is the key."""
         if (warning := meta.deprecation_warning) and self._first_time(f"{model or warning} {meta.deprecation_date}"):
-            logger.warning("Venice: %s", warning)
+            logger.warning("Venice: %s", without(warning, secret))
 
     def spent(self, response: ChatCompletionResponse) -> None:
         """Logs that an answer was cut off before its text began, and what to do."""

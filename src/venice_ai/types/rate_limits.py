@@ -42,10 +42,10 @@ class RateLimits:
 def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
     """The limits in a reply's headers (looked up in lower case); `now` is Unix time in seconds."""
     return RateLimits(
-        limit_requests=_count(headers.get("x-ratelimit-limit-requests")),
+        limit_requests=_count(headers.get("x-ratelimit-limit-requests")) or None,
         remaining_requests=_count(headers.get("x-ratelimit-remaining-requests")),
         reset_requests_seconds=reset_seconds(headers.get("x-ratelimit-reset-requests"), now),
-        limit_tokens=_count(headers.get("x-ratelimit-limit-tokens")),
+        limit_tokens=_count(headers.get("x-ratelimit-limit-tokens")) or None,
         remaining_tokens=_count(headers.get("x-ratelimit-remaining-tokens")),
         reset_tokens_seconds=reset_seconds(headers.get("x-ratelimit-reset-tokens"), now),
         remaining_failures=_count(headers.get("x-ratelimit-remaining")),
@@ -106,7 +106,7 @@ def number(value: str | None) -> float | None:
 
 def _count(value: str | None) -> int | None:
     found = number(value)
-    return None if found is None else int(found)
+    return None if found is None else max(int(found), 0)
 
 
 def _date(value: str, now: float) -> float | None:
