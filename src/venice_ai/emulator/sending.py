@@ -7,7 +7,7 @@ transports (`transport.py` in process, `server.py` on a socket) only do it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -17,7 +17,7 @@ from venice_ai.types.response_meta import Headers
 
 PREFIX = "/api/v1"
 JSON_TYPE = "application/json; charset=utf-8"
-encode_json = json_text.encode
+encode_json: Callable[[Any], bytes] = json_text.encode
 
 
 class Send(NamedTuple):
