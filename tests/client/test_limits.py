@@ -18,6 +18,7 @@ from venice_ai import (
     InvalidRequestError,
     RateLimitError,
     RateShare,
+    SyncVeniceClient,
     Timeout,
     VeniceClient,
     WaitNotice,
@@ -532,3 +533,22 @@ async def test_a_queue_that_waits_costs_nothing_meanwhile() -> None:
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def unheard(_: WaitNotice) -> None:
+    """A hook that nobody would await."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"rate_share": "/tmp/share"}, "must be a RateShare"),
+        ({"on_wait": 5}, "must be a function"),
+        ({"on_wait": unheard}, "must not be an async function"),
+    ],
+    ids=str,
+)
+def test_a_share_and_a_hook_that_cannot_be_are_refused_when_the_client_is_made(settings: Any, said: str) -> None:
+    for client in (VeniceClient, SyncVeniceClient):
+        with pytest.raises(InvalidRequestError, match=said):
+            client(api_key="k", **settings)
