@@ -546,7 +546,7 @@ async def unheard(_: WaitNotice) -> None:
         ({"on_wait": 5}, "must be a function"),
         ({"on_wait": unheard}, "must not be an async function"),
     ],
-    ids=str,
+    ids=["a share", "no function", "an async function"],
 )
 def test_a_share_and_a_hook_that_cannot_be_are_refused_when_the_client_is_made(settings: Any, said: str) -> None:
     for client in (VeniceClient, SyncVeniceClient):
