@@ -542,7 +542,7 @@ async def unheard(_: WaitNotice) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"rate_share": "/tmp/share"}, "must be a RateShare"),
+        ({"rate_share": "share.db"}, "must be a RateShare"),
         ({"on_wait": 5}, "must be a function"),
         ({"on_wait": unheard}, "must not be an async function"),
     ],
