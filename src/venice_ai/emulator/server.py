@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from venice_ai._core.machine import check_port, is_loopback, origin, why_not_listening
+from venice_ai._core.machine import check_port, is_loopback, listening, origin
 from venice_ai._core.request import SystemClock
-from venice_ai.exceptions import InvalidRequestError, VeniceError
+from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.response_meta import Headers
 
 from .contract import MAX_BODY_BYTES
@@ -76,12 +76,8 @@ async def serve(
     runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise VeniceError(why_not_listening(error, host, port)) from error
-        yield Server(host, runner.addresses[0][1])
+        async with listening(server, host, port) as taken:
+            yield Server(host, taken)
     finally:
         await runner.cleanup()
 

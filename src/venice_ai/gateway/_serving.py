@@ -13,8 +13,8 @@ from typing import Literal, Unpack
 from aiohttp import web
 
 from .._client import VeniceClient
-from .._core.machine import check_port, is_loopback, origin, why_not_listening
-from ..exceptions import InvalidRequestError, VeniceError
+from .._core.machine import check_port, is_loopback, listening, origin
+from ..exceptions import InvalidRequestError
 from ._application import GATEWAY, Gateway, Options, app
 
 _STOP_SECONDS = 1.0  # for a request that was told to stop, to tell its program so
@@ -77,21 +77,16 @@ async def serve(
         logger=_http_logger,
     )
     await runner.setup()
+    assert runner.server is not None
     try:
-        site = web.TCPSite(runner, host, port, backlog=1_024)
-        try:
-            await site.start()
-        except OSError as error:
-            raise VeniceError(why_not_listening(error, host, port)) from error
-        try:
-            yield Running(host, runner.addresses[0][1], token)
-        finally:
-            await site.stop()
-            if runner.server is not None:
-                runner.server.pre_shutdown()  # connections take no further request
-            await _drain(application[GATEWAY], drain_seconds)
+        async with listening(runner.server, host, port, backlog=1_024) as taken:
+            yield Running(host, taken, token)
     finally:
-        await runner.cleanup()
+        try:
+            runner.server.pre_shutdown()  # connections take no further request
+            await _drain(application[GATEWAY], drain_seconds)
+        finally:
+            await runner.cleanup()
 
 
 async def _drain(gateway: Gateway, seconds: float) -> None:
