@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
@@ -242,18 +243,20 @@ def remove_nulls(data: Any, error: ValidationError, optional: set[str]) -> bool:
     """Removes the nulls that a validation refused from objects, where the key is optional. Whether there were any."""
     removed = False
     for line in error.errors(include_url=False, include_context=False):
-        holder: Any = data
-        for step in line["loc"] if line["input"] is None else ():
-            try:
-                inner = holder[step]
-            except (LookupError, TypeError):
-                continue  # no key: it names the member of a union
+        for holder, step, inner in steps_to(data, line["loc"] if line["input"] is None else ()):
             if inner is None and step in optional:
                 del holder[step]
                 removed = True
                 break
-            holder = inner
     return removed
+
+
+def steps_to(data: Any, location: tuple[int | str, ...]) -> Iterator[tuple[Any, int | str, Any]]:
+    """The way to a location of a validation error: each holder, the key in it, and what stands there."""
+    for step in location:
+        with suppress(LookupError, TypeError):  # else it is no key: it names the member of a union
+            holder, data = data, data[step]
+            yield holder, step, data
 
 
 def optional_keys(schema: Any, *, with_defaults: bool = False) -> set[str]:

@@ -1,8 +1,7 @@
 """A callable's signature as JSON: the schema of its arguments, and from a model's arguments to a call.
 
-Each argument becomes a field of a pydantic model; that gives the JSON schema, and turns JSON into what the annotations ask for.
-Fields have names of their own (`p0`, `p1`) and carry the argument's name as an alias, because an argument may be called what no
-field may (`schema`, `_private`, `self`). What cannot be expressed is a `ToolSignatureError` at registration, never in a call.
+Each argument becomes a field of a pydantic model. Fields have names of their own (`p0`, `p1`) and carry the argument's name as
+an alias, because an argument may be called what no field may (`schema`, `_private`, `self`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from .._core.caller_warnings import warn
-from .._structured.read_output import optional_keys, remove_nulls
+from .._structured.read_output import optional_keys, remove_nulls, steps_to
 from .._structured.strict_schema import or_null
 from .._structured.typed_dicts import for_pydantic
 from ..exceptions import ToolArgumentsError, ToolSignatureError
@@ -110,19 +109,12 @@ _CONTAINER_WANTED = re.compile(
 
 def _read_in_place(given: Any, where: tuple[int | str, ...]) -> bool:
     """Puts the list or object that JSON text stands for in the text's place; whether there was one."""
-    for step in where:
-        try:
-            inner: Any = given[step]
-        except (LookupError, TypeError):
-            continue  # no key: it names the member of a union
-        if not isinstance(inner, str):
-            given = inner
-            continue
+    texts = ((holder, step, inner) for holder, step, inner in steps_to(given, where) if isinstance(inner, str))
+    for holder, step, text in texts:
         with suppress(ValueError, RecursionError):
-            if isinstance(value := read_arguments(inner), (list, dict)) and inner.strip():
-                given[step] = value
+            if isinstance(value := read_arguments(text), (list, dict)) and text.strip():
+                holder[step] = value
                 return True
-        return False
     return False
 
 
