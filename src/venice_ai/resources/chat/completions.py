@@ -276,10 +276,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         given = dict(locals())
         given |= given.pop("create_kwargs")
         del messages, create_kwargs  # as in `create`
-        from .tool_runner import PlainAsking, begun  # they need pydantic, which a chat does not
+        from .tool_runner import begun  # it needs pydantic, which a chat does not
 
-        run, _, _ = begun(self, PlainAsking, given)
-        return await run.result()
+        return await begun(self, given, streams=False).result()
 
     async def stream_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
@@ -306,12 +305,12 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         """
         given: dict[str, Any] = {"model": model, "messages": messages, "tools": tools, **options}
         del messages, options
-        from .tool_runner import StreamedAsking, ToolStream, begun
+        from .tool_runner import ToolStream, begun
 
-        run, loop, asking = begun(self, StreamedAsking, given)
-        if not loop.open_calls:
-            await asking.open(loop)
-        return ToolStream(run, asking)
+        run = begun(self, given, streams=True)
+        if not run.loop.open_calls:
+            await run.asking.open(run.loop)
+        return ToolStream(run)
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):
