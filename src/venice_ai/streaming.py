@@ -398,9 +398,8 @@ class Closing:
 class OfReply:
     """What a stream knows of the reply that it reads, in both clients."""
 
-    def _chunk_reader(self) -> ChunkReader | None:
-        """What reads the reply; None if the chunks come from elsewhere."""
-        raise NotImplementedError
+    _read_by: ChunkReader | None = None
+    """What reads the reply; None if the chunks come from elsewhere."""
 
     @property
     def meta(self) -> ResponseMeta:
@@ -409,22 +408,19 @@ class OfReply:
         Raises:
             LookupError: the chunks do not come from a reply.
         """
-        reader = self._chunk_reader()
-        if reader is None:
+        if self._read_by is None:
             raise LookupError("the chunks of this stream do not come from a reply")
-        return reader.meta
+        return self._read_by.meta
 
     @property
     def attestation(self) -> AttestationReport | None:
         """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
-        reader = self._chunk_reader()
-        return reader.session.attestation if reader and reader.session else None
+        return self._read_by.session.attestation if self._read_by and self._read_by.session else None
 
     @property
     def signature(self) -> SignatureReport | None:
         """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
-        reader = self._chunk_reader()
-        return reader.session.signature if reader and reader.session else None
+        return self._read_by.session.signature if self._read_by and self._read_by.session else None
 
 
 class Stream(OfReply, Closing, Generic[T]):
@@ -437,6 +433,7 @@ class Stream(OfReply, Closing, Generic[T]):
 
     def __init__(self, iterator: AsyncIterator[T], *, client: Connection | None = None) -> None:
         self._iterator = iterator
+        self._read_by = iterator.reader if isinstance(iterator, ChunkSource) else None
         self._client = client
         self._closed = False
 
@@ -455,18 +452,13 @@ class Stream(OfReply, Closing, Generic[T]):
             raise StopAsyncIteration
         return await anext(self._iterator)
 
-    def _chunk_reader(self) -> ChunkReader | None:
-        return self._iterator.reader if isinstance(self._iterator, ChunkSource) else None
-
     def _has_ended(self) -> bool:
-        reader = self._chunk_reader()
-        return self._closed or (reader is not None and reader.ended)
+        return self._closed or (self._read_by is not None and self._read_by.ended)
 
     async def close(self) -> None:
         """Drops the connection. May be called often."""
         self._closed = True
-        aclose = getattr(self._iterator, "aclose", None)
-        if aclose is not None:
+        if (aclose := getattr(self._iterator, "aclose", None)) is not None:
             await aclose()
 
 

@@ -309,7 +309,7 @@ def _refuse(given: Any, path: str) -> None:
     node = cast("Mapping[str, Any]", given if isinstance(given, Mapping) else {})
     for key in (_IMPOSSIBLE, *_REFUSED):
         if key in node:
-            raise _cannot(path, _REFUSED.get(key, node[key]))
+            raise _cannot(path, _REFUSED[key] if key in _REFUSED else node[key])
     if not node.keys() & _SAYING:
         raise _cannot(path, "takes values of any kind")
     if any(isinstance(value, (dict, list)) for value in (*node.get("enum", []), node.get("const"))):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
 from .._core.run_now import drive
-from .connection import SyncConnection, SyncResource, given_arguments
+from .connection import SyncConnection, SyncResource, given_arguments, loop_thread
 
 if TYPE_CHECKING:
     from .._core.settings import Timeout
@@ -101,7 +101,7 @@ class SyncChatCompletions(SyncResource):
 
     @property
     def _async(self) -> ChatCompletions:
-        return self._bridge.client.chat.completions
+        return self._connected.chat.completions
 
     @overload
     def create(
@@ -163,7 +163,7 @@ class SyncChatCompletions(SyncResource):
 
     def _answered(self, method: Literal["create", "parse"], given: dict[str, Any]) -> Any:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
-        here = self._bridge.client_for_this_thread(given)
+        here = self._client._for_this_thread(given)  # noqa: SLF001  # of the same package
         call = getattr(self._async if here is None else here.chat.completions, method)(**given)
         given.clear()  # the caller's, too
         return self._run(call) if here is None else drive(call)
@@ -172,7 +172,7 @@ class SyncChatCompletions(SyncResource):
         """The chunks of the stream that a coroutine opens."""
         from .streams import SyncChunkSource
 
-        return SyncChunkSource(self._bridge.thread(), opening, owner=self._bridge)
+        return SyncChunkSource(loop_thread(), opening, owner=self._client)
 
     def _stream(self, source: SyncChunkSource) -> SyncChatStream:
         from .streams import SyncChatStream
@@ -307,7 +307,7 @@ class SyncChatCompletions(SyncResource):
 
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
         del messages, options  # as in `create`
-        return SyncToolStream(SyncSource(self._bridge.thread(), opening, ahead=1, owner=self._client), client=self._client)
+        return SyncToolStream(SyncSource(loop_thread(), opening, ahead=1, owner=self._client), client=self._client)
 
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:

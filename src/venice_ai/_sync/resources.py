@@ -56,7 +56,7 @@ class SyncModels(SyncResource):
 
     @property
     def _async(self) -> Models:
-        return self._bridge.client.models
+        return self._connected.models
 
     list = Blocking(Models.list)
     traits = Blocking(Models.traits)
@@ -72,7 +72,7 @@ class SyncLimits(SyncResource):
 
     @property
     def _async(self) -> Limits:
-        return self._bridge.client.limits
+        return self._connected.limits
 
     def snapshot(self) -> LimitsSnapshot:
         """What is known now of each model, and what waits; see `Limits.snapshot`."""
@@ -87,7 +87,7 @@ class SyncTee(SyncResource):
     @property
     def _async(self) -> Tee:
         # It is made on the loop, where one thing happens at a time.
-        client = self._bridge.client
+        client = self._connected
         return vars(client).get("tee") or self._run(_tee(client))
 
     attest = Blocking(Tee.attest)

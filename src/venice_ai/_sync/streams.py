@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ..exceptions import StreamConsumedError, StreamInterruptedError, VeniceError
-from ..streaming import ChatStream, ChunkReader, OfReply, chunk_texts
+from ..streaming import ChatStream, OfReply, chunk_texts
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import ChatCompletionChunk
 from .loop_thread import LoopThread
@@ -126,6 +126,7 @@ class SyncStream(OfReply, Generic[T]):
 
     def __init__(self, iterator: Iterator[T], *, client: SyncConnection | None = None) -> None:
         self._iterator = iterator
+        self._read_by = iterator.stream._reader if isinstance(iterator, SyncChunkSource) else None  # noqa: SLF001
         self._client = client
         self._closed = False
 
@@ -143,9 +144,6 @@ class SyncStream(OfReply, Generic[T]):
         if self._has_ended():
             raise StopIteration
         return next(self._iterator)
-
-    def _chunk_reader(self) -> ChunkReader | None:
-        return self._iterator.stream._reader if isinstance(self._iterator, SyncChunkSource) else None  # noqa: SLF001
 
     def _has_ended(self) -> bool:
         return self._closed or (isinstance(self._iterator, SyncSource) and self._iterator.ended)
