@@ -1,7 +1,6 @@
 """`SyncVeniceClient`: the same client for code that does not await.
 
-Every method runs the asynchronous method of the same name, where arguments and errors are explained: one request after the
-other in the thread that calls (`_http/blocking_transport.py`), everything else on one event loop thread, on which it waits.
+Every method runs the asynchronous method of the same name, which explains arguments and errors.
 """
 
 from __future__ import annotations
@@ -134,13 +133,10 @@ class SyncChatCompletions(SyncResource):
         fail_fast: bool | None = None,
         **params: Any,
     ) -> Any:
-        """Asks a model for an answer to a conversation; see `ChatCompletions.create`.
+        """Asks a model for an answer to a conversation; see `ChatCompletions.create`, also for what it raises.
 
         With `stream`, the answer is a `SyncChatStream`, or what `stream_cls` makes: it is called with an iterator, or with each
         chunk's fields.
-
-        Raises:
-            APIError: as there, and everything else.
         """
         given = given_arguments(locals())
         del messages, params, extra_body  # what shows the local variables of a traceback must not show the prompt
@@ -180,17 +176,7 @@ class SyncChatCompletions(SyncResource):
         return SyncChatStream(source, client=self._client)
 
     def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> SyncChatStream:
-        """A stream whose request has been accepted; see `ChatCompletions.stream`.
-
-        ::
-
-            with client.chat.completions.stream(model=model, messages=messages) as stream:
-                for text in stream.text_deltas():
-                    print(text, end="")
-
-        Raises:
-            APIError: as there. What goes wrong later is raised where the stream is read.
-        """
+        """A stream whose request has been accepted; see `ChatCompletions.stream`, also for what it raises."""
         opening: Any = self._async.stream(**given_arguments(locals()))
         del messages, params  # as in `create`
         return self._stream(self._source(opening))
@@ -206,16 +192,9 @@ class SyncChatCompletions(SyncResource):
         max_reasks: int = 0,
         **kwargs: Unpack[ParseParams],
     ) -> ParsedChatCompletion[T]:
-        """Asks a model for an object of a class, and validates what it answers; see `ChatCompletions.parse`.
+        """Asks a model for an object of a class, and validates what it answers.
 
-        ::
-
-            result = completions.parse(model=model, messages=messages, response_format=Person)
-            print(result.parsed.name, result.usage)
-
-        Raises:
-            OutputError: no answer fits the class.
-            APIError: as there, and everything else.
+        See `ChatCompletions.parse`, also for what it raises: an `OutputError` if no answer fits the class.
         """
         given = given_arguments(locals())
         del messages, kwargs  # as in `create`
@@ -231,17 +210,9 @@ class SyncChatCompletions(SyncResource):
         strict: bool = True,
         **kwargs: Unpack[ParseParams],
     ) -> SyncParsedChatStream[T]:
-        """Asks for an object of a class, and shows it while it is written; see `ChatCompletions.stream_parse`.
+        """Asks for an object of a class, and shows it while it is written.
 
-        ::
-
-            with completions.stream_parse(..., response_format=Recipe) as stream:
-                for recipe in stream:
-                    show(recipe.title, recipe.steps)  # what has not come yet is None
-                result = stream.collect()  # validated
-
-        Raises:
-            APIError: as there, and everything else. What goes wrong later is raised where the stream is read.
+        See `ChatCompletions.stream_parse`, also for what it raises.
         """
         opening: Any = self._async.stream_parse(**given_arguments(locals()))
         del messages, kwargs  # as in `create`
@@ -255,21 +226,13 @@ class SyncChatCompletions(SyncResource):
     def estimate_cost(
         self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
     ) -> ChatCostEstimate:
-        """What a completion is likely to cost, before it is sent; see `ChatCompletions.estimate_cost`.
-
-        Raises:
-            ValueError: as there.
-        """
+        """What a completion is likely to cost, before it is sent; see `ChatCompletions.estimate_cost`."""
         return self._run(self._async.estimate_cost(**given_arguments(locals())))
 
     def batch(
         self, requests: Sequence[ChatRequest | UntypedMapping], *, max_concurrency: int = 10, return_exceptions: bool = True
     ) -> list[ChatCompletionResponse | BaseException]:
-        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`.
-
-        Raises:
-            ValueError: as there.
-        """
+        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`."""
         running = self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions)
         del requests  # as in `create`
         return self._run(running)
@@ -281,10 +244,6 @@ class SyncChatCompletions(SyncResource):
 
         Asynchronous tools run on the loop's thread, synchronous ones each on a thread of its own. Only the latter may call a
         synchronous client.
-
-        Raises:
-            MaxIterationsExceededError: the limit is reached, and the model still calls tools.
-            VeniceError: as there.
         """
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
 
@@ -298,9 +257,6 @@ class SyncChatCompletions(SyncResource):
         """The same loop, told as it happens; see `ChatCompletions.stream_with_tools`.
 
         The loop goes on as its events are read: the next tool runs once the event before it was taken.
-
-        Raises:
-            VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
         """
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
         from .streams import SyncSource, SyncToolStream

@@ -96,12 +96,7 @@ class SyncTee(SyncResource):
     get_signature = Blocking(Tee.get_signature)
 
     def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
-        """Whether the attested key signed an end-to-end encrypted answer. See `Tee.verify_signature`.
-
-        Raises:
-            InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
-            APIError: the signature could not be had.
-        """
+        """Whether the attested key signed an end-to-end encrypted answer; see `Tee.verify_signature`."""
         response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
         return self._run(self._async.verify_signature(response))
 

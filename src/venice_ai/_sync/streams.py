@@ -131,11 +131,7 @@ class SyncStream(OfReply, Generic[T]):
         self._closed = False
 
     def __iter__(self) -> Iterator[T]:
-        """Iterates, or goes on from where an earlier loop was left.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError after the end."""
         if self._has_ended():
             raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the whole answer)")
         return iter(self._iterator)
@@ -178,10 +174,7 @@ class SyncModelStream(SyncStream[T]):
 
 
 class SyncChatStream(SyncStream[ChatCompletionChunk]):
-    """The stream of a chat: chunks, their text alone, or the whole answer.
-
-    It is read once, in any mixture: `collect()` reads what is left and gives the whole.
-    """
+    """The stream of a chat: chunks, their text alone, or the whole answer; see `ChatStream`, also for every method."""
 
     def __init__(self, iterator: Iterator[ChatCompletionChunk], *, client: SyncConnection | None = None) -> None:
         if not isinstance(iterator, SyncChunkSource):
@@ -190,20 +183,11 @@ class SyncChatStream(SyncStream[ChatCompletionChunk]):
         self._source = iterator
 
     def text_deltas(self) -> Iterator[str]:
-        """The texts that the chunks add, of all choices in the order of arrival, without empty ones.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """The texts that the chunks add, of all choices in the order of arrival, without empty ones."""
         return (text for chunk in iter(self) for text in chunk_texts(chunk))
 
     def collect(self) -> ChatCompletionResponse:
-        """The whole answer, also after part of it, or all, was read.
-
-        Raises:
-            StreamInterruptedError: the stream broke off, or was closed, before its end.
-            APIError: the server reported an error in the stream.
-        """
+        """The whole answer, also after part of it, or all, was read."""
         return self._source.collect()
 
     @property
@@ -231,9 +215,5 @@ class SyncToolStream(SyncStream["ToolEvent"]):
         return super().__next__()
 
     def collect(self) -> ToolLoopResult:
-        """The result, also after some of the events, or all, were read.
-
-        Raises:
-            VeniceError: the loop was stopped before its end.
-        """
+        """The result, also after some of the events, or all, were read; a VeniceError if the loop was stopped before."""
         return cast("ToolLoopResult", self._source.collect())
