@@ -144,10 +144,10 @@ class SyncChatCompletions(SyncResource):
             return self._answered("create", given)
         wrap: Any = None
         if stream_cls is not None:
-            from ..resources.chat.stream_cls import stream_factory
-            from .streams import SyncModelStream
+            from ..resources.chat.calls import stream_factory
+            from .streams import SyncStream
 
-            wrap = stream_factory(given.pop("stream_cls"), SyncModelStream)
+            wrap = stream_factory(given.pop("stream_cls"), SyncStream)
         opening: Any = cast("Any", self._async.create)(**given)
         given.clear()
         source = self._source(opening)

@@ -96,6 +96,16 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
     stream: ChatStream
+    factory: Callable[..., Any] | None = None
+    """What makes the objects that come in place of chunks, of their fields."""
+
+    def __iter__(self) -> Iterator[ChatCompletionChunk]:  # noqa: PYI034  # as above
+        chunks, make = super().__iter__(), self.factory
+        return chunks if make is None else (make(**chunk.model_dump()) for chunk in chunks)
+
+    def __next__(self) -> ChatCompletionChunk:
+        chunk = super().__next__()
+        return chunk if self.factory is None else self.factory(**chunk.model_dump())
 
     def broken(self, why: str) -> StreamInterruptedError:
         """The error for a stream that was left before its end, with what had come."""
@@ -155,22 +165,6 @@ class SyncStream(OfReply, Generic[T]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class SyncModelStream(SyncStream[T]):
-    """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
-
-    def __init__(self, factory: Callable[..., T], source: SyncChunkSource, *, client: SyncConnection | None = None) -> None:
-        super().__init__(cast("Iterator[T]", source), client=client)
-        self._source = source
-        self._factory = factory
-
-    def __iter__(self) -> Iterator[T]:
-        super().__iter__()
-        return (self._factory(**chunk.model_dump()) for chunk in self._source)
-
-    def __next__(self) -> T:
-        return self._factory(**cast("ChatCompletionChunk", super().__next__()).model_dump())
 
 
 class SyncChatStream(SyncStream[ChatCompletionChunk]):

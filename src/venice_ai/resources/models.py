@@ -233,10 +233,9 @@ class Models(APIResource["Connection"]):
 async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
     """What its model would refuse of the body of a request, by the catalogue."""
     try:
-        entry = await models.find(body["model"])
+        return refusals(await models.find(body["model"]), body)
     except NoMatchingModelError:
         return []
-    return refusals(entry, body)
 
 
 def _ids_by_name(reply: Response) -> dict[str, Any]:
