@@ -41,9 +41,10 @@ class Signature:
         self._signature = parameters.inspected(function)
         names = parameters.names_around(target)
         found = parameters.sorted_parameters(function, self._signature, names, context)
-        self._arguments = found.arguments
-        self._contexts = found.contexts
-        known = {*_parameter_names(target), *(name for each in self._arguments for name in (each.key, each.parameter))}
+        self._arguments, self._contexts, unannotated = found
+        known = {name for each in self._arguments for name in (each.key, each.parameter)}
+        with suppress(TypeError, ValueError, NameError):
+            known |= inspect.signature(target).parameters.keys()  # also those that are bound
         docs = Documentation(_doc(function), known)
         self.description: str | None = docs.description
         """What the documentation says of the callable as a whole."""
@@ -52,7 +53,7 @@ class Signature:
         """The JSON schema of the arguments."""
         if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
             _warn_of_strangers(function, docs.parameters, known)
-        _warn_of_blanks(function, found.unannotated, self._model)
+        _warn_of_blanks(function, unannotated, self._model)
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
         """The call that a model's arguments make, with every value as its annotation asks; else a ToolArgumentsError."""
@@ -63,8 +64,13 @@ class Signature:
         for index, argument in enumerate(self._arguments):
             # A default of a `Field`'s is known to pydantic only, and not to the function.
             own = argument.default is not Parameter.empty and not isinstance(argument.default, FieldInfo)
-            if f"p{index}" in values.model_fields_set or not own:
-                _put(bound, argument, getattr(values, f"p{index}"))
+            if own and f"p{index}" not in values.model_fields_set:
+                continue
+            value = getattr(values, f"p{index}")
+            if argument.role == "keyword":
+                bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
+            else:
+                bound.arguments[argument.parameter] = tuple(value) if argument.role == "positional rest" else value
         bound.apply_defaults()
         return functools.partial(self._function, *bound.args, **bound.kwargs)
 
@@ -118,13 +124,6 @@ def _read_in_place(given: Any, where: tuple[int | str, ...]) -> bool:
     return False
 
 
-def _put(bound: BoundArguments, argument: Argument, value: Any) -> None:
-    if argument.role == "keyword":
-        bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
-    else:
-        bound.arguments[argument.parameter] = tuple(value) if argument.role == "positional rest" else value
-
-
 def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
     """The description and the JSON schema of a class with fields: a pydantic model, a dataclass, a TypedDict."""
     try:
@@ -134,7 +133,9 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
         schema = adapter.json_schema(schema_generator=_Generator)
     except (PydanticUserError, TypeError, NameError) as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
-    schema = _dereferenced(schema)
+    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):  # that of a recursive class refers to an object
+        top = schema["$defs"][reference.removeprefix("#/$defs/")]
+        schema = {**top, "properties": {k: dict(v) for k, v in top.get("properties", {}).items()}, "$defs": schema["$defs"]}
     if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
     properties = schema.get("properties", {})
@@ -246,14 +247,6 @@ class _StrictGenerator(_Generator):
     model_field_schema = dataclass_field_schema = typed_dict_field_schema = _field_schema
 
 
-def _dereferenced(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with an object at its top: that of a recursive class is only a reference to one."""
-    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):
-        top = schema["$defs"][reference.removeprefix("#/$defs/")]
-        return {**top, "properties": {k: dict(v) for k, v in top.get("properties", {}).items()}, "$defs": schema["$defs"]}
-    return schema
-
-
 def _reasons(error: ValidationError) -> str:
     reasons: list[str] = []
     for found in error.errors(include_url=False, include_context=False):
@@ -263,14 +256,6 @@ def _reasons(error: ValidationError) -> str:
 
 
 # -- documentation -------------------------------------------------------------------------------------------------------
-
-
-def _parameter_names(target: Any) -> set[str]:
-    """All parameters of the plain function behind a callable, also those that are bound."""
-    try:
-        return set(inspect.signature(target).parameters)
-    except (TypeError, ValueError, NameError):
-        return set()
 
 
 def _warn_of_strangers(function: Any, described: Mapping[str, str], known: set[str]) -> None:
