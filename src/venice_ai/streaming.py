@@ -1,9 +1,8 @@
 """Streams of a chat, and the one place that decides how a stream ends.
 
 Every stream ends in exactly one way. It is complete: every choice has its finish reason, or `[DONE]` came from a server that
-gives none. Or `StreamInterruptedError` is raised, or the error that the server reported, with what was received; before any
-content such an error counts as an error status, and the request may be sent again. Or the caller left. The rule lives in
-`ChunkReader`, which every way to read a stream goes through, and which assembles what was read.
+gives none. Or `StreamInterruptedError` is raised, or the error that the server reported, with what was received. Or the caller
+left. The rule lives in `ChunkReader`, which every way to read a stream goes through.
 """
 
 from __future__ import annotations
@@ -262,25 +261,21 @@ class ChunkReader:
         warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=3)
 
     async def _start(self) -> APIError | None:
-        """The same as `_whole_reply`; an error, too, if nothing came in time and another model may be asked for that."""
+        """The error for a reply that is one JSON value, or a page, by its first bytes, or does not begin; None for a stream."""
+        start, labelled = first_bytes.start_of(self._head), first_bytes.says_stream(self.meta)
         try:
-            return await self._whole_reply()
+            while not start and not self._at_end:
+                piece = await self._head_piece()
+                start = first_bytes.start_of(self._head if len(self._head) < _START_BYTES else piece)
+            if not first_bytes.is_whole(start, labelled=labelled):
+                self._first = bytes(self._head)
+                return None
+            while not self._at_end:
+                await self._head_piece()
         except StreamTimeoutError as error:
             if self._call is None or not self._call.falls_back(error):
                 raise
-            return error
-
-    async def _whole_reply(self) -> APIError | None:
-        """The error for a reply that is one JSON value, or a page, by its first bytes; None for a stream."""
-        start, labelled = first_bytes.start_of(self._head), first_bytes.says_stream(self.meta)
-        while not start and not self._at_end:
-            piece = await self._head_piece()
-            start = first_bytes.start_of(self._head if len(self._head) < _START_BYTES else piece)
-        if not first_bytes.is_whole(start, labelled=labelled):
-            self._first = bytes(self._head)
-            return None
-        while not self._at_end:
-            await self._head_piece()
+            return error  # another model may be asked
         return self.errors.instead_of_stream(labelled=labelled)
 
     async def _head_piece(self) -> bytes:
@@ -411,11 +406,7 @@ class OfReply:
 
     @property
     def meta(self) -> ResponseMeta:
-        """Status, headers, rate limits, timing of the reply.
-
-        Raises:
-            LookupError: the chunks do not come from a reply.
-        """
+        """Status, headers, rate limits, timing of the reply; a LookupError if the chunks do not come from one."""
         if self._read_by is None:
             raise LookupError("the chunks of this stream do not come from a reply")
         return self._read_by.meta
@@ -446,11 +437,7 @@ class Stream(OfReply, Closing, Generic[T]):
         self._closed = False
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """Iterates, or goes on from where an earlier loop was left.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError if it has ended, or was closed."""
         if self._has_ended():
             raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the whole answer)")
         return aiter(self._iterator)
@@ -483,11 +470,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
         self._reader = iterator.reader
 
     def text_deltas(self) -> AsyncIterator[str]:
-        """The texts that the chunks add, of all choices in the order of arrival, without empty ones.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """The texts that the chunks add, of all choices in order, without empty ones; it raises what iterating does."""
         return _texts(aiter(self))
 
     async def collect(self) -> ChatCompletionResponse:

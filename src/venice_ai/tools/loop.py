@@ -102,11 +102,7 @@ class ToolLoop:
 
     @property
     def result(self) -> ToolLoopResult:
-        """The result, once `receive` returned no calls.
-
-        Raises:
-            InvalidArgumentError: it has not ended.
-        """
+        """The result, once `receive` returned no calls; an InvalidArgumentError before."""
         if self._response is None or self._calls:
             raise InvalidArgumentError("the loop has not ended: the model has called tools, or was not asked yet")
         return ToolLoopResult(self._response, list(self.history), self.iterations, self.usage)

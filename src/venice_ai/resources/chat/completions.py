@@ -121,14 +121,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
                     show(recipe.title, recipe.steps)  # what has not come yet is None
                 result = await stream.collect()  # validated
 
-        The arguments are those of `parse`, but for `max_reasks`.
-
-        Raises:
-            SchemaNotStrictError: strict mode cannot express the class; it names the path. Nothing was sent.
-            InvalidArgumentError: `max_reasks` was given. A ValueError.
-            InvalidRequestError: a parameter is not allowed. A ValueError.
-            TypeError: `response_format` is no class.
-            APIError: as in `create`. What goes wrong later is raised where the stream is read.
+        The arguments are those of `parse`, but for `max_reasks`, and so are the errors; what goes wrong after the request was
+        accepted is raised where the stream is read.
         """
         from ..._structured.strict_schema import requested_format
         from .parsed import Parameters, ParsedChatStream, request_for_schema

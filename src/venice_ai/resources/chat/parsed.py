@@ -173,11 +173,7 @@ class ParsedChatStream(GrowingAnswer[T], Closing):
         self._chunks: AsyncIterator[ChatCompletionChunk] | None = None
 
     def __aiter__(self) -> Self:
-        """Iterates, or goes on from where an earlier loop was left.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError if it has ended, or was closed."""
         self._begin()
         self._chunks = aiter(self._stream)
         return self

@@ -387,11 +387,7 @@ class ToolStream(Stream[ToolEvent]):
         return self
 
     async def collect(self) -> ToolLoopResult:
-        """The result, also after some of the events, or all, were read.
-
-        Raises:
-            VeniceError: the loop was stopped before its end.
-        """
+        """The result, also after some of the events, or all, were read; a VeniceError if the loop was stopped before."""
         if self._error is not None:
             raise self._error
         async for _ in self:
