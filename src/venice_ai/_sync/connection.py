@@ -1,7 +1,6 @@
 """What every part of the synchronous client needs: its settings, and the way to the asynchronous client that does the work.
 
-One request after the other, as in `create`, is made in the thread that calls, without an event loop, because its transport and
-its clock block. Everything else runs on the event loop thread of the process, while the caller waits.
+`create` and `parse` run in the thread that calls, with a transport and a clock that block; all else on an event loop's thread.
 """
 
 from __future__ import annotations
@@ -72,8 +71,7 @@ class SyncConnection:
         self._settings: dict[str, Any] = {**settings, "api_key": template._api_key, "base_url": template.base_url}  # noqa: SLF001
         self._clients: dict[LoopThread, VeniceClient] = {}
         self._blocking: VeniceClient | None = None
-        # The caller's own ports may suspend, and so may an attestation, the catalogue, and a wait for room in a budget; and on
-        # Windows Ctrl-C interrupts no read of a socket.
+        # These may suspend; and on Windows Ctrl-C interrupts no read of a socket.
         own = (transport, clock, min_privacy, budget, fallback_models)
         self._needs_loop = sys.platform == "win32" or preflight or any(given is not None for given in own)
         self.base_url: str = template.base_url

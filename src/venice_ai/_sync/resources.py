@@ -1,7 +1,4 @@
-"""The catalogue and the attestations for code that does not await: asynchronous methods, run on the event loop thread.
-
-`list = Blocking(Models.list)` has the arguments, documentation and errors of `Models.list`; it returns where that is awaited.
-"""
+"""The catalogue, the limits and the attestations for code that does not await."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ T = TypeVar("T")
 
 
 class Blocking(Generic[P, T]):
-    """A method of a part of the asynchronous client, as a method that returns what awaiting it gives."""
+    """A method of a part of the asynchronous client, with its documentation, as one that returns what awaiting it gives."""
 
     def __init__(self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
         self._method = method

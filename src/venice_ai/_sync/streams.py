@@ -1,7 +1,4 @@
-"""Streams for code that does not await: read ahead on the loop thread, taken from with `for`.
-
-How one ends, the stream below decides (`streaming.py`). `partial` and `usage` know what was read ahead and not taken yet.
-"""
+"""Streams for code that does not await: read ahead on the loop thread, taken from with `for`."""
 
 from __future__ import annotations
 
