@@ -201,20 +201,13 @@ class _Shape:
 
 
 class _Text(_Shape):
-    """A text: it shows as far as it goes, also if it is too short yet, but whole only if functions of the caller's take it."""
+    """A text, or anything: it shows as far as it goes, also if it is too short yet; whole, if the caller's functions take it."""
 
     def unfinished(self, data: Any) -> Any:
-        return data if isinstance(data, str) else _ABSENT
+        return data if isinstance(data, str) or self.node["type"] == "any" else _ABSENT
 
     def whole(self, data: Any) -> Any:
         return self.rooted(data) if isinstance(data, str) and not self._validated else super().whole(data)
-
-
-class _Anything(_Shape):
-    """JSON as it is."""
-
-    def unfinished(self, data: Any) -> Any:
-        return data
 
 
 class _Union(_Shape):
@@ -243,7 +236,7 @@ class _Union(_Shape):
         return value if chosen is self else chosen.whole(data)
 
     def unfinished(self, data: Any) -> Any:
-        has_texts = any(isinstance(member, (_Text, _Anything)) for member in self._members)
+        has_texts = any(isinstance(member, _Text) for member in self._members)
         return data if has_texts and isinstance(data, str) else _ABSENT
 
 
@@ -340,8 +333,7 @@ _SHAPES: dict[str, type[_Shape]] = {
     **dict.fromkeys(_CONTAINERS, _Items),
     **dict.fromkeys(("typed-dict", "dataclass", "model"), _Object),
     **dict.fromkeys(("union", "tagged-union"), _Union),
-    "str": _Text,
-    "any": _Anything,
+    **dict.fromkeys(("str", "any"), _Text),
     "dict": _Parts,
 }
 

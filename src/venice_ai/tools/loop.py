@@ -202,13 +202,11 @@ class ToolLoop:
         except (TypeError, ValueError) as error:
             raise InvalidArgumentError(f"resume is not the state of a tool loop: {error}") from None
         if state.version != 1 or not isinstance(iterations, int) or iterations < 0:
-            raise InvalidArgumentError(
-                f"resume is not a state that this version knows: version={state.version!r}, iterations={iterations!r}"
-            )
+            found = f"version={state.version!r}, iterations={iterations!r}"
+            raise InvalidArgumentError(f"resume is not a state that this version knows: {found}")
         if iterations >= self.max_iterations and self.on_limit == "raise":
-            raise InvalidArgumentError(
-                f"max_iterations={self.max_iterations}, and the loop has made {iterations} round trips; allow more to go on"
-            )
+            limit = f"max_iterations={self.max_iterations}"
+            raise InvalidArgumentError(f"{limit}, and the loop has made {iterations} round trips; allow more to go on")
         self.iterations, self._results, self.waiting, self.usage = iterations, results, waiting, state.usage
         return state.messages
 
