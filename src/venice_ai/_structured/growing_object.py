@@ -201,7 +201,7 @@ class _Shape:
 
 
 class _Text(_Shape):
-    """A text, or anything: it shows as far as it goes, also if it is too short yet; whole, if the caller's functions take it."""
+    """A text, or anything: it shows as far as it goes, also if it is too short yet; whole if the caller's functions take it."""
 
     def unfinished(self, data: Any) -> Any:
         return data if isinstance(data, str) or self.node["type"] == "any" else _ABSENT

@@ -103,9 +103,6 @@ def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     return {**root, "$defs": used} if used else root, wrapped
 
 
-# -- what pydantic writes ------------------------------------------------------------------------------------------------
-
-
 def _schema(kind: Any, strict: bool) -> tuple[dict[str, Any], bool]:
     """The schema of a class, and whether it is that of `{"value": ...}`."""
     if not is_class(kind):
@@ -221,9 +218,6 @@ def _spoken(kind: Any) -> str:
     if origin in {Union, UnionType}:
         return "_or_".join(map(_spoken, get_args(kind)))
     return "_".join([str(getattr(origin, "__name__", "")), *map(_spoken, get_args(kind))])
-
-
-# -- what strict mode takes ----------------------------------------------------------------------------------------------
 
 
 class _Strict:

@@ -46,11 +46,8 @@ class SyncVeniceClient(SyncConnection):
     may be made from any thread, also while an event loop runs there, and go on after a fork. An exception that ends the
     waiting, such as Ctrl-C, cancels the request.
 
-    The arguments are those of `VeniceClient`, but for `session`; a `transport` and a `clock` are called on the loop's thread.
-
-    Raises:
-        InvalidRequestError: an argument is not allowed.
-        AuthenticationError: the key holds characters that a header cannot carry.
+    The arguments, attributes and errors are those of `VeniceClient`, but for `session`; a `transport` and a `clock` are called
+    on the loop's thread.
     """
 
     @made_once

@@ -42,10 +42,8 @@ class ToolLoop:
         messages: the conversation so far; never changed.
         tools: functions, `FunctionTool`s, and definitions as `Tool`s or mappings.
         max_iterations: how many answers of the model may be received, from 1.
-        on_limit: `"answer"` lets the calls of the last allowed turn be run, and then offers no tools, so that the model
-            answers, one answer more; `"raise"` gives up instead.
-        on_unknown_tool: `"raise"` an `UnknownToolError` when the model calls what is not there, or leave it to the driver
-            to `"report"` that to the model.
+        on_limit: as in `run_with_tools`; with `"answer"`, one answer more may be received.
+        on_unknown_tool: `"raise"` an `UnknownToolError`, or leave it to the driver to `"report"` that to the model.
         resume: the state of an earlier loop, in place of messages.
 
     Raises:

@@ -157,13 +157,6 @@ class GrowingAnswer(Generic[T]):
 class ParsedChatStream(GrowingAnswer[T], Closing):
     """An object while a model writes it: an async iterator of unfinished objects, and at last the validated one.
 
-    ::
-
-        async with await completions.stream_parse(..., response_format=Recipe) as stream:
-            async for recipe in stream:
-                show(recipe.title, recipe.steps)
-            result = await stream.collect()
-
     An unfinished object is an instance of the class (so are the objects in it), **made without validation**: what has not
     come yet is None, also where the type says otherwise; in a TypedDict it is absent. So type checkers take it for a `Partial`.
     Texts show as far as they have come; any other value shows, validated, once the next one begins. Lists hold what has begun.
