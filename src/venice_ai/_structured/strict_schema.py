@@ -27,11 +27,8 @@ from .typed_dicts import unqualified
 _IMPOSSIBLE = "\0impossible"  # what pydantic cannot write, left in its place until the path is known
 _DROPPED = frozenset({"default", "discriminator", "readOnly", "writeOnly", "deprecated", "contentSchema", "$defs"})
 _REFUSED = {
-    "patternProperties": "takes keys that are not named",
-    "propertyNames": "takes keys that are not named",
-    "unevaluatedProperties": "takes keys that are not named",
-    "dependentSchemas": "has rules between its keys",
-    "dependentRequired": "has rules between its keys",
+    **dict.fromkeys(("patternProperties", "propertyNames", "unevaluatedProperties"), "takes keys that are not named"),
+    **dict.fromkeys(("dependentSchemas", "dependentRequired"), "has rules between its keys"),
     "if": "has rules between its values",
     "not": "excludes values",
     "contains": "has a rule for some of its items",
