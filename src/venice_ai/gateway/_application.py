@@ -24,7 +24,7 @@ from .._wire import sse
 from .._wire.json_text import NOT_STRICT, encode, strict_decode
 from ..exceptions import APIError, InvalidArgumentError, NotFoundError, VeniceError
 from ..streaming import ChatStream
-from ..types._view import is_object
+from ..types._base import is_object
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import ChatCompletionChunk
 from ._access import Access
