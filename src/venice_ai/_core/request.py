@@ -1,4 +1,4 @@
-"""What goes through the ports (`ports.py`): a request and its attempts; and the clock of this machine."""
+"""What goes through the ports (`ports.py`): a request, its attempts, a reply that is here; and the clock of this machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from .settings import Timeout
 
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
     from asyncio import AbstractEventLoop, Future
+    from collections.abc import AsyncIterator
 
     from ..exceptions import APIError
+    from ..types.response_meta import Headers
 
 KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
 """Names of headers that tell Venice whose request it is, in lower case."""
@@ -100,6 +102,32 @@ class Attempt:
         """What the attempt before failed with; None for the first."""
         self.fail_fast: bool | None = fail_fast
         """Whether the call is to fail rather than wait while a circuit is open; None: as its client does."""
+
+
+class WholeReply:
+    """A `Reply` (`ports.py`) of which nothing more comes."""
+
+    __slots__ = ("_body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status: int = status
+        self.headers: Headers = headers
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    async def drain(self) -> None:
+        """Nothing more comes."""
+
+    def progressed(self) -> None:
+        """No clock runs any more."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 class SystemClock:

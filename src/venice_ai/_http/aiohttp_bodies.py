@@ -9,8 +9,7 @@ from typing import Any, Self, cast
 
 import aiohttp
 
-from .._core.request import Request
-from .._core.whole_reply import WholeReply
+from .._core.request import Request, WholeReply
 from .._wire.content_coding import Body, BodyTooLargeError, Decoder
 from ..exceptions import APIConnectionError, VeniceError
 from ..types.response_meta import Headers

@@ -15,8 +15,7 @@ import aiohttp
 from yarl import URL
 
 from .._core.ports import Reply
-from .._core.request import Request
-from .._core.whole_reply import WholeReply
+from .._core.request import Request, WholeReply
 from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.response_meta import Headers

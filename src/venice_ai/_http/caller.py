@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
 from .._core.request import Request, SystemClock
 from .._wire.notices import Notices
-from .._wire.reply_errors import refusal
+from .._wire.reply_body import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import DEPRECATION_HEADERS, ResponseMeta
 from .retry import RetryPolicy

@@ -24,7 +24,7 @@ from ..exceptions import (
 )
 from ..types._base import is_object
 from ..types.api.streaming import ChatCompletionChunk
-from . import json_text, reply_body, reply_errors
+from . import json_text, reply_body
 from .sse import NamedEvent
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class StreamErrors:
                 assembly.begun = True
             else:
                 assembly.add(ChatCompletionChunk.model_validate(without_errors(content)))
-        error = reply_errors.reported_error(content, self._meta, self._secret, self.partial())
+        error = reply_body.reported_error(content, self._meta, self._secret, self.partial())
         if assembly.begun:
             error.counts_as = self._meta.status_code  # it is not asked for again
         return error
@@ -101,7 +101,7 @@ class StreamErrors:
         if isinstance(found, APIError):
             error, unusable = found, isinstance(found, APIResponseProcessingError)
         else:
-            error, unusable = reply_errors.unusable(body, self._meta, "JSON", self._secret), True
+            error, unusable = reply_body.unusable(body, self._meta, "JSON", self._secret), True
             error.partial = found
         del body, found  # a traceback may show them
         if self._session is not None:

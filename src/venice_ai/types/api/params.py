@@ -297,7 +297,7 @@ def needed_capabilities(body: Mapping[str, Any]) -> Iterator[tuple[str, tuple[st
 
 def given_fields(name: str, value: Any) -> Any:
     """A parameter's value without our fields that are None; in schemas, `metadata` and unknown fields null is a value."""
-    return _without_none(value, _OBJECTS[name]) if name in _OBJECTS else value
+    return _without_none(value, OBJECTS[name]) if name in OBJECTS else value
 
 
 def _without_none(value: Any, fields: Mapping[str, Any]) -> Any:
@@ -312,7 +312,7 @@ def _without_none(value: Any, fields: Mapping[str, Any]) -> Any:
     }
 
 
-_OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
+OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "venice_parameters": dict.fromkeys(VeniceSwitches.__annotations__),
     "reasoning": dict.fromkeys(Reasoning.__annotations__),
     "stream_options": dict.fromkeys(StreamSwitches.__annotations__),
