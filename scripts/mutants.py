@@ -81,7 +81,6 @@ NEAREST: dict[str, str] = {
     ),
     "_wire/choice.py": "client/test_collected.py rules/test_repeats.py client/test_tool_fragments.py client/test_streams.py "
     "client/test_completion_fixtures.py",
-    "_wire/first_bytes.py": "rules/test_first_bytes.py client/test_mislabelled_replies.py",
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
     "_wire/tool_call_fragments.py": "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py",
     "_wire/reply_body.py": (

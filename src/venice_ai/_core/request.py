@@ -76,32 +76,21 @@ class Request:
         return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
 
 
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt to send a request, as a gate sees it before it is sent."""
 
-    __slots__ = ("began", "due", "fail_fast", "failure", "number", "request")
-
-    def __init__(
-        self,
-        request: Request,
-        number: int,
-        began: float,
-        due: float | None,
-        failure: APIError | None,
-        fail_fast: bool | None = None,
-    ) -> None:
-        self.request: Request = request
-        """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
-        self.number: int = number
-        """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
-        self.began: float = began
-        """When its call began, by the client's clock."""
-        self.due: float | None = due
-        """When the deadline of the call runs out, by the client's clock; None if it has none."""
-        self.failure: APIError | None = failure
-        """What the attempt before failed with; None for the first."""
-        self.fail_fast: bool | None = fail_fast
-        """Whether the call is to fail rather than wait while a circuit is open; None: as its client does."""
+    request: Request
+    """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
+    number: int
+    """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
+    began: float
+    """When its call began, by the client's clock."""
+    due: float | None
+    """When the deadline of the call runs out, by the client's clock; None if it has none."""
+    failure: APIError | None
+    """What the attempt before failed with; None for the first."""
+    fail_fast: bool | None = None
+    """Whether the call is to fail rather than wait while a circuit is open; None: as its client does."""
 
 
 class WholeReply:

@@ -43,7 +43,7 @@ class BlockingClock(SystemClock):
         self._transport = transport
 
     async def sleep(self, seconds: float) -> None:
-        self._transport.stop.wait(seconds)
+        self._transport.stop.fired.wait(seconds)
 
 
 class BlockingTransport:
@@ -92,7 +92,7 @@ class BlockingTransport:
                 raise failure from (None if isinstance(failure, APITimeoutError) else error)
             finally:
                 stop.release(sock)
-            if exchange.keeps and self._closing.alive and not stop.fired:  # at the interpreter's end nobody would close it
+            if exchange.keeps and self._closing.alive and not stop.fired.is_set():  # at exit nobody would close it
                 self._keep(_place(route), reply, sock, kept.served if kept else 0)
             else:
                 sock.close()

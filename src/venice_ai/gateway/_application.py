@@ -11,29 +11,33 @@ import logging
 import re
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Unpack, cast
+from typing import Any, Final, Literal, NamedTuple, Unpack, cast
 
 from aiohttp import web
 from typing_extensions import TypedDict
 
 from .._client import VeniceClient
-from .._core.privacy import PREFIX
+from .._core.privacy import PREFIX, encryption_requested, switches_in
 from .._wire import sse
 from .._wire.json_text import NOT_STRICT, encode, strict_decode
 from ..exceptions import APIError, InvalidArgumentError, NotFoundError, VeniceError
 from ..streaming import ChatStream
+from ..tee.guard import guard
 from ..types._base import is_object
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
+from ..types.api.params import ChatParams
 from ..types.api.streaming import ChatCompletionChunk
 from ._access import Access
-from ._asked import Asked, asked_by
 from ._errors import body_of, headers_of, status_of, told_by
 
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
 _PATHS: Final = "programs ask below /v1: POST /v1/chat/completions, GET /v1/models"
+_PARAMETERS: Final = frozenset(ChatParams.__annotations__)
+_DROPPED: Final = ("user", "metadata", "store")
+"""What programs send beside the conversation, without need, and would leave in clear."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 logger = logging.getLogger("venice_ai.gateway")
@@ -100,7 +104,7 @@ class Gateway:
     async def chat(self, request: web.Request) -> web.StreamResponse:
         options = self.client.tee_options
         roles = "all" if options is None else options.encrypt_roles
-        asked = asked_by(await self._body(request), clear_on_request=self.clear_on_request, roles=roles)
+        asked = _asked_by(await self._body(request), clear_on_request=self.clear_on_request, roles=roles)
         model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
         words = (" sealed" * asked.sealed, " stream" * streams, *(f", without {name}" for name in asked.dropped))
         self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{''.join(words)}")
@@ -137,7 +141,7 @@ class Gateway:
             return found
         raise APIError("the body is not a JSON object", status_code=400)
 
-    async def _stream(self, request: web.Request, asked: Asked) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
         transport, create = request.transport, cast("Any", self.client.chat.completions.create)
         assert transport is not None  # the body has just come
         stream: ChatStream = await create(**asked.keywords)
@@ -241,6 +245,45 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
         ]
     )
     return application
+
+
+class _Asked(NamedTuple):
+    """One chat that a program asks for."""
+
+    keywords: dict[str, Any]
+    """The keywords of `create`. Fields that are not known here are in its `extra_body`, so that they go through as they are."""
+    sealed: bool
+    """Whether it is to be end-to-end encrypted."""
+    usage: bool
+    """Whether the program wants to be told the usage of a stream."""
+    dropped: tuple[str, ...]
+    """The fields that are left out because they would not be encrypted."""
+
+
+def _asked_by(body: Mapping[str, Any], *, clear_on_request: bool, roles: Literal["all"] | tuple[str, ...]) -> _Asked:
+    """What the body of a request asks for. What is wrong with it, `create` says.
+
+    Models with end-to-end encryption are asked with it, and an InvalidRequestError is raised for what would leave in clear,
+    also if the client seals the messages of some `roles` alone; unless `clear_on_request` lets `enable_e2ee: false` decide.
+    """
+    fields = dict(body)
+    model, messages, stream = (fields.pop(name, None) for name in ("model", "messages", "stream"))
+    model = model.strip() if isinstance(model, str) else model  # as the client does: a blank must not hide the prefix
+    if (most := fields.pop("max_tokens", None)) is not None and fields.get("max_completion_tokens") is None:
+        fields["max_completion_tokens"] = most
+    in_clear = clear_on_request and switches_in(fields).get("enable_e2ee") is False
+    sealed = (isinstance(model, str) and model.startswith(PREFIX) and not in_clear) or encryption_requested(None, fields)
+    dropped = tuple(name for name in _DROPPED if sealed and fields.pop(name, None) is not None)
+    options = fields.get("stream_options")
+    usage = isinstance(options, Mapping) and cast("Mapping[str, Any]", options).get("include_usage") is True
+    if stream is True and (options is None or isinstance(options, Mapping)):
+        fields["stream_options"] = {**cast("Mapping[str, Any]", options or {}), "include_usage": True}
+    conversation = {"model": model, "messages": messages}
+    if sealed and not clear_on_request:
+        guard({**fields, **conversation}, floor="e2ee", roles=roles)
+    known = {name: fields.pop(name) for name in _PARAMETERS.intersection(fields)}
+    keywords = {**conversation, **known, "stream": stream, "e2ee": sealed, "extra_body": fields}
+    return _Asked(keywords, sealed, usage, dropped)
 
 
 def event_of(chunk: ChatCompletionChunk, event: bytes | None, *, usage: bool) -> bytes:

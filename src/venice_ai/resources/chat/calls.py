@@ -13,8 +13,7 @@ from ..._core.request import Request
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
-from ..._wire.first_bytes import is_framed, says_stream
-from ..._wire.reply_body import completion
+from ..._wire.reply_body import completion, is_framed, says_stream
 from ..._wire.request_body import chat_body, chat_size, encode
 from ...exceptions import APIResponseProcessingError, InvalidArgumentError, InvalidRequestError
 from ...types.api.chat import ChatCompletionResponse, Messages
