@@ -6,8 +6,8 @@ one that answers in process, and a caller may bring another. They are public as 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from .request import Attempt as Attempt  # noqa: PLC0414  # gates find it here
 from .request import Request
@@ -15,6 +15,8 @@ from .request import Request
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
     from ..types.api.chat import ChatUsage
     from ..types.response_meta import Headers, ResponseMeta
+
+T = TypeVar("T")
 
 
 class Reply(Protocol):
@@ -122,3 +124,13 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Waits."""
         ...
+
+
+def drive(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns or raises whose ports never suspend, without an event loop; a RuntimeError if it suspends."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    work.close()
+    raise RuntimeError("this awaits something that only an event loop can give")

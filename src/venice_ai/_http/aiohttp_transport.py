@@ -24,7 +24,7 @@ from ..types.response_meta import Headers
 from .aiohttp_connections import ACCEPT_ENCODING, CURRENT_CALL, Call, ConnectionState, Pool, Pools
 from .aiohttp_errors import TornError, connection_broke, connection_error
 from .retry import ConnectTimeout
-from .routes import CLOSED, KEPT_SECONDS, Routes, kept_seconds
+from .routes import CLOSED, KEPT_SECONDS, MOST_ROUTES, Routes, kept_seconds
 from .timers import Limit, Watch, shortest
 from .transport_errors import late, too_large
 
@@ -41,7 +41,7 @@ class AiohttpTransport:
     def __init__(self, routes: Routes, session: aiohttp.ClientSession | None = None) -> None:
         self._session = session
         self._pools = Pools(session)
-        self._route = lru_cache(maxsize=100)(partial(_Route, routes if session is None else None))
+        self._route = lru_cache(maxsize=MOST_ROUTES)(partial(_Route, routes if session is None else None))
 
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
@@ -66,7 +66,8 @@ class AiohttpTransport:
                         response = await pool.session.request(
                             request.method,
                             route.url,
-                            data=_payload(request.body),
+                            # Large bytes as a file, from which aiohttp sends piece by piece.
+                            data=BytesIO(request.body) if request.body and len(request.body) > _LARGE_BYTES else request.body,
                             headers=request.headers if self._session is None else _with_codings(request.headers),
                             allow_redirects=False,
                             raise_for_status=False,
@@ -174,11 +175,6 @@ class _ResponseHeaders(Headers):
 def _with_codings(headers: dict[str, str]) -> dict[str, str]:
     """The headers to send through a caller's session: only codings are asked for that can be decoded in bounded steps."""
     return headers if any(name.lower() == "accept-encoding" for name in headers) else headers | ACCEPT_ENCODING
-
-
-def _payload(body: bytes | None) -> bytes | BytesIO | None:
-    """The body as aiohttp wants it, and what records requests; large bytes as a file, from which it sends piece by piece."""
-    return body if body is None or len(body) < _LARGE_BYTES else BytesIO(body)
 
 
 # -- replies -------------------------------------------------------------------------------------------------------------

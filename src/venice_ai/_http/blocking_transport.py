@@ -12,6 +12,7 @@ import ssl
 import time
 from collections import deque
 from contextlib import suppress
+from functools import lru_cache
 from typing import NamedTuple
 from weakref import finalize
 
@@ -23,7 +24,7 @@ from ..exceptions import APIConnectionError, APIError, APITimeoutError
 from ..types.response_meta import Headers
 from .dialing import Stop, Stopped, dial, left
 from .retry import ConnectTimeout
-from .routes import CLOSED, Habits, Route, Routes, kept_seconds, reader_of
+from .routes import CLOSED, MOST_ROUTES, Habits, Route, Routes, kept_seconds, reader_of
 from .timers import shortest
 from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted
 
@@ -50,7 +51,7 @@ class BlockingTransport:
     """Sends requests over blocking sockets, one for each thread; reads whole bodies, and knows no proxies (see `reaches`)."""
 
     def __init__(self, routes: Routes, clock: Clock | None = None) -> None:
-        self._routes = routes
+        self._route = lru_cache(maxsize=MOST_ROUTES)(routes.find)
         self._now = (clock or SystemClock()).now  # for how long a connection is kept; the limits of calls are the socket's
         self._idle: deque[_Kept] = deque()  # its ends are taken and given back by many threads without a lock
         self._habits = Habits()
@@ -60,10 +61,10 @@ class BlockingTransport:
 
     def reaches(self, url: str) -> bool:
         """Whether an address is reached without a proxy."""
-        return self._routes.find(url).proxy is None
+        return self._route(url).proxy is None
 
     async def send(self, request: Request) -> Reply:
-        route, stop = self._routes.find(request.url), self.stop
+        route, stop = self._route(request.url), self.stop
         clock, seconds = shortest(request)
         deadline = None if seconds is None else time.monotonic() + seconds
         try:

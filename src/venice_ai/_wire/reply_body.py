@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
-from .._core.secrets import without
+from .._core.json_values import without
 from ..exceptions import APIError, APIResponseProcessingError, RateLimitError, error_for, reported, without_errors
 from ..types._base import Model
 from ..types.api.chat import ChatCompletionResponse

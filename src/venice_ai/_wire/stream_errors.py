@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from .._core.secrets import without
+from .._core.json_values import without
 from ..exceptions import (
     APIConnectionError,
     APIError,

@@ -11,14 +11,16 @@ import logging
 import re
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, Unpack, cast
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Unpack, cast
 
 from aiohttp import web
 from typing_extensions import TypedDict
 
 from .._client import VeniceClient
+from .._core.machine import is_loopback
 from .._core.privacy import PREFIX, encryption_requested, switches_in
 from .._wire import sse
 from .._wire.json_text import NOT_STRICT, encode, strict_decode
@@ -29,8 +31,10 @@ from ..types._base import is_object
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.params import ChatParams
 from ..types.api.streaming import ChatCompletionChunk
-from ._access import Access
 from ._errors import body_of, headers_of, status_of, told_by
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDictProxy
 
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
@@ -38,9 +42,41 @@ _PATHS: Final = "programs ask below /v1: POST /v1/chat/completions, GET /v1/mode
 _PARAMETERS: Final = frozenset(ChatParams.__annotations__)
 _DROPPED: Final = ("user", "metadata", "store")
 """What programs send beside the conversation, without need, and would leave in clear."""
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?")
+_TOKEN: Final = re.compile(r"[!-~]{8,}")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 logger = logging.getLogger("venice_ai.gateway")
+
+
+class _Access:
+    """The token (None: nobody needs one), and the names besides those of loopback by which this server may be called.
+
+    Any page can have its browser send requests to this machine, and read the answers if its own name leads here (DNS
+    rebinding). Such requests name the page's site in `Host` or `Origin`, or carry `Sec-Fetch-Site`; those of programs do not.
+    """
+
+    def __init__(self, token: str | None, names: Iterable[str]) -> None:
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise InvalidArgumentError("token must be 8 or more characters of ASCII without blanks; token=True makes one")
+        self.names: frozenset[str] = frozenset(name.lower() for name in names)
+        if self.names and token is None:
+            raise InvalidArgumentError("a server that other machines can reach needs a token; token=True makes one")
+        self._token = None if token is None else token.encode()
+
+    def check(self, headers: CIMultiDictProxy[str], *, needs_token: bool) -> None:
+        """Raises the APIError for a request that is not allowed in, by its headers."""
+        hosts = headers.getall("Host", [])
+        host = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
+        name = "" if host is None else host[1] or host[2]
+        if not (is_loopback(name) or name in self.names):
+            raise APIError("this server is not called by that Host; allow the name", status_code=403, code="host_not_allowed")
+        if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
+            raise APIError("pages in a browser may not ask this server", status_code=403, code="origin_not_allowed")
+        scheme, _, given = headers.get("Authorization", "").partition(" ")
+        same = self._token is None or compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
+        if needs_token and not (same and (self._token is None or scheme.lower() == "bearer")):
+            raise APIError("the token of this gateway is the API key to give", status_code=401, code="invalid_api_key")
 
 
 @dataclass(eq=False)
@@ -48,7 +84,7 @@ class Gateway:
     """What answers. `begun` has when the last chats did, as many as a minute may have; `under_way` what to log of requests."""
 
     client: VeniceClient
-    access: Access
+    access: _Access
     clear_on_request: bool
     patience: float
     begun: deque[float]
@@ -230,7 +266,7 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
         raise InvalidArgumentError(f"client must be a VeniceClient, not {type(client).__name__}")
     if (rpm is not None and rpm < 1) or not patience > 0:
         raise InvalidArgumentError(f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={patience!r} above 0")
-    access = Access(token, options.get("allow_hosts", ()))
+    access = _Access(token, options.get("allow_hosts", ()))
     gateway = Gateway(client, access, options.get("clear_on_request", False), patience, deque(maxlen=rpm))
     application = web.Application(middlewares=[gateway.answered], client_max_size=_MAX_BODY_BYTES)
     application[GATEWAY] = gateway

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..._core.json_values import without
+from ..._core.ports import drive
 from ..._core.request import Request, WholeReply
-from ..._core.run_now import drive
-from ..._core.secrets import without
 from ...exceptions import APIError, StreamInterruptedError
 from ...streaming import ChatStream, ChunkReader, ChunkSource
 from ...types.api.chat import ChatCompletionResponse
