@@ -1,7 +1,7 @@
 """What a process does once and must not leave half done: the imports of a first call, and the start of the loop's thread.
 
-Ctrl-C amid an import leaves extension modules that cannot be imported again (pydantic's core); a fork copies the import locks
-that other threads hold. So this runs on a thread of its own, which no signal interrupts, and a fork waits for it.
+Ctrl-C amid an import leaves extension modules that cannot be imported again; a fork copies import locks that other threads
+hold. So this runs on a thread of its own, which no signal interrupts, and a fork waits for it.
 """
 
 from __future__ import annotations

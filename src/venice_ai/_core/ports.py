@@ -40,15 +40,12 @@ class Reply(Protocol):
 
     async def drain(self) -> None:
         """After the last event, waits a moment for the body's end, so that the connection can serve again."""
-        ...
 
     def progressed(self) -> None:
         """Tells the `progress` clock that content came."""
-        ...
 
     def close(self) -> None:
         """Drops the connection unless the body was read to its end. May be called often, and while reading."""
-        ...
 
 
 class Transport(Protocol):
@@ -65,7 +62,6 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Closes every connection."""
-        ...
 
 
 class Pass(Protocol):
@@ -81,14 +77,12 @@ class Pass(Protocol):
 
         It is called a second time if a reply with the status 200 turns out to be an error.
         """
-        ...
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
         """The attempt is over: its answer was read, failed, was left or cancelled. Called once, on every path.
 
         Both are None where they are not known; `cost` is in US dollars.
         """
-        ...
 
 
 class CallGate(Protocol):
@@ -123,7 +117,6 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Waits."""
-        ...
 
 
 def drive(work: Coroutine[Any, Any, T]) -> T:

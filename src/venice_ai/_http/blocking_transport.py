@@ -1,7 +1,7 @@
 """A transport and a clock for code that does not await: HTTP over blocking sockets, and a sleep that blocks the thread.
 
-They halve the time of a short script to its first answer, for they need neither aiohttp nor a second thread. Their methods are
-`async def`, as the ports demand, but never suspend (`drive`): what reads ahead or runs side by side needs an event loop.
+They need neither aiohttp nor a second thread, which halves the time of a short script to its first answer. Their methods are
+`async def`, as the ports demand, but never suspend (`drive`).
 """
 
 from __future__ import annotations

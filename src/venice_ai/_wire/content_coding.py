@@ -1,11 +1,8 @@
 """Content codings (RFC 9110, section 8.4): the bytes of a body, decoded in bounded steps as they arrive, and collected.
 
 A kilobyte of gzip can hold a megabyte, and codings can be nested. So no step gives more than `STEP_BYTES`: whoever takes the
-steps can stop, wait, or look at a clock between two. Only codings that can be decoded so are asked for (`ACCEPTED`). Read is
-what servers send: `x-gzip`, several codings in a row, gzip in several members, `deflate` with and without its header, padding.
-
-A body that is not whole is an error. A refusal (any status but 2xx) is what its status says, whatever becomes of its body: that
-is cut at `REFUSAL_BYTES`, or where it could not be read any further. Only a clock of the call that runs out is told instead.
+steps can stop, wait, or look at a clock between two. A body that is not whole is an error. A refusal (any status but 2xx) is
+what its status says: its body is cut at `REFUSAL_BYTES`, or where it could not be read any further.
 """
 
 from __future__ import annotations

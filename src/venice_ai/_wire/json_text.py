@@ -1,7 +1,4 @@
-"""The JSON in the bytes of a reply: strictly where it can be, and leniently where a server writes what JSON does not allow.
-
-And what came as such a reply, as JSON again.
-"""
+"""The JSON in the bytes of a reply, read strictly where it can be, and leniently where a server does not; and written again."""
 
 from __future__ import annotations
 

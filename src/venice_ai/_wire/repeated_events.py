@@ -1,9 +1,8 @@
 """Events that are the same as an earlier one but for one JSON text: nearly every event of a stream is such a one.
 
-If two events have the same bytes around one JSON text, they decode to the same object but for that text. So when an event has
-the bytes of an earlier one but for a text of a delta, those bytes are a `Pattern`: of later events that fit it the text alone
-is decoded. What is repeated must change nothing: events with texts or lists that are appended, or with names of calls, make no
-pattern. This module learns patterns; `Assembly.repeated` matches events with them.
+If two events have the same bytes around one JSON text, they decode to the same object but for that text. So those bytes are a
+`Pattern`: of later events that fit it the text alone is decoded. What is repeated must change nothing else: events with lists
+that are appended, or with names of calls, make no pattern. Patterns are learnt here; `Assembly.repeated` matches events.
 """
 
 from __future__ import annotations

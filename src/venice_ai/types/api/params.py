@@ -1,9 +1,8 @@
 """What a chat request may say: every optional parameter once, with its type and its range, and the shape of messages.
 
-The client checks a request against this before it is sent, the emulator when it arrives, and the signatures of `create` and its
-siblings unpack `ChatParams`. Source: Venice's OpenAPI document, schema `ChatCompletionRequest`
-(https://docs.venice.ai/api-reference/endpoint/chat/completions); ranges that only its prose closes are closed here, too.
-Keys that are not listed travel to the server untouched, in the request and in every object of it.
+The client checks a request against this before it is sent, the emulator when it arrives. Source: Venice's OpenAPI document,
+`ChatCompletionRequest` (https://docs.venice.ai/api-reference/endpoint/chat/completions); ranges that only its prose closes are
+closed here, too. Keys that are not listed travel to the server untouched.
 """
 
 from __future__ import annotations

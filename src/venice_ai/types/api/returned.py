@@ -1,8 +1,7 @@
 """What of a model's message can be sent back: the one place that mends an answer for the next request.
 
-A reply is adopted whatever it holds, and the next request repeats it. Venice refuses some of that: content parts that are no
-text, empty texts, objects, fields of another type, what JSON cannot write. Such a value is mended where that keeps its meaning,
-else left out, so that a turn that was paid for is not lost. What Venice takes goes back byte for byte as it came.
+Venice refuses some of what a reply may hold: content parts that are no text, fields of another type, what JSON cannot write.
+Such a value is mended where that keeps its meaning, else left out. What Venice takes goes back byte for byte as it came.
 """
 
 from __future__ import annotations
