@@ -22,8 +22,7 @@ from collections.abc import Callable, Iterator
 from venice_ai import VeniceClient, VeniceError
 from venice_ai._core.request import WholeReply
 from venice_ai.emulator.enclave import Enclave
-from venice_ai.emulator.enclave.attestation import Draft
-from venice_ai.emulator.enclave.domain import Domain, compose
+from venice_ai.emulator.enclave.attestation import Domain, Draft, compose
 from venice_ai.transport import Request
 from venice_ai.types.response_meta import Headers
 
