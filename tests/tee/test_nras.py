@@ -77,7 +77,7 @@ def judged(
     answer: bytes, keys: bytes = KEYS, *, now: float = NOW, gpus: int = 2, root_sha256: str | None = None
 ) -> tuple[str, str]:
     documents = nras.Documents(answer, keys, root_sha256)
-    (check,) = nras.check(documents, payload=payload_of(gpus), nonce=NONCE, now=now)
+    check = nras.check(documents, payload=payload_of(gpus), nonce=NONCE, now=now)
     assert check.id == "gpu_nras"
     assert check.stops
     return check.status, check.detail
@@ -306,7 +306,7 @@ async def test_a_service_that_does_not_answer_is_a_failed_check(reply: Any) -> N
     reason = await ask_nras(transport, "{}")
 
     assert isinstance(reason, str)
-    check = nras.unavailable(reason)
+    check = nras.check(reason, payload={}, nonce=NONCE, now=NOW)
     assert (check.id, check.status) == ("gpu_nras", "fail")
 
 

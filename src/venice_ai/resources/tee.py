@@ -27,8 +27,9 @@ from .._http.transport_errors import within
 from .._resource import APIResource
 from .._wire.reply_errors import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
-from ..tee import attestation, parts, policy, signature
+from ..tee import attestation, parts, signature
 from ..tee.canonical import as_object, parse
+from ..tee.checks import raise_for, reached, with_custom
 from ..tee.collected_evidence import CollectedEvidence
 from ..tee.crypto import public_key_bytes
 from ..tee.nras import Documents
@@ -210,10 +211,10 @@ class Tee(APIResource["Connection"]):
         # In a thread: the evidence of eight GPUs takes a tenth of a second.
         report = await asyncio.to_thread(attestation.verify, collected, options)
         self.settle(collected, report, options)
-        policy.raise_for(report, options)
+        raise_for(report, options)
         if options.verifier is not None:
             report = await self._judged(options.verifier, report, collected)
-            policy.raise_for(report, options)
+            raise_for(report, options)
         self._keep(report, options)
         return report
 
@@ -237,9 +238,9 @@ class Tee(APIResource["Connection"]):
         except Exception as error:  # whatever a caller's code raises, it did not accept
             raise TeeAttestationError(
                 f"the verifier given in TeeOptions raised {type(error).__name__}; nothing was sent",
-                report=policy.with_custom(report, error),
+                report=with_custom(report, error),
             ) from error
-        return policy.with_custom(report, answer)
+        return with_custom(report, answer)
 
     async def _intel(self, platform: tuple[str, str] | None, options: TeeOptions, now: float) -> Mapping[str, Any] | str | None:
         """Intel's collateral for a platform; None, or why, if it cannot be had."""
@@ -288,16 +289,15 @@ class Tee(APIResource["Connection"]):
     def warn_of_limits(self, report: AttestationReport) -> None:
         """Says, before the first request at a level is sent, what was reached and what that does not protect from."""
         if report.level not in self._warned:
-            reached = policy.reached(report.model, report.level, report.checks)
-            warn(f"end-to-end encryption: {reached} {_NOT_COVERED}")
+            warn(f"end-to-end encryption: {reached(report)} {_NOT_COVERED}")
             self._warned.add(report.level)
 
     def _warn_of_downgrade(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.verification != "auto" or report.reaches("hardware"):
             return
-        if (reached := policy.reached(report.model, report.level, report.checks)) not in self._warned:
-            warn(f"{reached} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
-            self._warned.add(reached)  # after the warning: where warnings are errors, each call raises it
+        if (said := reached(report)) not in self._warned:
+            warn(f"{said} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
+            self._warned.add(said)  # after the warning: where warnings are errors, each call raises it
 
     # -- signatures ------------------------------------------------------------------------------------------------------
 

@@ -15,19 +15,11 @@ from .._core.json_values import items, members
 from ..types.attestation import Check
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .canonical import Malformed, canonical, parse
-from .checks import NOT_REACHED, Checks, CheckSkipped, CheckWarning
-from .crypto import public_key_bytes, signed_by
-from .curve import POINT_BYTES
+from .checks import ACI, CheckSkipped, CheckWarning, outcome, run, skipped
+from .crypto import public_key_bytes
+from .curve import POINT_BYTES, compressed, recover, signed_by
 from .keccak import keccak256
-from .recovery import compressed, recover
 
-STOPS: Final = {
-    "aci_keyset": "a key slipped into the set",
-    "aci_workload": "the keys of another workload",
-    "aci_endorsement": "a set of keys that the workload did not choose",
-    "aci_custody": "keys that are not the application's own",
-}
-_check = Checks(STOPS)
 KMS_ROOT: Final = "0334c76e0c3f52ec64cbf9bbf5c910c272330166fd656c0a86bb330963e46910e1"
 """The root of the key management service behind the gateways that were seen."""
 _OWN: Final = ("workload_id", "workload_keyset_digest", "workload_keyset", "keyset_endorsement", "key_custody")
@@ -52,12 +44,13 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
     """The checks on a reply of the shape aci/1, else none. What it does not state is skipped. Never raises."""
     if not is_aci(reply):
         return []
-    if too_many := _too_many(case := _Case(reply)):
-        return [_check(name, "skip", NOT_REACHED) if name != "aci_keyset" else _check(name, "fail", too_many) for name in STOPS]
+    case = _Case(reply)
+    if too_many := _too_many(case):
+        return skipped(ACI, failed=outcome("aci_keyset", "fail", too_many))
     if not case.keyset:
-        return [_check(name, "skip", "the reply has no workload_keyset") for name in STOPS]
+        return skipped(ACI, "the reply has no workload_keyset")
     rules = (_keyset, _workload, _endorsement, _custody)
-    return [_check.run(name, partial(rule, case)) for name, rule in zip(STOPS, rules, strict=True)]
+    return [run(name, partial(rule, case)) for name, rule in zip(ACI, rules, strict=True)]
 
 
 class _Case:

@@ -18,15 +18,14 @@ from typing import Any, Final, Literal, cast
 
 from .._core.json_values import items
 from ..types.attestation import AttestationReport, Check, Gpu, Tcb, Td, Workload, one_line
-from . import aci, collateral, gpu, nras, policy, workload  # `aci` first: it names the extra where that is missing
+from . import aci, collateral, gpu, nras, workload  # `aci` first: it names the extra where that is missing
 from .canonical import as_object
 from .canonical import parse as parse_json
-from .checks import NOT_REACHED, CheckSkipped, CheckWarning
+from .checks import QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, level_of, outcome, run, shortfall, skipped
 from .collected_evidence import CollectedEvidence
 from .crypto import address, public_key_bytes
-from .intel import certificates, check_chain, check_qe_report, check_signature
 from .parts import missing
-from .quote import Quote, decode
+from .quote import Quote, certificates, check_chain, check_qe_report, check_signature, decode
 from .quote import parse as parse_quote
 from .types import Evidence, TeeOptions
 from .workload import Logs, app_compose, member, vm_config
@@ -38,13 +37,9 @@ _ATTRIBUTES: Final = 1 << 28  # SEPT_VE_DISABLE, and nothing else
 def verify(evidence: CollectedEvidence, options: TeeOptions | None = None) -> AttestationReport:
     """The report on evidence, by what the options demand. Never raises for bad evidence: the report has failed checks then."""
     case = _Case(evidence, options or TeeOptions())
-    case.run(*policy.SERVER)
+    case.run(*SERVER)
     if case.options.verification != "server":
-        case.check_quote()
-        case.check_platform()
-        case.check_workload()
-        case.check_gpus()
-        case.check_parts()
+        case.check_evidence()
     return case.report()
 
 
@@ -53,12 +48,12 @@ def refused(
 ) -> AttestationReport:
     """The report on a reply that holds no evidence at all: the check that failed, and why."""
     case = _Case(CollectedEvidence(model=model, nonce=nonce, reply=b"", now=now), TeeOptions())
-    case.refuse(check, why)
+    case.checks.append(outcome(check, "fail", why))
     return case.report()
 
 
 def evidence(collected: CollectedEvidence) -> Evidence:
-    """What a custom verifier is given, after `verify` found nothing wrong; then `policy.with_custom(report, answer)`."""
+    """What a custom verifier is given, after `verify` found nothing wrong; then `with_custom(report, answer)`."""
     return Evidence(_object(collected.reply), collected.nonce.hex(), collected.model)
 
 
@@ -102,13 +97,8 @@ class _Case:
     def run(self, *names: str) -> None:
         """Runs checks by their names, each unless one that it needs did not pass."""
         for name in names:
-            reached = all(map(self._passed, policy.RULES[name][1:]))
-            self.checks.append(
-                policy.check.run(name, partial(_RULES[name], self)) if reached else policy.check(name, "skip", NOT_REACHED)
-            )
-
-    def refuse(self, check: str, why: str) -> None:
-        self.checks.append(policy.check(check, "fail", why))
+            reached = all(map(self._passed, RULES[name][1:]))
+            self.checks += [run(name, partial(_RULES[name], self))] if reached else skipped([name])
 
     def _passed(self, name: str) -> bool:
         return any(check.id == name and check.status in {"pass", "warn"} for check in self.checks)
@@ -220,11 +210,24 @@ class _Case:
 
     # -- what the hardware says ------------------------------------------------------------------------------------------
 
-    def check_quote(self) -> None:
+    def check_evidence(self) -> None:
         if self._raw is None:
-            self.checks += [policy.check(name, "skip", "the reply has no quote") for name in policy.QUOTE]
+            self.checks += skipped(QUOTE, "the reply has no quote")
         else:
-            self.run(*policy.QUOTE)
+            self.run(*QUOTE)
+        if self._passed("quote_parse"):
+            self.check_platform()
+            self.check_workload()
+            self.check_gpus()
+            self.run("parts")
+            return
+        if self.options.pins is not None:
+            self.checks.append(outcome("pins", "fail", "there is no quote to compare with what is pinned"))
+        if not self.options.allow_dev_image:
+            why = "there is no quote that says which operating system image runs"
+            self.checks.append(outcome("dev_image", "fail", why))
+        if self.reply.get("nvidia_payload") is not None or self.options.gpu != "verify-if-present":
+            self.check_gpus()
 
     def quote_parse(self) -> str:
         if not self._raw:
@@ -251,9 +254,7 @@ class _Case:
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
     def check_platform(self) -> None:
-        if not self._passed("quote_parse"):
-            return
-        checks, self._tcb = collateral.check(
+        found, self._tcb = collateral.check(
             self.quote.raw,
             self.given.collateral,
             now=self.given.now,
@@ -262,15 +263,9 @@ class _Case:
             min_eval=self.options.min_tcb_eval,
             seen=self.given.seen,
         )
-        self.checks += checks
+        self.checks += found
 
     def check_workload(self) -> None:
-        if not self._passed("quote_parse"):
-            if self.options.pins is not None:
-                self.refuse("pins", "there is no quote to compare with what is pinned")
-            if not self.options.allow_dev_image:
-                self.refuse("dev_image", "there is no quote that says which operating system image runs")
-            return
         self.workload = workload.describe(self.logs, self.reply)
         self.run("dev_image")
         if self.reply.get("compose_manager_attestation") is not None:
@@ -308,28 +303,20 @@ class _Case:
         return "its log of actions is signed for our nonce"
 
     def check_gpus(self) -> None:
-        payload, found = self.reply.get("nvidia_payload"), self.given.nras
-        if payload is None and self.options.gpu == "verify-if-present" and not self._passed("quote_parse"):
-            return
+        payload, asked = self.reply.get("nvidia_payload"), self.given.nras
         number = vm_config(self.reply).get("num_gpus")
-        checks, self._gpus = gpu.check(
+        found, self._gpus = gpu.check(
             payload,
             self.given.nonce,
             policy=self.options.gpu,
             root_sha256=self.options.trust.nvidia_root_sha256,
             expected_count=number if type(number) is int else None,
         )
-        self.checks += checks
-        if found is None and self.options.gpu == "nras" and payload is not None:
-            found = "it was not asked"
-        if isinstance(found, str):
-            self.checks.append(nras.unavailable(found))
-        elif found is not None:
-            self.checks += nras.check(found, payload=payload, nonce=self.given.nonce, now=self.given.now)
-
-    def check_parts(self) -> None:
-        if self._passed("quote_parse"):
-            self.run("parts")
+        self.checks += found
+        if asked is None and self.options.gpu == "nras" and payload is not None:
+            asked = "it was not asked"
+        if asked is not None:
+            self.checks.append(nras.check(asked, payload=payload, nonce=self.given.nonce, now=self.given.now))
 
     def parts(self) -> str:
         """Checks that nothing is left out of what the model or the reply promises."""
@@ -349,7 +336,7 @@ class _Case:
 
     def report(self) -> AttestationReport:
         checks = tuple(self.checks)
-        level = policy.level_of(checks)
+        level = level_of(checks)
         doubts = [each.detail for each in checks if each.status == "warn"]
         measured = self.quote if self._passed("quote_signature") else None
         known = measured is not None and self._passed("event_payload")
@@ -371,7 +358,7 @@ class _Case:
             gpus=tuple(self._gpus),
             checks=checks,
             actions=workload.manager_actions(self.reply) if self._passed("compose_manager") else (),
-            warnings=tuple(map(one_line, (*policy.shortfall(level, checks), *doubts, *self._warnings))),
+            warnings=tuple(map(one_line, (*shortfall(level, checks), *doubts, *self._warnings))),
             trust_root=self.options.trust.name,
         )
 
@@ -392,7 +379,7 @@ class _Case:
 
 
 _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
-    **{name: getattr(_Case, name) for name in (*policy.SERVER, "quote_parse", "compose_manager", "pins", "parts")},
+    **{name: getattr(_Case, name) for name in (*SERVER, "quote_parse", "compose_manager", "pins", "parts")},
     "intel_chain": lambda case: case.check_chain(case.quote),
     "qe_report": lambda case: case.check_enclave(case.quote),
     "quote_signature": lambda case: check_signature(case.quote),
@@ -409,7 +396,7 @@ _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
         case.quote, case.workload, case.options.os_images, allowed=case.options.allow_dev_image
     ),
 }
-"""How each check of `policy.RULES` is made, except `custom`, which is the caller's; see `Checks.run`."""
+"""How each check of `RULES` is made, except `custom`, which is the caller's."""
 
 
 def _same(found: bytes, wanted: bytes) -> str:

@@ -19,6 +19,7 @@ import msgspec
 from .._core.json_values import items, members
 from ..types.attestation import Check
 from .canonical import Malformed, as_object, parse
+from .checks import CheckWarning, run
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 ISSUER: Final = "https://nras.attestation.nvidia.com"
 ATTEST_URL: Final = f"{ISSUER}/v3/attest/gpu"
 KEYS_URL: Final = f"{ISSUER}/.well-known/jwks.json"
-STOPS: Final = "GPUs whose firmware NVIDIA does not know, or whose keys it has revoked"
 _SKEW_SECONDS = 60
 
 
@@ -39,11 +39,6 @@ def question(payload: object) -> bytes:
     raise ValueError("the reply has no evidence of a GPU to ask NVIDIA about")
 
 
-def unavailable(reason: str) -> Check:
-    """The check when the service gave no answer."""
-    return Check("gpu_nras", "fail", f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {reason}", STOPS)
-
-
 class Documents(NamedTuple):
     """What the service answered about some evidence, and the keys that it publishes: JSON, byte by byte."""
 
@@ -53,19 +48,22 @@ class Documents(NamedTuple):
     """The root that keys from a file must chain to; `None` for keys that came from the service's address just now."""
 
 
-def check(documents: Documents, *, payload: object, nonce: bytes, now: float) -> list[Check]:
-    """The check `gpu_nras` on the service's answer. A file's own keys make it a warning, for anybody can have written them."""
-    try:
-        keys, trusted = _published(parse(documents.keys), documents.root_sha256, now)
-        count = _verified(parse(documents.answer), keys, nonce, now)
-        if count != (there := _count(payload)):
-            raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
-    except (ValueError, ImportError) as error:  # PyJWT is missing where the extra was not installed as a whole
-        return [Check("gpu_nras", "fail", str(error), STOPS)]
+def check(documents: Documents | str, *, payload: object, nonce: bytes, now: float) -> Check:
+    """The check `gpu_nras` on the service's answer, or on why there is no answer. A file's own keys make it a warning."""
+    return run("gpu_nras", lambda: _attested(documents, payload, nonce, now))
+
+
+def _attested(documents: Documents | str, payload: object, nonce: bytes, now: float) -> str:
+    if isinstance(documents, str):
+        raise ValueError(f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {documents}")  # noqa: TRY004
+    keys, trusted = _published(parse(documents.keys), documents.root_sha256, now)
+    count = _verified(parse(documents.answer), keys, nonce, now)
+    if count != (there := _count(payload)):
+        raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
     said = f"NVIDIA attests {count} GPU{'s' if count > 1 else ''}"
-    if not trusted:
-        return [Check("gpu_nras", "warn", f"{said}, if the keys are NVIDIA's: the keys are the file's own", STOPS)]
-    return [Check("gpu_nras", "pass", said, STOPS)]
+    if not trusted:  # anybody can have written them
+        raise CheckWarning(f"{said}, if the keys are NVIDIA's: the keys are the file's own")
+    return said
 
 
 def _count(payload: object) -> int:

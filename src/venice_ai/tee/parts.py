@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from .._core.json_values import items
 from ..types.attestation import AttestationReport, Check, Workload
-from . import aci
+from .aci import is_aci
+from .checks import ACI
 from .workload import LONGEST_COMPOSE, known_images, member, vm_config
 
 GPUS: Final = "gpus"
@@ -24,7 +25,7 @@ _FOR_MANAGER: Final = "compose-manager"
 def shown(report: AttestationReport) -> frozenset[str]:
     """The parts that a report found to be good, which the model is to show from then on."""
     found = {check.id for check in report.checks if check.status in {"pass", "warn"}}
-    parts = {MANAGER: MANAGER in found, GPUS: bool(report.gpus), GATEWAY: bool(found & set(aci.STOPS))}
+    parts = {MANAGER: MANAGER in found, GPUS: bool(report.gpus), GATEWAY: bool(found & ACI.keys())}
     return frozenset(name for name, there in parts.items() if there)
 
 
@@ -38,7 +39,7 @@ def missing(
     gpus: bool,
 ) -> Iterator[str]:
     """What a reply promises and does not bring. `compose` is the measured file; `before` is what the model has `shown`."""
-    gateway = aci.is_aci(reply)
+    gateway = is_aci(reply)
     if compose is None and not gateway:
         yield "the compose file"
     if gpus:
@@ -47,7 +48,7 @@ def missing(
         yield "what the manager of containers did"
     if GATEWAY in before and not gateway:
         yield "the keys of the gateway"
-    yield from (f"{check.id} ({check.detail})" for check in checks if check.id in aci.STOPS and check.status == "skip")
+    yield from (f"{check.id} ({check.detail})" for check in checks if check.id in ACI and check.status == "skip")
 
 
 def _missing_gpus(reply: Mapping[str, Any], compose: str, workload: Workload, before: Collection[str]) -> Iterator[str]:
