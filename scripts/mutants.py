@@ -123,12 +123,11 @@ NEAREST: dict[str, str] = {
     "tee/gpu.py": "tee/test_gpu.py tee/test_attack_table.py",
     "tee/keccak.py": "tee/test_keccak.py",
     "tee/nras.py": "tee/test_nras.py",
-    "tee/parts.py": "tee/test_parts.py tee/test_attestation.py tee/test_long_evidence.py",
     "tee/quote.py": "tee/test_quote.py tee/test_attestation.py",
     "tee/session.py": "tee/test_session.py",
     "tee/signature.py": "tee/test_signature.py",
     "tee/stricter.py": "tee/test_stricter.py",
-    "tee/workload.py": "tee/test_attestation.py tee/test_attack_table.py",
+    "tee/workload.py": "tee/test_parts.py tee/test_attestation.py tee/test_attack_table.py",
 }
 
 PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
@@ -141,7 +140,6 @@ ACTING = {
     "_limits/shared_file.py",
     "_limits/snapshot.py",
     "_limits/waiter.py",
-    "tee/collateral_source.py",
     "tee/collected_evidence.py",
     "tee/extra.py",
     "tee/guard.py",

@@ -26,7 +26,7 @@ from venice_ai.exceptions import TeeEncryptionError
 from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, nras, quote, signature, workload
 from venice_ai.tee.attestation import evidence, platform
 from venice_ai.tee.canonical import canonical, members_of, parse
-from venice_ai.tee.collected_evidence import CollectedEvidence
+from venice_ai.tee.collected_evidence import CollectedEvidence, Documents
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
 from venice_ai.types.attestation import Check
 
@@ -192,7 +192,7 @@ def _signed(chance: Chance) -> None:
 
 def said(answer: bytes, keys: bytes, *, nonce: bytes, now: float) -> list[Check]:
     """What NVIDIA's word about two GPUs comes to."""
-    return [nras.check(nras.Documents(answer, keys), payload=payload_of(2), nonce=nonce, now=now)]
+    return [nras.check(Documents(answer, keys), payload=payload_of(2), nonce=nonce, now=now)]
 
 
 def collected(reply: bytes) -> CollectedEvidence:

@@ -17,6 +17,7 @@ from venice_ai.emulator.enclave.certificates import Authority
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.resources.tee_evidence import ask_nras
 from venice_ai.tee import nras
+from venice_ai.tee.collected_evidence import Documents
 
 NOW = 1_795_000_000
 NONCE = bytes(range(32))
@@ -76,7 +77,7 @@ def payload_of(gpus: int) -> dict[str, Any]:
 def judged(
     answer: bytes, keys: bytes = KEYS, *, now: float = NOW, gpus: int = 2, root_sha256: str | None = None
 ) -> tuple[str, str]:
-    documents = nras.Documents(answer, keys, root_sha256)
+    documents = Documents(answer, keys, root_sha256)
     check = nras.check(documents, payload=payload_of(gpus), nonce=NONCE, now=now)
     assert check.id == "gpu_nras"
     assert check.stops

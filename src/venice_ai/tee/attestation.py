@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from functools import cached_property, partial
@@ -21,10 +21,9 @@ from ..types.attestation import AttestationReport, Check, Gpu, Tcb, Td, Workload
 from . import aci, collateral, gpu, nras, workload  # `aci` first: it names the extra where that is missing
 from .canonical import as_object
 from .canonical import parse as parse_json
-from .checks import QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, level_of, outcome, run, shortfall, skipped
+from .checks import ACI, QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, level_of, outcome, run, shortfall, skipped
 from .collected_evidence import CollectedEvidence
 from .crypto import address, public_key_bytes
-from .parts import missing
 from .quote import Quote, certificates, check_chain, check_qe_report, check_signature, decode
 from .quote import parse as parse_quote
 from .types import Evidence, TeeOptions
@@ -43,11 +42,9 @@ def verify(evidence: CollectedEvidence, options: TeeOptions | None = None) -> At
     return case.report()
 
 
-def refused(
-    check: Literal["transport", "server_verified"], why: str, *, model: str, nonce: bytes, now: float
-) -> AttestationReport:
+def refused(asked: CollectedEvidence, check: Literal["transport", "server_verified"], why: str) -> AttestationReport:
     """The report on a reply that holds no evidence at all: the check that failed, and why."""
-    case = _Case(CollectedEvidence(model=model, nonce=nonce, reply=b"", now=now), TeeOptions())
+    case = _Case(asked, TeeOptions())
     case.checks.append(outcome(check, "fail", why))
     return case.report()
 
@@ -55,6 +52,13 @@ def refused(
 def evidence(collected: CollectedEvidence) -> Evidence:
     """What a custom verifier is given, after `verify` found nothing wrong; then `with_custom(report, answer)`."""
     return Evidence(_object(collected.reply), collected.nonce.hex(), collected.model)
+
+
+def shown(report: AttestationReport) -> frozenset[str]:
+    """The parts that a report found to be good, which the model is to show from then on."""
+    found = {check.id for check in report.checks if check.status in {"pass", "warn"}}
+    parts = {"compose_manager": "compose_manager" in found, "gpus": bool(report.gpus), "gateway": bool(found & ACI.keys())}
+    return frozenset(name for name, there in parts.items() if there)
 
 
 def platform(reply: bytes) -> tuple[str, str] | None:
@@ -319,18 +323,40 @@ class _Case:
             self.checks.append(nras.check(asked, payload=payload, nonce=self.given.nonce, now=self.given.now))
 
     def parts(self) -> str:
-        """Checks that nothing is left out of what the model or the reply promises."""
-        left_out = missing(
-            self.reply,
-            compose=app_compose(self.reply),
-            workload=self.workload,
-            checks=self.checks,
-            before=self.given.shown_before,
-            gpus=self.options.gpu != "off",
-        )
-        if found := ", ".join(left_out):
-            raise CheckSkipped(f"the reply leaves out what it, or this model, promises: {found}")
+        """Checks that nothing is left out of what the reply has measured, or of what the model showed before.
+
+        A server could leave out a part that would fail its check, so a missing part is treated like a bad one.
+        """
+        if left_out := ", ".join(self._missing()):
+            raise CheckSkipped(f"the reply leaves out what it, or this model, promises: {left_out}")
         return "nothing is left out that the reply or the model promises"
+
+    def _missing(self) -> Iterator[str]:
+        compose, before, gateway = app_compose(self.reply), self.given.shown_before, aci.is_aci(self.reply)
+        if compose is None and not gateway:
+            yield "the compose file"
+        if self.options.gpu != "off":
+            yield from self._missing_gpus(compose or "")
+        if self.reply.get("compose_manager_attestation") is None and (
+            "compose_manager" in before or "compose-manager" in (compose or "")
+        ):
+            yield "what the manager of containers did"
+        if "gateway" in before and not gateway:
+            yield "the keys of the gateway"
+        yield from (f"{each.id} ({each.detail})" for each in self.checks if each.id in ACI and each.status == "skip")
+
+    def _missing_gpus(self, compose: str) -> Iterator[str]:
+        said: object = vm_config(self.reply).get("num_gpus")
+        number = said if type(said) is int else None
+        if payload := member(self.reply, "nvidia_payload"):
+            if number is not None and (there := len(items(payload.get("evidence_list")))) < number:
+                yield f"evidence of {number - there} of its {number} GPUs"
+            return
+        claimed = bool(member(member(self.reply, "server_verification"), "nvidia"))
+        images = {image.name for image in workload.known_images() if image.os_image_hash == self.workload.os_image_hash}
+        measured = workload.asks_for_gpus(compose) or any("nvidia" in name for name in images)
+        if number != 0 or claimed or measured or "gpus" in self.given.shown_before:
+            yield f"evidence of its {number or ''} GPUs".replace("  ", " ")
 
     # -- the report ------------------------------------------------------------------------------------------------------
 

@@ -12,17 +12,19 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
+from cryptography.x509 import load_der_x509_certificate
 
 from .._core.json_values import items, members
 from ..types.attestation import Check
 from .canonical import Malformed, as_object, parse
+from .certificates import UNREADABLE, check_chain
 from .checks import CheckWarning, run
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from .collected_evidence import Documents
+from .gpu import chip
 
 ISSUER: Final = "https://nras.attestation.nvidia.com"
 ATTEST_URL: Final = f"{ISSUER}/v3/attest/gpu"
@@ -37,15 +39,6 @@ def question(payload: object) -> bytes:
     if isinstance(payload, Mapping):
         return json.dumps(payload).encode()
     raise ValueError("the reply has no evidence of a GPU to ask NVIDIA about")
-
-
-class Documents(NamedTuple):
-    """What the service answered about some evidence, and the keys that it publishes: JSON, byte by byte."""
-
-    answer: bytes
-    keys: bytes
-    root_sha256: str | None = None
-    """The root that keys from a file must chain to; `None` for keys that came from the service's address just now."""
 
 
 def check(documents: Documents | str, *, payload: object, nonce: bytes, now: float) -> Check:
@@ -91,8 +84,6 @@ def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: by
 
 
 def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
-    from .gpu import chip
-
     measured, model = claims.get("measres"), claims.get("hwmodel")
     # The service has written it in both ways.
     if not isinstance(measured, str) or measured.lower() != "success":
@@ -160,23 +151,17 @@ def _published(keys: Any, root_sha256: str | None, now: float) -> tuple[dict[str
 
 def _key(entry: Any) -> EllipticCurvePublicKey | None:
     import jwt
-    from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
         key: object = jwt.PyJWK(entry, "ES384").key
         named = isinstance(entry["kid"], str)
     except (jwt.PyJWTError, ValueError, TypeError, LookupError, AttributeError):
         return None
-    return key if named and isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1) else None
+    return key if named and isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP384R1) else None
 
 
 def _chained(entry: Mapping[str, Any], key: EllipticCurvePublicKey, root_sha256: str, now: float) -> bool:
     """Whether the certificates that come with a key lead to the pinned root, and do not belong to a GPU."""
-    from cryptography.x509 import load_der_x509_certificate
-
-    from .certificates import UNREADABLE, check_chain
-    from .gpu import chip
-
     try:
         chain = [load_der_x509_certificate(base64.b64decode(each, validate=True)) for each in entry["x5c"]]
         if chain[0].public_key() != key or any(chip(each.subject.rfc4514_string()) for each in chain):
