@@ -176,8 +176,12 @@ class Tee(APIResource["Connection"]):
         merged = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
         chosen = self.options(merged)
         async with self._in_time():
-            report = await self.verified(model, chosen)
-        return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
+            return self.session_with(await self.verified(model, chosen), chosen)
+
+    def session_with(self, report: AttestationReport, options: TeeOptions) -> TeeSession:
+        """The session with an enclave that was verified; the report is forgotten as soon as an answer is not as it must be."""
+        roles, spoilt = options.encrypt_roles, partial(self.forget, report)
+        return TeeSession(report, encrypt_roles=roles, floor=self._client.min_privacy, spoilt=spoilt)
 
     async def collect(self, model: str, options: TeeOptions) -> CollectedEvidence:
         """Asks the enclave, Intel and NVIDIA for what an attestation under these (effective) options is judged by."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache, partial
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
 from ..types.attestation import Check
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
-from .canonical import Malformed, canonical, parse
+from .canonical import Malformed, as_object, canonical, parse
 from .checks import ACI, CheckSkipped, CheckWarning, outcome, run, skipped
 from .crypto import public_key_bytes
 from .curve import POINT_BYTES, compressed, recover, signed_by
@@ -57,8 +57,10 @@ class _Case:
     def __init__(self, reply: Mapping[str, Any]) -> None:
         self.reply = reply
         self.attestation = members(reply.get("attestation"))
+        self.evidence = members(self.attestation.get("evidence"))
         self.keyset = members(self.attestation.get("workload_keyset"))
         self.identity = members(members(self.keyset.get("workload_identity")).get("public_key"))
+        self.custody = items(members(self.evidence.get("key_custody")).get("keys"))
 
     @cached_property
     def digest(self) -> str:
@@ -67,8 +69,7 @@ class _Case:
 
 def _too_many(case: _Case) -> str | None:
     """What is wrong if there are more than `MOST_KEYS` keys, else `None`. They are counted before any is verified."""
-    custody = members(members(case.attestation.get("evidence")).get("key_custody")).get("keys")
-    for name, keys in {**case.keyset, "key_custody": custody}.items():
+    for name, keys in {**case.keyset, "key_custody": case.custody}.items():
         if (number := len(items(keys))) > MOST_KEYS:
             return f"{name:.40} has {number} entries, and no gateway has more than {MOST_KEYS}"
     return None
@@ -102,10 +103,7 @@ def _endorsement(case: _Case) -> str:
 
 
 def _custody(case: _Case) -> str:
-    evidence = members(case.attestation.get("evidence"))
-    keys = items(members(evidence.get("key_custody")).get("keys"))
-    entries = [cast("dict[str, Any]", each) for each in keys if isinstance(each, dict)]
-    if not entries:
+    if not (entries := list(filter(None, map(members, case.custody)))):
         raise CheckSkipped("the reply has no key_custody")
     held = {_normal(_text(entry, "public_key")) for entry in entries}
     if loose := [name for name, key in _keys(case) if _normal(key) not in held]:
@@ -114,7 +112,7 @@ def _custody(case: _Case) -> str:
     links = tuple(link for link in map(_link, entries) if link is not None)
     if not links:
         raise CheckSkipped("the reply has no key of secp256k1 in its key_custody")
-    app_id = _app_id(evidence)
+    app_id = _app_id(case.evidence)
     if (root := _issuer(links, app_id)) != KMS_ROOT:
         # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
         raise CheckWarning(f"the application's key was issued by {root}, which is not the key management service that is known")
@@ -175,10 +173,8 @@ def _keys(case: _Case) -> Iterator[tuple[str, str]]:
     yield "identity", _text(case.identity, "public_key")
     for group in ("receipt_signing_keys", "e2ee_public_keys"):
         for entry in items(case.keyset.get(group)):
-            if not isinstance(entry, Mapping):
-                raise Malformed(f"{group} holds something that is not a key")
-            fields = cast("Mapping[str, Any]", entry)
-            yield str(fields.get("key_id")), _text(fields, "public_key")
+            key = as_object(entry, f"what is in {group}")
+            yield str(key.get("key_id")), _text(key, "public_key")
 
 
 def _normal(key: str) -> str:

@@ -36,7 +36,7 @@ FIELDS: Final = (*_TEXTS, *_BINARIES)
 _STATUS_TROUBLE = re.compile(
     r"TCB status is invalid: (\w+)|TCB status (\w+)|unknown variant `(\w+)`|ISVSVN|No matching TCB level"
 )
-_LAST_SECOND = 2**40
+_END_OF_TIME = 2**37  # the year 6325; beyond it the calendars of some systems end
 _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if it is built for this platform"
 _NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and no earlier copy is stored"
 
@@ -62,16 +62,6 @@ def installed() -> bool:
     return find_spec("dcap_qvl") is not None
 
 
-def platform(quote: bytes) -> tuple[str, str] | None:
-    """The FMSPC (12 hex digits) and the CA (platform or processor) that collateral for a quote is asked for with."""
-    if not installed():
-        return None
-    from dcap_qvl import parse_quote  # type: ignore[import-untyped]  # it says its types, and not that it does
-
-    parsed = parse_quote(quote)
-    return parsed.fmspc(), parsed.ca()
-
-
 def check(
     quote: bytes,
     collateral: Mapping[str, Any] | str | None,
@@ -94,7 +84,7 @@ def check(
         return skipped(COLLATERAL, failed=outcome(refused.name, "fail", str(refused))), refused.tcb
     tcb, before = _tcb(claims, collateral), seen or Seen()
     checks = [
-        outcome("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires)}"),
+        outcome("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires or 0)}"),
         run("revocation", lambda: _revocation(tcb, before)),
         run("tcb_status", lambda: _status(tcb, claims["qe"]["tcb_level"]["tcbStatus"], statuses)),
         run("tcb_eval", lambda: _evaluation(tcb, min_eval, before)),
@@ -112,23 +102,19 @@ class _Refused(ValueError):
 
 def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
     """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
-    from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # as above
+    from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # it has types
 
-    if not 0 <= now < _LAST_SECOND:
+    if not 0 <= now < _END_OF_TIME:
         raise ValueError(f"{now!r} is not a time that collateral could be valid at")
     seconds = int(now)
     parts = _parts(collateral)
     _check_signers(collateral, root_der)
     try:
-        # `claims_only` leaves every judgement on the status but `Revoked` to us.
+        verify_with_root_ca(quote, parts, root_der, seconds) if root_der else verify(quote, parts, seconds)
+        # The same, which gives what it found, and not why it refuses. `claims_only` leaves all statuses but `Revoked` to us.
         found = QuoteVerifier(root_der).verify_with_policy(quote, parts, seconds, QuotePolicy.claims_only(seconds))
     except ValueError as error:
-        said = str(error)
-        try:  # the same once more, for `verify` says why
-            verify_with_root_ca(quote, parts, root_der, seconds) if root_der else verify(quote, parts, seconds)
-        except ValueError as reason:
-            said = str(reason)
-        raise _refusal(said, collateral, now) from None
+        raise _refusal(str(error), collateral, now) from None
     claims: dict[str, Any] = json.loads(found.to_json())
     # dcap-qvl does not look at the beginning of revocation lists, and counts the last second of the rest as valid.
     if not claims["latest_issue_date"] <= seconds < claims["earliest_expiration_date"]:
@@ -157,7 +143,7 @@ def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> Non
 
 
 def _parts(collateral: Mapping[str, Any]) -> Any:
-    from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # as above
+    from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # it has types
 
     parts: dict[str, Any] = {name: collateral.get(name) for name in _TEXTS}
     if missing := [name for name, text in parts.items() if not isinstance(text, str)]:
@@ -222,9 +208,7 @@ def _tcb(claims: dict[str, Any], collateral: Mapping[str, Any]) -> Tcb:
 def _revocation(tcb: Tcb, seen: Seen) -> str:
     for issuer, number in tcb.revocation_lists:
         if number < (before := seen.revocation_lists.get(issuer, 0)):
-            raise ValueError(
-                f"the list of what the {issuer} CA revoked has the number {number}, older than {before}{seen.words}"
-            )
+            raise ValueError(f"the revocation list of the {issuer} CA has the number {number}, older than {before}{seen.words}")
     return "no certificate of the platform is in Intel's lists"
 
 
@@ -279,8 +263,5 @@ def _seconds(stamp: Any) -> float:
     return moment.replace(tzinfo=moment.tzinfo or dt.UTC).timestamp()
 
 
-def _stamp(seconds: float | None) -> str:
-    try:
-        return dt.datetime.fromtimestamp(seconds or 0, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds!r} seconds since 1970"
+def _stamp(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

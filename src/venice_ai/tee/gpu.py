@@ -68,7 +68,7 @@ def check(
         return [outcome("gpu_evidence", "fail", f"nvidia_payload is not what NVIDIA's tools write: {error}")], []
     items = given.evidence_list
     found = _Findings({name: [] for name in _EXAMINED})
-    found.expect(_same(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
+    found.expect(same_nonce(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
     gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
     checks = [_outcome(name, problems, found.doubts.get(name), len(items)) for name, problems in found.problems.items()]
     status: Status = "pass" if expected_count in {None, len(items)} else "warn"
@@ -113,14 +113,15 @@ class _Payload(msgspec.Struct, frozen=True):
     nonce: object = None
 
 
-def _same(claimed: object, nonce: bytes) -> bool:
+def same_nonce(claimed: object, nonce: bytes) -> bool:
+    """Whether what somebody claims in hex is this nonce, in either case of letters."""
     return isinstance(claimed, str) and hmac.compare_digest(claimed.lower().encode("utf-8", "replace"), nonce.hex().encode())
 
 
 def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _Findings) -> Gpu | None:
     """Verifies the evidence of one GPU; what is wrong with it is added to the findings."""
     who = f"GPU {number}"
-    found.expect(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
+    found.expect(item.nonce is None or same_nonce(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
     chain: Sequence[Certificate] = ()
     try:
         chain = _chain(item.certificate, root_sha256)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -24,7 +23,7 @@ from .canonical import Malformed, as_object, parse
 from .certificates import UNREADABLE, check_chain
 from .checks import CheckWarning, run
 from .collected_evidence import Documents
-from .gpu import chip
+from .gpu import chip, same_nonce
 
 ISSUER: Final = "https://nras.attestation.nvidia.com"
 ATTEST_URL: Final = f"{ISSUER}/v3/attest/gpu"
@@ -124,8 +123,7 @@ def _check_claims(claims: Mapping[str, Any], nonce: bytes, now: float) -> None:
     expires, begins = (_moment(claims, name) for name in ("exp", "nbf"))
     if not begins - _SKEW_SECONDS <= now < expires:
         raise ValueError("a token has expired, or is not valid yet")
-    answered, ours = claims.get("eat_nonce"), nonce.hex().encode()
-    if not isinstance(answered, str) or not hmac.compare_digest(answered.lower().encode("utf-8", "replace"), ours):
+    if not same_nonce(claims.get("eat_nonce"), nonce):
         raise ValueError("a token answers another nonce")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -19,7 +19,7 @@ from .._core.json_values import items, members
 from ..types.attestation import Workload, one_line
 from .canonical import parse
 from .checks import CheckSkipped, CheckWarning
-from .eventlog import PayloadError, Replay, replay
+from .eventlog import Replay, replay
 from .quote import Quote
 from .types import OS_PINS, MeasurementPins, OsImage
 
@@ -52,39 +52,29 @@ def member(value: object, name: str) -> dict[str, Any]:
     return members(found)
 
 
-class Logs:
-    """The event logs of a reply, replayed: all of them must give the same result."""
+def replays(reply: Mapping[str, Any]) -> list[Replay]:
+    """The event logs of a reply, replayed."""
+    holders = (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply)
+    found = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
+    if not found:
+        raise ValueError("the reply has no event log")
+    return found
 
-    def __init__(self, reply: Mapping[str, Any]) -> None:
-        self._replays: list[Replay] = []
-        self._trouble: ValueError | None = None
-        try:
-            holders = (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply)
-            self._replays = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
-        except ValueError as error:
-            self._trouble = error
-        self.payloads: dict[str, bytes] = self._replays[0].payloads if self._replays else {}
-        self.later: tuple[tuple[str, bytes], ...] = self._replays[0].later if self._replays else ()
 
-    def check_registers(self, quote: Quote) -> str:
-        """Checks that every log leads to the registers of the quote."""
-        if self._trouble is not None and not isinstance(self._trouble, PayloadError):
-            raise self._trouble
-        if not self._replays and self._trouble is None:
-            raise ValueError("the reply has no event log")
-        for found in self._replays:
-            for number, (register, measured) in enumerate(zip(found.rtmrs, quote.rtmrs, strict=True)):
-                if register != measured:
-                    raise ValueError(f"the event log does not lead to RTMR{number}")
-        return f"{len(self._replays)} log(s) lead to RTMR0 to RTMR3"
+def check_registers(logs: Sequence[Replay], quote: Quote) -> str:
+    """Checks that every log leads to the registers of the quote."""
+    for log in logs:
+        for number, (register, measured) in enumerate(zip(log.rtmrs, quote.rtmrs, strict=True)):
+            if register != measured:
+                raise ValueError(f"the event log does not lead to RTMR{number}")
+    return f"{len(logs)} log(s) lead to RTMR0 to RTMR3"
 
-    def check_payloads(self) -> str:
-        """Checks that every runtime event is what its digest says, and the logs agree."""
-        if self._trouble is not None:
-            raise self._trouble
-        if any((found.payloads, found.later) != (self.payloads, self.later) for found in self._replays):
-            raise ValueError("the event logs of the reply differ")
-        return ", ".join(self.payloads)
+
+def check_payloads(logs: Sequence[Replay]) -> str:
+    """Checks that the logs agree on what was measured at run time."""
+    if any((log.payloads, log.later) != (logs[0].payloads, logs[0].later) for log in logs):
+        raise ValueError("the event logs of the reply differ")
+    return ", ".join(logs[0].payloads)
 
 
 def _tcb_info(reply: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,16 +192,16 @@ def _are_without_debug(attributes: object) -> bool:
     return len(raw) == 8 and not raw[0] & 1
 
 
-def describe(logs: Logs, reply: Mapping[str, Any]) -> Workload:
+def describe(log: Replay, reply: Mapping[str, Any]) -> Workload:
     """What the measured log says is running; the image's name alone is unsigned."""
-    payloads = logs.payloads
+    payloads = log.payloads
     name = vm_config(reply).get("image")
     shown = {field: payloads[event].hex() if event in payloads else None for field, event in _SHOWN.items()}
     return replace(
         Workload(**shown),  # type: ignore[arg-type]  # mypy does not see which fields are in it
         image_name=name if isinstance(name, str) else None,
         key_provider=payloads["key-provider"].decode("utf-8", "replace") if "key-provider" in payloads else None,
-        later_events=tuple((each, payload.hex()) for each, payload in logs.later),
+        later_events=tuple((each, payload.hex()) for each, payload in log.later),
     )
 
 
