@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
-from .._core.run_now import drive
+from .._core.ports import drive
 from .connection import SyncConnection, SyncResource, given_arguments, loop_thread
 
 if TYPE_CHECKING:

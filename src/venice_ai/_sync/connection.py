@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._client import VeniceClient
 from .._core.first_use import load
+from .._core.ports import drive
 from .._core.privacy import Privacy, encryption_requested_in
-from .._core.run_now import drive
 from .._resource import APIResource
 from ..exceptions import VeniceError
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
-from .._core.single_flight import SingleFlight
+from .._core.concurrency import SingleFlight
 from .._resource import APIResource
 from .._wire.reply_body import json_object
 from .._wire.request_body import chat_body

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..._core.caller_warnings import warn
 from ..._core.concurrency import without_locals
+from ..._core.json_values import without
+from ..._core.ports import drive
 from ..._core.privacy import PREFIX, Privacy, encryption_requested, encryption_requested_in, refuse_below
-from ..._core.request import Request
-from ..._core.run_now import drive
-from ..._core.secrets import without
+from ..._core.request import Request, WholeReply
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
-from ..._wire.first_bytes import is_framed, says_stream
-from ..._wire.reply_body import completion
+from ..._wire.reply_body import completion, is_framed, says_stream
 from ..._wire.request_body import chat_body, chat_size, encode
 from ...exceptions import (
     APIError,
@@ -350,7 +349,6 @@ def _read(request: Request, body: bytes, meta: ResponseMeta, secret: bytes) -> C
 
 def _answer_in_stream(body: bytes, meta: ResponseMeta, request: Request) -> ChatCompletionResponse | APIError | None:
     """The answer in a stream of events, as some servers and proxies send it unasked, or its error; None if there is neither."""
-    from ..._core.whole_reply import WholeReply  # rare, and a plain call starts without it
     from ...streaming import ChatStream, ChunkReader, ChunkSource
 
     reader = ChunkReader(WholeReply(meta.status_code, meta.headers, body), meta, request)
