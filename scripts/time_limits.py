@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,12 +48,20 @@ class Event(NamedTuple):
 
 CALL, SENT = Span(0, 640), 170
 PHASES = {"in the queue": Span(0, 90), "connecting": Span(90, 170), "waiting": Span(170, 310), "the stream": Span(310, 640)}
-EVENTS = (Event(310), Event(370), Event(420, is_content=False), Event(470, is_content=False), Event(520), Event(580), Event(640))
+EVENTS = (
+    Event(310),
+    Event(370),
+    Event(420, is_content=False),
+    Event(470, is_content=False),
+    Event(520),
+    Event(580),
+    Event(640),
+)
 
 
 def gaps(times: list[int]) -> list[Span]:
     """The spans between one time and the next."""
-    return [Span(one, other) for one, other in zip(times, times[1:], strict=False)]
+    return [Span(one, other) for one, other in pairwise(times)]
 
 
 def limits() -> dict[str, list[Span]]:
