@@ -52,15 +52,15 @@ class Arrow(NamedTuple):
 
 
 BOXES = {
-    "intel": Box(270, 40, 220, "Intel's root certificate", "pinned in this package", is_root=True),
-    "platform": Box(270, 135, 220, "the platform's certificate", "of one processor"),
-    "collateral": Box(85, 135, 130, "Intel's collateral", "revocation, firmware"),
-    "key": Box(270, 230, 220, "the attestation key", "of the quoting enclave"),
-    "quote": Box(270, 325, 220, "the quote", "nonce, key's address, registers"),
-    "nonce": Box(85, 325, 130, "the nonce", "of your client"),
-    "log": Box(150, 420, 200, "the event log", "image, compose file"),
-    "model": Box(390, 420, 200, "the model's public key", "its enclave has the private one"),
-    "messages": Box(390, 515, 200, "your messages", "and the answer"),
+    "intel": Box(270, 40, 200, "Intel's root certificate", "pinned in this package", is_root=True),
+    "platform": Box(270, 135, 200, "the platform's certificate", "of one processor"),
+    "collateral": Box(80, 135, 130, "Intel's collateral", "revocation, firmware"),
+    "key": Box(270, 230, 200, "the attestation key", "of the quoting enclave"),
+    "quote": Box(270, 325, 200, "the quote", "nonce, key's address, registers"),
+    "nonce": Box(80, 325, 130, "the nonce", "of your client"),
+    "log": Box(182, 420, 166, "the event log", "image, compose file"),
+    "model": Box(358, 420, 166, "the model's public key", "private key: in the enclave"),
+    "messages": Box(358, 515, 166, "your messages", "and the answer"),
     "nvidia": Box(640, 40, 200, "NVIDIA's root certificate", "pinned in this package", is_root=True),
     "device": Box(640, 135, 200, "a GPU's certificate", "one for each GPU"),
     "gpu": Box(640, 230, 200, "a GPU's evidence", "the same nonce, firmware"),
@@ -76,7 +76,7 @@ ARROWS = [
     Arrow("model", "messages", "encrypts"),
     Arrow("nvidia", "device", "signs"),
     Arrow("device", "gpu", "signs"),
-    Arrow("gpu", "model", "no proof that it is the same machine", is_weak=True),
+    Arrow("gpu", "model", "not proven: the same machine", is_weak=True),
 ]
 
 
@@ -110,18 +110,21 @@ def _box(box: Box) -> list[str]:
 
 
 def _arrow(arrow: Arrow) -> list[str]:
-    """A line from one box to another: to the right on the same height, else down."""
+    """A line from one box to another: to the right if they are side by side, else down; a weak one down and to the left."""
     start, end = BOXES[arrow.start], BOXES[arrow.end]
-    kind = "arrow weak" if arrow.is_weak else "arrow"
-    if start.y == end.y:
+    kind, below = "arrow", start.y + _BOX_HEIGHT // 2
+    verb_x, verb_y = end.x + 8, (start.y + end.y) // 2 + 4
+    if arrow.is_weak:
+        kind, right = "arrow weak", end.x + end.width // 2
+        way = f"M{start.x} {below}V{end.y}H{right}"
+        verb_x, verb_y = right + 12, end.y - 8
+    elif start.y == end.y:
         way = f"M{start.x + start.width // 2} {start.y}H{end.x - end.width // 2}"
     else:
-        x, y, bottom = start.x, start.y + _BOX_HEIGHT // 2, end.y - _BOX_HEIGHT // 2
-        way = f"M{x} {y}C{x} {y + 20} {end.x} {bottom - 20} {end.x} {bottom}"
+        way = f"M{end.x} {below}V{end.y - _BOX_HEIGHT // 2}"
     lines = [f'<path class="{kind}" d="{way}" marker-end="url(#head)"/>']
     if arrow.verb:
-        middle_x, middle_y = (start.x + end.x) // 2 + 8, (start.y + end.y) // 2 + 4
-        lines.append(f'<text class="verb" x="{middle_x}" y="{middle_y}">{escape(arrow.verb)}</text>')
+        lines.append(f'<text class="verb" x="{verb_x}" y="{verb_y}">{escape(arrow.verb)}</text>')
     return lines
 
 
