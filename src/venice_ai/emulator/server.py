@@ -178,12 +178,8 @@ def _compress(request: web.BaseRequest, response: web.StreamResponse, length: in
 
 def _takes_gzip(accepted: str) -> bool:
     """Whether an `Accept-Encoding` takes gzip; a weight of 0 says that it does not."""
-    weights = {
-        coding.strip().lower(): re.sub(r"(?i).*q\s*=\s*", "", parameters).strip()
-        for coding, _, parameters in (each.partition(";") for each in accepted.split(","))
-    }
-    weight = weights.get("gzip", weights.get("*", "0"))
-    return not re.fullmatch(r"0(\.0*)?", weight)
+    weights = dict(re.findall(r"([\w*-]+)\s*(?:;\s*q\s*=\s*([\d.]+))?", accepted.lower()))
+    return (weights.get("gzip", weights.get("*", "0")) or "1").strip("0.") != ""
 
 
 def _abort(request: web.BaseRequest) -> None:
