@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .._core.json_values import members
 from ..tee.canonical import members_of, parse
@@ -42,10 +42,8 @@ def as_file(evidence: CollectedEvidence) -> bytes:
     return b'{"attestation": ' + evidence.reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
 
 
-def from_file(
-    raw: bytes, *, model: str, nonce: str | None, now: float | None, otherwise_now: float, collateral: Mapping[str, Any] | None
-) -> CollectedEvidence | None:
-    """The evidence in a file; None if neither it nor `nonce`, which counts first, says which nonce it answers."""
+def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None) -> CollectedEvidence | None:
+    """The evidence in a file; None if neither it nor `options`, which count first, say which nonce it answers."""
     try:
         found = members_of(raw.decode())
     except ValueError:
@@ -54,7 +52,7 @@ def from_file(
         found = {}
     reply = found["attestation"].encode() if found else raw
     said = {name: _value(text) for name, text in found.items() if name != "attestation"}
-    nonce = nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
+    nonce = options.nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
     if nonce is None:
         return None
     taken, least = (said.get(name) if _is_number(said.get(name)) else None for name in ("_capture_epoch", "_min_tcb_eval"))
@@ -63,8 +61,8 @@ def from_file(
         model=model,
         nonce=bytes.fromhex(TeeOptions(nonce=nonce).nonce or ""),
         reply=reply,
-        now=now if now is not None else otherwise_now if taken is None else float(taken),
-        collateral=collateral,
+        now=now if now is not None else options.clock() if taken is None else float(taken),
+        collateral=cast("Mapping[str, Any] | None", options.collateral),
         nras=_documents(said["_nras"]) if "_nras" in said else None,
         seen=Seen(int(least or 0), lists),
     )

@@ -1,11 +1,5 @@
 """A Venice that needs no key and no network: for tests, for demonstrations, and for trying things out.
 
-::
-
-    emulator = Emulator()
-    client = VeniceClient(api_key="k", transport=emulator.transport(), clock=emulator.clock)
-    emulator.script(busy(retry_after=2), text("Good morning"))
-
 It is strict where Venice is strict: a request that the wire contract refuses is refused with Venice's status and shape. What
 is not scripted is answered by an invented model, deterministically. `serve` puts the same emulator on a socket of this
 machine; `Delivery` lists everything that can go wrong with an answer.

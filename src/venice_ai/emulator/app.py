@@ -118,7 +118,9 @@ class Emulator:
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer to a request; `now` is Unix time."""
         if self._cors and incoming.method == "OPTIONS":
-            return Answer(204, _preflight_headers(incoming.headers))
+            asked = incoming.headers.get("access-control-request-headers", "*")  # a `*` would not allow `Authorization`
+            methods = {"access-control-allow-methods": "GET, POST, DELETE, OPTIONS", "access-control-max-age": "86400"}
+            return Answer(204, {**ANY_ORIGIN, **methods, "access-control-allow-headers": asked})
         answer = await self._responded(incoming, now)
         return answer.with_defaults(ANY_ORIGIN) if self._cors else answer
 
@@ -205,16 +207,6 @@ def _enclave(tee: bool | Enclave) -> Enclave | None:
     from .enclave import Enclave  # raises without the extra
 
     return Enclave()
-
-
-def _preflight_headers(asked: Mapping[str, str]) -> dict[str, str]:
-    """The answer to a browser that asks what a page may send. A `*` would not allow `Authorization`."""
-    return {
-        **ANY_ORIGIN,
-        "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
-        "access-control-allow-headers": asked.get("access-control-request-headers", "*"),
-        "access-control-max-age": "86400",
-    }
 
 
 def _refusal(incoming: Incoming) -> Answer | None:

@@ -1,11 +1,7 @@
 """Scripted answers of the emulator: texts, tool calls, errors and raw bytes, each with any fault of the delivery.
 
-A script is a list of steps, one for each request, in order. Every constructor here takes, beside what is said, the members
-of `Delivery` as keywords::
-
-    emulator.script(busy(retry_after=2), echo(), text("half of", reset_at=120))
-
-Steps have a JSON form (`steps_from_json`), so that they can also be sent to a running emulator.
+A script is a list of steps, one for each request, in order. Every constructor here takes, beside what is said, the members of
+`Delivery` as keywords. Steps have a JSON form (`steps_from_json`), so that they can also be sent to a running emulator.
 """
 
 from __future__ import annotations
