@@ -121,17 +121,15 @@ class Emulator:
             asked = incoming.headers.get("access-control-request-headers", "*")  # a `*` would not allow `Authorization`
             methods = {"access-control-allow-methods": "GET, POST, DELETE, OPTIONS", "access-control-max-age": "86400"}
             return Answer(204, {**ANY_ORIGIN, **methods, "access-control-allow-headers": asked})
-        answer = await self._responded(incoming, now)
-        return answer.with_defaults(ANY_ORIGIN) if self._cors else answer
-
-    async def _responded(self, incoming: Incoming, now: float) -> Answer:
         if self._has_admin and incoming.path.startswith(admin.PATH):
-            return admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
-        self._count += 1
-        self.requests.append(Recorded.of(incoming))
-        del self.requests[:-_KEPT_REQUESTS]
-        headers = {"CF-RAY": f"{repeatable.hexes(16, 'ray', self._count)}-EMU", "x-venice-version": VERSION}
-        return (await self._routed(incoming, self._count, now)).with_defaults(headers)
+            answer = admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
+        else:
+            self._count += 1
+            self.requests.append(Recorded.of(incoming))
+            del self.requests[:-_KEPT_REQUESTS]
+            headers = {"CF-RAY": f"{repeatable.hexes(16, 'ray', self._count)}-EMU", "x-venice-version": VERSION}
+            answer = (await self._routed(incoming, self._count, now)).with_defaults(headers)
+        return answer.with_defaults(ANY_ORIGIN) if self._cors else answer
 
     async def _routed(self, incoming: Incoming, number: int, now: float) -> Answer:
         path = incoming.path.removeprefix(PREFIX) if incoming.path.startswith(f"{PREFIX}/") else ""
