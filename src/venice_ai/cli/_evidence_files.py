@@ -29,7 +29,7 @@ _BYTES: Final = "latin-1"
 
 def as_file(evidence: CollectedEvidence) -> bytes:
     """The reply with what it was judged by around it; alone if it is not an object."""
-    if not _is_object(evidence.reply):
+    if not _members(evidence.reply):
         return evidence.reply
     seen = evidence.seen or Seen()
     about: dict[str, Any] = {"_client_nonce": evidence.nonce.hex(), "_capture_epoch": evidence.now}
@@ -43,10 +43,7 @@ def as_file(evidence: CollectedEvidence) -> bytes:
 
 def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None) -> CollectedEvidence | None:
     """The evidence in a file; None if neither it nor `options`, which count first, say which nonce it answers."""
-    try:
-        found = members_of(raw.decode())
-    except ValueError:
-        found = {}
+    found = _members(raw)
     if not {"_client_nonce", "attestation"} <= found.keys():  # whatever the file holds, it was the reply
         found = {}
     reply = found["attestation"].encode() if found else raw
@@ -73,7 +70,7 @@ def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, p
     (folder / "evidence.json").write_bytes(as_file(evidence))
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
     again = ["--offline", "--evidence", str(folder / "evidence.json")]
-    if not _is_object(evidence.reply):
+    if not _members(evidence.reply):
         again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
     if isinstance(evidence.collateral, Mapping):
         again += ["--collateral", _write(folder / "collateral.json", dict(evidence.collateral))]
@@ -82,11 +79,12 @@ def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, p
     return again
 
 
-def _is_object(reply: bytes) -> bool:
+def _members(reply: bytes) -> dict[str, str]:
+    """The members of a reply, as they are written; none if it is not an object."""
     try:
-        return bool(members_of(reply.decode()))
+        return members_of(reply.decode())
     except ValueError:
-        return False
+        return {}
 
 
 def _value(text: str) -> Any:
