@@ -18,7 +18,7 @@ from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = Mapping[str, Any]
 Rule: TypeAlias = Callable[[Any, Any, Schema, Any], bool]
-"""Judges a value by what a keyword says. Then come the schema in which it stands, and the document that references lead into."""
+"""Judges a value by what a keyword says. Then come its schema, and the document that references lead into."""
 
 _BEYOND: Final = (
     *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas"),
