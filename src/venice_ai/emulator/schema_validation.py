@@ -56,17 +56,17 @@ def fits(value: Any, schema: Any, root: Any) -> bool:
 _RULES: Final[dict[str, dict[str, Rule]]] = {
     "any": {
         "$ref": lambda value, reference, _, root: fits(value, resolved(root, reference), root),
-        "type": lambda value, kinds, *_: any(name in _TYPES and _TYPES[name](value) for name in names_of(kinds)),
-        "const": lambda value, one, *_: same(value, one),
-        "enum": lambda value, listed, *_: any(same(value, one) for one in listed),
+        "type": lambda value, kinds, _, __: any(name in _TYPES and _TYPES[name](value) for name in names_of(kinds)),
+        "const": lambda value, one, _, __: same(value, one),
+        "enum": lambda value, listed, _, __: any(same(value, one) for one in listed),
         "allOf": lambda value, parts, _, root: all(fits(value, part, root) for part in parts),
         "anyOf": lambda value, parts, _, root: any(fits(value, part, root) for part in parts),
         "oneOf": lambda value, parts, _, root: sum(fits(value, part, root) for part in parts) == 1,
     },
     "object": {
-        "required": lambda value, names, *_: value.keys() >= set(names),
-        "minProperties": lambda value, least, *_: len(value) >= least,
-        "maxProperties": lambda value, most, *_: len(value) <= most,
+        "required": lambda value, names, _, __: value.keys() >= set(names),
+        "minProperties": lambda value, least, _, __: len(value) >= least,
+        "maxProperties": lambda value, most, _, __: len(value) <= most,
         "properties": lambda value, parts, _, root: all(
             fits(value[name], part, root) for name, part in parts.items() if name in value
         ),
@@ -76,27 +76,27 @@ _RULES: Final[dict[str, dict[str, Rule]]] = {
         "propertyNames": lambda value, part, _, root: all(fits(name, part, root) for name in value),
     },
     "array": {
-        "minItems": lambda value, least, *_: len(value) >= least,
-        "maxItems": lambda value, most, *_: len(value) <= most,
+        "minItems": lambda value, least, _, __: len(value) >= least,
+        "maxItems": lambda value, most, _, __: len(value) <= most,
         "prefixItems": lambda value, parts, _, root: all(fits(*pair, root) for pair in zip(value, parts, strict=False)),
         "items": lambda value, rest, schema, root: all(
             fits(item, rest, root) for item in value[len(schema.get("prefixItems", ())) :]
         ),
-        "uniqueItems": lambda value, unique, *_: not (unique and any(same(*pair) for pair in combinations(value, 2))),
+        "uniqueItems": lambda value, unique, _, __: not (unique and any(same(*pair) for pair in combinations(value, 2))),
     },
     "string": {
-        "minLength": lambda value, least, *_: len(value) >= least,
-        "maxLength": lambda value, most, *_: len(value) <= most,
-        "pattern": lambda value, pattern, *_: _is_found(pattern, value),
-        "format": lambda *_: True,
+        "minLength": lambda value, least, _, __: len(value) >= least,
+        "maxLength": lambda value, most, _, __: len(value) <= most,
+        "pattern": lambda value, pattern, _, __: _is_found(pattern, value),
+        "format": lambda _, __, ___, ____: True,
     },
     "number": {
-        "minimum": lambda value, least, *_: fraction(value) >= fraction(least),
-        "exclusiveMinimum": lambda value, bound, *_: fraction(value) > fraction(bound),
-        "maximum": lambda value, most, *_: fraction(value) <= fraction(most),
-        "exclusiveMaximum": lambda value, bound, *_: fraction(value) < fraction(bound),
+        "minimum": lambda value, least, _, __: fraction(value) >= fraction(least),
+        "exclusiveMinimum": lambda value, bound, _, __: fraction(value) > fraction(bound),
+        "maximum": lambda value, most, _, __: fraction(value) <= fraction(most),
+        "exclusiveMaximum": lambda value, bound, _, __: fraction(value) < fraction(bound),
         # Some validators divide in floating point, where 0.3 is not a multiple of 0.1: so it has to be one for both.
-        "multipleOf": lambda value, step, *_: fraction(value) % fraction(step) == 0 and float(value / step).is_integer(),
+        "multipleOf": lambda value, step, _, __: fraction(value) % fraction(step) == 0 and float(value / step).is_integer(),
     },
 }
 """The keywords by the type of the values that they judge."""
