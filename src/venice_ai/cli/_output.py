@@ -11,8 +11,10 @@ import os
 import sys
 from typing import TextIO
 
-_CONTROLS: dict[int, str] = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
-_CONTROLS |= {ord("\n"): "\n", ord("\t"): "\t", ord("\r"): ""}
+_CONTROLS = {
+    **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}"),
+    **{ord("\n"): "\n", ord("\t"): "\t", ord("\r"): ""},
+}
 
 
 def prepare() -> None:

@@ -30,8 +30,10 @@ _PASTED_SECONDS = 0.05
 _COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
 """The beginning of a line that is a command, such as `/quit`. Several lines are never a command."""
 
-_OPTIONS_OF_THEIR_OWN = {name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")}
-_OPTIONS_OF_THEIR_OWN |= {"messages": "the prompt and --system", **dict.fromkeys(("stream", "stream_cls"), "--no-stream")}
+_OPTIONS_OF_THEIR_OWN = {
+    **{name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")},
+    **{"messages": "the prompt and --system", "stream": "--no-stream", "stream_cls": "--no-stream"},
+}
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
 venice-chat chat "Summarise in one sentence:" < article.txt
