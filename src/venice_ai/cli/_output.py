@@ -13,7 +13,9 @@ from typing import TextIO
 
 _CONTROLS = {
     **dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}"),
-    **{ord("\n"): "\n", ord("\t"): "\t", ord("\r"): ""},
+    ord("\n"): "\n",
+    ord("\t"): "\t",
+    ord("\r"): "",
 }
 
 

@@ -32,7 +32,9 @@ _COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
 
 _OPTIONS_OF_THEIR_OWN = {
     **{name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")},
-    **{"messages": "the prompt and --system", "stream": "--no-stream", "stream_cls": "--no-stream"},
+    "messages": "the prompt and --system",
+    "stream": "--no-stream",
+    "stream_cls": "--no-stream",
 }
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?
