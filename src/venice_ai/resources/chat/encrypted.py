@@ -156,9 +156,7 @@ async def attested(client: Connection, body: Mapping[str, Any], timeout: float |
     if body.get("fallbacks"):
         raise InvalidRequestError("fallbacks are not allowed with min_privacy='tee': a model without an enclave may answer")
     if search := search_in(body):
-        raise InvalidRequestError(
-            f"{search} is not allowed with min_privacy='tee': the chat may be looked up outside of the enclave"
-        )
+        raise InvalidRequestError(f"{search} is refused with min_privacy='tee': it may look things up outside of the enclave")
     tee = tee_of(client)  # first, so that nothing is asked in vain if the extra is missing
     limits = _limits(client, timeout, stream=stream)
     async with within("first_chunk", limits.first_chunk), within("deadline", limits.deadline):
