@@ -48,12 +48,12 @@ class SharedFile:
             self._open()
 
     @contextmanager
-    def transaction(self) -> Generator[sqlite3.Connection]:
-        """The database, locked for all others."""
+    def transaction(self, patience: float = _BUSY_SECONDS) -> Generator[sqlite3.Connection]:
+        """The database, locked for all others. If they have it for longer than this many seconds, the error `is_busy`."""
         with self._lock, self._explained():
             if self._process != os.getpid() and (self.path is not None or not self._process):
                 self._open()
-            self._begin()
+            self._begin(patience)
             try:
                 yield self._database
                 self._database.execute("COMMIT")
@@ -62,14 +62,14 @@ class SharedFile:
                     self._database.execute("ROLLBACK")
                 raise
 
-    def _begin(self) -> None:
+    def _begin(self, patience: float) -> None:
         """Begins a transaction once no other process has one. SQLite's own waiting is for up to 0.1 s, which is long here."""
-        until = time.monotonic() + _BUSY_SECONDS
+        until = time.monotonic() + patience
         while True:
             try:
                 self._database.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
                     raise
                 time.sleep(_LOOK_AGAIN_SECONDS)
             else:
@@ -151,6 +151,11 @@ class SharedFile:
             raise VeniceError(
                 f"{self._user} cannot use {str(self.path)!r}: {error}. It needs a file of its own in a writable folder"
             ) from error
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether an error of a transaction only says that another process has the file."""
+    return getattr(error.__cause__, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY
 
 
 def _lock(file: IO[bytes]) -> None:
