@@ -197,9 +197,10 @@ class Quota(Struct, array_like=True):
             return self.paced_at
         missing, until = units - self._own(), inf
         if self._believed:
-            until, missing = max(self.reset_at, now), missing + self.others
+            until = max(self.reset_at, now)
             if self.doubted and self._challenge() > now:
-                until = min(until, self._challenge())
+                until = min(until, max(self._challenge(), (self.used.when(missing) or inf) if missing > 0 else now))
+            missing += self.others
         until = min(until, self.used.when(max(missing, 0.0)) or inf)
         return max(until, now + 0.01) if until < inf else None
 
