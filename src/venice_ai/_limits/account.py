@@ -27,10 +27,10 @@ from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
 from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError, VeniceError
 from ..types.rate_limits import RateLimits, rate_limits
-from .circuit_breaker import CircuitBreaker
+from .circuit_breaker import CircuitBreaker, RetryBudget
 from .failure_budget import NEVER_VALID, FailureBudget, Refusals, Wait
 from .rate_limiter import Flight, RateLimiter
-from .retry_budget import RetryBudget
+
 from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, ModelLimits
 from .waiter import Waiter

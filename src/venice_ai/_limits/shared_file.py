@@ -1,9 +1,8 @@
 """A SQLite file that the processes of one machine share, and whether a process that wrote something into it still runs.
 
-Everything is read and written in transactions that begin with the lock of the file (`BEGIN IMMEDIATE`), so that a process which
-dies in between leaves the state before. Each process also holds a lock on a small file of its own, beside the shared one. The
-system drops that lock when the process ends, however it ends, so a lock that can be had belongs to nobody any more. The number
-of a process would not do, for it is given again.
+Everything is read and written in transactions that begin with the lock of the file, so that a process which dies in between
+leaves the state before. Each process also locks a small file of its own, beside the shared one. The system drops that lock
+however the process ends. The number of a process would not do, for it is given again.
 """
 
 from __future__ import annotations

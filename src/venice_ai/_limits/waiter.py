@@ -21,10 +21,8 @@ class Waiter:
     def __init__(self, clock: Clock, due: float | None = None, queue: float | None = None) -> None:
         self.clock = clock
         self.since: float = clock.now()
-        self.due: float = inf if due is None else due
-        self.due_clock: str = "deadline"
-        if queue is not None and self.since + queue < self.due:
-            self.due, self.due_clock = self.since + queue, "queue"
+        clocks = (inf if due is None else due, "deadline"), (inf if queue is None else self.since + queue, "queue")
+        self.due, self.due_clock = min(clocks, key=lambda each: each[0])
         self.closed: bool = False
         """Whether its client was closed, so that it waits in vain."""
         self._event = threading.Event() if getattr(clock, "blocks", False) else None
