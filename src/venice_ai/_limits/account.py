@@ -172,9 +172,7 @@ class Bucket:
         """Gives back what nobody took of the block."""
         account, block = self.account, self.block
         if block.size:
-            left = 0
-            while block.take():
-                left += 1
+            left = sum(1 for _ in iter(block.take, False))
             account.failures.flying -= left
             self.rate.answered(left)
             self.rate.cancelled(block.flight, left)
@@ -183,16 +181,12 @@ class Bucket:
             self.block = _NO_BLOCK
 
     def snapshot(self, now: float) -> ModelLimits:
-        first = self.queue[0] if self.queue else None
-        return ModelLimits(
-            model=self.model,
-            limits=self.rate.snapshot(now),
-            circuit="closed" if self.breaker.open_until is None else "open",
-            waiting=len(self.queue),
-            why=self.wait.why if first else "",
-            waiting_since_seconds=now - first.since if first else None,
-            until_seconds=max(self.wait.until - now, 0.0) if first and self.wait.until is not None else None,
-        )
+        circuit = "closed" if self.breaker.open_until is None else "open"
+        known, wait = (self.model, self.rate.snapshot(now), circuit, len(self.queue)), self.wait
+        if not self.queue:
+            return ModelLimits(*known, "", None, None)
+        until = None if wait.until is None else max(wait.until - now, 0.0)
+        return ModelLimits(*known, wait.why, now - self.queue[0].since, until)
 
 
 class QueuedCall(Waiter):
@@ -272,7 +266,7 @@ class Account:
         self.retries = RetryBudget()
         self.buckets: dict[str, Bucket] = {}
         self.waiting = 0
-        self._acts: deque[tuple[Bucket, Callable[[float], object], float]] = deque()
+        self._acts: deque[tuple[Callable[[float], object], float]] = deque()
         self._looks_again = False
 
     def bucket(self, model: str) -> Bucket:
@@ -280,9 +274,9 @@ class Account:
         name = model.partition(":")[0]
         return self.buckets.get(name) or self.buckets.setdefault(name, Bucket(name, self))
 
-    def act(self, bucket: Bucket, act: Callable[[float], object]) -> None:
+    def act(self, act: Callable[[float], object]) -> None:
         """Has something done under the lock: now, or by whoever has the lock next. It neither waits nor raises."""
-        self._acts.append((bucket, act, self.now()))
+        self._acts.append((act, self.now()))
         self._catch_up()
 
     def _catch_up(self) -> None:
@@ -329,21 +323,17 @@ class Account:
             await clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _do(self, bucket: Bucket | None, work: Callable[[float], T] | None) -> T | None:
-        """Does what was written down, and some work about a bucket or all, while the rules are up to date; then lets those
-        pass who may.
-        """
-        due, everything = len(self._acts), work is not None and bucket is None
-        named = {bucket, *(self._acts[index][0] for index in range(due))}
-        buckets = self.buckets.values()
-        concerned = [each for each in buckets if everything or each in named or each.queue or each.open or each.block.size]
+        """Does what was written down, and some work about a bucket or all, with rules up to date; then lets those pass who may."""
+        everything, found = work is not None and bucket is None, None
+        buckets = self.buckets.values()  # what is written down is about attempts under way
+        concerned = [each for each in buckets if everything or each is bucket or each.queue or each.open or each.block.size]
         with nullcontext() if self.share is None else self._current(self.share, concerned):
             now = self.now()
             for each in concerned:
                 each.settle(now)
-            for _ in range(due):
-                _, act, at = self._acts.popleft()
+            while self._acts:
+                act, at = self._acts.popleft()
                 act(at)
-            found = None
             if work is not None:
                 for each in concerned:
                     each.end_block()
@@ -444,9 +434,9 @@ class Ticket(Pass):
                 under_way = bucket.rate.open - len(bucket.block.seats) - bucket.ended
                 self.held, self.free = True, under_way > 1 and bucket.rate.alone_at != self._flight.sent
             bucket.hears = True
-            account.act(bucket, partial(self._failed, found))
+            account.act(partial(self._failed, found))
         elif bucket.hears or account.waiting or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
-            account.act(bucket, partial(self._accepted, found))
+            account.act(partial(self._accepted, found))
         else:
             try:
                 self._status = 200
@@ -461,7 +451,7 @@ class Ticket(Pass):
         account = bucket.account
         exact = bucket.learns or self._status <= 0 or account.waiting
         if exact or not account.lock.acquire(False):  # noqa: FBT003  # a name costs every call
-            account.act(bucket, partial(self._done, usage))
+            account.act(partial(self._done, usage))
             return
         try:
             bucket.ended += 1
@@ -472,7 +462,7 @@ class Ticket(Pass):
         finally:
             account.lock.release()
         if account.share is not None and bucket.is_idle:
-            account.act(bucket, bucket.end_block)
+            account.act(bucket.end_block)
 
     def cancel(self, now: float) -> None:
         """Gives it back unused."""

@@ -117,7 +117,7 @@ class Limiter(CallGate):
                 await call.wait(known, min(call.due - now, max(told_in, _LEAST_SECONDS)))
             self._tell(call, 0.0, self._now())
         except BaseException:
-            account.act(call.bucket, call.give_up)
+            account.act(call.give_up)
             raise
         finally:
             self._waiting.discard(call)
@@ -159,10 +159,10 @@ class Limiter(CallGate):
         with account.lock:
             return account.snapshot(self._now())
 
-    def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
+    async def learn(self, request: Request, model: str, *, requests: int | None, tokens: int | None) -> None:
         """Takes in the limits a minute of a model, as the API tells them to whoever asks."""
         bucket = self._account(request).bucket(model)
-        bucket.account.act(bucket, lambda _: bucket.rate.learn(requests, tokens))
+        await bucket.account.asked(bucket, lambda _: bucket.rate.learn(requests, tokens), self.clock)
 
     def _bucket(self, request: Request) -> Bucket:
         """The bucket of a request, found at once the next time."""
@@ -180,14 +180,8 @@ class Limiter(CallGate):
         with _lock:
             account = _accounts.get(place)
             if account is None:
-                account = _accounts[place] = Account(self._now, self._server, self._share, self._name(request))
+                # In the file of a share, a name that is the same in all processes, and does not tell the key.
+                name = self._share and self._share._name_of(self._base_url.encode() + b" " + request.secret)  # noqa: SLF001
+                account = _accounts[place] = Account(self._now, self._server, self._share, name or "")
         self._accounts[place] = account
         return account
-
-    def _name(self, request: Request) -> str:
-        """A name of the account that is the same in all processes, and does not tell the key."""
-        if self._share is None:
-            return ""
-        from hashlib import sha256  # as rarely needed
-
-        return sha256(self._base_url.encode() + b" " + request.secret).hexdigest()[:32]

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import ValidationError, msgpack
@@ -56,6 +57,9 @@ class RateShare:
             for owner in ended:
                 row.give_back(row.under_way.pop(owner, []))
         return bool(ended)
+
+    def _name_of(self, account: bytes) -> str:
+        return sha256(account).hexdigest()[:32]
 
     def close(self) -> None:
         """Give back what this process has reserved, and close the file."""
