@@ -30,7 +30,6 @@ from ..types.rate_limits import RateLimits, rate_limits
 from .circuit_breaker import CircuitBreaker, RetryBudget
 from .failure_budget import NEVER_VALID, FailureBudget, Refusals, Wait
 from .rate_limiter import Flight, RateLimiter
-
 from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, ModelLimits
 from .waiter import Waiter
@@ -172,7 +171,7 @@ class Bucket:
         """Gives back what nobody took of the block."""
         account, block = self.account, self.block
         if block.size:
-            left = sum(1 for _ in iter(block.take, False))
+            left = sum(1 for _ in iter(block.take, False))  # noqa: FBT003  # what it gives at last
             account.failures.flying -= left
             self.rate.answered(left)
             self.rate.cancelled(block.flight, left)
@@ -323,7 +322,7 @@ class Account:
             await clock.sleep(LOOK_AGAIN_SECONDS)
 
     def _do(self, bucket: Bucket | None, work: Callable[[float], T] | None) -> T | None:
-        """Does what was written down, and some work about a bucket or all, with rules up to date; then lets those pass who may."""
+        """Does what was written down, and some work about a bucket or all, with rules up to date; then lets pass who may."""
         everything, found = work is not None and bucket is None, None
         buckets = self.buckets.values()  # what is written down is about attempts under way
         concerned = [each for each in buckets if everything or each is bucket or each.queue or each.open or each.block.size]
@@ -348,7 +347,12 @@ class Account:
         return share._current({f"failures {self.name}": self.failures, **rates})  # noqa: SLF001  # of the same room
 
     def enter(
-        self, bucket: Bucket, attempt: Attempt, clock: Clock, fail_fast: bool, now: float  # asked with the time last
+        self,
+        bucket: Bucket,
+        attempt: Attempt,
+        clock: Clock,
+        fail_fast: bool,
+        now: float,  # asked with the time last
     ) -> Ticket | QueuedCall | APIError:
         """A pass, or a place in the queue; or an error if what it would have to wait for takes too long, or an old refusal."""
         request, queue = attempt.request, bucket.queue
@@ -501,30 +505,32 @@ class Ticket(Pass):
         for each in account.buckets.values():
             each.end_block()
         if not isinstance(error, APIError):  # the caller left
-            self._answered(now, failed=None)
-            bucket.breaker.ended(now, failed=None)
-        elif getattr(error, "unsent", False):
-            self._answered(now, failed=None)
-            bucket.breaker.ended(now, failed=True)
+            self._lost(now)
+            return
+        unsent, meta, status = getattr(error, "unsent", False), error.meta, error.counts_as
+        self._answered(now, failed=None if unsent else True)
+        bucket.breaker.ended(now, failed=status >= 500 if status else isinstance(error, APIConnectionError))
+        if unsent:
             self._unsent()
-        else:
-            meta, status = error.meta, error.counts_as
-            limits = RateLimits() if meta is None else rate_limits(meta.headers, meta.received_at)
-            self._answered(now, failed=True)
-            self._status = status or 1
-            account.failures.hear(now, limits)
-            bucket.breaker.ended(now, failed=status >= 500 if status else isinstance(error, APIConnectionError))
-            if status:
-                overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
-                bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
-            if error.status_code in NEVER_VALID:
-                account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
+            return
+        limits = RateLimits() if meta is None else rate_limits(meta.headers, meta.received_at)
+        account.failures.hear(now, limits)
+        if status:
+            self._status = status
+            overload = getattr(error, "kind", None) in {"overloaded", "concurrency"}
+            bucket.rate.replied(self._flight, now, status, limits, error.retry_after_seconds, overload=overload)
+        if error.status_code in NEVER_VALID:
+            account.refusals.add(hash(self._request.body), now, copy.copy(error))  # which has no traceback
+
+    def _lost(self, now: float) -> None:
+        """Nothing was heard of the request, and nothing will be."""
+        self._answered(now, failed=None)
+        self._bucket.breaker.ended(now, failed=None)
 
     def _done(self, usage: ChatUsage | None, now: float) -> None:
         bucket, flight = self._bucket, self._flight
         if not self._status:
-            self._answered(now, failed=None)
-            bucket.breaker.ended(now, failed=None)
+            self._lost(now)
         if self._status > 0:
             counted = self._status < 400 and bucket.rate.tokens.known is not None
             bucket.rate.settled(flight, now, (_tokens_in(usage) or flight.tokens) if counted else 0)

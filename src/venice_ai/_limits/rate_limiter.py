@@ -30,8 +30,8 @@ GUARD_SECONDS = 0.5
 """A request is counted by the server when it arrives, which is later than it was sent."""
 SLOT_SECONDS = 0.25
 LEARNS_FROM = 10
-"""Requests that must have been accepted in a minute for one refusal to tell a limit. Fewer may be what others left of it, or the
-model may be overloaded; then a second refusal in a row tells it."""
+"""Requests that must have been accepted in a minute for one refusal to tell a limit. Fewer may be what others have left of it;
+then a second refusal in a row tells it."""
 FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 8.0
 ALONE_SECONDS = 2.0
@@ -50,8 +50,8 @@ REFUSED = frozenset({429, 503, 529})
 
 
 Counts: TypeAlias = tuple[float, float]
-"""What a request knows of one limit when it is sent, itself included (tokens are counted when they were used): all units that
-the server has counted for certain when it answers, though requests overtake each other, and the own units of the last minute."""
+"""All units that the server has counted for certain when it answers a request, though others overtake it, and the own units of
+the last minute when it is sent. The request itself is one of them; tokens are counted when they were used."""
 
 
 class Flight(NamedTuple):
@@ -233,9 +233,7 @@ class Quota(Struct, array_like=True):
         self.turned = False
 
     def refused(self, now: float, *, first: bool) -> None:
-        """A request was refused though there was room: headers are missing or wrong, so the limit is learnt from what was
-        accepted. Only the first refusal of those that were sent together lowers a limit that was learnt.
-        """
+        """A request was refused though headers left room: the limit is learnt. It falls once for requests sent together."""
         accepted = max(1.0, self.used.total)
         if self.learned is None:
             self.learned = accepted
