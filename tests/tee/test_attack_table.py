@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from tests.shared import shared, shared_text
 from venice_ai.emulator import error, text
-from venice_ai.emulator.enclave.domain import Domain
+from venice_ai.emulator.enclave.attestation import Domain
 from venice_ai.emulator.enclave.intel import DAY, FMSPC
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import MeasurementPins, TeeOptions
-from venice_ai.tee.policy import raise_for
+from venice_ai.tee.checks import raise_for
 from venice_ai.tee.types import INTEL_AND_NVIDIA, OS_PINS
 from venice_ai.transport import Request
 
