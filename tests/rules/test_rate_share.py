@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from venice_ai import RateShare, Timeout
-from venice_ai._limits.account import Account, Bucket, QueuedCall, Ticket
+from venice_ai._limits.account import Account, Bucket, Ticket
 from venice_ai._limits.snapshot import LimitsSnapshot
+from venice_ai._limits.waiter import QueuedCall
 from venice_ai.exceptions import APIError, RateLimitError, VeniceError
 from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
 from venice_ai.types.response_meta import Headers, ResponseMeta

@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from .._core.ports import Attempt, Clock, Pass
 from .._core.request import Request
-from ..exceptions import APIConnectionError, APIError, CircuitOpenError, RateLimitError, VeniceError
+from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.rate_limits import RateLimits, rate_limits
 from .circuit_breaker import CircuitBreaker, RetryBudget
 from .failure_budget import NEVER_VALID, FailureBudget, Refusals, Wait
 from .rate_limiter import Flight, RateLimiter
 from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, ModelLimits
-from .waiter import Waiter
+from .waiter import QueuedCall
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatUsage
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from .rate_share import RateShare
 
 T = TypeVar("T")
-LONGEST_WAIT_SECONDS = 90.0
-"""A single wait that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it."""
 BLOCK_SECONDS = 0.25
 """How long a block may be used: as exactly as the rules know when a request was sent."""
 MIN_BLOCK, MAX_BLOCK = 4, 256
@@ -186,69 +184,6 @@ class Bucket:
             return ModelLimits(*known, "", None, None)
         until = None if wait.until is None else max(wait.until - now, 0.0)
         return ModelLimits(*known, wait.why, now - self.queue[0].since, until)
-
-
-class QueuedCall(Waiter):
-    """A call in the queue of a bucket."""
-
-    def __init__(self, clock: Clock, bucket: Bucket, attempt: Attempt, tokens: int, *, fail_fast: bool) -> None:
-        queue = attempt.request.timeout.queue
-        super().__init__(clock, attempt.due, queue)
-        self.bucket = bucket
-        self.request = attempt.request
-        self.tokens = tokens
-        self.began, self.failure = attempt.began, attempt.failure
-        self._fail_fast = fail_fast
-        self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
-        self.result: Ticket | APIError | None = None
-        self.watched: Wait | None = None
-        """What it was last told to wait for, as the first of the queue."""
-        self.told = False
-
-    def refusal(self, wait: Wait, now: float) -> APIError | None:
-        """The error for a call of which it is known that it will not be let through in time; None if it may be."""
-        seconds, circuit = (wait.until or now) - now, wait.why.startswith("circuit")
-        too_long = wait.until is not None and (wait.until > self.due or seconds > self._patience)
-        if not too_long and not (circuit and self._fail_fast):
-            return None
-        if self.failure is not None:
-            return self.failure  # waiting past the deadline would only turn a clear error into a late one
-        model = self.bucket.model or "the API"
-        if circuit:
-            return CircuitOpenError(
-                f"not sent: most of the last requests to {model} failed, and it is left alone for {seconds:.1f} s",
-                retry_after_seconds=seconds,
-            )
-        clock = self.due_clock if self.due < inf else "queue"
-        error = RateLimitError(
-            f"not sent: requests to {model} are held for {seconds:.1f} s ({wait.why}), longer than this call "
-            f"waits; allow more with timeout=Timeout({clock}=...), here or on the client",
-            retry_after_seconds=seconds,
-        )
-        word = wait.why.partition(" ")[0]
-        error.kind = word if word in {"requests", "tokens", "failures"} else "unknown"  # type: ignore[assignment]
-        return error
-
-    def end(self, result: Ticket | APIError, now: float) -> None:
-        """It waits no more."""
-        self.result = result
-        self.leave()
-        if not self.wake() and isinstance(result, Ticket):  # its event loop was closed
-            result.cancel(now)
-
-    def leave(self) -> None:
-        """Takes it out of the queue."""
-        bucket = self.bucket
-        if self in bucket.queue:
-            bucket.queue.remove(self)
-            bucket.account.waiting -= 1
-            bucket.told = bucket.told and bool(bucket.queue)
-
-    def give_up(self, now: float) -> None:
-        """The caller left, or was refused: its place is the next one's."""
-        self.leave()
-        if isinstance(self.result, Ticket):
-            self.result.cancel(now)
 
 
 class Account:

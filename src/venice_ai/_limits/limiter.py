@@ -22,9 +22,10 @@ from weakref import WeakValueDictionary
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request, SystemClock
 from ..exceptions import APIConnectionError, APIError, VeniceError
-from .account import Account, Bucket, QueuedCall, Ticket
+from .account import Account, Bucket, Ticket
 from .shared_file import is_busy
 from .snapshot import LimitsSnapshot, WaitNotice
+from .waiter import QueuedCall
 
 if TYPE_CHECKING:
     from .rate_share import RateShare

@@ -264,20 +264,18 @@ class RateLimiter(Struct, array_like=True):
         if self.alone_at is not None and now < self.alone_at + ALONE_SECONDS:
             return Wait(self.alone_at + ALONE_SECONDS, self.why)
         requests, used = self.requests, self.tokens
-        if requests.room(now) < 1 and self._busy(requests):
-            return Wait(requests.until(now, 1), "requests a minute")
+        if requests.room(now) < 1:
+            return self._wait(requests.until(now, 1), "requests a minute")
         room = used.room(now)
-        if room < tokens:
+        if room < tokens and not (used.turned and room >= 1):
             # A request that is larger than the limit goes when nothing else is in flight.
             units = float(min(tokens, used.known or inf))
-            probe = used.turned and room >= 1
-            if room < units and not probe and self._busy(used):
-                return Wait(used.until(now, units), "tokens a minute")
+            return self._wait(used.until(now, units), "tokens a minute") if room < units else None
         return None
 
-    def _busy(self, quota: Quota) -> bool:
-        """Whether waiting brings anything: a request in flight, a reset, or units that leave the last minute."""
-        return bool(self.open or quota.used.entries or quota.reset_at > -inf)
+    def _wait(self, until: float | None, why: str) -> Wait | None:
+        """A wait, unless neither time nor an answer would end it."""
+        return Wait(until, why) if until is not None or self.open else None
 
     def spare(self, now: float, tokens: int) -> float:
         """How many requests with so many tokens may be reserved in one block; 0 where a limit is not far."""

@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
@@ -52,7 +52,7 @@ class SharedFile:
         with self._lock, self._explained():
             if self._process != os.getpid() and (self.path is not None or not self._process):
                 self._open()
-            self._begin(patience)
+            _tried(lambda: self._database.execute("BEGIN IMMEDIATE"), patience)
             try:
                 yield self._database
                 self._database.execute("COMMIT")
@@ -60,19 +60,6 @@ class SharedFile:
                 with suppress(sqlite3.Error):  # a full disk has rolled back by itself
                     self._database.execute("ROLLBACK")
                 raise
-
-    def _begin(self, patience: float) -> None:
-        """Begins a transaction once no other process has one. SQLite's own waiting is for up to 0.1 s, which is long here."""
-        until = time.monotonic() + patience
-        while True:
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
-                    raise
-                time.sleep(_LOOK_AGAIN_SECONDS)
-            else:
-                return
 
     def ended(self, owners: set[str]) -> list[str]:
         """Those of some owners whose processes are gone. The files that they had locked are removed."""
@@ -104,7 +91,7 @@ class SharedFile:
             ":memory:" if self.path is None else self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            self._prepare(database)
+            _tried(lambda: self._prepare(database), _BUSY_SECONDS)  # it may be that others make the same file
         except BaseException:
             database.close()
             raise
@@ -120,9 +107,9 @@ class SharedFile:
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Makes the tables, unless they are there."""
         queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
-        database.execute("BEGIN")  # what one moment shows, for another process may be making the tables
-        application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
-        database.execute("COMMIT")
+        with database:
+            database.execute("BEGIN")  # what one moment shows, for another process may be making the tables
+            application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
         if tables and application != self._application:
             raise self._not_ours()
         if version > _VERSION:
@@ -154,7 +141,21 @@ class SharedFile:
 
 def is_busy(error: BaseException) -> bool:
     """Whether an error of a transaction only says that another process has the file."""
-    return getattr(error.__cause__, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _tried(step: Callable[[], object], seconds: float) -> None:
+    """Does a step as soon as no other process has the file. SQLite's own waiting is for up to 0.1 s, which is long here."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            step()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _lock(file: IO[bytes]) -> None:
