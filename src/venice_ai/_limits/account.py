@@ -85,12 +85,9 @@ class Bucket:
         self.rate = RateLimiter()
         self.breaker = CircuitBreaker()
         self.queue: list[QueuedCall] = []
-        self.wait = Wait(None, "")
-        """What the first of the queue waits for."""
-        self.told = False
-        """Whether the log has a line about this queue, since it was empty last."""
-        self.counts_tokens = False
-        """Whether a limit of tokens is known."""
+        self.wait = Wait(None, "")  # of the first of the queue
+        self.told = False  # whether the log has a line about this queue, since it was empty last
+        self.counts_tokens = False  # whether a limit of tokens is known
         self.hears = self.learns = True
         """Whether the next good reply is to be read, because something is not known or near, and the next answer is to tell how
         many tokens requests use; else they are only tallied."""

@@ -30,7 +30,7 @@ class Wait(NamedTuple):
     """A request may not be sent now."""
 
     until: float | None
-    """The monotonic time at which asking again makes sense; None: when a request in flight has ended."""
+    """When asking again makes sense; None: when a request in flight has ended."""
     why: str
     """What is waited for, in words for a log: `requests a minute`, `failures`, `circuit open`."""
 

@@ -193,15 +193,13 @@ class Quota(Struct, array_like=True):
 
     def until(self, now: float, units: float) -> float | None:
         """When there may be room for so many units, if time alone brings it."""
-        if self.learned is not None and now < self.paced_at:
-            return self.paced_at
-        missing, until = units - self._own(), inf
-        if self._believed:
-            until = max(self.reset_at, now)
-            if self.doubted and self._challenge() > now:
-                until = min(until, max(self._challenge(), (self.used.when(missing) or inf) if missing > 0 else now))
-            missing += self.others
-        until = min(until, self.used.when(max(missing, 0.0)) or inf)
+        missing = units - self._own()
+        until = (self.used.when(missing) or inf) if missing > 0 else now
+        if self.learned is not None:
+            until = max(until, self.paced_at)
+        elif self._believed:
+            tested = max(until, self._challenge()) if self.doubted and self._challenge() > now else inf
+            until = min(self.used.when(max(missing + self.others, 0.0)) or inf, max(self.reset_at, now), tested)
         return max(until, now + 0.01) if until < inf else None
 
     def hear(
@@ -210,18 +208,16 @@ class Quota(Struct, array_like=True):
         """A reply names this limit."""
         if limit is not None and limit != self.limit:
             self.forget(limit)
-        if self.limit is not None and remaining is not None and remaining > self.limit:
-            self.strikes, remaining = self.strikes + 1, self.limit
         expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
         if remaining is None or self.learned is not None or expired:
             return
         first = self.remaining is None or self.turned
-        newer = first or sent >= self.known_at
-        if not first and self.challenged_at == sent and remaining <= 0:
+        if remaining > (self.limit or inf) or (not first and self.challenged_at == sent and remaining <= 0):
             self.strikes += 1
+        remaining = min(remaining, self.limit or remaining)
         certain, recent = counts
         self.heard = self.total + self.held
-        if newer or remaining - (self.heard - certain) > self._told():
+        if first or sent >= self.known_at or remaining - (self.heard - certain) > self._told():
             self.remaining, self.mark, self.known_at = float(remaining), certain, now
             self.others = max(0.0, (self.limit or 0) - remaining - recent)
         # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
