@@ -40,13 +40,10 @@ if TYPE_CHECKING:
     from .rate_share import RateShare
 
 T = TypeVar("T")
-BLOCK_SECONDS = 0.25
-"""How long a block may be used: as exactly as the rules know when a request was sent."""
+BLOCK_SECONDS = 0.25  # how long a block may be used: as exactly as the rules know when a request was sent
 MIN_BLOCK, MAX_BLOCK = 4, 256
-POLL_SECONDS = 0.05
-"""How often to ask again for what another process has in flight."""
-BUSY_SECONDS = 30.0
-"""For how long a call asks again while other processes have the file of a share."""
+POLL_SECONDS = 0.05  # how often to ask again for what another process has in flight
+BUSY_SECONDS = 30.0  # for how long a call asks again while other processes have the file of a share
 LOOK_AGAIN_SECONDS = 0.002
 TOKENS_PER_BYTE = 0.25
 LEARNING = 0.1
@@ -57,12 +54,10 @@ class Block(NamedTuple):
     """Requests that were reserved for calls to come."""
 
     flight: Flight
-    seats: list[None]
-    """One item for each that nobody has taken; to take one is atomic."""
+    seats: list[None]  # one item for each that nobody has taken; to take one is atomic
     size: int
     until: float
-    largest: float
-    """The size of the largest body, of a request for one answer, that the reserved tokens are enough for."""
+    largest: float  # the size of the largest body, of a request for one answer, that the reserved tokens are enough for
 
     def take(self) -> bool:
         """Takes one of them; False if all were taken."""
@@ -92,8 +87,7 @@ class Bucket:
         """Whether the next good reply is to be read, because something is not known or near, and the next answer is to tell how
         many tokens requests use; else they are only tallied."""
         self.block = _NO_BLOCK
-        self.open = 0
-        """Requests of this process that have not ended, without those of the block and the tally."""
+        self.open = 0  # requests of this process that have not ended, without those of the block and the tally
         self.good = self.ended = 0
         """The tally: good replies, which came at `good_at` or later; and requests that have ended, with what they had reserved
         and used."""
@@ -359,8 +353,7 @@ class Ticket(Pass):
         self._bucket = bucket
         self._request = request
         self._flight = flight
-        self._status = 0
-        """Of the reply; 0 before it came, 1 if it will not come, -1 if nothing was sent."""
+        self._status = 0  # of the reply; 0 before it came, 1 if it will not come, -1 if nothing was sent
 
     def replied(self, found: ResponseMeta | BaseException) -> None:
         bucket = self._bucket

@@ -33,8 +33,7 @@ class CircuitBreaker(Struct):
 
     failures: Window = field(default_factory=_last_10_s)
     successes: Window = field(default_factory=_last_10_s)
-    open_until: float | None = None
-    """While open or half-open: when a probe may be sent; None: closed."""
+    open_until: float | None = None  # while open or half-open: when a probe may be sent; None: closed
     open_seconds: float = FIRST_OPEN_SECONDS
     probe_sent: float = -inf
 
@@ -82,8 +81,7 @@ class RetryBudget(Struct):
     """
 
     left: float = 0.0
-    at: float = -inf
-    """When time has last given some, which is while there are fewer than it gives in 10 s."""
+    at: float = -inf  # when time has last given some, which is while there are fewer than it gives in 10 s
 
     def called(self, calls: int = 1) -> None:
         """So many calls begin; retries are no calls."""

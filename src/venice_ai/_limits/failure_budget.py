@@ -29,21 +29,17 @@ NEVER_VALID = frozenset({400, 413, 415, 422})
 class Wait(NamedTuple):
     """A request may not be sent now."""
 
-    until: float | None
-    """When asking again makes sense; None: when a request in flight has ended."""
-    why: str
-    """What is waited for, in words for a log: `requests a minute`, `failures`, `circuit open`."""
+    until: float | None  # when asking again makes sense; None: when a request in flight has ended
+    why: str  # what is waited for, in words for a log: `requests a minute`, `failures`, `circuit open`
 
 
 class FailureBudget(Struct, array_like=True):
     """The failures of one API key at one base URL."""
 
-    flying: int = 0
-    """Requests without a reply."""
+    flying: int = 0  # requests without a reply
     failures: Window = field(default_factory=lambda: Window(WINDOW_SECONDS))
     successes: Window = field(default_factory=lambda: Window(WINDOW_SECONDS - 1.0, 1.0))
-    told: int = MAX_FAILURES
-    """Failures that are left, as the server said, until `told_until`."""
+    told: int = MAX_FAILURES  # failures that are left, as the server said, until `told_until`
     told_until: float = 0.0
 
     def wait(self, now: float) -> Wait | None:

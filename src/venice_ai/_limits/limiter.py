@@ -1,8 +1,8 @@
 """The limiter of a client: the gate that every request passes, where its callers wait.
 
-All clients of a process that use the same API key and base URL share one account, on whatever event loops and threads they run.
-An account has a bucket for each model, and a bucket has a queue: first come, first served. Only the first of a queue waits for a
-time; whoever changes what is known (a reply came, an answer was read, a caller left) lets the next ones pass.
+All clients of a process that use the same API key and base URL share one account, on whatever event loops and threads they
+run. An account has a bucket for each model, and a bucket has a queue: first come, first served. Only the first of a queue waits
+for a time; whoever changes what is known (a reply came, an answer was read, a caller left) lets the next ones pass.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from .rate_share import RateShare
 
 TOLD_AFTER_SECONDS = 1.0
-LONG_SECONDS = 10.0
-"""A wait that is known to be longer is a warning in the log."""
+LONG_SECONDS = 10.0  # a wait that is known to be longer is a warning in the log
 _LEAST_SECONDS = 0.001  # a wait that rounding makes shorter would not end
 logger = logging.getLogger("venice_ai")
 _accounts: WeakValueDictionary[tuple[object, ...], Account] = WeakValueDictionary()

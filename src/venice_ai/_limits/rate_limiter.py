@@ -26,8 +26,7 @@ from .snapshot import BucketSnapshot
 from .window import Window
 
 WINDOW_SECONDS = 60.0
-GUARD_SECONDS = 0.5
-"""A request is counted by the server when it arrives, which is later than it was sent."""
+GUARD_SECONDS = 0.5  # a request is counted by the server when it arrives, which is later than it was sent
 SLOT_SECONDS = 0.25
 LEARNS_FROM = 10
 """Requests that must have been accepted in a minute for one refusal to tell a limit. Fewer may be what others have left of it;
@@ -40,12 +39,9 @@ CHALLENGE_SECONDS = 2.0
 MAX_STRIKES = 3
 DECREASE = 0.9
 GROWTH = 1.15
-PACE = 1.5
-"""A learnt limit is not used up faster than this times its rate."""
-FAR = 0.5
-"""Requests are reserved in blocks while more than this part of each limit is left."""
-BLOCK_PART = 0.125
-"""The part of what is left that a block takes."""
+PACE = 1.5  # a learnt limit is not used up faster than this times its rate
+FAR = 0.5  # requests are reserved in blocks while more than this part of each limit is left
+BLOCK_PART = 0.125  # the part of what is left that a block takes
 REFUSED = frozenset({429, 503, 529})
 
 
@@ -57,10 +53,8 @@ the last minute when it is sent. The request itself is one of them; tokens are c
 class Flight(NamedTuple):
     """Requests that were reserved together: one, or a block of them while every limit is far."""
 
-    sent: float
-    """When they were reserved."""
-    tokens: int
-    """What each of them may use."""
+    sent: float  # when they were reserved
+    tokens: int  # what each of them may use
     of_requests: Counts
     of_tokens: Counts
 
@@ -68,15 +62,11 @@ class Flight(NamedTuple):
 class Quota(Struct, array_like=True):
     """What is known of one limit. Its unit is a request, or a token."""
 
-    limit: int | None = None
-    """What a header named."""
+    limit: int | None = None  # what a header named
     used: Window = field(default_factory=lambda: Window(WINDOW_SECONDS + GUARD_SECONDS, SLOT_SECONDS))
-    total: float = 0.0
-    """All units that were ever used."""
-    lagged: float = 0.0
-    """What `total` was a slot or two ago: later requests may overtake each other on their way."""
-    held: float = 0.0
-    """Units that are reserved, and may become used."""
+    total: float = 0.0  # all units that were ever used
+    lagged: float = 0.0  # what `total` was a slot or two ago: later requests may overtake each other on their way
+    held: float = 0.0  # units that are reserved, and may become used
     flying: float = 0
     """Requests without a reply, which may have used units of which no reply tells; infinite where units are tokens."""
 
@@ -84,26 +74,18 @@ class Quota(Struct, array_like=True):
     """What the reply said that is believed now; its request was sent when `total` was `mark`, and it came at `known_at`."""
     mark: float = 0.0
     known_at: float = -inf
-    lowest: float = 0.0
-    """The least that a reply said since the last reset."""
-    heard: float = 0.0
-    """What was used and held when the last reply came."""
-    others: float = 0.0
-    """Units that somebody else has used."""
-    reset_at: float = -inf
-    """The earliest reset that a reply named and that has not passed."""
-    turned_at: float = -inf
-    """When the last reset passed."""
-    turned: bool = False
-    """Whether a reset has passed, and no reply has said yet what it brought."""
-    strikes: int = 0
-    """Contradictions in what the headers said; after some, only the limit is still believed."""
+    lowest: float = 0.0  # the least that a reply said since the last reset
+    heard: float = 0.0  # what was used and held when the last reply came
+    others: float = 0.0  # units that somebody else has used
+    reset_at: float = -inf  # the earliest reset that a reply named and that has not passed
+    turned_at: float = -inf  # when the last reset passed
+    turned: bool = False  # whether a reset has passed, and no reply has said yet what it brought
+    strikes: int = 0  # contradictions in what the headers said; after some, only the limit is still believed
     doubted: bool = True
     """Whether headers that leave less than the own requests explain may be tested, by sending in spite of them."""
     challenged_at: float = -inf
 
-    learned: float | None = None
-    """The limit as refusals have shown it."""
+    learned: float | None = None  # the limit as refusals have shown it
     grown_at: float = -inf
     paced_at: float = -inf
 
@@ -243,12 +225,10 @@ class RateLimiter(Struct, array_like=True):
 
     requests: Quota = field(default_factory=Quota)
     tokens: Quota = field(default_factory=lambda: Quota(flying=inf))
-    open: int = 0
-    """Requests that were sent and have not ended."""
+    open: int = 0  # requests that were sent and have not ended
     paused_at: float = -inf
     paused_until: float = -inf
-    pause: float = 0.0
-    """The last pause that the server did not name; it doubles with each refusal in a row."""
+    pause: float = 0.0  # the last pause that the server did not name; it doubles with each refusal in a row
     alone_at: float | None = None
     """After a pause: when a request went alone; infinitely early before one did. None: nobody has to."""
     why: str = ""

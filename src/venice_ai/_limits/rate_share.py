@@ -71,8 +71,7 @@ class _Row:
 
     def __init__(self, database: Connection, owner: str, name: str, rule: Rule) -> None:
         self.database, self.owner, self.name, self.rule = database, owner, name, rule
-        self.under_way: dict[str, list[float]] = {}
-        """What each process has under way."""
+        self.under_way: dict[str, list[float]] = {}  # what each process has under way
         row = database.execute("SELECT state FROM rules WHERE name = ? AND at <= ?", (name, time.monotonic())).fetchone()
         state = type(rule)()
         with suppress(ValidationError):  # of an earlier release

@@ -36,8 +36,7 @@ class SharedFile:
 
     def __init__(self, path: str | os.PathLike[str] | None, user: str, application: int, schema: str) -> None:
         self.path: Path | None = None if path is None else Path(path).absolute()
-        self.owner: str = ""
-        """What this process signs with."""
+        self.owner: str = ""  # what this process signs with
         self._user = user
         self._application = application
         self._schema = schema

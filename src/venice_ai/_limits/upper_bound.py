@@ -21,8 +21,7 @@ from ..tee.guard import search_in
 from ..types.api.chat import ChatUsage
 from ..types.api.models import ModelResponse
 
-NANO: Final = 1_000_000_000
-"""Nano-USD in a US dollar."""
+NANO: Final = 1_000_000_000  # nano-USD in a US dollar
 _NANO_PER_TOKEN: Final = NANO // 1_000_000  # of a rate in US dollars for a million tokens
 _TOKENS_PER_MESSAGE: Final = 64
 _TOKENS_PER_IMAGE: Final = 16_384  # the most of the vision models served today, however many bytes it has
@@ -37,10 +36,8 @@ class Chat(NamedTuple):
 
     entries: Sequence[ModelResponse]
     """The catalogue's entries of the model, and of those that the server may answer with in its place."""
-    body: Mapping[str, Any]
-    """What is sent."""
-    size: int
-    """Its bytes."""
+    body: Mapping[str, Any]  # what is sent
+    size: int  # its bytes
 
     @property
     def has_venice_prompt(self) -> bool:

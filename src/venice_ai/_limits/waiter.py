@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from ..exceptions import APIError, APITimeoutError, CircuitOpenError, RateLimitE
 from .failure_budget import Wait
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from asyncio import AbstractEventLoop, Event
 
     from .account import Bucket, Ticket
 
@@ -29,14 +28,14 @@ class Waiter:
         self.since: float = clock.now()
         clocks = (inf if due is None else due, "deadline"), (inf if queue is None else self.since + queue, "queue")
         self.due, self.due_clock = min(clocks, key=lambda each: each[0])
-        self.closed: bool = False
-        """Whether its client was closed, so that it waits in vain."""
-        self._event = threading.Event() if getattr(clock, "blocks", False) else None
-        if self._event is None:
+        self.closed: bool = False  # whether its client was closed, so that it waits in vain
+        self._loop: AbstractEventLoop | None = None
+        if getattr(clock, "blocks", False):
+            self._event: Event | threading.Event = threading.Event()
+        else:
             import asyncio  # a synchronous call may be all that a script makes
 
-            self._loop: AbstractEventLoop = asyncio.get_running_loop()
-            self._future: Future[None] = self._loop.create_future()
+            self._loop, self._event = asyncio.get_running_loop(), asyncio.Event()
 
     def close(self) -> None:
         self.closed = True
@@ -44,37 +43,33 @@ class Waiter:
 
     def renew(self) -> None:
         """Forgets that it was woken."""
-        if self._event is not None:
-            self._event.clear()
-        elif self._future.done():
-            self._future = self._loop.create_future()
+        self._event.clear()
 
     def wake(self) -> bool:
         """False if nobody will ever hear it."""
-        if self._event is not None:
-            self._event.set()
-            return True
-        with suppress(RuntimeError):  # the loop was closed
-            self._loop.call_soon_threadsafe(_settle, self._future)
-            return True
-        return False
+        try:
+            self._event.set() if self._loop is None else self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:  # the loop was closed
+            return False
+        return True
 
     async def wait(self, seconds: float, limit: float) -> None:
         """Waits to be woken, at most so many seconds on the clock, or the limit on the loop's own."""
         least = None if seconds == limit == inf else min(seconds, limit)
-        if self._event is not None:
+        if isinstance(self._event, threading.Event):
             self._event.wait(least)
             return
         import asyncio
 
-        if isinstance(self.clock, SystemClock) or seconds == inf:
-            await asyncio.wait((self._future,), timeout=least)
-            return
-        sleep = asyncio.ensure_future(self.clock.sleep(seconds))
+        waits = [asyncio.ensure_future(self._event.wait())]
+        if seconds < inf and not isinstance(self.clock, SystemClock):
+            waits.append(asyncio.ensure_future(self.clock.sleep(seconds)))
+            least = None
         try:
-            await asyncio.wait((self._future, sleep), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=least, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sleep.cancel()
+            for each in waits:
+                each.cancel()
 
     def late(self, what: str) -> APITimeoutError:
         """The error for a call whose time is up."""
@@ -100,8 +95,7 @@ class QueuedCall(Waiter):
         self._fail_fast = fail_fast
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
         self.result: Ticket | APIError | None = None
-        self.watched: Wait | None = None
-        """What it was last told to wait for, as the first of the queue."""
+        self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
         self.told = False
 
     def refusal(self, wait: Wait, now: float) -> APIError | None:
@@ -148,8 +142,3 @@ class QueuedCall(Waiter):
         self.leave()
         if self.result is not None and not isinstance(self.result, APIError):
             self.result.cancel(now)
-
-
-def _settle(future: Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
