@@ -235,4 +235,7 @@ def test_a_full_disk_is_told_to_who_asks_and_harms_nothing(share: RateShare, cap
     assert "full" in caplog.text, "an answer is not lost to it, but it is told"
 
     share._file._database.execute("PRAGMA max_page_count = 1000000")
-    assert taken(account, 1)
+    (ticket,) = taken(account, 1)
+    share._file._database.execute("ALTER TABLE rules RENAME TO others")
+    ticket.done(None, None)
+    assert "no such table" in caplog.text

@@ -87,7 +87,7 @@ class Bucket:
         """Whether the next good reply is to be read, because something is not known or near, and the next answer is to tell how
         many tokens requests use; else they are only tallied."""
         self.block = _NO_BLOCK
-        self.open = 0  # requests of this process that have not ended, without those of the block and the tally
+        self.open = 0  # requests of this process that have not ended, also those of the block that nobody has taken
         self.good = self.ended = 0
         """The tally: good replies, which came at `good_at` or later; and requests that have ended, with what they had reserved
         and used."""
@@ -99,7 +99,7 @@ class Bucket:
     @property
     def is_idle(self) -> bool:
         """Whether all requests of this process have ended."""
-        return self.open + self.block.size - len(self.block.seats) == self.ended
+        return self.open - len(self.block.seats) == self.ended
 
     def tokens(self, request: Request) -> int:
         """How many tokens a request is likely to use, by what earlier ones have used; 1 while nobody is known to count them."""
@@ -134,7 +134,7 @@ class Bucket:
         flight = self.rate.reserve(now, tokens, count)
         failures.flying += count
         self.hears = self.learns = True
-        self.open += 1
+        self.open += count
         seats: list[None] = [None] * (count - 1)
         self.block = Block(flight, seats, count - 1, now + BLOCK_SECONDS, largest) if seats else _NO_BLOCK
         return Ticket(self, request, flight)
@@ -165,7 +165,7 @@ class Bucket:
             self.rate.answered(left)
             self.rate.cancelled(block.flight, left)
             account.retries.called(block.size - left)
-            self.open += block.size - left
+            self.open -= left
             self.block = _NO_BLOCK
 
     def snapshot(self, now: float) -> ModelLimits:
@@ -216,6 +216,7 @@ class Account:
                     timer.daemon = True
                     timer.start()
                 else:
+                    self._acts.clear()
                     logger.error("%s. What a reply said of limits is lost.", error)  # noqa: TRY400  # it is told, not traced
             finally:
                 self.lock.release()
@@ -251,7 +252,7 @@ class Account:
         """Does what was written down, and some work about a bucket or all, with rules up to date; then lets pass who may."""
         everything, found = work is not None and bucket is None, None
         buckets = self.buckets.values()  # what is written down is about attempts under way
-        concerned = [each for each in buckets if everything or each is bucket or each.queue or each.open or each.block.size]
+        concerned = [each for each in buckets if everything or each is bucket or each.queue or each.open]
         with nullcontext() if self.share is None else self._current(self.share, concerned):
             now = self.now()
             for each in concerned:

@@ -45,12 +45,10 @@ class FailureBudget(Struct, array_like=True):
     def wait(self, now: float) -> Wait | None:
         """How long a request has to wait; None: it may be sent, which `flying` is to count."""
         failed = self.failed(now)
-        if not failed and self.flying < MAX_FAILURES:
-            return None
         if failed >= MAX_FAILURES:
             more = self.failures.total - MAX_FAILURES
-            leaves = self.failures.when(more + 1) if more >= 0 else None
-            return Wait(max(leaves or 0.0, self.told_until if self.told <= 0 else 0.0) or self.told_until, "failures")
+            leaves = (self.failures.when(more + 1) if more >= 0 else None) or 0.0
+            return Wait(max(leaves, self.told_until if self.told <= 0 else 0.0), "failures")
         return None if self.flying < self._most_flying(now, failed) else Wait(None, "failures")
 
     def failed(self, now: float) -> int:
