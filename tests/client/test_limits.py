@@ -544,7 +544,7 @@ def test_a_snapshot_and_an_error_name_the_same_end_of_a_wait() -> None:
         (model,) = client.limits.snapshot().models
         assert model.until_seconds == refused.retry_after_seconds
         assert f"{refused.retry_after_seconds:.1f} s ({model.why})" in str(refused)
-        left, now = model.until_seconds, emulator.clock.now()
+        left, now = model.until_seconds or 0.0, emulator.clock.now()
         assert told[0].seconds == pytest.approx(left + 7, abs=0.1)
         await waiting
         assert emulator.clock.now() - now == pytest.approx(left, abs=0.1)

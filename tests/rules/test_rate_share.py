@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec import msgpack
 
 from venice_ai import RateShare, Timeout
 from venice_ai._limits.account import Account, Bucket, Ticket
@@ -180,6 +181,14 @@ def test_a_file_that_is_no_share_is_refused_and_left_as_it_is(path: Path, conten
     with pytest.raises(VeniceError, match="file of its own"):
         RateShare(path)
     assert path.read_bytes() == content
+
+
+def test_what_an_earlier_release_has_written_is_forgotten(share: RateShare) -> None:
+    state = msgpack.encode(([["x", 1], [[0.5, 2]]], {"1-ab": [1]}))
+    with share._file.transaction() as database:
+        database.execute("INSERT INTO rules VALUES ('failures account', ?, 0)", (state,))
+
+    assert len(taken(account_of(share), 30)) == 20
 
 
 def test_a_refused_file_is_closed_again(path: Path) -> None:

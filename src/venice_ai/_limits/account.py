@@ -274,12 +274,7 @@ class Account:
         return share._current({f"failures {self.name}": self.failures, **rates})  # noqa: SLF001  # of the same room
 
     def enter(
-        self,
-        bucket: Bucket,
-        attempt: Attempt,
-        clock: Clock,
-        fail_fast: bool,
-        now: float,  # asked with the time last
+        self, bucket: Bucket, attempt: Attempt, clock: Clock, fail_fast: bool, now: float
     ) -> Ticket | QueuedCall | APIError:
         """A pass, or a place in the queue; or an error if what it would have to wait for takes too long, or an old refusal."""
         request, queue = attempt.request, bucket.queue
@@ -300,7 +295,6 @@ class Account:
             return error
         insort(queue, call, key=lambda each: each.began)
         self.waiting += 1
-        bucket.wait = wait
         return call
 
     def _wait(self, bucket: Bucket, tokens: int, now: float) -> Wait | None:

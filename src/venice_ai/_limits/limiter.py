@@ -39,7 +39,8 @@ _lock = threading.Lock()
 
 def _begin_anew() -> None:
     global _accounts, _lock  # a fork takes the whole process along
-    _accounts, _lock = WeakValueDictionary(), threading.Lock()
+    _accounts = WeakValueDictionary()
+    _lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

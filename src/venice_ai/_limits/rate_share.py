@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from msgspec import ValidationError, msgpack
+from msgspec import DecodeError, msgpack
 
 from .failure_budget import FailureBudget
 from .rate_limiter import RateLimiter
@@ -74,7 +74,7 @@ class _Row:
         self.under_way: dict[str, list[float]] = {}  # what each process has under way
         row = database.execute("SELECT state FROM rules WHERE name = ? AND at <= ?", (name, time.monotonic())).fetchone()
         state = type(rule)()
-        with suppress(ValidationError):  # of an earlier release
+        with suppress(DecodeError):  # of an earlier release
             if row:
                 state, self.under_way = msgpack.decode(row[0], type=tuple[type(rule), dict[str, list[float]]])  # type: ignore[misc]
         for field in rule.__struct_fields__:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._core.ports import Attempt, Clock
 from .._core.request import SystemClock
@@ -61,7 +61,7 @@ class Waiter:
             return
         import asyncio
 
-        waits = [asyncio.ensure_future(self._event.wait())]
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._event.wait())]
         if seconds < inf and not isinstance(self.clock, SystemClock):
             waits.append(asyncio.ensure_future(self.clock.sleep(seconds)))
             least = None
