@@ -168,6 +168,26 @@ class Bucket:
             self.open -= left
             self.block = _NO_BLOCK
 
+    def end(self, call: QueuedCall, result: Ticket | APIError, now: float) -> None:
+        """A call waits no more."""
+        call.result = result
+        self.leave(call)
+        if not call.wake() and isinstance(result, Ticket):  # its event loop was closed
+            result.cancel(now)
+
+    def leave(self, call: QueuedCall) -> None:
+        """Takes a call out of the queue."""
+        if call in self.queue:
+            self.queue.remove(call)
+            self.account.waiting -= 1
+            self.told = self.told and bool(self.queue)
+
+    def give_up(self, call: QueuedCall, now: float) -> None:
+        """The caller left, or was refused: its place is the next one's."""
+        self.leave(call)
+        if isinstance(call.result, Ticket):
+            call.result.cancel(now)
+
     def snapshot(self, now: float) -> ModelLimits:
         circuit = "closed" if self.breaker.open_until is None else "open"
         known, wait = (self.model, self.rate.snapshot(now), circuit, len(self.queue)), self.wait
@@ -290,7 +310,7 @@ class Account:
         wait = bucket.wait if queue and queue[0].began <= attempt.began else self._wait(bucket, tokens, now)
         if wait is None:
             return bucket.reserve(request, tokens, now)
-        call = QueuedCall(clock, bucket, attempt, tokens, fail_fast=fail_fast)
+        call = QueuedCall(clock, bucket.model, attempt, tokens, fail_fast=fail_fast)
         if error := call.refusal(wait, now):
             return error
         insort(queue, call, key=lambda each: each.began)
@@ -308,11 +328,11 @@ class Account:
             wait = bucket.rate.wait(now, tokens) or self.failures.wait(now)
         return Wait(now + POLL_SECONDS, wait.why) if wait and wait.until is None else wait
 
-    def look(self, call: QueuedCall, now: float) -> float | None:
+    def look(self, bucket: Bucket, call: QueuedCall, now: float) -> float | None:
         """When a call in the queue is to look again, if it is the first, and that is known."""
         self.pump(now)
         call.renew()
-        return call.bucket.wait.until if call.bucket.queue[:1] == [call] else None
+        return bucket.wait.until if bucket.queue[:1] == [call] else None
 
     def pump(self, now: float) -> None:
         """Lets those pass who may, in the order in which their calls began."""
@@ -322,7 +342,7 @@ class Account:
                 if wait := self._wait(bucket, first.tokens, now):
                     self._hold(bucket, wait, now)
                     break
-                first.end(bucket.reserve(first.request, first.tokens, now), now)
+                bucket.end(first, bucket.reserve(first.request, first.tokens, now), now)
 
     def _hold(self, bucket: Bucket, wait: Wait, now: float) -> None:
         """Notes what a queue waits for, and sends away those who do not want to wait that long."""
@@ -330,7 +350,7 @@ class Account:
             bucket.wait = wait
             for call, error in [(each, each.refusal(wait, now)) for each in bucket.queue]:
                 if error is not None:
-                    call.end(error, now)
+                    bucket.end(call, error, now)
         if bucket.queue and bucket.queue[0].watched != wait:
             bucket.queue[0].watched = wait
             bucket.queue[0].wake()

@@ -38,7 +38,7 @@ _lock = threading.Lock()
 
 
 def _begin_anew() -> None:
-    global _accounts, _lock  # a fork takes the whole process along
+    global _accounts, _lock  # noqa: PLW0603  # a fork takes the whole process along
     _accounts = WeakValueDictionary()
     _lock = threading.Lock()
 
@@ -90,42 +90,42 @@ class Limiter(CallGate):
         fail_fast = self._fail_fast if attempt.fail_fast is None else attempt.fail_fast
         enter = partial(bucket.account.enter, bucket, attempt, self.clock, fail_fast)
         found = await bucket.account.asked(bucket, enter, self.clock)
-        if isinstance(found, QueuedCall):
-            found = await self._waited(bucket.account, found)
-        if isinstance(found, APIError):
-            raise found
-        return found
+        result = await self._waited(bucket, found) if isinstance(found, QueuedCall) else found
+        if isinstance(result, APIError):
+            raise result
+        return result
 
-    async def _waited(self, account: Account, call: QueuedCall) -> Ticket | APIError:
+    async def _waited(self, bucket: Bucket, call: QueuedCall) -> Pass | APIError:
+        account = bucket.account
         self._waiting.add(call)
         try:
             while call.result is None:
-                until = await account.asked(call.bucket, partial(account.look, call), self.clock)
+                until = await account.asked(bucket, partial(account.look, bucket, call), self.clock)
                 now = self._now()
                 if call.result is not None:
                     break
                 if call.closed:
                     raise APIConnectionError("the client was closed while this call waited for its turn")
                 if now >= call.due:
-                    raise call.late(f"its turn ({call.bucket.wait.why})")
+                    raise call.late(f"its turn ({bucket.wait.why})")
                 known = inf if until is None else max(until - now, _LEAST_SECONDS)
-                self._tell(call, known, now)
+                self._tell(bucket, call, known, now)
                 told_in = inf if call.told else TOLD_AFTER_SECONDS - (now - call.since)
                 await call.wait(known, min(call.due - now, max(told_in, _LEAST_SECONDS)))
-            self._tell(call, 0.0, self._now())
+            self._tell(bucket, call, 0.0, self._now())
         except BaseException:
-            account.act(call.give_up)
+            account.act(partial(bucket.give_up, call))
             raise
         finally:
             self._waiting.discard(call)
         return call.result
 
-    def _tell(self, call: QueuedCall, known: float, now: float) -> None:
+    def _tell(self, bucket: Bucket, call: QueuedCall, known: float, now: float) -> None:
         """Tells once that a call waits for more than a second."""
         if call.told or max(now - call.since, 0.0 if known == inf else known) < TOLD_AFTER_SECONDS:
             return
         call.told = True
-        bucket, wait = call.bucket, call.bucket.wait
+        wait = bucket.wait
         if not bucket.told:
             bucket.told = True
             seconds = "until requests in flight have ended" if known == inf else f"for {known:.1f} s"

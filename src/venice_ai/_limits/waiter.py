@@ -6,15 +6,13 @@ import threading
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from .._core.ports import Attempt, Clock
+from .._core.ports import Attempt, Clock, Pass
 from .._core.request import SystemClock
 from ..exceptions import APIError, APITimeoutError, CircuitOpenError, RateLimitError
 from .failure_budget import Wait
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Event
-
-    from .account import Bucket, Ticket
 
 LONGEST_WAIT_SECONDS = 90.0
 """A single wait that is known to be longer, as until tomorrow, is not waited unless `Timeout(queue=...)` allows it."""
@@ -85,16 +83,16 @@ class Waiter:
 class QueuedCall(Waiter):
     """A call in the queue of a bucket."""
 
-    def __init__(self, clock: Clock, bucket: Bucket, attempt: Attempt, tokens: int, *, fail_fast: bool) -> None:
+    def __init__(self, clock: Clock, model: str, attempt: Attempt, tokens: int, *, fail_fast: bool) -> None:
         queue = attempt.request.timeout.queue
         super().__init__(clock, attempt.due, queue)
-        self.bucket = bucket
+        self._model = model or "the API"
         self.request = attempt.request
         self.tokens = tokens
         self.began, self.failure = attempt.began, attempt.failure
         self._fail_fast = fail_fast
         self._patience = LONGEST_WAIT_SECONDS if queue is None else inf
-        self.result: Ticket | APIError | None = None
+        self.result: Pass | APIError | None = None
         self.watched: Wait | None = None  # what it was last told to wait for, as the first of the queue
         self.told = False
 
@@ -106,39 +104,17 @@ class QueuedCall(Waiter):
             return None
         if self.failure is not None:
             return self.failure  # waiting past the deadline would only turn a clear error into a late one
-        model = self.bucket.model or "the API"
         if circuit:
             return CircuitOpenError(
-                f"not sent: most of the last requests to {model} failed, and it is left alone for {seconds:.1f} s",
+                f"not sent: most of the last requests to {self._model} failed, and it is left alone for {seconds:.1f} s",
                 retry_after_seconds=seconds,
             )
         clock = self.due_clock if self.due < inf else "queue"
         error = RateLimitError(
-            f"not sent: requests to {model} are held for {seconds:.1f} s ({wait.why}), longer than this call "
+            f"not sent: requests to {self._model} are held for {seconds:.1f} s ({wait.why}), longer than this call "
             f"waits; allow more with timeout=Timeout({clock}=...), here or on the client",
             retry_after_seconds=seconds,
         )
         word = wait.why.partition(" ")[0]
         error.kind = word if word in {"requests", "tokens", "failures"} else "unknown"  # type: ignore[assignment]
         return error
-
-    def end(self, result: Ticket | APIError, now: float) -> None:
-        """It waits no more."""
-        self.result = result
-        self.leave()
-        if not self.wake() and not isinstance(result, APIError):  # its event loop was closed
-            result.cancel(now)
-
-    def leave(self) -> None:
-        """Takes it out of the queue."""
-        bucket = self.bucket
-        if self in bucket.queue:
-            bucket.queue.remove(self)
-            bucket.account.waiting -= 1
-            bucket.told = bucket.told and bool(bucket.queue)
-
-    def give_up(self, now: float) -> None:
-        """The caller left, or was refused: its place is the next one's."""
-        self.leave()
-        if self.result is not None and not isinstance(self.result, APIError):
-            self.result.cancel(now)
