@@ -20,6 +20,7 @@ from ...exceptions import (
     APIError,
     InvalidArgumentError,
     InvalidRequestError,
+    ToolArgumentsError,
     ToolLoopPausedError,
     ToolTimeoutError,
     UnknownToolError,
@@ -263,8 +264,9 @@ def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, 
 
 
 def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
-    """What the model is told of a tool that failed where `on_tool_error` is not given; the log has the traceback."""
-    _log.error("the tool %s failed", call_name(call), exc_info=error)
+    """What the model is told of a tool that failed where `on_tool_error` is not given; the log has the tool's traceback."""
+    own = None if isinstance(error, ToolArgumentsError) else error  # it repeats what the model wrote
+    _log.error("the tool %s failed (%s)", call_name(call), type(error).__name__, exc_info=own)
     return f"Error calling {call_name(call)}: {type(error).__name__}: {as_text(error)}"
 
 
