@@ -22,7 +22,7 @@ from . import _output, _remedies
 from ._connection import debug_option
 from ._exit_codes import EXIT_CODES, code_of, listed
 
-_COMMANDS = ("chat", "models", "cost", "attest", "serve", "doctor")
+_COMMANDS = ("chat", "batch", "models", "cost", "attest", "serve", "doctor")
 
 
 class _Command(click.Group):
@@ -80,7 +80,7 @@ def run(arguments: list[str]) -> int:
     _output.prepare()
     _route_warnings()
     try:
-        return app.main(arguments, prog_name="venice-chat", standalone_mode=False) or 0
+        return app.main(arguments, prog_name="venice-chat", standalone_mode=False, obj=arguments) or 0
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"\nTry '{context.command_path} --help'." if context else ""
