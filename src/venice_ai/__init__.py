@@ -25,6 +25,8 @@ _NAMES = {
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
     "_version": "__version__",
+    "batches.items": "BatchItem BatchProgress",
+    "batches.journal": "Journal",
     "costs": "ChatCostEstimate estimate_completion_cost",
     "exceptions": (
         "APIConnectionError APIError APIResponseProcessingError APITimeoutError AuthenticationError BudgetExceededError "
@@ -71,6 +73,9 @@ if TYPE_CHECKING:
     from ._sync.streams import SyncStream as SyncStream
     from ._sync.streams import SyncToolStream as SyncToolStream
     from ._version import __version__ as __version__
+    from .batches.items import BatchItem as BatchItem
+    from .batches.items import BatchProgress as BatchProgress
+    from .batches.journal import Journal as Journal
     from .costs import ChatCostEstimate as ChatCostEstimate
     from .costs import estimate_completion_cost as estimate_completion_cost
     from .exceptions import OutputInvalidError as OutputInvalidError

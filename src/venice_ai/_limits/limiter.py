@@ -609,6 +609,11 @@ class Limiter(CallGate):
         error.clock = waiter.clock
         return error
 
+    @property
+    def held(self) -> int:
+        """How many calls of this client wait."""
+        return len(self._waiters)
+
     def may_retry(self, attempt: Attempt) -> bool:
         """Whether the retry budget has one more retry, which is then spent."""
         account = self._account(attempt.request)

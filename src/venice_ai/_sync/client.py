@@ -7,7 +7,7 @@ errors there are, stands with the asynchronous methods. A test compares the sign
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
@@ -16,6 +16,9 @@ from .connection import SyncConnection, SyncResource, given_arguments
 
 if TYPE_CHECKING:
     from .._core.settings import Timeout
+    from .._limits.budget import Budget
+    from ..batches.items import BatchItem, BatchProgress
+    from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
     from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, ToolLoopOptions, Tools
@@ -290,6 +293,31 @@ class SyncChatCompletions(SyncResource):
         running = self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions)
         del requests  # as in `create`
         return self._run(running)
+
+    def batch_iter(
+        self,
+        requests: Iterable[ChatRequest | UntypedMapping] | AsyncIterable[ChatRequest | UntypedMapping],
+        *,
+        journal: Journal | None = None,
+        budget: Budget | None = None,
+        max_concurrency: int | Literal["auto"] = "auto",
+        ordered: bool = False,
+        on_progress: Callable[[BatchProgress], object] | None = None,
+        response_format: type[T] | Mapping[str, Any] | None = None,
+        tools: Tools | None = None,
+        drain_seconds: float = 10.0,
+    ) -> Generator[BatchItem[T], None, None]:
+        """Sends any number of requests, and gives what comes of each as it is there; see `ChatCompletions.batch_iter`.
+
+        The requests are pulled in a thread, and may block. `close()` of the generator is what leaving the loop does.
+
+        Raises:
+            InvalidArgumentError: as there, and everything else.
+        """
+        given = given_arguments(locals())
+        from .batches import items_of  # a chat starts without it
+
+        return items_of(self._bridge, self._async, given)
 
     def run_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]

@@ -1,0 +1,110 @@
+"""What makes two requests of a batch the same: the id that the caller gave, else the body that would be sent.
+
+The body is the JSON of what was asked for, with sorted keys and without what is None; how it is sent (time limits, headers,
+hooks) is no part of it. Bodies are compared by their hash, of which a journal keeps 128 bits. In an encrypted journal the hash
+takes a key, because the hash of a short prompt would tell whoever can guess the prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from ..exceptions import InvalidArgumentError, InvalidRequestError
+from ..types._base import plain
+
+_SIZE: Final = 16
+_HOW: Final = frozenset(
+    {"timeout", "extra_headers", "fallback_models", "e2ee", "max_reasks", "deps", "parallel", "tool_timeout"}
+    | {"on_tool_call", "on_tool_error", "approve"}
+)
+
+
+class Identity(NamedTuple):
+    """What a journal knows a request by."""
+
+    key: bytes
+    """The hash of its id, or of its body if it has none."""
+    digest: bytes
+    """The hash of its body."""
+    custom_id: str | None
+    body: bytes
+    """The body as canonical JSON."""
+
+
+def split(request: object) -> tuple[str | None, dict[str, Any]]:
+    """The id and the keywords of a request.
+
+    Raises:
+        InvalidArgumentError: it is no request of a batch.
+    """
+    if not isinstance(request, Mapping):
+        raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
+    keywords = dict(cast("Mapping[str, Any]", request))
+    custom_id: object = keywords.pop("custom_id", None)
+    if custom_id is not None and not (isinstance(custom_id, str) and custom_id):
+        raise InvalidArgumentError(f"custom_id={custom_id!r:.100} must be a text that is not empty")
+    if keywords.get("stream"):
+        raise InvalidArgumentError("a batch cannot stream; call stream(...) for this request")
+    return custom_id, keywords
+
+
+def identity(custom_id: str | None, keywords: Mapping[str, Any], secret: bytes = b"") -> Identity:
+    """The identity of a request; with a secret, its hashes tell nothing to whoever does not have it.
+
+    Raises:
+        InvalidRequestError: the request cannot be written as JSON.
+    """
+    body = canonical(keywords)
+    digest = hashed(b"body", body, secret)
+    key = digest if custom_id is None else hashed(b"id", custom_id.encode("utf-8", "surrogatepass"), secret)
+    return Identity(key, digest, custom_id, body)
+
+
+def canonical(keywords: Mapping[str, Any]) -> bytes:
+    """The body of a request as JSON that is the same for the same request, however it was written down."""
+    asked = {name: value for name, value in keywords.items() if value is not None and name not in _HOW}
+    asked |= asked.pop("extra_body", {})
+    try:
+        body: Any = plain(asked)
+        try:
+            return _sorted_json(body)
+        except UnicodeEncodeError:  # half of a surrogate pair
+            return json.dumps(body, sort_keys=True, separators=(",", ":"), default=_schema).encode()
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
+
+
+def hashed(purpose: bytes, data: bytes, secret: bytes = b"") -> bytes:
+    """128 bits of SHA-256, or of its HMAC if there is a secret."""
+    if secret:
+        return hmac.digest(secret, purpose + b"\0" + data, "sha256")[:_SIZE]
+    return hashlib.sha256(purpose + b"\0" + data).digest()[:_SIZE]
+
+
+def differences(before: bytes, now: bytes) -> str:
+    """Which fields of two canonical bodies differ, with the values of those that are short and no conversation."""
+    old, new = (cast("dict[str, Any]", json.loads(body)) for body in (before, now))
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return ", ".join(
+        f"{name} was {old.get(name)!r}, is {new.get(name)!r}"
+        if name != "messages" and len(f"{old.get(name)}{new.get(name)}") < _SHORT
+        else name
+        for name in names
+    )
+
+
+def _schema(kind: object) -> Any:
+    """A class as `response_format` of a single request is the schema that it asks for."""
+    from .._structured.strict_schema import requested_format  # needs pydantic, which a chat does not
+
+    return requested_format(kind)[0]
+
+
+_SHORT: Final = 120
+_sorted_json: Final = msgspec.json.Encoder(enc_hook=_schema, order="sorted", decimal_format="number").encode

@@ -1,0 +1,57 @@
+"""How many requests of a batch may be under way at once.
+
+A number is obeyed. With `"auto"` the client's limiter decides, where it is on: requests are added as long as it makes nobody
+wait, up to `MOST`, since it knows the limits of the account and holds what would pass them. Without it, the number grows by one
+for each answered round of requests, and falls to three quarters where the server refuses (429, 503) or answers come much later
+than they did at first: additive increase, multiplicative decrease, as TCP does.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final, Literal
+
+from ..exceptions import InvalidArgumentError
+
+MOST: Final = 256
+_FIRST: Final = 8
+_LESS: Final = 0.75
+_MUCH_LATER: Final = 3.0
+_LEARNING: Final = 0.1
+
+
+class Pace:
+    """The number of places; `waits` says how many of the requests wait for the limiter, None without one."""
+
+    def __init__(self, asked: int | Literal["auto"], *, limited: bool) -> None:
+        if asked != "auto" and (isinstance(asked, bool) or not isinstance(asked, int) or asked < 1):
+            raise InvalidArgumentError(f"max_concurrency={asked!r} must be a whole number from 1, or 'auto'")
+        self._fixed = None if asked == "auto" else asked
+        self._limited = limited
+        self._places = float(_FIRST)
+        self._latency = 0.0
+        self._least_latency = inf
+        self._fell_at = -inf
+
+    @property
+    def most(self) -> int:
+        """How many may be under way now."""
+        return self._fixed or (MOST if self._limited else int(self._places))
+
+    def may_begin(self, under_way: int, held: int) -> bool:
+        """Whether one more may begin, if so many are under way, some of which the limiter holds."""
+        return under_way < self.most and (self._fixed is not None or not held)
+
+    def ended(self, status: int | None, latency: float, now: float) -> None:
+        """One ended: refused with a status (None: it was answered), after so many seconds."""
+        if self._fixed is not None or self._limited:
+            return
+        self._latency += (1.0 if not self._latency else _LEARNING) * (latency - self._latency)
+        self._least_latency = min(self._least_latency, self._latency)
+        late = status is None and self._latency > _MUCH_LATER * self._least_latency
+        if status not in {429, 503} and not late:
+            self._places = min(self._places + 1 / self._places, MOST)
+        elif now - self._fell_at > self._latency:  # what was under way at the last fall knows nothing of it
+            self._places, self._fell_at = max(self._places * _LESS, 1.0), now
+            # What is normal may change, so that the least is not remembered for ever.
+            self._least_latency = min(self._least_latency * 2, self._latency) if late else self._least_latency
