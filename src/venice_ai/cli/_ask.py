@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WebSearch = Literal["auto", "on", "off"]
 
-ENDINGS = {
+_ENDINGS = {
     "length": "the answer was cut off at the limit of tokens",
     "content_filter": "the answer was cut off by a content filter",
     "tool_calls": "the model asks for tools; --json shows the calls",
@@ -110,8 +110,8 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
             printer.show_whole(response)
     if not options.as_json:
         for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
-            if ending in ENDINGS:
-                _output.note(ENDINGS[ending])
+            if ending in _ENDINGS:
+                _output.note(_ENDINGS[ending])
     if response.attestation is not None:
         _output.note(f"end-to-end encrypted; the enclave was verified at level {response.attestation.level}")
     if options.usage:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from ._ask import ENDINGS
+from ..batches.columns import AnswerColumns
+from ..types._base import is_object
 from ._table_files import Row, as_text
 
 if TYPE_CHECKING:
-    from ..batches import BatchItem, BatchProgress
-    from ._answer_schema import AnswerSchema
+    from ..batches.items import BatchItem, BatchProgress
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _URL: Final = "/v1/chat/completions"
@@ -34,15 +34,14 @@ class Prompts:
     """Each row of a table fills a prompt, and gets the columns of its answer."""
 
     params: Mapping[str, Any]
-    """What is the same in each request."""
     templates: Mapping[str, str]
     """By role."""
-    schema: AnswerSchema | None = None
+    answers: AnswerColumns
+    """What the answer adds to a row."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """What the answer adds to a row."""
-        return [*(["answer"] if self.schema is None else self.schema.columns), "error"]
+        return self.answers.names
 
     def request(self, row: Row) -> dict[str, Any]:
         """What to send; ValueError if the row cannot be asked."""
@@ -56,14 +55,7 @@ class Prompts:
         }
 
     def result(self, item: BatchItem[Any]) -> Row:
-        """What the answer adds to the row."""
-        found: Row = dict.fromkeys(self.columns)
-        if item.response is None:
-            return found | {"error": f"{type(item.error).__name__}: {item.error}"}
-        if self.schema is not None:
-            return found | self.schema.cells(item.parsed)
-        endings = (ENDINGS.get(str(choice.finish_reason)) for choice in item.response.choices)
-        return {"answer": item.response.text or "", "error": next(filter(None, endings), None)}
+        return self.answers.of(item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +66,18 @@ class OpenAIBatch:
     """
 
     params: Mapping[str, Any]
-    schema: None = None
     columns: Sequence[str] = ()
 
     def request(self, row: Row) -> dict[str, Any]:
         body, name = row.get("body"), row.get("custom_id")
-        if not (isinstance(body, dict) and isinstance(name, str)):
-            raise ValueError("it has no 'custom_id' and 'body' of OpenAI's batch format; for a table, give --prompt")  # noqa: TRY004
+        if not (is_object(body) and isinstance(name, str)):
+            raise ValueError("it has no 'custom_id' and 'body' of OpenAI's batch format; for a table, give --prompt")
         if (row.get("method", "POST"), row.get("url", _URL)) != ("POST", _URL):
             raise ValueError(f"it is for {row.get('method')} {row.get('url')}, and only POST {_URL} is sent")
         if "model" not in (asked := {**body, **self.params, "custom_id": name}):
             raise ValueError("its body has no 'model'; give --model")
+        if "max_tokens" in asked:  # `create` does not take it
+            asked["extra_body"] = {"max_tokens": asked.pop("max_tokens")}
         return asked
 
     def result(self, item: BatchItem[Any]) -> Row:

@@ -35,7 +35,7 @@ _CODES: Final[tuple[tuple[int, tuple[type[Exception], ...]], ...]] = (
 )
 
 
-def code_of(kind: type[Exception]) -> int:
+def code_of(kind: type[BaseException]) -> int:
     """The exit code that stands for a kind of error."""
     return next((code for code, known in _CODES if issubclass(kind, known)), 1)
 

@@ -69,7 +69,7 @@ def _cells(path: Path, file: IO[str]) -> Iterator[Row]:
     csv.field_size_limit(_LONGEST_CELL)  # the module's own limit is 128 KiB
     reader = csv.reader(file, strict=True, delimiter=_DELIMITERS[path.suffix])
     try:
-        names = next(reader, [])
+        names = next(reader, list[str]())
         if not all(names) or len(set(names)) < len(names):
             _wrong(path, 1, "each column needs a name of its own")
         for cells in filter(None, reader):

@@ -14,6 +14,7 @@ import sys
 from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..batches.columns import AnswerColumns
 from . import _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, progress_text
 from ._connection import Connection, with_connection
@@ -31,7 +33,7 @@ from ._table_files import Row
 from .chat import parameter
 
 if TYPE_CHECKING:
-    from ..batches import BatchItem, BatchProgress
+    from ..batches.items import BatchItem, BatchProgress
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -80,48 +82,64 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
     journal = given["journal"] or _beside(target)
     if target.exists() and (target.samefile(source) or not journal.exists()):
         raise click.UsageError(f"{target} is there already, and not from this batch; give another OUT, or remove it")
-    table = _Table(source, target, given["limit"], _task(given))
+    answers = given["schema"] and _response_format(given["schema"])
+    task = _task(given, answers)
+    if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
+        raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
+    table = _Table(source, target, given["limit"], task)
     again = shlex.join(["venice-chat", *click.get_current_context().find_root().obj])
     try:
-        asyncio.run(_send(connection, table, journal, given))
+        asyncio.run(_send(connection, table, journal, answers, given))
     finally:
         table.finish(again, as_json=given["as_json"])
     if table.failed:
         raise click.exceptions.Exit(FAILED_ROWS)
 
 
-def _task(given: Mapping[str, Any]) -> Prompts | OpenAIBatch:
+def _task(given: Mapping[str, Any], answers: Any) -> Prompts | OpenAIBatch:
     named = {"model": given["model"], "max_completion_tokens": given["max_tokens"]}
     params = dict(map(parameter, given["params"])) | {name: value for name, value in named.items() if value is not None}
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
+    for text in templates.values():
+        require_text("the prompt", text)
     if "user" not in templates:
-        if templates or given["schema"] is not None:
+        if templates or answers is not None:
             raise click.UsageError("--system and --schema are for a table; add --prompt")
         return OpenAIBatch(params)
     if "model" not in params or "n" in params:
         raise click.UsageError("--prompt needs --model ID ('venice-chat models' lists them), and gives one answer a row")
-    for text in templates.values():
-        require_text("the prompt", text)
-    if given["schema"] is None:
-        return Prompts(params, templates)
-    from ._answer_schema import AnswerSchema  # it needs pydantic
-
-    return Prompts(params, templates, AnswerSchema(given["schema"]))
+    return Prompts(params, templates, AnswerColumns(answers))
 
 
-async def _send(connection: Connection, table: _Table, path: Path, given: Mapping[str, Any]) -> None:
+def _response_format(given: str) -> Any:
+    """What `--schema` names: a class, or the format of a JSON schema in a file."""
+    try:
+        if not given.endswith(".json"):
+            module, _, name = given.partition(":")
+            sys.path.insert(0, str(Path.cwd()))
+            return getattr(import_module(module), name)
+        from .._structured.strict_schema import strict_schema  # it needs pydantic
+
+        schema = strict_schema(json.loads(Path(given).read_bytes()))
+    except (ImportError, AttributeError, ValueError, OSError) as error:
+        raise click.UsageError(f"--schema {given!r} is neither MODULE:CLASS nor a .json file with a schema: {error}") from None
+    return {"type": "json_schema", "json_schema": {"name": Path(given).stem, "strict": True, "schema": schema}}
+
+
+async def _send(connection: Connection, table: _Table, path: Path, answers: Any, given: Mapping[str, Any]) -> None:
     from .._limits.budget import Budget
-    from ..batches import Journal
+    from ..batches.journal import Journal
 
+    cap = given["budget"]
     fatal = {_KEY, _MODEL} if "model" in table.task.params else {_KEY}  # every other row would fail in the same way
     with Journal(path, retry_failed=given["retry_failed"]) as journal, _progress_bar(table.total) as show:
         async with connection.client() as client:
             items = client.chat.completions.batch_iter(
                 map(table.task.request, table.rows()),
                 journal=journal,
-                budget=given["budget"] and Budget(given["budget"], path.with_name(f"{path.name}.budget")),
+                budget=None if cap is None else Budget(cap, path.with_name(f"{path.name}.budget")),
                 max_concurrency=given["max_concurrency"] or "auto",
-                response_format=table.task.schema and table.task.schema.kind,
+                response_format=answers,
                 on_progress=show,
             )
             async with aclosing(items):
@@ -183,20 +201,14 @@ class _Table:
         there = sum(1 for _ in _table_files.read(self._target)) if self._came < self.total and self._target.exists() else 0
         if self._came >= there:  # an earlier run may have got further
             _table_files.write(self._target, self._columns, self.results, self._source)
-        answered, left, seconds = self._came - self.failed, self.total - self._came, monotonic() - self._began
+        left, seconds = self.total - self._came, monotonic() - self._began
+        counts = {"answered": self._came - self.failed, "failed": self.failed, "open": left, "replayed": self._replayed}
         if as_json:
-            counted = {
-                "rows": self.total,
-                "answered": answered,
-                "failed": self.failed,
-                "open": left,
-                "replayed": self._replayed,
-            }
-            told = {**counted, "cost_usd": round(self._cost, 9), "seconds": round(seconds, 3), "output": str(self._target)}
+            told = {"rows": self.total, **counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
             _output.line(json.dumps(told))
         else:
-            counts = f"{answered:,} answered, {self.failed:,} failed, {left:,} open, {self._replayed:,} from the journal"
-            _output.note(f"{self.total:,} rows: {counts}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
+            words = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+            _output.note(f"{self.total:,} rows: {words}; ${self._cost:.4f} in {seconds:.1f} s; {self._target}")
         if left:
             _output.note(f"go on with: {again}")
         elif self.failed and "--retry-failed" not in again:
@@ -227,7 +239,7 @@ def _beside(target: Path) -> Path:
 
 
 def _show_status(file: Path, *, as_json: bool) -> None:
-    from ..batches import Journal
+    from ..batches.journal import Journal
 
     beside = _beside(file)
     with Journal(beside if beside.exists() else file) as journal:

@@ -1,0 +1,126 @@
+"""Batches on several machines, with Ray Data: `ChatMapper` answers the rows of a dataset (extra `ray`).
+
+Ray reads the rows, spreads them over actors, writes what comes back, and starts again what was lost. An actor sends. It has one
+client and one endless batch, into which the rows of each block go, so that what is learnt of the account's limits outlives
+the block. The actors of a machine share a folder: the account's rate, the budget and a journal are in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Literal
+
+from ._client import VeniceClient
+from ._limits.budget import Budget
+from ._limits.shared import RateShare
+from .batches.columns import AnswerColumns
+from .batches.items import BatchItem
+from .batches.journal import Journal
+from .exceptions import AuthenticationError, InvalidArgumentError, PaymentRequiredError, PermissionDeniedError
+
+_HOPELESS = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
+
+
+class _Request(dict[str, Any]):
+    """What to send for a row, with the future that waits for it."""
+
+    answer: asyncio.Future[BatchItem[Any]]
+
+
+class ChatMapper:
+    """Answers rows, for `ray.data.Dataset.map_batches`. The rows come back with the columns `answer` and `error`.
+
+    ::
+
+        dataset.map_batches(
+            ChatMapper,
+            fn_constructor_args=[request],  # a function that makes of a row the keywords of `create`
+            fn_constructor_kwargs={"folder": "/var/tmp/labels", "budget_usd": 20},
+            batch_size=32,  # rows that come back together
+            concurrency=2,  # actors
+            num_cpus=0.5,  # they wait most of the time
+        )
+
+    A row that fails has an `error` that is not empty. A wrong key, an account without credit and a used-up budget fail the
+    dataset: each other row would fail, too.
+
+    Args:
+        request: makes of a row, a dict, the keywords of `create`; those that a `custom_id` names are known by that id.
+        folder: a folder on a disk of each machine. What its actors share is kept there, also for the next run: the account's
+            rate, the budget, and the journal, by which no row is paid for twice on the same machine.
+        response_format: a class, or a JSON schema as `create` takes it; its fields are columns, in the place of `answer`.
+        budget_usd: a cap on what all machines spend. Each may spend its part of it.
+        machines: how many machines there are.
+        max_concurrency: how many requests an actor may have under way; `"auto"` follows its limiter.
+        **options: for the `VeniceClient` of each actor.
+
+    Raises:
+        InvalidArgumentError: an argument is wrong.
+        VeniceError: the folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        request: Callable[[dict[str, Any]], Mapping[str, Any]],
+        *,
+        folder: str | os.PathLike[str],
+        response_format: Any = None,
+        budget_usd: float | None = None,
+        machines: int = 1,
+        max_concurrency: int | Literal["auto"] = "auto",
+        **options: Any,
+    ) -> None:
+        if machines < 1:
+            raise InvalidArgumentError(f"machines={machines!r} must be a whole number from 1")
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        self._request = request
+        self._columns = AnswerColumns(response_format)
+        self._rows: asyncio.Queue[_Request] = asyncio.Queue()
+        self._sending: asyncio.Task[None] | None = None
+        self._batch: dict[str, Any] = {
+            "journal": Journal(place / "journal"),
+            "budget": None if budget_usd is None else Budget(budget_usd / machines, place / "budget"),
+            "response_format": response_format,
+            "max_concurrency": max_concurrency,
+        }
+        self._client = VeniceClient(**{"rate_share": RateShare(place / "rate"), **options})
+
+    async def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The columns of a batch of rows, with those of their answers."""
+        columns = {name: values.tolist() for name, values in batch.items()}
+        if self._sending is None:
+            self._sending = asyncio.ensure_future(self._send())
+        requests = [
+            _Request(self._request(dict(zip(columns, row, strict=True)))) for row in zip(*columns.values(), strict=True)
+        ]
+        for request in requests:
+            request.answer = asyncio.get_running_loop().create_future()
+            self._rows.put_nowait(request)
+        answers: asyncio.Future[Any] = asyncio.gather(*(request.answer for request in requests))
+        await asyncio.wait({answers, self._sending}, return_when=asyncio.FIRST_COMPLETED)
+        if not answers.done():
+            answers.cancel()
+            self._sending.result()  # raises what ended the batch
+        found = [self._columns.of(item) for item in await answers]
+        return {
+            **batch,
+            **{name: [row[name] for row in found] for name in self._columns.names[:-1]},
+            "error": [row["error"] or "" for row in found],
+        }
+
+    async def _send(self) -> None:
+        async with aclosing(self._client.chat.completions.batch_iter(self._pulled(), **self._batch)) as items:
+            async for item in items:
+                if isinstance(item.error, _HOPELESS):
+                    raise item.error
+                assert isinstance(item.request, _Request)
+                item.request.answer.set_result(item)
+
+    async def _pulled(self) -> AsyncIterator[_Request]:
+        while True:
+            yield await self._rows.get()
