@@ -28,18 +28,32 @@ _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
 class SharedFile:
     """A database for `user`, such as `Budget`, with the tables of `schema`; in memory if there is no path.
 
+    With `sync`, each commit waits for the disk. Who is not `patient` does not wait while others write, but gets a VeniceError
+    that `is_busy`.
+
     Raises:
         InvalidArgumentError: the file is something else, or of a newer release.
         VeniceError: it cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, user: str, application: int, schema: str) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        user: str,
+        application: int,
+        schema: str,
+        *,
+        sync: bool = False,
+        patient: bool = True,
+    ) -> None:
         self.path: Path | None = None if path is None else Path(path).absolute()
         self.owner: str = ""
         """What this process signs with."""
         self._user = user
         self._application = application
         self._schema = schema
+        self._pragmas = f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {'FULL' if sync else 'NORMAL'};"
+        self._patient = patient
         self._lock = threading.RLock()
         self._process = 0
         with self._explained():
@@ -111,7 +125,9 @@ class SharedFile:
         made = "" if tables else f"{self._schema}; PRAGMA application_id = {self._application};"
         # The version is written each time: a file that may only be read is found out now.
         made = f"BEGIN IMMEDIATE; {made} PRAGMA user_version = {_VERSION}; COMMIT;"
-        database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {made}")
+        database.executescript(f"{self._pragmas} {made}")
+        if not self._patient:
+            database.execute("PRAGMA busy_timeout = 0")
 
     def _lock_file(self, owner: str) -> Path:
         assert self.path is not None, "what is in memory has no other owners"
@@ -131,6 +147,11 @@ class SharedFile:
             raise VeniceError(
                 f"{self._user} cannot use {str(self.path)!r}: {error}. It needs a file of its own in a writable folder"
             ) from error
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether an error of a transaction only says that another process is writing."""
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _lock(file: IO[bytes]) -> None:

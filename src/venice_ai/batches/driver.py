@@ -1,10 +1,9 @@
 """The driver of `batch_iter`: pulls requests as there is room, sends them, keeps what comes in the journal, and hands it over.
 
 Each request is a task of its own (`Flight`). It takes a place (`Pace`), has the journal keep its intent, sends, leaves its
-place, has the journal keep the outcome, and only then is there an item to yield. What the flights ask of the journal is
-committed in groups (`Commits`). Requests that were pulled and not yielded are at most twice as many as there are places, so that
-memory stays with what is in flight; those that wait for another process to answer the same request do not count, for that is
-what is in flight there.
+place, has the journal keep the outcome, and only then is there an item to yield. What flights ask of the journal is committed
+in groups (`Commits`). Requests that were pulled and not yielded are at most twice as many as there are places, so that memory
+stays with what is in flight; those that wait for another process, which is sending the same request, do not count.
 
 A batch ends in one of three ways. All requests are through. Or something makes it useless to go on (the budget is used up, the
 journal cannot be written): then nothing more is sent, what is in flight is waited for, everything that came is yielded, and the
@@ -16,14 +15,21 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sized
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from .._core.concurrency import without_locals
-from ..exceptions import APIError, BudgetExceededError, VeniceError
-from .identity import split
+from .._core.privacy import encryption_requested_in
+from .._http.budget_gate import may_be_billed
+from ..exceptions import APIError, BudgetExceededError, InvalidArgumentError, OutputError, VeniceError
+from .commits import Commits
+from .identity import Identity, differences, identity, split
 from .items import BatchItem, BatchProgress
+from .journal import ANSWERED, FAILED, OPEN, Claim, Found, Keep
 from .meter import FLIGHT, BatchStoppedError, Flight, FlightTask, Meter
+from .outcomes import error_in, is_for_good, record
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
@@ -31,12 +37,13 @@ if TYPE_CHECKING:
     from .pace import Pace
 
 T = TypeVar("T")
+_LOOK_AGAIN_SECONDS: Final = 0.05
 
 
 class Sent(NamedTuple):
     """What a request was answered with."""
 
-    response: ChatCompletionResponse
+    response: ChatCompletionResponse | None
     parsed: Any = None
 
 
@@ -52,9 +59,17 @@ class Sender(Protocol):
         """How many calls wait for the client's limiter."""
         ...
 
+    settings: dict[str, str]
+    """What a journal is made with."""
+    private: bool
+    """Whether nothing may be kept unencrypted."""
+
     async def send(self, keywords: dict[str, Any]) -> Sent:
         """Sends a request."""
         ...
+
+    def close(self) -> None:
+        """The batch is over."""
 
     def restored(self, response: ChatCompletionResponse) -> Any:
         """The object in an answer that was kept; an OutputError if it holds none."""
@@ -94,6 +109,8 @@ class Batch(Generic[T]):
         """With `ordered`, items that came before an earlier one."""
         self._next_index = 0
         self._ready: deque[BatchItem[T]] = deque()
+        self._known: dict[bytes, asyncio.Event] = {}
+        """What is on its way, by its key: set once it is over."""
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._failure: BaseException | None = None
@@ -103,6 +120,10 @@ class Batch(Generic[T]):
 
     async def run(self) -> AsyncGenerator[BatchItem[T], None]:
         """The items."""
+        if self._journal is not None:
+            begin = partial(self._journal.begin, self._sender.settings, private=self._sender.private)
+            await asyncio.get_running_loop().run_in_executor(None, begin)
+            self._commits = Commits(self._journal)
         feeder = asyncio.ensure_future(self._feed())
         try:
             while True:
@@ -188,21 +209,103 @@ class Batch(Generic[T]):
         return BatchProgress(*counts, self._cost_usd, elapsed, self._pace.most)
 
     async def _outcome(self, flight: Flight) -> BatchItem[T]:
+        named: Identity | None = None
         try:
             flight.custom_id, keywords = split(flight.request)
+            if self._journal is not None:
+                if not self._journal.secret and encryption_requested_in(keywords):
+                    raise InvalidArgumentError(
+                        "what is end-to-end encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)"
+                    )
+                named = identity(flight.custom_id, keywords, self._journal.secret)
         except VeniceError as error:
-            return BatchItem(flight.index, request=flight.request, error=error)
-        await self._take_place()
+            return BatchItem(flight.index, flight.custom_id, flight.request, error=error)
+        if named is None:
+            async with self._place():
+                return await self._sent(flight, keywords)
+        while True:
+            earlier = self._known.get(named.key)
+            if earlier is not None:  # of the same run
+                await earlier.wait()
+                continue
+            self._known[named.key] = over = asyncio.Event()
+            try:
+                item = await self._once(flight, keywords, named)
+            finally:
+                del self._known[named.key]
+                over.set()
+            if item is not None:
+                return item
+
+    async def _once(self, flight: Flight, keywords: dict[str, Any], named: Identity) -> BatchItem[T] | None:
+        """What came of a request, now or before; None, after a while, if another process is sending it."""
+        assert self._journal is not None
+        item: BatchItem[T] = BatchItem(flight.index, flight.custom_id, flight.request)
+        async with self._place():
+            found: Found = await self._commits.ask(Claim(named))
+            if found.what == "send":
+                item, kept = await self._sent_and_kept(flight, keywords, found)
+        match found.what:
+            case "send":
+                try:
+                    return replace(item, kept=await kept)
+                except VeniceError as failure:
+                    self._fail(failure)
+                    return item
+            case "wait":
+                await self._wait_elsewhere()
+                return None
+            case "differs":
+                how = differences(self._journal.body_of(found), named.body)
+                error = InvalidArgumentError(f"custom_id={flight.custom_id!r} was used for another request before: {how}")
+                return replace(item, error=error)
+            case _:
+                return self._restored(item, found)
+
+    async def _sent_and_kept(
+        self, flight: Flight, keywords: dict[str, Any], found: Found
+    ) -> tuple[BatchItem[T], asyncio.Future[bool]]:
+        """What comes of a request that this run has claimed, and whether that is kept; given back if nothing comes."""
+        state, outcome, billed = OPEN, None, True
         try:
-            return await self._sent(flight, keywords)
+            item = await self._sent(flight, keywords)
+            error = item.error
+            outcome = record(item.response, error)
+            if error is None or is_for_good(error, flight.attempts):
+                state = ANSWERED if error is None else FAILED
+            billed = error is not None and may_be_billed(error)
         finally:
-            self._leave_place()
+            billed = billed and flight.attempts > 0
+            kept = self._commits.ask(Keep(found.row, state, outcome, flight.attempts, flight.cost_usd, billed))
+        return replace(item, maybe_billed_before=found.maybe_billed), kept
+
+    async def _wait_elsewhere(self) -> None:
+        """Waits a moment for another process. What waits for that takes no room here."""
+        self._pulled -= 1
+        self._room.set()
+        try:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        finally:
+            self._pulled += 1
+
+    def _restored(self, item: BatchItem[T], found: Found) -> BatchItem[T]:
+        """What a journal has of a request."""
+        assert self._journal is not None
+        kept = self._journal.outcome(found)
+        numbers: dict[str, Any] = {"attempts": found.attempts, "cost_usd": found.cost_usd, "replayed": True, "kept": True}
+        item = replace(item, maybe_billed_before=found.maybe_billed, **numbers)
+        if "response" not in kept:
+            return replace(item, error=error_in(kept))
+        response = self._journal.response(kept["response"])
+        try:
+            return replace(item, response=response, parsed=self._sender.restored(response))
+        except OutputError as error:
+            return replace(item, error=error)
 
     async def _sent(self, flight: Flight, keywords: dict[str, Any]) -> BatchItem[T]:
-        item: BatchItem[T] = BatchItem(flight.index, flight.custom_id, flight.request)
         began = self._sender.now()
         error: BaseException | None = None
-        sent = Sent(cast("ChatCompletionResponse", None))
+        sent = Sent(None)
         try:
             flight.sending = True
             sent = await self._sender.send(keywords)
@@ -221,11 +324,18 @@ class Batch(Generic[T]):
             flight.sending = False
         status = error.counts_as if isinstance(error, APIError) else None
         self._pace.ended(status, (now := self._sender.now()) - began, now)
-        return replace(
-            item, response=sent.response, parsed=sent.parsed, error=error, attempts=flight.attempts, cost_usd=flight.cost_usd
-        )
+        item: BatchItem[T] = BatchItem(flight.index, flight.custom_id, flight.request, sent.response, error, sent.parsed)
+        return replace(item, attempts=flight.attempts, cost_usd=flight.cost_usd)
 
     # -- places ------------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncGenerator[None, None]:
+        await self._take_place()
+        try:
+            yield
+        finally:
+            self._leave_place()
 
     async def _take_place(self) -> None:
         if self._stopped:
@@ -282,15 +392,18 @@ class Batch(Generic[T]):
         """Gives what is in flight its time, and drops the rest; a cancellation meanwhile drops it at once."""
         self._leaving = True
         self._stop()
-        tasks = [flight.task for flight in self._flights]
-        if not tasks:
-            return
         try:
-            await asyncio.wait(tasks, timeout=self._drain_seconds)
+            if tasks := [flight.task for flight in self._flights]:
+                try:
+                    await asyncio.wait(tasks, timeout=self._drain_seconds)
+                finally:
+                    for task in tasks:
+                        task.drop()
+                    await asyncio.wait(tasks)
+            if self._journal is not None:
+                await self._commits.flush()
         finally:
-            for task in tasks:
-                task.drop()
-            await asyncio.wait(tasks)
+            self._sender.close()
 
     def _spare(self, task: FlightTask) -> bool:
         """Whether a flight that is to be cancelled at the end of the program has its time first."""

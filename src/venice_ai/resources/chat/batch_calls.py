@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from ..._http.caller import Caller
 from ..._limits.budget import Budget
 from ...batches.driver import Sent
+from ...batches.identity import canonical, hashed
 from ...batches.meter import Meter
 from ...exceptions import InvalidArgumentError
 from ...types.api.chat import ChatCompletionResponse
@@ -29,8 +31,15 @@ class BatchCalls:
         if budget is not None and not isinstance(budget, Budget):
             raise InvalidArgumentError(f"budget={budget!r} is not a Budget")
         self._format = response_format
-        self._tools = None if tools is None else list(tools)
-        client = completions._client  # noqa: SLF001  # of the same client
+        self._tools: list[Any] | None = None
+        tool_names = ""
+        if tools is not None:
+            from ...tools.toolbox import Toolbox, prepared, tool_name  # they need pydantic, which a chat does not
+
+            self._tools = prepared(tools)
+            names = sorted(tool_name(each) or "a tool of Venice's" for each in Toolbox(self._tools).definitions)
+            tool_names = ", ".join(names)
+        client = self._client = completions._client  # noqa: SLF001  # of the same client
         self.meter: Meter = Meter()
         gates: list[CallGate] = [*client.caller.gates, self.meter]
         if budget is not None:
@@ -39,10 +48,18 @@ class BatchCalls:
             gates.insert(0, BudgetGate(budget, client._find_model, client.caller.clock))  # noqa: SLF001
         # A copy, so that an overridden `create` is obeyed.
         self._completions = copy.copy(completions)
-        self._completions._client = _twin(client, tuple(gates))  # noqa: SLF001
+        self._completions._client = self._twin(client, tuple(gates))  # noqa: SLF001
         self._limiter = client.limiter
         self.limited: bool = client.limiter in gates
         """Whether the client has its limiter on."""
+        self.private: bool = client.min_privacy == "e2ee"
+        """Whether nothing may be kept unencrypted."""
+        self.settings: dict[str, str] = {
+            "base_url": client.base_url,
+            "response_format": _format_name(response_format),
+            "tools": tool_names,
+        }
+        """What a journal is made with."""
         self.now: Callable[[], float] = client.caller.clock.now
 
     def held(self) -> int:
@@ -72,18 +89,36 @@ class BatchCalls:
     def _asked_format(self) -> dict[str, Any]:
         return {} if self._format is None else {"response_format": self._format}
 
+    def close(self) -> None:
+        """The batch is over."""
+        with suppress(ValueError):
+            self._client.on_close.remove(self._end)
 
-def _twin(client: Connection, gates: tuple[CallGate, ...]) -> Connection:
-    """The same client with other gates. It is closed when the client is."""
-    twin = cast("Connection", object.__new__(type(client)))
-    vars(twin).update(vars(client))
-    first = client.caller
-    twin.caller = Caller(first.transport, first.clock, first.policy, gates, first.learn)
+    def _twin(self, client: Connection, gates: tuple[CallGate, ...]) -> Connection:
+        """The same client with other gates. It is closed when the client is."""
+        twin = cast("Connection", object.__new__(type(client)))
+        vars(twin).update(vars(client))
+        first = client.caller
+        caller = twin.caller = Caller(first.transport, first.clock, first.policy, gates, first.learn)
 
-    def close() -> None:
-        twin.caller.closed = True
-        for gate in gates:
-            gate.close()
+        def end() -> None:
+            caller.closed = True
+            for gate in gates:
+                gate.close()
 
-    client.on_close.append(close)
-    return twin
+        self._end = end
+        client.on_close.append(end)
+        return twin
+
+
+def _format_name(shape: Any) -> str:
+    """What stands for a `response_format`: its name, and a hash that tells another one of the same name."""
+    if shape is None:
+        return ""
+    if not isinstance(shape, Mapping):
+        from ..._structured.strict_schema import requested_format  # needs pydantic, which a chat does not
+
+        shape = requested_format(shape)[0]
+    fields = cast("Mapping[str, Any]", shape)
+    name = fields.get("json_schema", fields).get("name", fields.get("type"))
+    return f"{name} ({hashed(b'format', canonical(fields)).hex()[:8]})"
