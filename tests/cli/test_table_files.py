@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,8 @@ from hypothesis import strategies as st
 from venice_ai.cli import _table_files
 from venice_ai.cli._table_files import Row, check_kind, read
 
+pa: Any = import_module("pyarrow")  # it has no types
+pq: Any = import_module("pyarrow.parquet")
 ROWS: list[Row] = [
     {"id": "1", "text": 'Città, "quoted"\nand a second line\r\n'},
     {"id": "2", "text": "{braces} \u2028 \U0001f6a3"},
@@ -109,7 +110,8 @@ def test_parquet_keeps_the_types_of_its_columns_and_finds_those_of_new_ones(tmp_
     at = pa.timestamp("ms", "UTC")
     table = pa.table({"id": pa.array([1, 2], pa.int16()), "at": pa.array([0, 1], at)})
     pq.write_table(table, before)
-    rows = [row | added for row, added in zip(read(before), [{"tags": ["a"], "n": None}, {"tags": [], "n": 1.5}], strict=True)]
+    added: list[Row] = [{"tags": ["a"], "n": None}, {"tags": [], "n": 1.5}]
+    rows = [row | more for row, more in zip(read(before), added, strict=True)]
     write(after, rows, like=before)
     schema = pq.read_schema(after)
     assert [schema.field("id").type, schema.field("at").type] == [pa.int16(), at]

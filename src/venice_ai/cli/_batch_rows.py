@@ -9,11 +9,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from ..batches.columns import AnswerColumns
+from ..exceptions import APIError
 from ..types._base import is_object
 from ._table_files import Row, as_text
 
 if TYPE_CHECKING:
     from ..batches.items import BatchItem, BatchProgress
+    from ..types.api.chat import ChatCompletionResponse
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _URL: Final = "/v1/chat/completions"
@@ -84,17 +86,21 @@ class OpenAIBatch:
         """A line of OpenAI's results."""
         error, replied = item.error, None
         if item.response is not None:
-            replied = {"status_code": 200, "request_id": item.response.meta.request_id, "body": item.response.model_dump()}
-        elif (status := getattr(error, "status_code", None)) is not None:
-            replied = {
-                "status_code": status,
-                "request_id": getattr(error, "request_id", None),
-                "body": getattr(error, "body", None),
-            }
+            replied = {"status_code": 200, "request_id": _request_id(item.response), "body": item.response.model_dump()}
+        elif isinstance(error, APIError) and error.status_code is not None:
+            told = {"message": str(error), "type": type(error).__name__, "code": error.code}
+            replied = {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": told}}
         failed = None if replied else {"code": type(error).__name__, "message": str(error)}
         # The id follows from that of the request, so that the same command makes the same file.
         own = f"batch_req_{sha256(str(item.custom_id).encode()).hexdigest()[:24]}"
         return {"id": own, "custom_id": item.custom_id, "response": replied, "error": failed}
+
+
+def _request_id(response: ChatCompletionResponse) -> str | None:
+    try:
+        return response.meta.request_id
+    except LookupError:  # it came from the journal
+        return None
 
 
 def progress_text(progress: BatchProgress, total: int) -> str:

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -86,12 +86,13 @@ def batch(connection: Connection, /, source: Path | None, target: Path | None, s
     task = _task(given, answers)
     if not task.columns and target.suffix not in {".jsonl", ".ndjson"}:
         raise click.UsageError("OpenAI's batch format is JSONL; give an OUT that ends in .jsonl, or --prompt for a table")
-    table = _Table(source, target, given["limit"], task)
     again = shlex.join(["venice-chat", *click.get_current_context().find_root().obj])
-    try:
-        asyncio.run(_send(connection, table, journal, answers, given))
-    finally:
-        table.finish(again, as_json=given["as_json"])
+    with TemporaryFile(dir=target.parent) as spool:
+        table = _Table(source, target, given["limit"], task, spool)
+        try:
+            asyncio.run(_send(connection, table, journal, answers, given))
+        finally:
+            table.finish(again, as_json=given["as_json"])
     if table.failed:
         raise click.exceptions.Exit(FAILED_ROWS)
 
@@ -152,8 +153,8 @@ async def _send(connection: Connection, table: _Table, path: Path, answers: Any,
 class _Table:
     """The rows of a file, which are checked first, and their results as they come."""
 
-    def __init__(self, source: Path, target: Path, limit: int | None, task: Prompts | OpenAIBatch) -> None:
-        self._source, self._target, self._limit, self.task = source, target, limit, task
+    def __init__(self, source: Path, target: Path, limit: int | None, task: Prompts | OpenAIBatch, spool: IO[bytes]) -> None:
+        self._source, self._target, self._limit, self.task, self._spool = source, target, limit, task, spool
         _table_files.check_kind(source)
         _table_files.check_kind(target)
         self._version = self._stamp()
@@ -166,10 +167,11 @@ class _Table:
                 task.request(row)
             except ValueError as error:
                 raise click.UsageError(f"{source}, row {self.total}: {error}") from None
+        if not self.total:
+            raise click.UsageError(f"{source} has no rows")
         self._columns = [*names, *task.columns]
         self._cost = 0.0
         self._began = monotonic()
-        self._spool = TemporaryFile(dir=target.parent)  # noqa: SIM115  # open as long as the table
         self._places = array("q", [-1]) * self.total
 
     def rows(self) -> Iterator[Row]:
