@@ -88,7 +88,8 @@ class ChatMapper:
             "response_format": response_format,
             "max_concurrency": max_concurrency,
         }
-        self._client = VeniceClient(**{"rate_share": RateShare(place / "rate"), **options})
+        settings: dict[str, Any] = {"rate_share": RateShare(place / "rate"), **options}
+        self._client = VeniceClient(**settings)
 
     async def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The columns of a batch of rows, with those of their answers."""

@@ -75,44 +75,51 @@ def test_rows_that_cannot_be_asked(row: dict[str, Any], said: str) -> None:
 # -- answers -------------------------------------------------------------------------------------------------------------
 
 
+def item(**outcome: Any) -> BatchItem[Any]:
+    return BatchItem(0, "request-1", **outcome)
+
+
 @pytest.mark.parametrize(
-    ("item", "columns"),
+    ("answered", "columns"),
     [
-        pytest.param(BatchItem(0, response=response("yes")), {"answer": "yes", "error": None}, id="an answer"),
-        pytest.param(BatchItem(0, response=response(None)), {"answer": "", "error": None}, id="no text"),
+        pytest.param(item(response=response("yes")), {"answer": "yes", "error": None}, id="an answer"),
+        pytest.param(item(response=response(None)), {"answer": "", "error": None}, id="no text"),
         pytest.param(
-            BatchItem(0, response=response("ye", "length")),
+            item(response=response("ye", "length")),
             {"answer": "ye", "error": "the answer ended with 'length'"},
             id="an answer that was cut off",
         ),
         pytest.param(
-            BatchItem(0, error=InvalidRequestError("no")), {"answer": None, "error": "InvalidRequestError: no"}, id="an error"
+            item(error=InvalidRequestError("no")), {"answer": None, "error": "InvalidRequestError: no"}, id="an error"
         ),
     ],
 )
-def test_columns_of_plain_answers(item: BatchItem[Any], columns: dict[str, Any]) -> None:
-    assert AnswerColumns().of(item) == columns
+def test_columns_of_plain_answers(answered: BatchItem[Any], columns: dict[str, Any]) -> None:
+    assert AnswerColumns().of(answered) == columns
 
 
 def test_columns_of_a_class() -> None:
     columns = AnswerColumns(Label)
     assert columns.names == ["label", "why", "error"]
-    item = BatchItem(0, response=response("..."), parsed=Label("good", None))
-    assert columns.of(item) == {"label": "good", "why": None, "error": None}
-    assert columns.of(BatchItem(0, error=ValueError("x"))) == {"label": None, "why": None, "error": "ValueError: x"}
+    assert columns.of(item(response=response("..."), parsed=Label("good", None))) == {
+        "label": "good",
+        "why": None,
+        "error": None,
+    }
+    assert columns.of(item(error=ValueError("x"))) == {"label": None, "why": None, "error": "ValueError: x"}
 
 
 def test_columns_of_a_class_that_is_no_object() -> None:
     columns = AnswerColumns(list[str])
     assert columns.names == ["value", "error"]
-    assert columns.of(BatchItem(0, response=response("..."), parsed=["a"])) == {"value": ["a"], "error": None}
+    assert columns.of(item(response=response("..."), parsed=["a"])) == {"value": ["a"], "error": None}
 
 
 def test_columns_of_a_json_schema() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}
     columns = AnswerColumns({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})
-    assert columns.of(BatchItem(0, response=response("..."), parsed={"s": "a", "n": 1})) == {"n": 1, "s": "a", "error": None}
-    missing = columns.of(BatchItem(0, response=response("..."), parsed={"s": "a"}))
+    assert columns.of(item(response=response("..."), parsed={"s": "a", "n": 1})) == {"n": 1, "s": "a", "error": None}
+    missing = columns.of(item(response=response("..."), parsed={"s": "a"}))
     assert missing == {"n": None, "s": None, "error": "the answer has no n"}
 
 
@@ -150,18 +157,18 @@ def test_lines_that_cannot_be_sent(line: dict[str, Any], said: str) -> None:
 
 def test_results_are_lines_of_openais_format() -> None:
     task, answer = OpenAIBatch({}), response("hi")
-    line = task.result(BatchItem(0, "request-1", response=answer))
+    line = task.result(item(response=answer))
     replied = {"status_code": 200, "request_id": None, "body": answer.model_dump()}
     assert line == {"id": line["id"], "custom_id": "request-1", "response": replied, "error": None}
     assert line["id"].startswith("batch_req_")
 
     refused = RateLimitError("busy", status_code=429, request_id="r", code="busy")
-    line = task.result(BatchItem(0, "request-1", error=refused))
+    line = task.result(item(error=refused))
     told = {"message": "busy", "type": "RateLimitError", "code": "busy"}
     assert line["response"] == {"status_code": 429, "request_id": "r", "body": {"error": told}}
     assert line["error"] is None
 
-    line = task.result(BatchItem(0, "request-1", error=InvalidRequestError("no")))
+    line = task.result(item(error=InvalidRequestError("no")))
     assert line["response"] is None
     assert line["error"] == {"code": "InvalidRequestError", "message": "no"}
 
