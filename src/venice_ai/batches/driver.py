@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sized
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -27,13 +27,12 @@ from ..exceptions import APIError, BudgetExceededError, InvalidArgumentError, Ou
 from .commits import Commits
 from .identity import Identity, differences, identity, split
 from .items import BatchItem, BatchProgress
-from .journal import ANSWERED, FAILED, OPEN, Claim, Found, Keep
+from .journal import ANSWERED, FAILED, OPEN, Claim, Found, Journal, Keep
 from .meter import FLIGHT, BatchStoppedError, Flight, FlightTask, Meter
 from .outcomes import error_in, is_for_good, record
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
-    from .journal import Journal
     from .pace import Pace
 
 T = TypeVar("T")
@@ -413,6 +412,16 @@ class Batch(Generic[T]):
         self._stop()
         task.get_loop().call_later(self._drain_seconds, task.drop)
         return True
+
+
+def check_arguments(requests: object, journal: object, drain_seconds: object) -> None:
+    """Raises an InvalidArgumentError if an argument is of another kind."""
+    if not isinstance(requests, (Iterable, AsyncIterable)) or isinstance(requests, (str, bytes, Mapping)):
+        raise InvalidArgumentError(f"requests must be an iterable of mappings, not {type(requests).__name__}")
+    if journal is not None and not isinstance(journal, Journal):
+        raise InvalidArgumentError(f"journal={journal!r:.100} is not a Journal")
+    if isinstance(drain_seconds, bool) or not isinstance(drain_seconds, (int, float)) or not drain_seconds >= 0:
+        raise InvalidArgumentError(f"drain_seconds={drain_seconds!r} must be a number of seconds from 0")
 
 
 async def _pulled(requests: Iterable[Any] | AsyncIterable[Any], room: Callable[[], Awaitable[bool]]) -> AsyncIterator[Any]:

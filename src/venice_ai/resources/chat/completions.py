@@ -283,10 +283,11 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             BudgetExceededError: while it is read: the budget is used up. Everything that came was given before.
             VeniceError: while it is read: the journal cannot be written. Everything that came was given before.
         """
-        from ...batches.driver import Batch  # a chat starts without it
+        from ...batches.driver import Batch, check_arguments  # a chat starts without it
         from ...batches.pace import Pace
         from .batch_calls import BatchCalls
 
+        check_arguments(requests, journal, drain_seconds)
         calls = BatchCalls(self, budget, response_format, tools)
         options: Any = {"ordered": ordered, "on_progress": on_progress, "drain_seconds": drain_seconds}
         pace = Pace(max_concurrency, limited=calls.limited)
