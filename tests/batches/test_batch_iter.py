@@ -91,7 +91,7 @@ async def items(client: VeniceClient, requests: Any, **options: Any) -> list[Bat
 
 
 def texts(found: list[BatchItem[Any]]) -> list[str | None]:
-    return [item.response and item.response.text for item in sorted(found, key=lambda item: item.index)]
+    return [item.response.text if item.response else None for item in sorted(found, key=lambda item: item.index)]
 
 
 async def pulled(requests: list[Any]) -> AsyncIterator[Any]:
@@ -394,9 +394,9 @@ async def test_encrypted_chats_are_answered_from_an_encrypted_journal(tmp_path: 
             (item,) = await items(enclave_client(enclave, min_privacy="e2ee"), [{**ASK, "e2ee": True}], journal=journal)
         assert item.replayed == replayed
         assert item.response
-        assert item.response.text == "my secret answer"
-        assert "secret" not in repr(item)
-        assert b"secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert item.response.text == "my secre\nt answer"
+        assert "secre" not in repr(item)
+        assert b"secre" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert len(enclave.asked) == 1
 
 

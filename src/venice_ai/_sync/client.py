@@ -17,7 +17,7 @@ from .connection import SyncConnection, SyncResource, given_arguments
 if TYPE_CHECKING:
     from .._core.settings import Timeout
     from .._limits.budget import Budget
-    from ..batches.items import BatchItem, BatchProgress
+    from ..batches.items import BatchItem, BatchProgress, ParsedT
     from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
@@ -308,10 +308,10 @@ class SyncChatCompletions(SyncResource):
         max_concurrency: int | Literal["auto"] = "auto",
         ordered: bool = False,
         on_progress: Callable[[BatchProgress], object] | None = None,
-        response_format: type[T] | Mapping[str, Any] | None = None,
+        response_format: type[ParsedT] | Mapping[str, Any] | None = None,
         tools: Tools | None = None,
         drain_seconds: float = 10.0,
-    ) -> Generator[BatchItem[T], None, None]:
+    ) -> Generator[BatchItem[ParsedT], None, None]:
         """Sends any number of requests, and gives what comes of each as it is there; see `ChatCompletions.batch_iter`.
 
         The requests are pulled in a thread, and may block. `close()` of the generator is what leaving the loop does.

@@ -15,7 +15,7 @@ from .calls import ChatCalls
 if TYPE_CHECKING:
     from ..._http.connection import Connection as VeniceClient  # noqa: F401  # what of the client is needed here
     from ..._limits.budget import Budget
-    from ...batches.items import BatchItem, BatchProgress
+    from ...batches.items import BatchItem, BatchProgress, ParsedT
     from ...batches.journal import Journal
     from ...costs import ChatCostEstimate
     from ...tools import Approval, OnLimit, OnUnknownTool
@@ -249,10 +249,10 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         max_concurrency: int | Literal["auto"] = "auto",
         ordered: bool = False,
         on_progress: Callable[[BatchProgress], object] | None = None,
-        response_format: type[T] | Mapping[str, Any] | None = None,
+        response_format: type[ParsedT] | Mapping[str, Any] | None = None,
         tools: Tools | None = None,
         drain_seconds: float = 10.0,
-    ) -> AsyncGenerator[BatchItem[T], None]:
+    ) -> AsyncGenerator[BatchItem[ParsedT], None]:
         """Sends any number of requests, and gives what comes of each as soon as it is there; with a journal, nothing twice.
 
         ::
@@ -283,15 +283,14 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             BudgetExceededError: while it is read: the budget is used up. Everything that came was given before.
             VeniceError: while it is read: the journal cannot be written. Everything that came was given before.
         """
-        from ...batches.driver import Batch, check_arguments  # a chat starts without it
+        from ...batches.driver import Batch  # a chat starts without it
         from ...batches.pace import Pace
         from .batch_calls import BatchCalls
 
-        check_arguments(requests, journal, drain_seconds)
         calls = BatchCalls(self, budget, response_format, tools)
         options: Any = {"ordered": ordered, "on_progress": on_progress, "drain_seconds": drain_seconds}
         pace = Pace(max_concurrency, limited=calls.limited)
-        return Batch[T](requests, calls, journal=journal, pace=pace, **options).run()
+        return Batch[Any](requests, calls, journal=journal, pace=pace, **options).run()
 
     async def run_with_tools(
         self,
