@@ -15,8 +15,17 @@ R = TypeVar("R")
 E = TypeVar("E", bound=BaseException)
 
 
-async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, limit: int) -> list[R]:
-    """What `call` gives for each item, in order, at most `limit` at a time; an exception, or a cancellation, ends the rest."""
+async def bounded_map(
+    call: Callable[[T], Awaitable[R]],
+    items: Sequence[T],
+    *,
+    limit: int,
+    on_result: Callable[[int, R | Exception], object] | None = None,
+) -> list[R]:
+    """What `call` gives for each item, in order, at most `limit` at a time; an exception, or a cancellation, ends the rest.
+
+    `on_result` is told the index of each, and what came of it, at once.
+    """
     results: dict[int, R] = {}
     waiting, count = iter(enumerate(items)), len(items)
     del items  # what shows the local variables of a traceback must not show what is in them
@@ -25,7 +34,14 @@ async def bounded_map(call: Callable[[T], Awaitable[R]], items: Sequence[T], *, 
         for index, item in waiting:
             running = call(item)
             del item
-            results[index] = await running
+            try:
+                result = results[index] = await running
+            except Exception as error:
+                if on_result is not None:
+                    on_result(index, error)
+                raise
+            if on_result is not None:
+                on_result(index, result)
 
     # One for each place, not for each item, so that many items cost no more than their results.
     workers = [asyncio.ensure_future(work()) for _ in range(min(limit, count))]

@@ -116,8 +116,9 @@ class SharedFile:
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Makes the tables, unless they are there."""
-        queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
-        application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
+        # In this order: another process may be making all of it just now, at one stroke.
+        queries = "SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version"
+        tables, application, version = (database.execute(query).fetchone()[0] for query in queries)
         if tables and application != self._application:
             raise self._not_ours()
         if version > _VERSION:

@@ -17,11 +17,11 @@ from .connection import SyncConnection, SyncResource, given_arguments
 if TYPE_CHECKING:
     from .._core.settings import Timeout
     from .._limits.budget import Budget
-    from ..batches.items import BatchItem, BatchProgress
+    from ..batches.items import BatchItem, BatchProgress, ParsedT
     from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
-    from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, ToolLoopOptions, Tools
+    from ..resources.chat.arguments import CallParams, ChatRequest, OnResult, ParseParams, ToolLoopOptions, Tools
     from ..resources.chat.parsed import ParsedChatStream
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
@@ -283,14 +283,19 @@ class SyncChatCompletions(SyncResource):
         return self._run(self._async.estimate_cost(**given_arguments(locals())))
 
     def batch(
-        self, requests: Sequence[ChatRequest | UntypedMapping], *, max_concurrency: int = 10, return_exceptions: bool = True
+        self,
+        requests: Sequence[ChatRequest | UntypedMapping],
+        *,
+        max_concurrency: int = 10,
+        return_exceptions: bool = True,
+        on_result: OnResult | None = None,
     ) -> list[ChatCompletionResponse | BaseException]:
-        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`.
+        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`. `on_result` is called on the loop's thread.
 
         Raises:
             ValueError: as there.
         """
-        running = self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions)
+        running = self._async.batch(**given_arguments(locals()))
         del requests  # as in `create`
         return self._run(running)
 
@@ -303,10 +308,10 @@ class SyncChatCompletions(SyncResource):
         max_concurrency: int | Literal["auto"] = "auto",
         ordered: bool = False,
         on_progress: Callable[[BatchProgress], object] | None = None,
-        response_format: type[T] | Mapping[str, Any] | None = None,
+        response_format: type[ParsedT] | Mapping[str, Any] | None = None,
         tools: Tools | None = None,
         drain_seconds: float = 10.0,
-    ) -> Generator[BatchItem[T], None, None]:
+    ) -> Generator[BatchItem[ParsedT], None, None]:
         """Sends any number of requests, and gives what comes of each as it is there; see `ChatCompletions.batch_iter`.
 
         The requests are pulled in a thread, and may block. `close()` of the generator is what leaving the loop does.

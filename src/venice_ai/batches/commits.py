@@ -1,8 +1,8 @@
 """Group commits: what many flights ask of the journal at about the same time is one transaction.
 
 The transactions are short and run on the event loop, where a thread would wait longer for its turn than the work takes; only
-`Journal(sync=True)`, which waits for the disk, takes a thread. While another process writes, the loop goes on. No task is involved,
-so that what is in flight is kept also at the end of a program, when all tasks are cancelled.
+`Journal(sync=True)`, which waits for the disk, takes a thread. While another process writes, the loop goes on. No task is
+involved, so that what is in flight is kept also at the end of a program, when all tasks are cancelled.
 """
 
 from __future__ import annotations

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+
+from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
 
-T = TypeVar("T")
+ParsedT = TypeVar("ParsedT", default=Any)
 
 
 @dataclass(frozen=True, slots=True)
-class BatchItem(Generic[T]):
+class BatchItem(Generic[ParsedT]):
     """What came of one request of `batch_iter`: a response or an error."""
 
     index: int
@@ -26,7 +28,7 @@ class BatchItem(Generic[T]):
     """The answer; of a tool loop, the last one. None if there is an error."""
     error: BaseException | None = None
     """What went wrong; None if there is a response."""
-    parsed: T | None = None
+    parsed: ParsedT | None = None
     """With `response_format`, the object in the answer."""
     attempts: int = 0
     """How often something was sent for it: with retries, re-asks and the round trips of a tool loop."""

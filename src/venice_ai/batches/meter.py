@@ -19,24 +19,29 @@ class BatchStoppedError(VeniceError):
     """The batch stops, so this attempt was not sent. It never reaches a caller."""
 
 
-class Flight:
-    """One request on its way."""
+class Flight(Pass):
+    """One request on its way; also the pass of each of its attempts."""
 
-    __slots__ = ("attempts", "cost_usd", "custom_id", "index", "request", "sending", "task", "under_way")
+    held = free = False
 
-    def __init__(self, index: int, request: Any) -> None:
+    def __init__(self, index: int, request: Mapping[str, Any]) -> None:
         self.index = index
-        self.request: Mapping[str, Any] = request
+        self.request = request
         self.custom_id: str | None = None
         self.attempts = 0
         self.cost_usd: float | None = None
+        self.has_place = False
         self.sending = False
-        self.under_way = 0
+        self.on_the_wire = 0
         """Attempts that were sent and are not over."""
         self.task: FlightTask
 
+    def replied(self, found: object) -> None: ...
 
-FLIGHT: ContextVar[Flight] = ContextVar("venice_ai batch flight")
+    def done(self, usage: object, cost: float | None) -> None:
+        self.on_the_wire -= 1
+        if isinstance(cost, (int, float)):
+            self.cost_usd = (self.cost_usd or 0.0) + cost
 
 
 class FlightTask(asyncio.Task[None]):
@@ -45,11 +50,9 @@ class FlightTask(asyncio.Task[None]):
     def __init__(self, work: Coroutine[Any, Any, None], spare: Callable[[FlightTask], bool]) -> None:
         super().__init__(work, loop=asyncio.get_running_loop())
         self._spare = spare
-        self.spared: bool = False
-        """Whether it was given time already."""
+        self.spared = False
 
     def cancel(self, msg: Any = None) -> bool:
-        """Cancels it; but at the end of a program only if its batch does not spare it."""
         return (not self.get_loop().is_running() and self._spare(self)) or super().cancel(msg)
 
     def drop(self) -> None:
@@ -57,42 +60,23 @@ class FlightTask(asyncio.Task[None]):
         super().cancel()
 
 
+FLIGHT: ContextVar[Flight] = ContextVar("venice_ai batch flight")
+
+
 class Meter(CallGate):
     """The last gate of a batch's calls."""
 
-    def __init__(self) -> None:
-        self.stopped: bool = False
-        """Whether nothing more may be sent."""
+    stopped: bool = False
+    """Whether nothing more may be sent."""
 
     async def enter(self, attempt: Attempt) -> Pass:
-        """Counts the attempt."""
-        flight = FLIGHT.get(None)
-        if flight is None or attempt.request.chat is None:
-            return _Unmetered()
+        """Counts an attempt; what is no chat is counted nowhere."""
         if self.stopped:
             raise BatchStoppedError("not sent: the batch stops")
+        flight = FLIGHT.get() if attempt.request.chat is not None else Flight(-1, {})
         flight.attempts += 1
-        flight.under_way += 1
-        return _Metered(flight)
+        flight.on_the_wire += 1
+        return flight
 
     def close(self) -> None:
-        """There is nobody who waits here."""
-
-
-class _Unmetered(Pass):
-    """The pass of what no flight sends."""
-
-    held = free = False
-
-    def replied(self, found: object) -> None: ...
-    def done(self, usage: object, cost: float | None) -> None: ...
-
-
-class _Metered(_Unmetered):
-    def __init__(self, flight: Flight) -> None:
-        self._flight = flight
-
-    def done(self, usage: object, cost: float | None) -> None:
-        self._flight.under_way -= 1
-        if isinstance(cost, (int, float)):
-            self._flight.cost_usd = (self._flight.cost_usd or 0.0) + cost
+        """Nobody waits here."""

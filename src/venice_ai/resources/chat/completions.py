@@ -8,19 +8,29 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
 from ..._core.concurrency import bounded_map, without_locals
 from ..._wire.request_body import checked_messages, encode
-from ...exceptions import InvalidArgumentError
+from ...exceptions import InvalidArgumentError, VeniceError
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from .calls import ChatCalls
 
 if TYPE_CHECKING:
     from ..._http.connection import Connection as VeniceClient  # noqa: F401  # what of the client is needed here
     from ..._limits.budget import Budget
-    from ...batches.items import BatchItem, BatchProgress
+    from ...batches.items import BatchItem, BatchProgress, ParsedT
     from ...batches.journal import Journal
     from ...costs import ChatCostEstimate
     from ...tools import Approval, OnLimit, OnUnknownTool
     from ...types.api.params import UntypedMapping
-    from .arguments import Approve, ChatRequest, OnToolCall, OnToolError, ParseParams, ToolLoopOptions, ToolLoopParams, Tools
+    from .arguments import (
+        Approve,
+        ChatRequest,
+        OnResult,
+        OnToolCall,
+        OnToolError,
+        ParseParams,
+        ToolLoopOptions,
+        ToolLoopParams,
+        Tools,
+    )
     from .parsed import ParsedChatStream
     from .tool_runner import ToolStream
 else:
@@ -183,16 +193,25 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         )
 
     async def batch(
-        self, requests: Sequence[ChatRequest | UntypedMapping], *, max_concurrency: int = 10, return_exceptions: bool = True
+        self,
+        requests: Sequence[ChatRequest | UntypedMapping],
+        *,
+        max_concurrency: int = 10,
+        return_exceptions: bool = True,
+        on_result: OnResult | None = None,
     ) -> list[ChatCompletionResponse | BaseException]:
         """Runs many `create` calls, some at a time. The results stand in the order of the requests.
+
+        For what must not be lost, or is large, there is `batch_iter`.
 
         Args:
             requests: the keywords of `create`, a mapping for each call. Streams are not for batches.
             max_concurrency: how many calls may be under way at once, from 1.
             return_exceptions: put a failed call's exception in its place; what the functions in its traceback held is let go,
                 so that many failures cost little. Without it the first one is raised, what is under
-                way is cancelled, and nothing more is sent.
+                way is cancelled, and nothing more is sent; `error.results` holds what was answered, by index.
+            on_result: called at once with the index and the response, or the error, of each call that is over; so also of those
+                before a failure or a cancellation. It should not block.
 
         Raises:
             InvalidArgumentError: `requests` is no list, or `max_concurrency` is below 1 (a ValueError).
@@ -205,9 +224,21 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         if isinstance(requests, (str, bytes)) or not isinstance(requests, Sequence):
             raise InvalidArgumentError(f"requests must be a list of mappings, one for each call, not {type(requests).__name__}")
         call = self._tried if return_exceptions else self._one
-        answers = bounded_map(call, requests, limit=max_concurrency)
+        answered: dict[int, ChatCompletionResponse] = {}
+
+        def note(index: int, result: ChatCompletionResponse | BaseException) -> None:
+            if isinstance(result, ChatCompletionResponse):
+                answered[index] = result
+            if on_result is not None:
+                on_result(index, result)
+
+        answers = bounded_map(call, requests, limit=max_concurrency, on_result=note)
         del requests  # as in `create`
-        return await answers
+        try:
+            return await answers
+        except VeniceError as error:
+            error.results = answered
+            raise
 
     def batch_iter(
         self,
@@ -218,10 +249,10 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         max_concurrency: int | Literal["auto"] = "auto",
         ordered: bool = False,
         on_progress: Callable[[BatchProgress], object] | None = None,
-        response_format: type[T] | Mapping[str, Any] | None = None,
+        response_format: type[ParsedT] | Mapping[str, Any] | None = None,
         tools: Tools | None = None,
         drain_seconds: float = 10.0,
-    ) -> AsyncGenerator[BatchItem[T], None]:
+    ) -> AsyncGenerator[BatchItem[ParsedT], None]:
         """Sends any number of requests, and gives what comes of each as soon as it is there; with a journal, nothing twice.
 
         ::
@@ -259,7 +290,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         calls = BatchCalls(self, budget, response_format, tools)
         options: Any = {"ordered": ordered, "on_progress": on_progress, "drain_seconds": drain_seconds}
         pace = Pace(max_concurrency, limited=calls.limited)
-        return Batch[T](requests, calls, journal=journal, pace=pace, **options).run()
+        return Batch[Any](requests, calls, journal=journal, pace=pace, **options).run()
 
     async def run_with_tools(
         self,
