@@ -91,6 +91,7 @@ NEAREST: dict[str, str] = {
         "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_meta.py client/test_retries.py "
         "tee/test_e2ee_calls.py"
     ),
+    "types/attestation.py": "tee/test_report.py tee/test_attestation.py",
     "types/rate_limits.py": "rules/test_rate_limits.py client/test_retries.py client/test_meta.py",
     "tools/docstrings.py": "rules/test_docstrings.py rules/test_tool_from_function.py",
     "tools/": (
@@ -113,7 +114,6 @@ NEAREST: dict[str, str] = {
     "tee/policy.py": "tee/test_attestation.py tee/test_attack_table.py tee/test_tee_resource.py",
     "tee/quote.py": "tee/test_attestation.py",
     "tee/recovery.py": "tee/test_signature.py",
-    "tee/report.py": "tee/test_report.py tee/test_attestation.py",
     "tee/session.py": "tee/test_session.py",
     "tee/signature.py": "tee/test_signature.py",
     "tee/stricter.py": "tee/test_stricter.py",

@@ -29,10 +29,14 @@ ROOMS = [
     *("tools", "helpers", "streaming", "_resource", "batches", "resources", "_client", "_sync", "", "emulator", "cli"),
 ]
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
-FOR_THE_EMULATOR = {"types", "exceptions", "_core", "_structured", "_wire", "tee", "emulator"}
+FOR_THE_EMULATOR = {"types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "emulator"}
 PORT = {"_http.retry", "_http.timers"}
-# A reply is read as an object of a class where the reply is: the one import that reaches up, inside a function (`parse_as`).
-UPWARD = {("types.api.chat", "_structured.read_output"), ("types.api.chat", "_structured.strict_schema")}
+# Two methods reach up, inside a function: a reply is read as an object of a class (`parse_as`), and a report raises the error
+# that carries it (`raise_for_level`).
+UPWARD = {
+    *(("types.api.chat", "_structured.read_output"), ("types.api.chat", "_structured.strict_schema")),
+    ("types.attestation", "exceptions"),
+}
 
 
 # -- the graph -----------------------------------------------------------------------------------------------------------
@@ -315,6 +319,8 @@ def test_every_attribute_of_what_a_caller_is_given_says_what_it_is(module: str) 
         for each in classes
         for attribute, after in pairwise([*each.body, ast.Pass()])
         if isinstance(attribute, ast.AnnAssign) and isinstance(attribute.target, ast.Name)
+        # One that has one value alone says it all.
+        if attribute.value is None or ast.unparse(attribute.annotation) != f"Literal[{ast.unparse(attribute.value)}]"
     }
 
     assert told, "the module has classes with attributes"

@@ -30,9 +30,9 @@ from venice_ai.tee.crypto import address, public_key_bytes
 from venice_ai.tee.eventlog import RUNTIME_EVENT
 from venice_ai.tee.parts import shown
 from venice_ai.tee.policy import QUOTE, raise_for, with_custom
-from venice_ai.tee.report import AttestationReport
 from venice_ai.tee.types import INTEL_AND_NVIDIA
 from venice_ai.tee.workload import compose_warnings, known_images
+from venice_ai.types.attestation import AttestationReport
 
 from .evidence import CAPTURES, Case, Log, by_another_key, capture, failed, logged, managed, resigned, synthetic, written
 from .hierarchy import Intel

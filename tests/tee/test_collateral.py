@@ -16,8 +16,8 @@ from venice_ai.emulator.enclave.intel import DAY
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import attestation, collateral, policy
 from venice_ai.tee.collected_evidence import CollectedEvidence
-from venice_ai.tee.report import AttestationReport, Check, Tcb
 from venice_ai.tee.types import TeeOptions
+from venice_ai.types.attestation import AttestationReport, Check, Tcb
 
 from .hierarchy import NOW, Intel
 

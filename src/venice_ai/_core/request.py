@@ -1,4 +1,4 @@
-"""What goes through the ports (`ports.py`): a request, a reply whose body is here; and the clock of this machine."""
+"""What goes through the ports (`ports.py`): a request, its attempts, a reply whose body is here; and this machine's clock."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .settings import Timeout
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
     from asyncio import AbstractEventLoop, Future
 
+    from ..exceptions import APIError
     from ..types.response_meta import Headers
 
 KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
@@ -74,6 +75,24 @@ class Request:
         # The body holds the prompt and some headers hold keys: neither belongs in a log.
         headers = {name: "***" if name.lower() in SECRET_HEADERS else value for name, value in self.headers.items()}
         return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
+
+
+class Attempt:
+    """One attempt to send a request, as a gate sees it before it is sent."""
+
+    __slots__ = ("began", "due", "failure", "number", "request")
+
+    def __init__(self, request: Request, number: int, began: float, due: float | None, failure: APIError | None) -> None:
+        self.request: Request = request
+        """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
+        self.number: int = number
+        """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
+        self.began: float = began
+        """When its call began, by the client's clock."""
+        self.due: float | None = due
+        """When the deadline of the call runs out, by the client's clock; None if it has none."""
+        self.failure: APIError | None = failure
+        """What the attempt before failed with; None for the first."""
 
 
 class WholeReply:

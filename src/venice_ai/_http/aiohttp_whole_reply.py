@@ -11,7 +11,7 @@ from .._wire.content_coding import Body, BodyTooLargeError
 from ..exceptions import VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_bodies import FAULTS, ArrivingBody, release_or_abort
-from .aiohttp_connections import Pool
+from .aiohttp_pools import Pool
 from .transport_errors import too_large
 
 

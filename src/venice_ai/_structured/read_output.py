@@ -1,6 +1,6 @@
 """The text of an answer becomes an object of a class, or an error that keeps everything that came.
 
-What validates is the answer, whatever its finish reason (but not a number that may have been cut in two). JSON in one markdown
+JSON that validates is the answer, whatever its finish reason, unless it ends in a number that may be cut. JSON in one markdown
 fence, after reasoning, or in the `{"value": ...}` that was asked for, is taken out of it, and raw line breaks in its texts are
 read. A null for a key that a TypedDict may do without is as good as none. This imports pydantic, so import it when needed.
 """

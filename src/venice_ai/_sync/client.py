@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
-    from ..types.api.params import ChatParams, UntypedMapping
+    from ..types.api.params import UntypedMapping
     from .parsed_stream import SyncParsedChatStream
     from .resources import SyncLimits, SyncModels, SyncTee
     from .streams import SyncChatStream, SyncChunkSource, SyncToolStream
@@ -188,18 +188,7 @@ class SyncChatCompletions(SyncResource):
 
         return SyncChatStream(source, client=self._client)
 
-    def stream(
-        self,
-        *,
-        model: str,
-        messages: Messages,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        fallback_models: Sequence[str] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> SyncChatStream:
+    def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> SyncChatStream:
         """A stream whose request has been accepted; see `ChatCompletions.stream`.
 
         ::
@@ -212,7 +201,7 @@ class SyncChatCompletions(SyncResource):
             APIError: as there. What goes wrong later is raised where the stream is read.
         """
         opening: Any = self._async.stream(**given_arguments(locals()))
-        del messages, params, extra_body  # as in `create`
+        del messages, params  # as in `create`
         return self._stream(self._source(opening))
 
     def parse(

@@ -1,7 +1,8 @@
 """An event loop on a thread of its own, for code that does not await.
 
 There is one in a process, started when it is first needed and shared by every synchronous client. The child of a fork never
-touches the parent's loop, whose sockets are the parent's as much: it starts a thread of its own, and keeps the old things.
+touches the parent's loop, whose sockets it shares with the parent: it starts a thread of its own, and never closes what it
+inherited.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar
 from weakref import finalize
 
 from .._core.caller_warnings import WAITING_THREAD
-from .._core.first_use import whole
+from .._core.first_use import Outcome, whole
 from ..exceptions import VeniceError
 
 T = TypeVar("T")
@@ -154,10 +155,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=LoopThread.after_fork)
 
 
-class _Call(Generic[T]):
+class _Call(Outcome[T]):
     """A coroutine that runs on the loop for a thread that waits. All but `wait` and `outcome` happens on the loop."""
-
-    __slots__ = ("_begun", "_caller", "_done", "_error", "_over", "_result", "_task", "_thread", "_work")
 
     def __init__(self, work: Coroutine[Any, Any, T], thread: LoopThread) -> None:
         self._work = work
@@ -165,8 +164,6 @@ class _Call(Generic[T]):
         self._caller = threading.get_ident()
         self._task: asyncio.Task[None] | None = None
         self._begun = False
-        self._result: T | None = None
-        self._error: BaseException | None = None
         self._over = False
         self._done = threading.Lock()
         self._done.acquire()
@@ -178,9 +175,12 @@ class _Call(Generic[T]):
         self._begun = True
         WAITING_THREAD.set(self._caller)
         try:
-            self._result = await self._work
+            self.result = await self._work
+        except asyncio.CancelledError as error:
+            self.error = VeniceError("the call was cancelled before it was answered")
+            self.error.__cause__ = error
         except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
-            self._error = error
+            self.error = error
         # At the end of the interpreter only daemon threads still wait, and go with it: an error would only be noise.
         if not self._thread.ended:
             self._end()
@@ -201,17 +201,6 @@ class _Call(Generic[T]):
         # wait for.
         while not self._over:
             self._done.acquire(timeout=WAIT_SECONDS or -1)
-
-    def outcome(self) -> T:
-        error, self._error = self._error, None
-        try:
-            if isinstance(error, asyncio.CancelledError):
-                raise VeniceError("the call was cancelled before it was answered") from error
-            if error is not None:
-                raise error
-        finally:
-            del error  # its traceback refers to this frame
-        return cast("T", self._result)
 
 
 if sys.version_info >= (3, 12):

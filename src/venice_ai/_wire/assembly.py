@@ -96,7 +96,7 @@ class Assembly:
     @property
     def cost(self) -> Any:
         found = self._fields.get("cost")
-        return Cost.model_validate(found) if isinstance(found, dict) else None
+        return Cost._adopt(plain_copy(found)) if isinstance(found, dict) else None  # noqa: SLF001  # likewise
 
     def repeated(self, event: bytes) -> ChatCompletionChunk | None:
         """Takes in an event that says what an earlier one said with another text, and gives its chunk; else None."""

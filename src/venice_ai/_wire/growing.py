@@ -1,4 +1,4 @@
-"""Members that grow with every chunk: texts and lists go on, objects grow by member, all else is replaced."""
+"""How a delta is merged: texts and lists are appended, objects are merged by key, everything else is replaced."""
 
 from __future__ import annotations
 

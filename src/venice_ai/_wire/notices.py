@@ -1,4 +1,4 @@
-"""What a caller is told beside an answer, once: another model answered; the budget went into reasoning."""
+"""What a caller is told beside an answer, once: another model answered, a model will be retired, all tokens were reasoning."""
 
 from __future__ import annotations
 
@@ -50,9 +50,16 @@ class Notices:
             except ModelSubstitutedWarning:  # warnings are errors; the answer was paid for
                 logger.warning("%s", message)
 
+    def deprecation(self, model: str | None, meta: ResponseMeta) -> None:
+        """Logs once for each model and date that it will be retired, and what takes its place."""
+        warning = meta.deprecation_warning
+        if warning and self._first_time(f"{model or warning} {meta.deprecation_date}"):
+            logger.warning("Venice: %s", warning)
+
     def spent(self, response: ChatCompletionResponse) -> None:
         """Logs that an answer was cut off before its text began, and what to do."""
-        if response.finish_reason == "length" and not response.text and self._first_time(response.get("model")):
+        cut_off = any(choice.finish_reason == "length" for choice in response.choices[:1])
+        if cut_off and not response.text and self._first_time(response.get("model")):
             logger.warning(
                 "%s spent all its tokens before its answer began, most likely on reasoning, and they are billed; raise "
                 "max_completion_tokens, or lower reasoning_effort",

@@ -13,17 +13,14 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote_plus
 
-from venice_ai.types.api.models import ModelResponse
+from venice_ai.types.api.models import ModelCapabilities, ModelResponse
 from venice_ai.types.api.params import VeniceSwitches
 
 from .headers import rate_limits
 
 TYPES = ("asr", "embedding", "image", "music", "text", "tts", "upscale", "inpaint", "video")
 
-_CAPABILITIES = (
-    *("FunctionCalling", "AudioInput", "Reasoning", "ReasoningEffort", "ResponseSchema", "MultipleImages", "Vision"),
-    *("VideoInput", "WebSearch", "LogProbs", "TeeAttestation", "E2EE", "XSearch"),
-)
+_CAPABILITIES = [name for name in ModelCapabilities.__annotations__ if name.startswith("supports")]
 _USUAL = ("FunctionCalling", "ResponseSchema", "WebSearch", "LogProbs")
 
 
@@ -57,7 +54,7 @@ def text_model(
         **spec: further members of `model_spec`, such as `offline`.
     """
     able = set(supports)
-    has = {f"supports{capability}": capability in able for capability in _CAPABILITIES}
+    has = {name: name.removeprefix("supports") in able for name in _CAPABILITIES}
     usual: dict[str, Any] = {
         "betaModel": False,
         "availableContextTokens": context,
@@ -118,6 +115,11 @@ class Catalogue:
 
     def limits(self, now: float) -> dict[str, Any]:
         return rate_limits(self._models.values(), now)
+
+    def capabilities(self, name: str) -> ModelCapabilities:
+        """What the text model that a name stands for can do; nothing if there is none."""
+        model = self.find(name)
+        return (model and model.model_spec.capabilities) or ModelCapabilities()
 
     def find(self, name: str) -> ModelResponse | None:
         """The text model that a name stands for: an id, a trait, an alias, or an id with other separators."""

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import Certificate, ExtensionNotFound, ObjectIdentifier, UnrecognizedExtension
 
+from ..types.attestation import Check, Gpu, Status
 from .canonical import parse
 from .certificates import check_chain, common_name, is_signed, load
 from .checks import Checks
-from .report import Check, Gpu, Status
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 
 STOPS: Final = {

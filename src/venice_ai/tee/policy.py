@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from ..types.attestation import AttestationReport, Check
 from .checks import Checks
-from .report import AttestationReport, Check
 from .types import Level, TeeOptions
 
 Rules: TypeAlias = Mapping[str, tuple[str, ...]]

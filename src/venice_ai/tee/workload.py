@@ -16,11 +16,11 @@ from importlib.resources import files
 from typing import Any, Final, cast
 
 from .._core.json_values import items, members
+from ..types.attestation import Workload, one_line
 from .canonical import parse
 from .checks import CheckSkipped, CheckWarning
 from .eventlog import PayloadError, Replay, replay
 from .quote import Quote
-from .report import Workload, one_line
 from .types import OS_PINS, MeasurementPins, OsImage
 
 _SHOWN = {"compose_hash": "compose-hash", "os_image_hash": "os-image-hash", "app_id": "app-id", "instance_id": "instance-id"}

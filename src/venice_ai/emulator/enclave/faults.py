@@ -32,6 +32,7 @@ from .nvidia import Nvidia
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
 _ANOTHER: Final = hashlib.sha256(b"another").digest()
 _OLD_NONCE: Final = hashlib.sha256(b"an old nonce").digest()
+_LONG_COMPOSE: Final = compose("\n" * 200_000 + "x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +117,6 @@ def _doubled_keys(draft: Draft) -> bytes:
 # -- evidence -----------------------------------------------------------------------------------------------------------
 
 
-def _signed_bytes(place: tuple[int, str], draft: Draft) -> None:
-    """Other bytes (hex) in what is signed of the quote, from an offset on."""
-    draft.put(place[0], bytes.fromhex(place[1]))
-
-
 def _binds(data: Callable[[bytes, bytes], bytes]) -> Callable[[Draft], None]:
     """The quote binds something else, made of the address and the nonce."""
     return lambda draft: draft.put(LAYOUT["report_data"][0], data(bytes.fromhex(draft.key.address[2:]), draft.nonce))
@@ -147,13 +143,9 @@ def _measures(events: list[list[str]], draft: Draft, *, later: bool = False) -> 
     draft.domain.log[place:place] = [event(name, "".join(payload).encode() or _ANOTHER) for name, *payload in events]
 
 
-def _boots(os_image: str, draft: Draft) -> None:
-    """Another operating system, as far as its own log says."""
-    draft.domain = Domain(os_image=bytes.fromhex(os_image))
-
-
-def _runs(services: str, draft: Draft) -> None:
-    draft.domain = Domain(compose(services))
+def _starts(draft: Draft, **changes: Any) -> None:
+    """The domain has started with something else, as far as its own log says."""
+    draft.domain = Domain(**changes)
 
 
 def _gpus(change: Callable[[list[dict[str, str]], Draft], list[dict[str, str]]]) -> Callable[[Draft], None]:
@@ -170,10 +162,6 @@ def _gpu(make: Callable[[Draft], dict[str, str]]) -> Callable[[Draft], None]:
 def _gpu_byte(position: int, draft: Draft) -> None:
     item = draft.reply["nvidia_payload"]["evidence_list"][0]
     item["evidence"] = base64.b64encode(_flipped(base64.b64decode(item["evidence"]), position)).decode()
-
-
-def _collateral(changes: dict[str, Any], intel: Intel, now: float) -> dict[str, str]:
-    return intel.collateral(now, **changes)
 
 
 def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
@@ -227,10 +215,6 @@ def _other_signer(reply: dict[str, Any]) -> None:
     reply |= {"signature": other.sign(reply["text"]), "signing_address": other.address}
 
 
-def _signature(members: dict[str, Any], reply: dict[str, Any]) -> None:
-    reply |= members
-
-
 def _signature_number(place: tuple[int, str], reply: dict[str, Any]) -> None:
     """Another r or s (hex) in a signature; they begin at the digits 2 and 66."""
     (start, number), text = place, reply["signature"]
@@ -240,30 +224,23 @@ def _signature_number(place: tuple[int, str], reply: dict[str, Any]) -> None:
 # -- all of them ---------------------------------------------------------------------------------------------------------
 
 
-def _with(change: Callable[..., object]) -> Callable[[Any], Any]:
-    """Makes, of what a row gives, the function that does a step."""
-    return lambda given: partial(change, given)
-
-
 _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
-    "reply": ("replied", _with(_reply)),
-    "quote": ("measured", _with(_signed_bytes)),
-    "events": ("booted", _with(_measures)),
-    "later_events": ("booted", _with(partial(_measures, later=True))),
-    "boots": ("booted", _with(_boots)),
-    "services": ("booted", _with(_runs)),
-    "gpu_byte": ("replied", _with(_gpu_byte)),
-    "collateral": ("published", _with(_collateral)),
+    "reply": ("replied", lambda given: partial(_reply, given)),
+    "quote": ("measured", lambda given: lambda draft: draft.put(given[0], bytes.fromhex(given[1]))),
+    "events": ("booted", lambda given: partial(_measures, given)),
+    "later_events": ("booted", lambda given: partial(_measures, given, later=True)),
+    "boots": ("booted", lambda given: partial(_starts, os_image=bytes.fromhex(given))),
+    "services": ("booted", lambda given: partial(_starts, app_compose=compose(given))),
+    "gpu_byte": ("replied", lambda given: partial(_gpu_byte, given)),
+    "collateral": ("published", lambda given: partial(Intel.collateral, **given)),
     "envelope_byte": ("sealed", lambda given: _envelope(lambda text, _: _flipped(bytes.fromhex(text), given).hex())),
     "delta": ("sealed", lambda given: _second(lambda _, delta, __: delta.update(given))),
     "choice": ("sealed", lambda given: _second(lambda chunk, _, __: chunk["choices"][0].update(given))),
     "chunk": ("sealed", lambda given: _second(lambda chunk, _, __: chunk.update(given))),
-    "signature": ("attested", _with(_signature)),
-    "signature_number": ("attested", _with(_signature_number)),
+    "signature": ("attested", lambda given: lambda reply: reply.update(given)),
+    "signature_number": ("attested", lambda given: partial(_signature_number, given)),
 }
 """The step of a fault in `faults.json`, and what makes the function for it of the row's values."""
-
-
 _ROWS: Final[dict[str, dict[str, Any]]] = json.loads(files("venice_ai.emulator.enclave").joinpath("faults.json").read_bytes())
 
 FAULTS: Final[dict[str, Fault]] = {
@@ -329,10 +306,12 @@ FAULTS: Final[dict[str, Fault]] = {
         "the compose file shown has one blank more",
         replied=lambda draft: draft.reply["info"]["tcb_info"].update(app_compose=draft.domain.app_compose + " "),
     ),
-    "long_compose": Fault("harmless: the compose file has 200,000 line breaks", booted=partial(_runs, "\n" * 200_000 + "x")),
+    "long_compose": Fault(
+        "harmless: the compose file has 200,000 line breaks", booted=partial(_starts, app_compose=_LONG_COMPOSE)
+    ),
     "long_compose_unsigned": Fault(
         "the compose file has 200,000 line breaks, and nobody signed it",
-        booted=partial(_runs, "\n" * 200_000 + "x"),
+        booted=partial(_starts, app_compose=_LONG_COMPOSE),
         replied=_quote(lambda raw: _flipped(raw, LAYOUT["signature"][0])),
     ),
     "gpu_less": Fault("one GPU gives no evidence", replied=_gpus(lambda shown, _: shown[:-1])),
