@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ._client import VeniceClient
 from ._limits.budget import Budget
@@ -81,6 +81,7 @@ class ChatMapper:
         self._request = request
         self._columns = AnswerColumns(response_format)
         self._rows: asyncio.Queue[_Request] = asyncio.Queue()
+        self._open: set[asyncio.Future[BatchItem[Any]]] = set()
         self._sending: asyncio.Task[None] | None = None
         self._batch: dict[str, Any] = {
             "journal": Journal(place / "journal"),
@@ -93,34 +94,31 @@ class ChatMapper:
 
     async def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The columns of a batch of rows, with those of their answers."""
-        columns = {name: values.tolist() for name, values in batch.items()}
-        if self._sending is None:
+        columns = [values.tolist() for values in batch.values()]
+        if self._sending is None or self._sending.done():
             self._sending = asyncio.ensure_future(self._send())
-        requests = [
-            _Request(self._request(dict(zip(columns, row, strict=True)))) for row in zip(*columns.values(), strict=True)
-        ]
+        requests = [_Request(self._request(dict(zip(batch, row, strict=True)))) for row in zip(*columns, strict=True)]
         for request in requests:
             request.answer = asyncio.get_running_loop().create_future()
+            self._open.add(request.answer)
             self._rows.put_nowait(request)
-        answers: asyncio.Future[Any] = asyncio.gather(*(request.answer for request in requests))
-        await asyncio.wait({answers, self._sending}, return_when=asyncio.FIRST_COMPLETED)
-        if not answers.done():
-            answers.cancel()
-            self._sending.result()  # raises what ended the batch
-        found = [self._columns.of(item) for item in await answers]
-        return {
-            **batch,
-            **{name: [row[name] for row in found] for name in self._columns.names[:-1]},
-            "error": [row["error"] or "" for row in found],
-        }
+        found = [self._columns.of(item) for item in await asyncio.gather(*(request.answer for request in requests))]
+        for row in found:
+            row["error"] = row["error"] or ""  # a column of a file has one type, also where nothing failed
+        return {**batch, **{name: [row[name] for row in found] for name in self._columns.names}}
 
     async def _send(self) -> None:
-        async with aclosing(self._client.chat.completions.batch_iter(self._pulled(), **self._batch)) as items:
-            async for item in items:
-                if isinstance(item.error, _HOPELESS):
-                    raise item.error
-                assert isinstance(item.request, _Request)
-                item.request.answer.set_result(item)
+        try:
+            async with aclosing(self._client.chat.completions.batch_iter(self._pulled(), **self._batch)) as items:
+                async for item in items:
+                    if isinstance(item.error, _HOPELESS):
+                        raise item.error
+                    answer = cast("_Request", item.request).answer
+                    self._open.discard(answer)
+                    answer.set_result(item)
+        except Exception as error:  # noqa: BLE001  # it ended the batch, and is raised where rows wait for their answers
+            while self._open:
+                self._open.pop().set_exception(error)
 
     async def _pulled(self) -> AsyncIterator[_Request]:
         while True:

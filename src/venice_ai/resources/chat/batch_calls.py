@@ -99,7 +99,9 @@ class BatchCalls:
         twin = cast("Connection", object.__new__(type(client)))
         vars(twin).update(vars(client))
         first = client.caller
-        caller = twin.caller = Caller(first.transport, first.clock, first.policy, gates, first.learn)
+        caller = twin.caller = Caller(
+            first.transport, first.clock, first.policy, gates, counts=first.counts, notices=first.notices
+        )
 
         def end() -> None:
             caller.closed = True
