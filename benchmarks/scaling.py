@@ -44,7 +44,8 @@ async def answer(base_url: str, folder: str, name: str, options: dict[str, Any])
 
     async def work() -> None:
         for block in waiting:
-            await mapper({"text": block})
+            answers = await mapper({"text": block})
+            assert not any(answers["error"]), answers["error"]
 
     began, cpu = perf_counter(), process_time()
     await asyncio.gather(work(), work(), work(), work())  # as Ray does: some blocks at a time
