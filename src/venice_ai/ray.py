@@ -38,18 +38,18 @@ class ChatMapper:
 
         dataset.map_batches(
             ChatMapper,
-            fn_constructor_args=[request],  # a function that makes of a row the keywords of `create`
+            fn_constructor_args=[request],  # it makes keywords of `create` of a row
             fn_constructor_kwargs={"folder": "/var/tmp/labels", "budget_usd": 20},
             batch_size=32,  # rows that come back together
             concurrency=2,  # actors
-            num_cpus=0.5,  # they wait most of the time
+            num_cpus=0.5,  # each mostly waits
         )
 
-    A row that fails has an `error` that is not empty. A wrong key, an account without credit and a used-up budget fail the
-    dataset: each other row would fail, too.
+    A row that fails has an `error` that is not empty. What would fail for every other row, too, fails the dataset: a refused
+    key, an account without credit, a used-up budget.
 
     Args:
-        request: makes of a row, a dict, the keywords of `create`; those that a `custom_id` names are known by that id.
+        request: makes of a row, a dict, the keywords of `create`, with a `custom_id` if it is to be known by one.
         folder: a folder on a disk of each machine. What its actors share is kept there, also for the next run: the account's
             rate, the budget, and the journal, by which no row is paid for twice on the same machine.
         response_format: a class, or a JSON schema as `create` takes it; its fields are columns, in the place of `answer`.
