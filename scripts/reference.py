@@ -60,9 +60,11 @@ def fields(cls: griffe.Class) -> list[griffe.Attribute]:
 
 
 def meaning(field: griffe.Attribute, known: dict[str, dict[str, str]]) -> str:
-    """What a field means; empty if nobody has written it down."""
+    """What a field means; empty if nobody has written it down. One that has one value alone says so itself."""
     if field.docstring:
         return " ".join(field.docstring.value.split())
+    if str(field.annotation) == f"Literal[{field.value}]":
+        return f"Always `{field.value}`."
     return known.get(field.parent.name if field.parent else "", {}).get(field.name, "")
 
 

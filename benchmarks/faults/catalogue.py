@@ -113,6 +113,18 @@ def bit_by_bit(raw: bytes, pause: float) -> list[Step]:
     return paused((raw[at : at + 1] for at in range(len(raw))), pause)
 
 
+def choice_1(delta: dict[str, str]) -> bytes:
+    """A chunk of the second of two choices."""
+    made = chunk(delta)
+    made["choices"][0]["index"] = 1
+    return event(made)
+
+
+def bomb() -> bytes:
+    """A gigabyte of blanks and no JSON, zipped in members of 16 MB."""
+    return gzip.compress(b" " * 2**24) * 64
+
+
 EARLY = "Streams that end early"
 ends_early = [
     stream("cut before the head", EARLY, "The connection is closed before a byte of the reply.", [CLOSE], NOTHING),
@@ -178,6 +190,18 @@ ends_early = [
         kinds=("tools",),
         replies=[called(tool(), tool(id=None, name=None, arguments='{"at": "Ri'), finish=None)],
         right=Right(ends="error"),
+    ),
+    stream("reset in the head", EARLY, "The connection is reset inside the reply's head.", [OPEN[:40], 0.05, ABORT], NOTHING),
+    stream(
+        "reset inside a chunk", EARLY, "It is reset inside one of HTTP's chunks.", [*HELLO, framed(TWO)[:30], 0.05, ABORT], CUT
+    ),
+    stream(
+        "one of two choices is unfinished",
+        EARLY,
+        "Two choices come in turn; one has a finish reason, the other has none; then [DONE].",
+        streamed(ROLE + ONE + choice_1({"content": ""}) + STOP + DONE),
+        Right(ends="error", text=FIRST),
+        parse=False,
     ),
 ]
 
@@ -262,6 +286,15 @@ for_long = [
         [sized(len(ANSWER), ANSWER[:90]), SILENCE],
         right=LATE,
         retries=0,
+    ),
+    Fault(
+        name="a backlog that nobody takes from",
+        group=TIME,
+        does="The system takes no more connections for the port, and does not say so.",
+        kinds=("plain",),
+        right=Right(ends="error", requests=0),
+        retries=0,
+        place="backlog",
     ),
 ]
 
@@ -481,6 +514,34 @@ http = [
         [sized(None, status="HTTP/1.0 200 OK"), CLOSE],
     ),
     plain("204", HTTP, "The status says that there is no content.", [head("204 No Content", {})], right=NOTHING),
+    plain(
+        "endless head",
+        HTTP,
+        "Lines of the head come for ever.",
+        [b"HTTP/1.1 200 OK\r\n", *paused([b"X-Line: " + b"x" * 1_000 + b"\r\n"] * 3_000, 0.0), SILENCE],
+        right=NOTHING,
+        retries=0,
+    ),
+    plain(
+        "a body of 300 MB",
+        HTTP,
+        "A text that is 300 MB long comes, as fast as it is taken.",
+        [
+            head("200 OK", {**JSON, "Transfer-Encoding": "chunked"}),
+            *paused([framed(b'{"choices": "' + b"x" * 2**20), *[framed(b"x" * 2**20)] * 300], 0.0),
+            SILENCE,
+        ],
+        right=NOTHING,
+        retries=0,
+    ),
+    plain(
+        "a gzip bomb",
+        HTTP,
+        "1 MB of gzip becomes 1 GB.",
+        reply(bomb(), headers={**JSON, "Content-Encoding": "gzip"}),
+        right=NOTHING,
+        retries=0,
+    ),
 ]
 
 IN_BAND = "Errors inside a stream"
@@ -552,6 +613,7 @@ in_band = [
         reply({"error": ERROR}),
         right=NOTHING,
     ),
+    broken("an error in a delta", "An error stands in a delta.", event(chunk({"error": {"message": "down", "code": "DOWN"}}))),
 ]
 
 TOOLS = "Tool calls"
@@ -608,6 +670,19 @@ tool_calls = [
         "a call with the finish reason",
         "The call stands in the chunk with the finish reason.",
         streamed(ROLE + event(chunk({"tool_calls": [tool(arguments=RIALTO)]}, "tool_calls")) + DONE),
+    ),
+    tools(
+        "1,000 fragments",
+        "The arguments come letter by letter, a thousand of them.",
+        called(tool(), *(tool(None, None, None, each) for each in '{"at": "' + "R" * 1_000 + '"}')),
+        f'tide({{"at":"{"R" * 1_000}"}})',
+    ),
+    tools("empty arguments", "The arguments are an empty text.", called(tool(arguments="")), "tide({})"),
+    tools(
+        "arguments that are no JSON",
+        "The arguments are cut; the finish reason says that they are whole.",
+        called(tool(arguments='{"at": "Ria')),
+        'tide({"at": "Ria)',
     ),
 ]
 
@@ -690,6 +765,35 @@ fields = [
         streamed(ROLE + ONE + event('{"choices": ' + "[" * 100_000 + "]" * 100_000 + "}") + DONE),
         FAILED,
     ),
+    stream(
+        "content as a number",
+        FIELDS,
+        "The content of a delta in the middle is a number.",
+        streamed(ROLE + ONE + says(7) + STOP + DONE),
+        Right(ends="either", text=FIRST),
+        parse=False,
+    ),
+    stream(
+        "annotations and images",
+        FIELDS,
+        "Deltas have members that other servers send.",
+        streamed(
+            ROLE
+            + ONE
+            + event(chunk({"annotations": [{"type": "url_citation", "url_citation": {"url": "https://a.example"}}]}))
+            + event(chunk({"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]}))
+            + TWO
+            + THREE
+            + STOP
+            + DONE
+        ),
+    ),
+    stream(
+        "usage twice",
+        FIELDS,
+        "Usage comes twice, with other members.",
+        streamed(CONTENT + STOP + USED + event({**chunk(), "choices": [], "usage": {"total_tokens": 21, "cost": 0.1}}) + DONE),
+    ),
 ]
 
 REFUSALS = "Refusals and waits"
@@ -752,6 +856,21 @@ refusals = [
         right=Right(ends="error", status=429, requests=ATTEMPTS),
     ),
     plain(
+        "an error page of 60 MB",
+        REFUSALS,
+        "The body of a 404 has 60 MB.",
+        [
+            sized(60 * 2**20, b"", status="HTTP/1.1 404 Not Found", kind="text/html"),
+            *paused([b"<p>" + b"x" * (2**20 - 3)] * 60, 0.0),
+        ],
+        right=Right(ends="error", status=404),
+    ),
+    then(
+        "429 until a date",
+        "Retry-After is a date, in the oldest of three forms.",
+        refused(LIMITED, Retry_After="Sun Nov  6 08:49:37 1994"),
+    ),
+    plain(
         "redirect to another origin",
         REFUSALS,
         "307 leads to another host; the prompt is not for it.",
@@ -791,6 +910,15 @@ connections = [
         place="untrusted",
     ),
     Fault(
+        name="a certificate that has expired",
+        group=CONNECTIONS,
+        does="The server's certificate ran out; its authority is unknown, too.",
+        kinds=("plain",),
+        replies=[PLAIN],
+        right=Right(ends="error", requests=0),
+        place="expired",
+    ),
+    Fault(
         name="no TLS behind https",
         group=CONNECTIONS,
         does="The server at an https address speaks plain HTTP.",
@@ -828,6 +956,14 @@ connections = [
         PLAIN,
         right=UNSURE,
         calls=2,
+    ),
+    plain(
+        "closed after each reply",
+        CONNECTIONS,
+        "The connection is closed after each reply, without `Connection: close`.",
+        [*PLAIN, CLOSE],
+        right=AGAIN,
+        calls=3,
     ),
     plain(
         "half closed after the reply",

@@ -9,7 +9,7 @@ from typing import Literal
 from tests.scripted_server import Step
 
 Kind = Literal["stream", "plain", "tools"]
-Place = Literal["server", "refused", "no such name", "untrusted", "no TLS"]
+Place = Literal["server", "refused", "no such name", "untrusted", "expired", "no TLS", "backlog"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import trustme
 
@@ -33,13 +34,23 @@ async def place_of(fault: Fault) -> AsyncGenerator[Server]:
         async with listening:
             yield Server(url=f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}/api/v1")
         return
-    context = _context() if fault.place == "untrusted" else None
+    if fault.place == "backlog":
+        with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            for taken in (first, second):  # these fill it
+                taken.settimeout(0)
+                taken.connect_ex(full.getsockname())
+            yield Server(url=f"http://127.0.0.1:{full.getsockname()[1]}/api/v1")
+        return
+    tls = fault.place in {"untrusted", "expired"}
+    context = _context(expired=fault.place == "expired") if tls else None
     replies: list[list[Step]] = [list(steps) for steps in fault.replies]
     async with serving(*replies, context=context) as server:
         if replies == [[REDIRECT]]:
             other = server.url.replace("127.0.0.1", "localhost") + "/chat/completions"
             replies[0][:] = [head("307 Temporary Redirect", {"Location": other, "Content-Length": "0"})]
-        if fault.place == "untrusted":
+        if tls:
             server.url = server.url.replace("127.0.0.1", "localhost")
         yield server
 
@@ -51,7 +62,8 @@ async def _without_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     writer.close()
 
 
-def _context() -> ssl.SSLContext:
+def _context(*, expired: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    until = datetime.now(UTC) - timedelta(days=1) if expired else None
+    trustme.CA().issue_cert("localhost", not_after=until).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     return context

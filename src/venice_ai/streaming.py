@@ -1,8 +1,9 @@
 """Streams of a chat, and the one place that decides how a stream ends.
 
-Every stream ends in exactly one way: a finish reason or `[DONE]` was seen; or `StreamInterruptedError`, or the error that the
-server reported, with what had come (before any content that counts as its status, and the request may be sent again); or the
-caller left. The rule lives in `ChunkReader`, which is below every way to read a stream, and assembles what was read.
+Every stream ends in exactly one way. It is complete: every choice has its finish reason, or `[DONE]` came from a server that
+gives none. Or `StreamInterruptedError` is raised, or the error that the server reported, with what was received; before any
+content such an error counts as an error status, and the request may be sent again. Or the caller left. The rule lives in
+`ChunkReader`, which every way to read a stream goes through, and which assembles what was read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ._core.ports import Reply
-from ._wire import json_text, reply_body
+from ._core.request import Request
+from ._wire import first_bytes, json_text
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
 from ._wire.sse import EventParser, EventTooLongError
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from ._http.caller import Call
     from ._http.connection import Connection
     from ._wire.notices import Notices
-    from .tee.report import AttestationReport, SignatureReport
     from .tee.session import TeeSession
+    from .types.attestation import AttestationReport, SignatureReport
 
 T = TypeVar("T")
 
@@ -48,27 +50,24 @@ _START_BYTES = 64
 class ChunkReader:
     """The state of one reply that is being read: what came, and whether and how it ended.
 
-    An error that the server reports before any content is as if the status line had said it: `call` may send the request again,
-    and the next reply is read in place of this one. A `session` opens what is end-to-end encrypted; `settle` is called with all
-    bytes of its whole answer. With `every_chunk` there are chunks without choices, which carry usage.
+    After an error before any content `call` may send the request again, and the next reply is read in place of this one. A
+    `session` opens what is end-to-end encrypted; `settle` is called with all bytes of its whole answer. With `every_chunk`
+    there are chunks without choices, which carry usage.
     """
 
     def __init__(
         self,
         reply: Reply,
         meta: ResponseMeta,
+        request: Request,
         *,
-        choices: int,
-        every_chunk: bool,
-        watch_progress: bool,
-        now: Callable[[], float],
-        sent: float,
+        every_chunk: bool = False,
+        now: Callable[[], float] = float,
+        sent: float = 0.0,
         session: TeeSession | None = None,
         settle: Callable[[bytes], Awaitable[None]] | None = None,
         call: Call | None = None,
-        secret: bytes = b"",
         notices: Notices | None = None,
-        model: str = "",
     ) -> None:
         self.session = session
         self.ended: bool = False
@@ -76,17 +75,17 @@ class ChunkReader:
         self.left: bool = False
         self.handed_out = False
         self._failure: KeptError | None = None
-        self._choices = choices
+        # Not the request itself, whose body may be large.
+        self._model, self._choices = ("", 1) if request.chat is None else (request.chat.model, request.chat.choices)
+        self._watch_progress = request.timeout.progress is not None
+        self._secret = request.secret
         self._every_chunk = every_chunk
-        self._watch_progress = watch_progress
         self._now = now
         self._sent = sent
         self._settle = settle
         self._call = call  # until content came
         self._over = call.done if call is not None else None
-        self._secret = secret
         self._notices = notices
-        self._model = model
         self._received = bytearray()
         self._begin(reply, meta)
 
@@ -201,7 +200,7 @@ class ChunkReader:
     def _began(self) -> None:
         """Content came: from now on the request is not sent again."""
         self._begun, self._call = True, None
-        if self._notices is not None:
+        if self._notices is not None and self._notices.names:
             self._notices.substitution(self._model, self.assembly.model, self.meta, self._now())
 
     async def look(self) -> None:
@@ -268,11 +267,11 @@ class ChunkReader:
 
     async def _whole_reply(self) -> APIError | None:
         """The error for a reply that is one JSON value, or a page, by its first bytes; None for a stream."""
-        start, labelled = reply_body.start_of(self._head), reply_body.says_stream(self.meta)
+        start, labelled = first_bytes.start_of(self._head), first_bytes.says_stream(self.meta)
         while not start and not self._at_end:
             piece = await self._head_piece()
-            start = reply_body.start_of(self._head if len(self._head) < _START_BYTES else piece)
-        if not reply_body.is_whole(start, labelled=labelled):
+            start = first_bytes.start_of(self._head if len(self._head) < _START_BYTES else piece)
+        if not first_bytes.is_whole(start, labelled=labelled):
             self._first = bytes(self._head)
             return None
         while not self._at_end:
@@ -293,7 +292,7 @@ class ChunkReader:
         return piece
 
     def _ended_with(self, error: StopAsyncIteration | APIConnectionError) -> None:
-        """Notes the end of the body: an error unless every choice has its finish reason, and so the answer is complete."""
+        """Notes the end of the body. A connection that broke is an error unless every choice has its finish reason."""
         try:
             if isinstance(error, APIConnectionError) and not self.assembly.finished:
                 raise self.errors.interrupted(error.message, error) from error
@@ -373,6 +372,24 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
             self.reader.drop()
 
 
+class Closing:
+    """What is closed where its block is left."""
+
+    async def close(self) -> None:
+        """Drops the connection. May be called often."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        await self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
 class OfReply:
     """What a stream knows of the reply that it reads, in both clients."""
 
@@ -405,7 +422,7 @@ class OfReply:
         return reader.session.signature if reader and reader.session else None
 
 
-class Stream(OfReply, Generic[T]):
+class Stream(OfReply, Closing, Generic[T]):
     """Chunks as they arrive: an async iterator, and an async context manager that closes the connection on leaving.
 
     Args:
@@ -446,16 +463,6 @@ class Stream(OfReply, Generic[T]):
         aclose = getattr(self._iterator, "aclose", None)
         if aclose is not None:
             await aclose()
-
-    async def aclose(self) -> None:
-        """The same, for `contextlib.aclosing`."""
-        await self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
 
 class ChatStream(Stream[ChatCompletionChunk]):
@@ -518,9 +525,9 @@ def chunk_texts(chunk: ChatCompletionChunk) -> list[str]:
     choices: Any = chunk.choices
     texts: list[str] = []
     for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
-        delta: Any = choice.delta if isinstance(choice, ChatChunkChoice) else None
+        delta: Any = choice.__dict__.get("delta") if isinstance(choice, ChatChunkChoice) else None
         content = delta.content if isinstance(delta, ChatDelta) else None
-        text = content if isinstance(content, str) else content_text(content)
+        text = content if content is None or isinstance(content, str) else content_text(content)
         if text:
             texts.append(text)
     return texts

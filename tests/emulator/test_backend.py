@@ -25,11 +25,6 @@ class Parrot:
         self.asked: list[dict[str, Any]] = []
         self.closed = False
 
-    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        said = self._said(body)
-        message = {"role": "assistant", "content": said}
-        return {"id": "own", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": USAGE}
-
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         for letter in self._said(body):
             yield {"id": "own", "choices": [{"index": 0, "delta": {"content": letter}, "finish_reason": None}]}

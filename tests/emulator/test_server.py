@@ -205,12 +205,6 @@ class Endless:
     def __init__(self) -> None:
         self.left = asyncio.Event()
 
-    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return await asyncio.Event().wait()  # type: ignore[return-value]  # it never returns
-        finally:
-            self.left.set()
-
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         try:
             while True:

@@ -179,19 +179,9 @@ class Counting:
     def __init__(self) -> None:
         self.left = asyncio.Event()
 
-    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        await self._leave()
-        raise AssertionError("nobody waits so long")
-
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         try:
             yield {"choices": [{"index": 0, "delta": {"content": "1"}, "finish_reason": None}]}
-            await asyncio.Event().wait()
-        finally:
-            self.left.set()
-
-    async def _leave(self) -> None:
-        try:
             await asyncio.Event().wait()
         finally:
             self.left.set()

@@ -13,6 +13,8 @@ import pytest
 from venice_ai.emulator.local import LocalModel, LocalModelError
 from venice_ai.emulator.local.engine import spare_cores
 
+from .asking import complete
+
 PATIENCE_SECONDS = 60
 
 
@@ -98,7 +100,7 @@ async def test_leaving_a_stream_stops_the_engine(engine: Conducted, model: Local
 
 async def test_cancelling_a_plain_answer_stops_the_engine(engine: Conducted, model: LocalModel) -> None:
     engine.enough = 1_000_000
-    answer = asyncio.create_task(model.complete(hello()))
+    answer = asyncio.create_task(complete(model, hello()))
     while not engine.under_way:
         await asyncio.sleep(0)
     answer.cancel()
@@ -111,7 +113,7 @@ async def test_cancelling_a_plain_answer_stops_the_engine(engine: Conducted, mod
 
 
 async def test_two_are_answered_at_once_and_the_rest_in_turn(engine: Conducted, model: LocalModel) -> None:
-    answers = [asyncio.create_task(model.complete(hello())) for _ in range(5)]
+    answers = [asyncio.create_task(complete(model, hello())) for _ in range(5)]
     while engine.under_way < 2:
         await asyncio.sleep(0)
     engine.go_on.set()
@@ -121,7 +123,7 @@ async def test_two_are_answered_at_once_and_the_rest_in_turn(engine: Conducted, 
 
 
 async def test_one_who_leaves_the_queue_never_reaches_the_engine(engine: Conducted, model: LocalModel) -> None:
-    answers = [asyncio.create_task(model.complete(hello())) for _ in range(3)]
+    answers = [asyncio.create_task(complete(model, hello())) for _ in range(3)]
     while engine.under_way < 2:
         await asyncio.sleep(0)
     answers[2].cancel()
@@ -138,7 +140,7 @@ async def test_one_who_leaves_the_queue_never_reaches_the_engine(engine: Conduct
 
 async def test_closing_ends_what_runs_and_what_waits_with_an_error(engine: Conducted, model: LocalModel) -> None:
     engine.enough = 1_000_000
-    answers = [asyncio.create_task(model.complete(hello())) for _ in range(3)]
+    answers = [asyncio.create_task(complete(model, hello())) for _ in range(3)]
     while engine.under_way < 2:
         await asyncio.sleep(0)
     closing = asyncio.create_task(model.aclose())
@@ -156,14 +158,14 @@ async def test_a_closed_model_says_so(model: LocalModel) -> None:
     await model.aclose()
 
     with pytest.raises(LocalModelError, match="was closed"):
-        await model.complete(hello())
+        await complete(model, hello())
 
 
 async def test_what_the_engine_raises_reaches_the_caller() -> None:
     model = LocalModel(Broken(), model_id="test", context_tokens=64, plain=True)
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        await model.complete(hello())
+        await complete(model, hello())
 
     await model.aclose()
 

@@ -22,6 +22,7 @@ from venice_ai.emulator.local.engine import Engine, load
 from venice_ai.emulator.local.weights import gemma_weights, own_folder
 
 from ..cli.shell import ended, running
+from .asking import complete
 
 pytestmark = pytest.mark.local
 
@@ -86,7 +87,7 @@ def deltas(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def test_a_question_is_answered(model: LocalModel) -> None:
-    answer = await model.complete(ask(PARIS))
+    answer = await complete(model, ask(PARIS))
 
     assert text(answer) == "Paris"
     assert finish(answer) == "stop"
@@ -94,7 +95,7 @@ async def test_a_question_is_answered(model: LocalModel) -> None:
 
 
 async def test_an_answer_says_what_it_used_and_nothing_of_the_engine(model: LocalModel) -> None:
-    answer = await model.complete(ask(PARIS))
+    answer = await complete(model, ask(PARIS))
 
     usage = answer["usage"]
     assert usage["prompt_tokens"] > 0
@@ -106,7 +107,7 @@ async def test_an_answer_says_what_it_used_and_nothing_of_the_engine(model: Loca
 async def test_a_stream_gives_the_same_text_in_pieces(model: LocalModel) -> None:
     body = ask("Count from 1 to 10.", max_completion_tokens=10)
 
-    whole = await model.complete(body)
+    whole = await complete(model, body)
     chunks = await stream(model, body)
 
     pieces = [delta["content"] for delta in deltas(chunks) if delta.get("content")]
@@ -119,7 +120,8 @@ async def test_a_stream_gives_the_same_text_in_pieces(model: LocalModel) -> None
 
 
 async def test_a_system_message_and_earlier_turns_are_read(model: LocalModel) -> None:
-    answer = await model.complete(
+    answer = await complete(
+        model,
         {
             "messages": [
                 {"role": "system", "content": "You are a helpful assistant."},
@@ -129,7 +131,7 @@ async def test_a_system_message_and_earlier_turns_are_read(model: LocalModel) ->
             ],
             "temperature": 0,
             "max_completion_tokens": 16,
-        }
+        },
     )
 
     assert "Bob" in text(answer)
@@ -137,7 +139,8 @@ async def test_a_system_message_and_earlier_turns_are_read(model: LocalModel) ->
 
 async def test_what_a_tool_returned_is_known(model: LocalModel) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "multiply", "arguments": '{"a":12,"b":7}'}}
-    answer = await model.complete(
+    answer = await complete(
+        model,
         {
             "messages": [
                 {"role": "user", "content": "How much is 12 times 7?"},
@@ -146,14 +149,14 @@ async def test_what_a_tool_returned_is_known(model: LocalModel) -> None:
             ],
             "temperature": 0,
             "max_completion_tokens": 24,
-        }
+        },
     )
 
     assert "84" in text(answer)
 
 
 async def test_a_limit_ends_an_answer_as_length(model: LocalModel) -> None:
-    answer = await model.complete(ask(STORY, max_completion_tokens=5))
+    answer = await complete(model, ask(STORY, max_completion_tokens=5))
 
     assert finish(answer) == "length"
     assert answer["usage"]["completion_tokens"] == 5
@@ -161,7 +164,7 @@ async def test_a_limit_ends_an_answer_as_length(model: LocalModel) -> None:
 
 @pytest.mark.parametrize("stop", ["5", ["5", "zebra"]], ids=["text", "list"])
 async def test_the_callers_stop_ends_an_answer(model: LocalModel, stop: str | list[str]) -> None:
-    answer = await model.complete(ask("Count from 1 to 10.", max_completion_tokens=30, stop=stop))
+    answer = await complete(model, ask("Count from 1 to 10.", max_completion_tokens=30, stop=stop))
 
     assert finish(answer) == "stop"
     assert "4" in text(answer)
@@ -169,7 +172,7 @@ async def test_the_callers_stop_ends_an_answer(model: LocalModel, stop: str | li
 
 
 async def test_the_templates_stop_holds_beside_the_callers(model: LocalModel) -> None:
-    answer = await model.complete(ask(PARIS, stop="zebra"))
+    answer = await complete(model, ask(PARIS, stop="zebra"))
 
     assert finish(answer) == "stop"
     assert "Question" not in text(answer)
@@ -178,14 +181,14 @@ async def test_the_templates_stop_holds_beside_the_callers(model: LocalModel) ->
 async def test_the_same_seed_gives_the_same_answer(model: LocalModel) -> None:
     body = ask("Why is the sky blue?", temperature=1, seed=7, max_completion_tokens=12)
 
-    first = await model.complete(body)
-    second = await model.complete(body)
+    first = await complete(model, body)
+    second = await complete(model, body)
 
     assert text(first) == text(second)
 
 
 async def test_log_probabilities_are_given_when_asked_for(model: LocalModel) -> None:
-    answer = await model.complete(ask(PARIS, logprobs=True, top_logprobs=2, max_completion_tokens=1))
+    answer = await complete(model, ask(PARIS, logprobs=True, top_logprobs=2, max_completion_tokens=1))
 
     token = answer["choices"][0]["logprobs"]["content"][0]
     assert token.keys() == {"token", "bytes", "logprob", "top_logprobs"}
@@ -193,7 +196,7 @@ async def test_log_probabilities_are_given_when_asked_for(model: LocalModel) -> 
 
 
 async def test_log_probabilities_are_given_without_the_likeliest_tokens_too(model: LocalModel) -> None:
-    answer = await model.complete(ask(PARIS, logprobs=True, max_completion_tokens=1))
+    answer = await complete(model, ask(PARIS, logprobs=True, max_completion_tokens=1))
 
     token = answer["choices"][0]["logprobs"]["content"][0]
     assert token["logprob"] <= 0
@@ -209,7 +212,7 @@ async def test_an_answer_fits_the_schema(model: LocalModel) -> None:
     }
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
 
-    answer = await model.complete(ask(PARIS, response_format=wanted))
+    answer = await complete(model, ask(PARIS, response_format=wanted))
 
     assert finish(answer) == "stop"
     import_module("jsonschema").validate(json.loads(text(answer)), schema)
@@ -219,21 +222,21 @@ async def test_an_answer_fits_a_pydantic_class(model: LocalModel) -> None:
     schema = Trip.model_json_schema()
     wanted = {"type": "json_schema", "json_schema": {"name": "trip", "strict": True, "schema": schema}}
 
-    answer = await model.complete(ask("Book a trip to Rome for Bob, 42.", response_format=wanted))
+    answer = await complete(model, ask("Book a trip to Rome for Bob, 42.", response_format=wanted))
 
     assert finish(answer) == "stop"
     Trip.model_validate_json(text(answer))
 
 
 async def test_json_object_gives_an_object(model: LocalModel) -> None:
-    answer = await model.complete(ask("Describe Paris.", response_format={"type": "json_object"}))
+    answer = await complete(model, ask("Describe Paris.", response_format={"type": "json_object"}))
 
     assert finish(answer) == "stop"
     assert json.loads(text(answer)).keys()
 
 
 async def test_json_that_was_cut_says_so(model: LocalModel) -> None:
-    answer = await model.complete(ask("Describe Paris.", response_format={"type": "json_object"}, max_completion_tokens=3))
+    answer = await complete(model, ask("Describe Paris.", response_format={"type": "json_object"}, max_completion_tokens=3))
 
     assert finish(answer) == "length"
 
@@ -248,7 +251,7 @@ async def test_json_that_was_cut_says_so(model: LocalModel) -> None:
 async def test_a_forced_call_has_valid_arguments(model: LocalModel, choice: Any) -> None:
     tools = [WEATHER, CLOCK]
 
-    answer = await model.complete(ask("What is the weather in Paris?", tools=tools, tool_choice=choice))
+    answer = await complete(model, ask("What is the weather in Paris?", tools=tools, tool_choice=choice))
 
     assert finish(answer) == "tool_calls"
     assert text(answer) == ""
@@ -270,7 +273,7 @@ async def test_a_streamed_call_names_the_function_first(model: LocalModel) -> No
 
 
 async def test_tools_that_need_not_be_called_leave_an_answer_in_words(model: LocalModel) -> None:
-    answer = await model.complete(ask(PARIS, tools=[WEATHER], tool_choice="auto"))
+    answer = await complete(model, ask(PARIS, tools=[WEATHER], tool_choice="auto"))
 
     assert text(answer) == "Paris"
 
@@ -324,7 +327,7 @@ async def test_leaving_a_stream_stops_the_model(engine: Engine) -> None:
 
 async def test_leaving_during_a_long_prompt_stops_the_model(engine: Engine) -> None:
     async with watching(engine) as (watched, model):
-        waiting = asyncio.create_task(model.complete(ask("fox dog cat " * 1000)))
+        waiting = asyncio.create_task(complete(model, ask("fox dog cat " * 1000)))
         assert await asyncio.to_thread(watched.at_work.wait, PATIENCE_SECONDS)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -337,14 +340,14 @@ async def test_leaving_during_a_long_prompt_stops_the_model(engine: Engine) -> N
 
 
 async def test_several_requests_are_answered_at_once(model: LocalModel) -> None:
-    answers = await asyncio.gather(*(model.complete(ask(PARIS)) for _ in range(3)))
+    answers = await asyncio.gather(*(complete(model, ask(PARIS)) for _ in range(3)))
 
     assert {text(answer) for answer in answers} == {"Paris"}
 
 
 async def test_a_prompt_that_is_too_long_is_refused(model: LocalModel) -> None:
     with pytest.raises(UnsupportedInput, match="tokens, and the local model reads 4096"):
-        await model.complete(ask("fox " * 5000))
+        await complete(model, ask("fox " * 5000))
 
 
 async def test_a_schema_that_the_engine_drops_is_refused_before_the_first_chunk(model: LocalModel) -> None:

@@ -15,7 +15,7 @@ from venice_ai.emulator.enclave.domain import Domain
 from venice_ai.tee import TeeOptions, TrustRoots
 from venice_ai.tee.attestation import verify
 from venice_ai.tee.collected_evidence import CollectedEvidence
-from venice_ai.tee.report import AttestationReport
+from venice_ai.types.attestation import AttestationReport
 
 from .hierarchy import Intel
 

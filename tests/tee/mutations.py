@@ -28,7 +28,7 @@ from venice_ai.tee.attestation import evidence, platform
 from venice_ai.tee.canonical import canonical, members_of, parse
 from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
-from venice_ai.tee.report import Check
+from venice_ai.types.attestation import Check
 
 from .enclave import chunk
 from .evidence import CAPTURES, Case, capture, managed, synthetic

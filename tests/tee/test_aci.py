@@ -16,7 +16,7 @@ from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.crypto import address
 from venice_ai.tee.keccak import keccak256
 from venice_ai.tee.recovery import compressed, recover
-from venice_ai.tee.report import AttestationReport, Check
+from venice_ai.types.attestation import AttestationReport, Check
 
 NAMES = ["aci_keyset", "aci_workload", "aci_endorsement", "aci_custody"]
 OTHER_KEY: str = shared("tee/e2ee_vectors.json")["model_public"]

@@ -30,9 +30,9 @@ from venice_ai.resources.tee import USED_NONCES
 from venice_ai.resources.tee_evidence import MAX_BODY_BYTES, Fetcher
 from venice_ai.tee import collateral
 from venice_ai.tee.collateral import Seen
-from venice_ai.tee.report import AttestationReport, Tcb
 from venice_ai.tee.types import CollateralProvider, TeeOptions, TrustRoots
 from venice_ai.transport import Request
+from venice_ai.types.attestation import AttestationReport, Tcb
 
 from .hierarchy import NOW, Intel
 

@@ -19,8 +19,8 @@ from venice_ai.emulator.enclave.certificates import Authority, pem
 from venice_ai.emulator.enclave.nvidia import Nvidia
 from venice_ai.tee import attestation, certificates, gpu
 from venice_ai.tee.collected_evidence import CollectedEvidence
-from venice_ai.tee.report import AttestationReport, Check, Gpu
 from venice_ai.tee.types import TeeOptions
+from venice_ai.types.attestation import AttestationReport, Check, Gpu
 
 CAPTURES = ["gemma_3_27b_p", "glm_5_1"]
 CHECKS = ["gpu_structure", "gpu_nonce", "gpu_chain", "gpu_signature", "gpu_firmware", "gpu_unique", "gpu_count"]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from venice_ai.tee.parts import missing
-from venice_ai.tee.report import Workload
+from venice_ai.types.attestation import Workload
 
 
 def left_out(compose: str) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.checks import Checks
-from venice_ai.tee.report import AttestationReport, Gpu, one_line
 from venice_ai.tee.workload import compose_images
+from venice_ai.types.attestation import AttestationReport, Gpu, one_line
 
 from .evidence import CAPTURES, Case, capture, managed, resigned
 

@@ -21,10 +21,10 @@ from venice_ai.tee import TeeSession
 from venice_ai.tee.crypto import Opener, Sealer, seal
 from venice_ai.tee.curve import Key
 from venice_ai.tee.guard import guard, in_clear
-from venice_ai.tee.report import AttestationReport
 from venice_ai.types._base import Response
 from venice_ai.types.api.chat import ChatCompletionResponse
 from venice_ai.types.api.streaming import ChatCompletionChunk
+from venice_ai.types.attestation import AttestationReport
 
 from ..shared import named, shared
 from .enclave import chunk, envelope

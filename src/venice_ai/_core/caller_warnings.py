@@ -1,6 +1,7 @@
 """Warnings that name the line of the caller's code, however deep they arise.
 
-No fixed `stacklevel` fits: a coroutine's frames lead to its awaiter, and for the loop's thread those of the waiting one count.
+No fixed `stacklevel` fits: a coroutine's frames lead to its awaiter, and on the loop's thread those of the thread that waits
+are used.
 """
 
 from __future__ import annotations

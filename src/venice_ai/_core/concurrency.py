@@ -7,8 +7,11 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from traceback import clear_frames
 from typing import TypeVar
+
+from .first_use import Task
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -85,25 +88,19 @@ async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) ->
 async def in_thread(call: Callable[[], R]) -> R:
     """What a call that blocks gives, from a thread of its own (one for each call) that sees the caller's context variables."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[tuple[R | None, BaseException | None]] = loop.create_future()
+    done: asyncio.Future[None] = loop.create_future()
+    task = Task(partial(copy_context().run, call))
 
-    def settle(value: R | None, error: BaseException | None) -> None:
+    def settle() -> None:
         if not done.done():
-            done.set_result((value, error))
+            done.set_result(None)
 
     def work() -> None:
-        value, error = None, None
-        try:
-            value = context.run(call)
-        except BaseException as raised:  # noqa: BLE001  # it is raised where the call is awaited
-            error = raised
+        task.run()
         with suppress(RuntimeError):  # the loop is gone, and so is whoever asked
-            loop.call_soon_threadsafe(settle, value, error)
+            loop.call_soon_threadsafe(settle)
 
-    context = copy_context()
     # Threads cannot be stopped: when the caller is cancelled it is left alone, and does not keep the program from ending.
     threading.Thread(target=work, name="venice_ai tool", daemon=True).start()
-    value, error = await done
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]  # without an error it is what the call gave
+    await done
+    return task.outcome()

@@ -1,7 +1,7 @@
 """What a process does once and must not leave half done: the imports of a first call, and the start of the loop's thread.
 
-Ctrl-C amid an import leaves extension modules that cannot be imported again (pydantic's core); a fork takes along, locked for
-ever, what other threads import. So this runs on a thread of its own, which no signal interrupts; a fork waits (`forks.py`).
+Ctrl-C amid an import leaves extension modules that cannot be imported again (pydantic's core); a fork copies the import locks
+that other threads hold. So this runs on a thread of its own, which no signal interrupts; a fork waits (`forks.py`).
 """
 
 from __future__ import annotations
@@ -48,32 +48,36 @@ def whole(work: Callable[[], T]) -> T:
     return task.outcome()
 
 
-class Task(Generic[T]):
-    """What a thread of ours does for another one, which waits for it and is given what it returned or raised."""
+class Outcome(Generic[T]):
+    """What was returned or raised in one thread, for another one."""
 
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
-        self._result: T | None = None
-        self._error: BaseException | None = None
-        self.done: threading.Event = threading.Event()
-        """Whether it is over."""
-
-    def run(self) -> None:
-        try:
-            self._result = self._work()
-        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
-            self._error = error
-        self.done.set()
+    result: T | None = None
+    error: BaseException | None = None
 
     def outcome(self) -> T:
         """What came of it, once."""
-        error, self._error = self._error, None
+        error, self.error = self.error, None
         try:
             if error is not None:
                 raise error
         finally:
             del error  # its traceback refers to this frame
-        return cast("T", self._result)
+        return cast("T", self.result)
+
+
+class Task(Outcome[T]):
+    """What a thread of ours does for another one, which waits until it is `done`."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self.done: threading.Event = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self.result = self._work()
+        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
+            self.error = error
+        self.done.set()
 
 
 if TYPE_CHECKING:

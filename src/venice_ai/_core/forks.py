@@ -1,4 +1,4 @@
-"""What a fork waits for: the ends of imports in other threads, which the child would have half done, and locked for ever."""
+"""Delays a fork until imports in other threads have ended; the child would inherit their locks, held for ever."""
 
 from __future__ import annotations
 

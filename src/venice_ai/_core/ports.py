@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Protocol
 
+from .request import Attempt as Attempt  # noqa: PLC0414  # gates find it here
 from .request import Request
 
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
-    from ..exceptions import APIError
     from ..types.api.chat import ChatUsage
     from ..types.response_meta import Headers, ResponseMeta
 
@@ -64,24 +64,6 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Closes every connection."""
         ...
-
-
-class Attempt:
-    """One attempt to send a request, as a gate sees it before it is sent."""
-
-    __slots__ = ("began", "due", "failure", "number", "request")
-
-    def __init__(self, request: Request, number: int, began: float, due: float | None, failure: APIError | None) -> None:
-        self.request: Request = request
-        """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
-        self.number: int = number
-        """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
-        self.began: float = began
-        """When its call began, by the client's clock."""
-        self.due: float | None = due
-        """When the deadline of the call runs out, by the client's clock; None if it has none."""
-        self.failure: APIError | None = failure
-        """What the attempt before failed with; None for the first."""
 
 
 class Pass(Protocol):

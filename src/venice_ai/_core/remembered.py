@@ -1,4 +1,4 @@
-"""What a caller was told once, and is not told again."""
+"""A bounded set of the warnings that were already given."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""What goes through the ports (`ports.py`): a request, a reply whose body is here; and the clock of this machine."""
+"""What goes through the ports (`ports.py`): a request and its attempts; and the clock of this machine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -12,7 +11,7 @@ from .settings import Timeout
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
     from asyncio import AbstractEventLoop, Future
 
-    from ..types.response_meta import Headers
+    from ..exceptions import APIError
 
 KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
 """Names of headers that tell Venice whose request it is, in lower case."""
@@ -76,30 +75,22 @@ class Request:
         return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
 
 
-class WholeReply:
-    """A reply whose body is here."""
+class Attempt:
+    """One attempt to send a request, as a gate sees it before it is sent."""
 
-    __slots__ = ("_body", "headers", "status")
+    __slots__ = ("began", "due", "failure", "number", "request")
 
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status: int = status
-        self.headers: Headers = headers
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-    async def drain(self) -> None:
-        """Nothing more comes."""
-
-    def progressed(self) -> None:
-        """No clock runs any more."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
+    def __init__(self, request: Request, number: int, began: float, due: float | None, failure: APIError | None) -> None:
+        self.request: Request = request
+        """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
+        self.number: int = number
+        """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
+        self.began: float = began
+        """When its call began, by the client's clock."""
+        self.due: float | None = due
+        """When the deadline of the call runs out, by the client's clock; None if it has none."""
+        self.failure: APIError | None = failure
+        """What the attempt before failed with; None for the first."""
 
 
 class SystemClock:

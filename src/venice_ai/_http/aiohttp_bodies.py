@@ -13,8 +13,9 @@ from .._core.request import Request
 from .._wire.content_coding import Decoder
 from ..exceptions import APIConnectionError
 from ..types.response_meta import Headers
-from .aiohttp_connections import ConnectionState, Pool
+from .aiohttp_connections import ConnectionState
 from .aiohttp_errors import TornError, connection_broke
+from .aiohttp_pools import Pool
 from .timers import Watch
 
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.

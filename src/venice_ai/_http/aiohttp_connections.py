@@ -1,34 +1,28 @@
-"""The connections of the asynchronous client: a pool for each event loop, and what is known of each connection.
+"""The connections of the asynchronous client, and what is known of each.
 
-A kept connection is looked at before it is used: aiohttp also gives out those whose end, or something unasked, is unread.
+A kept connection is looked at before it is used: aiohttp may give out one that the server has closed, or has sent stray bytes
+on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from inspect import CORO_CREATED, getcoroutinestate
 from math import inf
-from typing import TYPE_CHECKING, Protocol, cast
-from weakref import WeakSet
+from typing import TYPE_CHECKING, cast
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
-from .._wire.content_coding import ACCEPTED
-from ..exceptions import APIConnectionError
-from .routes import CLOSED, KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_of
-from .timers import Deadlines
+from .routes import KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_of
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-ACCEPT_ENCODING = {"Accept-Encoding": ACCEPTED}
-_REST_SECONDS = 0.05
 _TURNS = 3  # of the loop, in which it reads what has come; as many with TLS
 
 
@@ -107,7 +101,7 @@ class _HeadFirst(ResponseHandler):
         super().data_received(data)
 
 
-class _Connector(aiohttp.TCPConnector):
+class Connector(aiohttp.TCPConnector):
     """The connections of our own session. A kept one is looked at before it is used again."""
 
     def __init__(self, states: ConnectionStates) -> None:
@@ -177,7 +171,7 @@ class _Connector(aiohttp.TCPConnector):
         self._timer = None if due == inf else self._running.call_at(due, self._sweep)
 
 
-class _Request(aiohttp.ClientRequest):
+class SentRequest(aiohttp.ClientRequest):
     """A request of our own session, which knows whether the first byte of it was refused."""
 
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:
@@ -198,68 +192,3 @@ def _is_quiet(state: ConnectionState, protocol: ResponseHandler) -> bool:
         assert protocol.transport is not None
         state.look = reader_of(protocol.transport.get_extra_info("socket"))
     return not state.look()
-
-
-class Reading(Protocol):
-    """A reply that is read piece by piece."""
-
-    def abandon(self, why: APIConnectionError) -> None:
-        """Drops the connection; whoever reads is told why."""
-
-
-class Pool:
-    """What one event loop has: a session (our own belongs to a generator that the loop closes), its connections and users."""
-
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        states: ConnectionStates | None = None,
-        owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None,
-    ) -> None:
-        self.session = session
-        self.states = ConnectionStates() if states is None else states
-        self.closed = False
-        self.deadlines: Deadlines = Deadlines()
-        self.streams: WeakSet[Reading] = WeakSet()
-        self._owner = owner
-
-    @classmethod
-    async def open(cls) -> Pool:
-        states = ConnectionStates()
-        owner = cls._own(states)
-        return cls(await anext(owner), states, owner)
-
-    @staticmethod
-    async def _own(states: ConnectionStates) -> AsyncGenerator[aiohttp.ClientSession, None]:
-        async with aiohttp.ClientSession(
-            connector=_Connector(states), request_class=_Request, cookie_jar=aiohttp.DummyCookieJar(), headers=ACCEPT_ENCODING
-        ) as session:
-            try:
-                yield session
-            finally:
-                states.closed = True
-
-    async def aclose(self) -> None:
-        self.closed = True
-        # aiohttp tells nobody who waits that the session was closed.
-        for limit in list(self.deadlines.limits):
-            limit.expire()
-        for stream in list(self.streams):
-            stream.abandon(APIConnectionError(CLOSED))
-        if self._owner is not None:
-            await self._owner.aclose()
-
-
-async def close_elsewhere(loop: asyncio.AbstractEventLoop, pool: Pool) -> None:
-    """Closes a pool on its own loop, in another thread, unless that loop comes to rest: then it closes its own."""
-    closing = pool.aclose()
-    try:
-        told = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(closing, loop))
-    except RuntimeError:  # it was closed just now
-        told = None
-    while told is not None and not told.done() and loop.is_running():
-        await asyncio.wait([told], timeout=_REST_SECONDS)
-    if getcoroutinestate(closing) == CORO_CREATED:
-        closing.close()
-    if told is not None and told.done() and not told.cancelled():
-        told.result()

@@ -1,7 +1,5 @@
-"""aiohttp behind the transport port: sessions, the connections that are kept, and replies as they arrive.
+"""aiohttp behind the transport port.
 
-A session belongs to the event loop it was made on, so each running loop has one, owned by an async generator that is left open:
-loops close those when they shut down, and a client that outlives its loop leaves nothing unclosed. Or it is the caller's.
 Requests go through `ClientSession.request`, where tracers, recorders and mocks look for them. Our own keeps no cookies or key.
 """
 
@@ -11,18 +9,21 @@ import asyncio
 import ssl
 from functools import lru_cache
 from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from yarl import URL
 
 from .._core.ports import Reply
-from .._core.request import Request, WholeReply
+from .._core.request import Request
+from .._core.whole_reply import WholeReply
 from .._wire.http_framing import HEADER_BYTES
-from ..exceptions import APIConnectionError, APIError, InvalidRequestError, VeniceError
+from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_bodies import FAULTS, StreamedReply, release_or_abort
-from .aiohttp_connections import ACCEPT_ENCODING, CURRENT_CALL, Call, Pool, close_elsewhere
+from .aiohttp_connections import CURRENT_CALL, Call
 from .aiohttp_errors import connection_error
+from .aiohttp_pools import ACCEPT_ENCODING, Pool, Pools
 from .aiohttp_whole_reply import whole_reply
 from .retry import ConnectTimeout
 from .routes import CLOSED, KEPT_SECONDS, Routes, kept_seconds
@@ -38,7 +39,7 @@ class AiohttpTransport:
     def __init__(self, routes: Routes, session: aiohttp.ClientSession | None = None) -> None:
         self._known = routes
         self._session = session
-        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+        self._pools = Pools(session)
         self._routes: dict[str, _Route] = {}
 
     async def send(self, request: Request) -> Reply:
@@ -46,7 +47,7 @@ class AiohttpTransport:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None or pool.states.closed or (self._session is not None and self._session.closed):
-            pool = await self._new_pool(loop)
+            pool = await self._pools.opened(loop)
         route = self._routes.get(request.url) or self._route(request.url)
         clock, seconds = shortest(request)
         started = loop.time()
@@ -96,24 +97,7 @@ class AiohttpTransport:
         raise failure
 
     async def aclose(self) -> None:
-        """Closes the pools of every loop that runs. Those of closed loops went with them; a loop that rests closes its own."""
-        pools = list(self._pools.items())  # other threads may be adding theirs
-        for loop, pool in pools:
-            if loop.is_running() or loop.is_closed():
-                self._pools.pop(loop, None)
-            if loop is asyncio.get_running_loop():
-                await pool.aclose()
-            elif loop.is_running():
-                await close_elsewhere(loop, pool)
-
-    async def _new_pool(self, loop: asyncio.AbstractEventLoop) -> Pool:
-        for other in list(self._pools):
-            if other.is_closed():
-                self._pools.pop(other, None)
-        if self._session is not None:
-            _check_session(self._session, loop)
-        pool = self._pools[loop] = await Pool.open() if self._session is None else Pool(self._session)
-        return pool
+        await self._pools.aclose()
 
     def _route(self, url: str) -> _Route:
         if len(self._routes) > 100:
@@ -135,13 +119,6 @@ class _Route:
             found = routes.find(url)
             self.tls = found.tls or True
             self.proxy = URL(found.proxy) if found.proxy else None
-
-
-def _check_session(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
-    if session.closed:
-        raise InvalidRequestError("session=... was closed; make the client with one that is open")
-    if getattr(session, "_loop", loop) is not loop:  # the public name for it is deprecated
-        raise InvalidRequestError("session=... belongs to another event loop: use the client on the loop of its session")
 
 
 @lru_cache(maxsize=100)
@@ -186,6 +163,12 @@ class _ResponseHeaders(Headers):
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._pairs = response.raw_headers
         self._found = response.headers
+
+    if not TYPE_CHECKING:  # as in the base
+
+        def get(self, key: str, default: Any = None) -> Any:
+            values = self._found.getall(key, ())
+            return ", ".join(values) if values else default
 
     def _values(self, name: str) -> list[str]:
         return self._found.getall(name, [])

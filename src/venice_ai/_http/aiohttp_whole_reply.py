@@ -6,12 +6,12 @@ import asyncio
 
 import aiohttp
 
-from .._core.request import WholeReply
+from .._core.whole_reply import WholeReply
 from .._wire.content_coding import Body, BodyTooLargeError
 from ..exceptions import VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_bodies import FAULTS, ArrivingBody, release_or_abort
-from .aiohttp_connections import Pool
+from .aiohttp_pools import Pool
 from .transport_errors import too_large
 
 

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
-from .._core.remembered import Remembered
 from .._core.request import Request, SystemClock
+from .._wire.notices import Notices
 from .._wire.reply_errors import refusal
 from ..exceptions import APIConnectionError, APIError
-from ..types.response_meta import ResponseMeta
+from ..types.response_meta import DEPRECATION_HEADERS, ResponseMeta
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from ..types.api.chat import ChatUsage
+    from .._core.token_counts import TokenCounts
 
 T = TypeVar("T")
 logger = logging.getLogger("venice_ai")
@@ -39,17 +39,19 @@ class Caller:
         clock: Clock,
         policy: RetryPolicy,
         gates: tuple[CallGate, ...] = (),
-        learn: Callable[[Request, ChatUsage], object] | None = None,
+        *,
+        counts: TokenCounts | None = None,
+        notices: Notices | None = None,
     ) -> None:
         self.transport = transport
         self.clock = clock
         self.policy = policy
         self.gates = gates
-        self.learn = learn
+        self.counts = counts
         """What is told the usage of each answer."""
+        self.notices: Notices = notices or Notices()
         self.closed: bool = False
         """Whether the client was closed: then nothing more is sent."""
-        self._warned: Remembered[str] = Remembered()
 
     async def close(self) -> None:
         """Ends the calls that are under way, also those that wait to be tried again."""
@@ -84,13 +86,6 @@ class Caller:
             finally:
                 del found  # its traceback refers to this frame
 
-    def warn_of_deprecation(self, meta: ResponseMeta, model: str | None) -> None:
-        """Logs once for each model and date that it will be retired, and what takes its place."""
-        warning = meta.deprecation_warning
-        if warning and (what := f"{model or warning} {meta.deprecation_date}") not in self._warned:
-            self._warned.add(what)
-            logger.warning("Venice: %s", warning)
-
 
 class Call:
     """One request with all its attempts, which share a deadline and a number of retries."""
@@ -117,7 +112,7 @@ class Call:
             if caller.gates:
                 await self._enter(failure)
             if request.timeout.deadline is not None:
-                request.deadline_seconds = request.timeout.left(self._elapsed())
+                request.deadline_seconds = request.timeout.left(caller.clock.now() - self._began)
             reply, body, sent = None, b"", caller.clock.now()
             try:
                 reply = await caller.transport.send(request)
@@ -144,9 +139,10 @@ class Call:
     def done(self, answer: object) -> None:
         """The attempt is over; what its answer knows of usage and cost is told. May be called often."""
         usage, cost = getattr(answer, "usage", None), getattr(answer, "cost", None)
-        if usage is not None and (learn := self._caller.learn) is not None and not self._learnt:
+        request, counts = self._request, self._caller.counts
+        if usage is not None and request.chat is not None and request.body and counts is not None and not self._learnt:
             self._learnt = True
-            learn(self._request, usage)
+            counts.learn(request.chat.model, request.body, usage.prompt_tokens)
         while self._passes:
             self._passes.pop().done(usage, getattr(cost, "usd", None))
 
@@ -206,11 +202,9 @@ class Call:
             raise failure
         for granted in self._passes:
             granted.replied(meta)
-        caller.warn_of_deprecation(meta, None if self._request.chat is None else self._request.chat.model)
+        if meta.headers.has_any(DEPRECATION_HEADERS):
+            caller.notices.deprecation(None if self._request.chat is None else self._request.chat.model, meta)
         return Answer(reply, meta, body)
-
-    def _elapsed(self) -> float:
-        return self._caller.clock.now() - self._began
 
     def _delay(self, failure: APIError) -> float | None:
         if self._caller.closed:
@@ -221,7 +215,7 @@ class Call:
             idempotent=self._request.method == "GET",
             random=random.random(),  # noqa: S311  # spreads retries, keeps no secret
         )
-        left = self._request.timeout.left(self._elapsed())
+        left = self._request.timeout.left(self._caller.clock.now() - self._began)
         # Waiting past the deadline would only turn a clear error into a late one.
         if delay is None or (left is not None and delay >= left):
             return None

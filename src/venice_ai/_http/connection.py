@@ -1,4 +1,4 @@
-"""What every part of the API needs of the client: its settings, and requests made with them.
+"""What every part of the API needs of the client: its settings, requests made with them, and what sends those.
 
 `VeniceClient` is a `Connection` with the parts of the API on it. Those (`resources/`) and streams know this class alone, so
 that nothing is imported in a circle. One that needs another asks for `connection.resource(Models)`: that is `client.models`.
@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
-from .._core.privacy import Privacy, check_privacy, refuse_below
-from .._core.request import KEY_HEADERS, SECRET_HEADERS, Request
+from .._core.privacy import Privacy, check_privacy
 from .._core.settings import (
     DEFAULT_TIMEOUT,
-    KEY_VARIABLE,
     Timeout,
     check_headers,
     no_proxy,
@@ -23,8 +21,9 @@ from .._core.settings import (
     resolve_key,
     timeout_for,
 )
-from .._version import __version__
-from ..exceptions import AuthenticationError, InvalidRequestError, VeniceError
+from ..exceptions import AuthenticationError, InvalidRequestError
+from .request_builder import RequestBuilder
+from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     import ssl
@@ -38,15 +37,14 @@ if TYPE_CHECKING:
     from .._limits.shared import RateShare
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
-    from ..types.api.chat import ChatUsage
     from ..types.api.models import ModelResponse
     from .caller import Caller
 
 ResourceT = TypeVar("ResourceT")
 
 
-class Connection:
-    """Settings of a client, checked, and requests made with them. The arguments are those of `VeniceClient`."""
+class Connection(RequestBuilder):
+    """Settings of a client, checked, and what is made of them once. The arguments are those of `VeniceClient`."""
 
     def __init__(
         self,
@@ -89,15 +87,10 @@ class Connection:
         self.base_url: str = resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
         self._timeouts = [timeout_for(timeout, DEFAULT_TIMEOUT, stream=stream) for stream in (False, True)]
-        self._max_retries = max_retries
-        self._retry_timeouts = retry_timeouts
-        self._session = session
-        self._transport = transport
-        self._clock = clock
+        self._retries = RetryPolicy(retries=max_retries, retry_timeouts=retry_timeouts)
+        self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
-        self._fail_fast = fail_fast
-        self._on_wait = on_wait
-        self._share = rate_share
+        self._limiting: dict[str, Any] = {"on_wait": on_wait, "fail_fast": fail_fast, "share": rate_share}
         self._closed = False
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
@@ -139,11 +132,15 @@ class Connection:
         """What sends requests and tries them again."""
         load("._http.caller", "._limits.limiter", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
         from .caller import Caller
-        from .retry import RetryPolicy
 
-        policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
         clock = self._clock or self.limiter.clock
-        return Caller(self._transport or self._http_transport(), clock, policy, self._gates(clock), self._learn)
+        transport = self._transport
+        if transport is None:
+            from .aiohttp_transport import AiohttpTransport
+            from .routes import Routes
+
+            transport = AiohttpTransport(Routes(**self._http), self._session)
+        return Caller(transport, clock, self._retries, self._gates(clock), counts=self.token_counts, notices=self.notices)
 
     def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
         gates: list[CallGate] = []
@@ -160,10 +157,6 @@ class Connection:
         """The catalogue's entry of a model; the client, which has the catalogue, knows how."""
         raise NotImplementedError
 
-    def _learn(self, request: Request, usage: ChatUsage) -> None:
-        if request.chat is not None and request.body:
-            self.token_counts.learn(request.chat.model, request.body, usage.prompt_tokens)
-
     @made_once
     def token_counts(self) -> TokenCounts:
         """What was learnt of how models count tokens."""
@@ -179,8 +172,7 @@ class Connection:
 
         server = getattr(self._transport, "server", None)
         clock = self._clock or SystemClock()
-        told: dict[str, Any] = {"on_wait": self._on_wait, "fail_fast": self._fail_fast, "share": self._share}
-        return Limiter(self.base_url, clock, server=server, **told)
+        return Limiter(self.base_url, clock, server=server, **self._limiting)
 
     @made_once
     def notices(self) -> Notices:
@@ -188,59 +180,6 @@ class Connection:
         from .._wire.notices import Notices
 
         return Notices()
-
-    def build_request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: bytes | None = None,
-        stream: bool = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        needs_key: bool = False,
-        anonymous: bool = False,
-        privacy: Privacy | None = None,
-    ) -> Request:
-        """A request with this client's headers and clocks, checked; with `anonymous`, nothing in it stands for the account."""
-        if self._closed:
-            raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
-        if self.min_privacy is not None and method != "GET":
-            refuse_below(self.min_privacy, privacy)
-        limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
-        more = check_headers(extra_headers) if extra_headers else None
-        # From here on a local name may hold a key: only the missing key is raised, for a traceback shows such names.
-        headers = dict(self._base_headers)
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if stream:
-            headers["Accept"] = "text/event-stream"
-        if more:
-            headers = _merged(headers, more)
-        if anonymous:
-            headers = {name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS}
-        elif needs_key and self._api_key is None and not KEY_HEADERS.intersection(map(str.lower, headers)):
-            raise AuthenticationError(
-                f"no API key: pass api_key=... or set {KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)"
-            )
-        return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
-
-    def clocks(self, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
-        """The time limits of a call, checked."""
-        return timeout_for(timeout, self._timeouts[stream], stream=stream)
-
-    @made_once
-    def _base_headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": f"venice-chat/{__version__}"}
-        if self._api_key is not None:
-            headers["Authorization"] = f"Bearer {self._api_key}"
-        return _merged(headers, self._headers)
-
-    def _http_transport(self) -> Transport:
-        from .aiohttp_transport import AiohttpTransport
-        from .routes import Routes
-
-        return AiohttpTransport(Routes(**self._http), self._session)
 
     @property
     def knows_server(self) -> bool:
@@ -278,12 +217,6 @@ class Connection:
             return "<VeniceClient that was not made>"  # its settings were refused, and a debugger shows it
         key = "with a key" if self._api_key else "without a key"
         return f"<VeniceClient of {self.base_url} {key}{', closed' if self._closed else ''}>"
-
-
-def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str]:
-    """Headers in which the others win, whatever the case of their names."""
-    names = {name.lower() for name in others}
-    return {name: value for name, value in headers.items() if name.lower() not in names} | dict(others)
 
 
 def _resolved_key(argument: str | None) -> tuple[str | None, AuthenticationError | None]:

@@ -1,21 +1,21 @@
 """The time limits of calls and of streams, with few timers.
 
-A limit on every read would start and cancel a timer for each chunk. A `Watch` has one, which sees how much was heard since, and
-sets itself anew; `Deadlines` has one for all the calls of a loop, because nearly every call ends long before its limit.
+A limit on every read would start and cancel a timer for each chunk. A `Watch` has one; when it fires, it checks what arrived
+meanwhile and is set again; `Deadlines` has one for all the calls of a loop, because nearly every call ends long before its
+limit.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Any, Self
 
 from .._core.request import Request
 from ..exceptions import APITimeoutError
-from .transport_errors import ran_out
+from .transport_errors import timed_out
 
 
 class Deadlines:
@@ -88,21 +88,17 @@ class Watch:
     """Watches the `first_chunk`, `idle`, `progress` and `deadline` clocks of one stream; the first to run out calls `stop`."""
 
     __slots__ = (
-        *("_byte", "_content", "_deadline", "_first_chunk", "_handle", "_idle", "_late", "_loop", "_progress", "_ran_out"),
-        *("_reading", "_sent", "_stop"),
+        *("_byte", "_content", "_deadline", "_handle", "_limits", "_loop"),
+        *("_ran_out", "_reading", "_sent", "_stop", "_streamed"),
     )
 
     def __init__(
         self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
         self._loop = loop or asyncio.get_running_loop()
-        limits = request.timeout
         # Not the request: it holds a body, which may be large, and nobody needs it any more.
-        self._late = partial(ran_out, limits, request.deadline_seconds, streamed=request.stream)
-        self._first_chunk = limits.first_chunk
-        self._idle = limits.idle
-        self._progress = limits.progress
-        self._deadline = request.deadline_seconds
+        self._limits, self._deadline = request.timeout, request.deadline_seconds
+        self._streamed = request.stream
         self._stop = stop
         self._sent = started
         self._byte: float | None = None
@@ -115,7 +111,9 @@ class Watch:
     @property
     def expired(self) -> APITimeoutError | None:
         """A new error for the clock that ran out; None if none did. A kept one would refer to who has this, and so on."""
-        return None if self._ran_out is None else self._late(self._ran_out)
+        if (clock := self._ran_out) is None:
+            return None
+        return timed_out(clock, getattr(self._limits, clock) or self._deadline or 0, long_answer=not self._streamed)
 
     def resume(self) -> None:
         """Somebody waits for bytes again. What they did meanwhile is not the server's time: only the deadline counts it."""
@@ -160,13 +158,14 @@ class Watch:
 
     def _due(self) -> tuple[float, str, float] | None:
         """The clock that runs out first, if nothing more is heard."""
-        limits = [
-            (self._sent, "first_chunk", self._first_chunk if self._byte is None else None),
-            (self._byte, "idle", self._idle),
-            (self._content, "progress", self._progress),
+        limits = self._limits
+        clocks = [
+            (self._sent, "first_chunk", limits.first_chunk if self._byte is None else None),
+            (self._byte, "idle", limits.idle),
+            (self._content, "progress", limits.progress),
             (self._sent, "deadline", self._deadline),
         ]
-        dues = ((at + seconds, clock, seconds) for at, clock, seconds in limits if at is not None and seconds is not None)
+        dues = ((at + seconds, clock, seconds) for at, clock, seconds in clocks if at is not None and seconds is not None)
         return min(dues, default=None)
 
 

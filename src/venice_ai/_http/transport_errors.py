@@ -11,7 +11,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from .._core.request import Request
-from .._core.settings import Timeout
 from .._wire.content_coding import BodyTooLargeError
 from ..exceptions import PROXY_ASKS_WHO, APIConnectionError, APIResponseProcessingError, APITimeoutError
 from .retry import ConnectFailure, PermanentConnectFailure
@@ -111,16 +110,12 @@ _WHAT = {
 }
 
 
-def ran_out(
-    limits: Timeout, left: float | None, clock: str, kind: type[APITimeoutError] = APITimeoutError, *, streamed: bool
-) -> APITimeoutError:
-    """The error for a clock that ran out. It tells what was set, and not what earlier attempts had `left` of a deadline."""
-    seconds: float | None = getattr(limits, clock)
-    return timed_out(clock, seconds or left or 0, kind, long_answer=not streamed and clock != "connect")
-
-
 def late(request: Request, clock: str, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
-    return ran_out(request.timeout, request.deadline_seconds, clock, kind, streamed=request.stream)
+    """The error for a clock that ran out. It tells what was set, and not what earlier attempts had left of a deadline."""
+    seconds: float | None = getattr(request.timeout, clock)
+    return timed_out(
+        clock, seconds or request.deadline_seconds or 0, kind, long_answer=not request.stream and clock != "connect"
+    )
 
 
 def timed_out(

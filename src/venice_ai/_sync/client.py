@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
-    from ..resources.chat.arguments import CallParams, ChatRequest, OnResult, ParseParams, ToolLoopOptions, Tools
+    from ..resources.chat.arguments import CallParams, ChatRequest, OnResult, ParseParams, StreamClass, ToolLoopOptions, Tools
     from ..resources.chat.parsed import ParsedChatStream
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
     from ..types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult
-    from ..types.api.params import ChatParams, UntypedMapping
+    from ..types.api.params import UntypedMapping
     from .parsed_stream import SyncParsedChatStream
     from .resources import SyncLimits, SyncModels, SyncTee
     from .streams import SyncChatStream, SyncChunkSource, SyncToolStream
@@ -117,13 +117,7 @@ class SyncChatCompletions(SyncResource):
     ) -> SyncChatStream: ...
     @overload
     def create(
-        self,
-        *,
-        model: str,
-        messages: Messages,
-        stream: Literal[True],
-        stream_cls: Callable[..., Any],
-        **params: Unpack[CallParams],
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: StreamClass, **params: Unpack[CallParams]
     ) -> Any: ...
     @overload
     def create(
@@ -135,7 +129,7 @@ class SyncChatCompletions(SyncResource):
         model: str,
         messages: Messages,
         stream: bool = False,
-        stream_cls: Callable[..., Any] | None = None,
+        stream_cls: StreamClass | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -188,18 +182,7 @@ class SyncChatCompletions(SyncResource):
 
         return SyncChatStream(source, client=self._client)
 
-    def stream(
-        self,
-        *,
-        model: str,
-        messages: Messages,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        fallback_models: Sequence[str] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> SyncChatStream:
+    def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> SyncChatStream:
         """A stream whose request has been accepted; see `ChatCompletions.stream`.
 
         ::
@@ -212,7 +195,7 @@ class SyncChatCompletions(SyncResource):
             APIError: as there. What goes wrong later is raised where the stream is read.
         """
         opening: Any = self._async.stream(**given_arguments(locals()))
-        del messages, params, extra_body  # as in `create`
+        del messages, params  # as in `create`
         return self._stream(self._source(opening))
 
     def parse(
@@ -357,7 +340,6 @@ class SyncChatCompletions(SyncResource):
 
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
         del messages, options  # as in `create`
-        # The loop goes on as its events are read: the next tool runs once the event before it was taken.
         return SyncToolStream(SyncSource(self._bridge.thread(), opening, ahead=1, owner=self._client), client=self._client)
 
 

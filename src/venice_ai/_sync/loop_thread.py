@@ -1,7 +1,8 @@
 """An event loop on a thread of its own, for code that does not await.
 
 There is one in a process, started when it is first needed and shared by every synchronous client. The child of a fork never
-touches the parent's loop, whose sockets are the parent's as much: it starts a thread of its own, and keeps the old things.
+touches the parent's loop, whose sockets it shares with the parent: it starts a thread of its own, and never closes what it
+inherited.
 """
 
 from __future__ import annotations
@@ -12,25 +13,19 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 from weakref import finalize
 
 from .._core.caller_warnings import WAITING_THREAD
-from .._core.first_use import whole
+from .._core.first_use import Outcome, whole
 from ..exceptions import VeniceError
 
 T = TypeVar("T")
 
 # A thread that waits for a lock can be interrupted by a signal, but on Windows only between two waits.
 WAIT_SECONDS = 0.1 if sys.platform == "win32" else None
-
-
-class HasClose(Protocol):
-    """What has something open."""
-
-    async def close(self) -> None:
-        """Closes it. May be called often."""
-        ...
+# A task that takes its first step at once costs the loop one round less.
+_AT_ONCE: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 class LoopThread:
@@ -42,7 +37,7 @@ class LoopThread:
         # A loop factory keeps the runner from making this the event loop of the calling thread.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
-        self._held: set[HasClose] = set()
+        self._held: set[Callable[[], Coroutine[Any, Any, None]]] = set()
         self._tasks: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
         self.ended: bool = False
         """Whether nothing runs here any more: the interpreter ends, or this is the child of a fork."""
@@ -126,14 +121,14 @@ class LoopThread:
             return False
         return True
 
-    def hold(self, thing: HasClose, *, owner: object) -> None:
+    def hold(self, close: Callable[[], Coroutine[Any, Any, None]], *, owner: object) -> None:
         """Keeps what is open on this loop until its owner is collected; then closes it."""
-        self._held.add(thing)
-        finalize(owner, self._release, thing).atexit = False
+        self._held.add(close)
+        finalize(owner, self._release, close).atexit = False
 
-    def _release(self, thing: HasClose) -> None:
-        if self.soon(lambda: self.begin(thing.close())):
-            self._held.discard(thing)
+    def _release(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self.soon(lambda: self.begin(close())):
+            self._held.discard(close)
 
     def stop(self) -> None:
         """Cancels what runs, closes what is open, and ends the thread."""
@@ -154,10 +149,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=LoopThread.after_fork)
 
 
-class _Call(Generic[T]):
+class _Call(Outcome[T]):
     """A coroutine that runs on the loop for a thread that waits. All but `wait` and `outcome` happens on the loop."""
-
-    __slots__ = ("_begun", "_caller", "_done", "_error", "_over", "_result", "_task", "_thread", "_work")
 
     def __init__(self, work: Coroutine[Any, Any, T], thread: LoopThread) -> None:
         self._work = work
@@ -165,22 +158,23 @@ class _Call(Generic[T]):
         self._caller = threading.get_ident()
         self._task: asyncio.Task[None] | None = None
         self._begun = False
-        self._result: T | None = None
-        self._error: BaseException | None = None
         self._over = False
         self._done = threading.Lock()
         self._done.acquire()
 
     def start(self) -> None:
-        self._task = _task(self._follow())
+        self._task = asyncio.Task(self._follow(), loop=asyncio.get_running_loop(), **_AT_ONCE)
 
     async def _follow(self) -> None:
         self._begun = True
         WAITING_THREAD.set(self._caller)
         try:
-            self._result = await self._work
+            self.result = await self._work
+        except asyncio.CancelledError as error:
+            self.error = VeniceError("the call was cancelled before it was answered")
+            self.error.__cause__ = error
         except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
-            self._error = error
+            self.error = error
         # At the end of the interpreter only daemon threads still wait, and go with it: an error would only be noise.
         if not self._thread.ended:
             self._end()
@@ -201,25 +195,3 @@ class _Call(Generic[T]):
         # wait for.
         while not self._over:
             self._done.acquire(timeout=WAIT_SECONDS or -1)
-
-    def outcome(self) -> T:
-        error, self._error = self._error, None
-        try:
-            if isinstance(error, asyncio.CancelledError):
-                raise VeniceError("the call was cancelled before it was answered") from error
-            if error is not None:
-                raise error
-        finally:
-            del error  # its traceback refers to this frame
-        return cast("T", self._result)
-
-
-if sys.version_info >= (3, 12):
-
-    def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task that takes its first step at once, so that a call costs the loop one round less."""
-        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
-else:
-
-    def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(work)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
+from .._core.first_use import Outcome
 from ..streaming import Stream
 from .loop_thread import WAIT_SECONDS, LoopThread
 
@@ -19,7 +20,7 @@ T = TypeVar("T")
 StreamT = TypeVar("StreamT", bound=Stream[Any])
 
 
-class ReadAhead(Generic[T]):
+class ReadAhead(Outcome[None], Generic[T]):
     """A buffer that the loop fills, up to `ahead` items; take from `items` on any thread, and `wait` where it is empty."""
 
     def __init__(self, thread: LoopThread, *, ahead: int) -> None:
@@ -33,7 +34,6 @@ class ReadAhead(Generic[T]):
         self.thread = thread
         self._source: Stream[T] | None = None
         self._pump: asyncio.Task[None] | None = None
-        self._error: BaseException | None = None
         self._news = threading.Condition(threading.Lock())
         self._awaited = False
         self._discarding = False
@@ -64,16 +64,7 @@ class ReadAhead(Generic[T]):
             self.close()
             raise
         # `items` may be empty although this is not the end: another thread was faster.
-        return not self.ended or bool(self.items) or self._end()
-
-    def _end(self) -> bool:
-        error, self._error = self._error, None
-        try:
-            if error is not None:
-                raise error
-        finally:
-            del error  # it refers to this frame
-        return False
+        return not self.ended or bool(self.items) or bool(self.outcome())
 
     def finish(self) -> None:
         """Reads to the end, and keeps nothing of it."""
@@ -111,7 +102,7 @@ class ReadAhead(Generic[T]):
         except asyncio.CancelledError:
             self.cut = True
         except BaseException as error:  # noqa: BLE001  # it is raised in the thread that reads
-            self._error = error
+            self.error = error
         finally:
             self.ended = True
             if not self.thread.ended:  # else only daemon threads still wait, as in a call

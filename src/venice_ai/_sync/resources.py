@@ -18,7 +18,7 @@ from .connection import SyncResource
 if TYPE_CHECKING:
     from .._client import VeniceClient
     from .._limits.limiter import LimitsSnapshot
-    from ..tee.report import SignatureReport
+    from ..types.attestation import SignatureReport
     from .streams import SyncChatStream
 
 P = ParamSpec("P")

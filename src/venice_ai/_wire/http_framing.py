@@ -1,6 +1,7 @@
 """The framing of an HTTP/1.1 reply (RFC 9112): a connection's bytes in, the head of a final answer and its body's bytes out.
 
-It is as strict as llhttp, which reads for aiohttp: what leaves open where a body ends, or no server means to send, is an error.
+It is as strict as llhttp, which reads for aiohttp: an ambiguous length of the body, and bytes that no server would send, are
+errors.
 """
 
 from __future__ import annotations

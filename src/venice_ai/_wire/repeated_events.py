@@ -1,8 +1,9 @@
 """Events that are the same as an earlier one but for one JSON text: nearly every event of a stream is such a one.
 
-What stands between the same bytes and is one JSON text makes the same object with another text. So when an event had the bytes
-of an earlier one but for a text of a delta, those are a `Pattern`: of the events that fit it the text alone is decoded. The
-rest must change nothing when it comes again: values that add up, and names of calls, make no pattern.
+If two events have the same bytes around one JSON text, they decode to the same object but for that text. So when an event has
+the bytes of an earlier one but for a text of a delta, those bytes are a `Pattern`: of later events that fit it the text alone
+is decoded. What is repeated must change nothing: events with texts or lists that are appended, or with names of calls, make no
+pattern. This module learns patterns; `Assembly.repeated` matches events with them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The bytes of a reply become a completion, a JSON object or a chunk; or the error that the reply stands for.
 
-Errors are returned (see `reply_errors`), and none is raised within an `except`, whose error holds what it could not read. The
-first bytes tell JSON from a stream of events, not the `Content-Type` alone: servers and proxies label streams as JSON.
+Errors are returned (see `reply_errors`), and none is raised within an `except`: the decoder's error would carry the body.
 """
 
 from __future__ import annotations
@@ -75,33 +74,3 @@ def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[
         if all(data.get(name) is None for name in ("choices", "usage", "cost", "venice_parameters")):
             return None
     return ChatCompletionChunk._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
-
-
-# -- the label of a reply, and its bytes ---------------------------------------------------------------------------------
-
-_BOM = b"\xef\xbb\xbf"
-_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-
-
-def start_of(head: bytes | bytearray) -> bytes:
-    """What a body begins with, without blanks; empty while what came does not tell what it is."""
-    if head.startswith(_FIELDS):
-        return bytes(head[:8])
-    start = bytes(head).removeprefix(_BOM).lstrip()[:8]
-    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
-    return b"" if undecided and not start.startswith(_FIELDS) else start
-
-
-def is_whole(start: bytes, *, labelled: bool) -> bool:
-    """Whether a body that begins so is one value, or a page, and no stream of events; `labelled`: it calls itself a stream."""
-    return start[:1] == b"{" if labelled else not start.startswith(_FIELDS)
-
-
-def is_framed(body: bytes) -> bool:
-    return start_of(body).startswith(_FIELDS)
-
-
-def says_stream(meta: ResponseMeta) -> bool:
-    """Whether the label of a reply lets it be a stream of events."""
-    label = meta.headers.get("content-type", "").lower()
-    return not ("json" in label or "html" in label)

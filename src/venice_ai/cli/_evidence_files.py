@@ -19,8 +19,8 @@ from ..tee.canonical import members_of, parse
 from ..tee.collateral import Seen
 from ..tee.collected_evidence import CollectedEvidence
 from ..tee.nras import Documents
-from ..tee.report import AttestationReport
 from ..tee.types import NVIDIA_ROOT_SHA256, MeasurementPins, TeeOptions
+from ..types.attestation import AttestationReport
 
 END_OF_TIME: Final = 2**37
 """The year 6325, in seconds since 1970; beyond it the calendars of some systems end."""

@@ -18,15 +18,15 @@ from ..exceptions import APIError, InvalidRequestError, TeeAttestationError
 from ..tee.canonical import as_object, parse
 from ..tee.collected_evidence import CollectedEvidence
 from ..tee.extra import require_extra
-from ..tee.report import one_line
 from ..tee.types import OS_PINS, TCB_STATUSES, GpuPolicy, Level, MeasurementPins, TeeOptions
+from ..types.attestation import one_line
 from . import _evidence_files, _output
 from ._connection import Connection, with_connection
 from ._evidence_files import END_OF_TIME
 from ._exit_codes import listed
 
 if TYPE_CHECKING:
-    from ..tee.report import AttestationReport
+    from ..types.attestation import AttestationReport
 
 EXIT_CODES = {
     0: "the level was reached",
@@ -193,7 +193,7 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
         except TeeAttestationError as error:  # an answer without evidence
             if error.report is None:
                 raise
-            report = cast("AttestationReport", error.report)
+            report = error.report
             nonce = bytes.fromhex(report.nonce)
             return CollectedEvidence(model=model, nonce=nonce, reply=b"", now=report.fetched_at), report
         report = attestation.verify(evidence, options)

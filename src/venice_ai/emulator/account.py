@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Literal
 
@@ -23,6 +23,7 @@ _BLOCK_SECONDS = 30.0
 _BLOCKED = "Too many failed attempts (> {0}) resulting in a non-success status code. Please wait 30s and try again."
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Account:
     """One account. Attributes may be changed at any time, as an operator would.
 
@@ -38,34 +39,24 @@ class Account:
         max_failures: failed requests in 30 s after which everything is refused for 30 s; None: no such block.
     """
 
-    def __init__(
-        self,
-        *,
-        rpm: int | None = None,
-        tpm: int | None = None,
-        window: Literal["fixed", "sliding", "bucket"] = "fixed",
-        burst: float = _MINUTE,
-        headers: Literal["honest", "lying", "missing"] = "honest",
-        unit: Literal["seconds", "unix", "milliseconds"] = "seconds",
-        retry_after: float | bool = True,
-        max_failures: int | None = 20,
-    ) -> None:
-        self.rpm: int | None = rpm
-        self.tpm: int | None = tpm
-        self.window: Literal["fixed", "sliding", "bucket"] = window
-        self.burst: float = burst
-        self.headers: Literal["honest", "lying", "missing"] = headers
-        self.unit: Literal["seconds", "unix", "milliseconds"] = unit
-        self.retry_after: float | bool = retry_after
-        self.max_failures: int | None = max_failures
-        self.accepted: list[float] = []
-        """When requests were let through, in Unix time."""
-        self.refused: list[float] = []
-        """When requests were refused because of a limit."""
-        self.failures: list[float] = []
-        """When requests failed, for whatever reason."""
-        self.blocked_until: float = 0.0
-        """Until when everything is refused because too many requests failed."""
+    rpm: int | None = None
+    tpm: int | None = None
+    window: Literal["fixed", "sliding", "bucket"] = "fixed"
+    burst: float = _MINUTE
+    headers: Literal["honest", "lying", "missing"] = "honest"
+    unit: Literal["seconds", "unix", "milliseconds"] = "seconds"
+    retry_after: float | bool = True
+    max_failures: int | None = 20
+    accepted: list[float] = field(default_factory=list[float], init=False)
+    """When requests were let through, in Unix time."""
+    refused: list[float] = field(default_factory=list[float], init=False)
+    """When requests were refused because of a limit."""
+    failures: list[float] = field(default_factory=list[float], init=False)
+    """When requests failed, for whatever reason."""
+    blocked_until: float = field(default=0.0, init=False)
+    """Until when everything is refused because too many requests failed."""
+
+    def __post_init__(self) -> None:
         self._used: dict[str, deque[tuple[float, float]]] = {"requests": deque(), "tokens": deque()}
         self._filled: dict[str, tuple[float, float]] = {}
 

@@ -18,7 +18,6 @@ from venice_ai._core.json_values import items, members
 from . import repeatable, tokens
 from .request import ChatRequest, text_of
 from .schema_instance import Hints, instance
-from .web_search import DOCUMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +65,6 @@ def limited(turn: Turn, request: ChatRequest) -> Turn:
     visible = tokens.pieces(turn.text)[: request.cap - len(reasoning)]
     # A call that does not fit is not made: half of its arguments would be of no use.
     return Turn("".join(visible), "".join(reasoning) if turn.reasoning is not None else None, finish_reason="length")
-
-
-def _documents(request: ChatRequest) -> tuple[Call, ...]:
-    """What a search found, as a call that nobody is to execute; Venice adds it to the answer on request."""
-    wanted = request.searches and request.switches["return_search_results_as_documents"]
-    return (Call("web_search_call", "web_search", DOCUMENTS),) if wanted else ()
 
 
 def call_id(*salt: object) -> str:
@@ -132,6 +125,30 @@ def _results(request: ChatRequest) -> str:
 def _reasoning(request: ChatRequest, salt: tuple[object, ...]) -> str:
     subject = repeatable.pick(("the question", "what was said", "the last message"), "reasoning", salt)
     return f"Let me look at {subject}. It has {len(request.question.split())} words. I will answer it in a few sentences."
+
+
+# -- web search ----------------------------------------------------------------------------------------------------------
+
+CITATIONS = [
+    {
+        "title": "Venice, the emulated city",
+        "url": "https://example.org/venice",
+        "content": "A city of <strong>118 islands</strong> &amp; many bridges.",
+        "date": "2026-05-28",
+    },
+    {"title": "Lagoons, explained", "url": "https://example.org/lagoon", "content": "Shallow water.", "date": ""},
+]
+"""What every web search finds."""
+_MEMBERS = {"title": "title", "url": "url", "snippet": "content", "published_at": "date"}
+
+
+def _documents(request: ChatRequest) -> tuple[Call, ...]:
+    """What a search found, as a call that nobody is to execute; Venice adds it to the answer on request."""
+    if not (request.searches and request.switches["return_search_results_as_documents"]):
+        return ()
+    pages = enumerate(CITATIONS, start=1)
+    found = [{"id": str(number), **{name: page[said] for name, said in _MEMBERS.items()}} for number, page in pages]
+    return (Call("web_search_call", "web_search", json.dumps({"documents": found})),)
 
 
 # -- tools ---------------------------------------------------------------------------------------------------------------

@@ -14,12 +14,11 @@ from venice_ai._core.ports import Clock
 from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
 from venice_ai.types.api.params import CHAT_PATH
 
-from . import admin, chat, confidential, contract, delivery, refusals
+from . import admin, chat, contract, delivery, refusals
 from .account import Account
 from .backend import Backend
-from .catalogue import TYPES, Catalogue, text_model
+from .catalogue import TYPES, Catalogue, split_suffix, text_model
 from .clock import VirtualClock
-from .confidential import ATTESTATION, SIGNATURE
 from .delivery import Delivery
 from .headers import ANY_ORIGIN, preflight_headers, service_headers
 from .recorded import Recorded
@@ -147,8 +146,7 @@ class Emulator:
         if isinstance(step, Unspoken):
             return chat.unspoken(step)
         if path in {ATTESTATION, SIGNATURE}:
-            enclave, query = self.enclave, incoming.query
-            return refusals.refused(404) if enclave is None else confidential.respond(self._catalogue, enclave, path, query)
+            return self._evidence(path, incoming.query)
         limits = _stranger(incoming) or delivery.body({"data": self._catalogue.limits(now)}, step.how)
         return limits if path == LIMITS else self._catalogue_answer(path, incoming.query, step.how)
 
@@ -161,14 +159,25 @@ class Emulator:
             return refusals.refused(400, f"Invalid JSON in the request body: {reason}")
         if issues := [*contract.issues(body)]:
             return refusals.invalid(issues)
-        enclave = self.enclave
-        entered = None if enclave is None else confidential.enter(self._catalogue, enclave, incoming, body)
+        able = self._catalogue.capabilities(split_suffix(body["model"])[0])
+        enclave = self.enclave if able.supportsTeeAttestation else None
+        entered = (body, None) if enclave is None else enclave.enter(able, incoming, body)
         if isinstance(entered, Answer):
             return entered
-        read, channel = (body, None) if entered is None else entered
+        read, channel = entered
         step = self._script.take(CHAT_PATH)
         answer = await chat.respond(self._catalogue, self._backend, read, step, number=number, now=now, leaving=channel)
         return answer if enclave is None or channel is None else enclave.leave(incoming.body, answer, channel)
+
+    def _evidence(self, path: str, query: Mapping[str, str]) -> Answer:
+        name = query.get("model", "")
+        if self.enclave is None:
+            return refusals.refused(404)
+        if self._catalogue.find(name) is None:
+            return refusals.refused(404, f"Specified model not found: {name}")
+        if not self._catalogue.capabilities(name).supportsTeeAttestation:
+            return refusals.refused(400, f"The model {name} does not support TEE attestation")
+        return (self.enclave.attest if path == ATTESTATION else self.enclave.signature)(name, query)
 
     def _catalogue_answer(self, path: str, query: Mapping[str, str], how: Delivery) -> Answer:
         kind = query.get("type", "text")
@@ -185,6 +194,8 @@ class Emulator:
 
 
 LIMITS = "/api_keys/rate_limits"
+ATTESTATION = "/tee/attestation"
+SIGNATURE = "/tee/signature"
 _METHODS = {
     CHAT_PATH: "POST",
     **dict.fromkeys(("/models", "/models/traits", "/models/compatibility_mapping", LIMITS, ATTESTATION, SIGNATURE), "GET"),

@@ -20,7 +20,7 @@ class Backend(Protocol):
     """A model that answers chat requests. The emulator has checked the request; it makes ids, headers, cost and errors.
 
     A body is that of a chat request, as the wire has it, with `n` left out. Raise `UnsupportedInput` for what the model
-    cannot take.
+    cannot take, before the first chunk.
     """
 
     @property
@@ -33,12 +33,11 @@ class Backend(Protocol):
         """How many tokens prompt and answer may have together."""
         ...
 
-    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer: `choices` with one choice, and `usage` where the model counts."""
-        ...
-
     def stream(self, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """The answer in chunks of one choice each; `usage` may come with any of them. Closed early if the caller leaves."""
+        """The answer in chunks of one choice each, whether a stream is wanted or not. `usage` may come with any of them.
+
+        Closed early if the caller leaves.
+        """
         ...
 
     async def aclose(self) -> None:

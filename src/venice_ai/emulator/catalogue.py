@@ -9,21 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote_plus
 
-from venice_ai.types.api.models import ModelResponse
+from venice_ai.types.api.models import ModelCapabilities, ModelResponse
 from venice_ai.types.api.params import VeniceSwitches
 
 from .headers import rate_limits
 
 TYPES = ("asr", "embedding", "image", "music", "text", "tts", "upscale", "inpaint", "video")
 
-_CAPABILITIES = (
-    *("FunctionCalling", "AudioInput", "Reasoning", "ReasoningEffort", "ResponseSchema", "MultipleImages", "Vision"),
-    *("VideoInput", "WebSearch", "LogProbs", "TeeAttestation", "E2EE", "XSearch"),
-)
+_CAPABILITIES = [name for name in ModelCapabilities.__annotations__ if name.startswith("supports")]
 _USUAL = ("FunctionCalling", "ResponseSchema", "WebSearch", "LogProbs")
 
 
@@ -57,7 +55,7 @@ def text_model(
         **spec: further members of `model_spec`, such as `offline`.
     """
     able = set(supports)
-    has = {f"supports{capability}": capability in able for capability in _CAPABILITIES}
+    has = {name: name.removeprefix("supports") in able for name in _CAPABILITIES}
     usual: dict[str, Any] = {
         "betaModel": False,
         "availableContextTokens": context,
@@ -88,6 +86,12 @@ def default_models() -> list[dict[str, Any]]:
     return [*(text_model(**each) for each in found["text"]), *(other_model(**each) for each in found["other"])]
 
 
+@cache
+def _default_entries() -> tuple[ModelResponse, ...]:
+    """The invented catalogue, read once: a suite makes an emulator for each test."""
+    return tuple(map(ModelResponse.model_validate, default_models()))
+
+
 ALIASES = {"gpt-4o": "llama-3.3-70b", "gpt-4o-mini": "venice-1", "claude-3-5-sonnet-20241022": "llama-3.3-70b"}
 
 
@@ -95,16 +99,19 @@ class Catalogue:
     """Models by the names that requests may use: id, trait, another vendor's name."""
 
     def __init__(self, models: Iterable[Mapping[str, Any]] | None = None) -> None:
-        entries = [ModelResponse.model_validate(model) for model in (default_models() if models is None else models)]
+        entries = _default_entries() if models is None else map(ModelResponse.model_validate, models)
         self._models = {entry.id: entry for entry in entries}
 
     def add_default(self, model: Mapping[str, Any]) -> None:
         entry = ModelResponse.model_validate(model)
-        for other in self._models.values():
+        others = [
+            ModelResponse.model_validate(other) for other in self.listed("all")
+        ]  # those of the default are not ours alone
+        for other in others:
             if other.type == "text":
                 other.model_spec.traits = [trait for trait in other.model_spec.traits or [] if trait != "default"]
         entry.model_spec.traits = ["default"]
-        self._models = {entry.id: entry, **self._models}
+        self._models = {entry.id: entry, **{other.id: other for other in others}}
 
     def listed(self, kind: str) -> list[dict[str, Any]]:
         return [model.model_dump() for model in self._models.values() if _is(model, kind)]
@@ -118,6 +125,11 @@ class Catalogue:
 
     def limits(self, now: float) -> dict[str, Any]:
         return rate_limits(self._models.values(), now)
+
+    def capabilities(self, name: str) -> ModelCapabilities:
+        """What the text model that a name stands for can do; nothing if there is no such model."""
+        model = self.find(name)
+        return (model and model.model_spec.capabilities) or ModelCapabilities()
 
     def find(self, name: str) -> ModelResponse | None:
         """The text model that a name stands for: an id, a trait, an alias, or an id with other separators."""

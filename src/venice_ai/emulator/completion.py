@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-from venice_ai.types.api.models import Price
+from venice_ai.costs import rate
 
 from . import repeatable, tokens
-from .answer import Call, Turn
+from .answer import CITATIONS, Call, Turn
 from .request import ChatRequest
-from .web_search import CITATIONS
 
 CallIndex: TypeAlias = Literal["normal", "equal", "none"]
 
@@ -137,15 +136,7 @@ def usage(request: ChatRequest, completion_tokens: int, reasoning_tokens: int) -
 
 
 def cost(request: ChatRequest, counted: dict[str, Any]) -> dict[str, float]:
-    """What an answer costs by the catalogue's prices; the extended ones once the input passes their threshold."""
-    pricing = request.model.model_spec.pricing
-    if pricing is None or pricing.input is None or pricing.output is None:
-        return {"usd": 0.0, "diem": 0.0}
-    extended = pricing.extended
-    rates = extended if extended and counted["prompt_tokens"] > extended.context_token_threshold else pricing
-    amount = counted["prompt_tokens"] * _usd(rates.input) + counted["completion_tokens"] * _usd(rates.output)
-    return {"usd": float(amount / 1_000_000), "diem": 0.0}
-
-
-def _usd(price: Price | None) -> Decimal:
-    return Decimal(str(price.usd or 0)) if price is not None else Decimal(0)
+    """What an answer costs by the catalogue's prices."""
+    pricing, prompt = request.model.model_spec.pricing, counted["prompt_tokens"]
+    into, out = (rate(pricing, prompt, side) or Decimal(0) for side in ("input", "output"))
+    return {"usd": float((prompt * into + counted["completion_tokens"] * out) / 1_000_000), "diem": 0.0}

@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 from venice_ai._core.json_values import items
 from venice_ai._wire.invalid_values import learn, objection
 from venice_ai.types._base import is_object
-from venice_ai.types.api.params import ChatParams, Conversation, lacks_function
+from venice_ai.types.api.params import ChatParams, Conversation, lacks_function, needed_capabilities
 
 from .refusals import Issue
 from .request import ChatRequest, parts_of
@@ -164,26 +164,10 @@ def _is_address(url: str) -> bool:
 
 def missing_capabilities(request: ChatRequest) -> Iterator[Issue]:
     """What the request asks for and its model does not have (refused before inference)."""
-    body = request.body
-    wanted: list[tuple[str, str, tuple[str | int, ...]]] = [
-        (capability, kind, ("messages", index, "content", place))
-        for kind, capability in _MEDIA.items()
-        for index, place, _ in parts_of(request.messages, kind)
-    ]
-    given = [name for name in _PARAMETERS if body.get(name) is not None and body[name] is not False]
-    wanted += [(_PARAMETERS[name], name, (name,)) for name in given]
-    if body.get("response_format", {}).get("type", "text") != "text":
-        wanted.append(("supportsResponseSchema", "response_format", ("response_format",)))
-    for capability, name, path in wanted:
+    for capability, path in needed_capabilities(request.body):
         if getattr(request.capabilities, capability) is False:
+            name = ".".join(map(str, path))
             yield Issue(path, f"{name} is not supported by model {request.model.id} ({capability})")
-
-
-_PARAMETERS = {
-    **dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"), "supportsFunctionCalling"),
-    **dict.fromkeys(("logprobs", "top_logprobs"), "supportsLogProbs"),
-}
-_MEDIA = {"image_url": "supportsVision", "input_audio": "supportsAudioInput", "video_url": "supportsVideoInput"}
 
 
 def provider_objection(request: ChatRequest) -> str | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from venice_ai._core.json_values import members
+from venice_ai._wire.assembly import Assembly
 from venice_ai._wire.sse import encode
+from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import refusals
 from .backend import Backend, UnsupportedInput
@@ -61,15 +64,15 @@ class _Relay:
         self._reasoning: int = 0
 
     async def whole(self) -> dict[str, Any]:
-        choices: list[dict[str, Any]] = []
-        for index in range(self._request.choices):
-            reply = await self._backend.complete(self._body(index))
-            self._count(reply)
-            choices.extend({"logprobs": None, **choice, "index": index} for choice in reply["choices"][:1])
+        assembly = Assembly(self._request.choices)
+        async with aclosing(self.said()) as chunks:
+            async for chunk in chunks:
+                assembly.add(ChatCompletionChunk.model_validate(chunk))
+        choices = [{"logprobs": None, **choice} for choice in assembly.response().model_dump()["choices"]]
         parameters = effective_parameters(self._request)
         return {**self._head, "object": "chat.completion", "choices": choices, **self._bill(), "venice_parameters": parameters}
 
-    async def said(self) -> AsyncIterator[dict[str, Any]]:
+    async def said(self) -> AsyncGenerator[dict[str, Any]]:
         for index in range(self._request.choices):
             source = self._backend.stream(self._body(index))
             try:
@@ -86,8 +89,7 @@ class _Relay:
         """The request for one choice, with its usage. Where there is a seed, each choice gets its own, so that they differ."""
         body = {name: value for name, value in self._request.body.items() if name != "n"}
         seed = {"seed": body["seed"] + index} if "seed" in body else {}
-        usage_too = {"stream_options": {"include_usage": True}} if self._request.streams else {}
-        return {**body, **seed, **usage_too, "model": self._request.model.id}
+        return {**body, **seed, "stream_options": {"include_usage": True}, "model": self._request.model.id}
 
     def _count(self, reply: dict[str, Any]) -> None:
         counted = members(reply.get("usage"))

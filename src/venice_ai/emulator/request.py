@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast
 from venice_ai._core.json_values import items, members
 from venice_ai.types.api.chat import content_text
 from venice_ai.types.api.models import ModelCapabilities, ModelResponse
+from venice_ai.types.api.params import VeniceSwitches
 
 from . import tokens
 
@@ -22,18 +23,11 @@ Venice's documents show 1,000 to 1,700 tokens. Here it is one of these; `costs.p
 _MESSAGE_TOKENS = 4
 _MEDIUM_TOKENS = 256
 
+_DEFAULTS = {"enable_e2ee": True, "enable_web_search": "off", "include_venice_system_prompt": True}
 _SWITCHES: dict[str, Any] = {
-    "enable_e2ee": True,
-    "enable_web_search": "off",
-    "enable_web_citations": False,
-    "enable_web_scraping": False,
-    "enable_x_search": False,
-    "include_venice_system_prompt": True,
-    "include_search_results_in_stream": False,
-    "return_search_results_as_documents": False,
-    "strip_thinking_response": False,
-    "disable_thinking": False,
+    name: _DEFAULTS.get(name, False) for name in VeniceSwitches.__annotations__ if name != "character_slug"
 }
+"""Venice's switches with their defaults."""
 
 
 Leaving: TypeAlias = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..types.api.chat import ChatCompletionResponse, ChatUsage, Message, ToolCall, ToolLoopState
-    from ..types.attestation import Attestation
+    from ..types.attestation import AttestationReport
     from ..types.response_meta import ResponseMeta
 
 RateLimitKind: TypeAlias = Literal["requests", "tokens", "failures", "overloaded", "concurrency", "unknown"]
@@ -362,7 +362,7 @@ class ToolLoopPausedError(VeniceError):
 class TeeError(VeniceError):
     """Confidential compute failed. Whatever the reason, nothing was sent or read in clear instead."""
 
-    report: Attestation | None = None
+    report: AttestationReport | None = None
     """What was checked and how it ended; None if it did not come to that."""
     attempts: tuple[ChatCompletionResponse, ...] = ()
     """The answers that did not fit, oldest first, when `parse` asked again and that call failed. They were paid for."""

@@ -13,9 +13,9 @@ from .._core.json_values import items, members
 from .._core.privacy import PREFIX, Privacy, switches_in
 from ..types.api.chat import content_texts
 from ..types.api.models import ModelResponse
+from ..types.api.params import needed_capabilities
 from .model_choice import can, retired, spec_of
 
-_MEDIA: Final = {"image_url": "supportsVision", "input_audio": "supportsAudioInput", "video_url": "supportsVideoInput"}
 _SEARCHES: Final = {
     "enable_web_search": "supportsWebSearch",
     "enable_web_scraping": "supportsWebSearch",
@@ -68,19 +68,8 @@ def unsuitable(
 
 def _needs(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The capabilities that parameters need, and where those stand."""
-    for index, message in enumerate(items(body.get("messages"))):
-        for place, part in enumerate(items(members(message).get("content"))):
-            if flag := _MEDIA.get(members(part).get("type", "")):
-                yield flag, f"messages[{index}].content[{place}]"
-    for name in ("tools", "tool_choice", "parallel_tool_calls"):
-        if body.get(name) not in (None, False):
-            yield "supportsFunctionCalling", name
-    if members(body.get("response_format")).get("type", "text") != "text":
-        yield "supportsResponseSchema", "response_format"
-    if body.get("logprobs"):
-        yield "supportsLogProbs", "logprobs"
-    if body.get("top_logprobs") is not None:
-        yield "supportsLogProbs", "top_logprobs"
+    for flag, (first, *rest) in needed_capabilities(body):
+        yield flag, f"{first}{''.join(f'[{step}]' if isinstance(step, int) else f'.{step}' for step in rest)}"
 
 
 def _uses(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -33,14 +33,13 @@ from ..tee.canonical import as_object, parse
 from ..tee.collected_evidence import CollectedEvidence
 from ..tee.crypto import public_key_bytes
 from ..tee.nras import Documents
-from ..tee.report import AttestationReport, SignatureReport
 from ..tee.session import TeeSession
 from ..tee.stricter import check_floor, effective, identity
 from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOptions
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
-from ..types.attestation import Attestation
+from ..types.attestation import AttestationReport, SignatureReport
 from .tee_evidence import Fetcher, ask_nras
 
 if TYPE_CHECKING:
@@ -339,7 +338,7 @@ class Tee(APIResource["Connection"]):
         return await self.signed(response.attestation, response.id)
 
     async def signed(
-        self, report: Attestation, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
+        self, report: AttestationReport, request_id: str | None, sent: bytes | None = None, received: bytes | None = None
     ) -> SignatureReport:
         """The report on the signature of a response, by the bytes of the request and of the answer where they are known.
 

@@ -6,7 +6,6 @@ the answers are worth is judged elsewhere (`tee/collateral.py`, `tee/nras.py`).
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
@@ -14,16 +13,17 @@ import re
 import stat
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 from .._core.concurrency import bounded_map
 from .._core.json_values import members
 from .._core.ports import Clock, Transport
 from .._core.request import Request
 from .._core.settings import Timeout
+from .._core.single_flight import SingleFlight
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras
@@ -31,7 +31,7 @@ from ..tee.collateral import FIELDS, Seen, window
 from ..tee.collateral_source import SOURCES, Document, Source, assemble
 
 if TYPE_CHECKING:
-    from ..tee.report import Tcb
+    from ..types.attestation import Tcb
 
 logger: logging.Logger = logging.getLogger("venice_ai")
 
@@ -41,7 +41,7 @@ _DEADLINE_SECONDS = 30.0
 _REST_SECONDS = 60.0
 _LONG_REST_SECONDS = 3600.0
 _DAY_SECONDS = 86_400.0
-_MOST_PLATFORMS = 64
+_MOST_FILES = 64
 _HIGHEST_EVALUATION = 1_000
 _HIGHEST_LIST = 2**63
 _FMSPC = re.compile(r"[0-9A-F]{12}")
@@ -71,23 +71,19 @@ class Fetcher:
         self._clock = clock
         self._folder = folder
         self._sources = sources
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._values: dict[str, Any] = {}  # what is in the files, or would be, by their names
         self._failed: dict[tuple[str, str], float] = {}
-        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], asyncio.Lock]] = WeakKeyDictionary()
-        self._seen: Seen | None = None
+        self._single_flight: SingleFlight[Mapping[str, str] | None] = SingleFlight()
 
     async def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, str] | None:
         """The collateral of a platform; None if it cannot be had. If servers have nothing valid, it is given, and not kept."""
         key = (fmspc.upper(), ca)
         if not _FMSPC.fullmatch(key[0]) or ca not in {"platform", "processor"}:
             return None
-        if (kept := self._valid(key, now)) is not None and self._rests(key, kept, now):
-            return kept.collateral
-        async with self._locks.setdefault(asyncio.get_running_loop(), {}).setdefault(key, asyncio.Lock()):
-            kept = self._valid(key, now)
-            if self._rests(key, kept, now):
-                return kept.collateral if kept else None
-            return await self._renewed(key, now, kept)
+        kept = self._valid(key, now)
+        if self._rests(key, kept, now):
+            return kept.collateral if kept else None
+        return await self._single_flight.share(key, partial(self._renewed, key, now, kept))
 
     def _rests(self, key: tuple[str, str], kept: _Kept | None, now: float) -> bool:
         """Whether to ask no server now: what is stored is fresh, or an attempt failed a moment ago."""
@@ -99,9 +95,9 @@ class Fetcher:
     def forget(self, fmspc: str, ca: str) -> None:
         """Drops what is kept of a platform, for it turned out to be no good."""
         key = (fmspc.upper(), ca)
+        name = "-".join(key)
         self._failed.pop(key, None)
-        path = self._file("-".join(key))
-        if self._kept.pop(key, None) is not None and path is not None:
+        if self._values.pop(name, None) is not None and (path := self._file(name)) is not None:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -110,9 +106,8 @@ class Fetcher:
     @property
     def seen(self) -> Seen:
         """The highest numbers that `remember` has seen, also in earlier processes."""
-        if self._seen is None:  # an InvalidRequestError, if a number is so high that nothing of Intel's could pass
-            self._seen = _seen(self._read("evaluation"), self._file("evaluation"))
-        return self._seen
+        # An InvalidRequestError, if a number is so high that nothing of Intel's could pass.
+        return _seen(self._read("evaluation"), self._file("evaluation"))
 
     def remember(self, tcb: Tcb) -> None:
         """Keeps the numbers of collateral that was verified; Intel never goes back to lower ones."""
@@ -122,7 +117,6 @@ class Fetcher:
         evaluation = max(before.tcb_eval, tcb.eval_number or 0)
         if evaluation > _HIGHEST_EVALUATION or (evaluation, lists) == (before.tcb_eval, before.revocation_lists):
             return
-        self._seen = Seen(evaluation, lists, before.where)
         self._write("evaluation", {"evaluation": evaluation, "revocation_lists": lists})
 
     # -- fetching --------------------------------------------------------------------------------------------------------
@@ -137,7 +131,8 @@ class Fetcher:
                 logger.info("no collateral from %s: %s", source.name, error)
                 continue
             if kept.valid(now) and (before is None or kept.begins >= before.begins):
-                self._keep(key, kept)
+                self._failed.pop(key, None)
+                self._write("-".join(key), {**found, "fetched": float(now)})
                 return found
             fallback = fallback or found
         if fallback is None or before is not None:
@@ -153,53 +148,40 @@ class Fetcher:
     # -- keeping ---------------------------------------------------------------------------------------------------------
 
     def _valid(self, key: tuple[str, str], now: float) -> _Kept | None:
-        kept = self._kept.get(key) or self._stored(key)
-        return kept if kept is not None and kept.valid(now) else None
-
-    def _stored(self, key: tuple[str, str]) -> _Kept | None:
-        fields = members(self._read("-".join(key)))
+        fields = dict(members(self._read("-".join(key))))
         fetched = fields.pop("fetched", 0.0)
         if set(fields) != set(FIELDS) or not all(isinstance(each, str) for each in fields.values()):
             return None
         try:
-            kept = self._kept[key] = _Kept(fields, *window(fields), float(fetched) if isinstance(fetched, float) else 0.0)
+            kept = _Kept(fields, *window(fields), fetched if isinstance(fetched, float) else 0.0)
         except ValueError:
             return None
-        return kept
-
-    def _keep(self, key: tuple[str, str], kept: _Kept) -> None:
-        while len(self._kept) >= _MOST_PLATFORMS:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = kept
-        self._failed.pop(key, None)
-        self._write("-".join(key), {**kept.collateral, "fetched": float(kept.fetched)})
+        return kept if kept.valid(now) else None
 
     def _file(self, name: str) -> Path | None:
         return None if self._folder is None else self._folder / f"collateral-{name}.json"
 
     def _read(self, name: str) -> Any:
-        """The JSON in a file; None if the file is missing or broken: then it is renewed."""
-        if (path := self._file(name)) is None:
-            return None
-        try:
-            return json.loads(_contents(path))
-        except (OSError, ValueError, RecursionError):
-            return None
+        """The JSON in a file, which is read once; None if the file is missing or broken: then it is renewed."""
+        if name not in self._values and (path := self._file(name)) is not None:
+            with suppress(OSError, ValueError, RecursionError):
+                self._values[name] = json.loads(_contents(path))
+        return self._values.get(name)
 
     def _write(self, name: str, value: Any) -> None:
         """Writes a file as a whole or not at all. A few kilobytes, once a month: not worth a thread."""
+        while len(self._values) >= _MOST_FILES:
+            del self._values[next(each for each in self._values if each != "evaluation")]
+        self._values[name] = value
         if (path := self._file(name)) is None:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(value, file)
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                draft = Path(folder) / path.name
+                draft.touch(mode=0o600)
+                draft.write_text(json.dumps(value), "utf-8")
+                draft.replace(path)
         except OSError as error:
             logger.info("collateral cannot be kept in %s: %s", path.parent, error)
 

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache, partial
 from typing import Any, Final, NamedTuple, cast
 
 from .._core.json_values import items, members
+from ..types.attestation import Check
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .canonical import Malformed, canonical, parse
 from .checks import NOT_REACHED, Checks, CheckSkipped, CheckWarning
@@ -19,7 +20,6 @@ from .crypto import public_key_bytes, signed_by
 from .curve import POINT_BYTES
 from .keccak import keccak256
 from .recovery import compressed, recover
-from .report import Check
 
 STOPS: Final = {
     "aci_keyset": "a key slipped into the set",

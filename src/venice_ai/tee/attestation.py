@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from typing import Any, Final, Literal, cast
 
 from .._core.json_values import items
+from ..types.attestation import AttestationReport, Check, Gpu, Tcb, Td, Workload, one_line
 from . import aci, collateral, gpu, nras, policy, workload  # `aci` first: it names the extra where that is missing
 from .canonical import as_object
 from .canonical import parse as parse_json
@@ -27,7 +28,6 @@ from .intel import certificates, check_chain, check_qe_report, check_signature
 from .parts import missing
 from .quote import Quote, decode
 from .quote import parse as parse_quote
-from .report import AttestationReport, Check, Gpu, Tcb, Td, Workload, one_line
 from .types import Evidence, TeeOptions
 from .workload import Logs, app_compose, member, vm_config
 

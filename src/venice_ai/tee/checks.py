@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from .report import Check, Status
+from ..types.attestation import Check, Status
 
 NOT_REACHED: Final = "not reached, because of the check that failed"
 

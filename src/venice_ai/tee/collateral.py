@@ -19,9 +19,9 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
 
+from ..types.attestation import Check, Tcb
 from .canonical import Malformed, as_object, parse
 from .checks import NOT_REACHED, Checks
-from .report import Check, Tcb
 from .types import INTEL_ROOT_SHA256, TCB_STATUSES
 
 STOPS: Final = {

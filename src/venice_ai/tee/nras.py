@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import msgspec
 
 from .._core.json_values import items, members
+from ..types.attestation import Check
 from .canonical import Malformed, as_object, parse
-from .report import Check
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey

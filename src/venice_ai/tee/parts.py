@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from .._core.json_values import items
+from ..types.attestation import AttestationReport, Check, Workload
 from . import aci
-from .report import AttestationReport, Check, Workload
 from .workload import LONGEST_COMPOSE, known_images, member, vm_config
 
 GPUS: Final = "gpus"

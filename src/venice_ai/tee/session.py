@@ -1,7 +1,7 @@
 """`TeeSession`: one end-to-end encrypted exchange. It encrypts a request and decrypts the answer piece by piece.
 
-Each session has a key pair of its own. Whatever is wrong raises, and nothing of it is delivered: text in clear where
-ciphertext belongs, ciphertext that cannot be decrypted or came before, a stream that stops before its end.
+Each session has a key pair of its own. Text in clear where ciphertext belongs, and ciphertext that cannot be decrypted
+or was opened before, raise before anything of their event is delivered. `end` says what a stream lacks; its reader raises that.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping
 from traceback import clear_frames
 from typing import Any, Literal, NoReturn, cast
 
-from .._wire.assembly import Assembly, ends
+from .._wire.assembly import Assembly
+from .._wire.choice import ends
 from ..exceptions import InvalidRequestError, TeeEncryptionError
 from ..types._base import mark_private, plain
 from ..types.api.chat import ChatCompletionResponse, content_text
 from ..types.api.streaming import CHUNK_KEYS
+from ..types.attestation import AttestationReport, SignatureReport
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
 from .curve import PrivateKey
 from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY, guard
-from .report import AttestationReport, SignatureReport
 
-# What nearly every choice has, and nothing else.
 _CHUNK = "chat.completion.chunk"
 _OF_A_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _SEALED = frozenset({"content", "reasoning_content", "reasoning"})
@@ -30,7 +30,7 @@ _SEALED = frozenset({"content", "reasoning_content", "reasoning"})
 _IN_CLEAR = frozenset({"tool_calls", "function_call", "refusal", "audio", "reasoning_details", "message", "text", "logprobs"})
 # What providers add: names and numbers, never sentences.
 _NAMES = frozenset({"usage", "cost", "service_tier", "system_fingerprint", "kv_transfer_params", "stop_reason"})
-# What is looked at where it is used.
+# Fields with a check of their own; `_refuse_clear_text` skips them.
 _USED_OF_A_CHUNK = frozenset({"venice_parameters", *CHUNK_KEYS})
 _USED_OF_A_CHOICE = frozenset({"index", "delta", "finish_reason"})
 _NAME = re.compile(r"[A-Za-z0-9_.:/+-]{0,64}")
@@ -47,7 +47,7 @@ class TeeSession:
         report: what the enclave proved. Messages are sealed to the key in it.
         encrypt_roles: the roles whose messages are sealed, or `all`.
         floor: the `min_privacy` of the client: under `e2ee` nothing that a caller wrote leaves in clear.
-        spoilt: called when an answer cannot be opened: the key may not be the enclave's any more.
+        spoilt: called on every failure, clear text included: the key may not be the enclave's any more.
         private: the key of this exchange; a new one, unless it is given, which is for known answers.
 
     Raises:
@@ -164,7 +164,7 @@ class TeeSession:
         return None if done else "an encrypted answer must end with [DONE]"
 
     def begin_again(self) -> None:
-        """Forgets what a reply said that held nothing sealed, for the same request was sent again."""
+        """Resets the state for the same request sent again; the reply that failed held nothing encrypted."""
         self.request_id = None
         self._ids.clear()
         self._choices.clear()
@@ -182,7 +182,7 @@ class TeeSession:
         if choice.__class__ is not dict:
             self._refuse("a choice that is not an object")
         if not _OF_A_CHOICE.issuperset(choice) or choice.get("logprobs"):
-            self._look_at(choice, _USED_OF_A_CHOICE)
+            self._refuse_clear_text(choice, _USED_OF_A_CHOICE)
         delta = choice.get("delta")
         brought = self._open_delta(delta) if delta else False
         index, finish = choice.get("index"), choice.get("finish_reason")
@@ -205,7 +205,7 @@ class TeeSession:
                     self._refuse(f"{name!r} that is not text")
             elif name != "role":
                 if value or name not in _IN_CLEAR:
-                    self._look_at({name: value})
+                    self._refuse_clear_text({name: value})
             elif value and value != "assistant":
                 self._refuse("a role that is not the assistant's")
         return brought
@@ -234,8 +234,8 @@ class TeeSession:
         if _text_in(chunk.get("created")) is not None:
             self._refuse("a time that is not a number")
 
-    def _look_at(self, holder: Mapping[str, Any], used: frozenset[str] = frozenset()) -> None:
-        """Refuses what would be an answer in clear: numbers and nothing say nothing, and names say little."""
+    def _refuse_clear_text(self, holder: Mapping[str, Any], used: frozenset[str] = frozenset()) -> None:
+        """Refuses what may be an answer in clear. Numbers and empty values are allowed, plain names only in `_NAMES`."""
         for name in holder.keys() - used:
             value = holder[name]
             if _NAME.fullmatch(name) is None:
@@ -278,7 +278,7 @@ class TeeSession:
             tokens = usage.get("completion_tokens")
             if isinstance(tokens, (int, float)):
                 self._completion_tokens = max(self._completion_tokens, tokens)
-        self._look_at(chunk, _USED_OF_A_CHUNK)
+        self._refuse_clear_text(chunk, _USED_OF_A_CHUNK)
         if switches := chunk.get("venice_parameters"):
             if switches.__class__ is not dict or switches.get("enable_e2ee", True) not in (True, None):
                 self._refuse("enable_e2ee switched off in the answer")

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
+from ..types.attestation import Check, SignatureReport
 from .aci import is_aci
 from .checks import Checks, CheckWarning
 from .crypto import address, signed_by
 from .keccak import keccak256
-from .report import Check, SignatureReport
 
 STOPS: Final = {
     "signature": "an edited text",

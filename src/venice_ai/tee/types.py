@@ -11,13 +11,13 @@ from math import inf
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 from ..exceptions import InvalidRequestError
-from ..types.attestation import Level as Level  # noqa: PLC0414  # users import it from here
+from ..types.attestation import LEVELS as LEVELS  # noqa: PLC0414  # users import both from here
+from ..types.attestation import Level as Level  # noqa: PLC0414
 
 Verification: TypeAlias = Literal["auto", "server", "quote", "hardware", "pinned"]
 GpuPolicy: TypeAlias = Literal["verify-if-present", "require", "nras", "off"]
 SignaturePolicy: TypeAlias = Literal["off", "try", "require"]
 
-LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 TCB_STATUSES: Final = (
     "UpToDate",

@@ -4,8 +4,8 @@ python serve_llama.py PORT FOLDER
 """
 
 # mypy: ignore-errors
-# pyright: basic, reportMissingImports=false
-# Both are for the same reason: the packages it imports are not installed where the types are checked.
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# All are for the same reason: the packages it imports need not be installed where the types are checked, and tell no types.
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Makes the reply to `/tee/attestation` step by step, so that a fault can change the result of each step.
 
+A fault acts at one of these stages:
+
 booted     the trust domain has started, and its log is about to be measured
 measured   header and body of the quote are about to be signed
 replied    the reply is about to be written

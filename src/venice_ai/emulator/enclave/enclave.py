@@ -10,13 +10,14 @@ from typing import Any, Final
 from venice_ai._core.json_values import members
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
+from venice_ai.types.api.models import ModelCapabilities
 
-from .. import refusals
+from .. import contract, refusals
 from ..refusals import Issue
-from ..sending import JSON_TYPE, Answer, Send, encode_json, json_answer
+from ..sending import JSON_TYPE, Answer, Incoming, Send, encode_json, json_answer
 from . import channel
 from .attestation import Draft
-from .channel import Channel
+from .channel import Channel, RefusedError
 from .domain import IMAGE, MRTD, Domain
 from .faults import FAULTS, Fault
 from .intel import Intel
@@ -118,19 +119,33 @@ class Enclave:
         fault.replied(draft)
         return fault.written(draft)
 
-    def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[dict[str, Any], Channel] | Answer:
-        """A request as it is read in the enclave, and the way its answer takes; an answer if a fault has one instead."""
+    def enter(
+        self, able: ModelCapabilities, incoming: Incoming, body: dict[str, Any]
+    ) -> tuple[dict[str, Any], Channel] | Answer:
+        """A chat as it is read in the enclave, and the way its answer takes; an answer if it is refused, or a fault has one."""
         if self._fault.chat_answered is not None:
             return self._fault.chat_answered
-        switched_off = members(body.get("venice_parameters")).get("enable_e2ee") is False
-        if not channel.is_sealed(headers) or switched_off:
-            read, used = body, Channel(encode_json(body))
-        else:
-            key = channel.client_key(headers, self.key.public)
-            read = channel.open_body(body, self.key.private)
-            used = Channel(encode_json(read), key, self._fault.sealed)
+        try:
+            read, key = self._opened(able, incoming.headers, body)
+        except RefusedError as reason:
+            return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
+        if issues := [*contract.issues(read)]:
+            return refusals.invalid(issues)
+        used = Channel(encode_json(read), key, None if key is None else self._fault.sealed)
         self._channels = [*self._channels[1 - _KEPT_ANSWERS :], used]
         return read, used
+
+    def _opened(
+        self, able: ModelCapabilities, headers: Mapping[str, str], body: dict[str, Any]
+    ) -> tuple[dict[str, Any], bytes | None]:
+        """A body decrypted, and the key that its answer is to be sealed to; as it is, and `None`, if it came in clear."""
+        is_sealed = channel.is_sealed(headers)
+        if is_sealed and not able.supportsE2EE:
+            raise RefusedError("Invalid E2EE headers: the model has no end-to-end encryption")
+        if not is_sealed or members(body.get("venice_parameters")).get("enable_e2ee") is False:
+            return body, None
+        key = channel.client_key(headers, self.key.public)
+        return channel.open_body(body, self.key.private), key
 
     def leave(self, request: bytes, answer: Answer, used: Channel) -> Answer:
         """An answer on its way out, to a request as it came: what is signed of them, if it is their bytes."""

@@ -9,9 +9,6 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from venice_ai._wire.assembly import Assembly
-from venice_ai.types.api.streaming import ChatCompletionChunk
-
 from . import request
 from .engine import Engine, Generations, load
 from .reply import Reply
@@ -32,22 +29,8 @@ class LocalModel:
     def __repr__(self) -> str:
         return f"<LocalModel {self.model_id!r}, {self.context_tokens} tokens>"
 
-    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a checked chat request: `choices` and `usage`. Cancelling it stops the model.
-
-        Raises:
-            UnsupportedInput: the model cannot take something in the request.
-            LocalModelError: the engine failed, or was closed.
-        """
-        assembly = Assembly()
-        async with aclosing(self.stream(body)) as chunks:
-            async for chunk in chunks:
-                assembly.add(ChatCompletionChunk.model_validate(chunk))
-        answer = assembly.response().model_dump()
-        return {name: answer[name] for name in ("choices", "usage") if name in answer}
-
     async def stream(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-        """The answer in chunks; the last one has the usage and no choices. Closing this stops the model.
+        """The answer to a checked chat request in chunks; the last has the usage and no choices. Closing it stops the model.
 
         Raises:
             UnsupportedInput: the model cannot take something in the request; raised before the first chunk.
@@ -55,7 +38,7 @@ class LocalModel:
         """
         job = request.job(body, plain=self._plain)
         top = body.get("top_logprobs", 0)
-        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", free_keys=job.free_keys, top_logprobs=top)
+        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", top_logprobs=top)
         async with aclosing(self._generations.chunks(job.body)) as chunks:
             async for chunk in chunks:
                 for answered in reply.feed(chunk):

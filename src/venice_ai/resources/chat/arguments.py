@@ -3,8 +3,8 @@
 `create`, `stream`, `parse`, `run_with_tools` and the others unpack these, in both clients. Keywords that are not listed work
 at run time and go into the body; what type checkers should accept goes into `extra_body`.
 
-A class is closed where it is unpacked, for only then ty refuses other keywords, and a closed one cannot be a base of one with
-more fields.
+Each TypedDict is made `closed` where it is unpacked: otherwise the type checker ty accepts unknown keywords, and a closed one
+cannot be the base of one with more fields.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from ...tee.types import TeeOptions
 from ...types.api.chat import ChatCompletionResponse, Messages, Tool, ToolCall, ToolLoopState
 from ...types.api.params import AllParams, CommonParams, FormatLike, ToolsLike
 
+StreamClass: TypeAlias = Callable[..., Any]
+"""Called as `stream_cls(iterator, client=client)`, or with the fields of each chunk as keywords."""
 OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
 """Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""
 OnToolError: TypeAlias = Callable[[ToolCall, Exception], Any]

@@ -13,18 +13,20 @@ from ..._core.request import Request
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
-from ..._wire.reply_body import completion, is_framed, says_stream
+from ..._wire.first_bytes import is_framed, says_stream
+from ..._wire.reply_body import completion
 from ..._wire.request_body import chat_body, chat_size, encode
-from ...exceptions import APIError, APIResponseProcessingError, InvalidArgumentError, InvalidRequestError
+from ...exceptions import APIResponseProcessingError, InvalidArgumentError, InvalidRequestError
 from ...types.api.chat import ChatCompletionResponse, Messages
-from ...types.api.params import CHAT_PATH, ChatParams
+from ...types.api.params import CHAT_PATH
 
 if TYPE_CHECKING:
     from ..._http.connection import Connection
+    from ...exceptions import APIError
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
     from ...types.response_meta import ResponseMeta
-    from .arguments import CallParams
+    from .arguments import CallParams, StreamClass
     from .encrypted import SealedChat
     from .fallbacks import Fallbacks
 
@@ -44,13 +46,7 @@ class ChatCalls(APIResource[ClientT]):
     ) -> ChatStream: ...
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: Messages,
-        stream: Literal[True],
-        stream_cls: Callable[..., Any],
-        **params: Unpack[CallParams],
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: StreamClass, **params: Unpack[CallParams]
     ) -> Any: ...
     @overload
     async def create(
@@ -62,7 +58,7 @@ class ChatCalls(APIResource[ClientT]):
         model: str,
         messages: Messages,
         stream: bool = False,
-        stream_cls: Callable[..., Any] | None = None,
+        stream_cls: StreamClass | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -117,45 +113,42 @@ class ChatCalls(APIResource[ClientT]):
 
         Source: https://docs.venice.ai/api-reference/endpoint/chat/completions
         """
-        stream = False if stream is None else stream
-        if not isinstance(stream, bool):
-            raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
-        if stream_cls is not None and not stream:
-            raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
-        wrap: Callable[[ChunkSource, Connection], Any] | None = None
-        if stream_cls is not None:
-            from .stream_cls import ModelStream, stream_factory  # rarely given
-
-            wrap = stream_factory(stream_cls, ModelStream)
+        wrap, stream = _wrapper(stream, stream_cls), bool(stream)
         body: dict[str, Any] = {}
         given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
             body = chat_body(
                 model=model, messages=messages, stream=stream, params=params, extra=extra_body, echo=self._echoes(given)
             )
-            params = _for_reader({**params, **(extra_body or {})}) if params or extra_body else _ONE_CHOICE
-            await self._refuse_in_vain(body)
-            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=encryption_requested(e2ee, body))
-            chat = _sealed(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
-            request = None if chat is not None else await self._request(body, stream, timeout, extra_headers)
+            every_chunk = bool(given) and {**params, **(extra_body or {})}.get("stream_options") is not None
+            await self._preflight(body)
+            sealed = _is_sealed(self._client, body, e2ee)
+            fallbacks = self._fallbacks(body, fallback_models, streams=stream, sealed=sealed)
+            if sealed:
+                from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
+
+                chat = SealedChat(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+            else:
+                request = await self._request(body, stream, timeout, extra_headers)
         except Exception as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
             without_locals(refusal)
             raise
-        if chat is not None:
+        if sealed:
             del messages, body, given, extra_body  # nor later
-            again = partial(_sealed, self._client, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
-            source = await self._open_sealed(chat, model, params, collect=not stream, fallbacks=fallbacks, again=again)
+            source = await chat.answer(partial(self._open, every_chunk=every_chunk), fallbacks, collect=not stream)
             if not stream:
                 return source
         else:
-            assert request is not None
-            call = self._call(request, fallbacks, stream, timeout, extra_headers)
+            if fallbacks is None:
+                call = Call(self._client.caller, request)
+            else:
+                call = fallbacks.call(request, lambda body: self._request(body, stream, timeout, extra_headers))
             if not stream:
-                response = await self._client.caller.read(request, partial(_read, params["n"]), call)
+                response = await self._client.caller.read(request, partial(_read, request), call)
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
-            source = await self._open(request, model, params, call)
+            source = await self._open(request, every_chunk=every_chunk, call=call)
         if wrap is None:
             return source.stream(self._client)
         try:
@@ -164,18 +157,7 @@ class ChatCalls(APIResource[ClientT]):
             await source.aclose()
             raise
 
-    async def stream(
-        self,
-        *,
-        model: str,
-        messages: Messages,
-        e2ee: bool | TeeOptions = False,
-        timeout: float | Timeout | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        fallback_models: Sequence[str] | None = None,
-        **params: Unpack[ChatParams],
-    ) -> ChatStream:
+    async def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> ChatStream:
         """The same as `create(stream=True)`: a stream whose request has been accepted.
 
         ::
@@ -192,18 +174,8 @@ class ChatCalls(APIResource[ClientT]):
         """
         keywords = cast("dict[str, Any]", params)
         _refuse_another_stream(keywords)
-        opening = self.create(
-            model=model,
-            messages=messages,
-            stream=True,
-            e2ee=e2ee,
-            timeout=timeout,
-            extra_headers=extra_headers,
-            extra_body=extra_body,
-            fallback_models=fallback_models,
-            **keywords,
-        )
-        del messages, params, keywords, extra_body  # as in `create`
+        opening = self.create(model=model, messages=messages, stream=True, **keywords)
+        del messages, params, keywords  # as in `create`
         return cast("ChatStream", await opening)
 
     def _echoes(self, params: Mapping[str, Any]) -> bool:
@@ -232,7 +204,7 @@ class ChatCalls(APIResource[ClientT]):
         request.chat = chat_size(body)
         return request
 
-    async def _refuse_in_vain(self, body: Mapping[str, Any]) -> None:
+    async def _preflight(self, body: Mapping[str, Any]) -> None:
         """Refuses what the model would refuse, by the catalogue, if the client is to."""
         if not self._client.preflight:
             return
@@ -251,57 +223,10 @@ class ChatCalls(APIResource[ClientT]):
         privacy: Privacy | None = "e2ee" if sealed else self._client.min_privacy
         return Fallbacks(self._client, body, checked_names(names), streams=streams, privacy=privacy)
 
-    def _call(
-        self,
-        request: Request,
-        fallbacks: Fallbacks | None,
-        stream: bool,
-        timeout: float | Timeout | None,
-        headers: Mapping[str, str] | None,
-    ) -> Call:
-        """The call that sends a request, and goes on with other models if there are any."""
-        if fallbacks is None:
-            return Call(self._client.caller, request)
-        from .fallbacks import FallbackCall
-
-        return FallbackCall(self._client, request, fallbacks, lambda body: self._request(body, stream, timeout, headers))
-
-    async def _open_sealed(
-        self,
-        chat: SealedChat,
-        model: str,
-        params: Mapping[str, Any],
-        *,
-        collect: bool,
-        fallbacks: Fallbacks | None,
-        again: Callable[[dict[str, Any]], SealedChat | None],
-    ) -> Any:
-        """The chunks of a sealed chat, or its whole answer; that of another model if this one did not begin to answer."""
-        while True:
-            try:
-                try:
-                    source = await self._open(await chat.request(), model, params, chat=chat)
-                except InvalidRequestError as failure:
-                    source = await self._open(await chat.renewed(failure), model, params, chat=chat)
-                if fallbacks is not None:
-                    source.reader.meta.models_tried = tuple(fallbacks.tried)
-                return await source.stream(self._client).collect() if collect else source
-            except APIError as failure:
-                body = None if fallbacks is None else await fallbacks.body_after(failure)
-                other = None if body is None else again(body)
-                if other is None:
-                    raise
-                chat = other
-
     async def _open(
-        self,
-        request: Request,
-        model: str,
-        params: Mapping[str, Any],
-        call: Call | None = None,
-        *,
-        chat: SealedChat | None = None,
+        self, request: Request, *, every_chunk: bool, call: Call | None = None, chat: SealedChat | None = None
     ) -> ChunkSource:
+        """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
         caller = self._client.caller
         sent = caller.clock.now()
         call = Call(caller, request) if call is None else call
@@ -311,42 +236,42 @@ class ChatCalls(APIResource[ClientT]):
         reader = ChunkReader(
             answer.reply,
             answer.meta,
-            choices=params["n"],
-            every_chunk=params["stream_options"] is not None,
-            watch_progress=request.timeout.progress is not None,
+            request,
+            every_chunk=every_chunk,
             now=caller.clock.now,
             sent=sent,
             session=None if chat is None else chat.session,
             settle=None if chat is None or chat.options.verify_signature == "off" else chat.settle,
             call=call,
-            secret=request.secret,
             notices=self._client.notices,
-            model=model,
         )
         if not says_stream(answer.meta):
             await reader.look()
         return ChunkSource(reader)
 
 
-def _sealed(
-    client: Connection,
-    body: dict[str, Any],
-    *,
-    e2ee: bool | TeeOptions,
-    stream: bool,
-    timeout: float | Timeout | None,
-    extra_headers: Mapping[str, str] | None,
-) -> SealedChat | None:
-    """The sealed chat for a body, or an InvalidRequestError; None if it is to be sent in clear."""
+def _wrapper(stream: object, stream_cls: StreamClass | None) -> Callable[[ChunkSource, Connection], Any] | None:
+    """What makes a stream of the caller's own of chunks and a client; None where a `ChatStream`, or an answer, is wanted."""
+    if stream is not None and not isinstance(stream, bool):
+        raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
+    if stream_cls is None:
+        return None
+    if not stream:
+        raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
+    from .stream_cls import ModelStream, stream_factory  # rarely given
+
+    return stream_factory(stream_cls, ModelStream)
+
+
+def _is_sealed(client: Connection, body: dict[str, Any], e2ee: bool | TeeOptions) -> bool:
+    """Whether a chat is end-to-end encrypted; an InvalidRequestError if it must be, and is not."""
     if e2ee is not None and not isinstance(e2ee, bool):
         from ...tee.types import TeeOptions  # what a chat in clear does not need, it does not load
 
         if not isinstance(e2ee, TeeOptions):
             raise InvalidRequestError(f"e2ee={e2ee!r} must be True, False or a TeeOptions")
     if encryption_requested(e2ee, body):
-        from .encrypted import SealedChat  # nor this
-
-        return SealedChat(client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+        return True
     if client.min_privacy == "e2ee":
         refuse_below(client.min_privacy, None)
     if body["model"].startswith(PREFIX):
@@ -354,25 +279,16 @@ def _sealed(
             f"the prompt leaves in clear: this request to {body['model']!r} is not end-to-end encrypted, Venice can read it; "
             "pass e2ee=True"
         )
-    return None
+    return False
 
 
-_ONE_CHOICE: dict[str, Any] = {"n": 1, "stream_options": None}
-
-
-def _for_reader(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a request the reader of its answer needs. In `extra_body`, which nothing checks, `n` may be anything."""
-    n = asked.get("n")
-    return {"n": n if isinstance(n, int) and n else 1, "stream_options": asked.get("stream_options")}
-
-
-def _read(choices: int, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
+def _read(request: Request, body: bytes, meta: ResponseMeta, secret: bytes) -> ChatCompletionResponse | APIError:
     """The completion in the body of a plain call, also where it is a stream of events; or the error that it is or holds."""
     found = completion(body, meta, secret)
     if isinstance(found, APIResponseProcessingError) and is_framed(body):
         from .framed_answer import answer_in_stream  # rare, and a plain call starts without it
 
-        return answer_in_stream(body, meta, secret, choices=choices) or found
+        return answer_in_stream(body, meta, request) or found
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..._core.caller_warnings import warn
@@ -19,9 +20,11 @@ from .. import tee_of
 
 if TYPE_CHECKING:
     from ..._http.connection import Connection
-    from ...tee.report import AttestationReport
+    from ...streaming import ChunkSource
     from ...tee.session import TeeSession
     from ...tee.types import TeeOptions
+    from ...types.attestation import AttestationReport
+    from .fallbacks import Fallbacks
 
 _FRAMED_ANEW: Final = (
     "what it signs are not the bytes that came, which Venice frames anew, so that its service has never met 'require'; 'try' "
@@ -49,6 +52,7 @@ class SealedChat:
         timeout: float | Timeout | None,
         extra_headers: Mapping[str, str] | None,
     ) -> None:
+        self._remade = partial(SealedChat, client, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
         self._tee = tee_of(client)
         self.options: TeeOptions = self._tee.options(None if isinstance(e2ee, bool) or e2ee is None else e2ee)
         roles = self.options.encrypt_roles
@@ -64,6 +68,24 @@ class SealedChat:
         """Opens the answer to the last request."""
         if names := [*in_clear(body), *(f"what {role} says" for role in unsealed_roles(body, roles))]:
             warn(f"{', '.join(names)} is not end-to-end encrypted: Venice can read it")
+
+    async def answer(self, opened: Callable[..., Awaitable[ChunkSource]], fallbacks: Fallbacks | None, *, collect: bool) -> Any:
+        """The chunks of the answer, or the whole; that of another model if this one did not begin to answer."""
+        chat = self
+        while True:
+            try:
+                try:
+                    source = await opened(await chat.request(), chat=chat)
+                except InvalidRequestError as failure:
+                    source = await opened(await chat.renewed(failure), chat=chat)
+                if fallbacks is not None:
+                    source.reader.meta.models_tried = tuple(fallbacks.tried)
+                return await source.stream(self._client).collect() if collect else source
+            except APIError as failure:
+                body = None if fallbacks is None else await fallbacks.body_after(failure)
+                if body is None:
+                    raise
+                chat = self._remade(body)
 
     async def request(self) -> Request:
         """The sealed request, for an enclave that has proved what it is; a TeeAttestationError if it has not."""

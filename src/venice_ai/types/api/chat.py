@@ -29,7 +29,6 @@ class CacheControl(Model):
     """Marks the end of a prompt prefix worth caching; `ttl` such as `"1h"` is a beta feature."""
 
     type: Literal["ephemeral"] = "ephemeral"
-    """The one kind there is."""
     ttl: str | None = None
     """How long the prefix is kept, such as `"1h"`; a beta feature."""
 
@@ -47,7 +46,6 @@ class TextContent(BasePart):
     text: Annotated[str, Meta(min_length=1)]
     """The text, of at least one character."""
     type: Literal["text"] = "text"
-    """Tells what kind of part this is."""
 
 
 class ImageUrl(Model):
@@ -65,7 +63,6 @@ class ImageContent(BasePart):
     image_url: ImageUrl | Mapping[str, Any]
     """Where the image is."""
     type: Literal["image_url"] = "image_url"
-    """Tells what kind of part this is."""
 
 
 class InputAudio(Model):
@@ -83,7 +80,6 @@ class AudioContent(BasePart):
     input_audio: InputAudio | Mapping[str, Any]
     """The audio itself."""
     type: Literal["input_audio"] = "input_audio"
-    """Tells what kind of part this is."""
 
 
 class VideoUrl(Model):
@@ -99,7 +95,6 @@ class VideoContent(BasePart):
     video_url: VideoUrl | Mapping[str, Any]
     """Where the video is."""
     type: Literal["video_url"] = "video_url"
-    """Tells what kind of part this is."""
 
 
 class File(Model):
@@ -117,7 +112,6 @@ class FileContent(BasePart):
     file: File | Mapping[str, Any]
     """The document."""
     type: Literal["file"] = "file"
-    """Tells what kind of part this is."""
 
 
 ContentPart: TypeAlias = TextContent | ImageContent | AudioContent | VideoContent | FileContent | Mapping[str, Any]
@@ -139,7 +133,6 @@ class SystemMessage(BaseMessage):
     content: str | Sequence[TextPart]
     """A text, or parts of text."""
     role: Literal["system"] = "system"
-    """Tells who speaks."""
 
 
 class DeveloperMessage(BaseMessage):
@@ -148,7 +141,6 @@ class DeveloperMessage(BaseMessage):
     content: str | Sequence[TextPart]
     """A text, or parts of text."""
     role: Literal["developer"] = "developer"
-    """Tells who speaks."""
 
 
 class UserMessage(BaseMessage):
@@ -157,7 +149,6 @@ class UserMessage(BaseMessage):
     content: str | Sequence[ContentPart]
     """A text, or a list of parts."""
     role: Literal["user"] = "user"
-    """Tells who speaks."""
 
 
 class ToolCallFunction(Model):
@@ -234,7 +225,6 @@ class AssistantMessage(BaseMessage):
     content: str | Sequence[TextPart] | None = None
     """A text, parts of text, or None beside tool calls."""
     role: Literal["assistant"] = "assistant"
-    """Tells who speaks."""
     reasoning_content: str | None = None
     """The reasoning before the answer."""
     reasoning_details: Sequence[Mapping[str, Any]] | None = None
@@ -271,7 +261,6 @@ class ToolMessage(BaseMessage):
     tool_call_id: str
     """`id` of the call that is answered."""
     role: Literal["tool"] = "tool"
-    """Tells who speaks."""
     reasoning_content: str | None = None
     """Accepted by Venice; rarely of use."""
     tool_calls: Sequence[Any] | None = None
@@ -344,7 +333,6 @@ class SpecificToolChoice(Model):
     function: Mapping[str, Any]
     """`{"name": ...}`."""
     type: Literal["function"] = "function"
-    """The one kind there is."""
 
 
 class ToolChoice:
@@ -375,14 +363,12 @@ class TextResponseFormat(Model):
     """Ordinary text."""
 
     type: Literal["text"] = "text"
-    """Tells which format this is."""
 
 
 class JSONObjectFormat(Model):
     """Any JSON object (deprecated by Venice in favour of a schema)."""
 
     type: Literal["json_object"] = "json_object"
-    """Tells which format this is."""
 
 
 class JSONSchemaFormat(Model):
@@ -391,7 +377,6 @@ class JSONSchemaFormat(Model):
     json_schema: Mapping[str, Any]
     """`name`, `strict` and `schema`."""
     type: Literal["json_schema"] = "json_schema"
-    """Tells which format this is."""
 
 
 class StreamOptions(Model):

@@ -8,7 +8,7 @@ Keys that are not listed travel to the server untouched, in the request and in e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias, Union, cast, get_args, get_origin
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, Type
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 from typing_extensions import TypedDict
 
-from .._base import Model
+from .._base import Model, is_array, is_object
 from . import chat
 
 CHAT_PATH: Final = "/chat/completions"
@@ -270,6 +270,29 @@ class AllParams(CommonParams, total=False):
 
 class ChatParams(AllParams, total=False, closed=True):
     """The optional parameters of a chat request. None is the same as not given."""
+
+
+_MEDIA: Final = {"image_url": "supportsVision", "input_audio": "supportsAudioInput", "video_url": "supportsVideoInput"}
+_SUPPORT: Final = {
+    **dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"), "supportsFunctionCalling"),
+    "response_format": "supportsResponseSchema",
+    **dict.fromkeys(("logprobs", "top_logprobs"), "supportsLogProbs"),
+}
+
+
+def needed_capabilities(body: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """The capabilities without which a model refuses a request, and the parameters that need them, by their paths."""
+    messages = body.get("messages")
+    for index, message in enumerate(messages if is_array(messages) else ()):
+        content = message.get("content") if is_object(message) else None
+        for place, part in enumerate(content if is_array(content) else ()):
+            if is_object(part) and part.get("type") in _MEDIA:
+                yield _MEDIA[part["type"]], ("messages", index, "content", place)
+    for name, flag in _SUPPORT.items():
+        value = body.get(name)
+        as_text = name == "response_format" and (not is_object(value) or value.get("type", "text") == "text")
+        if not (value is None or value is False or as_text):
+            yield flag, (name,)
 
 
 def given_fields(name: str, value: Any) -> Any:
