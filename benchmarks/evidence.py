@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from venice_ai import VeniceClient, VeniceError
-from venice_ai._core.request import WholeReply
+from venice_ai._core.whole_reply import WholeReply
 from venice_ai.emulator.enclave import Enclave
 from venice_ai.emulator.enclave.attestation import Draft
 from venice_ai.emulator.enclave.domain import Domain, compose

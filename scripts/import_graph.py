@@ -7,7 +7,7 @@ told apart, for they delay start-up work and are what may reach up once, where i
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = "venice_ai"
@@ -36,12 +36,17 @@ class ImportGraph:
         """What each module imports outside its functions, imports for type checkers included."""
         self.in_functions: dict[str, set[str]] = {}
         """What each module imports inside its functions."""
+        self.libraries: dict[str, set[str]] = {}
+        """Which libraries each module imports, wherever it does."""
         for name, path in self.modules.items():
             tree = ast.parse(path.read_text("utf-8"))
-            self.at_top[name] = set(self._imported(name, path, _outside_functions(tree))) - {name}
-            self.in_functions[name] = set(self._imported(name, path, ast.walk(tree))) - {name} - self.at_top[name]
+            found = [*_imports(tree)]
+            self.at_top[name] = set(self._imported(name, path, [node for node, inside in found if not inside])) - {name}
+            self.in_functions[name] = set(self._imported(name, path, [node for node, inside in found if inside])) - {name}
+            self.in_functions[name] -= self.at_top[name]
+            self.libraries[name] = {library for node, _ in found for library in _outside(node)} - {PACKAGE}
 
-    def _imported(self, name: str, path: Path, nodes: Iterator[ast.AST]) -> Iterator[str]:
+    def _imported(self, name: str, path: Path, nodes: Iterable[ast.AST]) -> Iterator[str]:
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         for node in nodes:
             if isinstance(node, ast.ImportFrom) and (base := _absolute(node, package)) is not None:
@@ -102,11 +107,20 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return found
 
 
-def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+def _imports(node: ast.AST, *, inside: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+    """The imports below a node, and whether each is in a function. Expressions, which most of a tree are, hold none."""
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield child
-            yield from _outside_functions(child)
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child, inside
+        elif isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from _imports(child, inside=inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _outside(node: ast.AST) -> list[str]:
+    """The libraries that an import names."""
+    if isinstance(node, ast.Import):
+        return [alias.name.split(".")[0] for alias in node.names]
+    return [(node.module or "").split(".")[0]] if isinstance(node, ast.ImportFrom) and not node.level else []
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str | None:

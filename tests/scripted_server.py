@@ -17,7 +17,7 @@ from venice_ai import VeniceClient
 
 from .fakes import KEY
 
-PATIENCE_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 100.0
 """For what comes at once: a machine with too much to do gets the time for it."""
 
 

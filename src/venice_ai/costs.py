@@ -77,7 +77,7 @@ def estimate_chat_cost(
     given = list(messages)
     objects = [cast("Mapping[str, Any]", message) for message in given if isinstance(message, (Mapping, Model))]
     texts = [text for message in objects for text in content_texts(message.get("content"))]
-    prompt_tokens = int(sum(map(_words, texts)) * tokens_per_word)
+    prompt_tokens = int(sum(len(text.split()) for text in texts) * tokens_per_word)
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if learnt is None:
         most = int(size / _BYTES_PER_TOKEN_LEAST) + _TOKENS_PER_MESSAGE * len(given) + VENICE_PROMPT_TOKENS_MOST
@@ -122,7 +122,7 @@ def estimate_completion_cost(
     pricing = None if model_pricing is None else ModelPricing.model_validate(model_pricing)
     if _rates(pricing, 0) is None:
         return {"usd": Decimal("0.00")}
-    return {"usd": sum(_cost(pricing, int(_words(prompt) * tokens_per_word), estimated_completion_tokens), Decimal(0))}
+    return {"usd": sum(_cost(pricing, int(len(prompt.split()) * tokens_per_word), estimated_completion_tokens), Decimal(0))}
 
 
 def check_numbers(name: str, tokens: object, tokens_per_word: object) -> None:
@@ -158,10 +158,6 @@ def _usd(price: object) -> Decimal | None:
     value = getattr(price, "usd", None)
     # Through text, because 0.086 as a binary fraction is not 0.086.
     return Decimal(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _words(text: str) -> int:
-    return len(text.split())
 
 
 __all__ = ["ChatCostEstimate", "estimate_chat_cost", "estimate_completion_cost"]

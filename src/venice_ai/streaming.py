@@ -200,7 +200,7 @@ class ChunkReader:
     def _began(self) -> None:
         """Content came: from now on the request is not sent again."""
         self._begun, self._call = True, None
-        if self._notices is not None:
+        if self._notices is not None and self._notices.names:
             self._notices.substitution(self._model, self.assembly.model, self.meta, self._now())
 
     async def look(self) -> None:
@@ -372,6 +372,24 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
             self.reader.drop()
 
 
+class Closing:
+    """What is closed where its block is left."""
+
+    async def close(self) -> None:
+        """Drops the connection. May be called often."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        await self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
 class OfReply:
     """What a stream knows of the reply that it reads, in both clients."""
 
@@ -404,7 +422,7 @@ class OfReply:
         return reader.session.signature if reader and reader.session else None
 
 
-class Stream(OfReply, Generic[T]):
+class Stream(OfReply, Closing, Generic[T]):
     """Chunks as they arrive: an async iterator, and an async context manager that closes the connection on leaving.
 
     Args:
@@ -445,16 +463,6 @@ class Stream(OfReply, Generic[T]):
         aclose = getattr(self._iterator, "aclose", None)
         if aclose is not None:
             await aclose()
-
-    async def aclose(self) -> None:
-        """The same, for `contextlib.aclosing`."""
-        await self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
 
 class ChatStream(Stream[ChatCompletionChunk]):
@@ -517,9 +525,9 @@ def chunk_texts(chunk: ChatCompletionChunk) -> list[str]:
     choices: Any = chunk.choices
     texts: list[str] = []
     for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
-        delta: Any = choice.delta if isinstance(choice, ChatChunkChoice) else None
+        delta: Any = choice.__dict__.get("delta") if isinstance(choice, ChatChunkChoice) else None
         content = delta.content if isinstance(delta, ChatDelta) else None
-        text = content if isinstance(content, str) else content_text(content)
+        text = content if content is None or isinstance(content, str) else content_text(content)
         if text:
             texts.append(text)
     return texts

@@ -11,7 +11,8 @@ which is what a client without one uses::
         async def send(self, request: Request) -> Reply:
             started = time.monotonic()
             reply = await self.inner.send(request)
-            print(request.method, request.url, reply.status, f"{time.monotonic() - started:.2f} s")
+            seconds = time.monotonic() - started
+            print(request.method, request.url, reply.status, f"{seconds:.2f} s")
             return reply
 
         async def aclose(self) -> None:

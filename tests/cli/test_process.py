@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -141,7 +142,10 @@ def test_a_full_disk_is_told_in_one_line() -> None:
     assert (told.returncode, told.stderr) == (1, "venice-chat: [Errno 28] No space left on device\n")
 
 
-@pytest.mark.parametrize("arguments", ["--help", "--version", "chat --help", "models --help"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "models --help", *(pytest.param(each, marks=pytest.mark.more) for each in ("--version", "chat --help"))],
+)
 def test_help_for_a_reader_that_left_is_no_error_and_on_a_full_disk_one_line(arguments: str) -> None:
     command = shlex.join([*COMMAND, *arguments.split()])
     piped = _in_bash(f"{command} | true; exit ${{PIPESTATUS[0]}}")
@@ -151,8 +155,17 @@ def test_help_for_a_reader_that_left_is_no_error_and_on_a_full_disk_one_line(arg
         assert (told.code, told.err) == (1, "venice-chat: [Errno 28] No space left on device\n")
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize("arguments", ["chat hi", "models", "doctor", "--help"])
+ENOUGH = {("chat hi", ">&-"), ("chat hi", "<&- >&- 2>&-"), ("models", "<&- >&- 2>&-"), ("doctor", ">&-"), ("--help", "2>&-")}
+"""Every command, and every stream, closed once; the other pairs are tried where tests may take long."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed"),
+    [
+        pytest.param(*pair, marks=() if pair in ENOUGH else pytest.mark.more)
+        for pair in product(("chat hi", "models", "doctor", "--help"), (">&-", "2>&-", "<&- >&- 2>&-"))
+    ],
+)
 def test_a_stream_that_was_closed_takes_nothing_and_breaks_nothing(arguments: str, closed: str) -> None:
     outcome = _in_bash(f"{shlex.join([*COMMAND, *arguments.split()])} {closed}")
     assert (outcome.code, outcome.err) == (0, "")

@@ -161,13 +161,14 @@ ANSWERED = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "mo
 JSON = {"content-type": "application/json"}
 
 
-async def test_twenty_thousand_items_cost_a_task_for_each_place_and_their_results() -> None:
+@pytest.mark.parametrize("items", [2_000, pytest.param(20_000, marks=pytest.mark.more)])
+async def test_thousands_of_items_cost_a_task_for_each_place_and_their_results(items: int) -> None:
     transport = Fast(lambda: ScriptedReply(ANSWERED, headers=JSON))
     client = VeniceClient(api_key=KEY, transport=transport)
 
-    results = await client.chat.completions.batch([ask("a")] * 20_000, max_concurrency=10)
+    results = await client.chat.completions.batch([ask("a")] * items, max_concurrency=10)
 
-    assert (len(results), transport.sent) == (20_000, 20_000)
+    assert (len(results), transport.sent) == (items, items)
     assert transport.tasks <= 12
     assert all(isinstance(result, ChatCompletionResponse) for result in results)
 

@@ -106,14 +106,14 @@ async def test_tiny_pieces_before_the_first_event() -> None:
 @pytest.mark.parametrize("line_end", [b"\r", b"\n", b"\r\n"], ids=repr)
 def test_lines_of_every_ending(line_end: bytes, size: int) -> None:
     began = process_time()
-    data = (b": a comment" + line_end + b"data: text" + line_end + line_end) * 50_000
+    data = (b": a comment" + line_end + b"data: text" + line_end + line_end) * 20_000
     parser = EventParser()
 
     events = [
         found for start in range(0, len(data), size) for found in parser.feed(data[start : start + size])
     ] + parser.finish()
 
-    assert events == [b"text"] * 50_000
+    assert events == [b"text"] * 20_000
     assert process_time() - began < MOST_SECONDS
 
 

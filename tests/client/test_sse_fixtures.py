@@ -113,11 +113,12 @@ def chunks_in(case: dict[str, Any]) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data:")) for line in lines if line.startswith("data:") and "[DONE]" not in line]
 
 
+@pytest.mark.parametrize("cuts", [50, pytest.param(500, marks=pytest.mark.more)])
 @every_whole_stream
-async def test_a_stream_cut_anywhere_never_lies(case: dict[str, Any]) -> None:
+async def test_a_stream_cut_anywhere_never_lies(case: dict[str, Any], cuts: int) -> None:
     raw = case["raw"].encode()
     whole = (await (await opened(reply_of(case))).collect()).choices
-    for end in range(0, len(raw), max(1, len(raw) // 150)):
+    for end in range(0, len(raw), max(1, len(raw) // cuts)):
         outcome = await collected(stream(raw[:end]))
 
         if isinstance(outcome, StreamInterruptedError):

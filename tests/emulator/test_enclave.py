@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import secrets
 import warnings
@@ -63,9 +64,15 @@ class SealedParrot(Parrot):
     model_id = "e2ee-parrot"
 
 
-@pytest.fixture
-def enclave() -> Enclave:
+@pytest.fixture(scope="module")
+def made() -> Enclave:
     return Enclave()
+
+
+@pytest.fixture
+def enclave(made: Enclave) -> Enclave:
+    """One with a fault, a key and answers of its own. Its certificates are those of all tests: making them takes long."""
+    return copy.copy(made)
 
 
 @pytest.fixture

@@ -280,7 +280,7 @@ HARD: Schemas = st.fixed_dictionaries(
 
 
 @given(schema=HARD)
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_an_instance_fits_or_there_is_none(schema: dict[str, Any]) -> None:
     with suppress(Unsatisfiable):
         value = instance(schema)
@@ -288,7 +288,7 @@ def test_an_instance_fits_or_there_is_none(schema: dict[str, Any]) -> None:
 
 
 @given(schema=HARD, value=JSON)
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_the_judge_is_of_one_mind_with_jsonschema(schema: dict[str, Any], value: Any) -> None:
     assert fits_as_judged(value, schema, schema) == fits(schema, value, formats=False)
 

@@ -131,28 +131,6 @@ def test_words_where_json_must_be_mean_that_the_grammar_was_dropped(form: Form) 
 
 
 @pytest.mark.parametrize(
-    ("form", "text"), [("json", '{"a":1,"\u00e9":{"b":1,"b":2},"a":3}'), ("call", '{"name":"f","arguments":{"a":1,"a":3}}')]
-)
-def test_free_keys_that_come_twice_are_told_once(form: Form, text: str) -> None:
-    reply = Reply(form, "call_1", free_keys=True)
-
-    chunks = [chunk for given in engine_chunks(list(text)) for chunk in reply.feed(given)]
-
-    said = words(chunks) if form == "json" else call(chunks)[1]
-    assert said == ('{"a":3,"\u00e9":{"b":2}}' if form == "json" else '{"a":3}')
-    assert finish(chunks) == ("stop" if form == "json" else "tool_calls")
-
-
-def test_free_keys_that_are_cut_off_are_given_as_they_came() -> None:
-    reply = Reply("json", "call_1", free_keys=True)
-
-    chunks = [chunk for given in engine_chunks(['{"a":1,', '"b'], "length") for chunk in reply.feed(given)]
-
-    assert words(chunks) == '{"a":1,"b'
-    assert finish(chunks) == "length"
-
-
-@pytest.mark.parametrize(
     ("error", "kind", "says"),
     [
         pytest.param(

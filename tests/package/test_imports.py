@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import venice_ai
-from scripts.import_graph import ImportGraph, circles, room
+from scripts.import_graph import ImportGraph, circles, modules, room
 from venice_ai._resource import APIResource
 from venice_ai.resources.chat.completions import ChatCompletions
 
@@ -41,19 +41,28 @@ UPWARD = {
 
 # -- the graph -----------------------------------------------------------------------------------------------------------
 
-GRAPH = ImportGraph(ROOT)
-MODULES = GRAPH.modules
-IMPORTS = {name: GRAPH.at_top[name] | GRAPH.in_functions[name] for name in MODULES}
+MODULES = modules(ROOT)
+
+
+@pytest.fixture(scope="module")
+def graph() -> ImportGraph:
+    return ImportGraph(ROOT)
+
+
+@pytest.fixture(scope="module")
+def imports(graph: ImportGraph) -> dict[str, set[str]]:
+    """What each module imports, wherever it does."""
+    return {name: graph.at_top[name] | graph.in_functions[name] for name in MODULES}
 
 
 def matches(name: str, patterns: list[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def test_the_graph_sees_imports_at_the_top_in_functions_and_for_types() -> None:
-    assert "exceptions" in GRAPH.at_top["_wire.reply_body"]
-    assert "resources.models" in GRAPH.in_functions["resources.chat.completions"]
-    assert "resources.chat" in GRAPH.at_top["_client"], "that one is for type checkers"
+def test_the_graph_sees_imports_at_the_top_in_functions_and_for_types(graph: ImportGraph) -> None:
+    assert "exceptions" in graph.at_top["_wire.reply_body"]
+    assert "resources.models" in graph.in_functions["resources.chat.completions"]
+    assert "resources.chat" in graph.at_top["_client"], "that one is for type checkers"
 
 
 def test_every_folder_has_its_place() -> None:
@@ -61,10 +70,10 @@ def test_every_folder_has_its_place() -> None:
     assert len(ROOMS) == len(set(ROOMS))
 
 
-def test_imports_go_down() -> None:
+def test_imports_go_down(imports: dict[str, set[str]]) -> None:
     upward = [
         f"{name} imports {other or PACKAGE}"
-        for name, others in IMPORTS.items()
+        for name, others in imports.items()
         for other in others
         if ROOMS.index(room(other)) > ROOMS.index(room(name)) and (name, other) not in UPWARD
     ]
@@ -72,10 +81,10 @@ def test_imports_go_down() -> None:
     assert upward == []
 
 
-def test_the_emulator_knows_the_words_the_rules_and_the_port_alone() -> None:
+def test_the_emulator_knows_the_words_the_rules_and_the_port_alone(imports: dict[str, set[str]]) -> None:
     forbidden = [
         f"{name} imports {other or PACKAGE}"
-        for name, others in IMPORTS.items()
+        for name, others in imports.items()
         if room(name) == "emulator"
         for other in others
         if room(other) not in FOR_THE_EMULATOR and other not in PORT
@@ -84,12 +93,12 @@ def test_the_emulator_knows_the_words_the_rules_and_the_port_alone() -> None:
     assert forbidden == []
 
 
-def test_there_is_no_circle_of_files_or_of_folders() -> None:
-    assert circles({name: others for name, others in GRAPH.at_top.items() if name}) == []
-    assert circles(GRAPH.rooms()) == []
+def test_there_is_no_circle_of_files_or_of_folders(graph: ImportGraph) -> None:
+    assert circles({name: others for name, others in graph.at_top.items() if name}) == []
+    assert circles(graph.rooms()) == []
 
 
-def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
+def test_aiohttp_and_threads_stay_in_their_rooms(graph: ImportGraph) -> None:
     homes = {
         "aiohttp": ["_http.*", "emulator", "emulator.*", "cli.*"],
         "threading": [
@@ -100,20 +109,12 @@ def test_aiohttp_and_threads_stay_in_their_rooms() -> None:
 
     strays = [
         f"{name} imports {library}"
-        for name, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        for library in outside(node)
+        for name, libraries in graph.libraries.items()
+        for library in libraries
         if library in homes and not matches(name, homes[library])
     ]
 
     assert strays == []
-
-
-def outside(node: ast.AST) -> list[str]:
-    """The libraries that a statement imports."""
-    if isinstance(node, ast.Import):
-        return [alias.name.split(".")[0] for alias in node.names]
-    return [(node.module or "").split(".")[0]] if isinstance(node, ast.ImportFrom) and not node.level else []
 
 
 # -- start-up ------------------------------------------------------------------------------------------------------------

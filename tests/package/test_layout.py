@@ -19,10 +19,15 @@ def shown(picture: str) -> list[str]:
     return sorted(re.findall(r"<(?:text|title)[^>]*>([^<]+)<", picture))
 
 
-def test_the_picture_of_the_rooms_is_up_to_date() -> None:
+@pytest.fixture(scope="module")
+def package() -> ImportGraph:
+    return ImportGraph(layout.SOURCE)
+
+
+def test_the_picture_of_the_rooms_is_up_to_date(package: ImportGraph) -> None:
     committed = layout.PICTURE.read_text("utf-8")
 
-    assert shown(committed) == shown(layout.picture(ImportGraph(layout.SOURCE))), "run: python -m scripts.layout --draw"
+    assert shown(committed) == shown(layout.picture(package)), "run: python -m scripts.layout --draw"
 
 
 def test_an_arrow_that_follows_from_others_is_left_out() -> None:
@@ -60,16 +65,16 @@ def test_items_are_ordered_so_that_no_arrows_cross_where_that_is_possible() -> N
     assert crossings(arranged(rows, links), links) == 0
 
 
-@pytest.mark.parametrize("graph", [DIAMOND, ImportGraph(layout.SOURCE).rooms()], ids=["diamond", "the package"])
-def test_boxes_do_not_overlap(graph: dict[str, set[str]]) -> None:
-    down, _ = split(graph)
-    rows, links = with_waypoints(needed(down), layers(needed(down)))
-    rows = arranged(rows, links)
-    middles = columns(rows, links)
+def test_boxes_do_not_overlap(package: ImportGraph) -> None:
+    for graph in (DIAMOND, package.rooms()):
+        down, _ = split(graph)
+        rows, links = with_waypoints(needed(down), layers(needed(down)))
+        rows = arranged(rows, links)
+        middles = columns(rows, links)
 
-    for row in rows:
-        places = [middles[item] for item in row if isinstance(item, str)]
-        assert all(second - first > 178 for first, second in pairwise(places))
+        for row in rows:
+            places = [middles[item] for item in row if isinstance(item, str)]
+            assert all(second - first > 178 for first, second in pairwise(places))
 
 
 def test_the_same_rooms_give_the_same_picture() -> None:

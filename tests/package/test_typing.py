@@ -1,7 +1,8 @@
 """What type checkers make of a call.
 
-Some lines here run, and `make check` judges them. The files in `tests/typing` are judged here by mypy, pyright and ty, each run
-once: they must complain of nothing, and reveal the types that the comments tell. Lines that must not pass stand in `REFUSED`.
+Some lines here run, and `make check` judges them. The rest is judged here by mypy, pyright and ty, as strictly as they can, and
+each runs once over all of it. Of the files in `tests/typing` they must complain of nothing, and reveal the types that the
+comments tell. Lines that must not pass stand in `REFUSED`. mypy and pyright also accept every snippet of README and docs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from venice_ai import ChatCompletionChunk, ChatCompletionResponse, ChatCostEstim
 from venice_ai.types.api import ChatMessage, ModelsListResponse
 
 from ..fakes import HI, answer, client_of, completion, hello, stream
+from .test_snippets import SNIPPETS, as_module
 
 
 async def test_a_plain_call_is_a_response() -> None:
@@ -96,7 +98,6 @@ async def test_models_and_costs_have_their_types() -> None:
 # -- the three checkers --------------------------------------------------------------------------------------------------
 
 ROOT = Path(__file__).parents[2]
-TYPED = sorted((ROOT / "tests" / "typing").glob("*.py"))
 HEAD = """
 from __future__ import annotations
 from typing import cast
@@ -181,6 +182,34 @@ REFUSED = [
 ]
 
 
+# What the snippets use of libraries that the tests do not install.
+STUBS = {
+    "stubs/ray/__init__.pyi": "from . import data as data\n",
+    "stubs/ray/data/__init__.pyi": (
+        "from typing import Any\n"
+        "class DataContext:\n"
+        "    checkpoint_config: Any\n"
+        "    @staticmethod\n"
+        "    def get_current() -> DataContext: ...\n"
+        "class Dataset:\n"
+        "    def repartition(self, *, target_num_rows_per_block: int) -> Dataset: ...\n"
+        "    def map_batches(self, fn: type[object], **options: object) -> Dataset: ...\n"
+        "    def write_parquet(self, path: str) -> None: ...\n"
+        "def read_parquet(path: str) -> Dataset: ...\n"
+    ),
+    "stubs/ray/data/checkpoint.pyi": (
+        "class CheckpointConfig:\n    def __init__(self, *, id_column: str, checkpoint_path: str) -> None: ...\n"
+    ),
+    "stubs/opentelemetry/instrumentation/aiohttp_client.pyi": (
+        "class AioHttpClientInstrumentor:\n    def instrument(self) -> None: ...\n"
+    ),
+    "stubs/vcr.pyi": (
+        "from contextlib import AbstractContextManager\n"
+        "def use_cassette(path: str, *, filter_headers: list[str]) -> AbstractContextManager[object]: ...\n"
+    ),
+}
+
+
 class Verdict(NamedTuple):
     """What a checker said: types it revealed and errors, both by file and line."""
 
@@ -193,14 +222,14 @@ def bare(name: str) -> str:
     return " | ".join(sorted(re.sub(r"(?:\b[a-z_]\w*\.)+", "", name).split(" | ")))
 
 
-def ran(*command: str) -> str:
-    environment = {**os.environ, "NO_COLOR": "1", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+def ran(folder: Path, *command: str) -> str:
+    environment = {**os.environ, "NO_COLOR": "1", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1", "MYPYPATH": "stubs"}
     done = subprocess.run(
         [sys.executable, "-m", *command],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         timeout=600,
         check=False,
@@ -221,29 +250,29 @@ def sorted_out(lines: str, line: str, revealed: str) -> Verdict:
     return verdict
 
 
-def by_mypy(_: Path, files: list[Path]) -> Verdict:
-    said = ran("mypy", "--config-file", str(ROOT / "pyproject.toml"), "--strict", "--no-error-summary", *map(str, files))
+def by_mypy(folder: Path, files: list[str]) -> Verdict:
+    cache = str(ROOT / ".mypy_cache" / "judged")
+    options = ["--config-file=", "--strict", "--explicit-package-bases", "--no-error-summary", "--cache-dir", cache]
     line = r"^(?P<file>[^:\n]+):(?P<line>\d+): (?P<kind>\w+): (?P<said>.*)$"
-    return sorted_out(said, line, r'^Revealed type is "(.*)"$')
+    return sorted_out(ran(folder, "mypy", *options, *files), line, r'^Revealed type is "(.*)"$')
 
 
-def by_ty(_: Path, files: list[Path]) -> Verdict:
-    said = ran(
-        *("ty", "check", "--output-format", "concise", "--python", sys.prefix),
-        *("--extra-search-path", str(ROOT / "src"), *map(str, files)),
-    )
+def by_ty(folder: Path, files: list[str]) -> Verdict:
+    options = ["--output-format", "concise", "--python", sys.prefix, "--extra-search-path", str(ROOT / "src")]
     line = r"^(?P<file>[^:\n]+):(?P<line>\d+):\d+: (?P<kind>\w+)(?P<said>\[.*)$"
-    return sorted_out(said, line, r"Revealed type: `(.*)`$")
+    return sorted_out(ran(folder, "ty", "check", *options, *files), line, r"Revealed type: `(.*)`$")
 
 
-def by_pyright(folder: Path, files: list[Path]) -> Verdict:
+def by_pyright(folder: Path, files: list[str]) -> Verdict:
     settings = {
-        "include": [os.path.relpath(file, folder) for file in files],
+        "include": files,
         "typeCheckingMode": "strict",
-        "extraPaths": [str(ROOT / "src")],
+        "extraPaths": ["stubs"],
+        "reportMissingModuleSource": False,  # of the stubs
+        "reportUnusedVariable": False,  # a snippet shows how to get a result, and what to do with it is the reader's
     }
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
-    said = json.loads(ran("pyright", "--project", str(folder), "--pythonpath", sys.executable, "--outputjson"))
+    said = json.loads(ran(folder, "pyright", "--pythonpath", sys.executable, "--outputjson"))
     assert said["summary"]["filesAnalyzed"] == len(files)
     verdict = Verdict({}, {})
     for each in said["generalDiagnostics"]:
@@ -255,39 +284,35 @@ def by_pyright(folder: Path, files: list[Path]) -> Verdict:
     return verdict
 
 
-CHECKERS: dict[str, Callable[[Path, list[Path]], Verdict]] = {"mypy": by_mypy, "pyright": by_pyright, "ty": by_ty}
+CHECKERS: dict[str, Callable[[Path, list[str]], Verdict]] = {"mypy": by_mypy, "pyright": by_pyright, "ty": by_ty}
 
 
-@pytest.fixture(scope="module", params=CHECKERS)
-def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Verdict]:
-    """A checker, and its verdict on all the files at once."""
-    folder = tmp_path_factory.mktemp("typing")
-    lines = [f"async def refused_{number}() -> None:\n    {line}\n" for number, line in enumerate(REFUSED)]
-    refused = folder / "refused.py"
-    refused.write_text(HEAD + "".join(lines))
-    return request.param, CHECKERS[request.param](folder, [*TYPED, refused])
-
-
-def told(file: Path) -> dict[tuple[str, int], str]:
+def told(name: str, text: str) -> dict[tuple[str, int], str]:
     """The types that the comments of a file tell."""
-    lines = enumerate(file.read_text("utf-8").splitlines(), 1)
-    return {(file.name, number): bare(line.partition("  # ")[2]) for number, line in lines if " reveal_type(" in line}
+    lines = enumerate(text.splitlines(), 1)
+    return {(name, number): bare(line.partition("  # ")[2]) for number, line in lines if " reveal_type(" in line}
 
 
-@pytest.mark.parametrize("file", TYPED, ids=lambda file: file.stem)
-def test_the_checkers_accept_what_is_right_and_see_its_types(file: Path, judged: tuple[str, Verdict]) -> None:
-    _, verdict = judged
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_a_checker_accepts_what_is_right_sees_its_types_and_refuses_what_is_wrong(checker: str, tmp_path: Path) -> None:
+    # One test, for the tests of a file may run in several processes, and each would run the checker again.
+    refused = [f"async def refused_{number}() -> None:\n    {line}\n" for number, line in enumerate(REFUSED)]
+    typed = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "tests" / "typing").glob("*.py"))}
+    shown = {snippet.file: as_module(snippet) for snippet in SNIPPETS if checker != "ty"}
+    files = {**typed, "refused.py": HEAD + "".join(refused), **shown}
+    for name, text in {**files, **STUBS}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
 
-    assert {where: said for where, said in verdict.errors.items() if where[0] == file.name} == {}
-    assert {where: said for where, said in verdict.revealed.items() if where[0] == file.name} == told(file)
-    assert told(file)
+    verdict = CHECKERS[checker](tmp_path, list(files))
 
-
-def test_the_checkers_refuse_what_is_wrong(judged: tuple[str, Verdict]) -> None:
-    _, verdict = judged
     first = HEAD.count("\n") + 2
-    found = {(where[1] - first) // 2 for where in verdict.errors if where[0] == "refused.py"}
-
+    found = {(line - first) // 2 for name, line in verdict.errors if name == "refused.py"}
+    assert {where: said for where, said in verdict.errors.items() if where[0] != "refused.py"} == {}
+    assert {where: said for where, said in verdict.revealed.items() if where[0] in typed} == {
+        where: said for name, text in typed.items() for where, said in told(name, text).items()
+    }
+    assert all(told(name, text) for name, text in typed.items())
     assert [line for number, line in enumerate(REFUSED) if number not in found] == []
 
 

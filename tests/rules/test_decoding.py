@@ -126,8 +126,7 @@ def test_what_is_asked_for_can_be_read() -> None:
 
 def bomb(size: int, times: int = 1) -> bytes:
     """So many zero bytes, compressed so many times."""
-    packer = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16)
-    packed = b"".join(packer.compress(bytes(2**20)) for _ in range(size // 2**20)) + packer.flush()
+    packed = gzip.compress(bytes(2**24), 1) * (size // 2**24)
     return packed if times == 1 else gzip.compress(packed)
 
 
@@ -187,7 +186,7 @@ def test_an_answer_may_be_as_large_as_the_limit_and_no_larger() -> None:
 
 def test_a_bomb_is_an_answer_that_is_too_large() -> None:
     with pytest.raises(BodyTooLargeError):
-        collected("gzip", bomb(REPLY_BYTES + 2**20))
+        collected("gzip", bomb(REPLY_BYTES + 2**24))
 
 
 @pytest.mark.parametrize(

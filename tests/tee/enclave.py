@@ -8,9 +8,12 @@ for the attestation, events for the answer.
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import count
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,7 +25,7 @@ from venice_ai import ChatCompletionResponse, ChatStream, VeniceClient
 from venice_ai.emulator import enclave as emulated
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.crypto import Opener, Sealer, address
-from venice_ai.tee.curve import Key
+from venice_ai.tee.curve import Key, PrivateKey
 from venice_ai.transport import Request
 
 from .. import fakes
@@ -35,12 +38,29 @@ CLIENT_KEY: Final = "X-Venice-TEE-Client-Pub-Key"
 MODEL_KEY: Final = "X-Venice-TEE-Model-Pub-Key"
 
 
+_KEYS = count()
+
+
+@cache
+def made_key(_: int) -> tuple[PrivateKey, ec.EllipticCurvePrivateKey, str]:
+    """A key to open with, the same to sign with, and its address. Tests share a few, for making one takes as long as a test."""
+    secret = secrets.token_bytes(32)
+    private = Key(secret)
+    return private, ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1()), address(private.public_key)
+
+
+@cache
+def made_enclave() -> emulated.Enclave:
+    """The one whose certificates all tests share; each has a copy, with a fault and a key of its own."""
+    return emulated.Enclave()
+
+
 class Enclave:
     """Answers as Venice does. `requests` are all that came, `asked` what was asked in the sealed ones."""
 
     def __init__(self, *, text: str = "my secret answer", model: str = MODEL, quoted: bool = False) -> None:
         self.text = text
-        self.hardware = emulated.Enclave() if quoted else None
+        self.hardware = copy.copy(made_enclave()) if quoted else None
         self.model = model
         self.requests: list[Request] = []
         self.asked: list[list[dict[str, Any]]] = []
@@ -62,11 +82,8 @@ class Enclave:
 
     def rotate(self) -> None:
         """Takes a new key."""
-        secret = secrets.token_bytes(32)
-        self._private = Key(secret)
-        self._signing = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256K1())
+        self._private, self._signing, self.address = made_key(next(_KEYS) % 16)
         self.public_key = self._private.public_key
-        self.address = address(self.public_key)
 
     def signed(self, digest: bytes) -> bytes:
         """The signature of a digest: r, s and v."""

@@ -143,11 +143,12 @@ def test_1_a_flipped_byte_is_refused(name: str, offset: int) -> None:
     assert failed(case.quoted(bytes(raw)).judged()) & set(QUOTE)
 
 
+@pytest.mark.parametrize("flips", [30, pytest.param(300, marks=pytest.mark.more)])
 @pytest.mark.parametrize("name", CAPTURES)
-def test_1_random_flips_of_what_is_signed_are_refused(name: str) -> None:
+def test_1_random_flips_of_what_is_signed_are_refused(name: str, flips: int) -> None:
     case, chance = capture(name, today=True), random.Random(name)
     options = TeeOptions(verification="quote", gpu="off")
-    for _ in range(100):
+    for _ in range(flips):
         raw = bytearray(case.quote)
         raw[chance.randrange(632)] ^= 1 << chance.randrange(8)
         assert failed(replace(case.quoted(bytes(raw)), options=options).judged())
@@ -878,12 +879,13 @@ def _inner_paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, 
             yield from _inner_paths(value[number], (*path, number))
 
 
+@pytest.mark.parametrize("number", [30, pytest.param(300, marks=pytest.mark.more)])
 @pytest.mark.parametrize("name", CAPTURES)
-def test_whatever_stands_anywhere_in_a_real_reply_there_is_a_report(name: str) -> None:
+def test_whatever_stands_anywhere_in_a_real_reply_there_is_a_report(name: str, number: int) -> None:
     case, chance = capture(name), random.Random(name)
     places = [(path, odd) for path in _inner_paths(case.reply) for odd in ODD.values()]
     quick = replace(case, options=TeeOptions(gpu="off"))
-    for path, odd in chance.sample(places, 100):
+    for path, odd in chance.sample(places, number):
         chosen = case if path[0] == "nvidia_payload" else quick
         _told(chosen.judged(reply=_written(_marked(case.reply, path), odd).encode()))
 

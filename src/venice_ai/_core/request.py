@@ -1,9 +1,8 @@
-"""What goes through the ports (`ports.py`): a request, its attempts, a reply whose body is here; and this machine's clock."""
+"""What goes through the ports (`ports.py`): a request and its attempts; and the clock of this machine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:  # start-up: the client imports this module, and headers come 
     from asyncio import AbstractEventLoop, Future
 
     from ..exceptions import APIError
-    from ..types.response_meta import Headers
 
 KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
 """Names of headers that tell Venice whose request it is, in lower case."""
@@ -93,32 +91,6 @@ class Attempt:
         """When the deadline of the call runs out, by the client's clock; None if it has none."""
         self.failure: APIError | None = failure
         """What the attempt before failed with; None for the first."""
-
-
-class WholeReply:
-    """A reply whose body is here."""
-
-    __slots__ = ("_body", "headers", "status")
-
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status: int = status
-        self.headers: Headers = headers
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-    async def drain(self) -> None:
-        """Nothing more comes."""
-
-    def progressed(self) -> None:
-        """No clock runs any more."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
 
 
 class SystemClock:

@@ -51,7 +51,7 @@ class Timeout:
         InvalidRequestError: a limit is not a positive number.
     """
 
-    __slots__ = ("_plain", "connect", "deadline", "first_chunk", "idle", "progress", "queue")
+    __slots__ = ("connect", "deadline", "first_chunk", "idle", "plain", "progress", "queue")
 
     def __init__(
         self,
@@ -66,15 +66,11 @@ class Timeout:
         self.connect: float | None = _seconds("connect", connect)
         self.first_chunk: float | None = _seconds("first_chunk", first_chunk)
         self.idle: float | None = _STREAM_IDLE_SECONDS if isinstance(idle, EllipsisType) else _seconds("idle", idle)
-        self._plain = _PLAIN_SECONDS if isinstance(idle, EllipsisType) else self.idle
+        self.plain: float | None = _PLAIN_SECONDS if isinstance(idle, EllipsisType) else self.idle
+        """Seconds from the request to the end of the reply, for a plain call."""
         self.progress: float | None = _seconds("progress", progress)
         self.deadline: float | None = _seconds("deadline", deadline)
         self.queue: float | None = _seconds("queue", queue)
-
-    @property
-    def plain(self) -> float | None:
-        """Seconds from the request to the end of the reply, for a plain call."""
-        return self._plain
 
     def with_deadline(self, seconds: float | None) -> Timeout:
         """The same limits with another deadline."""
@@ -83,7 +79,7 @@ class Timeout:
     def _given(self) -> dict[str, float | None]:
         """The arguments that make the same; `idle` is one of them only if it was given."""
         clocks = {name: getattr(self, name) for name in ("connect", "first_chunk", "progress", "deadline", "queue")}
-        return clocks if self.idle != self._plain else {**clocks, "idle": self.idle}
+        return clocks if self.idle != self.plain else {**clocks, "idle": self.idle}
 
     def __repr__(self) -> str:
         return f"Timeout({', '.join(f'{name}={seconds!r}' for name, seconds in self._given().items())})"

@@ -9,12 +9,14 @@ import asyncio
 import ssl
 from functools import lru_cache
 from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from yarl import URL
 
 from .._core.ports import Reply
-from .._core.request import Request, WholeReply
+from .._core.request import Request
+from .._core.whole_reply import WholeReply
 from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.response_meta import Headers
@@ -161,6 +163,12 @@ class _ResponseHeaders(Headers):
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._pairs = response.raw_headers
         self._found = response.headers
+
+    if not TYPE_CHECKING:  # as in the base
+
+        def get(self, key: str, default: Any = None) -> Any:
+            values = self._found.getall(key, ())
+            return ", ".join(values) if values else default
 
     def _values(self, name: str) -> list[str]:
         return self._found.getall(name, [])

@@ -6,7 +6,7 @@ import asyncio
 
 import aiohttp
 
-from .._core.request import WholeReply
+from .._core.whole_reply import WholeReply
 from .._wire.content_coding import Body, BodyTooLargeError
 from ..exceptions import VeniceError
 from ..types.response_meta import Headers

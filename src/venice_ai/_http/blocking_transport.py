@@ -16,7 +16,8 @@ from typing import NamedTuple
 from weakref import finalize
 
 from .._core.ports import Clock, Reply
-from .._core.request import Request, SystemClock, WholeReply
+from .._core.request import Request, SystemClock
+from .._core.whole_reply import WholeReply
 from .._wire.content_coding import ACCEPTED, Body, BodyTooLargeError, DecodingError
 from .._wire.http_framing import FramingError, ReplyReader
 from ..exceptions import APIConnectionError, APIError, APITimeoutError

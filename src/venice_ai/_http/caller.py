@@ -112,7 +112,7 @@ class Call:
             if caller.gates:
                 await self._enter(failure)
             if request.timeout.deadline is not None:
-                request.deadline_seconds = request.timeout.left(self._elapsed())
+                request.deadline_seconds = request.timeout.left(caller.clock.now() - self._began)
             reply, body, sent = None, b"", caller.clock.now()
             try:
                 reply = await caller.transport.send(request)
@@ -206,9 +206,6 @@ class Call:
             caller.notices.deprecation(None if self._request.chat is None else self._request.chat.model, meta)
         return Answer(reply, meta, body)
 
-    def _elapsed(self) -> float:
-        return self._caller.clock.now() - self._began
-
     def _delay(self, failure: APIError) -> float | None:
         if self._caller.closed:
             return None
@@ -218,7 +215,7 @@ class Call:
             idempotent=self._request.method == "GET",
             random=random.random(),  # noqa: S311  # spreads retries, keeps no secret
         )
-        left = self._request.timeout.left(self._elapsed())
+        left = self._request.timeout.left(self._caller.clock.now() - self._began)
         # Waiting past the deadline would only turn a clear error into a late one.
         if delay is None or (left is not None and delay >= left):
             return None

@@ -23,6 +23,7 @@ from .._core.settings import (
 )
 from ..exceptions import AuthenticationError, InvalidRequestError
 from .request_builder import RequestBuilder
+from .retry import RetryPolicy
 
 if TYPE_CHECKING:
     import ssl
@@ -86,15 +87,10 @@ class Connection(RequestBuilder):
         self.base_url: str = resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
         self._timeouts = [timeout_for(timeout, DEFAULT_TIMEOUT, stream=stream) for stream in (False, True)]
-        self._max_retries = max_retries
-        self._retry_timeouts = retry_timeouts
-        self._session = session
-        self._transport = transport
-        self._clock = clock
+        self._retries = RetryPolicy(retries=max_retries, retry_timeouts=retry_timeouts)
+        self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
-        self._fail_fast = fail_fast
-        self._on_wait = on_wait
-        self._share = rate_share
+        self._limiting: dict[str, Any] = {"on_wait": on_wait, "fail_fast": fail_fast, "share": rate_share}
         self._closed = False
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
@@ -136,12 +132,15 @@ class Connection(RequestBuilder):
         """What sends requests and tries them again."""
         load("._http.caller", "._limits.limiter", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
         from .caller import Caller
-        from .retry import RetryPolicy
 
-        policy = RetryPolicy(retries=self._max_retries, retry_timeouts=self._retry_timeouts)
         clock = self._clock or self.limiter.clock
-        transport = self._transport or self._http_transport()
-        return Caller(transport, clock, policy, self._gates(clock), counts=self.token_counts, notices=self.notices)
+        transport = self._transport
+        if transport is None:
+            from .aiohttp_transport import AiohttpTransport
+            from .routes import Routes
+
+            transport = AiohttpTransport(Routes(**self._http), self._session)
+        return Caller(transport, clock, self._retries, self._gates(clock), counts=self.token_counts, notices=self.notices)
 
     def _gates(self, clock: Clock) -> tuple[CallGate, ...]:
         gates: list[CallGate] = []
@@ -173,8 +172,7 @@ class Connection(RequestBuilder):
 
         server = getattr(self._transport, "server", None)
         clock = self._clock or SystemClock()
-        told: dict[str, Any] = {"on_wait": self._on_wait, "fail_fast": self._fail_fast, "share": self._share}
-        return Limiter(self.base_url, clock, server=server, **told)
+        return Limiter(self.base_url, clock, server=server, **self._limiting)
 
     @made_once
     def notices(self) -> Notices:
@@ -182,12 +180,6 @@ class Connection(RequestBuilder):
         from .._wire.notices import Notices
 
         return Notices()
-
-    def _http_transport(self) -> Transport:
-        from .aiohttp_transport import AiohttpTransport
-        from .routes import Routes
-
-        return AiohttpTransport(Routes(**self._http), self._session)
 
     @property
     def knows_server(self) -> bool:

@@ -88,19 +88,8 @@ class Watch:
     """Watches the `first_chunk`, `idle`, `progress` and `deadline` clocks of one stream; the first to run out calls `stop`."""
 
     __slots__ = (
-        *(
-            "_byte",
-            "_content",
-            "_deadline",
-            "_handle",
-            "_limits",
-            "_loop",
-            "_ran_out",
-            "_reading",
-            "_sent",
-            "_stop",
-            "_streamed",
-        ),
+        *("_byte", "_content", "_deadline", "_handle", "_limits", "_loop"),
+        *("_ran_out", "_reading", "_sent", "_stop", "_streamed"),
     )
 
     def __init__(

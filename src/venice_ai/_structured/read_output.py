@@ -202,7 +202,9 @@ def _unfenced(answer: str, around: tuple[Wrapping, ...]) -> Iterator[tuple[str, 
 def validate(kind: type[T], text: str, *, wrapped: bool) -> T:
     """The object that JSON text stands for, in `{"value": ...}` or plain. What a validator of the class raises is the cause."""
     try:
-        return cast("T", _fitted(kind, text) if wrapped and _is_wrapper(text) else _taken(adapter(kind), text))
+        data = _json(text) if wrapped else None
+        in_wrapper = isinstance(data, dict) and list(cast("dict[str, Any]", data)) == [WRAPPED]
+        return cast("T", _fitted(kind, text) if in_wrapper else _taken(adapter(kind), text))
     except ValidationError:
         raise
     except Exception as error:  # what a user's validator raises; the answer was paid for, and goes along
@@ -219,11 +221,6 @@ def _fitted(kind: Any, text: str) -> Any:
             return _taken(adapter(kind), text)
         except ValidationError:
             raise error from None
-
-
-def _is_wrapper(text: str) -> bool:
-    data = _json(text)
-    return isinstance(data, dict) and list(cast("dict[str, Any]", data)) == [WRAPPED]
 
 
 def _json(text: str, *, partial: bool = False) -> Any:

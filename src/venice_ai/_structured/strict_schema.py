@@ -16,7 +16,7 @@ union with null (https://docs.venice.ai/guides/structured-responses). pydantic w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from enum import Enum
 from functools import partial
@@ -183,22 +183,18 @@ class _Generator(GenerateJsonSchema):
         number, _ = super().decimal_schema(schema)["anyOf"]
         return {"anyOf": [number, {"type": "string", "pattern": _DECIMAL}]}
 
-    def model_field_schema(self, schema: Any) -> dict[str, Any]:
-        return self._unless_lost(schema, super().model_field_schema)
-
-    def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
-        return self._unless_lost(schema, super().dataclass_field_schema)
-
-    def typed_dict_field_schema(self, schema: Any) -> dict[str, Any]:
-        node = self._unless_lost(schema, super().typed_dict_field_schema)
-        return node if schema.get("required", True) else or_null(node)
-
-    def _unless_lost(self, field: Any, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    def _field_schema(self, schema: Any) -> dict[str, Any]:
         config = self._config.config_dict
         by_name = config.get("validate_by_name") or config.get("populate_by_name")
-        if not by_name and _is_only_a_path(field.get("validation_alias")):
+        if not by_name and _is_only_a_path(schema.get("validation_alias")):
             return {_IMPOSSIBLE: "is taken from an AliasPath only"}
-        return write(field)
+        return self.generate_inner(schema["schema"])
+
+    model_field_schema = dataclass_field_schema = _field_schema
+
+    def typed_dict_field_schema(self, schema: Any) -> dict[str, Any]:
+        node = self._field_schema(schema)
+        return node if schema.get("required", True) else or_null(node)
 
     def field_is_present(self, field: Any) -> bool:
         return field.get("init", True) and super().field_is_present(field)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
-    from ..resources.chat.arguments import CallParams, ChatRequest, OnResult, ParseParams, ToolLoopOptions, Tools
+    from ..resources.chat.arguments import CallParams, ChatRequest, OnResult, ParseParams, StreamClass, ToolLoopOptions, Tools
     from ..resources.chat.parsed import ParsedChatStream
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
@@ -117,13 +117,7 @@ class SyncChatCompletions(SyncResource):
     ) -> SyncChatStream: ...
     @overload
     def create(
-        self,
-        *,
-        model: str,
-        messages: Messages,
-        stream: Literal[True],
-        stream_cls: Callable[..., Any],
-        **params: Unpack[CallParams],
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: StreamClass, **params: Unpack[CallParams]
     ) -> Any: ...
     @overload
     def create(
@@ -135,7 +129,7 @@ class SyncChatCompletions(SyncResource):
         model: str,
         messages: Messages,
         stream: bool = False,
-        stream_cls: Callable[..., Any] | None = None,
+        stream_cls: StreamClass | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -346,7 +340,6 @@ class SyncChatCompletions(SyncResource):
 
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
         del messages, options  # as in `create`
-        # The loop goes on as its events are read: the next tool runs once the event before it was taken.
         return SyncToolStream(SyncSource(self._bridge.thread(), opening, ahead=1, owner=self._client), client=self._client)
 
 

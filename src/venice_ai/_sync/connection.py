@@ -170,7 +170,7 @@ class Bridge:
         client.hooks_in_threads = True
         # Imports what calls need, while nobody else has to wait for it.
         _ = client.caller, client.chat, client.models
-        thread.hold(client, owner=self)
+        thread.hold(client.close, owner=self)
         return client
 
     @staticmethod

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 from weakref import finalize
 
 from .._core.caller_warnings import WAITING_THREAD
@@ -24,14 +24,8 @@ T = TypeVar("T")
 
 # A thread that waits for a lock can be interrupted by a signal, but on Windows only between two waits.
 WAIT_SECONDS = 0.1 if sys.platform == "win32" else None
-
-
-class HasClose(Protocol):
-    """What has something open."""
-
-    async def close(self) -> None:
-        """Closes it. May be called often."""
-        ...
+# A task that takes its first step at once costs the loop one round less.
+_AT_ONCE: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 class LoopThread:
@@ -43,7 +37,7 @@ class LoopThread:
         # A loop factory keeps the runner from making this the event loop of the calling thread.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
-        self._held: set[HasClose] = set()
+        self._held: set[Callable[[], Coroutine[Any, Any, None]]] = set()
         self._tasks: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
         self.ended: bool = False
         """Whether nothing runs here any more: the interpreter ends, or this is the child of a fork."""
@@ -127,14 +121,14 @@ class LoopThread:
             return False
         return True
 
-    def hold(self, thing: HasClose, *, owner: object) -> None:
+    def hold(self, close: Callable[[], Coroutine[Any, Any, None]], *, owner: object) -> None:
         """Keeps what is open on this loop until its owner is collected; then closes it."""
-        self._held.add(thing)
-        finalize(owner, self._release, thing).atexit = False
+        self._held.add(close)
+        finalize(owner, self._release, close).atexit = False
 
-    def _release(self, thing: HasClose) -> None:
-        if self.soon(lambda: self.begin(thing.close())):
-            self._held.discard(thing)
+    def _release(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self.soon(lambda: self.begin(close())):
+            self._held.discard(close)
 
     def stop(self) -> None:
         """Cancels what runs, closes what is open, and ends the thread."""
@@ -169,7 +163,7 @@ class _Call(Outcome[T]):
         self._done.acquire()
 
     def start(self) -> None:
-        self._task = _task(self._follow())
+        self._task = asyncio.Task(self._follow(), loop=asyncio.get_running_loop(), **_AT_ONCE)
 
     async def _follow(self) -> None:
         self._begun = True
@@ -201,14 +195,3 @@ class _Call(Outcome[T]):
         # wait for.
         while not self._over:
             self._done.acquire(timeout=WAIT_SECONDS or -1)
-
-
-if sys.version_info >= (3, 12):
-
-    def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task that takes its first step at once, so that a call costs the loop one round less."""
-        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
-else:
-
-    def _task(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(work)

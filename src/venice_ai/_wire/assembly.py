@@ -6,17 +6,17 @@ one of its own, and calls share an index, an id, or neither. What has come so fa
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol
 
 from ..exceptions import TeeEncryptionError
-from ..types._base import Model, is_array, is_object, mark_private
-from ..types._surrogates import without_half
+from ..types._base import Model, is_array, mark_private
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
-from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk, ChatDelta
-from .growing import SAID_ONCE, Texts, content_of, extended, fields_of, grown, is_empty, keep, plain_copy
+from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk
+from .answer import choice_json
+from .choice import Choice
+from .growing import keep, plain_copy
 from .json_text import NOT_STRICT
 from .repeated_events import Pattern, Repeats, decode_text
-from .tool_call_fragments import Arguments, Call, Calls, Details
 
 
 class Sealed(Protocol):
@@ -52,7 +52,7 @@ class Assembly:
     def __init__(self, expected: int = 1, sealed: Sealed | None = None) -> None:
         self._expected = expected
         self._sealed = sealed
-        self._choices: dict[int, _Choice] = {}
+        self._choices: dict[int, Choice] = {}
         self._unfinished = 0  # how many of them have no finish reason
         self._halved: set[int] = set()  # which of them have half a letter
         self._fields: dict[str, Any] = {}
@@ -162,7 +162,7 @@ class Assembly:
         key = index if type(index) is int else position
         found = self._choices.get(key)
         if found is None:
-            found = self._choices[key] = _Choice()
+            found = self._choices[key] = Choice()
             self._unfinished += 1
         was_finished = found.finish_reason is not None
         content = found.add(given)
@@ -175,180 +175,6 @@ class Assembly:
 
     def response(self) -> ChatCompletionResponse:
         """The answer as far as it came. A choice whose end did not come has no finish reason."""
-        choices = [choice.json(index) for index, choice in sorted(self._choices.items())]
+        choices = [choice_json(choice, index) for index, choice in sorted(self._choices.items())]
         fields = {**plain_copy(self._fields), "object": "chat.completion", "choices": choices}
         return ChatCompletionResponse._adopt(fields)  # noqa: SLF001  # a copy, ours to give away
-
-
-def ends(finish_reason: object) -> bool:
-    """Whether a choice ends with this finish reason: some servers send an empty one, or false, while it goes on."""
-    return isinstance(finish_reason, str) and finish_reason != ""
-
-
-# -- one choice ----------------------------------------------------------------------------------------------------------
-
-
-class _Choice:
-    __slots__ = (
-        *("bare", "begun", "calls", "content", "details", "finish_reason"),
-        *("function", "halves", "logprobs", "message", "rest"),
-    )
-
-    def __init__(self) -> None:
-        self.content: list[Any] | None = None  # texts, and parts that are not texts
-        self.bare = False  # whether a value stood in place of texts or lists
-        self.message: dict[str, Any] = {}  # what else the deltas brought
-        self.calls: Calls | None = None
-        self.function: Call | None = None  # what servers called before there were tool calls
-        self.details: Details | None = None
-        self.logprobs: dict[str, list[Any]] | None = None
-        self.rest: dict[str, Any] = {}
-        self.finish_reason: Any = None
-        self.halves: dict[str, str] = {}  # of letters whose other half has not come, by the field of the delta
-        self.begun = False  # whether any delta brought content
-
-    def add(self, choice: dict[str, Any]) -> bool:
-        content = False
-        if not self.begun and choice.get("message"):
-            self._take_for_delta(choice)
-        for key, value in choice.items():
-            if value is None or key == "index":
-                continue
-            if key == "delta":
-                if isinstance(value, Model) and self._delta(value.__dict__):
-                    content = self.begun = True
-            elif key == "finish_reason":
-                if ends(value):
-                    self.finish_reason = value
-            elif key == "logprobs":
-                self._logprobs(value)
-            else:
-                self._rest(key, value)
-        if self.halves and self.finish_reason is not None:
-            self._give_up(choice)
-        return content
-
-    def _rest(self, key: str, value: Any) -> None:
-        if is_array(value):
-            self.rest[key] = extended(self.rest.get(key), value)
-        elif not (key in self.rest and is_empty(value)):
-            self.rest[key] = value
-
-    def _take_for_delta(self, choice: dict[str, Any]) -> None:
-        """Makes a whole message the delta, where nothing has come yet and there is no other."""
-        delta, message = choice.get("delta"), choice.get("message")
-        if not (isinstance(delta, Model) and delta.__dict__) and is_object(message):
-            choice["delta"] = ChatDelta._adopt({**message})  # noqa: SLF001  # a copy of its own
-
-    def _give_up(self, choice: dict[str, Any]) -> None:
-        """Lets the last chunk bring the halves that nothing completed."""
-        if choice.get("delta") is None:
-            choice["delta"] = ChatDelta()
-        fields: dict[str, Any] = vars(choice["delta"]) if isinstance(choice["delta"], Model) else {}
-        for key, half in self.halves.items():
-            given = fields.get(key)
-            if given is None or isinstance(given, str):
-                fields[key] = (given or "") + half
-            self._hold(key, half)
-        self.halves = {}
-
-    def _letters(self, delta: dict[str, Any], key: str) -> str:
-        text, half = without_half(self.halves.pop(key, "") + delta[key])
-        if half:
-            self.halves[key] = half
-        delta[key] = text
-        return text
-
-    def _delta(self, delta: dict[str, Any]) -> bool:
-        content = False
-        for key, value in delta.items():
-            if value is None:
-                continue
-            if key in SAID_ONCE:
-                self._hold(key, value)
-            elif value.__class__ is str:
-                text = value if value.isascii() and not self.halves else self._letters(delta, key)
-                if key == "content" and self.content is not None:
-                    self.content.append(text)
-                else:
-                    self._hold(key, text)
-                content = content or text != ""
-            else:
-                self._hold(key, value)
-                content = content or _says_something(value)
-        return content
-
-    def _hold(self, key: str, value: Any) -> None:
-        if key == "content":
-            self._content(value)
-        elif key == "tool_calls" and is_array(value):
-            self.calls = self.calls or Calls()
-            self.calls.add(value)
-        elif key == "function_call" and isinstance(value, (dict, Model)):
-            self.function = self.function or Call()
-            self.function.add({"function": value})
-        elif key == "reasoning_details":
-            self.details = self.details or Details()
-            self.details.add(value)
-        else:
-            self.message[key] = grown(self.message.get(key), value, key)
-
-    def _content(self, value: Any) -> None:
-        if self.content is None:
-            self.content = []
-        if is_array(value):
-            self.content += value
-        else:
-            self.content.append(value)
-            self.bare = self.bare or value.__class__ is not str
-
-    def _logprobs(self, value: Any) -> None:
-        """Log probabilities come in OpenAI's shape, lists of tokens by field, or as one token alone."""
-        lists: dict[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {"content": [value]}
-        if "token" in lists:
-            lists = {"content": [lists]}
-        collected = self.logprobs = self.logprobs or {}
-        for name, tokens in lists.items():
-            if isinstance(tokens, list):
-                collected.setdefault(name, []).extend(cast("list[Any]", tokens))
-
-    def pieces_at(self, delta: dict[str, Any], name: Any, *inner: Any) -> list[Any] | None:
-        """Where a text of a delta went that this choice has taken in."""
-        held: Any = self.message.get(name)
-        if name == "content":
-            return None if inner else self.content
-        if name in {"tool_calls", "reasoning_details"}:
-            (fragment,) = delta[name]
-            holder = self.calls if name == "tool_calls" else self.details
-            held = {} if holder is None else holder.held(fields_of(fragment))
-            inner = inner[1:]
-        for step in inner:
-            held = held.get(step) if is_object(held) else None
-        return cast("list[Any]", held) if isinstance(held, (Texts, Arguments)) else None
-
-    def json(self, index: int) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": None}
-        # Iteration gives what deltas bring, so that is the answer; a whole message beside them adds what none brought.
-        rest = cast("dict[str, Any]", plain_copy(self.rest))
-        whole = rest.pop("message", None)
-        message.update(whole if is_object(whole) else {})
-        message.update(plain_copy(self.message))
-        if self.content is not None:
-            message["content"] = content_of(self.content, bare=self.bare)
-        if self.details is not None and self.details.entries:
-            message["reasoning_details"] = plain_copy(self.details.entries)
-        if self.calls is not None and self.calls.calls:
-            message["tool_calls"] = [call.json() for call in self.calls.in_order()]
-        if self.function is not None:
-            message["function_call"] = self.function.json()["function"]
-        return {
-            "index": index,
-            "message": message,
-            "finish_reason": self.finish_reason,
-            "logprobs": plain_copy(self.logprobs),
-            **rest,
-        }
-
-
-def _says_something(value: Any) -> bool:
-    return isinstance(value, (str, list, dict, Model)) and bool(fields_of(value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Any, Final, cast
 
 from ..types._base import Model, is_array, is_object
@@ -60,14 +59,14 @@ def keep(fields: dict[str, Any], given: dict[str, Any], depth: int = 0) -> None:
         elif value is None or (not depth and name == "choices"):
             pass
         elif isinstance(value, (dict, Model)) and depth < DEEPEST:
-            held = fields.get(name)
-            inner: dict[str, Any] = held if is_object(held) else {}
-            fields[name] = inner
-            more: dict[str, Any] = fields_of(value)
+            held: Any = fields.get(name)
+            if held.__class__ is not dict:
+                fields[name] = held = {}
+            more = fields_of(value)
             if _NUMBERS.issuperset(map(type, more.values())):  # usage, which some servers tell in every chunk
-                inner.update(more)
+                held.update(more)
             else:
-                keep(inner, more, depth + 1)
+                keep(held, more, depth + 1)
         elif not (name in fields and is_empty(value)):
             fields[name] = value
 
@@ -79,7 +78,8 @@ def is_empty(value: Any) -> bool:
 
 def fields_of(value: Any) -> dict[str, Any]:
     """The members of an object, of ours or of decoded JSON."""
-    return cast("dict[str, Any]", value.__dict__ if isinstance(value, Model) else value)
+    fields: Any = value.__dict__ if isinstance(value, Model) else value
+    return fields  # type: ignore[no-any-return]  # a cast would be a call
 
 
 def plain_copy(value: Any, depth: int = 0) -> Any:
@@ -91,27 +91,3 @@ def plain_copy(value: Any, depth: int = 0) -> Any:
     if isinstance(value, (dict, Model)):
         return {name: plain_copy(item, depth + 1) for name, item in fields_of(value).items()}
     return [plain_copy(item, depth + 1) for item in value] if is_array(value) else value
-
-
-def content_of(pieces: list[Any], *, bare: bool) -> Any:
-    """The content that came in pieces: text; or its parts, if they came as parts and any is no text."""
-    parts = [piece for piece in pieces if not isinstance(piece, str)]
-    if not parts:
-        return joined(pieces) if pieces else []
-    if len(parts) == len([*filter(None, pieces)]):
-        return plain_copy(parts[0] if bare and len(parts) == 1 else parts)
-    told = [piece for piece in pieces if isinstance(piece, str) or is_object(piece)]
-    texts = [*map(_text_of, told)]
-    if None not in texts:
-        return joined(text or "" for text in texts)
-    found: list[Any] = []
-    for is_text, run in groupby(told, key=lambda piece: isinstance(piece, str)):
-        items: list[Any] = [*run]
-        found += [{"type": "text", "text": joined(items)}] if is_text else plain_copy(items)
-    return [part for part in found if part != {"type": "text", "text": ""}]
-
-
-def _text_of(piece: Any) -> str | None:
-    """The text in a piece of content; None for a part that has none."""
-    found = piece.get("text") if is_object(piece) else piece
-    return found if isinstance(found, str) else None

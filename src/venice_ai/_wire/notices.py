@@ -23,21 +23,20 @@ class Notices:
 
     def __init__(self) -> None:
         self._told: set[object] = set()
-        self._names: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self.names: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        """What names stand for, and until when, by the part of the catalogue; without names nothing is substituted."""
 
     def learn(self, source: str, names: Mapping[str, Any], until: float) -> None:
         """Takes in what names stand for, by one part of the catalogue; a model's id stands for itself."""
-        self._names[source] = until, names
+        self.names[source] = until, names
 
     def answer(self, asked: str, response: ChatCompletionResponse, now: Callable[[], float]) -> None:
-        if self._names:
+        if self.names:
             self.substitution(asked, response.get("model"), response.meta, now())
         self.spent(response)
 
     def substitution(self, asked: str, answered: object, meta: ResponseMeta, now: float) -> None:
         """Tells of another model than the one that was asked for; nothing where the name that was asked for is not known."""
-        if not self._names:
-            return
         asked = meta.models_tried[-1] if meta.models_tried else asked  # a fallback was asked in the end
         known = self._resolved(asked, now)
         if not isinstance(answered, str) or known is None or (self._resolved(answered, now) or answered) == known:
@@ -69,7 +68,7 @@ class Notices:
     def _resolved(self, name: str, now: float) -> str | None:
         """The id that a name stands for, without its feature suffix; None if it is not known."""
         name = name.strip().partition(":")[0]
-        fresh = (names for until, names in self._names.values() if now < until)
+        fresh = (names for until, names in self.names.values() if now < until)
         return next((cast("str", names[name]) for names in fresh if isinstance(names.get(name), str)), None)
 
     def _first_time(self, what: object) -> bool:

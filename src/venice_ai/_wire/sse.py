@@ -1,11 +1,10 @@
 """Server-sent events: bytes to events for the client, an event to bytes for the emulator.
 
-Framing is the WHATWG's (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). Bytes are fed
-as they arrive, cut anywhere. An event is its data, as bytes: a `NamedEvent` where the server named a type. Events, lines and
-comments may not be longer than `EVENT_BYTES`.
+Bytes are fed as they arrive, cut anywhere. An event is its data, as bytes: a `NamedEvent` where the server named a type.
+Events, lines and comments may not be longer than `EVENT_BYTES`.
 
 Nearly every event is `data: ...` and a blank line with LF endings. A run of such events is split in one step, and counting its
-line feeds proves that it is one; everything else goes line by line through the rules. What was searched of the
+line feeds proves that it is one; everything else goes line by line through the rules (`sse_lines.py`). What was searched of the
 buffer is not searched again.
 """
 
@@ -14,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .content_coding import EVENT_BYTES
+from .sse_lines import EventLines
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -25,31 +25,24 @@ class EventTooLongError(ValueError):
         super().__init__(f"an event has no end within {EVENT_BYTES // 2**20} MiB, which is more than is read of one")
 
 
-class NamedEvent(bytes):
-    """The data of an event whose type the server named."""
-
-    type: bytes = b""
-
-
 class EventParser:
     """Feed it bytes, get events. `finish` gives the last one, if the server left out its blank line."""
 
-    __slots__ = ("_buffer", "_data", "_line_mode", "_searched", "_started", "_type")
+    __slots__ = ("_buffer", "_line_mode", "_searched", "_started", "_unusual")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
         self._started = False
-        # Lines of an event that came in another form than the usual one are collected here, each with a line feed.
-        self._data = bytearray()
-        self._type = b""
+        self._unusual: EventLines | None = None
+        """What reads events that come in another form than the usual one."""
         self._line_mode = False
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The events that this piece completes; an EventTooLongError if the one that it goes on with is too long."""
         buffer = self._buffer
-        if len(buffer) + len(self._data) > EVENT_BYTES:
-            self._buffer, self._data = bytearray(), bytearray()
+        if len(buffer) + (0 if self._unusual is None else len(self._unusual.data)) > EVENT_BYTES:
+            self._buffer, self._unusual = bytearray(), None
             raise EventTooLongError
         if not self._started:
             buffer += piece
@@ -68,9 +61,7 @@ class EventParser:
         """What the end completes: also an event without its blank line, which servers forget after the last one."""
         self._searched = 0
         events = self._lines(at_end=True)
-        if self._data:
-            events.append(self._dispatch())
-        return events
+        return events if self._unusual is None else events + self._unusual.finish()
 
     def _whole_blocks(self) -> list[bytes]:
         """Events up to the last blank line, leaving the rest for the next piece."""
@@ -96,7 +87,7 @@ class EventParser:
             # Two line feeds for each event, and no other: none has a second line.
             if whole.count(b"\n") == 2 * len(run):
                 return run
-        return self._events(whole.split(b"\n"))
+        return self._by_the_rules(whole.split(b"\n"))
 
     def _lines(self, *, at_end: bool = False) -> list[bytes]:
         """Line by line, for streams with CRs in them and for what is left at the end."""
@@ -109,30 +100,11 @@ class EventParser:
         if at_end and buffer:
             lines.append(bytes(buffer))
             buffer.clear()
-        return self._events(lines)
+        return self._by_the_rules(lines)
 
-    def _events(self, lines: Iterable[bytes]) -> list[bytes]:
-        events: list[bytes] = []
-        for line in lines:
-            name, _, value = line.partition(b":")
-            if name == b"data":
-                self._data += value.removeprefix(b" ") + b"\n"
-            elif name == b"event":
-                self._type = value.removeprefix(b" ")
-            elif not line:
-                if self._data:
-                    events.append(self._dispatch())
-                self._type = b""
-        return events
-
-    def _dispatch(self) -> bytes:
-        event = bytes(memoryview(self._data)[:-1])
-        if self._type:
-            event = NamedEvent(event)
-            event.type = self._type
-        self._data = bytearray()
-        self._type = b""
-        return event
+    def _by_the_rules(self, lines: Iterable[bytes]) -> list[bytes]:
+        self._unusual = self._unusual or EventLines()
+        return self._unusual.feed(lines)
 
 
 def encode(data: bytes, type: str | None = None) -> bytes:  # noqa: A002  # the standard's own word

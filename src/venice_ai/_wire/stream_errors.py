@@ -25,7 +25,7 @@ from ..exceptions import (
 from ..types._base import is_object
 from ..types.api.streaming import ChatCompletionChunk
 from . import json_text, reply_body, reply_errors
-from .sse import NamedEvent
+from .sse_lines import NamedEvent
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sized
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS: Final = 0.05
+_SWITCHES: Final = frozenset({"e2ee", "venice_parameters", "extra_body"})
 
 
 class Sent(NamedTuple):
@@ -116,12 +116,13 @@ class Batch(Generic[T]):
         feeder: asyncio.Future[None] = asyncio.ensure_future(self._feed())
         feeder.add_done_callback(lambda _: self._news.set())
         try:
-            while self._flights or not feeder.done() or self._ready:
+            # A feeder that waits for a request of the caller's is not waited for when no more are wanted.
+            while self._flights or self._ready or not (feeder.done() or self._stopped):
                 while self._ready:
                     self._pulled -= 1
                     self._room.set()
                     yield self._ready.popleft()
-                if self._flights or not feeder.done():
+                if self._flights or not (feeder.done() or self._stopped):
                     self._news.clear()
                     await self._news.wait()
             for index in sorted(self._came):
@@ -230,7 +231,7 @@ class Batch(Generic[T]):
         try:
             flight.custom_id, keywords = split(flight.request)
             if self._journal is not None:
-                if not self._journal.secret and encryption_requested_in(keywords):
+                if _SWITCHES & keywords.keys() and not self._journal.secret and encryption_requested_in(keywords):
                     raise InvalidArgumentError(
                         "what is end-to-end encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)"
                     )
@@ -238,7 +239,7 @@ class Batch(Generic[T]):
         except VeniceError as error:
             return self._item(flight, error=error)
         if named is None:
-            return await self._sent(flight, keywords)
+            return self._item(flight, **await self._sent(flight, keywords))
         if named.key in self._known:
             self._known[named.key].append(flight)
             return None
@@ -274,11 +275,11 @@ class Batch(Generic[T]):
     async def _sent_and_kept(self, flight: Flight, keywords: dict[str, Any], found: Found) -> BatchItem[T]:
         """What comes of a request that this run has claimed; it is given back if nothing comes."""
         assert self._commits is not None
-        state, outcome, billed = OPEN, None, True
+        state, outcome, billed, is_kept = OPEN, None, True, False
         try:
-            item = await self._sent(flight, keywords)
-            error = item.error
-            outcome = record(item.response, error)
+            came = await self._sent(flight, keywords)
+            error = came["error"]
+            outcome = record(came["response"], error)
             if error is None or is_for_good(error, flight.attempts):
                 state = ANSWERED if error is None else FAILED
             billed = error is not None and may_be_billed(error)
@@ -286,27 +287,29 @@ class Batch(Generic[T]):
             billed = billed and flight.attempts > 0
             kept = self._commits.ask(Keep(found.row, state, outcome, flight.attempts, flight.cost_usd, billed))
             self._leave_place(flight)
-        item = replace(item, maybe_billed_before=found.maybe_billed)
         try:
-            return replace(item, kept=await kept)
+            is_kept = await kept
         except VeniceError as failure:
             self._fail(failure)
-            return item
+        return self._item(flight, **came, kept=is_kept, maybe_billed_before=found.maybe_billed)
 
     def _restored(self, flight: Flight, found: Found) -> BatchItem[T]:
         """What a journal has of a request."""
         assert self._journal is not None
-        kept, told = self._journal.outcome(found), {"attempts": found.attempts, "cost_usd": found.cost_usd}
-        item = self._item(flight, replayed=True, kept=True, maybe_billed_before=found.maybe_billed, **told)
-        if "response" not in kept:
-            return replace(item, error=error_in(kept))
-        response = self._journal.response(kept["response"])
+        kept, came = self._journal.outcome(found), dict[str, Any]()
         try:
-            return replace(item, response=response, parsed=self._sender.restored(response))
+            if "response" in kept:
+                response = self._journal.response(kept["response"])
+                came = {"parsed": self._sender.restored(response), "response": response}
+            else:
+                came = {"error": error_in(kept)}
         except OutputError as error:
-            return replace(item, error=error)
+            came = {"error": error}
+        came |= {"attempts": found.attempts, "cost_usd": found.cost_usd, "maybe_billed_before": found.maybe_billed}
+        return self._item(flight, **came, replayed=True, kept=True)
 
-    async def _sent(self, flight: Flight, keywords: dict[str, Any]) -> BatchItem[T]:
+    async def _sent(self, flight: Flight, keywords: dict[str, Any]) -> dict[str, Any]:
+        """Sends a request; what the item of what came has."""
         began = self._sender.now()
         error: BaseException | None = None
         sent = Sent(None)
@@ -328,8 +331,8 @@ class Batch(Generic[T]):
             flight.sending = False
         now = self._sender.now()
         self._pace.ended(error.counts_as if isinstance(error, APIError) else None, now - began, now)
-        came: dict[str, Any] = {"response": sent.response, "parsed": sent.parsed, "error": error}
-        return self._item(flight, **came, attempts=flight.attempts, cost_usd=flight.cost_usd)
+        numbers = {"attempts": flight.attempts, "cost_usd": flight.cost_usd}
+        return {"response": sent.response, "parsed": sent.parsed, "error": error, **numbers}
 
     def _item(self, flight: Flight, **came: Any) -> BatchItem[T]:
         return BatchItem(flight.index, flight.custom_id, flight.request, **came)

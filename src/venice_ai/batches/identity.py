@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 
 from ..exceptions import InvalidArgumentError, InvalidRequestError
-from ..types._base import plain
+from ..types._base import Model, plain
 
 _SIZE: Final = 16
 _HOW: Final = frozenset(
@@ -71,11 +71,10 @@ def canonical(keywords: Mapping[str, Any]) -> bytes:
     asked = {name: value for name, value in keywords.items() if value is not None and name not in _HOW}
     asked |= asked.pop("extra_body", {})
     try:
-        body: Any = plain(asked)
         try:
-            return _sorted_json(body)
+            return _sorted_json(asked)
         except UnicodeEncodeError:  # half of a surrogate pair
-            return json.dumps(body, sort_keys=True, separators=(",", ":"), default=_schema).encode()
+            return json.dumps(plain(asked), sort_keys=True, separators=(",", ":"), default=_plain).encode()
     except (TypeError, ValueError, RecursionError, OverflowError) as error:
         raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
 
@@ -99,12 +98,16 @@ def differences(before: bytes, now: bytes) -> str:
     )
 
 
-def _schema(kind: object) -> Any:
-    """A class as `response_format` of a single request is the schema that it asks for."""
+def _plain(value: Any) -> Any:
+    """What JSON does not know, as what it does: objects of ours and of pydantic; classes as the schemas that they ask for."""
+    if isinstance(value, Model):
+        return value.__dict__
+    if (found := plain(value)) is not value:
+        return found
     from .._structured.strict_schema import requested_format  # needs pydantic, which a chat does not
 
-    return requested_format(kind)[0]
+    return requested_format(value)[0]
 
 
 _SHORT: Final = 120
-_sorted_json: Final = msgspec.json.Encoder(enc_hook=_schema, order="sorted", decimal_format="number").encode
+_sorted_json: Final = msgspec.json.Encoder(enc_hook=_plain, order="sorted", decimal_format="number").encode

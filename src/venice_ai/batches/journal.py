@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, content BLOB NOT NU
 CREATE TABLE IF NOT EXISTS outcomes (id INTEGER PRIMARY KEY, content BLOB NOT NULL);
 """
 _RETRY: Final = "UPDATE rows SET state = 0 WHERE state = 3"
-_INTEND: Final = "INSERT INTO rows (key, digest, state, owner) VALUES (?, ?, 1, ?)"
+_INTEND: Final = "INSERT OR IGNORE INTO rows (key, digest, state, owner) VALUES (?, ?, 1, ?)"
 _INTEND_AGAIN: Final = "UPDATE rows SET state = 1, owner = ?, maybe_billed = ? WHERE id = ?"
 _CONTENT: Final = {name: f"SELECT content FROM {name} WHERE id = ?" for name in ("requests", "outcomes")}  # noqa: S608
 _KEEP: Final = """UPDATE rows SET state = ?, owner = NULL, attempts = ?, cost_usd = ?, maybe_billed = max(maybe_billed, ?)
@@ -303,13 +303,13 @@ class Journal:
         return response
 
     def _claim(self, database: Connection, asked: Identity) -> Found:
-        found = database.execute(_ROW, (asked.key,)).fetchone()
-        if found is None:
-            made = cast("int", database.execute(_INTEND, (asked.key, asked.digest, self._file.owner)).lastrowid)
+        done = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))
+        if done.rowcount:
+            made = cast("int", done.lastrowid)
             content = b'{"custom_id":%b,"body":%b}' % (json.dumps(asked.custom_id).encode(), asked.body)
             database.execute("INSERT INTO requests VALUES (?, ?)", (made, self._sealing.seal(content, made, "request")))
             return Found("send", made)
-        row = Row(*found)
+        row = Row(*database.execute(_ROW, (asked.key,)).fetchone())
         what = verdict(row, asked.digest, owner_ended=row.state == IN_FLIGHT and self._ended(row.owner))
         billed = bool(row.maybe_billed or row.state == IN_FLIGHT)
         if what == "send":

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 from .. import exceptions
-from .._wire.invalid_values import NOT_JSON, as_json
 from ..exceptions import APIError, OutputError, VeniceError
 from ..types._base import plain
 from ..types.api.chat import ChatCompletionResponse
 
 _OF_THE_ACCOUNT = exceptions.AuthenticationError, exceptions.PaymentRequiredError, exceptions.PermissionDeniedError
 _FIELDS = "status_code", "code", "request_id"
+_as_json = msgspec.json.Encoder(enc_hook=vars).encode  # what is in a response are JSON and objects of ours
 
 
 def is_for_good(error: BaseException, attempts: int) -> bool:
@@ -31,14 +33,14 @@ def record(response: ChatCompletionResponse | None, error: BaseException | None)
     if isinstance(error, OutputError):
         response = error.response
     if response is not None:
-        kept["response"] = plain(response)
+        kept["response"] = response
     if error is not None:
         fields = {name: getattr(error, name, None) for name in _FIELDS}
         kept["error"] = {"type": type(error).__name__, "message": str(error), **fields}
     try:
-        return as_json(kept)
-    except NOT_JSON:  # half of a surrogate pair
-        return json.dumps(kept, default=str).encode()
+        return _as_json(kept)
+    except (TypeError, ValueError):  # half of a surrogate pair
+        return json.dumps(plain(kept), default=str).encode()
 
 
 def error_in(kept: dict[str, Any]) -> VeniceError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote_plus
@@ -85,6 +86,12 @@ def default_models() -> list[dict[str, Any]]:
     return [*(text_model(**each) for each in found["text"]), *(other_model(**each) for each in found["other"])]
 
 
+@cache
+def _default_entries() -> tuple[ModelResponse, ...]:
+    """The invented catalogue, read once: a suite makes an emulator for each test."""
+    return tuple(map(ModelResponse.model_validate, default_models()))
+
+
 ALIASES = {"gpt-4o": "llama-3.3-70b", "gpt-4o-mini": "venice-1", "claude-3-5-sonnet-20241022": "llama-3.3-70b"}
 
 
@@ -92,16 +99,19 @@ class Catalogue:
     """Models by the names that requests may use: id, trait, another vendor's name."""
 
     def __init__(self, models: Iterable[Mapping[str, Any]] | None = None) -> None:
-        entries = [ModelResponse.model_validate(model) for model in (default_models() if models is None else models)]
+        entries = _default_entries() if models is None else map(ModelResponse.model_validate, models)
         self._models = {entry.id: entry for entry in entries}
 
     def add_default(self, model: Mapping[str, Any]) -> None:
         entry = ModelResponse.model_validate(model)
-        for other in self._models.values():
+        others = [
+            ModelResponse.model_validate(other) for other in self.listed("all")
+        ]  # those of the default are not ours alone
+        for other in others:
             if other.type == "text":
                 other.model_spec.traits = [trait for trait in other.model_spec.traits or [] if trait != "default"]
         entry.model_spec.traits = ["default"]
-        self._models = {entry.id: entry, **self._models}
+        self._models = {entry.id: entry, **{other.id: other for other in others}}
 
     def listed(self, kind: str) -> list[dict[str, Any]]:
         return [model.model_dump() for model in self._models.values() if _is(model, kind)]
@@ -117,7 +127,7 @@ class Catalogue:
         return rate_limits(self._models.values(), now)
 
     def capabilities(self, name: str) -> ModelCapabilities:
-        """What the text model that a name stands for can do; nothing if there is none."""
+        """What the text model that a name stands for can do; nothing if there is no such model."""
         model = self.find(name)
         return (model and model.model_spec.capabilities) or ModelCapabilities()
 

@@ -10,11 +10,11 @@ import re
 from importlib import import_module
 from typing import Any
 
-# It has no public name, and no types. It reads what `re` reads: a reader of our own would be a second opinion.
+# They have no public names, and no types. They read what `re` reads: a reader of our own would be a second opinion.
 _parser: Any = import_module("re._parser")
+_compiler: Any = import_module("re._compiler")
 
 _SAMPLES = "aA1 0bBzZ9_-.,:/@#+*!?\n" + "".join(map(chr, range(33, 127))) + "\u00e9\u4e00"
-_CATEGORIES = {"DIGIT": r"\d", "NOT_DIGIT": r"\D", "WORD": r"\w", "NOT_WORD": r"\W", "SPACE": r"\s", "NOT_SPACE": r"\S"}
 _UNBOUNDED = 64
 
 
@@ -34,13 +34,20 @@ def match(pattern: str, *, shortest: int = 0, longest: int | None = None) -> str
 
 def _written(tree: Any, extra: int) -> str:
     """A match, with `extra` more repetitions where they are allowed."""
-    return "".join(_item(str(kind), value, extra) for kind, value in tree)
+    return "".join(_item(tree.state, item, extra) for item in tree)
 
 
-def _item(kind: str, value: Any, extra: int) -> str:
+def _item(state: Any, item: Any, extra: int) -> str:
+    kind, value = str(item[0]), item[1]
     match kind:
-        case "LITERAL" | "NOT_LITERAL" | "IN":
-            text = _member(value if kind == "IN" else [(kind, value)])
+        case "LITERAL":
+            text = chr(value)
+        case "NOT_LITERAL" | "IN":
+            # A character that the class names, if it can be.
+            parts = (each for _, each in (value if kind == "IN" else ()) if each is not None)
+            named = [chr(each if isinstance(each, int) else each[0]) for each in parts]
+            is_member = _compiler.compile(_parser.SubPattern(state, [item])).fullmatch
+            text = next(filter(is_member, [*named, *_SAMPLES]), "")
         case "ANY":
             text = "a"
         case "AT" | "ASSERT" | "ASSERT_NOT":
@@ -53,18 +60,3 @@ def _item(kind: str, value: Any, extra: int) -> str:
         case _:
             raise ValueError(kind)
     return text
-
-
-def _member(parts: Any) -> str:
-    """A character of a class: one that it names, if it can be."""
-    kinds = [(str(kind), value) for kind, value in parts]
-    negated = any(kind in {"NEGATE", "NOT_LITERAL"} for kind, _ in kinds)
-    named = "".join(chr(value if kind == "LITERAL" else value[0]) for kind, value in kinds if kind in {"LITERAL", "RANGE"})
-    return next(sign for sign in named + _SAMPLES if any(_is_part(sign, *part) for part in kinds) is not negated)
-
-
-def _is_part(sign: str, kind: str, value: Any) -> bool:
-    if kind == "CATEGORY":
-        return re.match(_CATEGORIES[str(value).removeprefix("CATEGORY_")], sign) is not None
-    low, high = value if kind == "RANGE" else (value, value)
-    return kind != "NEGATE" and low <= ord(sign) <= high

@@ -79,10 +79,15 @@ class Opener:
     """Opens envelopes with one private key, each once. The key is a new one, unless it is given."""
 
     def __init__(self, private: PrivateKey | None = None) -> None:
-        self._private = Key() if private is None else private
-        self.public_key: bytes = self._private.public_key
+        own = Key() if private is None else private
+        self.public_key: bytes = own.public_key
         """The key to seal to, 65 bytes."""
-        self._ciphers: dict[bytes, AESGCM] = {}  # of the last senders: many reuse their key for a whole answer
+
+        @lru_cache(maxsize=_KEPT_KEYS)  # of the last senders: many reuse their key for a whole answer
+        def cipher_of(sender: bytes) -> AESGCM:
+            return _cipher(own.shared_x(sender))
+
+        self._cipher_of = cipher_of
         self._opened: set[bytes] = set()
 
     def open(self, envelope: str) -> bytes:
@@ -97,24 +102,14 @@ class Opener:
         head = raw[:HEAD_BYTES]
         if head in self._opened:
             raise EnvelopeError("repeated")
-        sender = raw[:POINT_BYTES]
-        cipher = self._ciphers.get(sender) or self._derived(sender)
         try:
-            text = cipher.decrypt(raw[POINT_BYTES:HEAD_BYTES], raw[HEAD_BYTES:], None)
+            text = self._cipher_of(raw[:POINT_BYTES]).decrypt(raw[POINT_BYTES:HEAD_BYTES], raw[HEAD_BYTES:], None)
+        except ValueError:
+            raise EnvelopeError("its first 65 bytes are not a public key") from None
         except InvalidTag:
             raise EnvelopeError("it was changed, or made for another key") from None
         self._opened.add(head)
         return text
-
-    def _derived(self, sender: bytes) -> AESGCM:
-        try:
-            cipher = _cipher(self._private.shared_x(sender))
-        except ValueError:
-            raise EnvelopeError("its first 65 bytes are not a public key") from None
-        if len(self._ciphers) >= _KEPT_KEYS:
-            del self._ciphers[next(iter(self._ciphers))]
-        self._ciphers[sender] = cipher
-        return cipher
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("it holds a private key and cannot be pickled")

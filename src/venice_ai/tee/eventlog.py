@@ -12,11 +12,10 @@ Source: dstack's guest agent, "cc-eventlog".
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
-from .._core.json_values import items
+from .._core.json_values import items, members
 from .canonical import canonical, parse
 
 RUNTIME_EVENT: Final = 0x08000001
@@ -75,7 +74,7 @@ class _Event(NamedTuple):
     """Whether its digest is that of another name with another payload, too."""
 
 
-def _events(log: object) -> Iterator[Mapping[str, Any]]:
+def _events(log: object) -> list[Any]:
     if isinstance(log, str):
         try:
             log = parse(log)
@@ -83,13 +82,11 @@ def _events(log: object) -> Iterator[Mapping[str, Any]]:
             raise ReplayError("the event log is not JSON") from None
     if not 0 < len(items(log)) <= _MAX_EVENTS:
         raise ReplayError("the event log is not a list of events")
-    for event in items(log):
-        if not isinstance(event, dict):
-            raise ReplayError("an event of the log is not an object")
-        yield cast("dict[str, Any]", event)
+    return items(log)
 
 
-def _event(event: Mapping[str, Any]) -> _Event:
+def _event(given: object) -> _Event:
+    event = members(given)
     register, kind = event.get("imr"), event.get("event_type")
     if type(register) is not int or not 0 <= register <= _RUNTIME_REGISTER or type(kind) is not int:
         raise ReplayError("an event of the log has no register or no type")

@@ -227,14 +227,10 @@ def _gpu(chain: Sequence[Certificate], opaque: dict[int, bytes]) -> Gpu:
     number = chain[1].serial_number
     return Gpu(
         model=common_name(chain[0]).removesuffix(" GSP FMC LF") or None,
-        driver=_text(opaque.get(_DRIVER)),
+        driver=opaque.get(_DRIVER, b"").rstrip(b"\0").decode("ascii", "replace") or None,
         vbios=_vbios(opaque.get(_VBIOS, b"")),
         serial=number.to_bytes((number.bit_length() + 8) // 8, "big", signed=True).hex().upper().lstrip("0"),
     )
-
-
-def _text(value: bytes | None) -> str | None:
-    return value.rstrip(b"\0").decode("ascii", "replace") if value else None
 
 
 def _vbios(value: bytes) -> str | None:

@@ -96,14 +96,9 @@ def shortfall(level: Level | None, checks: Sequence[Check]) -> tuple[str, ...]:
     return (f"verified at the level 'quote' only: {_shortcomings(checks)}",) if level == "quote" else ()
 
 
-def floor(options: TeeOptions) -> Level:
-    """The lowest level that options accept: `server` only where it was asked for by name."""
-    return "quote" if options.verification == "auto" else options.verification
-
-
 def raise_for(report: AttestationReport, options: TeeOptions) -> None:
-    """Raises unless a report is what the options demand."""
-    report.raise_for_level(floor(options))
+    """Raises unless a report is what the options demand; `server` is enough only where it was asked for by name."""
+    report.raise_for_level("quote" if options.verification == "auto" else options.verification)
 
 
 def with_custom(report: AttestationReport, answer: object) -> AttestationReport:

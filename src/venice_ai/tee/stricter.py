@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, get_args
 
 from ..exceptions import InvalidRequestError
 from .types import INTEL_AND_NVIDIA, LEVELS, GpuPolicy, QuoteVerifier, SignaturePolicy, TeeOptions, Verification
@@ -75,29 +74,29 @@ def _most(order: tuple[str, ...], *given: str) -> Any:
     return max(given, key=order.index)
 
 
-@dataclass(frozen=True)
-class _Both:
-    """Two verifiers, of which each must accept."""
+class _All(tuple[QuoteVerifier, ...]):
+    """Verifiers of which each must accept."""
 
-    first: QuoteVerifier
-    second: QuoteVerifier
+    __slots__ = ()
 
     async def verify(self, attestation: Any) -> bool:
-        for verifier in (self.first, self.second):
+        for verifier in self:
             answer = verifier.verify(attestation)
             if (await answer if inspect.isawaitable(answer) else answer) is not True:
                 return False
         return True
 
 
+def _each(verifier: QuoteVerifier | None) -> tuple[QuoteVerifier, ...]:
+    return verifier if isinstance(verifier, _All) else () if verifier is None else (verifier,)
+
+
 def identity(verifier: QuoteVerifier | None) -> tuple[int, ...]:
     """The identities of the verifiers that must accept, as a cache key."""
-    if isinstance(verifier, _Both):
-        return (*identity(verifier.first), *identity(verifier.second))
-    return (id(verifier),)
+    return tuple(map(id, _each(verifier)))
 
 
 def _both(one: QuoteVerifier | None, other: QuoteVerifier | None) -> QuoteVerifier | None:
     if one is None or other is None or one is other:
         return one or other
-    return cast("QuoteVerifier", _Both(one, other))
+    return _All((*_each(one), *_each(other)))

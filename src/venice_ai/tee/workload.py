@@ -58,7 +58,8 @@ class Logs:
         self._replays: list[Replay] = []
         self._trouble: ValueError | None = None
         try:
-            self._replays = [replay(log) for log in _logs(reply)]
+            holders = (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply)
+            self._replays = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
         except ValueError as error:
             self._trouble = error
         self.payloads: dict[str, bytes] = self._replays[0].payloads if self._replays else {}
@@ -83,12 +84,6 @@ class Logs:
         if any((found.payloads, found.later) != (self.payloads, self.later) for found in self._replays):
             raise ValueError("the event logs of the reply differ")
         return ", ".join(self.payloads)
-
-
-def _logs(reply: Mapping[str, Any]) -> Iterator[object]:
-    for holder in (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply):
-        if holder.get("event_log") is not None:
-            yield holder["event_log"]
 
 
 def _tcb_info(reply: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from inspect import cleandoc
+from typing import NamedTuple
 
 _PARAMETERS = r"(?:args|arguments|parameters|params|kwargs|(?:keyword|other) (?:args|arguments|parameters|params))"
 _TO_PROGRAMMERS = r"returns?|yields?|receives|raises|exceptions?|except|warns|methods|examples?|see also|references"
@@ -28,12 +28,11 @@ _FIELD = re.compile(
 _NOTE = frozenset({"note", "notes", "warning", "warnings", "caution", "important", "tip", "todo"})
 
 
-@dataclass(slots=True)
-class Documentation:
+class Documentation(NamedTuple):
     """What a docstring says."""
 
-    description: str | None = None
-    parameters: dict[str, str] = field(default_factory=dict[str, str])
+    description: str | None
+    parameters: dict[str, str]
     """The texts for parameters, by name."""
 
 

@@ -249,18 +249,12 @@ class _Generator(GenerateJsonSchema):
 class _StrictGenerator(_Generator):
     """In strict mode every property is answered, so what may be left out may be null instead: `remove_nulls` removes it."""
 
-    def model_field_schema(self, schema: Any) -> dict[str, Any]:
-        return self._answered(schema, super().model_field_schema(schema))
-
-    def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
-        return self._answered(schema, super().dataclass_field_schema(schema))
-
-    def typed_dict_field_schema(self, schema: Any) -> dict[str, Any]:
-        return self._answered(schema, super().typed_dict_field_schema(schema))
-
-    def _answered(self, field: Any, node: dict[str, Any]) -> dict[str, Any]:
+    def _field_schema(self, schema: Any) -> dict[str, Any]:
+        node = self.generate_inner(schema["schema"])
         # A constant is asked for as it is: it tells the members of a union apart.
-        return node if self.field_is_required(field, total=True) or "const" in node else or_null(node)
+        return node if self.field_is_required(schema, total=True) or "const" in node else or_null(node)
+
+    model_field_schema = dataclass_field_schema = typed_dict_field_schema = _field_schema
 
 
 def _dereferenced(schema: dict[str, Any]) -> dict[str, Any]:

@@ -53,16 +53,11 @@ class _FieldsAsSignature:
 
         # Names that begin with an underscore are tables of the class, this one among them.
         declared = [item for base in reversed(owner.__mro__) for item in vars(base).get("__annotations__", {}).items()]
-        shown = [
-            Parameter(name, Parameter.KEYWORD_ONLY, default=_default(owner, name, Parameter.empty), annotation=kind)
-            for name, kind in dict(declared).items()
-            if not name.startswith("_")
-        ]
-        return Signature(sorted(shown, key=lambda field: field.default is not Parameter.empty))
-
-
-def _default(owner: type[Model], name: str, missing: object) -> object:
-    return missing if name in owner._certain else getattr(owner, name, missing)  # noqa: SLF001  # the same class hierarchy
+        fields = {name: kind for name, kind in declared if not name.startswith("_")}
+        empty = Parameter.empty
+        defaults = {name: empty if name in owner._certain else getattr(owner, name, empty) for name in fields}  # noqa: SLF001
+        shown = [Parameter(name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=fields[name]) for name in fields]
+        return Signature(sorted(shown, key=lambda field: field.default is not empty))
 
 
 def fixed(function: F) -> F:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -28,22 +29,20 @@ class Nvidia:
         self.label = label
         self._authorities: dict[str, Authority] = {}
         self.root: Authority = self._authority("root", "Test Device Identity CA", None)
-        self._chains = [self._device(number) for number in range(gpus)]
-
-    def chain(self, number: int) -> tuple[Authority, ...]:
-        return self._chains[number]
+        self._gpus = gpus
 
     def item(
         self,
         number: int,
         nonce: bytes,
         *,
+        chip: str = "GH100",
         chain: tuple[Authority, ...] | None = None,
         firmware: bytes = _FIRMWARE,
-        measurements: tuple[bytes, ...] | None = None,
+        measurements: Sequence[bytes] | None = None,
     ) -> dict[str, str]:
         """A GPU's certificates (or another `chain`), and what it signs to answer a nonce: the request, and its answer."""
-        chain = chain or self.chain(number)
+        chain = chain or self.chain(number, chip)
         request = bytes.fromhex("11e001ff") + nonce + b"\0"
         usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
         measured = tuple(usual) if measurements is None else measurements
@@ -54,20 +53,17 @@ class Nvidia:
         parts = {"certificate": pem(*chain).encode(), "evidence": signed + chain[0].sign(signed)}
         return {**{name: base64.b64encode(data).decode() for name, data in parts.items()}, "arch": "HOPPER"}
 
-    def other(self, chip: str, nonce: bytes) -> dict[str, str]:
-        """The evidence of another device below the same root."""
-        return self.item(0, nonce, chain=self._device(0, chip))
-
     def again(self, number: int, nonce: bytes) -> dict[str, str]:
         """The same evidence by another key that the same GPU certified."""
         leaf, *above = self.chain(number)
         return self.item(number, nonce, chain=(replace(leaf, label=f"{leaf.label}/again"), *above))
 
     def payload(self, nonce: bytes) -> dict[str, Any]:
-        items = [self.item(number, nonce) for number in range(len(self._chains))]
+        items = [self.item(number, nonce) for number in range(self._gpus)]
         return {"nonce": nonce.hex(), "arch": "HOPPER", "evidence_list": items}
 
-    def _device(self, number: int, chip: str = "GH100") -> tuple[Authority, ...]:
+    def chain(self, number: int, chip: str = "GH100") -> tuple[Authority, ...]:
+        """The certificates of a device, its own first."""
         model = self._authority(f"{chip}/model", f"Test {chip} Identity", self.root)
         provisioner = self._authority(f"{chip}/provisioner", f"Test {chip} Provisioner ICA 1", model)
         device = self._authority(f"{chip}/{number}/device", f"{chip} A01 GSP BROM", provisioner)

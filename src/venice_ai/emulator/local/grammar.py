@@ -1,12 +1,9 @@
 """Turns a JSON schema into a grammar, with which the engine keeps a small model's answer in the schema's shape.
 
-The engine samples only tokens that keep the answer inside the grammar, so the shape is certain. Three things need care:
-
-- A small model wanders wherever the grammar lets it: endless digits, endless blanks, one more key. So every string,
-  number, array and free object gets a bound where the schema has none. What fits the narrower schema fits the original.
-- Blanks between tokens are forbidden: compact JSON takes a third of the tokens.
-- The engine does not refuse a schema it cannot enforce, it drops the whole grammar without a word. So keywords known to
-  be beyond it are refused here, by name and path.
+The engine samples only tokens that keep the answer inside the grammar, so the shape is certain. But a small model wanders
+wherever the grammar lets it: endless digits, endless blanks, one more key. So every string, number, array and free object gets
+a bound where the schema has none, and blanks between tokens are forbidden. What fits the narrower schema fits the original. A
+schema that the engine cannot enforce makes it drop the whole grammar without a word, which `reply.py` notices.
 """
 
 from __future__ import annotations
@@ -15,9 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from venice_ai._core.json_values import items
 from venice_ai.emulator.backend import UnsupportedInput
-from venice_ai.emulator.schema_validation import Unsatisfiable, flat, implied_type, names_of
+from venice_ai.emulator.schema_validation import implied_type, names_of
 from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = dict[str, Any]
@@ -27,17 +23,12 @@ ARRAY_LENGTH = 8
 OBJECT_SIZE = 8
 LARGEST_NUMBER = 1_000_000
 LARGEST_INTEGER = 10_000  # of one without any bound: it may say how often something is done, or which year it is
-SHORTEST_STEP = 0.0001
 
 # Formats the engine enforces, and the length that holds one. To the others JSON Schema gives no force of its own.
 _DATE_LENGTHS = {"date-time": 20, "time": 9, "date": 10, "duration": 16}
 _FORMAT_LENGTHS = _DATE_LENGTHS | {"email": 40, "hostname": 40, "ipv4": 15, "ipv6": 39, "uuid": 36}
 
-_BEYOND = {
-    *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas", "propertyNames"),
-    *("if", "then", "else", "not", "unevaluatedItems", "unevaluatedProperties", "uniqueItems"),
-}
-_REMARKS = frozenset({"$comment", "$defs", "$id", "$schema", "default", "definitions", "description", "examples", "title"})
+_ENDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _CHOICES = {"$ref", "enum", "const", "anyOf", "oneOf", "allOf"}
 
 _SCALAR: Schema = {
@@ -53,14 +44,13 @@ ANY_OBJECT: Schema = {"type": "object", "additionalProperties": _SCALAR, "minPro
 
 
 def json_grammar(schema: Schema) -> str:
-    """The engine's grammar for compact JSON that fits `schema`; UnsupportedInput names a keyword that it cannot enforce."""
+    """The engine's grammar for compact JSON that fits `schema`; UnsupportedInput if that cannot be read."""
     options = {"whitespace_flexible": False, "coerce_one_of": True}
-    return "%llguidance {}\nstart: %json " + json.dumps({**bounded(schema), "x-guidance": options})
-
-
-def has_free_keys(grammar: str) -> bool:
-    """Whether an answer may have keys that the schema does not name, so that the model may repeat one."""
-    return '"additionalProperties": {' in grammar or '"patternProperties"' in grammar
+    try:
+        narrow = bounded(schema)
+    except (AttributeError, LookupError, RecursionError, TypeError) as error:
+        raise UnsupportedInput(f"The JSON schema cannot be read: {error}") from None
+    return "%llguidance {}\nstart: %json " + json.dumps({**narrow, "x-guidance": options})
 
 
 def call_schema(tools: Sequence[Mapping[str, Any]]) -> Schema:
@@ -88,73 +78,33 @@ def _moved(node: Any, root: str) -> Any:
     return moved
 
 
-def bounded(schema: Schema) -> Schema:
-    """A copy of a whole schema, narrowed where a small model would never come to an end."""
-    try:
-        narrow: Schema = _narrowed(schema, schema, "$")
-    except UnsupportedInput:
-        raise
-    except (Unsatisfiable, RecursionError, TypeError, AttributeError, LookupError, ValueError):
-        raise _unenforceable("allOf", "$") from None
-    return narrow
-
-
-def _narrowed(schema: Any, root: Schema, path: str) -> Any:
-    """A schema with bounds; one that allows anything becomes something that ends."""
+def bounded(schema: Any) -> Any:
+    """A copy of a schema, narrowed where a small model would never come to an end; what allows anything becomes a scalar."""
     if not is_object(schema):
         return _SCALAR if schema is True else schema
-    known = _joined(schema, root, path)
-    copy = _copied(known, root, path)
-    if known.keys() & _CHOICES:
+    copy = _copied(schema)
+    if schema.keys() & _CHOICES:
         return copy
-    kinds = known.get("type", implied_type(known))
+    kinds = schema.get("type", implied_type(schema))
     for kind in names_of(kinds):
         if kind in _LIMITS:
             copy = _LIMITS[kind]({"type": kinds, **copy})
     return _SCALAR if kinds is None else copy
 
 
-def _joined(schema: Schema, root: Schema, path: str) -> Schema:
-    """With the objects that an `allOf` names as one: apart, none of them could be closed against endless keys."""
-    parts: list[Any] = [*items(schema.get("allOf")), {**schema, "allOf": None}]
-    # A lone reference beside a description stays one: a class that refers to itself would have no end.
-    if len([part for part in parts if part.keys() - _REMARKS - {"allOf"}]) < 2 or "allOf" not in schema:
-        return schema
-    whole = flat(schema, root, path)
-    return whole if "properties" in whole else schema
-
-
-def _copied(schema: Schema, root: Schema, path: str) -> Schema:
+def _copied(schema: Schema) -> Schema:
     """A copy whose inner schemas have bounds."""
-    _refuse(schema, path)
-    copy = {key: value for key, value in schema.items() if key not in _BEYOND}
+    copy = dict(schema)
     for key in copy.keys() & {"properties", "patternProperties", "$defs", "definitions"}:
-        copy[key] = {name: _narrowed(part, root, f"{path}.{name}") for name, part in copy[key].items()}
+        copy[key] = {name: bounded(part) for name, part in copy[key].items()}
     for key in copy.keys() & {"anyOf", "oneOf", "prefixItems"}:
-        copy[key] = [_narrowed(part, root, f"{path}.{key}[{index}]") for index, part in enumerate(copy[key])]
+        copy[key] = [*map(bounded, copy[key])]
     if "allOf" in copy:
         # They hold together: closing one would shut out the others' keys.
-        copy["allOf"] = [_copied(part, root, f"{path}.allOf[{index}]") for index, part in enumerate(copy["allOf"])]
+        copy["allOf"] = [*map(_copied, copy["allOf"])]
     for key in copy.keys() & {"items", "additionalItems", "additionalProperties"}:
-        copy[key] = _narrowed(copy[key], root, f"{path}.{key}") if is_object(copy[key]) else copy[key]
+        copy[key] = bounded(copy[key]) if is_object(copy[key]) else copy[key]
     return copy
-
-
-def _refuse(schema: Schema, path: str) -> None:
-    for keyword in sorted(schema.keys() & _BEYOND):
-        if schema[keyword] is not False:
-            raise _unenforceable(keyword, path)
-    free = schema.get("additionalProperties", True) is not False or "patternProperties" in schema
-    if free and schema.get("minProperties", 0) > max(1, len(schema.get("required", ()))) and "properties" not in schema:
-        # It counts a key that is there twice for two.
-        raise _unenforceable("minProperties", path)
-
-
-def _unenforceable(keyword: str, path: str) -> UnsupportedInput:
-    return UnsupportedInput(
-        f"The local model's engine cannot enforce {keyword!r} at {path} of the JSON schema; leave it out, "
-        "and check it in the answer."
-    )
 
 
 def _string(schema: Schema) -> Schema:
@@ -182,24 +132,21 @@ def _object(schema: Schema) -> Schema:
 
 
 def _integer(schema: Schema) -> Schema:
-    has_bound = schema.keys() & {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-    return _between(schema, 1, LARGEST_NUMBER if has_bound else LARGEST_INTEGER)
+    return _between(schema, LARGEST_NUMBER if schema.keys() & _ENDS else LARGEST_INTEGER)
 
 
 def _number(schema: Schema) -> Schema:
-    narrow = _between(schema, SHORTEST_STEP, LARGEST_NUMBER)
-    return {"multipleOf": 0.01 if narrow["maximum"] - narrow["minimum"] > 1 else SHORTEST_STEP, **narrow}
+    narrow = _between(schema, LARGEST_NUMBER)
+    if schema.keys() & {"exclusiveMinimum", "exclusiveMaximum"}:  # the engine forgets them beside `multipleOf`
+        return narrow
+    return {"multipleOf": 0.01 if narrow["maximum"] - narrow["minimum"] > 1 else 0.0001, **narrow}
 
 
-def _between(schema: Schema, step: float, largest: int) -> Schema:
-    """With two inclusive ends. The engine forgets exclusive ones beside `multipleOf`."""
-    rest = dict(schema)
-    above, below = rest.pop("exclusiveMinimum", None), rest.pop("exclusiveMaximum", None)
-    lows = [rest.get("minimum"), None if above is None else round(above + step, 4)]
-    highs = [rest.get("maximum"), None if below is None else round(below - step, 4)]
-    high = min((end for end in highs if end is not None), default=None)
-    low = max((end for end in lows if end is not None), default=min(-largest, (high or 0) - largest))
-    return {**rest, "minimum": low, "maximum": max(largest, low + largest) if high is None else high}
+def _between(schema: Schema, largest: int) -> Schema:
+    """With two ends, as far apart as `largest` where one is missing."""
+    high = schema.get("maximum")
+    low = schema.get("minimum", min(-largest, (high or 0) - largest))
+    return {**schema, "minimum": low, "maximum": max(largest, low + largest) if high is None else high}
 
 
 _LIMITS = {"string": _string, "array": _array, "object": _object, "integer": _integer, "number": _number}

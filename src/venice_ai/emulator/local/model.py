@@ -38,7 +38,7 @@ class LocalModel:
         """
         job = request.job(body, plain=self._plain)
         top = body.get("top_logprobs", 0)
-        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", free_keys=job.free_keys, top_logprobs=top)
+        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", top_logprobs=top)
         async with aclosing(self._generations.chunks(job.body)) as chunks:
             async for chunk in chunks:
                 for answered in reply.feed(chunk):

@@ -76,24 +76,6 @@ class _Call(_Reader):
         return _fragment(self._held if self._begun else ""), finish_reason
 
 
-class _Whole(_Reader):
-    """Holds an answer back until it is complete, to drop members with duplicate keys: a small model repeats free keys."""
-
-    def __init__(self, reader: _Reader) -> None:
-        super().__init__()
-        self._reader = reader
-
-    def feed(self, text: str) -> Delta:
-        self._held += text
-        return {}
-
-    def end(self, finish_reason: str) -> tuple[Delta, str]:
-        text = self._held
-        if finish_reason == "stop":
-            text = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
-        return self._reader.feed(text), self._reader.end(finish_reason)[1]
-
-
 def _fragment(arguments: str) -> Delta:
     return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]} if arguments else {}
 
@@ -101,9 +83,8 @@ def _fragment(arguments: str) -> Delta:
 class Reply:
     """One answer: engine chunks are fed in, the backend's chunks come out."""
 
-    def __init__(self, form: Form, call_id: str, *, free_keys: bool = False, top_logprobs: int = 0) -> None:
-        reader = {"words": _Words, "json": _Reader}.get(form, lambda: _Call(call_id))()
-        self._reader = _Whole(reader) if free_keys else reader
+    def __init__(self, form: Form, call_id: str, *, top_logprobs: int = 0) -> None:
+        self._reader = {"words": _Words, "json": _Reader}.get(form, lambda: _Call(call_id))()
         self._top = top_logprobs
         self._is_json = form != "words"
         self._begun = False

@@ -7,14 +7,13 @@ the grammar and how the answer is read (`reply.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from venice_ai.emulator.backend import UnsupportedInput
 from venice_ai.emulator.request import ChatBody
 from venice_ai.types._base import is_object
 
-from .grammar import ANY_OBJECT, Schema, call_schema, has_free_keys, json_grammar
+from .grammar import ANY_OBJECT, Schema, call_schema, json_grammar
 from .prompt import PLAIN_STOPS, call_conversation, conversation, json_conversation
 
 Form: TypeAlias = Literal["words", "json", "call"]
@@ -33,15 +32,9 @@ _LARGEST_SEED = 2**32 - 1
 _LARGEST_LIMIT = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     form: Form
     body: dict[str, Any]
-
-    @property
-    def free_keys(self) -> bool:
-        """Whether the answer may have keys that no schema names."""
-        return has_free_keys(self.body.get("grammar", ""))
 
 
 def job(body: dict[str, Any], *, plain: bool) -> Job:

@@ -19,6 +19,8 @@ from ...tee.types import TeeOptions
 from ...types.api.chat import ChatCompletionResponse, Messages, Tool, ToolCall, ToolLoopState
 from ...types.api.params import AllParams, CommonParams, FormatLike, ToolsLike
 
+StreamClass: TypeAlias = Callable[..., Any]
+"""Called as `stream_cls(iterator, client=client)`, or with the fields of each chunk as keywords."""
 OnToolCall: TypeAlias = Callable[[ToolCall, Any], Any]
 """Sees each call and its result; for a `Tool` without a function it is given the arguments, and may return the result."""
 OnToolError: TypeAlias = Callable[[ToolCall, Exception], Any]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
     from ...types.response_meta import ResponseMeta
-    from .arguments import CallParams
+    from .arguments import CallParams, StreamClass
     from .encrypted import SealedChat
     from .fallbacks import Fallbacks
 
@@ -46,13 +46,7 @@ class ChatCalls(APIResource[ClientT]):
     ) -> ChatStream: ...
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: Messages,
-        stream: Literal[True],
-        stream_cls: Callable[..., Any],
-        **params: Unpack[CallParams],
+        self, *, model: str, messages: Messages, stream: Literal[True], stream_cls: StreamClass, **params: Unpack[CallParams]
     ) -> Any: ...
     @overload
     async def create(
@@ -64,7 +58,7 @@ class ChatCalls(APIResource[ClientT]):
         model: str,
         messages: Messages,
         stream: bool = False,
-        stream_cls: Callable[..., Any] | None = None,
+        stream_cls: StreamClass | None = None,
         e2ee: bool | TeeOptions = False,
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -146,7 +140,10 @@ class ChatCalls(APIResource[ClientT]):
             if not stream:
                 return source
         else:
-            call = self._call(request, fallbacks, stream, timeout, extra_headers)
+            if fallbacks is None:
+                call = Call(self._client.caller, request)
+            else:
+                call = fallbacks.call(request, lambda body: self._request(body, stream, timeout, extra_headers))
             if not stream:
                 response = await self._client.caller.read(request, partial(_read, request), call)
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
@@ -226,21 +223,6 @@ class ChatCalls(APIResource[ClientT]):
         privacy: Privacy | None = "e2ee" if sealed else self._client.min_privacy
         return Fallbacks(self._client, body, checked_names(names), streams=streams, privacy=privacy)
 
-    def _call(
-        self,
-        request: Request,
-        fallbacks: Fallbacks | None,
-        stream: bool,
-        timeout: float | Timeout | None,
-        headers: Mapping[str, str] | None,
-    ) -> Call:
-        """The call that sends a request, and goes on with other models if there are any."""
-        if fallbacks is None:
-            return Call(self._client.caller, request)
-        from .fallbacks import FallbackCall
-
-        return FallbackCall(self._client, request, fallbacks, lambda body: self._request(body, stream, timeout, headers))
-
     async def _open(
         self, request: Request, *, every_chunk: bool, call: Call | None = None, chat: SealedChat | None = None
     ) -> ChunkSource:
@@ -268,7 +250,7 @@ class ChatCalls(APIResource[ClientT]):
         return ChunkSource(reader)
 
 
-def _wrapper(stream: object, stream_cls: Callable[..., Any] | None) -> Callable[[ChunkSource, Connection], Any] | None:
+def _wrapper(stream: object, stream_cls: StreamClass | None) -> Callable[[ChunkSource, Connection], Any] | None:
     """What makes a stream of the caller's own of chunks and a client; None where a `ChatStream`, or an answer, is wanted."""
     if stream is not None and not isinstance(stream, bool):
         raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")

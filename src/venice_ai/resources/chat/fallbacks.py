@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..._core.privacy import Privacy
-from ..._http.caller import Answer, Call
+from ..._http.caller import Answer, Call, Caller
 from ...exceptions import (
     APIError,
     APITimeoutError,
@@ -62,6 +62,10 @@ class Fallbacks:
         self._privacy: Privacy | None = privacy
         self.tried: list[str] = [body["model"]]
 
+    def call(self, request: Request, remake: Callable[[dict[str, Any]], Awaitable[Request]]) -> Call:
+        """A call that goes on with the other models; `remake` makes the request that sends a body."""
+        return FallbackCall(self._client.caller, request, self, remake)
+
     def may_follow(self, failure: BaseException) -> bool:
         """Whether there may be another model after this failure."""
         return bool(self._left) and calls_for_another(failure, streams=self._streams)
@@ -105,9 +109,9 @@ class FallbackCall(Call):
     """A call that goes on with other models. All of them share its deadline; each has its own retries."""
 
     def __init__(
-        self, client: Connection, request: Request, fallbacks: Fallbacks, remake: Callable[[dict[str, Any]], Awaitable[Request]]
+        self, caller: Caller, request: Request, fallbacks: Fallbacks, remake: Callable[[dict[str, Any]], Awaitable[Request]]
     ) -> None:
-        super().__init__(client.caller, request)
+        super().__init__(caller, request)
         self._fallbacks = fallbacks
         self._remake = remake
 

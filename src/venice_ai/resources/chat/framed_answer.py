@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..._core.request import Request, WholeReply
+from ..._core.request import Request
 from ..._core.run_now import drive
 from ..._core.secrets import without
+from ..._core.whole_reply import WholeReply
 from ...exceptions import APIError, StreamInterruptedError
 from ...streaming import ChatStream, ChunkReader, ChunkSource
 from ...types.api.chat import ChatCompletionResponse

@@ -21,7 +21,7 @@ from ...exceptions import (
     StreamConsumedError,
     TeeError,
 )
-from ...streaming import ChatStream
+from ...streaming import ChatStream, Closing
 from ...types._surrogates import sendable
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, Partial, content_text, summed_usage
 from ...types.api.streaming import ChatChunkChoice, ChatCompletionChunk, ChatDelta
@@ -149,7 +149,7 @@ class GrowingAnswer(Generic[T]):
         return cast("Partial[T] | None", self._growing.current)
 
 
-class ParsedChatStream(GrowingAnswer[T]):
+class ParsedChatStream(GrowingAnswer[T], Closing):
     """An object while a model writes it: an async iterator of unfinished objects, and at last the validated one.
 
     ::
@@ -213,16 +213,6 @@ class ParsedChatStream(GrowingAnswer[T]):
     async def close(self) -> None:
         """Drops the connection. May be called often."""
         await self._stream.close()
-
-    async def aclose(self) -> None:
-        """The same, for `contextlib.aclosing`."""
-        await self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
 
 def _first_text(chunk: ChatCompletionChunk) -> str | None:

@@ -414,18 +414,15 @@ class ToolStream(Stream[ToolEvent]):
         await self._asking.close()
 
 
-RULES = ("on_tool_call", "on_tool_error", "approve", "deps", "parallel", "tool_timeout")
-LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
-
-
 def begun(completions: ChatCalls[Any], asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
     """The run of a loop, by the arguments of `run_with_tools`, with what asks the model. `given` is emptied."""
     given.pop("self", None)
     messages, tools, decisions = given.pop("messages"), given.pop("tools"), given.pop("decisions", None)
     try:
         hooks_in_threads = completions._client.hooks_in_threads  # noqa: SLF001  # a property of the client alone
-        rules = ToolRules(**_taken(RULES, given), decisions=decisions or {}, hooks_in_threads=hooks_in_threads)
-        limits = _taken(LIMITS, given)
+        hooks = _taken(("on_tool_call", "on_tool_error", "approve", "deps", "parallel", "tool_timeout"), given)
+        limits = _taken(("max_iterations", "on_limit", "on_unknown_tool", "resume"), given)
+        rules = ToolRules(**hooks, decisions=decisions or {}, hooks_in_threads=hooks_in_threads)
         ask = asking(completions, given)
         loop = ToolLoop(messages, tools, **limits)
     except Exception as refusal:

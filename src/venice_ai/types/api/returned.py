@@ -112,14 +112,10 @@ def _part(part: Any) -> dict[str, Any] | None:
     fields = part if is_object(part) else {"text": part}
     if not fields.get("text") or not isinstance(fields["text"], str):
         return None
-    found = {**fields, "type": "text"}
-    if not _is_cache_control(found.get("cache_control")):
+    found, mark = {**fields, "type": "text"}, fields.get("cache_control")
+    if not (is_object(mark) and mark.get("type") == "ephemeral" and isinstance(mark.get("ttl", ""), str)):
         found.pop("cache_control", None)
     return found
-
-
-def _is_cache_control(value: Any) -> bool:
-    return is_object(value) and value.get("type") == "ephemeral" and isinstance(value.get("ttl", ""), str)
 
 
 def _reasoning(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, Self
 
 from .._base import Model
+from .._view import adopted
 from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters, T_co
 
 CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices"})
@@ -97,8 +98,9 @@ class ChatCompletionChunk(Model):
             choices[0] = typed
             if data.keys() != CHUNK_KEYS:
                 for name, kind in _BESIDE.items():
-                    if name in data and data[name].__class__ is dict:
-                        data[name] = kind._adopt(data[name])  # noqa: SLF001  # the same class hierarchy
+                    beside: Any = data.get(name)
+                    if beside.__class__ is dict:
+                        data[name] = adopted(kind, beside)
             self = _new(cls)
             self.__dict__ = data
             return self
