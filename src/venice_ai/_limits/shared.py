@@ -1,8 +1,8 @@
 """`RateShare(path)`: several processes with one API key share its rate limiter and its failure budget, through a file.
 
 A row of the file (`shared_file.py`) holds the state of one limiter as MessagePack; each method reads it, applies the rule and
-writes it, in one transaction. What a process has reserved when it dies is given back as soon as another one has to wait. Times are of
-the monotonic clock, which all processes of a machine share; after the machine was restarted the state is forgotten.
+writes it, in one transaction. What a process has reserved when it dies is given back as soon as another one has to wait. Times
+are of the monotonic clock, which all processes of a machine share; after the machine was restarted the state is forgotten.
 """
 
 from __future__ import annotations

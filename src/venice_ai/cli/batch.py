@@ -157,7 +157,7 @@ class _Table:
         self._source, self._target, self._limit, self.task, self._spool = source, target, limit, task, spool
         _table_files.check_kind(source)
         _table_files.check_kind(target)
-        self._version = self._stamp()
+        self._version = source.stat().st_mtime_ns
         names: dict[str, None] = {}
         self.total = self.failed = self._replayed = self._came = 0
         for row in self.rows():
@@ -198,7 +198,7 @@ class _Table:
         """Writes what came, and tells of it; `again` is the command that goes on."""
         if not self._came:
             return
-        if self._stamp() != self._version:
+        if self._source.stat().st_mtime_ns != self._version:
             raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
         there = sum(1 for _ in _table_files.read(self._target)) if self._came < self.total and self._target.exists() else 0
         if self._came >= there:  # an earlier run may have got further
@@ -215,10 +215,6 @@ class _Table:
             _output.note(f"go on with: {again}")
         elif self.failed and "--retry-failed" not in again:
             _output.note(f"try the failed rows again with: {again} --retry-failed")
-
-    def _stamp(self) -> tuple[int, int]:
-        status = self._source.stat()
-        return status.st_size, status.st_mtime_ns
 
 
 @contextmanager
