@@ -110,12 +110,13 @@ def test_parquet_keeps_the_types_of_its_columns_and_finds_those_of_new_ones(tmp_
     at = pa.timestamp("ms", "UTC")
     table = pa.table({"id": pa.array([1, 2], pa.int16()), "at": pa.array([0, 1], at)})
     pq.write_table(table, before)
-    added: list[Row] = [{"tags": ["a"], "n": None}, {"tags": [], "n": 1.5}]
+    added: list[Row] = [{"tags": ["a"], "n": None, "error": None}, {"tags": [], "n": 1.5, "error": None}]
     rows = [row | more for row, more in zip(read(before), added, strict=True)]
     write(after, rows, like=before)
     schema = pq.read_schema(after)
     assert [schema.field("id").type, schema.field("at").type] == [pa.int16(), at]
     assert [schema.field("tags").type, schema.field("n").type] == [pa.list_(pa.string()), pa.float64()]
+    assert schema.field("error").type == pa.string()
     assert list(read(after)) == rows
 
 

@@ -108,9 +108,11 @@ def _write_parquet(part: Path, columns: Sequence[str], rows: Rows, like: Path) -
     kept = {field.name: field for field in (parquet.read_schema(like) if like.suffix == ".parquet" else ())}
     new = [name for name in columns if name not in kept]
     try:
-        added = ([{name: row.get(name) for name in new} for row in chunk] for chunk in _chunks(rows))
-        schemas = [arrow.schema([]), *(arrow.Table.from_pylist(chunk).schema for chunk in added)]
-        schema = arrow.schema([*kept.values(), *arrow.unify_schemas(schemas, promote_options="permissive")])
+        parts = ([{name: row.get(name) for name in new} for row in chunk] for chunk in _chunks(rows))
+        schemas = [arrow.schema([]), *(arrow.Table.from_pylist(each).schema for each in parts)]
+        found = arrow.unify_schemas(schemas, promote_options="permissive")
+        added = [field.with_type(arrow.string()) if field.type == arrow.null() else field for field in found]  # no value
+        schema = arrow.schema([*kept.values(), *added])
         with parquet.ParquetWriter(part, schema) as writer:
             for chunk in _chunks(rows):
                 writer.write_table(arrow.Table.from_pylist(chunk, schema))
