@@ -1,9 +1,9 @@
 """Pulls the plug: workers on one journal and one budget are killed with SIGKILL again and again, and nothing may be lost.
 
 The emulator runs here, on a real socket, refuses some of the requests, and counts what it answered. Workers are forked from a
-process that has imported everything, so that one starts in milliseconds; each goes through all requests, and writes down what it
-was given before it asks for more. At the end all of that must be in the journal, no request may have been answered twice but those
-that were in flight at a kill, and what was spent must be within the cap.
+process that has imported everything, so that one starts in milliseconds; each goes through all requests, and writes down what
+it was given before it asks for more. At the end all of that must be in the journal, no request may have been answered twice but
+those that were in flight at a kill, and what was spent must be within the cap.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -41,9 +42,8 @@ class Counting(Emulator):
         super().__init__(models=[text_model(_MODEL, input=1.0, output=1.0, longest=1_000)])
         self.always(echo())
         self.answered: Counter[str] = Counter()
-        self.usd = 0.0
         self._faults = faults
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311  # it chooses faults
 
     async def respond(self, incoming: Any, *, now: float) -> Any:
         """The answer, or a fault."""
@@ -164,8 +164,7 @@ class Workers:
         number = self.numbers.pop(self._random.randrange(len(self.numbers)))
         if _runs(number):
             os.kill(number, signal.SIGKILL)
-        while _runs(number):
-            await asyncio.sleep(0.001)
+        await _until(lambda: not _runs(number))
         self.killed.append(number)
         with sqlite3.connect(self._folder / "journal", timeout=30) as database:
             query = "SELECT count(*) FROM rows WHERE state = 1 AND owner LIKE ?"
@@ -176,8 +175,7 @@ class Workers:
 
     async def finish(self) -> list[str]:
         """Waits for all; those that ended without being done."""
-        while any(map(_runs, self.numbers)):
-            await asyncio.sleep(0.02)
+        await _until(lambda: not any(map(_runs, self.numbers)))
         return [f"worker {each} failed" for each in self.numbers if not (self._folder / f"{each}.done").exists()]
 
 
@@ -185,7 +183,7 @@ async def plug(
     *, kills: int, amount: int, processes: int, faults: float, seed: int = 1, errors: IO[Any] | None = None
 ) -> Outcome:
     """One run."""
-    began, chance = time.monotonic(), random.Random(seed)
+    began, chance = time.monotonic(), random.Random(seed)  # noqa: S311  # it chooses whom to kill, and when
     outcome = Outcome(kills, amount, processes, faults)
     outcome.cap_usd = (amount + kills * _PLACES) * _MOST_USD
     with tempfile.TemporaryDirectory() as name:
@@ -200,8 +198,7 @@ async def plug(
                 for _ in range(processes):
                     await workers.start()
                 for answers in sorted(chance.randrange(amount) for _ in range(kills)):
-                    while len(emulator.answered) < answers:
-                        await asyncio.sleep(0.001)
+                    await _until(partial(_has_answered, emulator, answers))
                     await asyncio.sleep(chance.random() * 0.05)
                     outcome.in_flight_at_kills += await workers.kill()
                 outcome.corrupt = await workers.finish()
@@ -248,6 +245,15 @@ def _billed(rows: dict[Any, Any], emulator: Counting) -> float:
         usage = rows[prompt.replace("question ", "id-")].response.usage
         usd += times * (usage.prompt_tokens + usage.completion_tokens) / 1e6
     return usd
+
+
+def _has_answered(emulator: Counting, answers: int) -> bool:
+    return len(emulator.answered) >= answers
+
+
+async def _until(there: Callable[[], bool]) -> None:
+    while not there():  # noqa: ASYNC110  # other processes set no event
+        await asyncio.sleep(0.002)
 
 
 def _runs(number: int) -> bool:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from venice_ai import InvalidArgumentError, Journal, VeniceError
 from venice_ai.batches.identity import Identity, canonical, identity
-from venice_ai.batches.journal import ANSWERED, FAILED, IN_FLIGHT, OPEN, Claim, Found, Keep, Row, verdict
+from venice_ai.batches.journal import ANSWERED, FAILED, IN_FLIGHT, OPEN, Found, Keep, Row, verdict
 from venice_ai.batches.outcomes import record
 from venice_ai.types.api.chat import ChatCompletionResponse
 
@@ -37,7 +37,7 @@ def keep(found: Found, state: int = ANSWERED, words: str = "yes", *, billed: boo
 
 
 def claim(journal: Journal, number: int) -> Found:
-    (found,) = journal.apply([Claim(asked(number))])
+    (found,) = journal.apply([asked(number)])
     assert isinstance(found, Found)
     return found
 
@@ -264,7 +264,7 @@ def test_an_encrypted_journal_holds_neither_prompt_nor_answer_nor_id(tmp_path: P
     key = os.urandom(32)
     with Journal(tmp_path / "j", key=key) as journal:
         named = asked(1, words="the secret prompt", secret=journal.secret)
-        (found,) = journal.apply([Claim(named)])
+        (found,) = journal.apply([named])
         journal.apply([keep(found, words="the secret answer")])
         (row,) = journal.rows()
     assert row.response is not None
@@ -291,7 +291,7 @@ def test_a_journal_in_clear_takes_no_key(tmp_path: Path) -> None:
 
 def test_an_answer_that_was_moved_to_another_row_does_not_open(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", key=os.urandom(32)) as journal:
-        found = journal.apply([Claim(asked(number)) for number in (1, 2)])
+        found = journal.apply([asked(number) for number in (1, 2)])
         journal.apply([keep(each) for each in found])
         with sqlite3.connect(tmp_path / "j") as database:
             database.execute("UPDATE outcomes SET content = (SELECT content FROM outcomes WHERE id = 2) WHERE id = 1")

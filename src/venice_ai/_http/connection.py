@@ -6,7 +6,7 @@ that nothing is imported in a circle. One that needs another asks for `connectio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
@@ -108,6 +108,8 @@ class Connection(RequestBuilder):
             self.fallback_models = checked_names(fallback_models)
         self.hooks_in_threads: bool = False
         """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
+        self.before_close: list[Callable[[], Awaitable[None]]] = []
+        """What is waited for before connections are closed."""
         self.on_close: list[Callable[[], None]] = []
         """What is called when the client is closed."""
         self._resources: dict[Any, Any] = {}
@@ -195,6 +197,8 @@ class Connection(RequestBuilder):
     async def close(self) -> None:
         """Closes every connection, and forgets which enclaves were verified. May be called often."""
         self._closed = True
+        for wait in tuple(self.before_close):
+            await wait()
         for call in self.on_close:
             call()
         if "caller" in self.__dict__:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,14 +27,24 @@ async def _begun(completions: ChatCompletions, given: dict[str, Any]) -> AsyncGe
 
 
 def _taken(bridge: Bridge, items: AsyncGenerator[BatchItem[Any], None]) -> Generator[BatchItem[Any], None, None]:
+    running: asyncio.Task[Any] | None = None
+
     async def following() -> BatchItem[Any] | None:
+        nonlocal running
+        running = asyncio.current_task()
         return await anext(items, None)
+
+    async def left() -> None:
+        if running is not None and not running.done():  # a second Ctrl-C, while what is in flight was waited for
+            running.cancel()
+            await asyncio.wait((running,))
+        await items.aclose()
 
     try:
         while (item := bridge.run(following())) is not None:
             yield item
     finally:
-        bridge.run(items.aclose())
+        bridge.run(left())
 
 
 async def _pulled(requests: Iterable[Any]) -> AsyncIterator[Any]:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._limits.shared_file import is_busy
 from ..exceptions import VeniceError
-from .journal import OPEN, Claim, Found, Keep
+from .journal import OPEN, Found, Keep
 
 if TYPE_CHECKING:
+    from .identity import Identity
     from .journal import Journal
 
 _MOST: Final = 128
@@ -31,12 +32,12 @@ class Commits:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._loop = asyncio.get_running_loop()
-        self._asked: deque[tuple[Claim | Keep, asyncio.Future[Any]]] = deque()
+        self._asked: deque[tuple[Identity | Keep, asyncio.Future[Any]]] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
         self._busy_since: float | None = None
 
-    def ask(self, change: Claim | Keep) -> asyncio.Future[Any]:
+    def ask(self, change: Identity | Keep) -> asyncio.Future[Any]:
         """What a change comes to, once it is committed. It is made whether or not anybody awaits it."""
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._asked.append((change, answer))
@@ -57,7 +58,7 @@ class Commits:
         except VeniceError as error:
             self._settle(group, error)
 
-    def _settle(self, group: list[tuple[Claim | Keep, asyncio.Future[Any]]], came: list[Any] | BaseException) -> None:
+    def _settle(self, group: list[tuple[Identity | Keep, asyncio.Future[Any]]], came: list[Any] | BaseException) -> None:
         """Gives the results of a transaction, or asks again if another process was writing."""
         pause = 0.0
         if isinstance(came, BaseException):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sized
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
@@ -27,7 +27,7 @@ from ..exceptions import APIError, BudgetExceededError, InvalidArgumentError, Ou
 from .commits import Commits
 from .identity import Identity, differences, identity, split
 from .items import BatchItem, BatchProgress
-from .journal import ANSWERED, FAILED, OPEN, Claim, Found, Journal, Keep
+from .journal import ANSWERED, FAILED, OPEN, Found, Journal, Keep
 from .meter import FLIGHT, BatchStoppedError, Flight, FlightTask, Meter
 from .outcomes import error_in, is_for_good, record
 
@@ -58,6 +58,7 @@ class Sender(Protocol):
     async def send(self, keywords: dict[str, Any]) -> Sent: ...
     def restored(self, response: ChatCompletionResponse) -> Any: ...
     def held(self) -> int: ...
+    def begin(self, end: Callable[[], Awaitable[None]]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -113,6 +114,9 @@ class Batch(Generic[T]):
 
     async def run(self) -> AsyncGenerator[BatchItem[T], None]:
         """The items."""
+        self._sender.begin(self._end)
+        if self._journal is not None:
+            self._journal.batches += 1
         feeder: asyncio.Future[None] = asyncio.ensure_future(self._feed())
         feeder.add_done_callback(lambda _: self._news.set())
         try:
@@ -131,7 +135,11 @@ class Batch(Generic[T]):
                 raise self._failure
         finally:
             feeder.cancel()
-            await self._end()
+            try:
+                await self._end()
+            finally:
+                if self._journal is not None:
+                    self._journal.ended()
 
     # -- places ------------------------------------------------------------------------------------------------------------
 
@@ -253,7 +261,7 @@ class Batch(Generic[T]):
         """What comes of a request, now or before, that is in the journal."""
         assert self._journal is not None
         assert self._commits is not None
-        found: Found = await self._commits.ask(Claim(named))
+        found: Found = await self._commits.ask(named)
         match found.what:
             case "send":
                 return await self._sent_and_kept(flight, keywords, found)

@@ -55,6 +55,7 @@ _PAGE_OF_ROWS: Final = """SELECT rows.id, state, owner, maybe_billed, attempts, 
 
 OPEN, IN_FLIGHT, ANSWERED, FAILED = range(4)
 State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
+Verdict: TypeAlias = Literal["send", "wait", "answered", "failed", "differs"]
 _STATES: Final[tuple[State, ...]] = ("open", "in_flight", "answered", "failed")
 
 
@@ -68,12 +69,6 @@ class Row(NamedTuple):
     maybe_billed: bool
     attempts: int
     cost_usd: float | None
-
-
-class Claim(NamedTuple):
-    """Somebody wants to send a request."""
-
-    identity: Identity
 
 
 class Keep(NamedTuple):
@@ -90,7 +85,7 @@ class Keep(NamedTuple):
 class Found(NamedTuple):
     """What a claim comes to: send it; wait for whoever sends it; what came of it before; or another body has the same id."""
 
-    what: Literal["send", "wait", "answered", "failed", "differs"]
+    what: Verdict
     row: int
     maybe_billed: bool = False
     content: bytes = b""
@@ -99,7 +94,7 @@ class Found(NamedTuple):
     cost_usd: float | None = None
 
 
-def verdict(row: Row, digest: bytes, *, owner_ended: bool) -> Literal["send", "wait", "answered", "failed", "differs"]:
+def verdict(row: Row, digest: bytes, *, owner_ended: bool) -> Verdict:
     """What may be done with a request that has a row already."""
     if row.digest != digest:
         return "differs"
@@ -188,6 +183,9 @@ class Journal:
         """Whether each commit waits for the disk."""
         self.retry_failed: bool = retry_failed
         """Whether what failed for good is sent once more."""
+        self.batches: int = 0
+        """How many batches use it now."""
+        self._closing = False
         self._sealing = Sealing.of(key, key_file)
         self._file = SharedFile(path, "Journal", _APPLICATION, _SCHEMA, sync=sync, patient=False)
         self.path: Path = Path(path).absolute()
@@ -245,8 +243,10 @@ class Journal:
             last = page[-1][0]
 
     def close(self) -> None:
-        """Closes the file; what this object had in flight is free for others. May be called often."""
-        self._file.close()
+        """Closes the file, at the end of the batches that use it. May be called often."""
+        self._closing = True
+        if not self.batches:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -258,6 +258,12 @@ class Journal:
         return f"Journal({str(self.path)!r})"
 
     # -- for batches -------------------------------------------------------------------------------------------------------
+
+    def ended(self) -> None:
+        """One of the batches that use it is over."""
+        self.batches -= 1
+        if self._closing:
+            self.close()
 
     @property
     def secret(self) -> bytes:
@@ -279,15 +285,15 @@ class Journal:
         if self.retry_failed:
             self._patiently(lambda database: database.execute(_RETRY))
 
-    def apply(self, changes: Sequence[Claim | Keep]) -> list[Any]:
-        """What claims come to (`Found`), and whether what came was kept, all in one transaction.
+    def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
+        """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction.
 
         Raises:
             VeniceError: it cannot be written; `is_busy` tells whether that is because another process is writing now.
         """
         with self._file.transaction() as database:
             return [
-                self._claim(database, change.identity) if isinstance(change, Claim) else self._keep(database, change)
+                self._keep(database, change) if isinstance(change, Keep) else self._claim(database, change)
                 for change in changes
             ]
 

@@ -21,7 +21,7 @@ _LEARNING: Final = 0.1
 
 
 class Pace:
-    """The number of places; `waits` says how many of the requests wait for the limiter, None without one."""
+    """The number of places; `limited` says whether the client's limiter is on."""
 
     def __init__(self, asked: int | Literal["auto"], *, limited: bool) -> None:
         if asked != "auto" and (isinstance(asked, bool) or not isinstance(asked, int) or asked < 1):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from ..._http.caller import Caller
 from ..._limits.budget import Budget
 from ...batches.driver import Sent
 from ...batches.identity import canonical, hashed
@@ -48,7 +47,7 @@ class BatchCalls:
             gates.insert(0, BudgetGate(budget, client._find_model, client.caller.clock))  # noqa: SLF001
         # A copy, so that an overridden `create` is obeyed.
         self._completions = copy.copy(completions)
-        self._completions._client = self._twin(client, tuple(gates))  # noqa: SLF001
+        self._completions._client = _with_gates(client, tuple(gates))  # noqa: SLF001
         self._limiter = client.limiter
         self.limited: bool = client.limiter in gates
         """Whether the client has its limiter on."""
@@ -89,28 +88,24 @@ class BatchCalls:
     def _asked_format(self) -> dict[str, Any]:
         return {} if self._format is None else {"response_format": self._format}
 
+    def begin(self, end: Callable[[], Awaitable[None]]) -> None:
+        """The batch begins; `end` is waited for when the client is closed meanwhile."""
+        self._end = end
+        self._client.before_close.append(end)
+
     def close(self) -> None:
         """The batch is over."""
         with suppress(ValueError):
-            self._client.on_close.remove(self._end)
+            self._client.before_close.remove(self._end)
 
-    def _twin(self, client: Connection, gates: tuple[CallGate, ...]) -> Connection:
-        """The same client with other gates. It is closed when the client is."""
-        twin = cast("Connection", object.__new__(type(client)))
-        vars(twin).update(vars(client))
-        first = client.caller
-        caller = twin.caller = Caller(
-            first.transport, first.clock, first.policy, gates, counts=first.counts, notices=first.notices
-        )
 
-        def end() -> None:
-            caller.closed = True
-            for gate in gates:
-                gate.close()
-
-        self._end = end
-        client.on_close.append(end)
-        return twin
+def _with_gates(client: Connection, gates: tuple[CallGate, ...]) -> Connection:
+    """The same client with other gates."""
+    twin = cast("Connection", object.__new__(type(client)))
+    caller = copy.copy(client.caller)
+    caller.gates = gates
+    vars(twin).update({**vars(client), "caller": caller})
+    return twin
 
 
 def _format_name(shape: Any) -> str:
