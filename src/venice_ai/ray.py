@@ -14,12 +14,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ._client import VeniceClient
-from ._limits.budget import Budget
-from ._limits.shared import RateShare
+from . import Budget, Journal, RateShare, VeniceClient
 from .batches.columns import AnswerColumns
 from .batches.items import BatchItem
-from .batches.journal import Journal
 from .exceptions import AuthenticationError, InvalidArgumentError, PaymentRequiredError, PermissionDeniedError
 
 _HOPELESS = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)

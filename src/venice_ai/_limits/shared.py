@@ -1,21 +1,19 @@
 """`RateShare(path)`: several processes with one API key share its rate limiter and its failure budget, through a file.
 
-A row of the file (`shared_file.py`) holds the state of one limiter as MessagePack; each method reads it, applies the rule and
-writes it, in one transaction. What a process has reserved when it dies is given back as soon as another one has to wait. Times
-are of the monotonic clock, which all processes of a machine share; after the machine was restarted the state is forgotten.
+A row of the file (`shared_file.py`) holds the state of one limiter as JSON; each method reads it, applies the rule and writes
+it, in one transaction. What a process has reserved when it dies is given back as soon as another one has to wait. Times are of
+the monotonic clock, which all processes of a machine share; after the machine was restarted the state is forgotten.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from operator import attrgetter
 from typing import Any, Final, cast
-
-import msgspec
 
 from .failure_budget import FailureBudget, Wait
 from .rate_limiter import Flight, Quota, RateLimiter
@@ -24,36 +22,30 @@ from .shared_file import SharedFile
 _APPLICATION: Final = 0x56525348  # marks a file as a share's
 POLL_SECONDS = 0.05
 """How often to ask again for what another process has in flight."""
-_OF_QUOTA = attrgetter(*Quota.__slots__)
-_OF_FLIGHT = attrgetter("sent", "tokens", "of_requests", "of_tokens", "status")
-_SCHEMA = "CREATE TABLE IF NOT EXISTS rules (name TEXT PRIMARY KEY, state BLOB NOT NULL, at REAL NOT NULL)"
+_NOTHING = (0.0, 0.0, 0.0)
+_SCHEMA = "CREATE TABLE IF NOT EXISTS rules (name TEXT PRIMARY KEY, state TEXT NOT NULL, at REAL NOT NULL)"
 
 
 def plain(value: Any) -> Any:
-    """State as lists and numbers: an object is the list of its slots, a dictionary the list of its items."""
-    if isinstance(value, Quota):
-        return [plain(part) for part in _OF_QUOTA(value)]
+    """State as JSON: an object is the list of its slots, a dictionary the list of its items."""
+    if isinstance(value, (Quota, Flight)):
+        return [plain(getattr(value, name)) for name in type(value).__slots__]
     if isinstance(value, dict):
-        items = cast("dict[int, Any]", value).items()
-        return [(key, _OF_FLIGHT(item) if isinstance(item, Flight) else item) for key, item in items]
+        return [[key, plain(item)] for key, item in cast("dict[int, Any]", value).items()]
     return list(cast("deque[Any]", value)) if isinstance(value, deque) else value
 
 
 def restored(before: Any, state: Any) -> Any:
     """What `plain` made plain; `before` is a value of the same type."""
-    if isinstance(before, Quota):
-        for name, item in zip(Quota.__slots__, state, strict=True):
+    if isinstance(before, (Quota, Flight)):
+        for name, item in zip(type(before).__slots__, state, strict=True):
             setattr(before, name, restored(getattr(before, name), item))
         return before
     if isinstance(before, dict):
-        return {key: _flight(cast("list[Any]", item)) if isinstance(item, list) else item for key, item in state}
+        return {
+            key: restored(Flight(0.0, 0, _NOTHING, _NOTHING), item) if isinstance(item, list) else item for key, item in state
+        }
     return deque(state, maxlen=before.maxlen) if isinstance(before, deque) else state
-
-
-def _flight(state: list[Any]) -> Flight:
-    flight = Flight(*state[:-1])
-    flight.status = state[-1]
-    return flight
 
 
 class _SharedRule:
@@ -152,14 +144,10 @@ def _state(rule: _SharedRule) -> Generator[None]:
     with rule.file.transaction() as database:
         row = database.execute("SELECT state, at FROM rules WHERE name = ?", (rule.name,)).fetchone()
         fresh = type(rule)(rule.file, rule.name)
-        state = (
-            msgspec.msgpack.decode(row[0])
-            if row and row[1] <= time.monotonic()
-            else [plain(getattr(fresh, n)) for n in rule.kept()]
-        )
+        state = json.loads(row[0]) if row and row[1] <= time.monotonic() else [plain(getattr(fresh, n)) for n in rule.kept()]
         for name, item in zip(rule.kept(), state, strict=True):
             setattr(rule, name, restored(getattr(fresh, name), item))
         yield
         rule.owners = {ticket: owner for ticket, owner in rule.owners.items() if ticket in rule.tickets}
-        state = msgspec.msgpack.encode([plain(getattr(rule, name)) for name in rule.kept()])
+        state = json.dumps([plain(getattr(rule, name)) for name in rule.kept()])
         database.execute("REPLACE INTO rules VALUES (?, ?, ?)", (rule.name, state, time.monotonic()))
