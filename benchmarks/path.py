@@ -11,7 +11,7 @@ which the server has shown that it keeps connections. Imports are not counted: a
 import asyncio
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from inspect import CO_NEWLOCALS
 from pathlib import Path
@@ -36,7 +36,7 @@ async def streamed(client: VeniceClient) -> None:
 
 
 @contextmanager
-def noted(found: set[CodeType]) -> Iterator[None]:
+def noted(found: set[CodeType]) -> Generator[None]:
     """Notes the functions of the package that run."""
 
     def note(frame: FrameType, event: str, _: object) -> None:

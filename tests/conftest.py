@@ -17,7 +17,6 @@ from shutil import rmtree
 from tempfile import gettempdir
 
 import pytest
-from _pytest.runner import runtestprotocol
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -46,12 +45,6 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: tests wait for servers that are silent and for programs that they start."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that no process waits for another one at the end."""
     items.sort(key=lambda item: item.path.name != "test_typing.py")
@@ -75,18 +68,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Of a test that passes, one report goes from process to process. Five messages would cost more than many a test."""
-    if not hasattr(item.config, "workerinput"):
-        return None
-    for report in runtestprotocol(item, log=False, nextitem=nextitem):
-        if report.when == "call" or not report.passed:
-            item.ihook.pytest_runtest_logreport(report=report)
-    return True
-
-
-@pytest.hookimpl(wrapper=True, specname="pytest_runtest_protocol")
-def nothing_from_outside(item: pytest.Item) -> Generator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None]:
     """Nothing comes from outside: no settings, no cache, no nonce. As fixtures these would cost more than many a test.
 
     Nothing is read from or written to the user's cache, but the weights of the real model, which nobody fetches twice. A nonce

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
+from .page import parser, write
 from .policies import HIDDEN, OTHERS, Case
 from .simulation import Ideal, Ours
 
@@ -31,13 +30,12 @@ def row(case: Case, results: list[tuple[float, float, int]]) -> tuple[str, bool]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--others", action="store_true", help="also the accounts for which the limiter was not made")
-    parser.add_argument("--only", default="", help="accounts whose names contain this")
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    lines, missed = [HEAD], list[str]()
+    arguments = parser(__doc__)
+    arguments.add_argument("--seeds", type=int, default=100)
+    arguments.add_argument("--others", action="store_true", help="also the accounts for which the limiter was not made")
+    arguments.add_argument("--only", default="", help="accounts whose names contain this")
+    options = arguments.parse_args()
+    lines, missed = [f"{options.seeds} seeds for each account:", "", HEAD], list[str]()
     print(HEAD)
     with ProcessPoolExecutor(2) as pool:
         for index, case in enumerate(HIDDEN + OTHERS if options.others else HIDDEN):
@@ -47,7 +45,7 @@ def main() -> int:
                 lines.append(line)
                 missed += [] if kept else [case.name]
     if options.write:
-        options.write.write_text("\n".join(lines) + "\n", "utf-8")
+        write(options.write, "the rules", [*lines, "", f"Missed: {', '.join(missed) or 'nothing'}."])
     return 1 if missed else 0
 
 

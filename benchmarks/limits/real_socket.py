@@ -1,4 +1,6 @@
-"""Whole clients on a real socket: `python -m benchmarks.limits.real_socket`. Each has an account of its own in the emulator.
+"""Whole clients on a real socket: `python -m benchmarks.limits.real_socket [--write FILE]`.
+
+Each has an account of its own in the emulator.
 
 An account allows 600 requests in each fixed minute, with honest headers. Calls begin 35 s into a minute, so that 900 of them
 end some 25 s later, in the next one. All clients run at the same time; `openai` and `litellm` with the settings they come with.
@@ -13,6 +15,8 @@ from pathlib import Path
 
 from benchmarks.environments import prepare, python
 from venice_ai.emulator import Account, Emulator, serve
+
+from .page import parser, write
 
 RPM, CALLS, CALLERS = 600, 900, 48
 PREPARE_SECONDS = 15.0
@@ -38,16 +42,23 @@ async def run(client: str, processes: int, begin: float, folder: str) -> str:
     return f"| {' | '.join(map(str, cells))} | {failed} |"
 
 
-async def main() -> None:
-    """Prints a table."""
+async def table() -> list[str]:
     for client in {client for client, _ in RUNS}:
         prepare(client)
     begin = (time.time() + PREPARE_SECONDS - 35) // 60 * 60 + 95
     with tempfile.TemporaryDirectory() as folder:
         rows = await asyncio.gather(*[run(*each, begin, folder) for each in RUNS])
-    print("| client | processes | time | time / ideal | requests sent | refused | most failures in 30 s | calls that failed |")
-    print("|---|---|---|---|---|---|---|---|", *rows, sep="\n")
+    head = "| client | processes | time | time / ideal | requests sent | refused | most failures in 30 s | calls that failed |"
+    return [head, "|---|---|---|---|---|---|---|---|", *rows]
+
+
+def main() -> None:
+    options = parser(__doc__).parse_args()
+    lines = asyncio.run(table())
+    print("\n".join(lines))
+    if options.write:
+        write(options.write, "real sockets", lines)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -9,14 +9,12 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 
-from venice_ai._limits.failure_budget import FailureBudget, Wait
-from venice_ai._limits.rate_limiter import RateLimiter
+from venice_ai._limits.failure_budget import FailureBudget
+from venice_ai._limits.rate_limiter import Flight, RateLimiter
 from venice_ai.types.rate_limits import rate_limits, wait_seconds
 
 from .policies import Account, Case
-
-UNIX = 1_800_000_000.0
-"""The server's clock when the simulation begins."""
+from .virtual_time import UNIX
 
 
 @dataclass
@@ -129,21 +127,16 @@ class Ours(Simulation):
     def pump(self) -> None:
         while self.waiting:
             call = self.waiting[0]
-            failure = self.budget.reserve(self.now)
-            if isinstance(failure, Wait):
-                if failure.until:
-                    self.wake_at(failure.until)
-                return
-            ticket = self.limiter.reserve(self.now, call.estimate)
-            if isinstance(ticket, Wait):
-                self.budget.ended(failure, self.now, failed=None)
-                if ticket.until:
-                    self.wake_at(ticket.until)
+            wait = self.budget.wait(self.now) or self.limiter.wait(self.now, call.estimate)
+            if wait is not None:
+                if wait.until:
+                    self.wake_at(wait.until)
                 return
             self.waiting.popleft()
-            self.send(call, ticket, failure)
+            self.budget.flying += 1
+            self.send(call, self.limiter.reserve(self.now, call.estimate))
 
-    def send(self, call: Call, ticket: int, failure: int) -> None:
+    def send(self, call: Call, flight: Flight) -> None:
         def arrive() -> None:
             status, headers = self.account.arrive(self.now - 1000.0 + UNIX, call.tokens)
             if status == 429:
@@ -155,16 +148,19 @@ class Ours(Simulation):
             unix = self.now - 1000.0 + UNIX
             limits = rate_limits(headers, unix)
             wait = None if status == 200 else wait_seconds(status, headers, unix)
-            self.limiter.replied(ticket, self.now, status, limits, wait)
-            self.budget.ended(failure, self.now, failed=status != 200, limits=limits)
+            self.limiter.answered()
+            self.limiter.replied(flight, self.now, status, limits, wait)
+            self.budget.flying -= 1
+            (self.budget.successes if status == 200 else self.budget.failures).add(self.now)
+            self.budget.hear(self.now, limits)
             if status == 200:
                 self.at(self.now + call.body_seconds, end)
             else:
-                self.limiter.settled(ticket, self.now, None)
+                self.limiter.settled(flight, self.now, 0)
                 self.waiting.appendleft(call)
 
         def end() -> None:
-            self.limiter.settled(ticket, self.now, call.tokens)
+            self.limiter.settled(flight, self.now, call.tokens if self.limiter.tokens.known is not None else 0)
             self.finished()
 
         self.at(self.now + self.random.uniform(0.01, 0.1), arrive)

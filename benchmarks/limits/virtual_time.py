@@ -8,7 +8,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-UNIX = 1_780_000_000.0
+UNIX = 1_800_000_000.0
+"""The server's clock when time begins, in the simulation as well: windows of both begin at the same times."""
 
 
 class _Selector(selectors.DefaultSelector):

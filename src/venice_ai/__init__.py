@@ -19,8 +19,8 @@ _NAMES = {
     "_client": "VeniceClient",
     "_core.settings": "Timeout",
     "_limits.budget": "Budget Spending",
-    "_limits.limiter": "LimitsSnapshot ModelLimits WaitNotice",
-    "_limits.shared": "RateShare",
+    "_limits.rate_share": "RateShare",
+    "_limits.snapshot": "LimitsSnapshot ModelLimits WaitNotice",
     "_sync.client": "SyncVeniceClient",
     "_sync.streams": "SyncChatStream SyncStream SyncToolStream",
     "_sync.parsed_stream": "SyncParsedChatStream",
@@ -63,10 +63,10 @@ if TYPE_CHECKING:
     from ._core.settings import Timeout as Timeout
     from ._limits.budget import Budget as Budget
     from ._limits.budget import Spending as Spending
-    from ._limits.limiter import LimitsSnapshot as LimitsSnapshot
-    from ._limits.limiter import ModelLimits as ModelLimits
-    from ._limits.limiter import WaitNotice as WaitNotice
-    from ._limits.shared import RateShare as RateShare
+    from ._limits.rate_share import RateShare as RateShare
+    from ._limits.snapshot import LimitsSnapshot as LimitsSnapshot
+    from ._limits.snapshot import ModelLimits as ModelLimits
+    from ._limits.snapshot import WaitNotice as WaitNotice
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
     from ._sync.streams import SyncChatStream as SyncChatStream

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
 
-from ._core.token_weights import Count
+from ._core.token_counts import Count
 from .exceptions import InvalidArgumentError
 from .types._base import Model
 from .types.api.chat import Messages, content_texts

@@ -73,6 +73,8 @@ class ChunkReader:
         self.ended: bool = False
         self.complete: bool = False
         self.left: bool = False
+        self.event: bytes = b""
+        """The event of the chunk that was handed out last, as it came; empty once the stream has ended."""
         self.handed_out = False
         self._failure: KeptError | None = None
         # Not the request itself, whose body may be large.
@@ -145,6 +147,7 @@ class ChunkReader:
                                 untold = False
                                 progressed()
                             if not assembly.unseen:
+                                self.event = event
                                 yield chunk
                             continue
                         try:
@@ -180,6 +183,7 @@ class ChunkReader:
                         if usual and repeats.worthwhile and self._begun:
                             assembly.learn(event)
                         if every_chunk or taken.choices:
+                            self.event = event
                             yield taken
                 if failure is None:
                     await self._close(done=False)
@@ -195,6 +199,7 @@ class ChunkReader:
             raise
         finally:
             event, found, events, taken, failure = b"", None, [], None, None  # a traceback may show what they hold
+            self.event = b""
             self.close()
 
     def _began(self) -> None:

@@ -11,9 +11,9 @@ import jsonschema  # type: ignore[import-untyped]  # it has no types
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from venice_ai import SchemaNotStrictError, VeniceError
+from venice_ai import ChatCompletionResponse, SchemaNotStrictError, VeniceError
 
-from ..fakes import HI, client_of, sent
+from ..fakes import HI, client_of, completion, sent
 
 
 class Colour(StrEnum):
@@ -144,3 +144,16 @@ async def test_a_class_is_not_changed_by_becoming_a_schema() -> None:
     await sent(response_format=Car)
 
     assert Car.model_json_schema() == before
+
+
+class Free(BaseModel):
+    """What strict mode has no schema for: its keys are free."""
+
+    ages: dict[str, int]
+
+
+def test_what_strict_mode_cannot_describe_is_read_as_it_stands() -> None:
+    reply = ChatCompletionResponse.model_validate(completion('{"ages": {"Ada": 36}}'))
+
+    assert reply.parse_as(Free) == Free(ages={"Ada": 36})
+    assert reply.parse_as(dict[str, Any]) == {"ages": {"Ada": 36}}

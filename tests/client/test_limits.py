@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 
 from benchmarks.limits.virtual_time import LoopClock, run
@@ -17,10 +18,12 @@ from venice_ai import (
     InvalidRequestError,
     RateLimitError,
     RateShare,
+    SyncVeniceClient,
     Timeout,
     VeniceClient,
     WaitNotice,
 )
+from venice_ai._core.request import SystemClock
 from venice_ai.emulator import Account, Emulator, busy, error, text
 from venice_ai.exceptions import APIConnectionError, VeniceError
 
@@ -64,6 +67,24 @@ def test_two_hundred_requests_are_sent_two_hundred_times_where_headers_are_hones
     run(scenario())
 
     assert len(account.accepted) == 200
+    assert account.refused == []
+
+
+@pytest.mark.parametrize("used_before", [1, 20, 25])
+@pytest.mark.parametrize("limits", [{"rpm": 30}, {"rpm": 100}, {"rpm": 1000}, {"tpm": 50_000}], ids=str)
+def test_a_burst_does_not_pass_a_limit_that_is_known(limits: Any, used_before: int) -> None:
+    account = Account(**limits)
+
+    async def scenario() -> None:
+        client = client_of(served(account))
+        assert await asked(client, used_before, 1) == []
+        burst = [asyncio.ensure_future(ask(client, number)) for number in range(300)]
+        await asyncio.sleep(0.05)
+        client.limits.snapshot()
+        await asyncio.gather(*burst)
+
+    run(scenario())
+
     assert account.refused == []
 
 
@@ -173,6 +194,22 @@ def test_a_429_pauses_all_calls_of_all_clients_with_the_same_key_and_model() -> 
         assert emulator.clock.now() - began >= 20
         assert len(emulator.requests) == 3
         assert (await ask(client_of(emulator, api_key="another"))) is not None
+
+    run(scenario())
+
+
+def test_an_overloaded_model_says_nothing_of_the_limits_of_the_account() -> None:
+    emulator = served()
+
+    async def scenario() -> None:
+        client = client_of(emulator)
+        for _ in range(6):
+            emulator.script(text("fine"), busy())
+            await asked(client, 2, 2)
+            assert not client.limits.snapshot().models[0].limits.learned
+        began = emulator.clock.now()
+        assert await asked(client, 30, 10) == []
+        assert emulator.clock.now() - began < 10
 
     run(scenario())
 
@@ -354,6 +391,54 @@ def test_an_open_circuit_raises_at_once_with_fail_fast_and_else_is_waited_out() 
     assert len(emulator.requests) == 6
 
 
+@pytest.mark.parametrize("way", ["create", "stream", "parse", "stream_parse", "run_with_tools", "stream_with_tools", "batch"])
+def test_every_kind_of_call_may_fail_fast_whatever_its_client_does(way: str) -> None:
+    emulator = served()
+
+    class Answer(pydantic.BaseModel):
+        number: int
+
+    async def made(completions: Any, **params: Any) -> None:
+        own: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], **params}
+        own |= {"response_format": Answer} if "parse" in way else {}
+        own |= {"tools": []} if "tools" in way else {}
+        if way == "batch":
+            (found,) = await completions.batch([own])
+            if isinstance(found, BaseException):
+                raise found
+            return
+        found = await getattr(completions, way)(**own)
+        if way == "stream_with_tools":
+            async with found:
+                assert [event async for event in found]
+        elif "stream" in way:
+            async with found:
+                await found.collect()
+
+    async def scenario() -> None:
+        client = client_of(emulator, max_retries=0)
+        emulator.script(*[error(500)] * 5)
+        for number in range(5):
+            await _failure(ask(client, number))
+        before = emulator.clock.now()
+        assert isinstance(await _failure(made(client.chat.completions, fail_fast=True)), CircuitOpenError)
+        assert emulator.clock.now() == before
+        patient = client_of(emulator, fail_fast=True)
+        emulator.script(text('{"number": 1}'))
+        await made(patient.chat.completions, fail_fast=False)
+        assert emulator.clock.now() > before
+
+    run(scenario())
+
+    assert len(emulator.requests) == 6
+    assert b"fail_fast" not in (emulator.requests[-1].body or b"")
+
+
+async def test_fail_fast_is_true_or_false() -> None:
+    with pytest.raises(InvalidRequestError, match="fail_fast='yes' is not allowed"):
+        await ask(client_of(Emulator()), fail_fast="yes")
+
+
 def test_a_client_without_limits_sends_everything_at_once() -> None:
     emulator = served(Account(rpm=60))
 
@@ -419,3 +504,51 @@ async def test_clients_with_a_share_keep_within_the_limits_together(tmp_path: Pa
 
     assert isinstance(refused, RateLimitError)
     assert len(emulator.requests) == 1
+
+
+class CountingClock(SystemClock):
+    """The system's clock, and how often it was looked at."""
+
+    looks = 0
+
+    def now(self) -> float:
+        self.looks += 1
+        return super().now()
+
+
+async def test_a_queue_that_waits_costs_nothing_meanwhile() -> None:
+    clock = CountingClock()
+    client = VeniceClient(api_key="k", transport=Emulator().transport(), clock=clock)
+    calls = [asyncio.ensure_future(ask(client, number)) for number in range(800)]
+    await asyncio.sleep(0.1)
+    while client.limits.snapshot().models[0].limits.in_flight:
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(1.2)  # after a second each wait is told
+    before = clock.looks
+
+    await asyncio.sleep(0.5)
+
+    assert client.limits.snapshot().models[0].waiting > 0
+    assert clock.looks - before < 50
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def unheard(_: WaitNotice) -> None:
+    """A hook that nobody would await."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"rate_share": "share.db"}, "must be a RateShare"),
+        ({"on_wait": 5}, "must be a function"),
+        ({"on_wait": unheard}, "must not be an async function"),
+    ],
+    ids=["a share", "no function", "an async function"],
+)
+def test_a_share_and_a_hook_that_cannot_be_are_refused_when_the_client_is_made(settings: Any, said: str) -> None:
+    for client in (VeniceClient, SyncVeniceClient):
+        with pytest.raises(InvalidRequestError, match=said):
+            client(api_key="k", **settings)

@@ -296,6 +296,13 @@ async def test_a_reply_in_place_of_its_message_is_told_where_the_message_is(part
     assert "reply.choices[0].message" in str(error)
 
 
+async def test_a_message_without_a_role_is_taken_for_no_reply() -> None:
+    error = await refused([*HI, {"content": "hi"}])
+
+    assert "messages.1 is not allowed" in str(error)
+    assert "reply.choices" not in str(error)
+
+
 async def test_a_prompt_stands_in_no_error() -> None:
     error = await refused([{"role": "user", "content": "my secret prompt"}, {"role": "oracle", "content": "my secret prompt"}])
 

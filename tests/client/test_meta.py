@@ -138,6 +138,17 @@ async def test_a_deprecation_is_logged_once_for_each_model(caplog: pytest.LogCap
     assert "soon gone" in record.getMessage()
 
 
+async def test_a_deprecation_is_logged_without_the_key_that_the_server_repeats_in_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "venice_ai")
+    emulator = Emulator()
+    emulator.script(echo(headers={"x-venice-deprecated": "gone soon, sk-secret-0123456789"}))
+
+    async with VeniceClient(api_key="sk-secret-0123456789", transport=emulator.transport()) as client:
+        await client.chat.completions.create(model="m", messages=HI)
+
+    assert [record.getMessage() for record in caplog.records] == ["Venice: gone soon, ***"]
+
+
 @pytest.mark.parametrize("way", ["in process", "aiohttp", "http.client"])
 @pytest.mark.parametrize(
     ("headers", "said"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from venice_ai import APIError, APIResponseProcessingError, ModelOverloadedError, StreamInterruptedError
+from venice_ai._wire.content_coding import EVENT_BYTES
 
 from ..fakes import (
     DONE,
@@ -197,3 +198,10 @@ async def test_what_is_no_stream_and_has_no_end_is_given_up_like_an_event_withou
         await (await client.chat.completions.stream(model="m", messages=HI)).collect()
 
     assert len(caught.value.body or "") <= 2**20
+
+
+async def test_what_is_no_stream_may_be_as_long_as_an_event() -> None:
+    client, _ = client_of(labelled("application/json", b'{"error": {"message": "no such model"}}'.ljust(EVENT_BYTES)))
+
+    with pytest.raises(APIError, match="no such model"):
+        await (await client.chat.completions.stream(model="m", messages=HI)).collect()

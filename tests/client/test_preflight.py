@@ -77,7 +77,7 @@ def one_of_each_kind() -> list[dict[str, Any]]:
     """The models with the shortest context of all those that have the same capabilities."""
 
     def kind(entry: dict[str, Any]) -> str:
-        has = entry["model_spec"].get("capabilities") or {}
+        has: dict[str, Any] = entry["model_spec"].get("capabilities") or {}
         return str([*(has.get(f"supports{flag}") for flag in FLAGS), has.get("reasoningEffortOptions")])
 
     ordered = sorted(catalogue(), key=lambda entry: -(entry["model_spec"].get("availableContextTokens") or 0))

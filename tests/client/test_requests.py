@@ -37,7 +37,7 @@ from venice_ai import (
     VeniceClient,
     VeniceParameters,
 )
-from venice_ai._wire.request_body import chat_body
+from venice_ai._wire.request_body import chat_body, chat_size
 from venice_ai.emulator import Emulator
 from venice_ai.types.api import JSONObjectFormat, SpecificToolChoice, TextResponseFormat
 
@@ -790,3 +790,19 @@ async def test_a_misspelt_keyword_of_any_call_is_warned_of(call: str, slip: dict
 
     with pytest.warns(UserWarning, match=f"did you mean '{meant}'"), suppress(venice_ai.OutputError):
         await getattr(client.chat.completions, call)(model="m", messages=HI, **needed[call], **slip)
+
+
+@pytest.mark.parametrize(
+    ("asked", "size"),
+    [
+        pytest.param({}, (None, 1), id="nothing"),
+        pytest.param({"n": 3}, (None, 3), id="three answers"),
+        pytest.param({"n": 0}, (None, 1), id="no answer"),
+        pytest.param({"n": "2"}, (None, 1), id="no number"),
+        pytest.param({"max_tokens": 9}, (9, 1), id="its old name"),
+        pytest.param({"max_tokens": 9, "max_completion_tokens": 8}, (8, 1), id="both names"),
+        pytest.param({"max_completion_tokens": "8"}, (None, 1), id="no number of tokens"),
+    ],
+)
+def test_limits_and_budgets_are_told_what_a_chat_asks_for(asked: dict[str, Any], size: tuple[int | None, int]) -> None:
+    assert chat_size({"model": "m", "messages": HI, **asked}) == ("m", 1, *size)

@@ -240,6 +240,47 @@ def test_a_context_and_a_bundle_cannot_both_be_given(tmp_path: Path) -> None:
         VeniceClient(ssl_context=ssl.create_default_context(), ca_bundle=str(bundle))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "",
+            " ",
+            "api.venice.ai",
+            "api.venice.ai/api/v1",
+            "//api.venice.ai",
+            "http://",
+            "https:///api",
+            "ftp://api.venice.ai",
+        ),
+        *("file:///etc/passwd", "http://a b/", "http://host:port/", "http://host:99999/", "http://[::1", "http://host/?a=1"),
+        *("http://host/#a", "http://user:secret@host/", "http://user:secret@host:port/", "ftp://user:secret@host"),
+        *(
+            "http://api.venice.ai\u200b/api/v1",
+            "http://api..venice.ai",
+            "http://.",
+            f"http://{'a' * 64}.invalid",
+            "http://\u3002",
+        ),
+        *("http://127.1", "http://127.0.0.01", "http://999.1.1.1", "http://host.7", "http://a*b", "http://[fe80::zz]"),
+    ],
+    ids=repr,
+)
+def test_an_address_that_cannot_be_one_is_refused_when_the_client_is_made(url: str) -> None:
+    with pytest.raises(InvalidRequestError, match="base_url") as caught:
+        VeniceClient(api_key=KEY, base_url=url)
+
+    assert isinstance(caught.value, ValueError)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "localhost", "a_b.example", "xn--bcher-kva.example", "bücher.example", "a."]
+)
+def test_a_host_that_can_be_one_is_taken(host: str) -> None:
+    assert VeniceClient(base_url=f"http://{host}:8000/api/v1").base_url == f"http://{host}:8000/api/v1"
+
+
 # -- lifetime ------------------------------------------------------------------------------------------------------------
 
 

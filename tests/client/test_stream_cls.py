@@ -249,3 +249,27 @@ async def test_every_stream_of_ours_tells_what_the_exchange_said(stream_cls: Any
     async with read:
         assert read.meta.status_code == 200
         assert read.meta.headers["content-type"].startswith("text/event-stream")
+
+
+class Numbers:
+    """An iterator that cannot be closed."""
+
+    number = 0
+
+    def __aiter__(self) -> AsyncIterator[int]:
+        return self
+
+    async def __anext__(self) -> int:
+        self.number += 1
+        return self.number
+
+
+async def test_a_closed_stream_gives_nothing_more_though_its_iterator_would() -> None:
+    numbers = Stream(Numbers())
+    assert await anext(numbers) == 1
+
+    await numbers.close()
+
+    assert await anext(numbers, "nothing") == "nothing"
+    with pytest.raises(StreamConsumedError):
+        aiter(numbers)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from venice_ai._core.remembered import Remembered
+from venice_ai._core.caller_warnings import Remembered
 
 from ..fakes import HI, answer, client_of, completion
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from venice_ai.emulator.regex_sample import match
-from venice_ai.emulator.schema_instance import Hints, Unsatisfiable, instance
+from venice_ai.emulator.schema_instance import Hints, instance
+from venice_ai.emulator.schema_validation import Unsatisfiable
 from venice_ai.emulator.schema_validation import fits as fits_as_judged
 
 Schemas = st.SearchStrategy[dict[str, Any]]

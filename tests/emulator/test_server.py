@@ -7,7 +7,7 @@ import json
 import socket
 import urllib.request
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -306,3 +306,15 @@ async def test_a_body_that_calls_itself_compressed_and_is_not_is_refused(caplog:
         assert reply.status == 400
 
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_connection_that_is_accepted_last_is_closed(turns: int) -> None:
+    async with serve(Emulator()) as server:
+        caller = socket.create_connection((server.host, server.port))
+        for _ in range(turns):  # the loop accepts it in these, or not
+            await asyncio.sleep(0)
+    caller.setblocking(False)
+    with caller, suppress(ConnectionResetError):  # never accepted
+        async with asyncio.timeout(10):
+            assert await asyncio.get_running_loop().sock_recv(caller, 1) == b""

@@ -24,7 +24,7 @@ import pytest
 _ROOT = Path(__file__).parents[2] / ".interop"
 CLIENTS = Path(__file__).parent / "clients"
 _INSTALL_SECONDS = 600.0
-_ANSWER_SECONDS = 60.0
+_ANSWER_SECONDS = 150.0  # some packages take a busy machine a minute to import
 _NOWHERE = "http://127.0.0.1:9"
 _FOREIGN = ("PYTHON", "VENICE_", "OPENAI_", "LLM_", "LLMOCK_", "AIMOCK_", "NODE_", "SCHEMATHESIS_", "HYPOTHESIS_")
 

@@ -118,7 +118,7 @@ def test_the_example_runs(
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(sys, "argv", [str(example)])
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    monkeypatch.syspath_prepend(example.parent)
+    monkeypatch.setattr(sys, "path", [str(example.parent), *sys.path])
 
     runpy.run_path(str(example), run_name="__main__")
 

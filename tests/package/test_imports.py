@@ -26,7 +26,21 @@ PACKAGE = "venice_ai"
 # From the lowest to the highest. A module imports modules of its own folder and of those before it, for types as well.
 ROOMS = [
     *("_version", "types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "_limits", "_http", "transport"),
-    *("tools", "helpers", "streaming", "_resource", "batches", "resources", "_client", "_sync", "", "emulator", "ray", "cli"),
+    *(
+        "tools",
+        "helpers",
+        "streaming",
+        "_resource",
+        "batches",
+        "resources",
+        "_client",
+        "_sync",
+        "",
+        "gateway",
+        "emulator",
+        "ray",
+        "cli",
+    ),
 ]
 # The emulator answers the client, so it shares its words, its rules and its port, and nothing above.
 FOR_THE_EMULATOR = {"types", "exceptions", "_core", "costs", "_structured", "_wire", "tee", "emulator"}
@@ -100,7 +114,7 @@ def test_there_is_no_circle_of_files_or_of_folders(graph: ImportGraph) -> None:
 
 def test_aiohttp_and_threads_stay_in_their_rooms(graph: ImportGraph) -> None:
     homes = {
-        "aiohttp": ["_http.*", "emulator", "emulator.*", "cli.*"],
+        "aiohttp": ["_http.*", "gateway.*", "emulator", "emulator.*", "cli.*"],
         "threading": [
             *("_core.first_use", "_core.forks", "_core.concurrency", "_http.dialing", "_limits.*"),
             *("_sync.*", "emulator.*", "cli.*"),

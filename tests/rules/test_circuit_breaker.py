@@ -8,6 +8,13 @@ from venice_ai._limits.circuit_breaker import CircuitBreaker
 from venice_ai._limits.failure_budget import Wait
 
 
+def allow(breaker: CircuitBreaker, now: float) -> Wait | None:
+    """Sends a request if that is allowed, else tells how long it waits."""
+    if (wait := breaker.wait(now)) is None:
+        breaker.sent(now)
+    return wait
+
+
 def opened(now: float = 0.0) -> CircuitBreaker:
     breaker = CircuitBreaker()
     for _ in range(5):
@@ -30,7 +37,7 @@ def test_it_opens_on_a_rate_of_failures(outcomes: str, *, is_open: bool) -> None
     for outcome in outcomes:
         breaker.ended(1.0, failed=outcome == "F")
 
-    assert (breaker.allow(1.0) is not None) == is_open
+    assert (allow(breaker, 1.0) is not None) == is_open
 
 
 def test_old_outcomes_do_not_count() -> None:
@@ -38,37 +45,37 @@ def test_old_outcomes_do_not_count() -> None:
     for second in range(0, 60, 3):
         breaker.ended(second, failed=True)
 
-    assert breaker.allow(60.0) is None
+    assert allow(breaker, 60.0) is None
 
 
 def test_while_open_nothing_is_sent_and_the_wait_is_known() -> None:
-    assert opened().allow(0.5) == Wait(1.0, "circuit open")
+    assert allow(opened(), 0.5) == Wait(1.0, "circuit open")
 
 
 def test_half_open_lets_one_probe_through() -> None:
     breaker = opened()
 
-    assert breaker.allow(1.0) is None
-    assert isinstance(breaker.allow(1.1), Wait)
+    assert allow(breaker, 1.0) is None
+    assert isinstance(allow(breaker, 1.1), Wait)
 
 
 def test_a_probe_that_succeeds_closes_it() -> None:
     breaker = opened()
-    breaker.allow(1.0)
+    allow(breaker, 1.0)
     breaker.ended(1.5, failed=False)
 
-    assert [breaker.allow(1.5) for _ in range(100)] == [None] * 100
+    assert [allow(breaker, 1.5) for _ in range(100)] == [None] * 100
 
 
 def test_each_failed_probe_doubles_the_pause_up_to_four_seconds() -> None:
     breaker, now, pauses = opened(), 0.0, list[float]()
     for _ in range(5):
-        wait = breaker.allow(now)
+        wait = allow(breaker, now)
         assert wait is not None
         assert wait.until is not None
         pauses.append(wait.until - now)
         now = wait.until
-        assert breaker.allow(now) is None
+        assert allow(breaker, now) is None
         breaker.ended(now, failed=True)
 
     assert pauses == [1.0, 2.0, 4.0, 4.0, 4.0]
@@ -76,24 +83,24 @@ def test_each_failed_probe_doubles_the_pause_up_to_four_seconds() -> None:
 
 def test_a_cancelled_probe_makes_way_for_the_next() -> None:
     breaker = opened()
-    breaker.allow(1.0)
+    allow(breaker, 1.0)
     breaker.ended(1.2, failed=None)
 
-    assert breaker.allow(1.2) is None
+    assert allow(breaker, 1.2) is None
 
 
 def test_a_probe_that_is_never_heard_of_does_not_hold_the_others_for_ever() -> None:
     breaker = opened()
-    breaker.allow(1.0)
+    allow(breaker, 1.0)
 
-    assert breaker.allow(5.0) is None
+    assert allow(breaker, 5.0) is None
 
 
 def test_late_failures_of_requests_sent_before_do_not_prolong_the_pause() -> None:
     breaker = opened()
     breaker.ended(0.9, failed=True)
 
-    assert breaker.allow(1.0) is None
+    assert allow(breaker, 1.0) is None
 
 
 @pytest.mark.parametrize("recovers_at", [0.3, 3.0, 7.9, 30.0, 61.7])
@@ -101,7 +108,7 @@ def test_a_recovered_server_is_noticed_within_five_seconds(recovers_at: float) -
     breaker, now = opened(), 0.0
     while breaker.open_until is not None:
         now += 0.1
-        if breaker.allow(now) is None:
+        if allow(breaker, now) is None:
             breaker.ended(now + 0.05, failed=now < recovers_at)
 
     assert now - recovers_at < 5.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from venice_ai.tools.docstrings import documentation
+from venice_ai.tools.docstrings import Documentation
 
 CITY = {"city": "Name of the city,\nin English."}
 
@@ -139,10 +139,10 @@ CITY = {"city": "Name of the city,\nin English."}
     ],
 )
 def test_what_a_docstring_says(doc: str | None, description: str | None, parameters: dict[str, str]) -> None:
-    found = documentation(doc, ["city"])
+    found = Documentation(doc, ["city"])
 
     assert (found.description, found.parameters) == (description, parameters)
 
 
 def test_a_parameter_may_be_called_note() -> None:
-    assert documentation("Writes.\n\nArgs:\n    note: What.", ["note"]).parameters == {"note": "What."}
+    assert Documentation("Writes.\n\nArgs:\n    note: What.", ["note"]).parameters == {"note": "What."}

@@ -6,32 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai._limits.failure_budget import FailureBudget, Wait
+from venice_ai._limits.failure_budget import FailureBudget, Refusals, Wait
 from venice_ai.types.rate_limits import RateLimits
 
 
-def sent(budget: FailureBudget, now: float, at_most: int = 1000) -> list[int]:
-    """The tickets of as many requests as may be sent at once."""
-    tickets: list[int] = []
-    while len(tickets) < at_most and isinstance(ticket := budget.reserve(now), int):
-        tickets.append(ticket)
-    return tickets
+def sent(budget: FailureBudget, now: float, at_most: int = 1000) -> int:
+    """How many requests may be sent at once, which are sent."""
+    count = 0
+    while count < at_most and budget.wait(now) is None:
+        budget.flying += 1
+        count += 1
+    return count
 
 
-def end(budget: FailureBudget, tickets: list[int], now: float, *, failed: bool | None) -> None:
-    for ticket in tickets:
-        budget.ended(ticket, now, failed=failed)
+def end(budget: FailureBudget, count: int, now: float, *, failed: bool | None) -> None:
+    """So many requests have a reply, or were not sent (`failed=None`)."""
+    budget.flying -= count
+    if failed is not None and count:
+        (budget.failures if failed else budget.successes).add(now, count)
 
 
 def test_a_server_that_has_not_answered_is_met_by_20_requests() -> None:
-    assert len(sent(FailureBudget(), 0.0)) == 20
+    assert sent(FailureBudget(), 0.0) == 20
 
 
 def test_each_success_allows_four_more_requests_in_flight() -> None:
     budget = FailureBudget()
     end(budget, sent(budget, 0.0, 10), 1.0, failed=False)
 
-    assert len(sent(budget, 1.0)) == 20 + 4 * 10
+    assert sent(budget, 1.0) == 20 + 4 * 10
 
 
 def test_after_20_failures_nothing_is_sent_until_the_oldest_is_past() -> None:
@@ -39,8 +42,8 @@ def test_after_20_failures_nothing_is_sent_until_the_oldest_is_past() -> None:
     end(budget, sent(budget, 0.0, 1), 1.0, failed=True)
     end(budget, sent(budget, 2.0), 3.0, failed=True)
 
-    assert budget.reserve(4.0) == Wait(32.0, "failures")
-    assert len(sent(budget, 32.0)) == 1
+    assert budget.wait(4.0) == Wait(32.0, "failures")
+    assert sent(budget, 32.0) == 1
 
 
 def test_failures_bound_what_is_in_flight_even_if_most_requests_succeed() -> None:
@@ -48,47 +51,42 @@ def test_failures_bound_what_is_in_flight_even_if_most_requests_succeed() -> Non
     end(budget, sent(budget, 0.0, 20), 1.0, failed=False)
     end(budget, sent(budget, 1.0, 10), 2.0, failed=True)
 
-    assert len(sent(budget, 2.0)) == 30, "10 more may fail, and one of three did"
+    assert sent(budget, 2.0) == 30, "10 more may fail, and one of three did"
 
 
 def test_a_request_that_was_not_sent_leaves_no_trace() -> None:
     budget = FailureBudget()
     end(budget, sent(budget, 0.0), 1.0, failed=None)
 
-    assert len(sent(budget, 1.0)) == 20
-
-
-def test_a_request_ends_once() -> None:
-    budget = FailureBudget()
-    tickets = sent(budget, 0.0, 1)
-    end(budget, tickets * 5, 1.0, failed=True)
-
-    assert len(sent(budget, 1.0)) == 19
+    assert sent(budget, 1.0) == 20
 
 
 def test_the_header_tightens_the_budget_until_its_reset() -> None:
     budget = FailureBudget()
     limits = RateLimits(remaining_failures=3, reset_failures_seconds=10.0)
-    budget.ended(sent(budget, 0.0, 1)[0], 1.0, failed=True, limits=limits)
+    end(budget, sent(budget, 0.0, 1), 1.0, failed=True)
+    budget.hear(1.0, limits)
 
-    assert len(sent(budget, 2.0)) == 3
-    assert len(sent(budget, 12.0)) == 16, "one has failed, three are in flight"
+    assert sent(budget, 2.0) == 3
+    assert sent(budget, 12.0) == 16, "one has failed, three are in flight"
 
 
 def test_a_header_that_says_nothing_is_left_stops_everything_until_its_reset() -> None:
     budget = FailureBudget()
     limits = RateLimits(remaining_failures=0, reset_failures_seconds=30.0)
-    budget.ended(sent(budget, 0.0, 1)[0], 1.0, failed=True, limits=limits)
+    end(budget, sent(budget, 0.0, 1), 1.0, failed=True)
+    budget.hear(1.0, limits)
 
-    assert budget.reserve(2.0) == Wait(31.0, "failures")
+    assert budget.wait(2.0) == Wait(31.0, "failures")
 
 
 def test_a_generous_header_does_not_widen_the_budget() -> None:
     budget = FailureBudget()
     limits = RateLimits(remaining_failures=500, reset_failures_seconds=30.0)
-    budget.ended(sent(budget, 0.0, 1)[0], 1.0, failed=True, limits=limits)
+    end(budget, sent(budget, 0.0, 1), 1.0, failed=True)
+    budget.hear(1.0, limits)
 
-    assert len(sent(budget, 2.0)) == 19
+    assert sent(budget, 2.0) == 19
 
 
 steps = st.lists(st.tuples(st.sampled_from(["send", "fail", "drop", "wait"]), st.floats(0, 12)), max_size=300)
@@ -97,20 +95,17 @@ steps = st.lists(st.tuples(st.sampled_from(["send", "fail", "drop", "wait"]), st
 @given(steps)
 def test_a_server_that_never_succeeds_sees_at_most_20_failures_in_any_30_seconds(steps: list[tuple[str, float]]) -> None:
     budget, now = FailureBudget(), 0.0
-    flying: list[int] = []
     failures: list[float] = []
     for action, number in steps:
         if action == "send":
-            flying += sent(budget, now, int(number) + 1)
+            sent(budget, now, int(number) + 1)
         elif action == "wait":
             now += number
-        elif flying:
-            budget.ended(flying.pop(int(number) % len(flying)), now, failed=True if action == "fail" else None)
+        elif budget.flying:
+            end(budget, 1, now, failed=True if action == "fail" else None)
             failures += [now] if action == "fail" else []
 
     assert all(sum(1 for other in failures if time <= other <= time + 30) <= 20 for time in failures)
-    end(budget, flying, now, failed=None)
-    assert not budget.tickets, "no reservation leaks"
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 400)), max_size=400))
@@ -119,29 +114,46 @@ def test_failures_one_after_another_never_exceed_the_budget_whatever_succeeds_be
     failures: list[float] = []
     for outcome, tenths in steps:
         now += tenths / 100
-        for ticket in sent(budget, now, 1):
-            budget.ended(ticket, now, failed=outcome > 0)
+        if sent(budget, now, 1):
+            end(budget, 1, now, failed=outcome > 0)
             failures += [now] if outcome else []
 
     assert all(sum(1 for other in failures if time <= other <= time + 30) <= 20 for time in failures)
 
 
-def test_a_body_that_was_refused_three_times_is_not_sent_again_for_30_seconds() -> None:
+def test_once_something_failed_no_requests_are_reserved_in_blocks() -> None:
     budget = FailureBudget()
+    end(budget, sent(budget, 0.0, 10), 1.0, failed=False)
+    assert budget.spare(1.0) == 60
+    end(budget, sent(budget, 1.0, 1), 1.0, failed=True)
+
+    assert budget.spare(2.0) == 0
+
+
+def test_a_body_that_was_refused_three_times_is_not_sent_again_for_30_seconds() -> None:
+    refusals = Refusals()
     errors = [ValueError(str(number)) for number in range(3)]
     for number, error in enumerate(errors):
-        assert budget.refusal(b"digest", number) is None
-        budget.refused(b"digest", number, error)
+        assert refusals.last(b"digest", number) is None
+        refusals.add(b"digest", number, error)
 
-    assert budget.refusal(b"digest", 5.0) is errors[-1]
-    assert budget.refusal(b"another", 5.0) is None
-    assert budget.refusal(b"digest", 31.0) is None
+    assert refusals.last(b"digest", 5.0) is errors[-1]
+    assert refusals.last(b"another", 5.0) is None
+    assert refusals.last(b"digest", 31.0) is None
+
+
+def test_the_latest_three_refusals_count_though_earlier_ones_are_long_ago() -> None:
+    refusals, error = Refusals(), ValueError()
+    for now in (0.0, 20.0, 31.0, 40.0):
+        refusals.add(b"digest", now, error)
+
+    assert refusals.last(b"digest", 41.0) is error
 
 
 @pytest.mark.parametrize("bodies", [10_000])
 def test_refusals_are_forgotten(bodies: int) -> None:
-    budget = FailureBudget()
+    refusals = Refusals()
     for number in range(bodies):
-        budget.refused(number, number * 1.0, ValueError())
+        refusals.add(number, number * 1.0, ValueError())
 
-    assert len(budget.refusals) <= 31
+    assert len(refusals.bodies) <= 31

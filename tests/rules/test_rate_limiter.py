@@ -9,17 +9,26 @@ from hypothesis import strategies as st
 from benchmarks.limits.policies import HIDDEN, Case, fixed
 from benchmarks.limits.simulation import Ideal, Ours
 from venice_ai._limits.failure_budget import Wait
-from venice_ai._limits.rate_limiter import RateLimiter
+from venice_ai._limits.rate_limiter import Flight, RateLimiter
 from venice_ai.types.rate_limits import RateLimits
 
 NOTHING = RateLimits()
 
 
-def sent(limiter: RateLimiter, now: float, at_most: int = 1000, tokens: int = 0) -> list[int]:
-    tickets: list[int] = []
-    while len(tickets) < at_most and isinstance(ticket := limiter.reserve(now, tokens), int):
-        tickets.append(ticket)
-    return tickets
+def sent(limiter: RateLimiter, now: float, at_most: int = 1000, tokens: int = 0) -> list[Flight]:
+    """As many requests as may be sent now."""
+    flights: list[Flight] = []
+    while len(flights) < at_most and limiter.wait(now, tokens) is None:
+        flights.append(limiter.reserve(now, tokens))
+    return flights
+
+
+def replied(
+    limiter: RateLimiter, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None = None
+) -> None:
+    """The head of the only reply to a request."""
+    limiter.answered()
+    limiter.replied(flight, now, status, limits, retry_after)
 
 
 def said(remaining: int, limit: int = 10, reset: float = 60.0) -> RateLimits:
@@ -27,8 +36,8 @@ def said(remaining: int, limit: int = 10, reset: float = 60.0) -> RateLimits:
 
 
 def wait(limiter: RateLimiter, now: float, tokens: int = 0) -> Wait:
-    waits = limiter.reserve(now, tokens)
-    assert isinstance(waits, Wait)
+    waits = limiter.wait(now, tokens)
+    assert waits is not None
     return waits
 
 
@@ -39,16 +48,24 @@ def test_without_headers_and_refusals_nothing_is_held() -> None:
 def test_what_remains_may_be_sent_and_no_more() -> None:
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1)
-    limiter.replied(ticket, 1.0, 200, said(4), None)
+    replied(limiter, ticket, 1.0, 200, said(4), None)
 
     assert len(sent(limiter, 1.0)) == 4
     assert wait(limiter, 1.0).why == "requests a minute"
 
 
+def test_headers_that_leave_more_than_the_limit_are_soon_not_believed() -> None:
+    limiter = RateLimiter()
+    for flight in sent(limiter, 0.0, 4):
+        replied(limiter, flight, 1.0, 200, said(999, limit=10))
+
+    assert len(sent(limiter, 1.0)) == 6
+
+
 def test_requests_in_flight_when_a_reply_comes_are_taken_from_what_it_leaves() -> None:
     limiter = RateLimiter()
     tickets = sent(limiter, 0.0, 3)
-    limiter.replied(tickets[0], 1.0, 200, said(9), None)
+    replied(limiter, tickets[0], 1.0, 200, said(9), None)
 
     assert len(sent(limiter, 1.0)) == 7
 
@@ -56,10 +73,10 @@ def test_requests_in_flight_when_a_reply_comes_are_taken_from_what_it_leaves() -
 def test_a_late_reply_from_before_does_not_bring_anything_back() -> None:
     limiter = RateLimiter()
     first, second = sent(limiter, 0.0, 2)
-    limiter.replied(second, 1.0, 200, said(8), None)
+    replied(limiter, second, 1.0, 200, said(8), None)
     last = sent(limiter, 1.0)[-1]
-    limiter.replied(last, 2.0, 200, said(0), None)
-    limiter.replied(first, 3.0, 200, said(9), None)
+    replied(limiter, last, 2.0, 200, said(0), None)
+    replied(limiter, first, 3.0, 200, said(9), None)
 
     assert sent(limiter, 3.0) == []
 
@@ -67,11 +84,11 @@ def test_a_late_reply_from_before_does_not_bring_anything_back() -> None:
 def test_after_the_reset_one_goes_first_and_its_reply_frees_the_rest() -> None:
     limiter = RateLimiter()
     for ticket in sent(limiter, 0.0, 10):
-        limiter.replied(ticket, 1.0, 200, said(0, reset=20.0), None)
+        replied(limiter, ticket, 1.0, 200, said(0, reset=20.0), None)
     assert wait(limiter, 20.0).until == pytest.approx(21.0, abs=0.5)
 
     (probe,) = sent(limiter, 22.0)
-    limiter.replied(probe, 23.0, 200, said(9), None)
+    replied(limiter, probe, 23.0, 200, said(9), None)
 
     assert len(sent(limiter, 23.0)) == 9
 
@@ -80,21 +97,41 @@ def test_after_the_reset_one_goes_first_and_its_reply_frees_the_rest() -> None:
 def test_a_refusal_pauses_all_until_its_time_then_one_goes_alone(status: int) -> None:
     limiter = RateLimiter()
     (first,) = sent(limiter, 0.0, 1)
-    limiter.replied(first, 1.0, status, said(0, reset=20.0), 20.0)
-    limiter.settled(first, 1.0, None)
+    replied(limiter, first, 1.0, status, said(0, reset=20.0), 20.0)
+    limiter.settled(first, 1.0, 0)
 
     assert wait(limiter, 2.0) == Wait(21.0, f"paused by a {status}")
     (alone,) = sent(limiter, 21.0)
-    limiter.replied(alone, 22.0, 200, said(5), None)
+    replied(limiter, alone, 22.0, 200, said(5), None)
     assert len(sent(limiter, 22.0)) == 5
+
+
+def test_the_one_that_goes_alone_holds_the_others_for_two_seconds_at_most() -> None:
+    limiter = RateLimiter()
+    (first,) = sent(limiter, 0.0, 1)
+    limiter.replied(first, 1.0, 429, said(0, reset=20.0), 20.0)
+    limiter.settled(first, 1.0, 0)
+    assert len(sent(limiter, 21.0)) == 1
+
+    assert wait(limiter, 22.5) == Wait(23.0, "paused by a 429")
+    assert wait(limiter, 23.0).why == "requests a minute"
+
+
+def test_what_remains_for_an_hour_is_not_what_a_minute_gives_back() -> None:
+    limiter = RateLimiter()
+    (ticket,) = sent(limiter, 0.0, 1)
+    limiter.replied(ticket, 1.0, 200, said(9, reset=3_600.0), None)
+    assert len(sent(limiter, 1.0)) == 9
+
+    assert len(sent(limiter, 120.0)) == 1, "it asks whether that is still so"
 
 
 def test_a_pause_without_a_named_end_doubles_with_each_refusal_of_the_one_that_goes_alone() -> None:
     limiter, now, pauses = RateLimiter(), 0.0, list[float]()
     for _ in range(5):
         (ticket,) = sent(limiter, now, 1)
-        limiter.replied(ticket, now, 429, RateLimits(remaining_failures=0), None)
-        limiter.settled(ticket, now, None)
+        replied(limiter, ticket, now, 429, RateLimits(remaining_failures=0), None)
+        limiter.settled(ticket, now, 0)
         pauses.append((wait(limiter, now).until or 0) - now)
         now += pauses[-1] + 0.1
 
@@ -104,7 +141,7 @@ def test_a_pause_without_a_named_end_doubles_with_each_refusal_of_the_one_that_g
 def test_requests_that_were_sent_together_and_refused_together_are_one_refusal() -> None:
     limiter = RateLimiter()
     for ticket in sent(limiter, 0.0, 10):
-        limiter.replied(ticket, 1.0, 429, NOTHING, None)
+        replied(limiter, ticket, 1.0, 429, NOTHING, None)
 
     assert wait(limiter, 1.0).until == 2.0
 
@@ -112,28 +149,48 @@ def test_requests_that_were_sent_together_and_refused_together_are_one_refusal()
 def test_an_overload_that_names_no_time_is_left_to_the_circuit_breaker() -> None:
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1)
-    limiter.replied(ticket, 1.0, 503, NOTHING, None)
+    replied(limiter, ticket, 1.0, 503, NOTHING, None)
 
     assert sent(limiter, 1.0, 1)
+
+
+def test_a_429_that_means_overload_pauses_and_teaches_no_limit() -> None:
+    limiter = RateLimiter()
+    for number, flight in enumerate(sent(limiter, 0.0, 6)):
+        limiter.answered()
+        limiter.replied(flight, 1.0, 200 if number < 5 else 429, NOTHING, None, overload=True)
+
+    assert wait(limiter, 1.0).why == "paused by a 429"
+    assert limiter.snapshot(1.0).limit_requests is None
 
 
 def test_without_headers_the_limit_is_learnt_from_what_was_accepted() -> None:
     limiter = RateLimiter()
     for number, ticket in enumerate(sent(limiter, 0.0, 101)):
-        limiter.replied(ticket, 1.0, 200 if number < 100 else 429, NOTHING, None)
-        limiter.settled(ticket, 1.0, None)
+        replied(limiter, ticket, 1.0, 200 if number < 100 else 429, NOTHING, None)
+        limiter.settled(ticket, 1.0, 0)
 
     assert limiter.snapshot(1.0).limit_requests == 100
     assert limiter.snapshot(1.0).learned
 
 
+def test_the_wait_ends_when_the_first_unit_leaves_the_last_minute() -> None:
+    limiter = RateLimiter()
+    first, second, third = *sent(limiter, 0.0, 1), *sent(limiter, 5.0, 2)
+    for ticket, status in ((first, 200), (second, 200), (third, 429)):
+        limiter.replied(ticket, 6.0, status, NOTHING, None if status == 200 else 10.0)
+        limiter.settled(ticket, 6.0, 0)
+
+    assert wait(limiter, 16.0) == Wait(60.75, "requests a minute")
+
+
 def test_what_was_learnt_is_forgotten_when_the_policy_changes() -> None:
     limiter = RateLimiter()
     first, second, third = sent(limiter, 0.0, 3)
-    limiter.replied(first, 1.0, 200, said(50, limit=100), None)
-    limiter.replied(second, 1.0, 429, said(50, limit=100), None)
+    replied(limiter, first, 1.0, 200, said(50, limit=100), None)
+    replied(limiter, second, 1.0, 429, said(50, limit=100), None)
     assert limiter.snapshot(1.0).learned
-    limiter.replied(third, 2.0, 200, said(150, limit=200), None)
+    replied(limiter, third, 2.0, 200, said(150, limit=200), None)
 
     assert not limiter.snapshot(2.0).learned
     assert limiter.snapshot(2.0).limit_requests == 200
@@ -143,11 +200,12 @@ def test_tokens_are_reserved_by_estimate_and_settled_by_usage() -> None:
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1, tokens=100)
     limits = RateLimits(limit_tokens=1000, remaining_tokens=900, reset_tokens_seconds=60.0)
-    limiter.replied(ticket, 1.0, 200, limits, None)
-    assert len(sent(limiter, 1.0, tokens=400)) == 2
+    replied(limiter, ticket, 1.0, 200, limits, None)
+    others = sent(limiter, 1.0, tokens=400)
+    assert len(others) == 2
     assert wait(limiter, 1.0, 400).why == "tokens a minute"
 
-    limiter.settled(ticket + 1, 2.0, 50)
+    limiter.settled(others[0], 2.0, 50)
     assert len(sent(limiter, 2.0, tokens=400)) == 1
 
 
@@ -155,7 +213,7 @@ def test_a_request_larger_than_the_limit_goes_when_the_window_is_empty() -> None
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1, tokens=10)
     limits = RateLimits(limit_tokens=1000, remaining_tokens=990, reset_tokens_seconds=60.0)
-    limiter.replied(ticket, 1.0, 200, limits, None)
+    replied(limiter, ticket, 1.0, 200, limits, None)
     limiter.settled(ticket, 2.0, 10)
 
     assert sent(limiter, 3.0, tokens=5000) == []
@@ -165,14 +223,15 @@ def test_a_request_larger_than_the_limit_goes_when_the_window_is_empty() -> None
 def test_a_request_that_was_not_sent_gives_everything_back() -> None:
     limiter = RateLimiter()
     (ticket,) = sent(limiter, 0.0, 1)
-    limiter.replied(ticket, 0.0, 200, said(4), None)
-    limiter.settled(ticket, 1.0, None)
+    replied(limiter, ticket, 0.0, 200, said(4), None)
+    limiter.settled(ticket, 1.0, 0)
     (lost,) = sent(limiter, 1.0, 1, tokens=7)
-    limiter.cancelled(lost)
+    limiter.answered()
     limiter.cancelled(lost)
 
     assert limiter.snapshot(1.0).in_flight == 0
     assert limiter.tokens.held == 0
+    assert len(sent(limiter, 1.0)) == 4
 
 
 def test_what_a_limiter_remembers_of_its_sends_is_no_more_than_a_minute() -> None:
@@ -182,8 +241,8 @@ def test_what_a_limiter_remembers_of_its_sends_is_no_more_than_a_minute() -> Non
         (ticket,) = sent(limiter, float(second), 1)
         limiter.settled(ticket, second + 0.5, 10)
 
-    assert len(limiter.requests.log) < 70
-    assert len(limiter.tokens.log) < 70
+    assert len(limiter.requests.used.entries) < 70
+    assert len(limiter.tokens.used.entries) < 70
 
 
 actions = st.lists(
@@ -194,29 +253,60 @@ actions = st.lists(
 @given(actions)
 def test_no_reservation_leaks_and_no_wait_is_for_nothing(steps: list[tuple[str, int]]) -> None:
     limiter, now = RateLimiter(), 0.0
-    flying: list[int] = []
+    flying: list[Flight] = []
+    answered: list[Flight] = []
     for action, number in steps:
         now += number / 10
         if action == "send":
-            ticket = limiter.reserve(now, number)
-            if isinstance(ticket, int):
-                flying.append(ticket)
+            waits = limiter.wait(now, number)
+            if waits is None:
+                flying.append(limiter.reserve(now, number))
             else:
-                assert (ticket.until is not None and ticket.until > now) or flying, "somebody will wake it"
-        elif flying and action != "wait":
-            ticket = flying[number % len(flying)]
-            if action in {"settle", "cancel"}:
-                flying.remove(ticket)
-                limiter.settled(ticket, now, number) if action == "settle" else limiter.cancelled(ticket)
-            else:
-                limits = said(number, limit=60) if number % 3 else NOTHING
-                limiter.replied(ticket, now, 200 if action == "ok" else int(action), limits, float(number) or None)
-    for ticket in flying:
-        limiter.settled(ticket, now, None)
+                assert (waits.until is not None and waits.until > now) or flying or answered, "somebody will wake it"
+        elif action == "settle" and answered:
+            limiter.settled(answered.pop(number % len(answered)), now, number)
+        elif action == "cancel" and flying:
+            limiter.answered()
+            limiter.cancelled(flying.pop(number % len(flying)))
+        elif action in {"ok", "429", "503"} and flying:
+            flight = flying.pop(number % len(flying))
+            answered.append(flight)
+            limits = said(number, limit=60) if number % 3 else NOTHING
+            replied(limiter, flight, now, 200 if action == "ok" else int(action), limits, float(number) or None)
+    for flight in [*flying, *answered]:
+        limiter.settled(flight, now, 0)
+    limiter.answered(len(flying))
 
+    assert limiter.open == 0
     assert limiter.tokens.held == 0
     assert limiter.requests.flying == 0
-    assert isinstance(limiter.reserve(now + 200_000, 1), int), "it never waits for ever"
+    assert limiter.wait(now + 200_000, 1) is None, "it never waits for ever"
+
+
+def test_a_block_is_reserved_while_limits_are_far_and_what_nobody_takes_of_it_comes_back() -> None:
+    limiter = RateLimiter()
+    (first,) = sent(limiter, 0.0, 1)
+    replied(limiter, first, 0.5, 200, said(99, limit=100))
+    limiter.settled(first, 0.5, 0)
+    count = int(limiter.spare(1.0, 1))
+    assert 4 <= count < 50
+    block = limiter.reserve(1.0, 1, count)
+    assert limiter.snapshot(1.0).remaining_requests == 99 - count
+
+    limiter.answered(count - 3)
+    limiter.cancelled(block, count - 3)
+
+    assert limiter.snapshot(1.0).remaining_requests == 99 - 3
+    assert limiter.snapshot(1.0).in_flight == 3
+
+
+@pytest.mark.parametrize("remaining", [0, 10, 50])
+def test_near_a_limit_nothing_is_reserved_in_blocks(remaining: int) -> None:
+    limiter = RateLimiter()
+    (first,) = sent(limiter, 0.0, 1)
+    replied(limiter, first, 0.5, 200, said(remaining, limit=100))
+
+    assert limiter.spare(1.0, 1) == 0
 
 
 @pytest.mark.parametrize("case", [*HIDDEN[:5], HIDDEN[6], HIDDEN[11]], ids=lambda case: case.name)

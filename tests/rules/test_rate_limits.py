@@ -126,3 +126,12 @@ def test_at_once_is_no_wait(at_once: dict[str, str]) -> None:
 
 def test_an_account_is_blocked_for_half_a_minute_at_least() -> None:
     assert FAILURE_BLOCK_SECONDS == 30.0
+
+
+@pytest.mark.parametrize("name", ["requests", "tokens"])
+@pytest.mark.parametrize("limit", ["0", "-5"])
+def test_a_limit_that_allows_nothing_is_not_believed(name: str, limit: str) -> None:
+    limits = rate_limits({f"x-ratelimit-limit-{name}": limit, f"x-ratelimit-remaining-{name}": "-1"}, NOW)
+
+    assert getattr(limits, f"limit_{name}") is None
+    assert getattr(limits, f"remaining_{name}") == 0

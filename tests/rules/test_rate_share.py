@@ -15,19 +15,56 @@ from pathlib import Path
 
 import pytest
 
-from venice_ai._limits.failure_budget import Wait
-from venice_ai._limits.shared import RateShare
-from venice_ai.exceptions import VeniceError
-from venice_ai.types.rate_limits import RateLimits
+from venice_ai import RateShare, Timeout
+from venice_ai._limits.account import Account, Bucket, QueuedCall, Ticket
+from venice_ai.exceptions import APIError, RateLimitError, VeniceError
+from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
+from venice_ai.types.response_meta import Headers, ResponseMeta
 
 TAKE = """
 import sys, time
-from venice_ai._limits.shared import RateShare
+from tests.rules.test_rate_share import account_of, taken
+from venice_ai import RateShare
 share = RateShare(sys.argv[1])
-budget = share._failure_budget("account")
-print(sum(isinstance(budget.reserve(time.monotonic()), int) for _ in range(int(sys.argv[2]))), flush=True)
+account = account_of(share)
+print(len(taken(account, int(sys.argv[2]))), flush=True)
 sys.stdin.read()
 """
+
+
+class Blocking(SystemClock):
+    """The machine's clock, for what runs on no event loop."""
+
+    blocks = True
+
+
+def account_of(share: RateShare, name: str = "account") -> Account:
+    return Account(time.monotonic, None, share, name)
+
+
+def asked(account: Account, model: str = "model") -> Ticket | QueuedCall | APIError:
+    """A pass for an attempt that does not wait, or what it would have to wait for (`refusal`)."""
+    request = Request("POST", "http://x", headers={}, body=b"{}", timeout=Timeout())
+    request.chat = ChatSize(model, 1, None, 1)
+    bucket, now = account.bucket(model), time.monotonic()
+    return account.ask(bucket, account.enter, (bucket, Attempt(request, 1, now, now, None), Blocking(), False))
+
+
+def taken(account: Account, count: int) -> list[Ticket]:
+    """The passes of as many of some attempts as may be sent now."""
+    return [each for each in (asked(account) for _ in range(count)) if isinstance(each, Ticket)]
+
+
+def answered(ticket: Ticket, remaining: int | None = None) -> None:
+    """Its attempt has a good reply, which has been read."""
+    headers = {"x-ratelimit-limit-requests": "1000", "x-ratelimit-reset-requests": "40"}
+    headers["x-ratelimit-remaining-requests"] = str(remaining)
+    ticket.replied(ResponseMeta(200, Headers([] if remaining is None else headers.items()), time.time(), 0.1))
+    ticket.done(None, None)
+
+
+def bucket_of(account: Account) -> Bucket:
+    return account.bucket("model")
 
 
 @pytest.fixture
@@ -52,66 +89,78 @@ def other_process(path: Path, requests: int) -> tuple[subprocess.Popen[str], int
 
 
 def test_two_processes_share_one_failure_budget(path: Path, share: RateShare) -> None:
-    process, taken = other_process(path, 15)
-    budget = share._failure_budget("account")
-    mine = [budget.reserve(time.monotonic()) for _ in range(10)]
+    process, theirs = other_process(path, 15)
+    account = account_of(share)
+    mine = taken(account, 10)
+    last = asked(account)
     process.communicate()
 
-    assert taken == 15
-    assert sum(isinstance(ticket, int) for ticket in mine) == 5
-    last = mine[-1]
-    assert isinstance(last, Wait)
-    assert last.until is not None, "another process has them in flight: it is asked again soon"
+    assert theirs == 15
+    assert len(mine) == 5
+    assert isinstance(last, QueuedCall)
+    assert last.refusal is not None
+    assert last.refusal.until is not None, "another process has them in flight: it is asked again soon"
 
 
 def test_what_a_killed_process_had_reserved_comes_back_at_once(path: Path, share: RateShare) -> None:
     process, _ = other_process(path, 20)
-    budget = share._failure_budget("account")
-    assert isinstance(budget.reserve(time.monotonic()), Wait)
+    account = account_of(share)
+    assert taken(account, 1) == []
     process.kill()
     process.communicate()
 
-    assert isinstance(budget.reserve(time.monotonic()), int)
+    assert len(taken(account, 20)) == 20
     assert [file.name for file in path.parent.glob("*.alive")] == [f"limits.db.{share._file.owner}.alive"]
 
 
 def test_what_one_learns_from_a_reply_all_know(path: Path, share: RateShare) -> None:
     other = RateShare(path)
-    first, second = share._rate_limiter("model"), other._rate_limiter("model")
-    ticket = first.reserve(1.0, 10)
-    assert isinstance(ticket, int)
-    first.replied(ticket, 2.0, 429, RateLimits(limit_requests=10, remaining_requests=0, reset_requests_seconds=20.0), 20.0)
-    first.settled(ticket, 2.0, None)
+    first, second = account_of(share), account_of(other)
+    (ticket,) = taken(first, 1)
+    headers = Headers({"retry-after": "20", "x-ratelimit-limit-requests": "10"}.items())
+    meta = ResponseMeta(429, headers, time.time(), 0.1)
+    ticket.replied(RateLimitError("no", status_code=429, meta=meta, retry_after_seconds=20.0))
+    ticket.done(None, None)
 
-    assert second.reserve(3.0, 10) == Wait(22.0, "paused by a 429")
-    assert other._rate_limiter("another model").reserve(3.0, 10) == 1
-    assert second.snapshot(3.0) == first.snapshot(3.0)
+    waits = asked(second)
+    assert isinstance(waits, QueuedCall)
+    assert waits.refusal is not None
+    assert waits.refusal.why == "paused by a 429"
+    assert isinstance(asked(second, "another model"), Ticket)
+    (known,) = [each for each in second.ask(None, second.snapshot).models if each.model == "model"]
+    assert known.limits.limit_requests == 10
+    assert known.limits.paused_seconds == pytest.approx(20, abs=1)
     other.close()
 
 
-def test_state_survives_what_is_in_flight(path: Path, share: RateShare) -> None:
-    limiter = share._rate_limiter("model")
-    tickets = [ticket for _ in range(3) if isinstance(ticket := limiter.reserve(1.0, 10), int)]
-    assert len(tickets) == 3
-    again = RateShare(path)._rate_limiter("model")
-    for ticket in tickets:
-        again.replied(ticket, 2.0, 200, RateLimits(limit_requests=10, remaining_requests=7, reset_requests_seconds=9.0), None)
-        again.settled(ticket, 3.0, 5)
+def test_while_limits_are_far_many_requests_take_few_transactions(path: Path, share: RateShare) -> None:
+    other = RateShare(path)
+    mine, theirs = account_of(share), account_of(other)
+    for _ in range(3):
+        for ticket in taken(mine, 20):
+            answered(ticket, 900)
 
-    assert limiter.snapshot(3.0).in_flight == 0
-    assert limiter.snapshot(3.0).remaining_requests == 7
+    (ticket,) = taken(mine, 1)
+    block = bucket_of(mine).block
+
+    assert len(block.seats) >= 10
+    reserved = 1 + len(block.seats)
+    assert theirs.ask(None, theirs.snapshot).models == ()
+    bucket_of(theirs)
+    assert theirs.ask(None, theirs.snapshot).models[0].limits.in_flight == reserved, "the others know of all of it"
+    answered(ticket, 900)
+    assert theirs.ask(None, theirs.snapshot).models[0].limits.in_flight == 0, "what nobody needs is given back"
+    other.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_child_is_a_process_of_its_own(share: RateShare) -> None:
-    budget = share._failure_budget("account")
     pid = os.fork()
     if pid == 0:
-        got = [budget.reserve(time.monotonic()) for _ in range(20)]
-        os._exit(0 if all(isinstance(ticket, int) for ticket in got) else 1)
+        os._exit(0 if len(taken(account_of(share), 20)) == 20 else 1)
 
-    assert os.waitpid(pid, 0)[1] == 0
-    assert isinstance(budget.reserve(time.monotonic()), int), "the child has ended"
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert taken(account_of(share), 1), "the child has ended"
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, None], ids=["text", "another database"])
@@ -136,6 +185,13 @@ def test_a_refused_file_is_closed_again(path: Path) -> None:
         gc.collect()
 
     assert [each for each in warned if each.category is ResourceWarning] == []
+
+
+def test_processes_may_make_the_file_at_the_same_time(path: Path) -> None:
+    code = "import sys\nfrom venice_ai import RateShare\nfor n in range(30): RateShare(f'{sys.argv[1]}{n}').close()"
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(4)]
+
+    assert [process.wait() for process in processes] == [0] * 4
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
@@ -163,12 +219,14 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         RateShare(tmp_path / "nowhere" / "limits.db")
 
 
-def test_a_full_disk_is_reported_and_harms_nothing(share: RateShare) -> None:
-    budget = share._failure_budget("account")
-    budget.reserve(1.0)
+def test_a_full_disk_is_told_to_who_asks_and_harms_nothing(share: RateShare, caplog: pytest.LogCaptureFixture) -> None:
+    account = account_of(share)
+    (ticket,) = taken(account, 1)
     share._file._database.execute("PRAGMA max_page_count = 1")
-    huge = share._rate_limiter("x" * 1_000_000)
     with pytest.raises(VeniceError, match="full"):
-        huge.reserve(1.0, 1)
+        asked(account, "x" * 1_000_000)
+    ticket.done(None, None)
+    assert "full" in caplog.text, "an answer is not lost to it, but it is told"
 
-    assert budget.reserve(1.0) == 2
+    share._file._database.execute("PRAGMA max_page_count = 1000000")
+    assert taken(account, 1)

@@ -17,7 +17,7 @@ def test_three_retries_a_second_are_always_free() -> None:
 def test_a_server_that_fails_is_not_asked_twice_for_each_call() -> None:
     budget, retries = RetryBudget(), 0
     for number in range(10_000):
-        budget.called(number / 1000)
+        budget.called()
         retries += budget.spend(number / 1000)
 
     assert retries <= 30 + 10 * 3 + 10_000 * 0.1
@@ -26,7 +26,7 @@ def test_a_server_that_fails_is_not_asked_twice_for_each_call() -> None:
 def test_a_tenth_of_the_calls_may_be_retried() -> None:
     budget = RetryBudget()
     for number in range(10_000):
-        budget.called(number / 1000)
+        budget.called()
         assert number % 10 or budget.spend(number / 1000)
 
 
@@ -36,7 +36,7 @@ def test_retries_never_exceed_what_time_and_calls_have_given(steps: list[tuple[f
     for seconds, is_call in steps:
         now += seconds
         if is_call:
-            budget.called(now)
+            budget.called()
             calls += 1
         else:
             retries += budget.spend(now)

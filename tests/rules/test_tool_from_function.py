@@ -701,6 +701,22 @@ def unpacked_by_extension(a: int, **options: typing_extensions.Unpack[Options]) 
     return a, options
 
 
+class Qualified(typing_extensions.TypedDict):
+    """Keys that say more than whether they must be there; as texts, for this module postpones annotations."""
+
+    city: typing_extensions.ReadOnly[str]
+    days: typing_extensions.NotRequired[typing_extensions.ReadOnly[int]]
+    name: typing_extensions.ReadOnly[typing_extensions.Required[str]]
+
+
+def qualified(**place: typing_extensions.Unpack[Qualified]) -> Any:
+    return place
+
+
+def test_a_key_that_is_only_read_must_be_there_all_the_same() -> None:
+    assert parameters(tool_from_function(qualified))["required"] == ["city", "name"]
+
+
 @pytest.mark.parametrize("f", [unpacked, unpacked_by_extension])
 def test_keywords_unpacked_from_a_typed_dict(f: Callable[..., Any]) -> None:
     schema = parameters(tool_from_function(f))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import date
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -38,6 +38,7 @@ from venice_ai import (
     UserMessage,
     tool_from_function,
 )
+from venice_ai.tools import events
 from venice_ai.tools.toolbox import Toolbox, call_arguments, result_text
 
 HI = [{"role": "user", "content": "hi"}]
@@ -661,3 +662,12 @@ def test_tool_definitions_are_sent_as_they_are() -> None:
     mine = Tool(function={"name": "other", "parameters": {"type": "object"}}, id="x")
 
     assert ToolLoop(HI, [mine]).offered == [mine]
+
+
+EVENTS = [kind for kind in vars(events).values() if isinstance(kind, type) and kind.__module__ == events.__name__]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EVENTS if is_dataclass(kind)])
+def test_what_is_told_of_a_loop_cannot_be_changed(kind: Any) -> None:
+    assert kind.__dataclass_params__.frozen
+    assert "__slots__" in vars(kind)

@@ -78,6 +78,7 @@ def test_every_capture_verifies(name: str, count: int, vbios: str, form: str) ->
     checks, gpus = gpu.check(given, nonce, expected_count=count)
 
     assert [(check.id, check.status) for check in checks] == [(name, "pass") for name in CHECKS]
+    assert ("1 GPU" if count == 1 else f"{count} GPUs") in {check.detail for check in checks}
     assert len(gpus) == count
     assert {(each.model, each.driver, each.vbios) for each in gpus} == {("GH100 A01", "570.172.08", vbios)}
     assert len({each.serial for each in gpus}) == count

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import TeeOptions
 from venice_ai.tee.checks import Checks
 from venice_ai.tee.workload import compose_images
-from venice_ai.types.attestation import AttestationReport, Gpu, one_line
+from venice_ai.types.attestation import AttestationReport, Check, Gpu, one_line
 
 from .evidence import CAPTURES, Case, capture, managed, resigned
 
@@ -146,6 +147,45 @@ def test_the_manager_tells_each_of_its_actions() -> None:
     assert managed().judged().actions == ("start container=model",)
     assert len(capture("glm_5_1").judged().actions) == 37
     assert managed().bent(compose_manager_attestation={"actions": [{"action": "x"}]}).judged().actions == ()
+
+
+def test_a_line_says_what_was_found_and_what_that_stops() -> None:
+    checks = (
+        Check("found", "pass", "a quote"),
+        Check("stopped", "skip", stops="another's quote"),
+        Check("both", "fail", "no quote", stops="a server without one"),
+    )
+
+    assert lines_of(replace(resigned().judged(), checks=checks))[:3] == [
+        "PASS  found                 a quote",
+        "SKIP  stopped               stops: another's quote",
+        "FAIL  both                  no quote (stops: a server without one)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [
+        pytest.param(0, "failed: no check has run.", id="none"),
+        pytest.param(1, "failed: check 0: why.", id="one"),
+        pytest.param(4, "failed: check 0: why; check 1: why; check 2: why; check 3: why.", id="four"),
+        pytest.param(6, "check 3: why; and 2 more.", id="six"),
+    ],
+)
+def test_an_error_names_four_checks_that_failed_and_counts_the_others(failed: int, said: str) -> None:
+    checks = tuple(Check(f"check {number}", "fail", "why") for number in range(failed))
+
+    with pytest.raises(TeeAttestationError) as caught:
+        replace(resigned().judged(), ok=False, checks=checks).raise_for_level("server")
+
+    assert said in str(caught.value)
+
+
+def test_a_report_as_json_keeps_its_letters() -> None:
+    report = replace(resigned().judged(), model="e2ee-città")
+
+    assert "e2ee-città" in report.to_json()
+    assert json.loads(report.to_json(indent=2)) == json.loads(report.to_json())
 
 
 @pytest.mark.parametrize("name", CAPTURES)

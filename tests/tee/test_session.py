@@ -694,6 +694,19 @@ def test_an_empty_answer_may_be_empty() -> None:
     assert opened.end(done=True) is None
 
 
+@pytest.mark.parametrize("tokens", [None, 0])
+def test_the_answer_to_a_request_sent_again_may_be_empty_too(tokens: int | None) -> None:
+    opened = session()
+    opened.open(usage(7))
+
+    opened.begin_again()
+    opened.open(chunk(finish="length"))
+    if tokens is not None:
+        opened.open(usage(tokens))
+
+    assert opened.end(done=True) is None
+
+
 def test_the_answers_id_is_what_all_chunks_agree_on() -> None:
     opened = session()
     assert opened.request_id is None

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.shared import shared
 from venice_ai.tee import signature
 from venice_ai.tee.crypto import address, public_key_bytes, signed_by
+from venice_ai.tee.recovery import recover
 from venice_ai.types.attestation import SignatureReport
 
 VECTORS = shared("tee/e2ee_vectors.json")
@@ -54,6 +55,11 @@ def sign(secret: int, text: str) -> str:
 
 
 MODEL = int(VECTORS["model_private"], 16)
+FACTOR = 5
+POINT = ec.derive_private_key(FACTOR, ec.SECP256K1()).public_key().public_numbers()
+R = POINT.x % ORDER
+HALF = bytes([128]) + bytes(31)
+"""A digest."""
 
 
 # -- vectors -------------------------------------------------------------------------------------------------------------
@@ -209,6 +215,23 @@ def test_60_another_attested_key_makes_it_invalid() -> None:
     other = ec.derive_private_key(7, ec.SECP256K1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
     assert failed(verify(reply(), public_key=other)) == ["signature", "signature_signer"]
+
+
+@pytest.mark.parametrize("s", [R, ORDER - R], ids=["once the point", "its opposite"])
+@pytest.mark.parametrize("v", [27, 28])
+def test_the_key_is_found_where_the_point_is_multiplied_by_the_least_or_the_most(s: int, v: int) -> None:
+    found = recover(HALF, R.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([v]))
+
+    assert found is not None
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), found)
+    key.verify(utils.encode_dss_signature(R, s), HALF, ec.ECDSA(utils.Prehashed(SHA256())))
+
+
+def test_a_signature_that_only_the_point_at_infinity_could_have_made_has_no_key() -> None:
+    # R is FACTOR times the base point. With s * FACTOR as the digest, what is left of s * R is nothing.
+    s, v = 7, 27 + POINT.y % 2
+
+    assert recover((s * FACTOR).to_bytes(32, "big"), R.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([v])) is None
 
 
 @pytest.mark.parametrize("given", [{}, {"receipt": 7}, {"api_version": "aci/1"}, {"error": "x"}], ids=repr)

@@ -25,6 +25,7 @@ from venice_ai import (
 )
 from venice_ai.exceptions import APIResponseProcessingError, TeeAttestationError, TeeDowngradeWarning, TeeEncryptionError
 from venice_ai.tee import MeasurementPins, TeeOptions, TeeSession
+from venice_ai.tee.curve import Key
 from venice_ai.tee.keccak import keccak256
 
 from ..fakes import KEY, UNIX, RecordingClock, ScriptedReply, answer
@@ -120,7 +121,7 @@ async def test_a_model_is_quoted_in_the_address() -> None:
         pytest.param({"verified": "true"}, id="row 11: verified is a text"),
         pytest.param({"nonce": "00" * 32}, id="row 7: another nonce"),
         pytest.param({"model": "e2ee-other"}, id="row 12: another model"),
-        pytest.param({"signing_public_key": Enclave().public_key.hex()}, id="row 3: a swapped key"),
+        pytest.param({"signing_public_key": Key().public_key.hex()}, id="row 3: a swapped key"),
         pytest.param({"signing_public_key": None}, id="no key"),
     ],
 )

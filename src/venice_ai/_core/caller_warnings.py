@@ -1,7 +1,6 @@
 """Warnings that name the line of the caller's code, however deep they arise.
 
-No fixed `stacklevel` fits: a coroutine's frames lead to its awaiter, and on the loop's thread those of the thread that waits
-are used.
+No fixed `stacklevel` fits: a coroutine's frames lead to its awaiter; on the loop's thread those of the waiting thread are used.
 """
 
 from __future__ import annotations
@@ -9,8 +8,9 @@ from __future__ import annotations
 import sys
 import warnings
 from contextvars import ContextVar
-from types import FrameType
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
 
 WAITING_THREAD: Final[ContextVar[int | None]] = ContextVar("WAITING_THREAD", default=None)
 """The thread that waits for what the current task does, by its identity."""
@@ -18,12 +18,15 @@ _MOST_REMEMBERED: Final = 1_000
 """How many texts Python may remember as shown: there is no end to those that name what a program was given."""
 # Between a task of ours, such as those of a batch, and the caller there is the event loop.
 _BETWEEN: Final = ("venice_ai", "asyncio", "threading")
+_MOST: Final = 100
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the line of the caller's code that led here."""
     thread = WAITING_THREAD.get()
-    frame = _outside(sys._getframe(1) if thread is None else sys._current_frames().get(thread))  # noqa: SLF001  # documented
+    frame = sys._getframe(1) if thread is None else sys._current_frames().get(thread)  # noqa: SLF001  # documented
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
     if frame is None:
         warnings.warn(message, category, stacklevel=2)
         return
@@ -34,7 +37,16 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, module=module, registry=registry)
 
 
-def _outside(frame: FrameType | None) -> FrameType | None:
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
-        frame = frame.f_back
-    return frame
+class Remembered(Generic[T]):
+    """A bounded set of the warnings that were given. The oldest is forgotten: a server can word each warning anew."""
+
+    def __init__(self) -> None:
+        self._things: dict[T, None] = {}
+
+    def add(self, thing: T) -> None:
+        while len(self._things) >= _MOST:
+            self._things.pop(next(iter(self._things)), None)
+        self._things[thing] = None
+
+    def __contains__(self, thing: T) -> bool:
+        return thing in self._things

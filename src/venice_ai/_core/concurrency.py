@@ -88,19 +88,15 @@ async def as_completed(call: Callable[[T], Awaitable[R]], items: Sequence[T]) ->
 async def in_thread(call: Callable[[], R]) -> R:
     """What a call that blocks gives, from a thread of its own (one for each call) that sees the caller's context variables."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
+    done = asyncio.Event()
     task = Task(partial(copy_context().run, call))
-
-    def settle() -> None:
-        if not done.done():
-            done.set_result(None)
 
     def work() -> None:
         task.run()
         with suppress(RuntimeError):  # the loop is gone, and so is whoever asked
-            loop.call_soon_threadsafe(settle)
+            loop.call_soon_threadsafe(done.set)
 
     # Threads cannot be stopped: when the caller is cancelled it is left alone, and does not keep the program from ending.
     threading.Thread(target=work, name="venice_ai tool", daemon=True).start()
-    await done
+    await done.wait()
     return task.outcome()

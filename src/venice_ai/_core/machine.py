@@ -1,9 +1,17 @@
-"""This machine: which hosts are it, and where its user keeps what can be had again."""
+"""This machine: which hosts are it, what a server of ours listens on, and where its user keeps what can be had again."""
 
 from __future__ import annotations
 
+import asyncio
+import errno
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
+
+from ..exceptions import InvalidRequestError, VeniceError
+
+_LARGEST_PORT = 65_535
 
 
 def is_loopback(host: str) -> bool:
@@ -15,6 +23,47 @@ def is_loopback(host: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def check_port(port: int) -> None:
+    if not 0 <= port <= _LARGEST_PORT:
+        raise InvalidRequestError(f"port={port!r} is not a port; 0 takes a free one, others end at {_LARGEST_PORT}")
+
+
+def origin(host: str, port: int) -> str:
+    """The address of a server on a host and a port, without a path."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@asynccontextmanager
+async def listening(
+    accept: Callable[[], asyncio.BaseProtocol], host: str, port: int, *, backlog: int = 128
+) -> AsyncGenerator[int]:
+    """Accepts connections until the context ends; gives the port. Raises VeniceError if it cannot be had."""
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(accept, host, port, backlog=backlog)
+    except OSError as error:
+        raise VeniceError(_why_not_listening(error, host, port)) from error
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        # A connection that was accepted just now meets a closed server otherwise, and nobody closes it (CPython 3.11, 3.12).
+        with suppress(NotImplementedError):  # loops of Windows
+            for each in server.sockets:
+                loop.remove_reader(each)
+        for _ in range(3):  # its task starts, its transport is made, its protocol is told
+            await asyncio.sleep(0)
+        server.close()
+
+
+def _why_not_listening(error: OSError, host: str, port: int) -> str:
+    """The sentence for a server that could not listen."""
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use; choose another, or port=0 for a free one"
+    if error.errno == errno.EACCES:
+        return f"port {port} on {host} is not allowed; choose one above 1023, or port=0 for a free one"
+    return f"cannot listen on {host}:{port}: {error.strerror or error}"
 
 
 def cache_folder() -> Path | None:

@@ -1,8 +1,7 @@
 """How private a chat is to be: what it asks for itself, and the floor of its client.
 
-The floor is the least that must hold before a prompt leaves the client. `e2ee`: messages are sealed to an enclave that proved
-what it is. `tee`: the model runs in an enclave that did so, and Venice, which passes messages on, can read them. None: nothing
-is asked for.
+The floor must hold before a prompt leaves the client. `e2ee`: messages are sealed to an enclave that proved what it is. `tee`:
+the model runs in an enclave that did so, and Venice, which passes messages on, can read them. None: nothing is asked for.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ def check_privacy(value: Any) -> Privacy | None:
     """The floor that a caller sets, or an InvalidRequestError if there is no such floor."""
     if value not in _FROM_LESS_TO_MORE:
         raise InvalidRequestError(f"min_privacy={value!r} must be 'e2ee', 'tee' or None")
-    floor: Privacy | None = value
-    return floor
+    return cast("Privacy | None", value)
 
 
 def refuse_below(floor: Privacy | None, privacy: Privacy | None) -> None:

@@ -60,8 +60,7 @@ class Request:
     @property
     def secret(self) -> bytes:
         """The key that it carries, whatever the case of its header's name and of the word before it; empty if none."""
-        value = self.headers.get("Authorization")  # as the client writes it; each reply is asked for it
-        if not value:
+        if not (value := self.headers.get("Authorization")):  # as the client writes it; each reply is asked for it
             keys = sorted((name.lower(), value) for name, value in self.headers.items() if name.lower() in KEY_HEADERS)
             value = keys[0][1] if keys else ""
         return (value.partition(" ")[2].strip() or value).encode()
@@ -78,9 +77,17 @@ class Request:
 class Attempt:
     """One attempt to send a request, as a gate sees it before it is sent."""
 
-    __slots__ = ("began", "due", "failure", "number", "request")
+    __slots__ = ("began", "due", "fail_fast", "failure", "number", "request")
 
-    def __init__(self, request: Request, number: int, began: float, due: float | None, failure: APIError | None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        number: int,
+        began: float,
+        due: float | None,
+        failure: APIError | None,
+        fail_fast: bool | None = None,
+    ) -> None:
         self.request: Request = request
         """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
         self.number: int = number
@@ -91,6 +98,8 @@ class Attempt:
         """When the deadline of the call runs out, by the client's clock; None if it has none."""
         self.failure: APIError | None = failure
         """What the attempt before failed with; None for the first."""
+        self.fail_fast: bool | None = fail_fast
+        """Whether the call is to fail rather than wait while a circuit is open; None: as its client does."""
 
 
 class SystemClock:
@@ -123,9 +132,4 @@ class SystemClock:
         """Ends every sleep, on whatever loop: what was waited for will not come, because the client was closed."""
         for loop, future in self._sleepers.copy():
             with suppress(RuntimeError):  # the loop was closed
-                loop.call_soon_threadsafe(_settle, future)
-
-
-def _settle(future: Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+                loop.call_soon_threadsafe(future.cancel)

@@ -98,7 +98,7 @@ class Timeout:
 DEFAULT_TIMEOUT: Final = Timeout()
 
 
-def timeout_for(value: float | Timeout | None, default: Timeout, *, stream: bool) -> Timeout:
+def timeout_for(value: float | Timeout | None, default: Timeout = DEFAULT_TIMEOUT, *, stream: bool) -> Timeout:
     """The clocks of one call. A number is the deadline of a plain call; of a stream, `first_chunk`, `idle` and `progress`."""
     if value is None:
         return default
@@ -116,8 +116,7 @@ def resolve_key(argument: str | None) -> str | None:
     value = os.environ.get(KEY_VARIABLE) if argument is None else argument
     if value is not None and not isinstance(value, str):
         raise AuthenticationError(f"api_key must be text, not {type(value).__name__}")
-    key = (value or "").strip()
-    if not key:
+    if not (key := (value or "").strip()):
         return None
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise AuthenticationError(
@@ -148,15 +147,12 @@ def resolve_base_url(argument: str | None) -> str:
 
 
 def _is_host(host: str | None) -> bool:
-    """Whether it can be the name of a host, with labels of 1 to 63 letters (RFC 1035, 2.3.4), or is an IP address."""
+    """Whether it can be a host's name (RFC 1035, 2.3.4), or is an IP address; a UnicodeError for letters that none can have."""
     if not host or not host.isprintable():
         return False
     if ":" in host:  # an IPv6 address; whoever split it from its brackets has looked at it
         return True
-    try:
-        name = host if host.isascii() else host.encode("idna").decode()
-    except UnicodeError:
-        return False
+    name = host if host.isascii() else host.encode("idna").decode()
     labels = name.removesuffix(".").split(".")
     if not (_HOST_LETTERS.issuperset(name) and all(0 < len(label) < 64 for label in labels)):
         return False

@@ -18,8 +18,7 @@ class SingleFlight(Generic[T]):
     async def share(self, key: Hashable, start: Callable[[], Awaitable[T]]) -> T:
         """What `start` gives, or what it gives to those who asked before and still wait."""
         flight = (key, asyncio.get_running_loop())
-        task = self._tasks.get(flight)
-        if task is None:
+        if (task := self._tasks.get(flight)) is None:
             task = self._tasks[flight] = asyncio.ensure_future(start())
             task.add_done_callback(lambda done: self._landed(flight, done))
         # Whoever stops waiting must not take it away from the others.

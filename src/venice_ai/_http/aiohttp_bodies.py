@@ -1,4 +1,4 @@
-"""Bodies of replies as aiohttp delivers them, and the reply of a stream, which is read under the clocks of its request."""
+"""Bodies of replies as aiohttp delivers them: whole ones that are waited for, and those of streams, read under their clocks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any, Self, cast
 import aiohttp
 
 from .._core.request import Request
-from .._wire.content_coding import Decoder
-from ..exceptions import APIConnectionError
+from .._core.whole_reply import WholeReply
+from .._wire.content_coding import Body, BodyTooLargeError, Decoder
+from ..exceptions import APIConnectionError, VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_connections import ConnectionState
 from .aiohttp_errors import TornError, connection_broke
 from .aiohttp_pools import Pool
 from .timers import Watch
+from .transport_errors import too_large
 
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
 _DRAIN_SECONDS = 0.1
@@ -62,7 +64,8 @@ class ArrivingBody:
                 return await self._content.readany() or self.ended()
             except (*FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
                 self.blame(error)
-        return self.rest()
+        # What came before the fault and was not read; after that, the fault is raised.
+        return self._content.read_nowait() or self.ended()
 
     def ended(self) -> bytes:
         """No more bytes: that is the end, unless it was torn off, which is raised."""
@@ -75,14 +78,48 @@ class ArrivingBody:
         self.fault = self.fault or (aiohttp.ClientPayloadError() if isinstance(fault, RuntimeError) else fault)
         self._content.set_exception(cast("Any", None))
 
-    def rest(self) -> bytes:
-        """What came before the fault and was not read; after that, the fault is raised."""
-        return self._content.read_nowait() or self.ended()
-
     def stop(self) -> None:
         if self._state is not None:
             self._state.on_end = None
             self._state = None
+
+
+async def whole_reply(response: aiohttp.ClientResponse, headers: Headers, pool: Pool) -> WholeReply:
+    """A reply whose whole body is waited for: a large answer, one that is compressed, or a refusal."""
+    good, coding = 200 <= response.status < 300, headers.get("content-encoding")
+    try:
+        if good and coding is None and response.content.is_eof():
+            body = await response.read()  # a recorder of requests has read it before us: it stands in the response
+        else:
+            body = await _body(response, coding, pool, refusal=not good)
+        return WholeReply(response.status, headers, body)
+    except BaseException:
+        release_or_abort(response)
+        raise
+
+
+async def _body(response: aiohttp.ClientResponse, coding: str | None, pool: Pool, *, refusal: bool) -> bytes:
+    """A body to its end. Of a refusal, what is there of its first bytes; the connection is dropped if there is more."""
+    body = Body(coding, refusal=refusal)
+    arriving = ArrivingBody(response, pool)
+    failure: VeniceError | None = None
+    try:
+        while body.wants and (piece := await arriving.piece()):
+            for _ in body.steps(piece):
+                if coding is not None:
+                    await asyncio.sleep(0)  # a bomb does not hold up the loop
+        return body.finish()
+    except BodyTooLargeError as error:
+        failure = too_large(response.status, error)
+    except FAULTS:
+        if not refusal:
+            raise
+        return body.finish()
+    finally:
+        arriving.stop()
+        if not response.content.at_eof():
+            release_or_abort(response)
+    raise failure
 
 
 class StreamedReply:
@@ -149,8 +186,7 @@ class StreamedReply:
 
     async def _decoded(self, decoder: Decoder) -> bytes:
         while (step := next(self._steps, None)) is None:
-            piece = await self._arriving.piece()
-            if not piece:
+            if not (piece := await self._arriving.piece()):
                 decoder.finish()
                 return b""
             self._steps = decoder.feed(piece)

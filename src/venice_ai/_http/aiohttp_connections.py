@@ -1,7 +1,6 @@
 """The connections of the asynchronous client, and what is known of each.
 
-A kept connection is looked at before it is used: aiohttp may give out one that the server has closed, or has sent stray bytes
-on.
+A kept connection is looked at before it is used: aiohttp may give out one that is closed, or on which stray bytes came.
 """
 
 from __future__ import annotations
@@ -75,8 +74,7 @@ class ConnectionStates(dict[ResponseHandler, ConnectionState]):
         self.closed = False
 
     def of(self, protocol: ResponseHandler, place: object = None) -> ConnectionState:
-        state = self.get(protocol)
-        if state is None:
+        if (state := self.get(protocol)) is None:
             state = ConnectionState(place)
             if (closed := protocol.closed) is not None:
                 self[protocol] = state
@@ -175,8 +173,7 @@ class SentRequest(aiohttp.ClientRequest):
     """A request of our own session, which knows whether the first byte of it was refused."""
 
     async def write_bytes(self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None) -> None:
-        call = CURRENT_CALL.get()
-        if call is not None and conn.closed:
+        if (call := CURRENT_CALL.get()) is not None and conn.closed:
             call.unsent = True
         await super().write_bytes(writer, conn, content_length)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +20,13 @@ from .._core.whole_reply import WholeReply
 from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.response_meta import Headers
-from .aiohttp_bodies import FAULTS, StreamedReply, release_or_abort
-from .aiohttp_connections import CURRENT_CALL, Call
+from .aiohttp_bodies import FAULTS, StreamedReply, release_or_abort, whole_reply
+from .aiohttp_connections import CURRENT_CALL, Call, ConnectionState
 from .aiohttp_errors import connection_error
 from .aiohttp_pools import ACCEPT_ENCODING, Pool, Pools
-from .aiohttp_whole_reply import whole_reply
 from .retry import ConnectTimeout
 from .routes import CLOSED, KEPT_SECONDS, Routes, kept_seconds
-from .timers import shortest
+from .timers import Limit, shortest
 from .transport_errors import late
 
 _LARGE_BYTES = 2**20
@@ -37,18 +36,20 @@ class AiohttpTransport:
     """Sends requests with aiohttp, through one session for each event loop; or through the caller's, on its loop alone."""
 
     def __init__(self, routes: Routes, session: aiohttp.ClientSession | None = None) -> None:
-        self._known = routes
         self._session = session
         self._pools = Pools(session)
-        self._routes: dict[str, _Route] = {}
+        self._route = lru_cache(maxsize=100)(partial(_Route, routes if session is None else None))
 
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
         loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is None or pool.states.closed or (self._session is not None and self._session.closed):
+        if (
+            (pool := self._pools.get(loop)) is None
+            or pool.states.closed
+            or (self._session is not None and self._session.closed)
+        ):
             pool = await self._pools.opened(loop)
-        route = self._routes.get(request.url) or self._route(request.url)
+        route = self._route(request.url)
         clock, seconds = shortest(request)
         started = loop.time()
         call = Call()
@@ -56,7 +57,7 @@ class AiohttpTransport:
         response: aiohttp.ClientResponse | None = None
         # An error of aiohttp's holds the request's headers, and so the key. So ours is raised where that one is forgotten.
         try:
-            with pool.deadlines.limit(seconds, started):
+            with Limit(pool.deadlines, None if seconds is None else started + seconds):
                 while response is None:  # over as many kept connections as are dead, and at last over a new one
                     try:
                         response = await pool.session.request(
@@ -77,7 +78,7 @@ class AiohttpTransport:
                         if not (call.unsent and call.kept):
                             raise
                 headers = _ResponseHeaders(response)
-                _note_answer(call, response, headers, pool)
+                _note_answer(call.state, response, headers, pool)
                 return _at_once(response, headers, request, pool, started) or await whole_reply(response, headers, pool)
         except VeniceError:
             raise
@@ -99,19 +100,13 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         await self._pools.aclose()
 
-    def _route(self, url: str) -> _Route:
-        if len(self._routes) > 100:
-            self._routes.clear()
-        made = self._routes[url] = _Route(url, self._known if self._session is None else None)
-        return made
-
 
 class _Route:
     """An address, its proxy and its TLS. No tuple: its repr stands in tracebacks, and the proxy may have a password."""
 
     __slots__ = ("proxy", "tls", "url")
 
-    def __init__(self, url: str, routes: Routes | None) -> None:
+    def __init__(self, routes: Routes | None, url: str) -> None:
         self.url = URL(url)
         self.proxy: URL | None = None
         self.tls: ssl.SSLContext | bool = True  # what the session's connector says
@@ -127,9 +122,8 @@ def _limit(connect: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
-def _note_answer(call: Call, response: aiohttp.ClientResponse, headers: Headers, pool: Pool) -> None:
+def _note_answer(state: ConnectionState | None, response: aiohttp.ClientResponse, headers: Headers, pool: Pool) -> None:
     """Takes note of an answer on a connection of our own, and of how long that may be kept."""
-    state = call.state
     if state is not None:
         state.served += 1
         state.seconds = kept_seconds(headers) if "Keep-Alive" in response.headers else KEPT_SECONDS

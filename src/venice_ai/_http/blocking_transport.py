@@ -88,8 +88,7 @@ class BlockingTransport:
                 stop.check()  # then what broke was broken by us
                 if kept and not exchange.taken and isinstance(error, _GONE):
                     continue  # a kept connection that was closed meanwhile: nothing was sent
-                failure = _failure(error, request, clock)
-                if failure is error:
+                if (failure := _failure(error, request, clock)) is error:
                     raise
                 raise failure from (None if isinstance(failure, APITimeoutError) else error)
             finally:
@@ -135,8 +134,7 @@ class BlockingTransport:
         return None
 
     def _serves_again(self, kept: _Kept, now: float) -> bool:
-        wait = self._habits.wait(kept.place, kept.served, now - kept.rested)
-        if wait:
+        if wait := self._habits.wait(kept.place, kept.served, now - kept.rested):
             time.sleep(wait)
         quiet = wait is not None and not reader_of(kept.sock)()
         if wait and not quiet:

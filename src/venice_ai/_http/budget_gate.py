@@ -8,8 +8,9 @@ from typing import Any
 from .._core.json_values import items, members
 from .._core.ports import Attempt, CallGate, Clock, Pass
 from .._core.request import Request
-from .._limits.budget import Budget, Place, Reservation
+from .._limits.budget import Budget, Reservation
 from .._limits.upper_bound import Chat
+from .._limits.waiter import Waiter
 from .._wire.json_text import decode
 from ..exceptions import APIError, APITimeoutError
 from ..types.api.chat import ChatUsage
@@ -24,24 +25,24 @@ class BudgetGate(CallGate):
         self._budget = budget
         self._clock = clock
         self._find = find
-        self._waiting: set[Place] = set()
+        self._waiting: set[Waiter] = set()
 
     async def enter(self, attempt: Attempt) -> Pass:
         """Reserves the most that a chat can cost; what is no chat is free."""
-        request, clock, queue = attempt.request, self._clock, attempt.request.timeout.queue
+        request = attempt.request
         if request.chat is None:
             return _Reserved(None)
         chat = await self._chat(request)
-        place = Place(clock.now, attempt.due, None if queue is None else clock.now() + queue)
-        self._waiting.add(place)
+        waiter = Waiter(self._clock, attempt.due, request.timeout.queue)
+        self._waiting.add(waiter)
         try:
-            return _Reserved(await self._budget.reserve(chat, clock.time(), place))
+            return _Reserved(await self._budget.reserve(chat, self._clock.time(), waiter))
         finally:
-            self._waiting.discard(place)
+            self._waiting.discard(waiter)
 
     def close(self) -> None:
-        for place in list(self._waiting):
-            place.close()
+        for waiter in list(self._waiting):
+            waiter.close()
 
     async def _chat(self, request: Request) -> Chat:
         body = members(decode(request.body or b""))
@@ -64,11 +65,9 @@ class _Reserved(Pass):
 
     def done(self, usage: Any, cost: float | None) -> None:
         usage = usage if isinstance(usage, ChatUsage) else None
-        if self._reservation is None:
-            return
-        if self._billed or usage is not None or cost is not None:
+        if self._reservation is not None and (self._billed or usage is not None or cost is not None):
             self._reservation.answered(usage, cost)
-        else:
+        elif self._reservation is not None:
             self._reservation.released()
 
 
@@ -76,5 +75,4 @@ def may_be_billed(failure: BaseException) -> bool:
     """Whether an attempt that failed may have been billed: not if it never left, or the server refused it."""
     if isinstance(failure, ConnectFailure) or (isinstance(failure, APITimeoutError) and failure.clock == "connect"):
         return False
-    refused = isinstance(failure, APIError) and failure.counts_as is not None and failure.counts_as not in {200, 504}
-    return not refused
+    return not isinstance(failure, APIError) or failure.counts_as in {None, 200, 504}

@@ -97,6 +97,8 @@ class Call:
         self._attempts = 0
         self._passes: list[Pass] = []
         self._learnt = False
+        self.fail_fast: bool | None = None
+        """Whether it fails rather than waits while a circuit is open; None: as its client does."""
         self.abandoned: bool = False
         """Whether nobody waits for it any more: then nothing more is sent."""
 
@@ -150,7 +152,7 @@ class Call:
         """Waits until every gate lets the next attempt pass."""
         caller, deadline = self._caller, self._request.timeout.deadline
         due = None if deadline is None else self._began + deadline
-        attempt = Attempt(self._request, self._attempts, self._began, due, failure)
+        attempt = Attempt(self._request, self._attempts, self._began, due, failure, self.fail_fast)
         try:
             for gate in caller.gates:
                 self._passes.append(await gate.enter(attempt))
@@ -173,8 +175,7 @@ class Call:
         if free and policy.retries and policy.waits(failure) and not (self._caller.closed or self.abandoned):
             self._attempts -= 1
             return True
-        delay = self._delay(failure)
-        if delay is not None and not held:
+        if (delay := self._delay(failure)) is not None and not held:
             logger.info("%s; trying again in %.1f s", type(failure).__name__, delay)
             await self._caller.clock.sleep(delay)
             self._check_wanted(failure)
@@ -203,18 +204,15 @@ class Call:
         for granted in self._passes:
             granted.replied(meta)
         if meta.headers.has_any(DEPRECATION_HEADERS):
-            caller.notices.deprecation(None if self._request.chat is None else self._request.chat.model, meta)
+            model = None if self._request.chat is None else self._request.chat.model
+            caller.notices.deprecation(model, meta, self._request.secret)
         return Answer(reply, meta, body)
 
     def _delay(self, failure: APIError) -> float | None:
         if self._caller.closed:
             return None
-        delay = self._caller.policy.delay(
-            self._attempts,
-            failure,
-            idempotent=self._request.method == "GET",
-            random=random.random(),  # noqa: S311  # spreads retries, keeps no secret
-        )
+        spread = random.random()  # noqa: S311  # spreads retries, keeps no secret
+        delay = self._caller.policy.delay(self._attempts, failure, idempotent=self._request.method == "GET", random=spread)
         left = self._request.timeout.left(self._caller.clock.now() - self._began)
         # Waiting past the deadline would only turn a clear error into a late one.
         if delay is None or (left is not None and delay >= left):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import ssl
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ def check_parts(
     tee: object,
     floor: Privacy | None,
     budget: object,
+    on_wait: object,
+    rate_share: object,
 ) -> None:
     """Raises an InvalidRequestError for a part that cannot be what it is given for; None stands for one that is not."""
     _check_tls(http["ssl_context"], http["ca_bundle"])
@@ -30,6 +33,10 @@ def check_parts(
     for name, port, methods in (("transport", transport, ("send", "aclose")), ("clock", clock, ("now", "time", "sleep"))):
         _check_methods(name, port, f"must have the methods {', '.join(methods)}", *methods)
     _check_methods("budget", budget, "must be a Budget", "reserve", "spent")
+    _check_methods("rate_share", rate_share, "must be a RateShare", "_current", "close")
+    _check_methods("on_wait", on_wait, "must be a function", "__call__")
+    if inspect.iscoroutinefunction(on_wait):
+        raise InvalidRequestError(f"on_wait={on_wait!r} must not be an async function: nobody awaits it")
     if tee is not None:
         from ..tee.stricter import check_floor
         from ..tee.types import TeeOptions

@@ -11,16 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.first_use import load, made_once
 from .._core.privacy import Privacy, check_privacy
-from .._core.settings import (
-    DEFAULT_TIMEOUT,
-    Timeout,
-    check_headers,
-    no_proxy,
-    proxy_address,
-    resolve_base_url,
-    resolve_key,
-    timeout_for,
-)
+from .._core.settings import Timeout, check_headers, no_proxy, proxy_address, resolve_base_url, resolve_key, timeout_for
 from ..exceptions import AuthenticationError, InvalidRequestError
 from .request_builder import RequestBuilder
 from .retry import RetryPolicy
@@ -33,8 +24,9 @@ if TYPE_CHECKING:
     from .._core.ports import CallGate, Clock, Transport
     from .._core.token_counts import TokenCounts
     from .._limits.budget import Budget
-    from .._limits.limiter import Limiter, WaitNotice
-    from .._limits.shared import RateShare
+    from .._limits.limiter import Limiter
+    from .._limits.rate_share import RateShare
+    from .._limits.snapshot import WaitNotice
     from .._wire.notices import Notices
     from ..tee.types import TeeOptions
     from ..types.api.models import ModelResponse
@@ -86,7 +78,7 @@ class Connection(RequestBuilder):
             raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
         self.base_url: str = resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
-        self._timeouts = [timeout_for(timeout, DEFAULT_TIMEOUT, stream=stream) for stream in (False, True)]
+        self._timeouts = [timeout_for(timeout, stream=stream) for stream in (False, True)]
         self._retries = RetryPolicy(retries=max_retries, retry_timeouts=retry_timeouts)
         self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
@@ -113,10 +105,11 @@ class Connection(RequestBuilder):
         self.on_close: list[Callable[[], None]] = []
         """What is called when the client is closed."""
         self._resources: dict[Any, Any] = {}
-        if any(part is not None for part in (ssl_context, ca_bundle, session, transport, clock, tee, budget)):
+        limiting = self._limiting["on_wait"], self._limiting["share"]
+        if any(part is not None for part in (ssl_context, ca_bundle, session, transport, clock, tee, budget, *limiting)):
             from .client_parts import check_parts  # rarely given
 
-            check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget)
+            check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget, *limiting)
         named = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
         for name, switch in (*named.items(), ("preflight", preflight)):
             if not isinstance(switch, bool):
@@ -136,8 +129,7 @@ class Connection(RequestBuilder):
         from .caller import Caller
 
         clock = self._clock or self.limiter.clock
-        transport = self._transport
-        if transport is None:
+        if (transport := self._transport) is None:
             from .aiohttp_transport import AiohttpTransport
             from .routes import Routes
 

@@ -90,8 +90,7 @@ def left(deadline: float | None) -> float | None:
     """Seconds until then; raises TimeoutError once it has passed."""
     if deadline is None:
         return None
-    seconds = deadline - time.monotonic()
-    if seconds <= 0:
+    if (seconds := deadline - time.monotonic()) <= 0:
         raise TimeoutError
     return seconds
 
@@ -175,12 +174,11 @@ def _begin(address: _Address, pending: selectors.BaseSelector, failures: list[OS
         with suppress(BlockingIOError):
             sock.connect(place)
         pending.register(sock, selectors.EVENT_WRITE)
-    except OSError as error:
+    except BaseException as error:
         sock.close()
+        if not isinstance(error, OSError):
+            raise
         failures.append(error)
-    except BaseException:
-        sock.close()
-        raise
 
 
 def _interleaved(addresses: list[_Address]) -> list[_Address]:

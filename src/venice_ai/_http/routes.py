@@ -94,8 +94,7 @@ class Routes:
 
     def find(self, url: str) -> Route:
         """An address parsed, its proxy (the caller's, else the environment's), and its TLS context, if it needs one."""
-        found = self._known.get(url)
-        if found is None:
+        if (found := self._known.get(url)) is None:
             parts = urlsplit(_encoded(url))
             proxy = _environment_proxy(parts) if self._proxy is None and self._trust_env else self._proxy
             if len(self._known) > _MOST_ROUTES:
@@ -106,13 +105,12 @@ class Routes:
 
     def _tls(self) -> ssl.SSLContext:
         """The caller's context; else one that trusts a bundle, or what the operating system trusts."""
+        if self._ssl is None and self._ca_bundle is not None:
+            self._ssl = _context(self._ca_bundle)
         if self._ssl is None:
-            if self._ca_bundle is not None:
-                self._ssl = _context(self._ca_bundle)
-            else:
-                import truststore
+            import truststore
 
-                self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return self._ssl
 
 

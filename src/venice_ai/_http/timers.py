@@ -1,8 +1,7 @@
 """The time limits of calls and of streams, with few timers.
 
 A limit on every read would start and cancel a timer for each chunk. A `Watch` has one; when it fires, it checks what arrived
-meanwhile and is set again; `Deadlines` has one for all the calls of a loop, because nearly every call ends long before its
-limit.
+meanwhile and is set again. `Deadlines` has one for all calls of a loop, because nearly every one ends long before its limit.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from .transport_errors import timed_out
 
 
 class Deadlines:
-    """Time limits for many calls of one event loop: `with deadlines.limit(seconds)` raises TimeoutError when they are over."""
+    """Time limits for many calls of one event loop: `with Limit(deadlines, due)` raises TimeoutError when it is over."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -28,9 +27,6 @@ class Deadlines:
         """Those of the calls that are under way, which put themselves in and take themselves out."""
         self.due: float = inf
         """When the timer looks at them. It is not set back when a call ends: it will see what is left."""
-
-    def limit(self, seconds: float | None, since: float) -> Limit:
-        return Limit(self, None if seconds is None else since + seconds)
 
     def look_at(self, due: float) -> None:
         if self._timer is not None:
@@ -143,8 +139,7 @@ class Watch:
 
     def _check(self) -> None:
         self.close()
-        due = self._due()
-        if due is None:
+        if (due := self._due()) is None:
             return
         at, clock, seconds = due
         now = self._loop.time()

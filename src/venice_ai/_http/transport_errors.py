@@ -112,10 +112,8 @@ _WHAT = {
 
 def late(request: Request, clock: str, kind: type[APITimeoutError] = APITimeoutError) -> APITimeoutError:
     """The error for a clock that ran out. It tells what was set, and not what earlier attempts had left of a deadline."""
-    seconds: float | None = getattr(request.timeout, clock)
-    return timed_out(
-        clock, seconds or request.deadline_seconds or 0, kind, long_answer=not request.stream and clock != "connect"
-    )
+    seconds: float = getattr(request.timeout, clock) or request.deadline_seconds or 0
+    return timed_out(clock, seconds, kind, long_answer=not request.stream and clock != "connect")
 
 
 def timed_out(

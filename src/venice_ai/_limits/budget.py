@@ -19,21 +19,19 @@ The rule is `Account.verdict`; the rest keeps it in SQLite: in memory, or in a f
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ..costs import VENICE_PROMPT_TOKENS_MOST
-from ..exceptions import APIConnectionError, APITimeoutError, BudgetExceededError, InvalidArgumentError, VeniceError
+from ..exceptions import APIConnectionError, BudgetExceededError, InvalidArgumentError, VeniceError
 from .shared_file import SharedFile
 from .upper_bound import NANO, Chat, nano_usd
+from .waiter import Waiter
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -128,8 +126,9 @@ class Budget:
             raise InvalidArgumentError(f"usd={usd!r} must be an amount in US dollars from 0 to {_MOST_USD:,}")
         self._cap = cap
         self._file = SharedFile(path, "Budget", _APPLICATION, _SCHEMA)
+        self._look_again_seconds = inf if path is None else _LOOK_AGAIN_SECONDS
         self._lock = threading.RLock()
-        self._waiting: list[Place] = []
+        self._waiting: list[Waiter] = []
 
     @property
     def cap(self) -> Decimal:
@@ -157,25 +156,26 @@ class Budget:
             rows = database.execute("SELECT day, model, nano_usd, calls FROM spending ORDER BY day, model").fetchall()
         return [Spending(date.fromisoformat(day), model, Decimal(nano) / NANO, calls) for day, model, nano, calls in rows]
 
-    async def reserve(self, chat: Chat, now: float, place: Place) -> Reservation:
-        """Reserves the most that a chat can cost, when there is room for it. First come, first served, within a process.
-
-        Raises:
-            BudgetExceededError: there is no room, and nothing in flight could make it.
-            VeniceError: its model has no prices, it waited in vain (see `Place.wait`), or the file cannot be written.
-        """
+    async def reserve(self, chat: Chat, now: float, waiter: Waiter) -> Reservation:
+        """Reserves the most that a chat can cost, when there is room for it. First come, first served, within a process."""
         if not self._waiting and (reservation := self._reserved(chat, now)):
             return reservation
         with self._lock:
-            self._waiting.append(place)
+            self._waiting.append(waiter)
         try:
             while True:
-                if self._waiting[0] is place and (reservation := self._reserved(chat, now)):
+                waiter.renew()
+                if self._waiting[0] is waiter and (reservation := self._reserved(chat, now)):
                     return reservation
-                await place.wait(None if self._file.path is None else _LOOK_AGAIN_SECONDS)
+                left = waiter.due - waiter.clock.now()
+                if left <= 0:
+                    raise waiter.late("room in its budget")
+                await waiter.wait(inf, min(left, self._look_again_seconds))
+                if waiter.closed:
+                    raise APIConnectionError("not sent: the client was closed while the call waited for room in its budget")
         finally:
             with self._lock:
-                self._waiting.remove(place)
+                self._waiting.remove(waiter)
             self._wake()
 
     def _reserved(self, chat: Chat, now: float) -> Reservation | None:
@@ -219,10 +219,7 @@ class Budget:
 
     def _count_ended(self, database: Connection) -> bool:
         """Counts as spent what processes had reserved that are gone; whether there was any."""
-        if self._file.path is None:
-            return False
-        owners = {name for (name,) in database.execute("SELECT DISTINCT owner FROM reserved")} - {self._file.owner}
-        ended = [name for name in owners if self._file.ended(name)]
+        ended = self._file.ended({name for (name,) in database.execute("SELECT DISTINCT owner FROM reserved")})
         for name in ended:
             for row, nano in database.execute("SELECT id, nano_usd FROM reserved WHERE owner = ?", (name,)).fetchall():
                 _spend(database, row, nano)
@@ -272,37 +269,3 @@ class Reservation(NamedTuple):
     def released(self) -> None:
         """It was not sent, or was refused: nothing is billed."""
         self.budget.settle(self, 0)
-
-
-class Place:
-    """A place in the line of those that wait for room, on whatever event loop, until their call has to end."""
-
-    def __init__(self, now: Callable[[], float] = float, due: float | None = None, queue_due: float | None = None) -> None:
-        self._now = now
-        self._due = min((inf if due is None else due, "deadline"), (inf if queue_due is None else queue_due, "queue"))
-        self._loop = asyncio.get_running_loop()
-        self._woken = asyncio.Event()
-        self._closed = False
-
-    def wake(self) -> None:
-        with suppress(RuntimeError):  # its loop was closed
-            self._loop.call_soon_threadsafe(self._woken.set)
-
-    def close(self) -> None:
-        self._closed = True
-        self.wake()
-
-    async def wait(self, seconds: float | None) -> None:
-        """Waits to be woken, at most so long; raises an APITimeoutError if the deadline or the time in queues ran out."""
-        at, clock = self._due
-        left = at - self._now()
-        if left <= 0:
-            error = APITimeoutError(f"not sent: the {clock!r} clock ran out while the call waited for room in its budget")
-            error.clock = clock
-            raise error
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(left, inf if seconds is None else seconds)):
-                await self._woken.wait()
-        self._woken.clear()
-        if self._closed:
-            raise APIConnectionError("not sent: the client was closed while the call waited for room in its budget")

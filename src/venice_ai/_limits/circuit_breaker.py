@@ -8,52 +8,54 @@ probe at a time. A success closes it.
 
 from __future__ import annotations
 
-from collections import deque
-
 from .failure_budget import Wait
+from .window import Window
 
 WINDOW_SECONDS = 10.0
 MIN_FAILURES = 5
 MAX_FAILURE_RATE = 0.5
 FIRST_OPEN_SECONDS = 1.0
 MAX_OPEN_SECONDS = 4.0
-_KEPT = 200
 
 
 class CircuitBreaker:
     """The circuit breaker of one bucket."""
 
-    __slots__ = ("failures", "open_seconds", "open_until", "outcomes", "probe_sent")
+    __slots__ = ("failures", "open_seconds", "open_until", "probe_sent", "successes")
 
     def __init__(self) -> None:
-        self.outcomes: deque[tuple[float, bool]] = deque(maxlen=_KEPT)
-        """When each of the latest replies came, and whether it was a failure."""
-        self.failures = 0
-        """How many of the outcomes are failures."""
+        self.failures, self.successes = Window(WINDOW_SECONDS, 1.0), Window(WINDOW_SECONDS, 1.0)
         self.open_until: float | None = None
         """While open or half-open: when a probe may be sent; None: closed."""
         self.open_seconds = FIRST_OPEN_SECONDS
         self.probe_sent: float | None = None
 
-    def allow(self, now: float) -> Wait | None:
-        """None: a request may be sent now; while half-open, this makes it the probe."""
+    def wait(self, now: float) -> Wait | None:
+        """How long a request has to wait; None: it may be sent, and is the probe while half-open (see `sent`)."""
         if self.open_until is None:
             return None
         if now < self.open_until:
             return Wait(self.open_until, "circuit open")
         if self.probe_sent is not None and now < self.probe_sent + MAX_OPEN_SECONDS:
             return Wait(self.probe_sent + MAX_OPEN_SECONDS, "circuit half-open")
-        self.probe_sent = now
         return None
 
-    def ended(self, now: float, *, failed: bool | None) -> None:
-        """A request that was allowed had a reply or none; `failed=None`: it was cancelled, and says nothing."""
+    def sent(self, now: float) -> None:
+        """A request is sent; while half-open, it is the probe."""
+        if self.open_until is not None:
+            self.probe_sent = now
+
+    def ended(self, now: float, *, failed: bool | None, count: int = 1) -> None:
+        """Requests had a reply or none; `failed=None`: it was cancelled, and says nothing."""
         if self.open_until is not None:
             self._probed(now, failed=failed)
-        elif failed is False and not self.failures:
-            self.outcomes.append((now, False))  # old ones are left out when a failure is counted
-        elif failed is not None:
-            self._count(now, failed=failed)
+        elif failed is False:
+            self.successes.add(now, count)
+        elif failed:
+            self.failures.add(now)
+            failures = self.failures.count(now)
+            if failures >= max(MIN_FAILURES, MAX_FAILURE_RATE * (failures + self.successes.count(now))):
+                self.open_until = now + self.open_seconds
 
     def _probed(self, now: float, *, failed: bool | None) -> None:
         if failed is False:
@@ -63,12 +65,3 @@ class CircuitBreaker:
             if failed:
                 self.open_seconds = min(self.open_seconds * 2, MAX_OPEN_SECONDS)
                 self.open_until = now + self.open_seconds
-
-    def _count(self, now: float, *, failed: bool) -> None:
-        outcomes = self.outcomes
-        while outcomes and (outcomes[0][0] <= now - WINDOW_SECONDS or len(outcomes) == _KEPT):
-            self.failures -= outcomes.popleft()[1]
-        outcomes.append((now, failed))
-        self.failures += failed
-        if failed and self.failures >= MIN_FAILURES and self.failures >= MAX_FAILURE_RATE * len(outcomes):
-            self.open_until = now + self.open_seconds

@@ -16,13 +16,13 @@ It knows two limits, of requests and of tokens, and what it knows of each comes 
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
 from math import inf
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..types.rate_limits import RateLimits
 from .failure_budget import Wait
+from .snapshot import BucketSnapshot
+from .window import Window
 
 WINDOW_SECONDS = 60.0
 GUARD_SECONDS = 0.5
@@ -40,6 +40,10 @@ DECREASE = 0.9
 GROWTH = 1.15
 PACE = 1.5
 """A learnt limit is not used up faster than this times its rate."""
+FAR = 0.5
+"""Requests are reserved in blocks while more than this part of each limit is left."""
+BLOCK_PART = 0.125
+"""The part of what is left that a block takes."""
 REFUSED = frozenset({429, 503, 529})
 
 
@@ -48,13 +52,24 @@ Counts: TypeAlias = tuple[float, float, float]
 has counted for certain when it answers; what it has counted if no request overtook another; the own use of the last 60 s."""
 
 
+class Flight(NamedTuple):
+    """Requests that were reserved together: one, or a block of them while every limit is far."""
+
+    sent: float
+    """When they were reserved."""
+    tokens: int
+    """What each of them may use."""
+    of_requests: Counts
+    of_tokens: Counts
+
+
 class Quota:
     """What is known of one limit. Its unit is a request, or a token."""
 
     __slots__ = (
         *("anchor", "challenged_at", "doubted", "flying", "full_returns", "grown_at", "guard", "heard", "held", "known_at"),
-        *("lagged", "learned", "limit", "log", "logged", "lowest", "mark", "of_requests", "others", "paced_at"),
-        *("rate", "remaining", "reset_at", "sent_at", "strikes", "total", "turned", "turned_at"),
+        *("lagged", "learned", "limit", "lowest", "mark", "of_requests", "others", "paced_at"),
+        *("rate", "remaining", "reset_at", "sent_at", "strikes", "total", "turned", "turned_at", "used"),
     )
 
     def __init__(self, *, of_requests: bool) -> None:
@@ -67,9 +82,7 @@ class Quota:
         """Units that are reserved, and may become used."""
         self.flying = 0
         """Requests without a reply."""
-        self.log: deque[list[float]] = deque()
-        """When units were used, in slots: the slot's start, the units."""
-        self.logged = 0.0
+        self.used = Window(WINDOW_SECONDS + GUARD_SECONDS, SLOT_SECONDS)
         self.limit: int | None = None
         """What a header named."""
         self.forget()
@@ -100,43 +113,38 @@ class Quota:
         self.learned: float | None = None
         """The limit as refusals have shown it."""
 
+    @property
+    def known(self) -> float | None:
+        """The limit, as refusals have shown it, or else as a header named it."""
+        return self.limit if self.learned is None else self.learned
+
     def use(self, now: float, units: float) -> None:
-        self.logged += units
-        log = self.log
-        if log and now < log[-1][0] + SLOT_SECONDS:
-            log[-1][1] += units
-        else:
-            self.lagged = self.total - log[-1][1] if log and now < log[-1][0] + 2 * SLOT_SECONDS else self.total
-            log.append([now, units])
-            self._forget_old(now)
+        """So many units are used now."""
+        entries = self.used.entries
+        last = entries[-1] if entries else (-inf, 0.0)
+        if now >= last[0] + SLOT_SECONDS:
+            self.lagged = self.total - (last[1] if now < last[0] + 2 * SLOT_SECONDS else 0.0)
+        self.used.add(now, units)
         self.total += units
         if self.learned is not None:
             self.paced_at = max(self.paced_at, now - 1.0) + units * WINDOW_SECONDS / (self.learned * PACE)
 
-    def _forget_old(self, now: float) -> None:
-        log, oldest = self.log, now - WINDOW_SECONDS - GUARD_SECONDS - SLOT_SECONDS
-        while log and log[0][0] <= oldest:
-            self.logged -= log.popleft()[1]
-
     def unuse(self, sent: float, units: float) -> None:
-        """What was sent at this time was not counted by the server."""
-        for slot in reversed(self.log):
-            if slot[0] <= sent:
-                taken = min(units, slot[1])
-                slot[1] -= taken
-                self.logged -= taken
-                return
+        """Units that were counted at this time were not used after all: nothing was sent."""
+        self.used.remove(sent, units)
+        self.total -= units
+        self.lagged, self.mark = min(self.lagged, self.total), min(self.mark, self.total)
 
-    def room(self, now: float) -> float:
-        """How many units may be used now."""
+    def left(self, now: float) -> float:
+        """How many units may be used now, by what is known."""
         if self.limit is None and self.learned is None:
             return inf
-        self._forget_old(now)
+        self.used.count(now)
         if self.learned is not None:
             if now >= self.grown_at + WINDOW_SECONDS:
                 self.learned, self.grown_at = self.learned * GROWTH + 1.0, now
-            return self.learned - self.logged - self.held if now >= self.paced_at else 0.0
-        own = (self.limit or 0) - self.logged - self.held
+            return self.learned - self.used.total - self.held if now >= self.paced_at else 0.0
+        own = (self.limit or 0) - self.used.total - self.held
         if self.remaining is None or self.strikes >= MAX_STRIKES:
             return own
         if now >= self.reset_at:
@@ -144,10 +152,31 @@ class Quota:
         told = self._told(now)
         if self.reset_at - now <= WINDOW_SECONDS + 1 and not self.rate:
             told = max(told, own - self.others)
-        if told < 1 <= own and self.doubted and now >= max(self.challenged_at, self.known_at) + CHALLENGE_SECONDS:
+        return told
+
+    def room(self, now: float) -> float:
+        """How many units may be used now by whoever asks. Now and then, what the headers say is put to the test."""
+        left, own = self.left(now), (self.limit or 0) - self.used.total - self.held
+        untested = self._known and self.doubted and now >= max(self.challenged_at, self.known_at) + CHALLENGE_SECONDS
+        if left < 1 <= own and untested:
             self.challenged_at = now
             return 1.0
-        return told
+        return left
+
+    @property
+    def _known(self) -> bool:
+        """Whether a reply has said what remains, and can be believed."""
+        return self.remaining is not None and self.learned is None and self.strikes < MAX_STRIKES
+
+    def far(self, now: float) -> float:
+        """How many units may be used now, if that is far from the limit; else 0."""
+        left = 0.0 if self.learned is not None else self.left(now)
+        return left if left > FAR * (self.limit or 0) else 0.0
+
+    def snapshot(self, now: float) -> tuple[float | None, float | None, float | None]:
+        """The limit, what remains of it, and the seconds until it is counted anew."""
+        left, reset = self.left(now), self.reset_at - now
+        return self.known, max(left, 0.0) if left < inf else None, reset if reset > 0 else None
 
     def _told(self, now: float) -> float:
         """What is left of what the last reply said."""
@@ -170,32 +199,31 @@ class Quota:
 
     def until(self, now: float, units: float) -> float | None:
         """When there may be room for so many units, if time alone brings it."""
-        known = self.remaining is not None and self.learned is None and self.strikes < MAX_STRIKES
+        known = self._known
         until = max(self.reset_at, now) if known else inf
         if self.learned is not None and now < self.paced_at:
             return self.paced_at
         if known and self.rate:
             until = min(until, now + max(units - self._told(now), 0.0) / self.rate)
-        if known and self.doubted:
-            until = min(until, max(self.challenged_at, self.known_at, now) + CHALLENGE_SECONDS)
+        challenge = max(self.challenged_at, self.known_at) + CHALLENGE_SECONDS
+        if known and self.doubted and challenge > now:
+            until = min(until, challenge)
         limit = self.learned if self.learned is not None else (self.limit or inf) - (self.others if known else 0.0)
-        missing = units - (limit - self.logged - self.held)
-        for start, used in self.log:
-            missing -= used
-            if missing <= 0:
-                until = min(until, start + SLOT_SECONDS + WINDOW_SECONDS + GUARD_SECONDS)
-                break
+        missing = units - (limit - self.used.total - self.held)
+        until = min(until, self.used.when(max(missing, 0.0)) or inf)
         return max(until, now + 0.01) if until < inf else None
 
     def hear(
-        self, now: float, flight: Flight, counts: Counts, limit: int | None, remaining: int | None, reset: float | None
+        self, now: float, sent: float, counts: Counts, limit: int | None, remaining: int | None, reset: float | None
     ) -> None:
         """A reply names this limit."""
         if limit is not None and limit != self.limit:
             if self.limit is not None:
                 self.forget()
             self.limit = limit
-        sent, (certain, likely, own) = flight.sent, counts
+        if self.limit is not None and remaining is not None and remaining > self.limit:
+            self.strikes, remaining = self.strikes + 1, self.limit
+        certain, likely, own = counts
         expired = sent < self.turned_at or (reset is not None and sent + reset < now - GUARD_SECONDS)
         if remaining is None or self.learned is not None or expired:
             return
@@ -212,7 +240,7 @@ class Quota:
         # Whatever overtook what, after the lowest count only requests without a reply can have been counted.
         self.lowest = remaining if first else min(self.lowest, remaining)
         if self.of_requests and self.lowest - self.flying > self._told(now):
-            self.remaining, self.mark = self.lowest - self.flying, self.total
+            self.remaining, self.mark, self.sent_at = self.lowest - self.flying, self.total, now
         self.reset_at = min(self.reset_at, until) if self.reset_at > now and not first else until
         self.turned, self.heard = False, self.total + self.held
 
@@ -221,7 +249,7 @@ class Quota:
         limit = self.limit or 0
         if self.turned:
             # A bucket that was hardly used is soon full again, too.
-            returned = remaining >= 0.8 * limit - (self.total - self.mark) and self.logged > limit / 2 > 2
+            returned = remaining >= 0.8 * limit - (self.total - self.mark) and self.used.total > limit / 2 > 2
             self.full_returns = self.full_returns + 1 if returned else 0
         elif until < self.reset_at - 5.0 or (self.challenged_at == sent and remaining <= 0):
             self.strikes += 1
@@ -232,7 +260,7 @@ class Quota:
             self.anchor = granted, sent, 0
             return
         rise, seconds = granted - self.anchor[0], sent - self.anchor[1]
-        if rise > 3 + limit * 0.05 and seconds > 2 and self.log[0][0] > sent - WINDOW_SECONDS:
+        if rise > 3 + limit * 0.05 and seconds > 2 and self.used.entries[0][0] > sent - WINDOW_SECONDS:
             if self.anchor[2]:  # the second rise: a first one may be a reset that nobody has noticed yet
                 self.rate = min(self.rate or inf, 0.9 * rise / seconds)
             self.anchor = granted, sent, 1
@@ -244,9 +272,9 @@ class Quota:
             if first and sent >= self.turned_at > -inf:
                 self.guard, self.full_returns, self.rate = min(self.guard * 4, 4.0), 0, self.rate * 0.9
             return
-        if self.learned is None and self.logged < LEARNS_FROM:
+        if self.learned is None and self.used.total < LEARNS_FROM:
             return
-        accepted = max(1.0, self.logged)
+        accepted = max(1.0, self.used.total)
         if self.learned is None:
             self.learned = accepted
         else:
@@ -254,181 +282,127 @@ class Quota:
         self.grown_at = now
 
 
-class Flight:
-    """A request that was sent and has not ended."""
-
-    __slots__ = ("of_requests", "of_tokens", "sent", "status", "tokens")
-
-    def __init__(self, sent: float, tokens: int, of_requests: Counts, of_tokens: Counts) -> None:
-        self.sent = sent
-        self.tokens = tokens
-        self.of_requests = of_requests
-        self.of_tokens = of_tokens
-        self.status = 0
-
-
-@dataclass(frozen=True)
-class BucketSnapshot:
-    """What is known of one bucket: an API key, a base URL and a model. Times are seconds from now; None: not known."""
-
-    in_flight: int
-    """Requests that were sent and have not ended."""
-    limit_requests: float | None
-    """Requests that are allowed a minute: as a header said, or as refusals have shown."""
-    remaining_requests: float | None
-    """Requests that may be sent now."""
-    reset_requests_seconds: float | None
-    """When the server counts requests anew."""
-    limit_tokens: float | None
-    """Tokens that are allowed a minute."""
-    remaining_tokens: float | None
-    """Tokens that may be used now."""
-    reset_tokens_seconds: float | None
-    """When the server counts tokens anew."""
-    learned: bool
-    """Whether the limit was learnt from refusals, because headers are missing or wrong."""
-    paused_seconds: float
-    """For how long all requests are held, because the server refused one; 0 if they are not."""
-    why: str
-    """What holds them, such as `paused by a 429`; empty if nothing does."""
-
-
 class RateLimiter:
     """The limits of one bucket."""
 
-    __slots__ = ("alone", "last_ticket", "pause", "paused_at", "paused_until", "requests", "tickets", "tokens", "why")
+    __slots__ = ("alone_at", "open", "pause", "paused_at", "paused_until", "requests", "tokens", "why")
 
     def __init__(self) -> None:
         self.requests = Quota(of_requests=True)
         self.tokens = Quota(of_requests=False)
-        self.tickets: dict[int, Flight] = {}
-        self.last_ticket = 0
+        self.open = 0
+        """Requests that were sent and have not ended."""
         self.paused_at = -inf
         self.paused_until = -inf
         self.pause = 0.0
         """The last pause that the server did not name."""
-        self.alone: list[float] | None = None
-        """After a pause: the ticket that went alone, and when; empty before it."""
+        self.alone_at: float | None = None
+        """After a pause: when a request went alone; infinitely early before one did. None: nobody has to."""
         self.why = ""
 
-    def reserve(self, now: float, tokens: int) -> int | Wait:
-        """A ticket for a request that is sent now and may use so many tokens; or how long the first in the queue waits."""
+    def wait(self, now: float, tokens: int) -> Wait | None:
+        """How long the first in the queue has to wait; None: it may be sent now, if it is reserved."""
         if self.paused_until > now:
             return Wait(self.paused_until, self.why)
-        if self.alone and now < self.alone[1] + ALONE_SECONDS:
-            return Wait(self.alone[1] + ALONE_SECONDS, self.why)
+        if self.alone_at is not None and now < self.alone_at + ALONE_SECONDS:
+            return Wait(self.alone_at + ALONE_SECONDS, self.why)
         requests, used = self.requests, self.tokens
-        if requests.limit is None and requests.learned is None and used.limit is None and used.learned is None:
-            return self._send(now, tokens)
         if requests.room(now) < 1 and self._busy(requests):
             return Wait(requests.until(now, 1), "requests a minute")
         room = used.room(now)
         if room < tokens:
             # A request that is larger than the limit goes when nothing else is in flight.
-            units = float(min(tokens, self._limit(used) or inf))
+            units = float(min(tokens, used.known or inf))
             probe = used.turned and room >= 1
             if room < units and not probe and self._busy(used):
                 return Wait(used.until(now, units), "tokens a minute")
-        return self._send(now, tokens)
+        return None
 
     def _busy(self, quota: Quota) -> bool:
         """Whether waiting brings anything: a request in flight, a reset, or units that leave the last minute."""
-        return bool(self.tickets or quota.log or quota.reset_at > -inf)
+        return bool(self.open or quota.used.entries or quota.reset_at > -inf)
 
-    def _send(self, now: float, tokens: int) -> int:
-        self.last_ticket = ticket = self.last_ticket + 1
+    def spare(self, now: float, tokens: int) -> float:
+        """How many requests with so many tokens may be reserved in one block; 0 where a limit is not far."""
+        if self.paused_until > now or self.alone_at is not None:
+            return 0
+        return BLOCK_PART * min(self.requests.far(now), self.tokens.far(now) / max(tokens, 1))
+
+    def reserve(self, now: float, tokens: int, count: int = 1) -> Flight:
+        """Counts so many requests as sent now, each of which may use so many tokens."""
         requests, total = self.requests, self.tokens
-        requests.use(now, 1)
-        requests.flying += 1
-        total.held += tokens
-        self.tickets[ticket] = Flight(
+        requests.use(now, count)
+        requests.flying += count
+        self.open += count
+        total.held += tokens * count
+        if self.alone_at is not None:
+            self.alone_at = now
+        first = 1 - count  # the counts are those of the first of them
+        return Flight(
             now,
             tokens,
-            (requests.lagged + 1, requests.total, requests.logged),
-            (total.total, total.total, total.logged + total.held),
+            (requests.lagged + 1, requests.total + first, requests.used.total + first),
+            (total.total, total.total, total.used.total + total.held + first * tokens),
         )
-        if self.alone is not None:
-            self.alone = [ticket, now]
-        return ticket
 
-    def replied(self, ticket: int, now: float, status: int, limits: RateLimits, retry_after: float | None) -> None:
-        """The head of the reply came.
+    def answered(self, count: int = 1) -> None:
+        """So many requests have a reply, or will have none. Each has one such moment."""
+        self.requests.flying -= count
 
-        Args:
-            ticket: what `reserve` gave.
-            now: the time.
-            status: of HTTP, or what an error before any content counts as.
-            limits: what its headers said.
-            retry_after: the seconds that a refusal asks to wait (`wait_seconds`); None if it does not say.
-        """
-        flight = self.tickets.get(ticket)
-        if flight is None or flight.status:
-            return
-        self.requests.flying -= 1
-        flight.status = status
-        if limits.limit_requests is not None or limits.remaining_requests is not None:
-            reset = limits.reset_requests_seconds
-            self.requests.hear(now, flight, flight.of_requests, limits.limit_requests, limits.remaining_requests, reset)
-        if limits.limit_tokens is not None or limits.remaining_tokens is not None:
-            reset = limits.reset_tokens_seconds
-            self.tokens.hear(now, flight, flight.of_tokens, limits.limit_tokens, limits.remaining_tokens, reset)
+    def replied(
+        self, flight: Flight, now: float, status: int, limits: RateLimits, retry_after: float | None, *, overload: bool = False
+    ) -> None:
+        """What the head of a reply says, or an error in its body before any content. An overload says nothing of limits."""
+        requests = limits.limit_requests, limits.remaining_requests, limits.reset_requests_seconds
+        self.requests.hear(now, flight.sent, flight.of_requests, *requests)
+        tokens = limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_seconds
+        self.tokens.hear(now, flight.sent, flight.of_tokens, *tokens)
         if status in REFUSED:
-            self._refused(flight, now, limits, retry_after)
-        elif self.alone is not None and flight.sent >= self.paused_at:
-            self.alone, self.pause, self.why = None, 0.0, ""
+            if status == 429 and not overload:
+                self._exceeded(flight, now, limits)
+            if status == 429 or retry_after is not None:  # else the circuit breaker's
+                self._pause(flight, now, status, retry_after)
+        elif self.alone_at is not None and flight.sent >= self.paused_at:
+            self.alone_at, self.pause, self.why = None, 0.0, ""
 
-    def _refused(self, flight: Flight, now: float, limits: RateLimits, retry_after: float | None) -> None:
-        """A refusal pauses the bucket; requests that were sent before the pause say nothing new but a longer time."""
-        first = flight.sent >= self.paused_at
-        if flight.status == 429:
-            self.requests.unuse(flight.sent, 1)
-            tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
-            foretold = limits.remaining_requests == 0 or tokens or limits.remaining_failures == 0
-            self.requests.refused(now, flight.sent, foretold=foretold, first=first)
-        elif retry_after is None:
-            return  # the circuit breaker's
-        if first:
+    def _exceeded(self, flight: Flight, now: float, limits: RateLimits) -> None:
+        """A limit was exceeded; the server did not count the request."""
+        self.requests.used.remove(flight.sent, 1)
+        tokens = limits.remaining_tokens is not None and limits.remaining_tokens < flight.tokens
+        foretold = limits.remaining_requests == 0 or tokens or limits.remaining_failures == 0
+        self.requests.refused(now, flight.sent, foretold=foretold, first=flight.sent >= self.paused_at)
+
+    def _pause(self, flight: Flight, now: float, status: int, retry_after: float | None) -> None:
+        """Pauses the bucket. Refusals of what was sent before the pause say nothing new but a longer time."""
+        if flight.sent >= self.paused_at:
             self.pause = min(max(self.pause * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
             self.paused_at = now
         self.paused_until = max(self.paused_until, now + (retry_after or self.pause))
-        self.alone, self.why = [], f"paused by a {flight.status}"
+        self.alone_at, self.why = -inf, f"paused by a {status}"
 
-    def settled(self, ticket: int, now: float, tokens: int | None) -> None:
-        """The call has ended, and has used so many tokens; None: unknown, because it failed or was cancelled."""
-        flight = self.tickets.pop(ticket, None)
-        if flight is None:
-            return
-        self.tokens.held -= flight.tokens
-        self.requests.flying -= not flight.status
-        if flight.status < 400:
-            self.tokens.use(now, flight.tokens if tokens is None else tokens)
-        if self.alone and self.alone[0] == ticket:
-            self.alone = []
+    def settled(self, flight: Flight, now: float, tokens: float, count: int = 1) -> None:
+        """So many requests have ended, and have used so many tokens together."""
+        self.open -= count
+        self.tokens.held -= flight.tokens * count
+        if tokens:
+            self.tokens.use(now, tokens)
+        if self.alone_at == flight.sent:
+            self.alone_at = -inf
 
-    def cancelled(self, ticket: int) -> None:
-        """The request was not sent after all."""
-        if flight := self.tickets.pop(ticket, None):
-            self.requests.unuse(flight.sent, 1)
-            self.requests.flying -= not flight.status
-            self.tokens.held -= flight.tokens
-            if self.alone and self.alone[0] == ticket:
-                self.alone = []
+    def cancelled(self, flight: Flight, count: int = 1) -> None:
+        """So many requests were not sent after all."""
+        self.requests.unuse(flight.sent, count)
+        self.settled(flight, flight.sent, 0, count)
 
-    def _limit(self, quota: Quota) -> float | None:
-        return quota.learned if quota.learned is not None else quota.limit
+    def learn(self, requests: int | None, tokens: int | None) -> None:
+        """Takes in the limits a minute, as the API tells them to whoever asks."""
+        for quota, limit in ((self.requests, requests), (self.tokens, tokens)):
+            if limit is not None and limit != quota.limit:
+                quota.forget()
+                quota.limit = limit
 
     def snapshot(self, now: float) -> BucketSnapshot:
         """What is known now."""
-        requests, tokens = self.requests.room(now), self.tokens.room(now)
-        return BucketSnapshot(
-            in_flight=len(self.tickets),
-            limit_requests=self._limit(self.requests),
-            remaining_requests=max(requests, 0.0) if requests < inf else None,
-            reset_requests_seconds=self.requests.reset_at - now if self.requests.reset_at > now else None,
-            limit_tokens=self._limit(self.tokens),
-            remaining_tokens=max(tokens, 0.0) if tokens < inf else None,
-            reset_tokens_seconds=self.tokens.reset_at - now if self.tokens.reset_at > now else None,
-            learned=self.requests.learned is not None,
-            paused_seconds=max(self.paused_until - now, 0.0),
-            why=self.why if self.paused_until > now else "",
-        )
+        paused = max(self.paused_until - now, 0.0)
+        quotas = *self.requests.snapshot(now), *self.tokens.snapshot(now)
+        return BucketSnapshot(self.open, *quotas, self.requests.learned is not None, paused, self.why if paused else "")

@@ -25,9 +25,9 @@ class RetryBudget:
         self.earned = 0.0
         """Retries that calls have given."""
 
-    def called(self, now: float) -> None:
-        """A call begins; its retries are no calls."""
-        self.earned = min(self.earned + RETRIES_PER_CALL, _MAX_EARNED)
+    def called(self, calls: int = 1) -> None:
+        """So many calls begin; retries are no calls."""
+        self.earned = min(self.earned + RETRIES_PER_CALL * calls, _MAX_EARNED)
 
     def spend(self, now: float) -> bool:
         """Whether one more retry may be made; if so, it is paid for."""

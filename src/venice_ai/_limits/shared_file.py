@@ -12,6 +12,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,14 +23,14 @@ from ..exceptions import InvalidArgumentError, VeniceError
 
 _VERSION: Final = 1
 _BUSY_SECONDS: Final = 30.0
+_LOOK_AGAIN_SECONDS: Final = 0.0005
 _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
 
 
 class SharedFile:
     """A database for `user`, such as `Budget`, with the tables of `schema`; in memory if there is no path.
 
-    With `sync`, each commit waits for the disk. Who is not `patient` does not wait while others write, but gets a VeniceError
-    that `is_busy`.
+    With `sync`, each commit waits for the disk.
 
     Raises:
         InvalidArgumentError: the file is something else, or of a newer release.
@@ -37,14 +38,7 @@ class SharedFile:
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str] | None,
-        user: str,
-        application: int,
-        schema: str,
-        *,
-        sync: bool = False,
-        patient: bool = True,
+        self, path: str | os.PathLike[str] | None, user: str, application: int, schema: str, *, sync: bool = False
     ) -> None:
         self.path: Path | None = None if path is None else Path(path).absolute()
         self.owner: str = ""
@@ -52,20 +46,19 @@ class SharedFile:
         self._user = user
         self._application = application
         self._schema = schema
-        self._pragmas = f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {'FULL' if sync else 'NORMAL'};"
-        self._patient = patient
+        self._synchronous = "FULL" if sync else "NORMAL"
         self._lock = threading.RLock()
         self._process = 0
         with self._explained():
             self._open()
 
     @contextmanager
-    def transaction(self) -> Generator[sqlite3.Connection]:
-        """The database, locked for all others."""
+    def transaction(self, *, wait: bool = True) -> Generator[sqlite3.Connection]:
+        """The database, locked for all others. Without `wait`, a VeniceError that `is_busy` if another process has it."""
         with self._lock, self._explained():
             if self._process != os.getpid() and (self.path is not None or not self._process):
                 self._open()
-            self._database.execute("BEGIN IMMEDIATE")
+            self._begin(time.monotonic() + _BUSY_SECONDS * wait)
             try:
                 yield self._database
                 self._database.execute("COMMIT")
@@ -74,8 +67,23 @@ class SharedFile:
                     self._database.execute("ROLLBACK")
                 raise
 
-    def ended(self, owner: str) -> bool:
-        """Whether the process that signed as `owner` is gone. Then the file that it had locked is removed."""
+    def _begin(self, until: float) -> None:
+        """Begins a transaction once no other process has one. SQLite's own waiting is for up to 0.1 s, which is long here."""
+        while True:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(_LOOK_AGAIN_SECONDS)
+            else:
+                return
+
+    def ended(self, owners: set[str]) -> list[str]:
+        """Those of some owners whose processes are gone. The files that they had locked are removed."""
+        return [owner for owner in owners if owner != self.owner and self._has_ended(owner)]
+
+    def _has_ended(self, owner: str) -> bool:
         try:
             with self._lock_file(owner).open("r+b") as file:
                 _lock(file)
@@ -116,9 +124,10 @@ class SharedFile:
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Makes the tables, unless they are there."""
-        # In this order: another process may be making all of it just now, at one stroke.
-        queries = "SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version"
-        tables, application, version = (database.execute(query).fetchone()[0] for query in queries)
+        queries = "PRAGMA application_id", "SELECT count(*) FROM sqlite_master", "PRAGMA user_version"
+        database.execute("BEGIN")  # what one moment shows, for another process may be making the tables
+        application, tables, version = (database.execute(query).fetchone()[0] for query in queries)
+        database.execute("COMMIT")
         if tables and application != self._application:
             raise self._not_ours()
         if version > _VERSION:
@@ -126,9 +135,8 @@ class SharedFile:
         made = "" if tables else f"{self._schema}; PRAGMA application_id = {self._application};"
         # The version is written each time: a file that may only be read is found out now.
         made = f"BEGIN IMMEDIATE; {made} PRAGMA user_version = {_VERSION}; COMMIT;"
-        database.executescript(f"{self._pragmas} {made}")
-        if not self._patient:
-            database.execute("PRAGMA busy_timeout = 0")
+        database.execute(f"PRAGMA synchronous = {self._synchronous}")
+        database.executescript(f"PRAGMA journal_mode = WAL; {made} PRAGMA busy_timeout = 0;")
 
     def _lock_file(self, owner: str) -> Path:
         assert self.path is not None, "what is in memory has no other owners"

@@ -3,9 +3,8 @@
 The text is read again as it grows, by pydantic's own parser (jiter) in its partial mode, whenever it has grown by 1/256 of
 what was read last: all readings together cost at most 257 times the final length, however small the deltas are.
 
-Only the values on the way to the end of the text can still change. What lies before is whole: it is validated once, and kept.
-On that way, objects are made without validation: what has not come is None (in a TypedDict, absent), a text shows as far as
-it goes, and any other value appears once the next one begins.
+A value that has ended is validated once, and kept. Objects that still grow are made without validation: what has not come is
+None (in a TypedDict, absent), a text shows as far as it goes, and any other value appears once the next one begins.
 """
 
 from __future__ import annotations
@@ -77,15 +76,8 @@ class Growing(Generic[T]):
             data: Any = from_json(with_escapes(before_half(text[start:])), allow_partial="trailing-strings")
         except ValueError:
             return _ABSENT  # not JSON: the end of the answer tells
-        return _unwrapped(data) if self._wrapped else data
-
-
-def _unwrapped(data: Any) -> Any:
-    """What stands, or will stand, within `{"value": ...}`; other JSON as it is."""
-    if not isinstance(data, dict):
-        return data
-    whole = cast("dict[str, Any]", data)
-    return whole.get(WRAPPED, _ABSENT) if list(whole) in ([], [WRAPPED]) else whole
+        within = self._wrapped and data.__class__ is dict and list(data) in ([], [WRAPPED])
+        return data.get(WRAPPED, _ABSENT) if within else data  # what stands, or will stand, within `{"value": ...}`
 
 
 class _Frame:
@@ -157,11 +149,8 @@ class _Schemas:
 
     def shape(self, schema: dict[str, Any]) -> _Shape:
         """The shape of a node; the same one each time, which ends the recursion of classes that hold themselves."""
-        if id(schema) not in self._shapes:
-            self._shapes[id(schema)] = self._made(schema)
-        return self._shapes[id(schema)]
-
-    def _made(self, schema: dict[str, Any]) -> _Shape:
+        if id(schema) in self._shapes:
+            return self._shapes[id(schema)]
         node, functions, roots = schema, False, list[type[BaseModel]]()
         while True:
             kind = node["type"]
@@ -179,7 +168,8 @@ class _Schemas:
             else:
                 break
         shape: type[_Shape] = _SHAPES.get("text after functions" if functions and kind == "str" else kind, _Shape)
-        return shape(self, schema, node, roots)
+        self._shapes[id(schema)] = made = shape(self, schema, node, roots)
+        return made
 
 
 class _Shape:
@@ -406,14 +396,10 @@ def _constructed(kind: type[BaseModel], values: dict[str, Any], given: set[str])
     object.__setattr__(value, "__dict__", values)
     object.__setattr__(value, "__pydantic_fields_set__", given)
     object.__setattr__(value, "__pydantic_extra__", None)
-    object.__setattr__(value, "__pydantic_private__", _private(kind))
-    return value
-
-
-def _private(kind: type[BaseModel]) -> dict[str, Any] | None:
-    """The private attributes of a new object, which do not come with an answer."""
     defaults = {name: each.get_default(call_default_factory=True) for name, each in kind.__private_attributes__.items()}
-    return {name: value for name, value in defaults.items() if value is not PydanticUndefined} if defaults else None
+    private = {name: default for name, default in defaults.items() if default is not PydanticUndefined}
+    object.__setattr__(value, "__pydantic_private__", private if defaults else None)
+    return value
 
 
 _root_shape = remembered(lambda kind: _Schemas().shape(cast("dict[str, Any]", adapter(kind).core_schema)))

@@ -128,22 +128,19 @@ def _failed(
     text: str | None,
     cause: ValidationError | None = None,
 ) -> OutputError:
-    error = cls(said) if not issubclass(cls, Mismatch) else _with_lines(cls, said, kind, text, cause)
+    if not issubclass(cls, Mismatch):
+        error = cls(said)
+    else:
+        hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
+        nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
+        lines = [nothing] if cause is None else cause.errors(include_url=False)
+        error = mismatch(cls, _name(kind), lines, said=said, hide_input=hide)
     error.response = response
     error.raw_text = text
     error.partial = partial_data(text) if text else None
     error.attempts = (response,)
     error.total_usage = response.usage
     error.__cause__ = None if cause is None else cause.__cause__  # what a validator of the class raised
-    return error
-
-
-def _with_lines(cls: type[Mismatch], said: str, kind: Any, text: str | None, cause: ValidationError | None) -> Mismatch:
-    hide = bool(getattr(kind, "model_config", {}).get("hide_input_in_errors"))
-    nothing = {"type": "no_output", "msg": "There is nothing to validate", "loc": (), "input": text}
-    lines = [nothing] if cause is None else cause.errors(include_url=False)
-    error = mismatch(cls, _name(kind), lines, hide_input=hide)
-    error.said = said
     return error
 
 
@@ -154,7 +151,7 @@ def _validated(kind: type[T], text: str, wrapped: bool, *, cut_off: bool) -> tup
         try:
             parsed = validate(kind, inner, wrapped=wrapped)
         except ValidationError as error:
-            if error.error_count() > 1 or error.errors(include_url=False)[0]["type"] != "json_invalid":
+            if error.error_count() > 1 or error.errors()[0]["type"] != "json_invalid":
                 raise  # it is JSON
             first = first or error
         else:
@@ -322,7 +319,7 @@ def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:
     """The same function of a type, remembered for each up to a number: classes made on the fly do not stay for ever."""
 
     # Equal types may name the members of a union in another order, so how a type is written tells it apart, too.
-    @lru_cache(maxsize=256)
+    @lru_cache
     def made(kind: Any, _: str) -> R:
         return make(kind)
 

@@ -1,11 +1,10 @@
 """A class becomes a JSON schema that Venice's strict mode takes, or the path that cannot be.
 
-Strict mode wants every object closed (`additionalProperties: false`) and every property required; what is optional is a
-union with null (https://docs.venice.ai/guides/structured-responses). pydantic writes the schema of what it would accept
-(by alias, without computed fields), and this module makes it strict:
+Strict mode wants every object closed (`additionalProperties: false`) and every property required
+(https://docs.venice.ai/guides/structured-responses). pydantic writes the schema of what it would accept, and this makes it so:
 
-- Defaults and titles that repeat a name go. A key of a TypedDict that need not be there is a union with null; when the answer
-  is read, its null is as good as absent. A dataclass's `field(init=False)` is not asked for.
+- Defaults and titles that repeat a name go. A key of a TypedDict that need not be there is a union with null, which is as good
+  as absent when the answer is read. A dataclass's `field(init=False)` is not asked for.
 - `oneOf` becomes `anyOf`, and `discriminator` goes: the tags, which are constants, tell the members of a union apart.
 - A `$ref` with words beside it is put in an `anyOf` of its own, for a reference stands alone; at the root it is written out.
 - Tuples keep `prefixItems` and get the `items` that all of them fit, for readers that know only those.
@@ -82,12 +81,6 @@ def requested_format(kind: Any, *, name: str | None = None, strict: bool = True)
     return {"type": "json_schema", "json_schema": json_schema}, wrapped
 
 
-def is_wrapped(kind: Any) -> bool:
-    """Whether a class, given to `create`, is asked for within `{"value": ...}`."""
-    _check(kind)
-    return _is_wrapped(kind)
-
-
 def _check(kind: object) -> None:
     if not is_class(kind):
         raise TypeError(
@@ -96,7 +89,9 @@ def _check(kind: object) -> None:
 
 
 @remembered
-def _is_wrapped(kind: Any) -> bool:
+def is_wrapped(kind: Any) -> bool:
+    """Whether a class, given to `create`, is asked for within `{"value": ...}`."""
+    _check(kind)
     try:
         return _SCHEMAS[True](kind)[1]
     except SchemaNotStrictError as error:
@@ -119,8 +114,7 @@ def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     strict = _Strict(definitions)
     root = strict.root(schema)
     wrapped = root.get("type") != "object"
-    if wrapped:
-        root = _closed({WRAPPED: root})
+    root = _closed({WRAPPED: root}) if wrapped else root
     used = {name: strict.made[name] for name in definitions if name in strict.made}  # in this order, wherever they were met
     return {**root, "$defs": used} if used else root, wrapped
 

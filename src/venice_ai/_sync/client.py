@@ -1,8 +1,7 @@
 """`SyncVeniceClient`: the same client for code that does not await.
 
-Every method runs the method of the same name of the asynchronous client: one request after the other in the thread that calls
-(`_http/blocking_transport.py`), everything else on one event loop thread, on which it waits. What the arguments mean, and which
-errors there are, stands with the asynchronous methods. A test compares the signatures.
+Every method runs the asynchronous method of the same name, where arguments and errors are explained: one request after the
+other in the thread that calls (`_http/blocking_transport.py`), everything else on one event loop thread, on which it waits.
 """
 
 from __future__ import annotations
@@ -135,6 +134,7 @@ class SyncChatCompletions(SyncResource):
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         fallback_models: Sequence[str] | None = None,
+        fail_fast: bool | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation; see `ChatCompletions.create`.

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from .._core.ports import Clock, Transport
     from .._core.settings import Timeout
     from .._limits.budget import Budget
-    from .._limits.limiter import WaitNotice
-    from .._limits.shared import RateShare
+    from .._limits.rate_share import RateShare
+    from .._limits.snapshot import WaitNotice
     from ..tee.types import TeeOptions
     from .loop_thread import LoopThread
 
@@ -132,7 +132,10 @@ class Bridge:
             return None
         if self._blocking is None:
             self._make_blocking()
-        _refuse_own_thread()
+        # On the loop's thread, waiting would stop everybody. While another thread imports it, no loop runs there.
+        kind = getattr(sys.modules.get(f"{__package__}.loop_thread"), "LoopThread", None)
+        if shared := kind and kind.running():
+            shared.check()
         return self._blocking
 
     def _make_blocking(self) -> None:
@@ -209,15 +212,6 @@ def given_arguments(variables: Mapping[str, Any]) -> dict[str, Any]:
 def _ended(error: ImportError) -> VeniceError:
     """The error for a call in a `__del__` after the end."""
     return VeniceError(f"the interpreter has ended ({error}); call before the program ends")
-
-
-def _refuse_own_thread() -> None:
-    """Raises on the thread of the event loop, where waiting would stop everybody."""
-    loop_thread = sys.modules.get(f"{__package__}.loop_thread")
-    kind = getattr(loop_thread, "LoopThread", None)  # another thread may be importing it just now: then no loop runs there
-    shared = kind and kind.running()
-    if shared:
-        shared.check()
 
 
 class SyncResource(APIResource[SyncConnection]):

@@ -1,8 +1,7 @@
 """An event loop on a thread of its own, for code that does not await.
 
-There is one in a process, started when it is first needed and shared by every synchronous client. The child of a fork never
-touches the parent's loop, whose sockets it shares with the parent: it starts a thread of its own, and never closes what it
-inherited.
+There is one in a process, started when it is first needed and shared by every synchronous client. The child of a fork starts
+a thread of its own: the sockets of the parent's loop are the parent's too, and it never touches or closes what it inherited.
 """
 
 from __future__ import annotations

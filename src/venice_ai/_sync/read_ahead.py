@@ -102,7 +102,7 @@ class ReadAhead(Outcome[None], Generic[T]):
         except asyncio.CancelledError:
             self.cut = True
         except BaseException as error:  # noqa: BLE001  # it is raised in the thread that reads
-            self.error = error
+            self.error: BaseException | None = error
         finally:
             self.ended = True
             if not self.thread.ended:  # else only daemon threads still wait, as in a call

@@ -17,7 +17,7 @@ from .connection import SyncResource
 
 if TYPE_CHECKING:
     from .._client import VeniceClient
-    from .._limits.limiter import LimitsSnapshot
+    from .._limits.snapshot import LimitsSnapshot
     from ..types.attestation import SignatureReport
     from .streams import SyncChatStream
 

@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CHUNKS_AHEAD = 256
-
 
 class SyncSource(Iterator[T]):
     """What an asynchronous stream gives, taken on other threads; it holds its `owner`, whose connections it is read on."""
 
-    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, ahead: int, owner: object) -> None:
+    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, Any], *, owner: object, ahead: int = 256) -> None:
         self._owner = owner
         self.ended: bool = True  # until it is open, there is nothing to drop
         self.left: bool = False
@@ -99,9 +97,6 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
 
     stream: ChatStream
 
-    def __init__(self, thread: LoopThread, opening: Coroutine[Any, Any, ChatStream], *, owner: object) -> None:
-        super().__init__(thread, opening, ahead=_CHUNKS_AHEAD, owner=owner)
-
     def broken(self, why: str) -> StreamInterruptedError:
         """The error for a stream that was left before its end, with what had come."""
         return self.stream._reader.errors.interrupted(why)  # noqa: SLF001  # the same stream, seen from another thread
@@ -158,8 +153,7 @@ class SyncStream(OfReply, Generic[T]):
     def close(self) -> None:
         """Drops the connection. May be called often."""
         self._closed = True
-        close = getattr(self._iterator, "close", None)
-        if close is not None:
+        if (close := getattr(self._iterator, "close", None)) is not None:
             close()
 
     def __enter__(self) -> Self:

@@ -12,8 +12,7 @@ from ..exceptions import TeeEncryptionError
 from ..types._base import Model, is_array, mark_private
 from ..types.api.chat import ChatCompletionResponse, ChatUsage, Cost
 from ..types.api.streaming import CHUNK_KEYS, ChatCompletionChunk
-from .answer import choice_json
-from .choice import Choice
+from .choice import Choice, choice_json
 from .growing import keep, plain_copy
 from .json_text import NOT_STRICT
 from .repeated_events import Pattern, Repeats, decode_text
@@ -160,8 +159,7 @@ class Assembly:
     def _add(self, position: int, given: dict[str, Any]) -> bool:
         index = given.get("index")
         key = index if type(index) is int else position
-        found = self._choices.get(key)
-        if found is None:
+        if (found := self._choices.get(key)) is None:
             found = self._choices[key] = Choice()
             self._unfinished += 1
         was_finished = found.finish_reason is not None

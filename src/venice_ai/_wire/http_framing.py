@@ -1,7 +1,6 @@
 """The framing of an HTTP/1.1 reply (RFC 9112): a connection's bytes in, the head of a final answer and its body's bytes out.
 
-It is as strict as llhttp, which reads for aiohttp: an ambiguous length of the body, and bytes that no server would send, are
-errors.
+It is as strict as llhttp, which reads for aiohttp: an ambiguous length, and bytes that no server would send, are errors.
 """
 
 from __future__ import annotations
@@ -97,8 +96,7 @@ class ReplyReader:
         line = b""
         while not line:  # an empty line before it does no harm
             line = (yield from self._line(_STATUS_START, "it is no reply of HTTP/1.1")).removesuffix(b"\r")
-        match = _STATUS.fullmatch(line)
-        if match is None:
+        if (match := _STATUS.fullmatch(line)) is None:
             raise FramingError("it is no reply of HTTP/1.1")
         return match[1], match[2]
 
@@ -117,8 +115,7 @@ class ReplyReader:
                     fields[-1] = fields[-1][0], b"%b %b" % (fields[-1][1], line.strip(b" \t"))
                     continue
                 line = line.lstrip(b" \t")
-            match = _HEADER.fullmatch(line)
-            if match is None:
+            if (match := _HEADER.fullmatch(line)) is None:
                 raise FramingError("a line of its head is no header")
             fields.append((match[1], match[2]))
             if len(fields) > _MOST_HEADERS:
@@ -153,8 +150,7 @@ class ReplyReader:
             match = _SIZE.fullmatch((yield from self._line(_SIZE_START, "the size of a chunk is not a hexadecimal number")))
             if match is None:
                 raise FramingError("the size of a chunk is not a hexadecimal number")
-            size = int(match[1], 16)
-            if not size:
+            if not (size := int(match[1], 16)):
                 break
             if size >= _MOST_BYTES:
                 raise FramingError("the size of a chunk is too large")

@@ -123,11 +123,8 @@ def _is_meant(node: dict[str, Any], value: Any) -> bool:
 
 
 def _bounds(node: dict[str, Any]) -> Iterator[str]:
-    for least, most, unit in (
-        ("minimum", "maximum", ""),
-        ("minItems", "maxItems", "item"),
-        ("minLength", "maxLength", "character"),
-    ):
+    for what, unit in (("imum", ""), ("Items", "item"), ("Length", "character")):
+        least, most = f"min{what}", f"max{what}"
         if least in node:
             yield f"{node[least]:g} to {_count(node[most], unit)}" if most in node else f"{_count(node[least], unit)} or more"
         elif most in node:

@@ -1,4 +1,7 @@
-"""The JSON in the bytes of a reply: strictly where it can be, and leniently where a server writes what JSON does not allow."""
+"""The JSON in the bytes of a reply: strictly where it can be, and leniently where a server writes what JSON does not allow.
+
+And what came as such a reply, as JSON again.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ strict_decode = msgspec.json.Decoder().decode
 NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `strict_decode` raises; `decode` may still read it."""
 NOT_JSON = object()
+_encode = msgspec.json.Encoder(enc_hook=vars).encode
 
 
 def json_in(body: bytes) -> Any:
@@ -36,3 +40,11 @@ def decode(data: bytes) -> Any:
             return json.loads(data.decode("utf-8-sig", "replace"), strict=False)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+
+
+def encode(content: Any) -> bytes:
+    """JSON, in which objects of our types are those of their fields; lone surrogates, which UTF-8 cannot hold, are escapes."""
+    try:
+        return _encode(content)
+    except UnicodeEncodeError:
+        return json.dumps(content, separators=(",", ":"), default=vars).encode()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .._core.caller_warnings import warn
+from .._core.secrets import without
 from ..exceptions import ModelSubstitutedWarning
 
 if TYPE_CHECKING:
@@ -49,15 +50,15 @@ class Notices:
             except ModelSubstitutedWarning:  # warnings are errors; the answer was paid for
                 logger.warning("%s", message)
 
-    def deprecation(self, model: str | None, meta: ResponseMeta) -> None:
-        """Logs once for each model and date that it will be retired, and what takes its place."""
-        warning = meta.deprecation_warning
-        if warning and self._first_time(f"{model or warning} {meta.deprecation_date}"):
-            logger.warning("Venice: %s", warning)
+    def deprecation(self, model: str | None, meta: ResponseMeta, secret: bytes) -> None:
+        """Logs once for each model and date that it will be retired, and what takes its place; `secret` is the key."""
+        if (warning := meta.deprecation_warning) and self._first_time(f"{model or warning} {meta.deprecation_date}"):
+            logger.warning("Venice: %s", without(warning, secret))
 
     def spent(self, response: ChatCompletionResponse) -> None:
         """Logs that an answer was cut off before its text began, and what to do."""
-        cut_off = any(choice.finish_reason == "length" for choice in response.choices[:1])
+        first = response.choices[:1]
+        cut_off = bool(first) and first[0].finish_reason == "length"
         if cut_off and not response.text and self._first_time(response.get("model")):
             logger.warning(
                 "%s spent all its tokens before its answer began, most likely on reasoning, and they are billed; raise "

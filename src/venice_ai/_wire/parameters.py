@@ -20,8 +20,8 @@ _KNOWN = frozenset(ChatParams.__annotations__)
 _KEYWORDS = (
     *ChatParams.__annotations__,
     *("model", "messages", "stream", "stream_cls", "e2ee", "timeout", "extra_headers", "extra_body", "fallback_models"),
-    *("schema_name", "max_reasks", "max_iterations", "on_limit", "on_tool_call", "on_tool_error", "on_unknown_tool"),
-    *("tool_timeout", "decisions"),
+    *("fail_fast", "schema_name", "max_reasks", "max_iterations", "on_limit", "on_tool_call", "on_tool_error"),
+    *("on_unknown_tool", "tool_timeout", "decisions"),
 )
 """What a keyword may have meant: a parameter of the body, or an argument of `create` and of the methods that pass theirs on."""
 _OBJECTS = {

@@ -68,13 +68,16 @@ class Pattern:
             fields = _fields(holder)
             self._inner.insert(0, (holder.__class__, fields, name))
             holder = fields[name]
-        beside = (
-            (self._chunk, "choices"),
-            (self._choice, "delta"),
-            (self.delta, self.name),
-            *(each[1:] for each in self._inner),
+        beside: list[tuple[Any, Any]] = [(self._chunk, "choices"), (self._choice, "delta"), (self.delta, self.name)]
+        beside += [each[1:] for each in self._inner]
+        # Whether anything beside it must not be shared by chunks.
+        self._others = any(
+            isinstance(value, (dict, list, Model))
+            for fields, name in beside
+            if not is_array(fields)
+            for key, value in fields.items()
+            if key != name
         )
-        self._others = any(_mutable(fields, name) for fields, name in beside if not is_array(fields))
 
     def chunk(self, text: str) -> ChatCompletionChunk:
         """The chunk with this text. It shares nothing with another that can be changed."""
@@ -135,8 +138,7 @@ class Repeats:
 
     def _pattern(self, event: bytes) -> Pattern | None:
         for other in reversed(self._recent):
-            token = _differing_text(event, other)
-            if token is not None:
+            if (token := _differing_text(event, other)) is not None:
                 before, after = event[: token.start], event[token.stop :]
                 try:
                     found = strict_decode(before + b'""' + after)
@@ -209,16 +211,11 @@ def _is_idle(holder: Any, but: Any) -> bool:
     """Whether a list has but one item, or an object says nothing new but for one member."""
     if is_array(holder):
         return len(holder) == 1
-    return is_object(holder) and all(_says_nothing_new(name, value) for name, value in holder.items() if name != but)
-
-
-def _says_nothing_new(name: str, value: Any) -> bool:
-    return not value or isinstance(value, (int, float)) or (isinstance(value, str) and name in _REPEATABLE)
-
-
-def _mutable(fields: dict[str, Any], name: Any) -> bool:
-    """Whether any member but this one must not be shared by chunks."""
-    return any(isinstance(value, (dict, list, Model)) for key, value in fields.items() if key != name)
+    return is_object(holder) and all(
+        not value or isinstance(value, (int, float)) or (isinstance(value, str) and name in _REPEATABLE)
+        for name, value in holder.items()
+        if name != but
+    )
 
 
 def _copy(value: Any) -> Any:

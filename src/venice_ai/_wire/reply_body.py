@@ -19,8 +19,7 @@ from .reply_errors import no_object, reported_error, unusable
 
 def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatCompletionResponse | APIError:
     """The completion in a successful reply; or the error that the body is or holds, with what came beside it as `partial`."""
-    data = json_in(body)
-    if data.__class__ is not dict:
+    if (data := json_in(body)).__class__ is not dict:
         return no_object(data, body, meta, secret)
     suspect = may_report(body, data)  # nearly none is
     error = reported_error(data, meta, secret) if suspect and reported(data) is not None else None
@@ -57,8 +56,7 @@ def attach(response: ChatCompletionResponse, meta: ResponseMeta) -> None:
 
 def json_object(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> dict[str, Any] | APIError:
     """The JSON object in a successful reply that is no chat's; or the error that it holds instead, or for what is no object."""
-    data = json_in(body)
-    if data.__class__ is not dict:
+    if (data := json_in(body)).__class__ is not dict:
         return no_object(data, body, meta, secret)
     return reported_error(data, meta, secret) if data.get("error") and not data.get("choices") else data
 

@@ -4,8 +4,8 @@ Bytes are fed as they arrive, cut anywhere. An event is its data, as bytes: a `N
 Events, lines and comments may not be longer than `EVENT_BYTES`.
 
 Nearly every event is `data: ...` and a blank line with LF endings. A run of such events is split in one step, and counting its
-line feeds proves that it is one; everything else goes line by line through the rules (`sse_lines.py`). What was searched of the
-buffer is not searched again.
+line feeds proves that it is one; everything else goes line by line through the rules of the WHATWG (`EventLines`):
+https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .content_coding import EVENT_BYTES
-from .sse_lines import EventLines
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -25,6 +24,48 @@ class EventTooLongError(ValueError):
         super().__init__(f"an event has no end within {EVENT_BYTES // 2**20} MiB, which is more than is read of one")
 
 
+class NamedEvent(bytes):
+    """The data of an event whose type the server named."""
+
+    type: bytes = b""
+
+
+class EventLines:
+    """Feed it whole lines, without their ends, and get the events that they complete."""
+
+    __slots__ = ("_type", "data")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        """The data lines of the event that has begun, each with a line feed."""
+        self._type = b""
+
+    def feed(self, lines: Iterable[bytes]) -> list[bytes]:
+        events: list[bytes] = []
+        for line in lines:
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                self.data += value.removeprefix(b" ") + b"\n"
+            elif name == b"event":
+                self._type = value.removeprefix(b" ")
+            elif not line:
+                events += self.finish()
+                self._type = b""
+        return events
+
+    def finish(self) -> list[bytes]:
+        """The event that has begun, if it has data."""
+        if not self.data:
+            return []
+        event = bytes(memoryview(self.data)[:-1])
+        if self._type:
+            event = NamedEvent(event)
+            event.type = self._type
+        self.data = bytearray()
+        self._type = b""
+        return [event]
+
+
 class EventParser:
     """Feed it bytes, get events. `finish` gives the last one, if the server left out its blank line."""
 
@@ -32,7 +73,7 @@ class EventParser:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._searched = 0
+        self._searched = 0  # what was searched of the buffer is not searched again
         self._started = False
         self._unusual: EventLines | None = None
         """What reads events that come in another form than the usual one."""
@@ -71,8 +112,7 @@ class EventParser:
             self._line_mode = True
             self._searched = 0
             return self._lines()
-        end = buffer.rfind(b"\n\n", max(self._searched - 1, 0))
-        if end < 0:
+        if (end := buffer.rfind(b"\n\n", max(self._searched - 1, 0))) < 0:
             self._searched = len(buffer)
             return []
         whole = bytes(buffer[: end + 2])

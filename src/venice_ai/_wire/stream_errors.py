@@ -25,7 +25,7 @@ from ..exceptions import (
 from ..types._base import is_object
 from ..types.api.streaming import ChatCompletionChunk
 from . import json_text, reply_body, reply_errors
-from .sse_lines import NamedEvent
+from .sse import NamedEvent
 
 if TYPE_CHECKING:
     from ..types.api.chat import ChatCompletionResponse
@@ -64,8 +64,7 @@ class StreamErrors:
                 found = json_text.decode(event)
         if not isinstance(found, dict):
             return self._no_object(event, named, found)
-        chunk = reply_body.chunk(found, event)
-        if isinstance(chunk, dict):
+        if isinstance(chunk := reply_body.chunk(found, event), dict):
             return self._reported(chunk)
         if named == b"error":
             return self._reported({"error": found})
@@ -161,8 +160,7 @@ class KeptError:
     @property
     def error(self) -> VeniceError:
         """The same error; another like it where nobody has it any more."""
-        error = self._first()
-        if error is None:
+        if (error := self._first()) is None:
             error = self._kind.__new__(self._kind, *self._args)
             vars(error).update(self._state)
         return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import inf
 from typing import Any, Final, cast
 
 from ..types._base import Model, is_array, is_object, plain
@@ -26,8 +27,7 @@ class Details:
             if type(index) is not int:
                 self.entries.append(fragment)
                 continue
-            entry = self._open.get(index)
-            if entry is None or any(_differs(entry, fragment, name) for name in ("type", "id")):
+            if (entry := self._open.get(index)) is None or any(_differs(entry, fragment, name) for name in ("type", "id")):
                 entry = self._open[index] = {}
                 self.entries.append(entry)
             grown(entry, fragment, "")
@@ -57,7 +57,11 @@ class Calls:
                 given = fields_of(fragment)
                 index = given.get("index")
                 index = index if type(index) is int and index >= 0 else None
-                call = self._continued(given, index) or self._opened(index)
+                if (call := self._continued(given, index)) is None:
+                    call = Call(index)
+                    self.calls.append(call)
+                    if index is not None:
+                        self.by_index[index] = call
                 call.add(given)
                 if given.get("id"):
                     self.by_id.setdefault(repr(given["id"]), call)
@@ -73,17 +77,9 @@ class Calls:
         call = self.by_index.get(index) if type(index) is int and index >= 0 else self.calls[-1]
         return {} if call is None else {"function": {**call.function, "arguments": call.arguments}}
 
-    def _opened(self, index: int | None) -> Call:
-        call = Call(index)
-        self.calls.append(call)
-        if index is not None:
-            self.by_index[index] = call
-        return call
-
     def _continued(self, given: dict[str, Any], index: int | None) -> Call | None:
         """The call that this fragment goes on with, or None if it opens one."""
-        identity = given.get("id")
-        if identity:
+        if identity := given.get("id"):
             known = self.by_id.get(repr(identity))
             if known is not None or index is None:
                 return known
@@ -123,8 +119,7 @@ class Call:
 
     def ended_by(self, fragment: dict[str, Any], *, whole: bool) -> bool:
         """Whether a fragment belongs to another call; a `whole` call's name, without an index, came in one piece."""
-        identity = fragment.get("id")
-        if identity:
+        if identity := fragment.get("id"):
             return bool(self.fields.get("id", identity) != identity)
         function = fragment.get("function")
         name = fields_of(function).get("name") if isinstance(function, (dict, Model)) else None
@@ -166,26 +161,27 @@ _LONGEST_SCALAR: Final = 64
 class Arguments(list[str]):
     """The JSON text of a call's arguments, in pieces, each looked at once: where quotes and brackets balance, it is read."""
 
-    __slots__ = ("_depth", "_escaped", "_hopeless", "_quoted", "_seen")
+    __slots__ = ("_depth", "_escaped", "_quoted", "_seen")
 
     def __init__(self) -> None:
         super().__init__()
         self._seen = 0
-        self._depth = 0
-        self._quoted = self._escaped = self._hopeless = False
+        self._depth: float = 0
+        self._quoted = self._escaped = False
 
     def are_whole(self) -> bool:
         """Whether the pieces so far are one JSON value."""
         for piece in self[self._seen :]:
             self._look_at(piece)
         self._seen = len(self)
-        if self._quoted or self._depth > 0 or self._hopeless:
+        if self._quoted or self._depth > 0:
             return False
         text = "".join(self)
         try:
             json.loads(text)
         except (ValueError, RecursionError):
-            self._hopeless = len(text) > _LONGEST_SCALAR or text.lstrip()[:1] in {"{", "[", '"'}
+            if len(text) > _LONGEST_SCALAR or text.lstrip()[:1] in {"{", "[", '"'}:
+                self._depth = inf  # whatever follows, it will not be JSON
             return False
         return True
 

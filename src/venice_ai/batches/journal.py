@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, cast
 
-from .._limits.shared_file import SharedFile, is_busy
-from ..exceptions import InvalidArgumentError, VeniceError
+from .._limits.shared_file import SharedFile
+from ..exceptions import InvalidArgumentError
 from ..types._base import mark_private
 from ..types.api.chat import ChatCompletionResponse
 from .identity import Identity
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 _APPLICATION: Final = 0x564A4E4C  # marks a file as a journal
-_PATIENCE_SECONDS: Final = 30.0
-_PAUSE_SECONDS: Final = 0.005
 _PAGE: Final = 200
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -187,7 +184,7 @@ class Journal:
         """How many batches use it now."""
         self._closing = False
         self._sealing = Sealing.of(key, key_file)
-        self._file = SharedFile(path, "Journal", _APPLICATION, _SCHEMA, sync=sync, patient=False)
+        self._file = SharedFile(path, "Journal", _APPLICATION, _SCHEMA, sync=sync)
         self.path: Path = Path(path).absolute()
         """The file."""
         try:
@@ -202,30 +199,28 @@ class Journal:
     def settings(self) -> dict[str, str]:
         """What it was made with: `base_url`, `response_format`, `tools`. Empty before the first batch."""
         query = "SELECT name, value FROM settings WHERE name != 'key'"
-        return dict(self._patiently(lambda database: database.execute(query).fetchall()))
+        with self._file.transaction() as database:
+            return dict(database.execute(query).fetchall())
 
     def counts(self) -> JournalCounts:
         """How many requests are in which state."""
-
-        def count(database: Connection) -> JournalCounts:
-            counts = dict.fromkeys(range(4), 0)
-            cost = 0.0
-            query = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
+        counts, cost = dict.fromkeys(range(4), 0), 0.0
+        query = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
+        with self._file.transaction() as database:
             for state, owner, number, usd in database.execute(query):
                 counts[self._state(state, owner)] += number
                 cost += usd
-            return JournalCounts(counts[ANSWERED], counts[FAILED], counts[IN_FLIGHT], counts[OPEN], cost)
-
-        return cast("JournalCounts", self._patiently(count))
+        return JournalCounts(counts[ANSWERED], counts[FAILED], counts[IN_FLIGHT], counts[OPEN], cost)
 
     def rows(self) -> Iterator[JournalRow]:
         """Every request, in the order in which they were sent first. It may be read while batches run."""
         last = 0
 
-        def following(database: Connection) -> list[Any]:
-            return database.execute(_PAGE_OF_ROWS, (last, _PAGE)).fetchall()
+        def following() -> list[Any]:
+            with self._file.transaction() as database:
+                return database.execute(_PAGE_OF_ROWS, (last, _PAGE)).fetchall()
 
-        while page := self._patiently(following):
+        while page := following():
             for row, state, owner, billed, attempts, cost, request, outcome in page:
                 asked = json.loads(self._sealing.open(request, row, "request"))
                 came = {} if outcome is None else json.loads(self._sealing.open(outcome, row, "outcome"))
@@ -283,7 +278,8 @@ class Journal:
         for name, value in settings.items():
             self._check(name, value)
         if self.retry_failed:
-            self._patiently(lambda database: database.execute(_RETRY))
+            with self._file.transaction() as database:
+                database.execute(_RETRY)
 
     def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
         """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction.
@@ -291,7 +287,7 @@ class Journal:
         Raises:
             VeniceError: it cannot be written; `is_busy` tells whether that is because another process is writing now.
         """
-        with self._file.transaction() as database:
+        with self._file.transaction(wait=False) as database:
             return [
                 self._keep(database, change) if isinstance(change, Keep) else self._claim(database, change)
                 for change in changes
@@ -341,19 +337,17 @@ class Journal:
         return json.dumps(request["body"]).encode()
 
     def _ended(self, owner: str | None) -> bool:
-        return owner != self._file.owner and (owner is None or self._file.ended(owner))
+        return owner != self._file.owner and (owner is None or bool(self._file.ended({owner})))
 
     def _state(self, state: int, owner: str | None) -> int:
         return OPEN if state == IN_FLIGHT and self._ended(owner) else state
 
     def _check(self, name: str, value: str) -> None:
         """Compares a setting with what the journal was made with, or makes it with this one."""
-
-        def stored(database: Connection) -> str:
+        with self._file.transaction() as database:
             database.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, value))
-            return cast("str", database.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()[0])
-
-        if (before := self._patiently(stored)) == value:
+            before = database.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()[0]
+        if before == value:
             return
         if name != "key":
             was = f"was made with {name}={before!r}, not with {value!r}"
@@ -362,15 +356,3 @@ class Journal:
         else:
             was = "is encrypted; give key=... or key_file=..." if before else "is not encrypted, but a key was given"
         raise InvalidArgumentError(f"the journal {str(self.path)!r} {was}. Each needs a file of its own")
-
-    def _patiently(self, ask: Any) -> Any:
-        """What a function of the database gives, also if other processes are writing just now."""
-        give_up = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                with self._file.transaction() as database:
-                    return ask(database)
-            except VeniceError as error:
-                if not is_busy(error) or time.monotonic() > give_up:
-                    raise
-            time.sleep(_PAUSE_SECONDS)

@@ -95,11 +95,7 @@ class AnswerPrinter:
 async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter) -> None:
     model = await chosen_model(client, options)
     if options.streams:
-        try:
-            response = await _streamed(client, model, options, messages, printer)
-        except VeniceError as error:
-            _show_what_came(error, printer)
-            raise
+        response = await _streamed(client, model, options, messages, printer)
     else:
         printer.response = response = await client.chat.completions.create(
             model=model, messages=messages, stream=False, e2ee=options.sealed, **options.params
@@ -118,15 +114,6 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
         _output.note(bill(response))
 
 
-def _show_what_came(error: VeniceError, printer: AnswerPrinter) -> None:
-    """After a stream that broke off."""
-    if printer.shown:
-        _output.note("the answer is not whole")
-    elif isinstance(error, APIError) and error.partial is not None:  # it came as JSON instead, and is paid for
-        printer.response = error.partial
-        printer.show_whole(error.partial)
-
-
 async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
     """The model that was named, or else one that can do what is asked for."""
     if options.model is not None:
@@ -138,16 +125,24 @@ async def chosen_model(client: VeniceClient, options: AskOptions) -> str:
 async def _streamed(
     client: VeniceClient, model: str, options: AskOptions, messages: Sequence[Mapping[str, Any]], printer: AnswerPrinter
 ) -> ChatCompletionResponse:
-    stream = await client.chat.completions.stream(model=model, messages=messages, e2ee=options.sealed, **options.params)
-    async with stream:
-        try:
-            async for chunk in stream:
-                printer.show_chunk(chunk)
-        finally:
-            printer.response = stream.partial
-            printer.end()
-        printer.response = await stream.collect()
-        return printer.response
+    try:
+        stream = await client.chat.completions.stream(model=model, messages=messages, e2ee=options.sealed, **options.params)
+        async with stream:
+            try:
+                async for chunk in stream:
+                    printer.show_chunk(chunk)
+            finally:
+                printer.response = stream.partial
+                printer.end()
+            printer.response = await stream.collect()
+            return printer.response
+    except VeniceError as error:
+        if printer.shown:
+            _output.note("the answer is not whole")
+        elif isinstance(error, APIError) and error.partial is not None:  # it came as JSON instead, and is paid for
+            printer.response = error.partial
+            printer.show_whole(error.partial)
+        raise
 
 
 def bill(response: ChatCompletionResponse) -> str:

@@ -21,6 +21,8 @@ _IN_OUR_WORDS = (
     (" or pass ca_bundle=...", ""),
     (f"pass api_key=... or set {KEY_VARIABLE}", f"set {KEY_VARIABLE}"),
     ("or port=0", "or --port 0"),
+    ("in allow_hosts", "with --allow-host"),
+    ("; token=True makes one", "; leave out --token and --no-token, and one is made"),
     ("base_url", "--base-url"),
     ("expected_completion_tokens", "--expected"),
     ("max_completion_tokens", "--max-tokens"),

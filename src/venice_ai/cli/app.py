@@ -22,7 +22,7 @@ from . import _output, _remedies
 from ._connection import debug_option
 from ._exit_codes import EXIT_CODES, code_of, listed
 
-_COMMANDS = ("chat", "batch", "models", "cost", "attest", "serve", "doctor")
+_COMMANDS = ("chat", "batch", "models", "cost", "attest", "serve", "gateway", "doctor")
 
 
 class _Command(click.Group):
@@ -76,9 +76,16 @@ def app() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs the command; gives the exit code."""
-    _end_on_sigterm()
+    # The process ends at once when it is told to, also as process 1, for which the system does nothing of itself.
+    with contextlib.suppress(ValueError):  # not in the main thread, where a program runs the command
+        signal.signal(signal.SIGTERM, _end)
     _output.prepare()
-    _route_warnings()
+    # Warnings, and what the library logs, look like every other message of the command.
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("venice-chat: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    if not sys.warnoptions:
+        warnings.showwarning = _show_warning
     try:
         return app.main(arguments, prog_name="venice-chat", standalone_mode=False, obj=arguments) or 0
     except click.ClickException as error:
@@ -90,25 +97,10 @@ def run(arguments: list[str]) -> int:
         return 130
 
 
-def _end_on_sigterm() -> None:
-    """Ends the process at once when it is told to, also as process 1, for which the system does nothing of itself."""
-    with contextlib.suppress(ValueError):  # not in the main thread, where a program runs the command
-        signal.signal(signal.SIGTERM, _end)
-
-
 def _end(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
     os._exit(128 + signal.SIGTERM)
-
-
-def _route_warnings() -> None:
-    """Warnings, and what the library logs, look like every other message of the command."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter("venice-chat: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    if not sys.warnoptions:
-        warnings.showwarning = _show_warning
 
 
 class _Formatter(logging.Formatter):

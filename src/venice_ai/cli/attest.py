@@ -88,9 +88,20 @@ def attest(connection: Connection, /, model: str, **given: Any) -> int:
             evidence, report = asyncio.run(_online(connection, model, options))
     except (ImportError, TeeAttestationError, APIError) as error:
         _output.note(str(error))
-        return _without_report(error)
+        if isinstance(error, TeeAttestationError):  # a redirect, or an answer that is no evidence
+            return 1
+        usage = isinstance(error, InvalidRequestError) and error.status_code is None
+        return 2 if usage or isinstance(error, ImportError) else 3
     code = verdict(report, wanted.level)
-    _print_report(wanted, evidence, report)
+    if wanted.as_json:
+        _output.line(report.to_json(indent=2))
+    else:
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(evidence.now))
+        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})")
+        _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
+        _output.line(report.summary())
+    if code == 4:
+        _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
     try:
         if wanted.save_evidence is not None:
             kept = _evidence_files.save(wanted.save_evidence, evidence, report, options.pins)
@@ -108,31 +119,20 @@ def verdict(report: AttestationReport, level: Level) -> int:
     return 1 if not report.ok else 0 if report.reaches(level) else 4
 
 
-def _without_report(error: Exception) -> int:
-    if isinstance(error, TeeAttestationError):  # a redirect, or an answer that is no evidence
-        return 1
-    usage = isinstance(error, InvalidRequestError) and error.status_code is None
-    return 2 if usage or isinstance(error, ImportError) else 3
-
-
 def _check(wanted: SimpleNamespace) -> None:
-    if wanted.offline and wanted.evidence is None:
-        raise click.UsageError("--offline needs --evidence FILE")
-    if wanted.evidence is not None and not wanted.offline:
-        raise click.UsageError("--evidence needs --offline")
-    if wanted.offline and wanted.nras:
-        raise click.UsageError("--nras asks NVIDIA's service, and --offline asks nobody")
-    if wanted.nras and wanted.gpu == "off":
-        raise click.UsageError("--nras asks NVIDIA's service about the GPUs, and --gpu off leaves them out")
-    if wanted.now is not None and not 0 <= wanted.now < END_OF_TIME:
-        raise click.UsageError(f"--now {wanted.now} is not a time in seconds since 1970")
-    if wanted.level == "pinned" and wanted.pin is None:
-        raise click.UsageError("--level pinned needs --pin FILE; --write-pin FILE makes one")
-    _check_writable(wanted)
-
-
-def _check_writable(wanted: SimpleNamespace) -> None:
-    """Raises if what is wished for cannot be written: few attestations may be asked for, and none for nothing."""
+    offline, evidence, now = wanted.offline, wanted.evidence, wanted.now
+    gpus_left_out = "--nras asks NVIDIA's service about the GPUs, and --gpu off leaves them out"
+    for wrong, why in (
+        (offline and evidence is None, "--offline needs --evidence FILE"),
+        (evidence is not None and not offline, "--evidence needs --offline"),
+        (offline and wanted.nras, "--nras asks NVIDIA's service, and --offline asks nobody"),
+        (wanted.nras and wanted.gpu == "off", gpus_left_out),
+        (now is not None and not 0 <= now < END_OF_TIME, f"--now {now} is not a time in seconds since 1970"),
+        (wanted.level == "pinned" and wanted.pin is None, "--level pinned needs --pin FILE; --write-pin FILE makes one"),
+    ):
+        if wrong:
+            raise click.UsageError(why)
+    # What is wished for must be writable: few attestations may be asked for, and none for nothing.
     if wanted.save_evidence is not None:
         try:
             wanted.save_evidence.mkdir(parents=True, exist_ok=True)
@@ -149,16 +149,17 @@ def _options(wanted: SimpleNamespace) -> TeeOptions:
     now = time.time() if wanted.now is None else wanted.now
     return TeeOptions(
         nonce=wanted.nonce,
-        collateral=None if wanted.collateral is None else _object(wanted.collateral),
+        collateral=None if wanted.collateral is None else read_object(wanted.collateral),
         tcb_statuses=frozenset({"UpToDate", *wanted.allow_status}),
         gpu="nras" if wanted.nras else wanted.gpu,
         allow_dev_image=not wanted.refuse_dev_image,
-        pins=None if wanted.pin is None else MeasurementPins.from_dict(_object(wanted.pin)),
+        pins=None if wanted.pin is None else MeasurementPins.from_dict(read_object(wanted.pin)),
         clock=lambda: now,
     )
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
     try:
         return as_object(parse(path.read_bytes()), "it")
     except (OSError, ValueError) as error:
@@ -199,18 +200,6 @@ async def _online(connection: Connection, model: str, options: TeeOptions) -> tu
         report = attestation.verify(evidence, options)
         tee.settle(evidence, report, options)
     return evidence, report
-
-
-def _print_report(wanted: SimpleNamespace, evidence: CollectedEvidence, report: AttestationReport) -> None:
-    if wanted.as_json:
-        _output.line(report.to_json(indent=2))
-    else:
-        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(evidence.now))
-        _output.line(f"{report.model}, judged at {at} ({evidence.now:.0f})")
-        _output.line(one_line(f"nonce {report.nonce}, provider {report.provider or 'unknown'}"))
-        _output.line(report.summary())
-    if verdict(report, wanted.level) == 4:
-        _output.note(f"the level {report.level!r} was reached, and {wanted.level!r} was asked for")
 
 
 def _tell_again(model: str, wanted: SimpleNamespace, kept: list[str]) -> None:

@@ -96,7 +96,8 @@ def _read() -> str | None:
     try:
         lines = [input(prompt)]
         with contextlib.suppress(EOFError):  # after a text; it comes again
-            while _more_is_there():
+            # More lines came with the last one, being pasted: nobody types so fast. Windows lets nobody ask a console.
+            while sys.platform != "win32" and select.select([sys.stdin], [], [], _PASTED_SECONDS)[0]:
                 lines.append(input())
     except KeyboardInterrupt:
         _output.aside("\n")
@@ -106,8 +107,3 @@ def _read() -> str | None:
         return None
     text = "\n".join(lines).rstrip()
     return None if text in {"/quit", "/exit"} else text
-
-
-def _more_is_there() -> bool:
-    """Whether more lines came with the last one, being pasted: nobody types so fast. Windows lets nobody ask a console."""
-    return sys.platform != "win32" and bool(select.select([sys.stdin], [], [], _PASTED_SECONDS)[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
@@ -15,9 +15,6 @@ from ..resources.models import ModelType
 from ..types.api.models import ModelResponse
 from . import _output
 from ._connection import Connection, asking_for_models, with_connection
-
-if TYPE_CHECKING:
-    from .._client import VeniceClient
 
 _FLAGS = {wish.removeprefix("require_").replace("_", "-"): flag for wish, flag in CAPABILITIES.items()}
 _HEADINGS = ("MODEL", "CONTEXT", "IN $/1M", "OUT $/1M", "PRIVACY", "NOTES", "CAPABILITIES")
@@ -65,7 +62,10 @@ async def _list(
     connection: Connection, kind: ModelType | None, capabilities: Sequence[str], cheapest: bool, as_json: bool
 ) -> None:
     async with connection.client() as client:
-        found = [model for model in await _entries(client, kind) if set(capabilities) <= set(abilities(model))]
+        with asking_for_models(client):
+            listed = (await client.models.list(type=kind)).data
+    # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
+    found = [each for each in listed if isinstance(each, ModelResponse) and set(capabilities) <= set(abilities(each))]
     if cheapest:
         found.sort(key=_price)
     if as_json:
@@ -76,13 +76,6 @@ async def _list(
         _output.line("\n".join(table([_HEADINGS, *map(_row, found)])))
     else:
         _output.note("no model of the catalogue has all that")
-
-
-async def _entries(client: VeniceClient, kind: ModelType | None) -> list[ModelResponse]:
-    # The catalogue is believed as far as it goes: what is not an entry cannot be shown.
-    with asking_for_models(client):
-        listed = (await client.models.list(type=kind)).data
-    return [entry for entry in listed if isinstance(entry, ModelResponse)]
 
 
 def abilities(model: ModelResponse) -> list[str]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .._core.privacy import PREFIX
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE
 from ..exceptions import InvalidRequestError
 from . import _output
 from ._connection import debug_option, need_confidential
 
 if TYPE_CHECKING:
-    from ..emulator import Backend, Emulator
-    from ..emulator.enclave import Enclave
+    from ..emulator import Emulator
 
 _EXAMPLES = """\b
 venice-chat serve --port 0
@@ -59,10 +59,24 @@ def serve(
     """
     if threads is not None and not (local or model):
         raise click.UsageError("--threads is for the model on this machine; add --local")
-    enclave = _enclave(tee_fault) if tee or tee_fault is not None else None
-    backend = _backend(model, threads, sealed=enclave is not None) if local or model is not None else None
+    enclave = None
+    if tee or tee_fault is not None:
+        need_confidential()
+        from ..emulator.enclave import Enclave
+
+        try:
+            enclave = Enclave(fault=tee_fault)
+        except InvalidRequestError as error:
+            raise click.UsageError(f"--tee-fault: {error}") from None
     from ..emulator import Emulator
 
+    backend = None
+    if local or model is not None:
+        from ..emulator.local import open_local_model
+
+        backend = open_local_model(model, threads=threads, show=_output.note)
+        if enclave is not None:
+            backend.model_id = PREFIX + backend.model_id  # the id is what says that it is in the enclave
     emulator = Emulator(admin=admin, cors=cors, backend=backend, tee=enclave or False)
     try:
         with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
@@ -72,33 +86,10 @@ def serve(
         raise click.UsageError(why) from None
 
 
-def _backend(model: Path | None, threads: int | None, *, sealed: bool) -> Backend:
-    from .._core.privacy import PREFIX
-    from ..emulator.local import open_local_model
-
-    opened = open_local_model(model, threads=threads, show=_output.note)
-    if sealed:
-        opened.model_id = PREFIX + opened.model_id  # the id is what says that it is in the enclave
-    return opened
-
-
-def _enclave(fault: str | None) -> Enclave:
-    need_confidential()
-    from ..emulator.enclave import Enclave
-
-    try:
-        return Enclave(fault=fault)
-    except InvalidRequestError as error:
-        raise click.UsageError(f"--tee-fault: {error}") from None
-
-
 async def _run(emulator: Emulator, host: str, port: int, allow_remote: bool) -> None:
     from ..emulator import serve as listen
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_signal()
     try:
         async with listen(emulator, host=host, port=port, allow_remote=allow_remote) as server:
             _output.line(f"Venice emulator on {server.url}")
@@ -106,3 +97,18 @@ async def _run(emulator: Emulator, host: str, port: int, allow_remote: bool) -> 
             await stop.wait()
     finally:
         await emulator.aclose()
+
+
+def stop_signal() -> asyncio.Event:
+    """Is set when the process is told to end; told again, it ends at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def told() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, told)
+    return stop

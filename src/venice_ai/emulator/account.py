@@ -8,7 +8,7 @@ any of them, on the emulator's clock.
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -55,10 +55,8 @@ class Account:
     """When requests failed, for whatever reason."""
     blocked_until: float = field(default=0.0, init=False)
     """Until when everything is refused because too many requests failed."""
-
-    def __post_init__(self) -> None:
-        self._used: dict[str, deque[tuple[float, float]]] = {"requests": deque(), "tokens": deque()}
-        self._filled: dict[str, tuple[float, float]] = {}
+    _used: defaultdict[str, deque[tuple[float, float]]] = field(default_factory=lambda: defaultdict(deque), init=False)
+    _filled: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]], init=False)
 
     def admit(self, now: float) -> Answer | None:
         """The refusal of a request that arrives now; None: it may be answered."""
@@ -95,8 +93,7 @@ class Account:
         return told
 
     def _limits(self) -> list[tuple[str, int]]:
-        named = (("requests", self.rpm), ("tokens", self.tpm))
-        return [(name, limit) for name, limit in named if limit is not None]
+        return [(name, limit) for name, limit in (("requests", self.rpm), ("tokens", self.tpm)) if limit is not None]
 
     def _refuse(self, now: float, wait: float, words: str) -> Answer:
         self.refused.append(now)

@@ -51,11 +51,7 @@ class Turn:
 
 def answer(request: ChatRequest, index: int = 0) -> Turn:
     """The turn for one choice of a request; Unsatisfiable if nothing fits its schema, or that of a tool's arguments."""
-    return limited(_unlimited(request, index), request)
-
-
-def limited(turn: Turn, request: ChatRequest) -> Turn:
-    """The turn as far as the request's `stop` and `max_completion_tokens` let it come."""
+    turn = _unlimited(request, index)
     stops = [place for place in map(turn.text.find, request.stops) if place >= 0]
     text = turn.text[: min(stops)] if stops else turn.text
     turn = turn if text == turn.text else replace(turn, text=text, pieces=None, finish_reason="stop")
@@ -74,7 +70,9 @@ def call_id(*salt: object) -> str:
 def _unlimited(request: ChatRequest, index: int) -> Turn:
     said = [(message["role"], text_of(message)) for message in request.messages]
     salt = (request.model.id, said, request.body.get("seed"), request.body.get("temperature"), index)
-    reasoning = _reasoning(request, salt) if request.thinks else None
+    subject = repeatable.pick(("the question", "what was said", "the last message"), "reasoning", salt)
+    thought = f"Let me look at {subject}. It has {len(request.question.split())} words. I will answer it in a few sentences."
+    reasoning = thought if request.thinks else None
     if called := called_tools(request):
         return Turn(reasoning=reasoning, calls=_calls(called, request, salt), finish_reason="tool_calls")
     kind = request.body.get("response_format", {}).get("type", "text")
@@ -120,11 +118,6 @@ def _results(request: ChatRequest) -> str:
     last = [*takewhile(lambda message: message["role"] == "tool", reversed(request.messages))]
     answers = ((names.get(message["tool_call_id"], "The tool"), text_of(message)) for message in reversed(last))
     return "\n".join(f"{name} answered: {text}" for name, text in answers)
-
-
-def _reasoning(request: ChatRequest, salt: tuple[object, ...]) -> str:
-    subject = repeatable.pick(("the question", "what was said", "the last message"), "reasoning", salt)
-    return f"Let me look at {subject}. It has {len(request.question.split())} words. I will answer it in a few sentences."
 
 
 # -- web search ----------------------------------------------------------------------------------------------------------

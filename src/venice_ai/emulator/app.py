@@ -7,20 +7,20 @@ and it answers (`chat.py`). Nothing here waits, and nothing knows how bytes trav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from venice_ai._core.ports import Clock
 from venice_ai._core.privacy import PREFIX as E2EE_PREFIX
 from venice_ai.types.api.params import CHAT_PATH
 
-from . import admin, chat, contract, delivery, refusals
+from . import admin, chat, contract, delivery, refusals, repeatable
 from .account import Account
 from .backend import Backend
 from .catalogue import TYPES, Catalogue, split_suffix, text_model
 from .clock import VirtualClock
 from .delivery import Delivery
-from .headers import ANY_ORIGIN, preflight_headers, service_headers
+from .headers import ANY_ORIGIN, VERSION, preflight_headers
 from .recorded import Recorded
 from .refusals import Issue
 from .script import Script, Step, Unspoken, Usual
@@ -116,11 +116,10 @@ class Emulator:
 
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer to a request; `now` is Unix time."""
-        if not self._cors:
-            return await self._responded(incoming, now)
-        if incoming.method == "OPTIONS":
+        if self._cors and incoming.method == "OPTIONS":
             return Answer(204, preflight_headers(incoming.headers))
-        return (await self._responded(incoming, now)).with_defaults(ANY_ORIGIN)
+        answer = await self._responded(incoming, now)
+        return answer.with_defaults(ANY_ORIGIN) if self._cors else answer
 
     async def _responded(self, incoming: Incoming, now: float) -> Answer:
         if self._has_admin and incoming.path.startswith(admin.PATH):
@@ -128,7 +127,7 @@ class Emulator:
         self._count += 1
         self.requests.append(Recorded.of(incoming))
         del self.requests[:-_KEPT_REQUESTS]
-        headers = service_headers(self._count)
+        headers = {"CF-RAY": f"{repeatable.hexes(16, 'ray', self._count)}-EMU", "x-venice-version": VERSION}
         return (await self._routed(incoming, self._count, now)).with_defaults(headers)
 
     async def _routed(self, incoming: Incoming, number: int, now: float) -> Answer:
@@ -185,10 +184,7 @@ class Emulator:
         if kind not in allowed:
             expected = " | ".join(f"'{name}'" for name in allowed)
             return refusals.invalid([Issue(("type",), f"Expected {expected}, received '{kind}'", "invalid_enum_value")])
-        lists: dict[str, Callable[[str], object]] = {
-            "/models": self._catalogue.listed,
-            "/models/traits": self._catalogue.traits,
-        }
+        lists: dict[str, Any] = {"/models": self._catalogue.listed, "/models/traits": self._catalogue.traits}
         found = lists.get(path, self._catalogue.aliases)(kind)
         return delivery.body({"object": "list", "type": kind, "data": found}, how)
 
@@ -203,10 +199,8 @@ _METHODS = {
 
 
 def _enclave(tee: bool | Enclave) -> Enclave | None:
-    if tee is False:
-        return None
     if tee is not True:
-        return tee
+        return tee or None
     from venice_ai.tee.extra import require_extra
 
     require_extra()

@@ -104,9 +104,8 @@ class Catalogue:
 
     def add_default(self, model: Mapping[str, Any]) -> None:
         entry = ModelResponse.model_validate(model)
-        others = [
-            ModelResponse.model_validate(other) for other in self.listed("all")
-        ]  # those of the default are not ours alone
+        # Copies: those of the default are not ours alone.
+        others = [ModelResponse.model_validate(other) for other in self.listed("all")]
         for other in others:
             if other.type == "text":
                 other.model_spec.traits = [trait for trait in other.model_spec.traits or [] if trait != "default"]
@@ -140,10 +139,9 @@ class Catalogue:
 
 
 def _is(model: ModelResponse, kind: str) -> bool:
-    if kind == "code":
-        capabilities = model.model_spec.capabilities
-        return model.type == "text" and capabilities is not None and capabilities.optimizedForCode is True
-    return kind in {"all", model.type}
+    if kind != "code":
+        return kind in {"all", model.type}
+    return model.type == "text" and (model.model_spec.capabilities or ModelCapabilities()).optimizedForCode is True
 
 
 def _loose(name: str) -> str:

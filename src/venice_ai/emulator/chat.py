@@ -16,11 +16,9 @@ from .catalogue import Catalogue, split_suffix, text_model
 from .completion import Completion
 from .headers import model_headers
 from .request import ChatRequest, Leaving
-from .schema_instance import Unsatisfiable
+from .schema_validation import Unsatisfiable
 from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Spoken, Step, Text, Unspoken, Usual, Whole
 from .sending import Answer
-
-_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 async def respond(
@@ -43,9 +41,8 @@ async def respond(
         if issues := [*contract.issues(body)]:
             return refusals.invalid(issues)
     model = catalogue.find(name)
-    request = ChatRequest(body, model or ModelResponse.model_validate(text_model(name)))
-    if leaving is not None:
-        request = replace(request, leaving=leaving)
+    known = model or ModelResponse.model_validate(text_model(name))
+    request = ChatRequest(body, known, leaving or (lambda chunk: (chunk,)))
     if step is not None and not isinstance(step, Usual):
         answered = scripted(step, request, number, now)
     elif model is None:
@@ -79,7 +76,7 @@ def _objection(request: ChatRequest) -> Answer | None:
     if contract.oversized_file(request):
         return refusals.refused(413, "File exceeds the maximum allowed size of 25 MB.")
     # Which characters there are cannot be known here: every name that could be one is.
-    if not _SLUG.fullmatch(request.switches.get("character_slug", "venice")):
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", request.switches.get("character_slug", "venice")):
         return refusals.refused(404, "No character could be found from the provided character_slug")
     return None
 
@@ -116,16 +113,13 @@ def _turn(step: Spoken, request: ChatRequest) -> Turn:
             pieces = None if step.deltas is None else tuple(step.deltas)
             return Turn(step.text, step.reasoning, finish_reason=step.finish_reason, pieces=pieces)
         case Calls():
-            return Turn(step.text, calls=_planned(step, request), finish_reason="tool_calls")
+            turn, given = len(request.messages), [call.arguments for call in step.calls]
+            texts = [arguments if isinstance(arguments, str) else json.dumps(arguments) for arguments in given]
+            ids = [call.id or call_id(call.name, index, turn) for index, call in enumerate(step.calls)]
+            calls = tuple(map(Call, ids, [call.name for call in step.calls], texts))
+            return Turn(step.text, calls=calls, finish_reason="tool_calls")
         case Echo():
             return Turn(request.question)
-
-
-def _planned(step: Calls, request: ChatRequest) -> tuple[Call, ...]:
-    turn = len(request.messages)
-    texts = [call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments) for call in step.calls]
-    ids = [call.id or call_id(call.name, index, turn) for index, call in enumerate(step.calls)]
-    return tuple(Call(id_, call.name, text) for id_, call, text in zip(ids, step.calls, texts, strict=True))
 
 
 def _delivered(completion: Completion, how: delivery.Delivery) -> Answer:

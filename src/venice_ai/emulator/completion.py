@@ -33,14 +33,8 @@ class Completion:
         parameters = effective_parameters(self.request)
         return {**self._head("chat.completion"), "choices": choices, **self.bill(), "venice_parameters": parameters}
 
-    def chunks(self, *, call_index: CallIndex = "normal", roles: int = 1, bare: bool = False) -> Iterator[dict[str, Any]]:
-        """The answer in chunks, one choice after the other, without usage.
-
-        Args:
-            call_index: the `index` of tool calls: their place, always 0, or left out.
-            roles: how many chunks say the role.
-            bare: leave out what a fragment of a tool call does not say, in place of null.
-        """
+    def chunks(self, call_index: CallIndex, roles: int, bare: bool) -> Iterator[dict[str, Any]]:
+        """The answer in chunks, one choice after the other, without usage; the parameters are those of `Delivery`."""
         for place, turn in enumerate(self.turns):
             for _ in range(roles):
                 yield self._chunk(place, {"role": "assistant", "content": "", "reasoning_content": None, "tool_calls": None})
@@ -59,8 +53,7 @@ class Completion:
 
     def bill(self) -> dict[str, Any]:
         reasoning = sum(turn.reasoning_tokens for turn in self.turns)
-        counted = usage(self.request, sum(turn.visible_tokens for turn in self.turns) + reasoning, reasoning)
-        return {"usage": counted, "cost": cost(self.request, counted)}
+        return bill(self.request, sum(turn.visible_tokens for turn in self.turns) + reasoning, reasoning)
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model.id}
@@ -125,18 +118,15 @@ def effective_parameters(request: ChatRequest) -> dict[str, Any]:
     return {**request.switches, "web_search_citations": CITATIONS if request.searches else []}
 
 
-def usage(request: ChatRequest, completion_tokens: int, reasoning_tokens: int) -> dict[str, Any]:
-    return {
-        "prompt_tokens": request.prompt_tokens,
+def bill(request: ChatRequest, completion_tokens: int, reasoning_tokens: int, prompt_tokens: int = 0) -> dict[str, Any]:
+    """The usage, and what it costs by the catalogue's prices. Without a count of the prompt's tokens they are estimated."""
+    prompt = prompt_tokens or request.prompt_tokens
+    usage = {
+        "prompt_tokens": prompt,
         "completion_tokens": completion_tokens,
-        "total_tokens": request.prompt_tokens + completion_tokens,
+        "total_tokens": prompt + completion_tokens,
         "prompt_tokens_details": {"cached_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
     }
-
-
-def cost(request: ChatRequest, counted: dict[str, Any]) -> dict[str, float]:
-    """What an answer costs by the catalogue's prices."""
-    pricing, prompt = request.model.model_spec.pricing, counted["prompt_tokens"]
-    into, out = (rate(pricing, prompt, side) or Decimal(0) for side in ("input", "output"))
-    return {"usd": float((prompt * into + counted["completion_tokens"] * out) / 1_000_000), "diem": 0.0}
+    into, out = (rate(request.model.model_spec.pricing, prompt, side) or Decimal(0) for side in ("input", "output"))
+    return {"usage": usage, "cost": {"usd": float((prompt * into + completion_tokens * out) / 1_000_000), "diem": 0.0}}

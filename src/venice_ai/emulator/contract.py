@@ -94,9 +94,7 @@ def issues(body: Any) -> Iterator[Issue]:
     if unknown := tuple(name for name in body if name not in _KINDS):
         named = ", ".join(f"'{name}'" for name in unknown)
         yield Issue((), f"Unrecognized key(s) in object: {named}", "unrecognized_keys", unknown)
-    for name in ("model", "messages"):
-        if name not in body:
-            yield Issue((name,), "Required", "invalid_type")
+    yield from (Issue((name,), "Required", "invalid_type") for name in ("model", "messages") if name not in body)
     for name, value in body.items():
         yield from _parameter_issues(name, value)
 
@@ -106,11 +104,9 @@ def _parameter_issues(name: str, value: Any) -> Iterator[Issue]:
         return
     if value is None:
         yield Issue((name,), "Expected a value, received null", "invalid_type")
-        return
-    if misfit := [*_misfit({name: value}, _KINDS[name])]:
+    elif misfit := [*_misfit({name: value}, _KINDS[name])]:
         yield from misfit
-        return
-    if name == "tools":
+    elif name == "tools":
         lacking = [index for index, tool in enumerate(value) if lacks_function(tool)]
         yield from (Issue(("tools", index, "function"), "Required", "invalid_type") for index in lacking)
     elif name == "messages":
@@ -181,10 +177,8 @@ def provider_objection(request: ChatRequest) -> str | None:
     efforts = request.capabilities.reasoningEffortOptions
     if request.effort and efforts and request.effort not in efforts:
         return f"reasoning effort {request.effort!r} is not one of {', '.join(efforts)}"
-    return _choice_objection(body.get("tool_choice"), [function["name"] for function in request.functions])
-
-
-def _choice_objection(choice: Any, names: list[str]) -> str | None:
+    choice: Any = body.get("tool_choice")
+    names = [function["name"] for function in request.functions]
     if isinstance(choice, dict) and choice["function"]["name"] not in names:
         return f"tool_choice names {choice['function']['name']!r}, which is not among the tools"
     if choice == "required" and not names:
@@ -193,5 +187,5 @@ def _choice_objection(choice: Any, names: list[str]) -> str | None:
 
 
 def oversized_file(request: ChatRequest) -> bool:
-    files = (part["file"]["file_data"] for _, _, part in parts_of(request.messages, "file"))
-    return any(len(data) * 3 // 4 > MAX_FILE_BYTES for data in files)
+    files = parts_of(request.messages, "file")
+    return any(len(part["file"]["file_data"]) * 3 // 4 > MAX_FILE_BYTES for _, _, part in files)

@@ -85,11 +85,8 @@ def body(content: Any, how: Delivery) -> Answer:
 
 
 def stream(completion: Completion, how: Delivery) -> Answer:
-    chunks = completion.chunks(
-        call_index=how.get("call_index", "normal"), roles=how.get("roles", 1), bare=how.get("bare_fragments", False)
-    )
-    leaving = completion.request.leaving
-    return events((each for chunk in _with_tail(completion, chunks, how) for each in leaving(chunk)), how)
+    chunks = completion.chunks(how.get("call_index", "normal"), how.get("roles", 1), how.get("bare_fragments", False))
+    return events(chain.from_iterable(map(completion.request.leaving, _with_tail(completion, chunks, how))), how)
 
 
 def events(chunks: Iterable[Any], how: Delivery) -> Answer:
@@ -185,10 +182,9 @@ def _timed(frames: Iterable[bytes], how: Delivery, *, events: bool) -> Iterator[
         yield HoldOpen()
 
 
-def _until(acts: Iterable[Act], limit: int, then: Iterable[Act]) -> Iterator[Act]:
+def _until(acts: Iterable[Act], left: int, then: Iterable[Act]) -> Iterator[Act]:
     """The acts until so many bytes were sent, then others."""
-    left = limit
-    for act in acts if limit > 0 else ():
+    for act in acts if left > 0 else ():
         if not isinstance(act, Send):
             yield act
             continue

@@ -8,16 +8,10 @@ from typing import Any
 
 from venice_ai.types.api.models import ModelResponse
 
-from . import repeatable
-
 VERSION = "20261002.120000"
 _REQUESTS_A_MINUTE = 500
 _TOKENS_A_MINUTE = 1_000_000
 _ENCLAVE = {"X-Venice-TEE": "true", "X-Venice-TEE-Provider": "emulator"}
-
-
-def service_headers(number: int) -> dict[str, str]:
-    return {"CF-RAY": f"{repeatable.hexes(16, 'ray', number)}-EMU", "x-venice-version": VERSION}
 
 
 def model_headers(model: ModelResponse, now: float) -> dict[str, str]:

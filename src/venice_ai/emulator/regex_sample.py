@@ -15,7 +15,6 @@ _parser: Any = import_module("re._parser")
 _compiler: Any = import_module("re._compiler")
 
 _SAMPLES = "aA1 0bBzZ9_-.,:/@#+*!?\n" + "".join(map(chr, range(33, 127))) + "\u00e9\u4e00"
-_UNBOUNDED = 64
 
 
 def match(pattern: str, *, shortest: int = 0, longest: int | None = None) -> str | None:
@@ -56,7 +55,7 @@ def _item(state: Any, item: Any, extra: int) -> str:
             text = _written(value[1][0] if kind == "BRANCH" else value[-1], extra)
         case "MAX_REPEAT" | "MIN_REPEAT":
             low, high, inner = value
-            text = _written(inner, extra) * int(min(low + min(extra, _UNBOUNDED), high))
+            text = _written(inner, extra) * int(min(low + min(extra, 64), high))
         case _:
             raise ValueError(kind)
     return text

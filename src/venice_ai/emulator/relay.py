@@ -14,7 +14,7 @@ from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import refusals
 from .backend import Backend, UnsupportedInput
-from .completion import cost, effective_parameters, usage
+from .completion import bill, effective_parameters
 from .delivery import DONE, EVENTS_TYPE, error_event
 from .request import ChatRequest, Leaving
 from .sending import Answer, Send, closed, encode_json, json_answer
@@ -59,9 +59,7 @@ class _Relay:
         self._backend = backend
         self._request = request
         self._head = {"id": identity, "created": created, "model": request.model.id, "object": "chat.completion.chunk"}
-        self._prompt: int = 0
-        self._completion: int = 0
-        self._reasoning: int = 0
+        self._prompt = self._completion = self._reasoning = 0
 
     async def whole(self) -> dict[str, Any]:
         assembly = Assembly(self._request.choices)
@@ -98,7 +96,4 @@ class _Relay:
         self._reasoning += members(counted.get("completion_tokens_details")).get("reasoning_tokens", 0)
 
     def _bill(self) -> dict[str, Any]:
-        counted = usage(self._request, self._completion, self._reasoning)
-        if self._prompt:
-            counted = {**counted, "prompt_tokens": self._prompt, "total_tokens": self._prompt + self._completion}
-        return {"usage": counted, "cost": cost(self._request, counted)}
+        return bill(self._request, self._completion, self._reasoning, self._prompt)

@@ -85,7 +85,7 @@ class ChatRequest(ChatBody):
     """The body of a request, the model it is for, and the switches in force."""
 
     model: ModelResponse
-    leaving: Leaving = lambda chunk: (chunk,)  # what is sent for a chunk of a streamed answer: an enclave seals it
+    leaving: Leaving  # of a streamed answer: an enclave seals its chunks
 
     @cached_property
     def switches(self) -> dict[str, Any]:
@@ -131,14 +131,12 @@ def text_of(message: dict[str, Any]) -> str:
 def parts_of(messages: list[dict[str, Any]], kind: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """The content parts of one type, with the positions of their message and in it."""
     for index, message in enumerate(messages):
-        content = message.get("content")
-        for place, part in enumerate(items(content)):
+        for place, part in enumerate(items(message.get("content"))):
             if part.get("type") == kind:
                 yield index, place, part
 
 
 def _message_tokens(message: dict[str, Any]) -> int:
-    content = message.get("content")
-    media = len([part for part in items(content) if part.get("type") != "text"])
+    media = len([part for part in items(message.get("content")) if part.get("type") != "text"])
     calls = tokens.count(json.dumps(message["tool_calls"])) if message.get("tool_calls") else 0
     return _MESSAGE_TOKENS + tokens.count(text_of(message)) + media * _MEDIUM_TOKENS + calls

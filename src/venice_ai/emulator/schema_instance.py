@@ -21,9 +21,7 @@ from venice_ai.types._base import is_object
 
 from . import repeatable
 from .regex_sample import match
-from .schema_validation import Schema, Unsatisfiable, fits, flat, fraction, implied_type, merged, names_of, same
-
-__all__ = ["Hints", "Unsatisfiable", "instance"]
+from .schema_validation import BOUNDS, Schema, Unsatisfiable, fits, flat, fraction, implied_type, merged, names_of, same
 
 T = TypeVar("T")
 _DEEP = 4
@@ -137,7 +135,7 @@ class _Maker:
     def make_number(self, schema: dict[str, Any], path: str, _depth: int) -> int | float:
         whole = schema["type"] == "integer"
         # An integer without bounds may say how often something is done.
-        most = math.inf if schema.keys() & _BOUNDS or not whole else _MOST_UNBOUNDED
+        most = math.inf if schema.keys() & BOUNDS or not whole else _LARGEST
         hint = _taken(self._hints.numbers, lambda number: abs(number) <= most and fits(number, schema, self._root))
         if hint is not None:
             return int(hint) if hint.is_integer() and (whole or "multipleOf" not in schema) else hint
@@ -153,12 +151,10 @@ class _Maker:
             fitting = (text for text in texts if fits(text, schema, self._root))
             return _first(fitting, f"{path}: no text of the format {schema.get('format')!r} was found that fits")
         if "pattern" in schema:
-            text = match(schema["pattern"], shortest=shortest, longest=longest)
-            if text is None:
+            if (text := match(schema["pattern"], shortest=shortest, longest=longest)) is None:
                 raise Unsatisfiable(f"{path}: the pattern {schema['pattern']!r} is beyond this emulator")
             return text
-        hint = _taken(self._hints.texts, lambda text: fits(text, schema, self._root))
-        if hint is not None:
+        if (hint := _taken(self._hints.texts, lambda text: fits(text, schema, self._root))) is not None:
             return hint
         name = re.sub(r"\W.*", "", path.rsplit(".", 1)[-1].lower())
         text = _KNOWN.get(name) or repeatable.pick(_WORDS, self.salt, path)
@@ -209,8 +205,6 @@ _FORMATS: dict[str, Callable[[int], str]] = {
     "ipv4": lambda salt: f"192.0.2.{salt % 254 + 1}",
     "ipv6": lambda salt: f"2001:db8::{salt % 9999 + 1:x}",
 }
-_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-_MOST_UNBOUNDED = 10_000
 
 
 def _candidates(schema: Schema, salt: int) -> Iterator[int | float]:

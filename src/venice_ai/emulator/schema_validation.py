@@ -25,6 +25,7 @@ _BEYOND: Final = (
     *("if", "then", "else", "not", "patternProperties", "unevaluatedItems", "unevaluatedProperties"),
 )
 _DEEPEST: Final = 40
+BOUNDS: Final = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "object": is_object,
     "array": is_array,
@@ -72,7 +73,7 @@ _RULES: Final[dict[str, dict[str, Rule]]] = {
         "minProperties": lambda value, least, _: len(value) >= least,
         "maxProperties": lambda value, most, _: len(value) <= most,
         "properties": lambda value, parts, at: all(
-            fits(value[name], parts[name], at.root) for name in value.keys() & parts.keys()
+            fits(value[name], part, at.root) for name, part in parts.items() if name in value
         ),
         "additionalProperties": lambda value, rest, at: all(
             fits(value[name], rest, at.root) for name in value.keys() - at.schema.get("properties", {}).keys()
@@ -82,9 +83,7 @@ _RULES: Final[dict[str, dict[str, Rule]]] = {
     "array": {
         "minItems": lambda value, least, _: len(value) >= least,
         "maxItems": lambda value, most, _: len(value) <= most,
-        "prefixItems": lambda value, parts, at: all(
-            fits(item, part, at.root) for item, part in zip(value, parts, strict=False)
-        ),
+        "prefixItems": lambda value, parts, at: all(fits(*pair, at.root) for pair in zip(value, parts, strict=False)),
         "items": lambda value, rest, at: all(
             fits(item, rest, at.root) for item in value[len(at.schema.get("prefixItems", ())) :]
         ),

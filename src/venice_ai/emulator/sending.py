@@ -7,18 +7,17 @@ transports (`transport.py` in process, `server.py` on a socket) only do it.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self, TypeAlias
 
-import msgspec
-
+from venice_ai._wire import json_text
 from venice_ai.types.response_meta import Headers
 
 PREFIX = "/api/v1"
 JSON_TYPE = "application/json; charset=utf-8"
+encode_json: Callable[[Any], bytes] = json_text.encode
 
 
 class Send(NamedTuple):
@@ -95,11 +94,3 @@ def merged(*headers: Mapping[str, str]) -> dict[str, str]:
 
 def json_answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Answer:
     return Answer(status, merged({"content-type": JSON_TYPE}, headers or {}), (Send(encode_json(content)),))
-
-
-def encode_json(content: Any) -> bytes:
-    """JSON as bytes; lone surrogates, which UTF-8 cannot hold, are written as escapes."""
-    try:
-        return msgspec.json.encode(content)
-    except UnicodeEncodeError:
-        return json.dumps(content, separators=(",", ":")).encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import re
 import socket
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from venice_ai._core.machine import is_loopback
+from venice_ai._core.machine import check_port, is_loopback, listening, origin
 from venice_ai._core.request import SystemClock
-from venice_ai.exceptions import InvalidRequestError, VeniceError
+from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.response_meta import Headers
 
 from .contract import MAX_BODY_BYTES
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from .app import Emulator
 
 _COMPRESSIBLE_BYTES = 1_024
-_LARGEST_PORT = 65_535
 _CLOCK = SystemClock()  # whatever the emulator's own clock is: here real callers wait
 _logger = logging.getLogger(__name__)
 
@@ -45,8 +43,7 @@ class Server:
     @property
     def url(self) -> str:
         """What to give a client as its `base_url`."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}{PREFIX}"
+        return f"{origin(self.host, self.port)}{PREFIX}"
 
 
 @asynccontextmanager
@@ -73,19 +70,14 @@ async def serve(
         raise InvalidRequestError(
             f"host={host!r} can be reached from other machines; pass allow_remote=True if that is meant, or host='127.0.0.1'"
         )
-    if not 0 <= port <= _LARGEST_PORT:
-        raise InvalidRequestError(f"port={port!r} is not a port; 0 takes a free one, others end at {_LARGEST_PORT}")
+    check_port(port)
     # A body that calls itself compressed and is not is a wrong body to the contract, and a crash to aiohttp.
     server = web.Server(partial(_handled, emulator), handler_cancellation=True, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise VeniceError(_why_not(error, host, port)) from error
-        yield Server(host, runner.addresses[0][1])
+        async with listening(server, host, port) as taken:
+            yield Server(host, taken)
     finally:
         await runner.cleanup()
 
@@ -212,11 +204,3 @@ def _abort(request: web.BaseRequest) -> None:
     if (connection := request.transport.get_extra_info("socket")) is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     request.transport.abort()
-
-
-def _why_not(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; choose another, or port=0 for a free one"
-    if error.errno == errno.EACCES:
-        return f"port {port} on {host} is not allowed; choose one above 1023, or port=0 for a free one"
-    return f"cannot listen on {host}:{port}: {error.strerror or error}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 
 _PIECE = re.compile(r"\s?\w{1,6}|\s?[^\w\s]|\s+")
-_LONG = 50_000
 
 
 def pieces(text: str) -> list[str]:
@@ -17,4 +16,4 @@ def pieces(text: str) -> list[str]:
 
 def count(text: str) -> int:
     """How many tokens a text has; a very long text is estimated at four characters a token."""
-    return len(text) // 4 if len(text) > _LONG else len(pieces(text))
+    return len(text) // 4 if len(text) > 50_000 else len(pieces(text))

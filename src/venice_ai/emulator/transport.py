@@ -37,24 +37,22 @@ class EmulatorTransport:
     """Sends requests to an emulator in this process."""
 
     def __init__(self, responder: Responder) -> None:
-        self._responder = responder
         self.server: Responder = responder
         """The limits that a client learns are those of this server."""
         self._closing: set[asyncio.Task[None]] = set()
 
     async def send(self, request: Request) -> EmulatorReply:
         """The reply, once its headers are here; ConnectFailure if the script refuses the connection."""
-        clock = self._responder.clock
+        clock = self.server.clock
         line = _Line(request, clock)
         try:
-            answer = await line.until(self._responder.respond(_incoming(request), now=clock.time()))
+            answer = await line.until(self.server.respond(_incoming(request), now=clock.time()))
             await line.wait(answer.delay)
+            if answer.refused:
+                raise ConnectFailure("the emulator refused the connection, as its script says")
         except BaseException:
             line.close()
             raise
-        if answer.refused:
-            line.close()
-            raise ConnectFailure("the emulator refused the connection, as its script says")
         return EmulatorReply(answer, line, self._closing)
 
     async def aclose(self) -> None:
@@ -109,13 +107,8 @@ class EmulatorReply:
 
 def _incoming(request: Request) -> Incoming:
     parts = urlsplit(request.url)
-    return Incoming(
-        request.method,
-        parts.path,
-        dict(parse_qsl(parts.query, keep_blank_values=True)),
-        Headers(request.headers.items()),
-        request.body or b"",
-    )
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return Incoming(request.method, parts.path, query, Headers(request.headers.items()), request.body or b"")
 
 
 class _Line:

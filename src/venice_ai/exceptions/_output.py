@@ -76,14 +76,14 @@ OutputInvalidError.__module__ = OutputTruncatedError.__module__ = OutputError.__
 
 
 def _restored(cls: type[Mismatch], title: str, lines: list[Any], state: dict[str, Any]) -> Mismatch:
-    error = mismatch(cls, title, lines)
+    return mismatch(cls, title, lines, **state)
+
+
+def mismatch(cls: type[Mismatch], title: str, lines: list[Any], *, hide_input: bool = False, **state: Any) -> Mismatch:
+    """An error with the lines of `ValidationError.errors()`."""
+    error = cls.from_exception_data(title, [_line(line) for line in lines], "json", hide_input)
     vars(error).update(state)
     return error
-
-
-def mismatch(cls: type[Mismatch], title: str, lines: list[Any], *, hide_input: bool = False) -> Mismatch:
-    """An error with the lines of `ValidationError.errors()`."""
-    return cls.from_exception_data(title, [_line(line) for line in lines], "json", hide_input)
 
 
 def _line(error: Any) -> InitErrorDetails:

@@ -56,7 +56,7 @@ def reported(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return reply if reply.get("message") or reply.get("detail") else None
     for choice in cast("list[Any]", choices) if isinstance(choices, list) else ():
         for part in (choice, _member(choice, "delta"), _member(choice, "message")):
-            if isinstance(part, Mapping) and _error_members(cast("Mapping[str, Any]", part)):
+            if _error_members(part):
                 return cast("Mapping[str, Any]", part)
     return None
 
@@ -73,9 +73,10 @@ def without_errors(reply: Any) -> Any:
     }
 
 
-def _error_members(part: Mapping[str, Any]) -> list[Any]:
+def _error_members(part: Any) -> list[Any]:
     """What the members of a part hold that report an error."""
-    return [value for name, value in part.items() if name.startswith("error") and value]
+    members = cast("Mapping[str, Any]", part).items() if isinstance(part, Mapping) else ()
+    return [value for name, value in members if name.startswith("error") and value]
 
 
 def error_for(
@@ -142,12 +143,8 @@ def _status_of(code: str | None, otherwise: int) -> int:
 
 
 def _type(body: Any) -> str | None:
-    types = (_text(_member(each, "type")) for each in (*_nested(body), body))
+    types = (_text(_member(each, "type")) for each in (*_error_members(body), body))
     return next((name for name in types if name not in {None, "error"}), _text(_member(body, "error_type")))
-
-
-def _nested(body: Any) -> list[Any]:
-    return _error_members(cast("Mapping[str, Any]", body)) if isinstance(body, Mapping) else []
 
 
 def _rate_limit_kind(headers: Mapping[str, str], detail: str, code: str) -> errors.RateLimitKind:
@@ -175,16 +172,14 @@ def _text(value: Any) -> str | None:
 
 
 def _code(body: Any) -> str | None:
-    codes = (
-        _text(_member(each, name)) for name in ("code", "error_code") for each in (_member(body, "error"), *_nested(body), body)
-    )
-    return next(filter(None, codes), None)
+    places = (_member(body, "error"), *_error_members(body), body)
+    return next(filter(None, (_text(_member(each, name)) for name in ("code", "error_code") for each in places)), None)
 
 
 def _detail(body: Any, headers: Mapping[str, str]) -> str:
     if isinstance(body, str):
         return _page(body, headers.get("content-type", ""))
-    places = (_member(body, "error"), _member(body, "error_message"), body, *_nested(body))
+    places = (_member(body, "error"), _member(body, "error_message"), body, *_error_members(body))
     said = next(filter(None, map(_message, places)), "no reason was given")
     reasons = list(dict.fromkeys(reason for reason in _reasons(body) if reason not in said))[:10]
     return f"{said} ({'; '.join(reasons)})" if reasons else said

@@ -11,10 +11,8 @@ from ..exceptions import APIError
 
 if TYPE_CHECKING:
     from .._core.request import Request
-    from .._limits.limiter import LimitsSnapshot
+    from .._limits.snapshot import LimitsSnapshot
     from ..types.response_meta import ResponseMeta
-
-_PATH = "/api_keys/rate_limits"
 
 
 class Limits(APIResource[Connection]):
@@ -39,7 +37,7 @@ class Limits(APIResource[Connection]):
         return self.snapshot()
 
     def _request(self) -> Request:
-        return self._client.build_request("GET", _PATH)
+        return self._client.build_request("GET", "/api_keys/rate_limits")
 
 
 def _amounts(body: bytes, meta: ResponseMeta, _secret: bytes) -> list[tuple[str, dict[str, int]]] | APIError:

@@ -7,6 +7,7 @@ of a model exclude (https://docs.venice.ai/api-reference/endpoint/chat/completio
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
@@ -21,7 +22,6 @@ _SEARCHES: Final = {
     "enable_web_scraping": "supportsWebSearch",
     "enable_x_search": "supportsXSearch",
 }
-_LETTERS_PER_TOKEN: Final = 4  # at most as many tokens are counted on as words, and as this leaves
 
 
 class Refusal(NamedTuple):
@@ -60,10 +60,8 @@ def unsuitable(
         return "it does not run in an enclave"
     if asked is not None and spec_of(asked).privacy == "private" and spec.privacy != "private":
         return "it is less private"
-    lacking = next((flag for flag, _ in (*_needs(body), *_uses(body)) if not can(entry, flag)), None)
-    if lacking is not None:
-        return f"the request needs {lacking}"
-    return next(map(str, _beyond(entry, body)), None)
+    lacking = (f"the request needs {flag}" for flag, _ in (*_needs(body), *_uses(body)) if not can(entry, flag))
+    return next(chain(lacking, map(str, _beyond(entry, body))), None)
 
 
 def _needs(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -92,7 +90,9 @@ def _beyond(entry: ModelResponse, body: Mapping[str, Any]) -> Iterator[Refusal]:
     if isinstance(longest, int) and longest and isinstance(asked, int) and asked > longest:
         yield Refusal("max_completion_tokens", f"{asked} is above the {longest} of model {entry.id!r}")
     context = spec.availableContextTokens or entry.context_length
-    least = _least_tokens(body)
+    texts = (text for message in items(body.get("messages")) for text in content_texts(members(message).get("content")))
+    # No tokenizer makes one token of two words; nor are more counted on than one for four letters.
+    least = sum(min(len(text.split()), len(text) // 4) for text in texts)
     if isinstance(context, int) and context and least > context:
         yield Refusal(
             "messages", f"at least {least} tokens do not fit into the context of model {entry.id!r}, {context} tokens"
@@ -102,9 +102,3 @@ def _beyond(entry: ModelResponse, body: Mapping[str, Any]) -> Iterator[Refusal]:
 def _effort(body: Mapping[str, Any]) -> tuple[str, Any]:
     effort = body.get("reasoning_effort")
     return ("reasoning_effort", effort) if effort else ("reasoning.effort", members(body.get("reasoning")).get("effort"))
-
-
-def _least_tokens(body: Mapping[str, Any]) -> int:
-    """How many tokens the texts have at least: no tokenizer makes one token of two words."""
-    texts = (text for message in items(body.get("messages")) for text in content_texts(members(message).get("content")))
-    return sum(min(len(text.split()), len(text) // _LETTERS_PER_TOKEN) for text in texts)

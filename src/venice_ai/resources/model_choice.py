@@ -120,17 +120,6 @@ def find_entry(models: object, name: object) -> ModelResponse | None:
     return next((model for model in entries(models) if model.id == name), None)
 
 
-def entry_by_id(models: object, name: str) -> ModelResponse:
-    """The entry with this id, where a trait or an alias will not do; a NoMatchingModelError if it is not listed."""
-    found = find_entry(models, name)
-    if found is None:
-        raise NoMatchingModelError(
-            f"model {name!r} was not found in the catalogue; client.models.list() shows all. If it is a trait or an alias, "
-            "resolve it first: (await client.models.find(...)).id"
-        )
-    return found
-
-
 def entries(models: object) -> Iterator[ModelResponse]:
     """The entries that have at least an id; an odd one must not hide the rest."""
     for model in cast("list[object]", models) if isinstance(models, list) else ():

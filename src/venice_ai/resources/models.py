@@ -59,12 +59,7 @@ class Models(APIResource["Connection"]):
         """
         return await self._get(ModelMapResponse, "/models/traits", type, refresh=refresh)
 
-    async def compatibility_mapping(
-        self,
-        *,
-        type: ModelType | None = None,  # noqa: A002
-        refresh: bool = False,
-    ) -> ModelMapResponse:
+    async def compatibility_mapping(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelMapResponse:  # noqa: A002
         """Other vendors' model names, and the model each stands for. Wraps `GET /models/compatibility_mapping`.
 
         Raises:
@@ -81,8 +76,7 @@ class Models(APIResource["Connection"]):
         """
         name = without_suffix(model)
         for kind in ("text", "all"):
-            found = find_entry((await self.list(type=kind, refresh=refresh)).data, name)
-            if found is not None:
+            if (found := find_entry((await self.list(type=kind, refresh=refresh)).data, name)) is not None:
                 return found
         raise NotFoundError(f"there is no model {name!r}. {NotFoundError.remedy}")
 
@@ -124,7 +118,7 @@ class Models(APIResource["Connection"]):
             raise InvalidArgumentError(f"request must be a mapping of the keywords of create, not {type(request).__name__}")
         keywords = dict(cast("Mapping[str, Any]", request))
         model, messages, extra = (keywords.pop(name, None) for name in ("model", "messages", "extra_body"))
-        for name in ("stream", "stream_cls", "e2ee", "timeout", "extra_headers", "fallback_models"):
+        for name in ("stream", "stream_cls", "e2ee", "timeout", "extra_headers", "fallback_models", "fail_fast"):
             keywords.pop(name, None)
         body = chat_body(model=model, messages=messages, stream=False, params=keywords, extra=extra)
         return await refusals_of(self, body)
@@ -196,11 +190,14 @@ class Models(APIResource["Connection"]):
         """
         if prefer not in {None, "cheapest"}:
             raise InvalidArgumentError(f"prefer={prefer!r} is not a preference; 'cheapest' is one")
-        if not (min_context_tokens is None or _is_count(min_context_tokens)):
+        least = 0 if min_context_tokens is None else min_context_tokens
+        if not isinstance(least, int) or isinstance(least, bool) or least < 0:
             raise InvalidArgumentError(f"min_context_tokens={min_context_tokens!r} must be a whole number from 0")
         preferred_models = _ids("preferred_models", preferred_models)
         exclude_models = _ids("exclude_models", exclude_models)
-        wishes = {name: wish for name, wish in locals().items() if name not in {"self", "refresh"} and wish is not None}
+        wishes = {
+            name: wish for name, wish in locals().items() if name not in {"self", "refresh", "least"} and wish is not None
+        }
         if self._client.min_privacy is not None:
             wishes[f"require_{self._client.min_privacy}"] = True
         catalogue = await self.list(refresh=refresh)
@@ -211,7 +208,6 @@ class Models(APIResource["Connection"]):
             raise InvalidArgumentError(f"type={model_type!r} is not a type of model; 'text', 'image', 'all', ...")
         if model_type not in {None, "text", "chat"}:  # text is what the server takes if nothing is said; they share an answer
             path = f"{path}?type={model_type}"
-
         now = self._client.caller.clock.now
         at, kept = self._kept.get(path, (0.0, None))
         if kept is not None and not refresh and now() - at < CACHE_SECONDS:
@@ -266,7 +262,3 @@ def _ids(name: str, given: object) -> tuple[str, ...]:
         hint = f": {name}=[{given!r}]" if isinstance(given, str) else ""
         raise InvalidArgumentError(f"{name}={given!r} must be a list of model ids{hint}")
     return tuple(cast("Iterable[str]", given))
-
-
-def _is_count(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 0

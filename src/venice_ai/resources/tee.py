@@ -17,9 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
-from .._core.caller_warnings import warn
+from .._core.caller_warnings import Remembered, warn
 from .._core.machine import cache_folder, is_loopback
-from .._core.remembered import Remembered
 from .._core.settings import Timeout
 from .._core.single_flight import SingleFlight
 from .._http.caller import Caller
@@ -35,7 +34,7 @@ from ..tee.crypto import public_key_bytes
 from ..tee.nras import Documents
 from ..tee.session import TeeSession
 from ..tee.stricter import check_floor, effective, identity
-from ..tee.types import LEVELS, CollateralProvider, Level, QuoteVerifier, TeeOptions
+from ..tee.types import LEVELS, Level, QuoteVerifier, TeeOptions
 from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
@@ -215,7 +214,6 @@ class Tee(APIResource["Connection"]):
         if options.verifier is not None:
             report = await self._judged(options.verifier, report, collected)
             policy.raise_for(report, options)
-        self._remember(report)
         self._keep(report, options)
         return report
 
@@ -246,13 +244,19 @@ class Tee(APIResource["Connection"]):
     async def _intel(self, platform: tuple[str, str] | None, options: TeeOptions, now: float) -> Mapping[str, Any] | str | None:
         """Intel's collateral for a platform; None, or why, if it cannot be had."""
         given = options.collateral
-        if isinstance(given, Mapping):
-            return given
-        if platform is None:
-            return None
+        if platform is None or isinstance(given, Mapping):
+            return given if isinstance(given, Mapping) else None
         if given is None:
             return await self._fetcher(options).get(*platform, now)
-        return await _provided(given, platform, now)
+        try:
+            found: object = given.get(*platform, now)
+            if inspect.isawaitable(found):
+                found = await found
+        except Exception as error:  # noqa: BLE001  # whatever a caller's code raises, there is no collateral
+            return f"the provider given in TeeOptions raised {type(error).__name__}: {error}"
+        if found is None or isinstance(found, Mapping):
+            return found
+        return f"the provider given in TeeOptions gave {type(found).__name__}, which is not a mapping"
 
     def _fetcher(self, options: TeeOptions) -> Fetcher:
         """Where Intel's collateral comes from. What tests trust is neither mixed with Intel's nor kept beyond the process."""
@@ -267,19 +271,17 @@ class Tee(APIResource["Connection"]):
         return None if payload is None else await ask_nras(self._once.transport, payload)
 
     def _keep(self, report: AttestationReport, options: TeeOptions) -> None:
+        """Remembers a report; and what it proved, which is expected from then on."""
+        before = self._reached.get(report.model)
+        if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
+            self._reached[report.model] = report.level
+        self._shown[report.model] = self._shown.get(report.model, frozenset()) | parts.shown(report)
         if options.nonce is not None or not options.attestation_ttl:
             return
         self._reports = {key: kept for key, kept in self._reports.items() if kept[1].clock() < kept[0].expires_at}
         while len(self._reports) >= _MOST_REPORTS:
             del self._reports[next(iter(self._reports))]
         self._reports[_key(report.model, options)] = report, options
-
-    def _remember(self, report: AttestationReport) -> None:
-        """What was once proved is expected from then on."""
-        before = self._reached.get(report.model)
-        if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
-            self._reached[report.model] = report.level
-        self._shown[report.model] = self._shown.get(report.model, frozenset()) | parts.shown(report)
 
     # -- warnings --------------------------------------------------------------------------------------------------------
 
@@ -344,12 +346,11 @@ class Tee(APIResource["Connection"]):
 
         The server may need a moment after the answer's end.
         """
-        if report.model_public_key is None or not isinstance(request_id, str):
+        key = report.model_public_key
+        if key is None or not isinstance(request_id, str) or (reply := await self._signature(report.model, request_id)) is None:
             return signature.UNAVAILABLE
-        if (reply := await self._signature(report.model, request_id)) is None:
-            return signature.UNAVAILABLE
-        key = public_key_bytes(report.model_public_key)
-        return signature.verify(vars(reply), public_key=key, request_id=request_id, sent=sent, received=received)
+        public_key = public_key_bytes(key)
+        return signature.verify(vars(reply), public_key=public_key, request_id=request_id, sent=sent, received=received)
 
     async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
         for delay in _SIGNATURE_DELAYS:
@@ -368,38 +369,32 @@ class Tee(APIResource["Connection"]):
         """The client's deadline for all the requests of a call."""
         return within("deadline", self._client.clocks(None, stream=False).deadline)
 
-    def _limits(self) -> Timeout:
-        """The clocks of one request: the client's own, where they are shorter."""
-        own = self._client.clocks(None, stream=False)
-        seconds = min(_SECONDS, own.plain or _SECONDS)
-        connect = min(_CONNECT_SECONDS, own.connect or _CONNECT_SECONDS)
-        return Timeout(connect=connect, first_chunk=seconds, idle=seconds, deadline=seconds)
-
     async def _evidence(self, model: str, options: TeeOptions) -> _Asked:
         """A nonce, and the reply to it. Only a random one is tried again, and then it is another one."""
         nonce, attempt = bytes.fromhex(options.nonce or ""), 0
         while True:
             attempt += 1
             sent = nonce or secrets.token_bytes(32)
-            asked = _Asked(model, options, sent, again=_used(sent))  # whatever becomes of it: somebody has seen it
+            # Used from now on, whatever becomes of it: somebody has seen it. In one step, for clients may have threads.
+            again = USED_NONCES.setdefault(sent, mine := object()) is not mine
+            asked = _Asked(model, options, sent, again=again)
             try:
                 asked.body = await self._body("/tee/attestation", {"model": model, "nonce": sent.hex()})
             except APIError as failure:
-                delay = None if nonce else self._delay(attempt, failure)
+                last, spread = bool(nonce) or attempt >= _ATTEMPTS, random.random()  # noqa: S311  # spreads retries
+                delay = None if last else self._policy.delay(attempt, failure, idempotent=True, random=spread)
                 if delay is None:
                     raise asked.judged(failure) from failure
                 await self._once.clock.sleep(delay)
             else:
                 return asked
 
-    def _delay(self, attempt: int, failure: APIError) -> float | None:
-        if attempt >= _ATTEMPTS:
-            return None
-        return self._policy.delay(attempt, failure, idempotent=True, random=random.random())  # noqa: S311  # spreads retries
-
     async def _body(self, path: str, query: dict[str, str]) -> bytes:
         """The body of a reply, at most a byte more than is allowed."""
-        request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=self._limits(), anonymous=True)
+        own = self._client.clocks(None, stream=False)  # where they are shorter, they count
+        seconds, connect = min(_SECONDS, own.plain or _SECONDS), min(_CONNECT_SECONDS, own.connect or _CONNECT_SECONDS)
+        limits = Timeout(connect=connect, first_chunk=seconds, idle=seconds, deadline=seconds)
+        request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=limits, anonymous=True)
         request.stream = True
         answer = await self._once.call(request)
         body = bytearray()
@@ -440,28 +435,9 @@ class _Asked:
         return TeeAttestationError(f"{why}; nothing was sent", report=report)
 
 
-async def _provided(provider: CollateralProvider, platform: tuple[str, str], now: float) -> Mapping[str, Any] | str | None:
-    """What a caller's provider has for a platform; why, if it has nothing because it failed."""
-    try:
-        found: object = provider.get(*platform, now)
-        if inspect.isawaitable(found):
-            found = await found
-    except Exception as error:  # noqa: BLE001  # whatever a caller's code raises, there is no collateral
-        return f"the provider given in TeeOptions raised {type(error).__name__}: {error}"
-    if found is None or isinstance(found, Mapping):
-        return found
-    return f"the provider given in TeeOptions gave {type(found).__name__}, which is not a mapping"
-
-
 async def _apart(reply: bytes, rule: Callable[[], T]) -> T:
     """What a rule says of a reply; in a thread if that is long, for the loop must not wait for it."""
     return rule() if len(reply) <= _OFF_THE_LOOP_BYTES else await asyncio.to_thread(rule)
-
-
-def _used(nonce: bytes) -> bool:
-    """Whether this process has used a nonce before; from now on it has."""
-    mine = object()
-    return USED_NONCES.setdefault(nonce, mine) is not mine  # in one step: clients may have threads of their own
 
 
 def _now(options: TeeOptions) -> float:

@@ -81,16 +81,11 @@ class Fetcher:
         if not _FMSPC.fullmatch(key[0]) or ca not in {"platform", "processor"}:
             return None
         kept = self._valid(key, now)
-        if self._rests(key, kept, now):
+        rest = _REST_SECONDS if kept is None else _LONG_REST_SECONDS
+        failed_lately = key in self._failed and self._clock.now() - self._failed[key] < rest
+        if failed_lately or (kept is not None and kept.fresh(now)):
             return kept.collateral if kept else None
         return await self._single_flight.share(key, partial(self._renewed, key, now, kept))
-
-    def _rests(self, key: tuple[str, str], kept: _Kept | None, now: float) -> bool:
-        """Whether to ask no server now: what is stored is fresh, or an attempt failed a moment ago."""
-        if kept is not None and kept.fresh(now):
-            return True
-        rest = _REST_SECONDS if kept is None else _LONG_REST_SECONDS
-        return key in self._failed and self._clock.now() - self._failed[key] < rest
 
     def forget(self, fmspc: str, ca: str) -> None:
         """Drops what is kept of a platform, for it turned out to be no good."""
@@ -106,8 +101,14 @@ class Fetcher:
     @property
     def seen(self) -> Seen:
         """The highest numbers that `remember` has seen, also in earlier processes."""
-        # An InvalidRequestError, if a number is so high that nothing of Intel's could pass.
-        return _seen(self._read("evaluation"), self._file("evaluation"))
+        found, path = self._read("evaluation"), self._file("evaluation")
+        fields = members(found) or {"evaluation": found}  # versions before this one kept the evaluation number alone
+        numbers = {"": fields.get("evaluation"), **members(fields.get("revocation_lists"))}
+        sane = {name: number for name, number in numbers.items() if type(number) is int and number >= 0}
+        for name, number in sane.items():
+            if number > (_HIGHEST_LIST if name else _HIGHEST_EVALUATION):
+                raise InvalidRequestError(f"{path} holds the number {number}, which cannot be one of Intel's; remove the file")
+        return Seen(sane.pop("", 0), sane, "" if path is None else str(path))
 
     def remember(self, tcb: Tcb) -> None:
         """Keeps the numbers of collateral that was verified; Intel never goes back to lower ones."""
@@ -125,7 +126,10 @@ class Fetcher:
         fallback: Mapping[str, str] | None = None
         for source in self._sources:
             try:
-                found = await self._fetched(source, key)
+                urls = source.urls(*key)
+                requests = [_request("GET", url) for url in urls.values()]
+                documents = await bounded_map(partial(fetch, self._transport), requests, limit=len(requests))
+                found = assemble(dict(zip(urls, documents, strict=True)))
                 kept = _Kept(found, *window(found), now)
             except (APIConnectionError, ValueError) as error:
                 logger.info("no collateral from %s: %s", source.name, error)
@@ -138,12 +142,6 @@ class Fetcher:
         if fallback is None or before is not None:
             self._failed[key] = self._clock.now()
         return fallback if before is None else before.collateral
-
-    async def _fetched(self, source: Source, key: tuple[str, str]) -> dict[str, str]:
-        urls = source.urls(*key)
-        requests = [_request("GET", url) for url in urls.values()]
-        documents = await bounded_map(partial(fetch, self._transport), requests, limit=len(requests))
-        return assemble(dict(zip(urls, documents, strict=True)))
 
     # -- keeping ---------------------------------------------------------------------------------------------------------
 
@@ -193,17 +191,6 @@ def _contents(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(handle).st_mode) or path.is_symlink():
             raise OSError(f"{path} is not a file")
         return file.read(MAX_BODY_BYTES)
-
-
-def _seen(found: Any, path: Path | None) -> Seen:
-    """The numbers in a kept file. Versions before this one kept the evaluation number alone."""
-    fields = members(found) or {"evaluation": found}
-    numbers = {"": fields.get("evaluation"), **members(fields.get("revocation_lists"))}
-    sane = {name: number for name, number in numbers.items() if type(number) is int and number >= 0}
-    for name, number in sane.items():
-        if number > (_HIGHEST_LIST if name else _HIGHEST_EVALUATION):
-            raise InvalidRequestError(f"{path} holds the number {number}, which cannot be one of Intel's; remove the file")
-    return Seen(sane.pop("", 0), sane, "" if path is None else str(path))
 
 
 def _request(method: str, url: str, body: bytes | None = None) -> Request:

@@ -81,13 +81,6 @@ def _too_many(case: _Case) -> str | None:
     return None
 
 
-class _Absent(CheckSkipped):
-    """Something that a rule needs is not stated."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"the reply has no {what}")
-
-
 def _keyset(case: _Case) -> str:
     if _text(case.reply, "workload_keyset_digest") != case.digest:
         raise ValueError(f"workload_keyset_digest is not the digest of the keys, {case.digest}")
@@ -96,7 +89,7 @@ def _keyset(case: _Case) -> str:
 
 def _workload(case: _Case) -> str:
     if not case.identity:
-        raise _Absent("workload_identity.public_key")
+        raise CheckSkipped("the reply has no workload_identity.public_key")
     expected = keyset_digest({name: _text(case.identity, name) for name in ("algo", "public_key")})
     if _text(case.reply, "workload_id") != expected:
         raise ValueError(f"workload_id is not the digest of the identity key, {expected}")
@@ -105,7 +98,7 @@ def _workload(case: _Case) -> str:
 
 def _endorsement(case: _Case) -> str:
     if not (endorsement := members(case.attestation.get("keyset_endorsement"))):
-        raise _Absent("keyset_endorsement")
+        raise CheckSkipped("the reply has no keyset_endorsement")
     if _text(endorsement, "algo") != "ecdsa-secp256k1" or _text(case.identity, "algo") != "ecdsa-secp256k1":
         raise ValueError("the endorsement of the keys is not by an ecdsa-secp256k1 key")
     statement = canonical({"purpose": "aci.keyset.endorsement.v1", "workload_keyset_digest": case.digest})
@@ -120,14 +113,14 @@ def _custody(case: _Case) -> str:
     keys = items(members(evidence.get("key_custody")).get("keys"))
     entries = [cast("dict[str, Any]", each) for each in keys if isinstance(each, dict)]
     if not entries:
-        raise _Absent("key_custody")
+        raise CheckSkipped("the reply has no key_custody")
     held = {_normal(_text(entry, "public_key")) for entry in entries}
     if loose := [name for name, key in _keys(case) if _normal(key) not in held]:
         raise ValueError(f"the key management service gave no key {loose[0]}")
     # Keys of other curves are made from the bytes of a secp256k1 key that is not shown, so that their chains prove nothing.
     links = tuple(link for link in map(_link, entries) if link is not None)
     if not links:
-        raise _Absent("key of secp256k1 in its key_custody")
+        raise CheckSkipped("the reply has no key of secp256k1 in its key_custody")
     app_id = _app_id(evidence)
     if (root := _issuer(links, app_id)) != KMS_ROOT:
         # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
@@ -181,7 +174,7 @@ def _app_id(evidence: Mapping[str, Any]) -> bytes:
     for event in map(members, items(parse(log) if isinstance(log, str) else log)):
         if event.get("event") == "app-id":
             return _hex(_text(event, "event_payload"), "the app-id")
-    raise _Absent("app-id in its event log")
+    raise CheckSkipped("the reply has no app-id in its event log")
 
 
 def _keys(case: _Case) -> Iterator[tuple[str, str]]:
@@ -202,7 +195,7 @@ def _normal(key: str) -> str:
 
 def _text(value: Mapping[str, Any], name: str) -> str:
     if (found := value.get(name)) is None:
-        raise _Absent(name)
+        raise CheckSkipped(f"the reply has no {name}")
     if not isinstance(found, str):
         raise Malformed(f"{name} is not a string")
     return found

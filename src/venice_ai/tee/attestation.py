@@ -91,10 +91,10 @@ class _Case:
         self.given = given
         self.checks: list[Check] = []
         self.reply: dict[str, Any] = {}
-        self._quote: Quote | None = None
+        self.quote: Quote  # once the check `quote_parse` has passed, as `workload`
+        self.workload: Workload
         self._key: bytes | None = None
         self._address: str | None = None
-        self._workload: Workload | None = None
         self._tcb: Tcb | None = None
         self._gpus: list[Gpu] = []
         self._warnings: list[str] = []
@@ -233,13 +233,8 @@ class _Case:
         for where in (self.reply.get("quote"), member(member(self.reply, "attestation"), "evidence").get("quote")):
             if where is not None and decode(where) != self._raw:
                 raise ValueError("the reply has two quotes that differ")
-        self._quote = parse_quote(self._raw)
+        self.quote = parse_quote(self._raw)
         return f"TDX, version 4, {len(self._raw)} bytes"
-
-    @property
-    def quote(self) -> Quote:
-        assert self._quote is not None, "no check needs the quote before it was parsed"
-        return self._quote
 
     @cached_property
     def logs(self) -> Logs:
@@ -256,10 +251,10 @@ class _Case:
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
     def check_platform(self) -> None:
-        if self._quote is None:
+        if not self._passed("quote_parse"):
             return
         checks, self._tcb = collateral.check(
-            self._quote.raw,
+            self.quote.raw,
             self.given.collateral,
             now=self.given.now,
             root_der=self.options.trust.intel_root_der,
@@ -270,13 +265,13 @@ class _Case:
         self.checks += checks
 
     def check_workload(self) -> None:
-        if self._quote is None:
+        if not self._passed("quote_parse"):
             if self.options.pins is not None:
                 self.refuse("pins", "there is no quote to compare with what is pinned")
             if not self.options.allow_dev_image:
                 self.refuse("dev_image", "there is no quote that says which operating system image runs")
             return
-        self._workload = workload.describe(self.logs, self.reply)
+        self.workload = workload.describe(self.logs, self.reply)
         self.run("dev_image")
         if self.reply.get("compose_manager_attestation") is not None:
             self.run("compose_manager")
@@ -289,15 +284,10 @@ class _Case:
         if self._passed("compose_hash") and self._passed("quote_signature"):
             shown = app_compose(self.reply)
             self._warnings += workload.compose_warnings(shown)
-            self._workload = replace(self._workload, images=workload.compose_images(shown))
+            self.workload = replace(self.workload, images=workload.compose_images(shown))
         if aci.is_aci(self.reply):
             self.checks += aci.check(self.reply)
             self._warnings.append("the encryption ends at a gateway, which passes prompts on in clear to another machine")
-
-    @property
-    def workload(self) -> Workload:
-        assert self._workload is not None, "no check of the workload runs before it was described"
-        return self._workload
 
     def pins(self) -> str:
         assert self.options.pins is not None
@@ -318,28 +308,27 @@ class _Case:
         return "its log of actions is signed for our nonce"
 
     def check_gpus(self) -> None:
-        if self._quote is None and self.options.gpu == "verify-if-present" and self.reply.get("nvidia_payload") is None:
+        payload, found = self.reply.get("nvidia_payload"), self.given.nras
+        if payload is None and self.options.gpu == "verify-if-present" and not self._passed("quote_parse"):
             return
         number = vm_config(self.reply).get("num_gpus")
         checks, self._gpus = gpu.check(
-            self.reply.get("nvidia_payload"),
+            payload,
             self.given.nonce,
             policy=self.options.gpu,
             root_sha256=self.options.trust.nvidia_root_sha256,
             expected_count=number if type(number) is int else None,
         )
-        self.checks += [*checks, *self._nras()]
-
-    def _nras(self) -> list[Check]:
-        found, payload = self.given.nras, self.reply.get("nvidia_payload")
-        if found is None:
-            return [] if self.options.gpu != "nras" or payload is None else [nras.unavailable("it was not asked")]
+        self.checks += checks
+        if found is None and self.options.gpu == "nras" and payload is not None:
+            found = "it was not asked"
         if isinstance(found, str):
-            return [nras.unavailable(found)]
-        return nras.check(found, payload=payload, nonce=self.given.nonce, now=self.given.now)
+            self.checks.append(nras.unavailable(found))
+        elif found is not None:
+            self.checks += nras.check(found, payload=payload, nonce=self.given.nonce, now=self.given.now)
 
     def check_parts(self) -> None:
-        if self._workload is not None:
+        if self._passed("quote_parse"):
             self.run("parts")
 
     def parts(self) -> str:
@@ -362,7 +351,7 @@ class _Case:
         checks = tuple(self.checks)
         level = policy.level_of(checks)
         doubts = [each.detail for each in checks if each.status == "warn"]
-        measured = self._quote if self._passed("quote_signature") else None
+        measured = self.quote if self._passed("quote_signature") else None
         known = measured is not None and self._passed("event_payload")
         provider = self.reply.get("tee_provider")
         return AttestationReport(
@@ -378,7 +367,7 @@ class _Case:
             model_public_key=self._key.hex() if self._key is not None and level is not None else None,
             tcb=self._tcb,
             td=None if measured is None else Td(**{each.name: getattr(measured, each.name).hex() for each in fields(Td)}),
-            workload=self._workload if known else None,
+            workload=self.workload if known else None,
             gpus=tuple(self._gpus),
             checks=checks,
             actions=workload.manager_actions(self.reply) if self._passed("compose_manager") else (),

@@ -53,8 +53,7 @@ def members_of(text: str) -> dict[str, str]:
         found = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
-    if len(pairs) != len(found):
-        raise ValueError(f"the object has the key {_doubled(pairs)!r:.100} twice")
+    _object(pairs)
     return {name: bytes(member).decode() for name, member in found.items()}
 
 
@@ -69,12 +68,9 @@ def canonical(value: Any) -> bytes:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError(f"an object has the key {_doubled(pairs)!r:.100} twice")
+        doubled = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"an object has the key {doubled!r:.100} twice")
     return found
-
-
-def _doubled(pairs: list[tuple[str, Any]]) -> str:
-    return Counter(name for name, _ in pairs).most_common(1)[0][0]
 
 
 def _constant(name: str) -> NoReturn:

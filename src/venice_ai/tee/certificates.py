@@ -39,7 +39,7 @@ def check_chain(chain: Sequence[x509.Certificate], root_sha256: str) -> None:
             raise ValueError(f"certificate {position} of its chain was not issued by the next one, or that is no CA")
 
 
-@lru_cache(maxsize=256)
+@lru_cache
 def issued(subject: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether a certificate was issued by another one, which is an authority."""
     try:
@@ -70,4 +70,4 @@ def common_name(certificate: x509.Certificate) -> str:
         names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     except ValueError:
         return ""
-    return str(names[0].value) if names else ""
+    return next((str(name.value) for name in names), "")

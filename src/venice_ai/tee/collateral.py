@@ -1,8 +1,7 @@
 """Checks a quote against Intel's collateral: is the platform revoked, and is its firmware up to date?
 
 Collateral is TCB information and the quoting enclave's identity, both signed by Intel, and two lists of revoked certificates.
-dcap-qvl verifies a quote with it; which statuses to accept, how old the evaluation may be, and when each part is valid, is
-our own policy. Stored collateral has the fields of dcap-qvl's `QuoteCollateralV3`, without the chain of one machine.
+dcap-qvl verifies a quote with it; what to accept is our own policy. Stored, it has the fields of `QuoteCollateralV3`.
 """
 
 from __future__ import annotations

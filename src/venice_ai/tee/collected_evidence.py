@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .collateral import Seen
+from .nras import Documents
 from .types import Level
-
-if TYPE_CHECKING:
-    from .nras import Documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from typing import NoReturn
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from .curve import ORDER, POINT_BYTES, Key, PrivateKey, check_point
+from .curve import ORDER, POINT_BYTES, InMemory, Key, PrivateKey, check_point
 from .keccak import keccak256
 
 NONCE_BYTES = 12
@@ -45,7 +44,7 @@ def public_key_bytes(text: str) -> bytes:
         raise ValueError("these hex digits are not an uncompressed point of the curve secp256k1") from None
 
 
-@lru_cache(maxsize=64)  # Keccak in Python takes longer than a signature, and a model keeps its key
+@lru_cache  # Keccak in Python takes longer than a signature, and a model keeps its key
 def address(public_key: bytes) -> str:
     """The address of a public key (65 bytes): 0x and 40 lower-case hex digits."""
     return "0x" + keccak256(public_key[1:])[12:].hex()
@@ -75,7 +74,7 @@ def seal(public_key: bytes, text: bytes) -> str:
     return Sealer(public_key).seal(text)
 
 
-class Opener:
+class Opener(InMemory):
     """Opens envelopes with one private key, each once. The key is a new one, unless it is given."""
 
     def __init__(self, private: PrivateKey | None = None) -> None:
@@ -111,14 +110,11 @@ class Opener:
         self._opened.add(head)
         return text
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("it holds a private key and cannot be pickled")
-
 
 def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
     """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
-    if len(signature) != 65 or len(digest) != 32 or not (0 < r < ORDER and 0 < s < ORDER):
+    if len(signature) != 65 or len(digest) != 32 or not (r and s and max(r, s) < ORDER):
         return False
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
     try:

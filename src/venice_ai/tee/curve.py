@@ -18,8 +18,8 @@ ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D036414
 POINT_BYTES = 65
 
 
-class _InMemory:
-    """A private key, held in memory only: neither `repr` nor pickle gives it away."""
+class InMemory:
+    """A private key, or what holds one, in memory only: neither `repr` nor pickle gives it away."""
 
     __slots__ = ()
 
@@ -27,7 +27,7 @@ class _InMemory:
         raise TypeError("a private key cannot be pickled or copied")
 
 
-class OpenSslKey(_InMemory):
+class OpenSslKey(InMemory):
     """A private key of the package `cryptography`. Its public key has 65 bytes: 04, X, Y."""
 
     __slots__ = ("_key", "public_key")
@@ -45,7 +45,7 @@ class OpenSslKey(_InMemory):
         return self._key.exchange(ec.ECDH(), other)
 
 
-class CoincurveKey(_InMemory):
+class CoincurveKey(InMemory):
     """The same by the package `coincurve`."""
 
     __slots__ = ("_secret", "public_key")
@@ -61,7 +61,7 @@ class CoincurveKey(_InMemory):
         # random, so that no measurement, however often it is repeated, is of the key itself: k P = r P + (k - r) P.
         other = _coincurve.PublicKey(_checked(point))
         if single_use:
-            return bytes(other.multiply(self._secret).format(compressed=False)[1:33])
+            return bytes(other.multiply(self._secret).format()[1:])
         part = secrets.randbelow(ORDER - 1) + 1
         rest = (int.from_bytes(self._secret, "big") - part) % ORDER
         if rest == 0:  # as likely as guessing the key

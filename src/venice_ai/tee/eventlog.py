@@ -2,18 +2,16 @@
 
     register = SHA384(register || digest), from 48 zero bytes
 
-A runtime event's digest is recomputed from its name and payload, so that neither can be edited while the digest is kept. The
-usual digest is over `name:payload`, so a name has no colon: otherwise one digest would be that of two events.
-
-The boot ends with the event `system-ready`. What containers add after it is their own word, and stands apart.
-Source: dstack's guest agent, "cc-eventlog".
+A runtime event's digest is recomputed from its name and payload, so that neither can be edited while the digest is kept; it
+is over `name:payload`, so a name has no colon. The boot ends with the event `system-ready`: what containers add after it is
+their own word, and stands apart. Source: dstack's guest agent, "cc-eventlog".
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from .._core.json_values import items, members
 from .canonical import canonical, parse
@@ -48,7 +46,14 @@ def replay(log: object) -> Replay:
     registers = [bytes(_DIGEST_BYTES)] * 4
     payloads: dict[str, bytes] = {}
     later: list[tuple[str, bytes]] = []
-    for event in map(_event, _events(log)):
+    if isinstance(log, str):
+        try:
+            log = parse(log)
+        except ValueError:
+            raise ReplayError("the event log is not JSON") from None
+    if not 0 < len(items(log)) <= _MAX_EVENTS:
+        raise ReplayError("the event log is not a list of events")
+    for event in map(_event, items(log)):
         if event.name is not None and _LAST_OF_BOOT in payloads:
             if event.ambiguous:  # the boot's names are known to have no colon, those that containers choose are not
                 raise PayloadError(f"the digest of the later event {event.name!r:.80} could be that of another name, too")
@@ -72,17 +77,6 @@ class _Event(NamedTuple):
     digest: bytes
     ambiguous: bool = False
     """Whether its digest is that of another name with another payload, too."""
-
-
-def _events(log: object) -> list[Any]:
-    if isinstance(log, str):
-        try:
-            log = parse(log)
-        except ValueError:
-            raise ReplayError("the event log is not JSON") from None
-    if not 0 < len(items(log)) <= _MAX_EVENTS:
-        raise ReplayError("the event log is not a list of events")
-    return items(log)
 
 
 def _event(given: object) -> _Event:

@@ -153,7 +153,12 @@ def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _F
     if certified is None and measured is None:
         found.doubts["gpu_firmware"] = f"{who}: neither its certificate nor its measurements name its firmware"
     found.expect(certified == measured, "gpu_firmware", f"{who}: its key is of another firmware than was measured")
-    return _gpu(chain, opaque)
+    return Gpu(
+        model=common_name(chain[0]).removesuffix(" GSP FMC LF") or None,
+        driver=opaque.get(_DRIVER, b"").rstrip(b"\0").decode("ascii", "replace") or None,
+        vbios=_vbios(opaque.get(_VBIOS, b"")),
+        serial=f"{chain[1].serial_number:X}",
+    )
 
 
 def _chain(pem: bytes, root_sha256: str) -> tuple[Certificate, ...]:
@@ -200,12 +205,8 @@ def _opaque(evidence: bytes) -> dict[int, bytes]:
         raise ValueError("it holds another number of measurements than it says")
     if not any(any(value[_MEASUREMENT_HEAD:]) for value in measured):
         raise ValueError("it measured nothing")
-    return _fields(response[opaque_start:opaque_end])
-
-
-def _fields(opaque: bytes) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    for kind, value in _records(opaque, "field"):
+    for kind, value in _records(response[opaque_start:opaque_end], "field"):
         if kind in found:
             raise ValueError(f"it has the field {kind} twice")
         found[kind] = value
@@ -221,16 +222,6 @@ def _records(data: bytes, what: str) -> Iterator[tuple[int, bytes]]:
         at += 4 + size
     if at != len(data):
         raise ValueError(f"its last {what} is cut off")
-
-
-def _gpu(chain: Sequence[Certificate], opaque: dict[int, bytes]) -> Gpu:
-    number = chain[1].serial_number
-    return Gpu(
-        model=common_name(chain[0]).removesuffix(" GSP FMC LF") or None,
-        driver=opaque.get(_DRIVER, b"").rstrip(b"\0").decode("ascii", "replace") or None,
-        vbios=_vbios(opaque.get(_VBIOS, b"")),
-        serial=number.to_bytes((number.bit_length() + 8) // 8, "big", signed=True).hex().upper().lstrip("0"),
-    )
 
 
 def _vbios(value: bytes) -> str | None:

@@ -70,8 +70,15 @@ def guard(
     _check_switches(switches_in(body))
     for index, message in enumerate(cast("list[Any]", messages)):
         _check_message(f"messages.{index}", message)
-    if floor == "e2ee":
-        _check_nothing_in_clear(body, roles)
+    if floor != "e2ee":
+        return
+    if names := [*in_clear(body), *(["stop_token_ids"] if body.get("stop_token_ids") else [])]:  # the numbers are a text, too
+        raise _refusal(names[0], "this client has min_privacy='e2ee', and it would leave in clear")
+    if left := unsealed_roles(body, roles):
+        raise InvalidRequestError(
+            f"the messages of {', '.join(left)} would leave in clear: this client has min_privacy='e2ee', and "
+            f"encrypt_roles={roles!r} does not seal them. Nothing was sent."
+        )
 
 
 def search_in(body: Mapping[str, Any]) -> str | None:
@@ -100,16 +107,6 @@ def unsealed_roles(body: Mapping[str, Any], sealed: Literal["all"] | tuple[str, 
         return []
     speaking = {message["role"] for message in body["messages"] if message.get("content") is not None}
     return sorted(speaking.difference(sealed))
-
-
-def _check_nothing_in_clear(body: Mapping[str, Any], roles: Literal["all"] | tuple[str, ...]) -> None:
-    if names := [*in_clear(body), *(["stop_token_ids"] if body.get("stop_token_ids") else [])]:  # the numbers are a text, too
-        raise _refusal(names[0], "this client has min_privacy='e2ee', and it would leave in clear")
-    if left := unsealed_roles(body, roles):
-        raise InvalidRequestError(
-            f"the messages of {', '.join(left)} would leave in clear: this client has min_privacy='e2ee', and "
-            f"encrypt_roles={roles!r} does not seal them. Nothing was sent."
-        )
 
 
 def _check_model(model: str) -> None:

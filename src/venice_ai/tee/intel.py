@@ -2,8 +2,7 @@
 
     root -> platform CA -> the platform's certificate (PCK) -> the quoting enclave's report -> attestation key -> the quote
 
-All of it is in the quote itself, and the root is pinned, so nothing has to be fetched. What this cannot show is whether Intel
-has revoked the platform since, and how old its firmware is: that takes collateral.
+All of it is in the quote itself, and the root is pinned. Whether Intel has revoked the platform since takes collateral.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Keccak-256 as Ethereum uses it: the sponge with the original padding (0x01), which is not SHA3-256 (0x06).
 
-The standard library does not have it. The permutation works on 25 lanes of 64 bits, `lanes[x + 5 * y]`.
-https://keccak.team/keccak_specs_summary.html
+The permutation works on 25 lanes of 64 bits, `lanes[x + 5 * y]`. https://keccak.team/keccak_specs_summary.html
 """
 
 from __future__ import annotations

@@ -104,8 +104,7 @@ def raise_for(report: AttestationReport, options: TeeOptions) -> None:
 def with_custom(report: AttestationReport, answer: object) -> AttestationReport:
     """The report with what the caller's own verifier said: True, and nothing else, accepts."""
     if answer is True:
-        accepted = check("custom", "pass", "the verifier given in TeeOptions accepts it")
-        return replace(report, checks=(*report.checks, accepted))
+        return replace(report, checks=(*report.checks, check("custom", "pass", "the verifier given in TeeOptions accepts it")))
     said = f"raised {type(answer).__name__}" if isinstance(answer, Exception) else f"gave {type(answer).__name__}, not True"
     refused = check("custom", "fail", f"the verifier given in TeeOptions {said}")
     return replace(report, checks=(*report.checks, refused), ok=False, level=None, model_public_key=None)

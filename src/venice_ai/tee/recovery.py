@@ -1,8 +1,7 @@
 """Recovers the public key of the signer from a recoverable signature over secp256k1.
 
 Points are multiplied by OpenSSL's key exchange, for in Python each takes 20 ms. It gives the X coordinate alone; which of the
-two points with it is meant is found by adding the other factor once more.
-https://www.secg.org/sec1-v2.pdf, 4.1.6
+two points with it is meant is found by adding the other factor once more. https://www.secg.org/sec1-v2.pdf, 4.1.6
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from ..types.api.streaming import CHUNK_KEYS
 from ..types.attestation import AttestationReport, SignatureReport
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
 from .crypto import EnvelopeError, Opener, is_envelope, public_key_bytes, seal
-from .curve import PrivateKey
+from .curve import InMemory, PrivateKey
 from .guard import ALGORITHM, CLIENT_KEY, MODEL_KEY, guard
 
 _CHUNK = "chat.completion.chunk"
@@ -40,7 +40,7 @@ _BLANKS = " \t\r\n"
 _DROPPED = ("prompt_cache_key", "prompt_cache_retention")
 
 
-class TeeSession:
+class TeeSession(InMemory):
     """The state of one exchange.
 
     Args:
@@ -294,9 +294,6 @@ class TeeSession:
         raise TeeEncryptionError(
             f"{why}. The rest of the answer was not read, and nothing of this was delivered.", report=self.attestation
         ) from None
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a session holds a private key and cannot be pickled")
 
     def __repr__(self) -> str:
         return f"<TeeSession with {self.attestation.model!r}>"

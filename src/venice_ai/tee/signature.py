@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
-from ..types.attestation import Check, SignatureReport
+from ..types.attestation import SignatureReport
 from .aci import is_aci
 from .checks import Checks, CheckWarning
 from .crypto import address, signed_by
@@ -71,8 +71,11 @@ def verify(
     text = reply.get("text")
     parts = hashes(text) if isinstance(text, str) else None
     matches = _match(parts and parts.request, sent), _match(parts and parts.response, received)
-    if parts is not None:
-        checks.append(_hashes_check(*matches))
+    if parts is not None and all(matches):
+        checks.append(_check("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received"))
+    elif parts is not None:
+        usual = "as is usual: Venice's own statement says which answer was signed"
+        checks.append(_check("signature_hashes", "warn", f"the hashes are not of the bytes that this client saw, {usual}"))
     valid = not any(check.status == "fail" for check in checks)
     return SignatureReport(
         status="valid" if valid else "invalid",
@@ -149,12 +152,3 @@ def _receipt(reply: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
 def _match(claimed: str | None, body: bytes | None) -> bool | None:
     """Whether the hash is that of the body that this client saw; None if it saw none. Venice frames anew, so False is usual."""
     return None if claimed is None or body is None else hashlib.sha256(body).hexdigest() == claimed
-
-
-def _hashes_check(request: bool | None, response: bool | None) -> Check:
-    if request and response:
-        return _check("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received")
-    detail = (
-        "the hashes are not of the bytes that this client saw, as is usual: Venice's own statement says which answer was signed"
-    )
-    return _check("signature_hashes", "warn", detail)

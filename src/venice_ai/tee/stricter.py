@@ -21,9 +21,7 @@ _SIGNATURES = get_args(SignaturePolicy)
 
 def effective(call: TeeOptions | None, client: TeeOptions | None, environment: Mapping[str, str]) -> TeeOptions:
     """The options that hold for a call."""
-    options = call or client or TeeOptions()
-    if call is not None and client is not None:
-        options = stricter(call, client)
+    options = stricter(call, client) if call and client else call or client or TeeOptions()
     least = environment.get(MIN_LEVEL_VARIABLE)
     if not least:
         return options

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from inspect import cleandoc
-from typing import NamedTuple
 
 _PARAMETERS = r"(?:args|arguments|parameters|params|kwargs|(?:keyword|other) (?:args|arguments|parameters|params))"
 _TO_PROGRAMMERS = r"returns?|yields?|receives|raises|exceptions?|except|warns|methods|examples?|see also|references"
@@ -28,22 +27,6 @@ _FIELD = re.compile(
 _NOTE = frozenset({"note", "notes", "warning", "warnings", "caution", "important", "tip", "todo"})
 
 
-class Documentation(NamedTuple):
-    """What a docstring says."""
-
-    description: str | None
-    parameters: dict[str, str]
-    """The texts for parameters, by name."""
-
-
-def documentation(doc: str | None, names: Iterable[str], *, attributes: bool = False) -> Documentation:
-    """What a docstring says of a function with these parameters; with `attributes`, of a class with these attributes."""
-    reader = _Reader(frozenset(names), attributes)
-    reader.read(_lines(doc or ""))
-    described = "\n".join(reader.description).strip()
-    return Documentation(re.sub(r"\n{3,}", "\n\n", described) or None, reader.parameters)
-
-
 def _lines(doc: str) -> list[str]:
     lines = cleandoc(doc).split("\n")
     # Where a section's title is the first line, its body is what the indentation was measured by.
@@ -52,14 +35,19 @@ def _lines(doc: str) -> list[str]:
     return lines
 
 
-class _Reader:
-    def __init__(self, names: frozenset[str], attributes: bool) -> None:
-        self._names = names
-        self._kinds = ("parameters", "attributes") if attributes else ("parameters",)
-        self.description: list[str] = []
-        self.parameters: dict[str, str] = {}
+class Documentation:
+    """What a docstring says of a function with these parameters; with `attributes`, of a class with these attributes."""
 
-    def read(self, lines: list[str]) -> None:
+    def __init__(self, doc: str | None, names: Iterable[str], *, attributes: bool = False) -> None:
+        self._names = frozenset(names)
+        self._kinds = ("parameters", "attributes") if attributes else ("parameters",)
+        self._described: list[str] = []
+        self.parameters: dict[str, str] = {}
+        """The texts for parameters, by name."""
+        self._read(_lines(doc or ""))
+        self.description: str | None = re.sub(r"\n{3,}", "\n\n", "\n".join(self._described).strip()) or None
+
+    def _read(self, lines: list[str]) -> None:
         while lines:
             line, rest = lines[0], lines[1:]
             if rest and _UNDERLINE.fullmatch(rest[0].strip()) and (title := _NUMPY.fullmatch(line)):
@@ -76,7 +64,7 @@ class _Reader:
                     text = cleandoc("\n".join([found["text"] or "", *body]))
                     self._add(found["param"].split()[-1] if found["param"].split() else "", text)
             else:
-                self.description.append(line)
+                self._described.append(line)
                 lines = rest
 
     def _entries(self, lines: list[str], pattern: re.Pattern[str]) -> None:
@@ -87,7 +75,7 @@ class _Reader:
             first = (found.groupdict().get("text") or "") if found else lines[0]
             text = cleandoc("\n".join([first, *body]))
             if found is None or (found["names"].lower() in _NOTE and found["names"] not in self._names):
-                self.description += ["", *([lines[0], *body] if found else text.split("\n"))]
+                self._described += ["", *([lines[0], *body] if found else text.split("\n"))]
             else:
                 for name in found["names"].split(","):
                     self._add(name, text)

@@ -29,7 +29,7 @@ from .._structured.typed_dicts import for_pydantic
 from ..exceptions import ToolArgumentsError, ToolSignatureError
 from ..types.api.chat import read_arguments
 from . import parameters
-from .docstrings import documentation
+from .docstrings import Documentation
 from .parameters import REST, Argument, own_name
 
 
@@ -45,7 +45,7 @@ class Signature:
         self._arguments = found.arguments
         self._contexts = found.contexts
         known = {*_parameter_names(target), *(name for each in self._arguments for name in (each.key, each.parameter))}
-        docs = documentation(_doc(function), known)
+        docs = Documentation(_doc(function), known)
         self.description: str | None = docs.description
         """What the documentation says of the callable as a whole."""
         self._model, schema = _model(function, self._arguments, docs.parameters, names, strict=strict)
@@ -85,9 +85,9 @@ class Signature:
 
     def _with_rest(self, given: dict[str, Any]) -> dict[str, Any]:
         """The arguments with those that no parameter names in a place of their own."""
-        if all(argument.role != "keyword rest" for argument in self._arguments):
-            return given
         known = {argument.key for argument in self._arguments if argument.role != "keyword rest"}
+        if len(known) == len(self._arguments):
+            return given
         rest = {key: value for key, value in given.items() if key not in known}
         return {**{key: value for key, value in given.items() if key in known}, REST: rest}
 
@@ -146,7 +146,7 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
     if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
     properties = schema.get("properties", {})
-    docs = documentation(_class_doc(cls), properties, attributes=True)
+    docs = Documentation(_class_doc(cls), properties, attributes=True)
     for key in filter(docs.parameters.get, docs.parameters.keys() & properties.keys()):
         properties[key].setdefault("description", docs.parameters[key])
     schema.pop("title", None)
@@ -186,11 +186,8 @@ def _field(argument: Argument, docs: Mapping[str, str]) -> tuple[Any, Any]:
 
 
 def _annotated_text(annotation: Any) -> str | None:
-    for note in getattr(annotation, "__metadata__", ()):
-        text = getattr(note, "documentation", note)  # typing_extensions.Doc
-        if isinstance(text, str):
-            return text
-    return None
+    notes = (getattr(note, "documentation", note) for note in getattr(annotation, "__metadata__", ()))  # typing_extensions.Doc
+    return next((text for text in notes if isinstance(text, str)), None)
 
 
 def _parameters(given: dict[str, Any], arguments: list[Argument]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Sorts the parameters of a callable: given by the model, by the loop (`ToolContext`), or already bound (`partial`).
 
-A callable may be a function, a method, a partial or an object, decorated or not; its annotations may be texts. What comes out
-is a list of arguments with their names in JSON, their annotations and their defaults.
+A callable may be a function, a method, a partial or an object, decorated or not; its annotations may be texts.
 """
 
 from __future__ import annotations

@@ -137,7 +137,19 @@ class Toolbox:
         self.functions: dict[str, FunctionTool] = {}
         self.names: list[str] = []
         for tool in tools:
-            self._add(tool)
+            if isinstance(tool, (Tool, Mapping)):
+                definition = cast("Tool | Mapping[str, Any]", tool)
+            else:
+                function = tool if isinstance(tool, FunctionTool) else FunctionTool(tool)
+                definition = function.definition
+                self.functions[tool_name(definition) or ""] = function
+            if (name := tool_name(definition)) is not None:
+                if name in self.names:
+                    raise InvalidRequestError(
+                        f"two tools are called {name!r}; give one of them another name: FunctionTool(function, name=...)"
+                    )
+                self.names.append(name)
+            self.definitions.append(definition)
 
     def is_search(self, call: ToolCall) -> bool:
         """Whether a call is Venice's way to deliver the documents that a web search found, and no call at all."""
@@ -158,21 +170,6 @@ class Toolbox:
             "its results"
         )
 
-    def _add(self, tool: Any) -> None:
-        if isinstance(tool, (Tool, Mapping)):
-            definition = cast("Tool | Mapping[str, Any]", tool)
-        else:
-            function = tool if isinstance(tool, FunctionTool) else FunctionTool(tool)
-            definition = function.definition
-            self.functions[tool_name(definition) or ""] = function
-        if (name := tool_name(definition)) is not None:
-            if name in self.names:
-                raise InvalidRequestError(
-                    f"two tools are called {name!r}; give one of them another name: FunctionTool(function, name=...)"
-                )
-            self.names.append(name)
-        self.definitions.append(definition)
-
 
 def prepared(tools: Iterable[Any]) -> list[FunctionTool | Tool | Mapping[str, Any]]:
     """The same tools with every function's signature read: here, where local classes that it names can be seen."""
@@ -189,8 +186,7 @@ def tool_name(tool: Tool | Mapping[str, Any]) -> str | None:
 
 def call_name(call: ToolCall) -> str:
     """The name in a call; empty if it has none."""
-    function = call.function
-    name = function.name if isinstance(function, ToolCallFunction) else None
+    name: object = getattr(call.function, "name", None)
     return name if isinstance(name, str) else ""
 
 

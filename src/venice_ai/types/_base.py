@@ -182,9 +182,19 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         from pydantic_core import core_schema
 
-        return core_schema.no_info_plain_validator_function(
-            _validator(cls), serialization=core_schema.plain_serializer_function_ser_schema(plain)
-        )
+        def validate(value: Any) -> Model:
+            try:
+                found = cls.model_validate(value)
+            except TypeError as error:
+                raise ValueError(str(error)) from None  # what pydantic turns into a ValidationError
+            for name in ("role", "type"):  # by which a union of messages, or of their parts, finds the kind that is meant
+                constant = cls._constants.get(name)
+                if constant is not None and found.get(name, constant) != constant:
+                    raise ValueError(f"{name} must be {constant!r}")
+            return found
+
+        written = core_schema.plain_serializer_function_ser_schema(plain)
+        return core_schema.no_info_plain_validator_function(validate, serialization=written)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -206,10 +216,9 @@ class Response(Model):
         Raises:
             LookupError: this object was made by hand or from stored JSON.
         """
-        try:
-            return cast("ResponseMeta", object.__getattribute__(self, "_meta"))
-        except AttributeError:
-            raise LookupError(f"this {type(self).__name__} did not come with an HTTP reply") from None
+        if (meta := _slot(self, "_meta")) is None:
+            raise LookupError(f"this {type(self).__name__} did not come with an HTTP reply")
+        return cast("ResponseMeta", meta)
 
     @property
     def attestation(self) -> AttestationReport | None:
@@ -284,18 +293,3 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_none(item) for item in cast("list[Any]", value)]
     return value
-
-
-def _validator(cls: type[Model]) -> Callable[[Any], Model]:
-    def validate(value: Any) -> Model:
-        try:
-            found = cls.model_validate(value)
-        except TypeError as error:
-            raise ValueError(str(error)) from None  # what pydantic turns into a ValidationError
-        for name in ("role", "type"):  # by which a union of messages, or of their parts, finds the kind that is meant
-            constant = cls._constants.get(name)
-            if constant is not None and found.get(name, constant) != constant:
-                raise ValueError(f"{name} must be {constant!r}")
-        return found
-
-    return validate

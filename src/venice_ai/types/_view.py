@@ -1,8 +1,7 @@
 """JSON as it came, seen as a typed object: how its fields are read.
 
-A reply is its own data: the decoded JSON object becomes the `__dict__` of a typed object. Reading an attribute is then
-an ordinary attribute look-up, `r["x"]` and `r.x` are the same value, unknown fields stay, and nothing is validated away:
-an answer that was paid for is never lost to an odd field. A declared field that the JSON lacks reads as its default.
+The decoded JSON object becomes the `__dict__` of a typed object: `r["x"]` and `r.x` are the same value, unknown fields stay,
+and a paid answer is never lost to an odd field. A declared field that the JSON lacks reads as its default.
 """
 
 from __future__ import annotations

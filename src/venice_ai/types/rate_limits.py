@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 MAX_RESET_SECONDS = 86_400.0
 FAILURE_BLOCK_SECONDS = 30.0
@@ -41,10 +42,10 @@ class RateLimits:
 def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
     """The limits in a reply's headers (looked up in lower case); `now` is Unix time in seconds."""
     return RateLimits(
-        limit_requests=_count(headers.get("x-ratelimit-limit-requests")),
+        limit_requests=_count(headers.get("x-ratelimit-limit-requests")) or None,
         remaining_requests=_count(headers.get("x-ratelimit-remaining-requests")),
         reset_requests_seconds=reset_seconds(headers.get("x-ratelimit-reset-requests"), now),
-        limit_tokens=_count(headers.get("x-ratelimit-limit-tokens")),
+        limit_tokens=_count(headers.get("x-ratelimit-limit-tokens")) or None,
         remaining_tokens=_count(headers.get("x-ratelimit-remaining-tokens")),
         reset_tokens_seconds=reset_seconds(headers.get("x-ratelimit-reset-tokens"), now),
         remaining_failures=_count(headers.get("x-ratelimit-remaining")),
@@ -71,40 +72,41 @@ def retry_after(value: str | None, now: float) -> float | None:
     """`Retry-After` as seconds from `now` (Unix time), or None if it is absent or cannot be read."""
     if value is None:
         return None
-    number = _number(value)
-    seconds = _date(value, now) if number is None else number
+    found = number(value)
+    seconds = _date(value, now) if found is None else found
     return None if seconds is None or seconds < 0 else seconds
 
 
 def _milliseconds(value: str | None) -> float | None:
     """What Azure and OpenAI send beside `Retry-After`, and more exact than that, as seconds."""
-    number = None if value is None else _number(value)
-    return None if number is None or number <= 0 else number / 1000
+    found = number(value)
+    return None if found is None or found <= 0 else found / 1000
 
 
 def reset_seconds(value: str | None, now: float) -> float | None:
     """A reset header in any of its units as seconds from `now`, never negative, at most a day."""
-    number = None if value is None else _number(value)
-    if number is None:
+    seconds = number(value)
+    if seconds is None:
         return None
-    if number >= 1e11:
-        number = number / 1000 - now
-    elif number >= 1e9:
-        number -= now
-    return min(max(number, 0.0), MAX_RESET_SECONDS)
+    if seconds >= 1e11:
+        seconds = seconds / 1000 - now
+    elif seconds >= 1e9:
+        seconds -= now
+    return min(max(seconds, 0.0), MAX_RESET_SECONDS)
 
 
-def _number(value: str) -> float | None:
+def number(value: str | None) -> float | None:
+    """The finite number in a header; None if it is absent, or says something else."""
     try:
-        number = float(value)
+        found = float(value or "")
     except ValueError:
         return None
-    return number if number == number and abs(number) != float("inf") else None  # noqa: PLR0124  # not a number
+    return found if isfinite(found) else None
 
 
 def _count(value: str | None) -> int | None:
-    number = None if value is None else _number(value)
-    return None if number is None else int(number)
+    found = number(value)
+    return None if found is None else max(int(found), 0)
 
 
 def _date(value: str, now: float) -> float | None:

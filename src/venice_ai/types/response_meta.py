@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .headers import Headers as Headers  # noqa: PLC0414  # part of this module, as callers know it
-from .rate_limits import RateLimits, rate_limits
+from .rate_limits import RateLimits, number, rate_limits
 
 # What the API document calls them, and what Venice's notes for agents and RFC 8594 do.
 _WARNINGS = ("x-venice-model-deprecation-warning", "x-venice-deprecated")
@@ -52,12 +52,12 @@ class ResponseMeta:
     @property
     def balance_usd(self) -> float | None:
         """US dollars on the account before the call; None where not said."""
-        return _float(self.headers.get("x-venice-balance-usd"))
+        return number(self.headers.get("x-venice-balance-usd"))
 
     @property
     def balance_diem(self) -> float | None:
         """DIEM on the account before the call; None where not said."""
-        return _float(self.headers.get("x-venice-balance-diem"))
+        return number(self.headers.get("x-venice-balance-diem"))
 
     @property
     def deprecation_warning(self) -> str | None:
@@ -84,10 +84,3 @@ class ResponseMeta:
     def model_id(self) -> str | None:
         """The model that ran, by its header."""
         return self.headers.get("x-venice-model-id")
-
-
-def _float(value: str | None) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except ValueError:
-        return None

@@ -30,8 +30,8 @@ class Route(BaseModel):
     stops: list[Stop]
 
 
-def agent(base_url: str, model: str, **settings: Any) -> Agent:
-    server = OpenAIProvider(openai_client=AsyncOpenAI(base_url=base_url, api_key="any", max_retries=0))
+def agent(base_url: str, model: str, key: str = "any", **settings: Any) -> Agent:
+    server = OpenAIProvider(openai_client=AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0))
     return Agent(OpenAIChatModel(model, provider=server), **settings)
 
 
@@ -64,6 +64,14 @@ async def tools(base_url: str, model: str, prompt: str) -> Any:
         return f"110 cm at {place}"
 
     return seen(await venetian.run(prompt))
+
+
+async def tools_refused(base_url: str, model: str, prompt: str) -> Any:
+    """What is raised where tools are refused."""
+    try:
+        return await tools(base_url, model, prompt)
+    except ModelHTTPError as raised:
+        return {"status": raised.status_code, "body": raised.body}
 
 
 async def by_tool(base_url: str, model: str, prompt: str) -> Any:
@@ -120,4 +128,4 @@ async def error(base_url: str, model: str, prompt: str) -> Any:
 
 
 if __name__ == "__main__":
-    answer(text, tools, by_tool, by_schema, stream_text, stream_output, stream_tools, error)
+    answer(text, tools, tools_refused, by_tool, by_schema, stream_text, stream_output, stream_tools, error)

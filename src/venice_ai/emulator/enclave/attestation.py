@@ -1,11 +1,4 @@
-"""Makes the reply to `/tee/attestation` step by step, so that a fault can change the result of each step.
-
-A fault acts at one of these stages:
-
-booted     the trust domain has started, and its log is about to be measured
-measured   header and body of the quote are about to be signed
-replied    the reply is about to be written
-"""
+"""Makes the reply to `/tee/attestation` step by step, so that a fault (`faults.py`) can change the result of each step."""
 
 from __future__ import annotations
 
@@ -90,14 +83,13 @@ class Draft:
         domain = self.domain
         measured = {name: self._hex(name) for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")}
         shown = {"compose_hash": domain.compose_hash.hex(), "os_image_hash": domain.os_image.hex()}
-        tcb_info = {**measured, "app_compose": domain.app_compose, **shown}
         return {
             "app_id": domain.app_id.hex(),
             "instance_id": domain.instance_id.hex(),
             "app_name": "emulator",
             **shown,
             "key_provider_info": domain.key_provider,
-            "tcb_info": tcb_info,
+            "tcb_info": {**measured, "app_compose": domain.app_compose, **shown},
         }
 
     def _hex(self, name: str) -> str:

@@ -28,10 +28,9 @@ class Channel:
     """An answer on its way to a client: takes its chunks, and gives what is sent, sealed if there is a key of the client's."""
 
     def __init__(
-        self, request: bytes, client_key: bytes | None = None, fault: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None
+        self, request: bytes, client_key: bytes | None, fault: Callable[[Chunk, Channel], Iterable[Chunk]] | None
     ) -> None:
         self.id: str | None = None  # the id of the answer, once it has one
-        self.client_key = client_key
         self.contents: int = 0  # how many texts were sealed so far
         self.last: str = ""  # the text that was sealed last, as it was
         self._sealer = None if client_key is None else Sealer(client_key)

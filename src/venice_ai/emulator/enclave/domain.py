@@ -24,15 +24,8 @@ Event = dict[str, Any]
 
 
 def compose(services: str = _SERVICES) -> str:
-    settings = {
-        "manifest_version": 2,
-        "name": "emulator",
-        "runner": "docker-compose",
-        "docker_compose_file": services,
-        "public_logs": False,
-        "secure_time": True,
-    }
-    return json.dumps(settings, separators=(",", ":"))
+    head = {"manifest_version": 2, "name": "emulator", "runner": "docker-compose", "docker_compose_file": services}
+    return json.dumps({**head, "public_logs": False, "secure_time": True}, separators=(",", ":"))
 
 
 @dataclass

@@ -26,7 +26,6 @@ from .nvidia import Nvidia
 
 _KEPT_ANSWERS: Final = 1_000
 _NONCE: Final = re.compile(r"[0-9a-fA-F]{64}")
-_HARMLESS: Final = Fault("nothing")
 
 
 class Enclave:
@@ -68,7 +67,7 @@ class Enclave:
     def fault(self, name: str | None) -> None:
         if name is not None and not (isinstance(name, str) and name in FAULTS):
             raise InvalidRequestError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
-        self._name, self._fault = name, _HARMLESS if name is None else FAULTS[name]
+        self._name, self._fault = name, Fault("nothing") if name is None else FAULTS[name]
 
     @property
     def trust(self) -> TrustRoots:
@@ -77,12 +76,14 @@ class Enclave:
 
     def options(self, **changes: Any) -> TeeOptions:
         """Options for a client that trusts this enclave, knows its operating system, and has its collateral from here."""
-        return TeeOptions(trust=self.trust, collateral=self, os_images=(_os_image(),)).replace(**changes)
+        domain = Domain()
+        _, rtmr1, rtmr2, _ = (register.hex() for register in domain.registers())
+        image = OsImage(domain.os_image.hex(), MRTD.hex(), rtmr1, rtmr2, is_dev=False, name=IMAGE)
+        return TeeOptions(trust=self.trust, collateral=self, os_images=(image,)).replace(**changes)
 
     def to_dict(self, now: float) -> dict[str, Any]:
         """What a client in another process needs to accept this enclave: `trust`, and `collateral` of that time."""
-        trust = self.trust
-        roots = {"intel_root_der": self.intel.root.der.hex(), "nvidia_root_sha256": trust.nvidia_root_sha256}
+        roots = {"intel_root_der": self.intel.root.der.hex(), "nvidia_root_sha256": self.nvidia.root.sha256}
         return {"trust": roots, "collateral": self.get(self.intel.fmspc, "platform", now)}
 
     def get(self, fmspc: str, ca: str, now: float, /) -> Mapping[str, Any] | None:
@@ -171,9 +172,3 @@ class Enclave:
         }
         self._fault.attested(reply)
         return json_answer(200, reply)
-
-
-def _os_image() -> OsImage:
-    domain = Domain()
-    _, rtmr1, rtmr2, _ = (register.hex() for register in domain.registers())
-    return OsImage(domain.os_image.hex(), MRTD.hex(), rtmr1, rtmr2, is_dev=False, name=IMAGE)

@@ -17,7 +17,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial, reduce
 from importlib.resources import files
 from operator import methodcaller
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from venice_ai.tee.crypto import seal
 from venice_ai.tee.quote import LAYOUT
@@ -32,7 +32,6 @@ from .nvidia import Nvidia
 
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
 _ANOTHER: Final = hashlib.sha256(b"another").digest()
-_OLD_NONCE: Final = hashlib.sha256(b"an old nonce").digest()
 _LONG_COMPOSE: Final = compose("\n" * 200_000 + "x")
 
 
@@ -101,7 +100,7 @@ def _other_spelling(draft: Draft) -> None:
 
 def _replayed_quote(draft: Draft) -> None:
     """A quote and GPU evidence of another time, with the echo that is wanted."""
-    old = Draft(draft.key, draft.intel, draft.nvidia, draft.model, _OLD_NONCE)
+    old = Draft(draft.key, draft.intel, draft.nvidia, draft.model, hashlib.sha256(b"an old nonce").digest())
     old.measure()
     old.answer()
     new = {name: draft.reply[name] for name in ("nonce", "request_nonce")}
@@ -198,11 +197,8 @@ def _envelope(change: Callable[[str, Channel], str]) -> Callable[[Chunk, Channel
 
 def _content(chunk: Chunk) -> dict[str, Any] | None:
     """The delta of a chunk that has a sealed text."""
-    for choice in chunk["choices"]:
-        delta: dict[str, Any] = choice["delta"]
-        if len(cast("str", delta.get("content") or "")) > 1:
-            return delta
-    return None
+    deltas: Iterable[dict[str, Any]] = (choice["delta"] for choice in chunk["choices"])
+    return next((delta for delta in deltas if len(delta.get("content") or "") > 1), None)
 
 
 def _in_clear(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:

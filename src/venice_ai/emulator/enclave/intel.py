@@ -25,14 +25,11 @@ _SGX: Final = "1.2.840.113741.1.13.1"
 
 
 class Intel:
-    """A root certificate and one platform below it; each label makes another root.
-
-    `qe_svn` is the version of the quoting enclave.
-    """
+    """A root certificate and one platform below it; each label makes another root."""
 
     def __init__(self, label: str, fmspc: str = FMSPC, qe_svn: int = QE_SVN) -> None:
         self.fmspc = fmspc
-        self.qe_svn = qe_svn
+        self.qe_svn = qe_svn  # the version of the quoting enclave
         extension = (_SGX, _platform_extension(fmspc))
         self.root: Authority = Authority(f"{label}/root", f"Test SGX Root CA {label}")  # what a client has to trust
         self.ca: Authority = Authority(f"{label}/ca", "Intel SGX PCK Platform CA", self.root)
@@ -83,10 +80,8 @@ class Published:
     def documents(self) -> dict[str, str]:
         intel = self.intel
         signer: Authority = getattr(intel, self.signed_by)
-        signed = {
-            "tcb_info": json.dumps(self._tcb_info(), separators=(",", ":")),
-            "qe_identity": json.dumps(self._identity(), separators=(",", ":")),
-        }
+        said = {"tcb_info": self._tcb_info(), "qe_identity": self._identity()}
+        signed = {name: json.dumps(each, separators=(",", ":")) for name, each in said.items()}
         return {
             "pck_crl_issuer_chain": pem(intel.ca, intel.root),
             "root_ca_crl": self._revocations(intel.root, "ca", "signer"),

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from .certificates import Authority, der, oid, pem
 
-_MEASUREMENTS: Final = 4
 _DRIVER: Final = b"570.172.08\0"
 _VBIOS: Final = bytes.fromhex("00d0009603000000")
 _FIRMWARE: Final = hashlib.sha384(b"firmware").digest()
@@ -44,7 +43,7 @@ class Nvidia:
         """A GPU's certificates (or another `chain`), and what it signs to answer a nonce: the request, and its answer."""
         chain = chain or self.chain(number, chip)
         request = bytes.fromhex("11e001ff") + nonce + b"\0"
-        usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(_MEASUREMENTS))
+        usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(4))
         measured = tuple(usual) if measurements is None else measurements
         record = b"".join(bytes([block, 1]) + _sized(value) for block, value in enumerate(measured, 1))
         answer = bytes.fromhex("1160") + bytes(2) + bytes([len(measured)]) + len(record).to_bytes(3, "little") + record
@@ -67,22 +66,16 @@ class Nvidia:
         model = self._authority(f"{chip}/model", f"Test {chip} Identity", self.root)
         provisioner = self._authority(f"{chip}/provisioner", f"Test {chip} Provisioner ICA 1", model)
         device = self._authority(f"{chip}/{number}/device", f"{chip} A01 GSP BROM", provisioner)
-        device_id = _device_id(device, _FIRMWARE)
-        name = f"{chip} A01 GSP FMC LF"
-        leaf = self._authority(f"{chip}/{number}/leaf", name, device, ca=False, extension=device_id)
+        public = device.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        hashed = der(0x30, oid("2.16.840.1.101.3.4.2.2"), der(0x04, _FIRMWARE))
+        firmware = "2.23.133.5.4.1", der(0x30, der(0x02, b"\x01"), public, hashed)  # for which the key was made
+        leaf = self._authority(f"{chip}/{number}/leaf", f"{chip} A01 GSP FMC LF", device, ca=False, extension=firmware)
         return leaf, device, provisioner, model, self.root
 
     def _authority(self, name: str, common: str, issuer: Authority | None, **more: Any) -> Authority:
         """A certificate that is made anew has another signature, so each is made once."""
         label = f"{self.label}/gpu/{name}"
         return self._authorities.setdefault(name, Authority(label, common, issuer, ec.SECP384R1(), **more))
-
-
-def _device_id(device: Authority, firmware: bytes) -> tuple[str, bytes]:
-    """What a certificate says of the firmware that a key was made for."""
-    public = device.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    hashed = der(0x30, oid("2.16.840.1.101.3.4.2.2"), der(0x04, firmware))
-    return "2.23.133.5.4.1", der(0x30, der(0x02, b"\x01"), public, hashed)
 
 
 def _sized(data: bytes) -> bytes:

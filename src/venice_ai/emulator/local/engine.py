@@ -29,7 +29,6 @@ Chunk: TypeAlias = dict[str, Any]
 PARALLEL = 2
 # The engine looks up between batches of a prompt: with these, about once a second on one thread. Larger ones gain little.
 _BATCH_TOKENS = 64
-_SILENT = -1
 
 
 class Engine(Protocol):
@@ -79,7 +78,7 @@ def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_token
     params.n_batch = _BATCH_TOKENS
     if not weights.has_template:
         params.chat_template = PLAIN_TEMPLATE
-    params.verbosity = _SILENT
+    params.verbosity = -1  # silent
     # Otherwise the file is read twice at the start, and up to 8 GiB of memory keep old prompts.
     params.fit_params = False
     params.warmup = False

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from venice_ai.emulator.backend import UnsupportedInput
-from venice_ai.emulator.schema_validation import implied_type, names_of
+from venice_ai.emulator.schema_validation import BOUNDS, implied_type, names_of
 from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = dict[str, Any]
@@ -27,9 +27,6 @@ LARGEST_INTEGER = 10_000  # of one without any bound: it may say how often somet
 # Formats the engine enforces, and the length that holds one. To the others JSON Schema gives no force of its own.
 _DATE_LENGTHS = {"date-time": 20, "time": 9, "date": 10, "duration": 16}
 _FORMAT_LENGTHS = _DATE_LENGTHS | {"email": 40, "hostname": 40, "ipv4": 15, "ipv6": 39, "uuid": 36}
-
-_ENDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-_CHOICES = {"$ref", "enum", "const", "anyOf", "oneOf", "allOf"}
 
 _SCALAR: Schema = {
     "anyOf": [
@@ -83,7 +80,7 @@ def bounded(schema: Any) -> Any:
     if not is_object(schema):
         return _SCALAR if schema is True else schema
     copy = _copied(schema)
-    if schema.keys() & _CHOICES:
+    if schema.keys() & {"$ref", "enum", "const", "anyOf", "oneOf", "allOf"}:
         return copy
     kinds = schema.get("type", implied_type(schema))
     for kind in names_of(kinds):
@@ -132,7 +129,7 @@ def _object(schema: Schema) -> Schema:
 
 
 def _integer(schema: Schema) -> Schema:
-    return _between(schema, LARGEST_NUMBER if schema.keys() & _ENDS else LARGEST_INTEGER)
+    return _between(schema, LARGEST_NUMBER if schema.keys() & BOUNDS else LARGEST_INTEGER)
 
 
 def _number(schema: Schema) -> Schema:

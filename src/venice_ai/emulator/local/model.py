@@ -37,8 +37,7 @@ class LocalModel:
             LocalModelError: the engine failed, or was closed.
         """
         job = request.job(body, plain=self._plain)
-        top = body.get("top_logprobs", 0)
-        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", top_logprobs=top)
+        reply = Reply(job.form, f"call_{uuid.uuid4().hex}", top_logprobs=body.get("top_logprobs", 0))
         async with aclosing(self._generations.chunks(job.body)) as chunks:
             async for chunk in chunks:
                 for answered in reply.feed(chunk):

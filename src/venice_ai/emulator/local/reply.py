@@ -16,7 +16,6 @@ from .request import Form
 
 Delta = dict[str, Any]
 
-_REFUSALS = frozenset({"invalid_request_error", "exceed_context_size_error"})
 _JSON_STARTS = '{["-0123456789tfn'
 _ARGUMENTS = '"arguments":'
 
@@ -141,6 +140,6 @@ def _error(error: dict[str, Any]) -> Exception:
     message = str(error.get("message"))
     if error.get("type") == "exceed_context_size_error":
         message = f"This prompt has {error['n_prompt_tokens']} tokens, and the local model reads {error['n_ctx']}."
-    if error.get("type") in _REFUSALS:
+    if error.get("type") in {"invalid_request_error", "exceed_context_size_error"}:
         return UnsupportedInput(message)
     return LocalModelError(f"The local model's engine failed: {message}")

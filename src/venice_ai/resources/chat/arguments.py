@@ -48,6 +48,8 @@ class CallOptions(TypedDict, total=False):
     """Seconds, or the five clocks."""
     extra_headers: Mapping[str, str] | None
     """HTTP headers for this call."""
+    fail_fast: bool | None
+    """Whether to raise at once while a circuit is open; if not given, as the client does."""
     fallback_models: Sequence[str] | None
     """Models to ask where this one cannot answer; see `ChatCompletions.create`."""
     extra_body: Mapping[str, Any] | None

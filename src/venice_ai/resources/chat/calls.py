@@ -64,6 +64,7 @@ class ChatCalls(APIResource[ClientT]):
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         fallback_models: Sequence[str] | None = None,
+        fail_fast: bool | None = None,
         **params: Any,
     ) -> Any:
         """Asks a model for an answer to a conversation.
@@ -90,6 +91,8 @@ class ChatCalls(APIResource[ClientT]):
                 accept any, and nothing in it is checked; only `model`, `messages` and `stream` stay arguments of their own.
             fallback_models: models to ask, one after the other, where this one was retired, is overloaded, or does not begin to
                 answer in time; an empty list for none. If not given, the client's. `meta.models_tried` tells.
+            fail_fast: while the circuit breaker is open, raise `CircuitOpenError` at once rather than wait for its end; if not
+                given, as the client does.
             **params: see `ChatParams`: temperature (0 to 2), max_completion_tokens, tools, response_format, ...
 
         Returns:
@@ -114,6 +117,7 @@ class ChatCalls(APIResource[ClientT]):
         Source: https://docs.venice.ai/api-reference/endpoint/chat/completions
         """
         wrap, stream = _wrapper(stream, stream_cls), bool(stream)
+        _check_switch("fail_fast", fail_fast)
         body: dict[str, Any] = {}
         given = {**params, "e2ee": e2ee, "extra_body": extra_body} if params or e2ee or extra_body else params
         try:
@@ -127,28 +131,35 @@ class ChatCalls(APIResource[ClientT]):
             if sealed:
                 from .encrypted import SealedChat  # what a chat in clear does not need, it does not load
 
-                chat = SealedChat(self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers)
+                asked: SealedChat | Request = SealedChat(
+                    self._client, body, e2ee=e2ee, stream=stream, timeout=timeout, extra_headers=extra_headers
+                )
             else:
-                request = await self._request(body, stream, timeout, extra_headers)
+                asked = await self._request(body, stream, timeout, extra_headers)
         except Exception as refusal:
             del messages, params, body, given, extra_body  # no traceback's local variables are to show the prompt
             without_locals(refusal)
             raise
-        if sealed:
+        if not isinstance(asked, Request):
             del messages, body, given, extra_body  # nor later
-            source = await chat.answer(partial(self._open, every_chunk=every_chunk), fallbacks, collect=not stream)
+            opens = partial(self._open, every_chunk=every_chunk, fail_fast=fail_fast)
+            source = await asked.answer(opens, fallbacks, collect=not stream)
             if not stream:
                 return source
         else:
             if fallbacks is None:
-                call = Call(self._client.caller, request)
+                call = Call(self._client.caller, asked)
             else:
-                call = fallbacks.call(request, lambda body: self._request(body, stream, timeout, extra_headers))
+                from .fallbacks import FallbackCall
+
+                remake = partial(self._request, stream=stream, timeout=timeout, headers=extra_headers)
+                call = FallbackCall(self._client.caller, asked, fallbacks, remake)
+            call.fail_fast = fail_fast
             if not stream:
-                response = await self._client.caller.read(request, partial(_read, request), call)
+                response = await self._client.caller.read(asked, partial(_read, asked), call)
                 self._client.notices.answer(model, response, self._client.caller.clock.now)
                 return response
-            source = await self._open(request, every_chunk=every_chunk, call=call)
+            source = await self._open(asked, every_chunk=every_chunk, call=call, fail_fast=fail_fast)
         if wrap is None:
             return source.stream(self._client)
         try:
@@ -173,7 +184,16 @@ class ChatCalls(APIResource[ClientT]):
             APIError: as in `create`. What goes wrong later is raised where the stream is read.
         """
         keywords = cast("dict[str, Any]", params)
-        _refuse_another_stream(keywords)
+        # `stream=True` says nothing new; all else would be something else than the `ChatStream` that is promised.
+        streams = keywords.pop("stream", None)
+        if not (streams is None or streams is True):
+            raise InvalidArgumentError(
+                f"stream={streams!r} is not allowed: stream(...) streams; create(...) gives a whole answer"
+            )
+        if keywords.pop("stream_cls", None) is not None:
+            raise InvalidArgumentError(
+                "stream(...) gives a ChatStream; use create(stream=True, stream_cls=...) for another one"
+            )
         opening = self.create(model=model, messages=messages, stream=True, **keywords)
         del messages, params, keywords  # as in `create`
         return cast("ChatStream", await opening)
@@ -224,12 +244,19 @@ class ChatCalls(APIResource[ClientT]):
         return Fallbacks(self._client, body, checked_names(names), streams=streams, privacy=privacy)
 
     async def _open(
-        self, request: Request, *, every_chunk: bool, call: Call | None = None, chat: SealedChat | None = None
+        self,
+        request: Request,
+        *,
+        every_chunk: bool,
+        call: Call | None = None,
+        chat: SealedChat | None = None,
+        fail_fast: bool | None = None,
     ) -> ChunkSource:
         """The chunks of the answer to a request, once it was accepted; with `every_chunk` also those without choices."""
         caller = self._client.caller
         sent = caller.clock.now()
-        call = Call(caller, request) if call is None else call
+        call = call or Call(caller, request)
+        call.fail_fast = fail_fast
         answer = await call.answer()
         from ...streaming import ChunkReader, ChunkSource  # a plain call starts without it
 
@@ -252,8 +279,7 @@ class ChatCalls(APIResource[ClientT]):
 
 def _wrapper(stream: object, stream_cls: StreamClass | None) -> Callable[[ChunkSource, Connection], Any] | None:
     """What makes a stream of the caller's own of chunks and a client; None where a `ChatStream`, or an answer, is wanted."""
-    if stream is not None and not isinstance(stream, bool):
-        raise InvalidRequestError(f"stream={stream!r} is not allowed: expected True or False")
+    _check_switch("stream", stream)
     if stream_cls is None:
         return None
     if not stream:
@@ -261,6 +287,11 @@ def _wrapper(stream: object, stream_cls: StreamClass | None) -> Callable[[ChunkS
     from .stream_cls import ModelStream, stream_factory  # rarely given
 
     return stream_factory(stream_cls, ModelStream)
+
+
+def _check_switch(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise InvalidRequestError(f"{name}={value!r} is not allowed: expected True or False")
 
 
 def _is_sealed(client: Connection, body: dict[str, Any], e2ee: bool | TeeOptions) -> bool:
@@ -290,12 +321,3 @@ def _read(request: Request, body: bytes, meta: ResponseMeta, secret: bytes) -> C
 
         return answer_in_stream(body, meta, request) or found
     return found
-
-
-def _refuse_another_stream(params: dict[str, Any]) -> None:
-    """`stream(stream=True)` says nothing new; all else would be something else than the `ChatStream` that is promised."""
-    streams = params.pop("stream", None)
-    if not (streams is None or streams is True):
-        raise InvalidArgumentError(f"stream={streams!r} is not allowed: stream(...) streams; create(...) gives a whole answer")
-    if params.pop("stream_cls", None) is not None:
-        raise InvalidArgumentError("stream(...) gives a ChatStream; use create(stream=True, stream_cls=...) for another one")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
 from ..._core.concurrency import bounded_map, without_locals
 from ..._wire.request_body import checked_messages, encode
-from ...exceptions import InvalidArgumentError, VeniceError
+from ...exceptions import InvalidArgumentError, NoMatchingModelError, VeniceError
 from ...types.api.chat import ChatCompletionResponse, Messages, ParsedChatCompletion, ToolLoopResult, ToolLoopState
 from .calls import ChatCalls
 
@@ -177,13 +177,17 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             APIError: the catalogue could not be had.
         """
         from ...costs import check_numbers, estimate_chat_cost
-        from ..model_choice import entry_by_id, without_suffix
+        from ..model_choice import find_entry, without_suffix
         from ..models import Models
 
         checked = checked_messages(messages)
         check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
         name = without_suffix(model)
-        entry = entry_by_id((await self._client.resource(Models).list()).data, name)
+        if (entry := find_entry((await self._client.resource(Models).list()).data, name)) is None:
+            raise NoMatchingModelError(
+                f"model {name!r} was not found in the catalogue; client.models.list() shows all. If it is a trait or an alias, "
+                "resolve it first: (await client.models.find(...)).id"
+            )
         return estimate_chat_cost(
             entry,
             checked,

@@ -167,6 +167,8 @@ def _limits(client: Connection, timeout: float | Timeout | None, *, stream: bool
 
 async def attested(client: Connection, body: Mapping[str, Any], timeout: float | Timeout | None, *, stream: bool) -> Privacy:
     """How private a chat in clear is with a model whose enclave was attested: `tee`; an error if it was not attested."""
+    from ..models import Models  # what most chats do not need, they do not load
+
     if body.get("fallbacks"):
         raise InvalidRequestError("fallbacks are not allowed with min_privacy='tee': a model without an enclave may answer")
     if search := search_in(body):
@@ -176,22 +178,15 @@ async def attested(client: Connection, body: Mapping[str, Any], timeout: float |
     tee = tee_of(client)  # first, so that nothing is asked in vain if the extra is missing
     limits = _limits(client, timeout, stream=stream)
     async with within("first_chunk", limits.first_chunk), within("deadline", limits.deadline):
-        await tee.verified(await _enclave(client, body["model"]), tee.options(None))
+        entry = await client.resource(Models).find(model := body["model"])
+        if entry.id != model.partition(":")[0]:
+            raise InvalidRequestError(
+                f"model={model!r} may be another model from one call to the next; with min_privacy='tee' name the model "
+                f"itself: {entry.id!r}"
+            )
+        if getattr(entry.model_spec.capabilities, "supportsTeeAttestation", None) is not True:
+            raise InvalidRequestError(
+                f"model={entry.id!r} does not run in an enclave, by the catalogue; this client has min_privacy='tee'. Not sent."
+            )
+        await tee.verified(entry.id, tee.options(None))
     return "tee"
-
-
-async def _enclave(client: Connection, model: str) -> str:
-    """The id of the model that a name stands for, if it runs in an enclave."""
-    from ..models import Models  # what most chats do not need, they do not load
-
-    entry = await client.resource(Models).find(model)
-    if entry.id != model.partition(":")[0]:
-        raise InvalidRequestError(
-            f"model={model!r} may be another model from one call to the next; with min_privacy='tee' name the model "
-            f"itself: {entry.id!r}"
-        )
-    if getattr(entry.model_spec.capabilities, "supportsTeeAttestation", None) is not True:
-        raise InvalidRequestError(
-            f"model={entry.id!r} does not run in an enclave, by the catalogue; this client has min_privacy='tee'. Not sent."
-        )
-    return entry.id

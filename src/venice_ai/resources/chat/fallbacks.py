@@ -62,10 +62,6 @@ class Fallbacks:
         self._privacy: Privacy | None = privacy
         self.tried: list[str] = [body["model"]]
 
-    def call(self, request: Request, remake: Callable[[dict[str, Any]], Awaitable[Request]]) -> Call:
-        """A call that goes on with the other models; `remake` makes the request that sends a body."""
-        return FallbackCall(self._client.caller, request, self, remake)
-
     def may_follow(self, failure: BaseException) -> bool:
         """Whether there may be another model after this failure."""
         return bool(self._left) and calls_for_another(failure, streams=self._streams)
@@ -106,7 +102,7 @@ class Fallbacks:
 
 
 class FallbackCall(Call):
-    """A call that goes on with other models. All of them share its deadline; each has its own retries."""
+    """A call that goes on with other models, whose requests `remake` makes: all within its deadline, each with retries."""
 
     def __init__(
         self, caller: Caller, request: Request, fallbacks: Fallbacks, remake: Callable[[dict[str, Any]], Awaitable[Request]]

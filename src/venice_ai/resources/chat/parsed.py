@@ -132,8 +132,12 @@ class GrowingAnswer(Generic[T]):
             raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the validated object)")
 
     def _grown(self, chunk: ChatCompletionChunk) -> Partial[T] | None:
-        text = _first_text(chunk)
-        return cast("Partial[T] | None", self._growing.feed(text)) if text else None
+        choices: Any = chunk.choices
+        for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
+            if isinstance(choice, ChatChunkChoice) and not choice.index and isinstance(choice.delta, ChatDelta):
+                text = content_text(choice.delta.content)
+                return cast("Partial[T] | None", self._growing.feed(text)) if text else None
+        return None
 
     def _finished(self, response: ChatCompletionResponse) -> ParsedChatCompletion[T]:
         self._done = True
@@ -213,12 +217,3 @@ class ParsedChatStream(GrowingAnswer[T], Closing):
     async def close(self) -> None:
         """Drops the connection. May be called often."""
         await self._stream.close()
-
-
-def _first_text(chunk: ChatCompletionChunk) -> str | None:
-    """The text that a chunk adds to the first choice."""
-    choices: Any = chunk.choices
-    for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType]  # odd ones, too
-        if isinstance(choice, ChatChunkChoice) and not choice.index and isinstance(choice.delta, ChatDelta):
-            return content_text(choice.delta.content)
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ...streaming import ChunkSource, Stream
@@ -17,29 +18,19 @@ T = TypeVar("T")
 
 def stream_factory(stream_cls: Callable[..., Any], model_stream: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     """How to make the caller's stream of chunks and client (`model_stream`: of fields); a TypeError if it takes neither."""
-    if _takes_fields(stream_cls):
-        return lambda source, client: model_stream(stream_cls, source, client=client)
-    return lambda source, client: stream_cls(source, client=client)
-
-
-def _takes_fields(stream_cls: Callable[..., Any]) -> bool:
-    """Whether a `stream_cls` is called with each chunk's fields; otherwise with the chunks' iterator and the client."""
     try:
         parameters = inspect.signature(stream_cls)
     except (TypeError, ValueError):
         raise TypeError(f"stream_cls={stream_cls!r} is not a class that can be called") from None
-    try:
+    with suppress(TypeError):
         parameters.bind(None, client=None)
-    except TypeError:
-        pass
-    else:
-        return False
+        return lambda source, client: stream_cls(source, client=client)
     keywords_only = all(p.kind in {p.KEYWORD_ONLY, p.VAR_KEYWORD} for p in parameters.parameters.values())
     if not parameters.parameters or not keywords_only:
         raise TypeError(
             f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
         )
-    return True
+    return lambda source, client: model_stream(stream_cls, source, client=client)
 
 
 class ModelStream(Stream[T]):

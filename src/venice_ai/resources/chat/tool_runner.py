@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..._core.concurrency import as_completed, in_thread, without_locals
-from ..._core.privacy import Privacy, encryption_requested_in, refuse_below
+from ..._core.privacy import encryption_requested_in, refuse_below
 from ...exceptions import (
     APIError,
     InvalidArgumentError,
@@ -201,7 +201,10 @@ class ToolRun:
         try:
             value = await self._value(item)
         except Exception as error:  # noqa: BLE001  # a tool may raise anything; on_tool_error is told
-            return _Done(item.call, error=_raised_by_tool(error))
+            # Of a StopIteration, which no coroutine can raise, Python makes a RuntimeError; it is told as the tool raised it.
+            converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
+            cause = error.__cause__
+            return _Done(item.call, error=cause if converted and isinstance(cause, StopIteration) else error)
         if value is _NOT_HANDLED:
             return self._reported(item.call, self._loop.tools.unhandled(item.call))
         return _Done(item.call, value, observed=item.make is not None)
@@ -262,9 +265,7 @@ class ToolRun:
 
     async def _hooked(self, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
         """What a hook gives, called on the caller's own event loop, or in a thread for a caller without one."""
-        if self._rules.hooks_in_threads:
-            return await _called(hook, call, seen)
-        return await _awaited(hook(call, seen))
+        return await (_called(hook, call, seen) if self._rules.hooks_in_threads else _awaited(hook(call, seen)))
 
 
 def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
@@ -275,13 +276,6 @@ def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, 
         return hook(call, seen)
 
 
-def _raised_by_tool(error: Exception) -> Exception:
-    """A tool's error as it raised it: of a StopIteration, which no coroutine can raise, Python makes a RuntimeError."""
-    cause = error.__cause__
-    converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
-    return cause if converted and isinstance(cause, StopIteration) else error
-
-
 def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
     """What the model is told of a tool that failed where `on_tool_error` is not given; the log has the traceback."""
     _log.error("the tool %s failed", call_name(call), exc_info=error)
@@ -290,9 +284,7 @@ def _default_on_tool_error(call: ToolCall, error: Exception) -> str:
 
 async def _called(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a caller's function gives: one that may block runs in a thread, and what it returns is awaited if it can be."""
-    if is_async(function):
-        return await _awaited(function(*arguments))
-    return await _awaited(await in_thread(partial(function, *arguments)))
+    return await _awaited(function(*arguments) if is_async(function) else await in_thread(partial(function, *arguments)))
 
 
 def _reading(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -327,7 +319,13 @@ class PlainAsking:
         for name in ("stream", "stream_cls"):
             if name in params:
                 raise InvalidArgumentError(f"{name} {self.no_streaming}")
-        self._params = checked_params(params, completions._client.min_privacy)  # noqa: SLF001  # the same package
+        if completions._client.min_privacy == "e2ee":  # noqa: SLF001  # the same package
+            refuse_below("e2ee", None)  # before there is a loop, whose state would hold the prompt
+        if encryption_requested_in(params):
+            raise InvalidRequestError("tools, and what they are called with, are not encrypted, so e2ee does not allow them")
+        if params.get("n") not in {None, 1}:
+            raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
+        self._params = dict(params)
 
     async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
         """The answer."""
@@ -436,17 +434,6 @@ def begun(completions: ChatCalls[Any], asking: type[AskingT], given: dict[str, A
 
 def _taken(names: Iterable[str], given: dict[str, Any]) -> dict[str, Any]:
     return {name: given.pop(name) for name in names if name in given}
-
-
-def checked_params(params: Mapping[str, Any], floor: Privacy | None) -> dict[str, Any]:
-    """The parameters of every request of a loop; an InvalidRequestError if one would not fit a loop or the client's `floor`."""
-    if floor == "e2ee":
-        refuse_below(floor, None)  # before there is a loop, whose state would hold the prompt
-    if encryption_requested_in(params):
-        raise InvalidRequestError("tools, and what they are called with, are not encrypted, so e2ee does not allow them")
-    if params.get("n") not in {None, 1}:
-        raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
-    return dict(params)
 
 
 def _offered(loop: ToolLoop, params: dict[str, Any]) -> dict[str, Any]:

@@ -560,8 +560,8 @@ class ChatCompletionResponse(Response):
         An answer whose budget went into reasoning has none, and is billed: its `finish_reason` is `"length"`. Raise
         `max_completion_tokens`, or lower the reasoning effort; the log says so once for each model.
         """
-        message = _first_message(self)
-        return None if message is None else message.text
+        choice = _first_choice(self)
+        return None if choice is None else choice.message.text
 
     @property
     def finish_reason(self) -> str | None:
@@ -572,8 +572,8 @@ class ChatCompletionResponse(Response):
     @property
     def tool_calls(self) -> list[ToolCall]:
         """The calls the first choice asks for; empty if none."""
-        message = _first_message(self)
-        calls = None if message is None else message.tool_calls
+        choice = _first_choice(self)
+        calls = None if choice is None else choice.message.tool_calls
         return [call for call in calls if isinstance(call, ToolCall)] if isinstance(calls, list) else []
 
     @fixed
@@ -752,9 +752,8 @@ class ToolLoopState(Model):
     @property
     def waiting_calls(self) -> list[ToolCall]:
         """The calls that wait for a person's decision."""
-        turn = AssistantMessage.model_validate(self.messages[-1]) if self.waiting else None
-        calls = (turn.tool_calls if turn is not None else None) or []
-        return [call for call in calls if isinstance(call, ToolCall) and call.id in (self.waiting or ())]
+        calls = AssistantMessage.model_validate(self.messages[-1]).tool_calls if self.waiting else None
+        return [call for call in calls or () if isinstance(call, ToolCall) and call.id in (self.waiting or ())]
 
 
 class ChunkToolCallFunction(Model):
@@ -810,11 +809,6 @@ def content_texts(content: object) -> Iterator[str]:
 def _first_choice(response: ChatCompletionResponse) -> ChatChoice | None:
     choices: Any = response.__dict__.get("choices")
     return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], ChatChoice) else None
-
-
-def _first_message(response: ChatCompletionResponse) -> ChatMessage | None:
-    choice = _first_choice(response)
-    return choice.message if choice is not None and isinstance(choice.message, ChatMessage) else None
 
 
 def _first_int(flat: object, details: object, name: str) -> int:

@@ -1,9 +1,8 @@
 """What of a model's message can be sent back: the one place that mends an answer for the next request.
 
-A reply is adopted whatever it holds, and the next request repeats it. Venice refuses some of what servers answer: content parts
-that are no text, empty texts, content that is an object, fields of another type, numbers and characters that JSON cannot write.
-Losing a turn to that would lose what was paid for, and the results of the tools that it called. So such a value is mended where
-that keeps what it says, and left out where it cannot be said. What Venice takes goes back byte for byte as it came.
+A reply is adopted whatever it holds, and the next request repeats it. Venice refuses some of that: content parts that are no
+text, empty texts, objects, fields of another type, what JSON cannot write. Such a value is mended where that keeps its meaning,
+else left out, so that a turn that was paid for is not lost. What Venice takes goes back byte for byte as it came.
 """
 
 from __future__ import annotations

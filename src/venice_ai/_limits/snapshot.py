@@ -1,0 +1,73 @@
+"""What `client.limits.snapshot()` and `on_wait=` tell: what is known of the limits, and what waits for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class BucketSnapshot:
+    """What is known of one bucket: an API key, a base URL and a model. Times are seconds from now; None: not known."""
+
+    in_flight: int
+    """Requests that were sent and have not ended."""
+    limit_requests: float | None
+    """Requests that are allowed a minute: as a header said, or as refusals have shown."""
+    remaining_requests: float | None
+    """Requests that may be sent now."""
+    reset_requests_seconds: float | None
+    """When the server counts requests anew."""
+    limit_tokens: float | None
+    """Tokens that are allowed a minute."""
+    remaining_tokens: float | None
+    """Tokens that may be used now."""
+    reset_tokens_seconds: float | None
+    """When the server counts tokens anew."""
+    learned: bool
+    """Whether the limit was learnt from refusals, because headers are missing or wrong."""
+    paused_seconds: float
+    """For how long all requests are held, because the server refused one; 0 if they are not."""
+    why: str
+    """What holds them, such as `paused by a 429`; empty if nothing does."""
+
+
+class WaitNotice(NamedTuple):
+    """What `on_wait` is told of a call that waits in the queue."""
+
+    model: str
+    """The model that is asked for; empty for what is no chat."""
+    why: str
+    """What is waited for, such as `requests a minute`, `paused by a 429`, `failures` or `circuit open`."""
+    seconds: float | None
+    """How long it will be, at least; None if that is up to requests in flight."""
+
+
+@dataclass(frozen=True)
+class ModelLimits:
+    """What is known of the limits of one model, and what waits for them."""
+
+    model: str
+    """The model; empty for what is no chat."""
+    limits: BucketSnapshot
+    """Its limits of requests and tokens."""
+    circuit: str
+    """The circuit breaker: `closed`, or `open` while the server is left alone because most requests failed."""
+    waiting: int
+    """How many calls wait."""
+    why: str
+    """What the first of them waits for; empty if nobody waits."""
+    waiting_since_seconds: float | None
+    """How long the first of them has waited."""
+    until_seconds: float | None
+    """When the first of them is let through, in seconds from now; None if nobody waits, or it is up to requests in flight."""
+
+
+@dataclass(frozen=True)
+class LimitsSnapshot:
+    """What is known of the limits of an API key at a base URL."""
+
+    failures: int
+    """Requests that failed in the last 30 s, with whatever status; once it is 20, nothing is sent."""
+    models: tuple[ModelLimits, ...]
+    """Every model that was asked."""

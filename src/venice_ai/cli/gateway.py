@@ -1,0 +1,95 @@
+"""`venice-chat gateway`: serves any program that speaks OpenAI's chat API, through one client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .._client import VeniceClient
+from .._limits.budget import Budget
+from ..exceptions import InvalidArgumentError, InvalidRequestError
+from ..tee.types import MeasurementPins, TeeOptions
+from . import _output
+from ._connection import Connection, need_confidential, need_key, with_connection
+from .attest import read_object
+from .serve import stop_signal
+
+_EXAMPLES = """\b
+venice-chat gateway
+venice-chat gateway --min-privacy e2ee
+venice-chat gateway --budget 5 --rpm 60 --fallback llama-3.3-70b
+"""
+
+
+@click.command(short_help="Serve programs that speak OpenAI's API.", epilog=_EXAMPLES)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Let other machines call it by this name; may be repeated.",
+)
+@click.option("--token", envvar="VENICE_GATEWAY_TOKEN", help="What programs give as API key.  [default: a new one, printed]")
+@click.option("--no-token", is_flag=True, help="Let any program on this machine ask.")
+@click.option(
+    "--min-privacy",
+    type=click.Choice(["e2ee", "tee", "none"]),
+    help="The least for every chat; 'none' lets requests for e2ee-* models ask for less.  [default: e2ee for e2ee-* models]",
+)
+@click.option(
+    "--level",
+    type=click.Choice(["quote", "hardware", "pinned"]),
+    default="hardware",
+    show_default=True,
+    help="What an enclave must prove before anything is sent to it.",
+)
+@click.option("--pin", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The software to accept: a pin file.")
+@click.option("--budget", type=click.FloatRange(0, min_open=True), metavar="USD", help="The most that all chats may cost.")
+@click.option("--fallback", "fallbacks", multiple=True, metavar="MODEL", help="A model to ask in place of one that fails.")
+@click.option("--rpm", type=click.IntRange(1), metavar="N", help="How many chats may begin in a minute.")
+@with_connection
+def gateway(connection: Connection, /, token: str | None, no_token: bool, **given: Any) -> None:
+    """Serve an OpenAI-compatible API on this machine: verified end-to-end encryption, limits and budgets for any program.
+
+    Its address and a new token are printed on stdout. Ctrl-C, or SIGTERM, ends it once its answers are complete.
+    """
+    if token and no_token:
+        raise click.UsageError("--token and --no-token exclude each other")
+    if (given["level"] == "pinned") != (given["pin"] is not None):
+        raise click.UsageError("--level pinned and --pin FILE need each other; venice-chat attest --write-pin makes a FILE")
+    if given["min_privacy"] in {"e2ee", "tee"}:
+        need_confidential()
+    need_key()
+    logging.getLogger("venice_ai.gateway").setLevel(logging.INFO)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # where the event loop cannot handle signals
+            asyncio.run(_run(connection, None if no_token else token or True, **given))
+    except (InvalidRequestError, InvalidArgumentError) as error:
+        raise click.UsageError(str(error)) from None
+
+
+async def _run(connection: Connection, token: Any, **given: Any) -> None:
+    from .. import gateway as served
+
+    pins = None if given["pin"] is None else MeasurementPins.from_dict(read_object(given["pin"]))
+    client = VeniceClient(
+        base_url=connection.base_url,
+        timeout=connection.timeout,
+        tee=TeeOptions(verification=given["level"], pins=pins),
+        min_privacy=None if given["min_privacy"] == "none" else given["min_privacy"],
+        budget=None if given["budget"] is None else Budget(usd=given["budget"]),
+        fallback_models=given["fallbacks"],
+    )
+    options = {name: given[name] for name in ("host", "port", "allow_hosts", "rpm")}
+    stop, in_clear = stop_signal(), given["min_privacy"] == "none"
+    async with client, served.serve(client, token=token, clear_on_request=in_clear, **options) as running:
+        _output.line(f"Venice gateway on {running.url}" + (f"\ntoken: {running.token}" if token is True else ""))
+        _output.aside(f"point programs at it:\n  export OPENAI_BASE_URL={running.url} OPENAI_API_KEY=<token>\n")
+        await stop.wait()

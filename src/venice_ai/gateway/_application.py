@@ -1,0 +1,273 @@
+"""The aiohttp application: each request of a program becomes a call of one client, and what comes of it the answer.
+
+A stream is answered when its first chunk is here, so that what fails before has a status. What fails later is an `error` event,
+after which the body breaks off without its end and without `[DONE]`. Chunks in clear are passed on as the bytes that came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import traceback
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, Final, Unpack, cast
+
+from aiohttp import web
+from typing_extensions import TypedDict
+
+from .._client import VeniceClient
+from .._core.privacy import PREFIX
+from .._wire import sse
+from .._wire.json_text import NOT_STRICT, encode, strict_decode
+from ..exceptions import APIError, InvalidArgumentError, NotFoundError, VeniceError
+from ..streaming import ChatStream
+from ..types._view import is_object
+from ..types.api.chat import ChatCompletionResponse, ChatUsage
+from ..types.api.streaming import ChatCompletionChunk
+from ._access import Access
+from ._asked import Asked, asked_by
+from ._errors import body_of, headers_of, status_of, told_by
+
+_MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
+_NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
+_PATHS: Final = "programs ask below /v1: POST /v1/chat/completions, GET /v1/models"
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+logger = logging.getLogger("venice_ai.gateway")
+
+
+@dataclass(eq=False)
+class Gateway:
+    """What answers. `begun` has when the last chats did, as many as a minute may have; `under_way` what to log of requests."""
+
+    client: VeniceClient
+    access: Access
+    clear_on_request: bool
+    patience: float
+    begun: deque[float]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    under_way: dict[Any, str] = field(default_factory=dict[Any, str])
+
+    @web.middleware
+    async def answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Lets a request in, or not; makes an answer of whatever is raised; and logs one line, without content."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        began, outcome = loop.time(), "left"
+        self.under_way[task] = ""
+        try:
+            try:
+                self.access.check(request.headers, needs_token=request.path != "/healthz")
+                response = await handler(request)
+            except web.HTTPException as error:
+                response = _refusal(APIError(f"{error.reason}; {_PATHS}", status_code=error.status), error.headers.get("Allow"))
+            except (Exception, asyncio.CancelledError) as error:  # whatever it is, the program is told, if it is there
+                if request.transport is None or request.transport.is_closing():
+                    raise
+                response = _refusal(_known(error))
+                self._note(f", {type(error).__name__}")
+            outcome = str(response.status)
+            if not response.prepared:
+                await response.prepare(request)
+                await self._in_time(response.write_eof(), request)
+            return response
+        finally:
+            resource, note = request.match_info.route.resource, self.under_way.pop(task)
+            route = "(no such path)" if resource is None else resource.canonical
+            logger.info("%s %s %s%s in %.0f ms", request.method, route, outcome, note, 1000 * (loop.time() - began))
+
+    def _note(self, words: str) -> None:
+        self.under_way[asyncio.current_task()] += words
+
+    def _note_usage(self, usage: ChatUsage | None) -> None:
+        if usage is not None:
+            self._note(f", {usage.get('prompt_tokens')}+{usage.get('completion_tokens')} tokens")
+
+    async def _in_time(self, writing: Awaitable[None], request: web.Request) -> None:
+        """Drops the connection of a program that does not read what it is sent."""
+        try:
+            async with asyncio.timeout(self.patience):
+                await writing
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the program reads too slowly") from None
+
+    # -- chats -----------------------------------------------------------------------------------------------------------
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        options = self.client.tee_options
+        roles = "all" if options is None else options.encrypt_roles
+        asked = asked_by(await self._body(request), clear_on_request=self.clear_on_request, roles=roles)
+        model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
+        words = (" sealed" * asked.sealed, " stream" * streams, *(f", without {name}" for name in asked.dropped))
+        self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{''.join(words)}")
+        await self._wait_for_turn()
+        if streams:
+            return await self._stream(request, asked)
+        create: Any = self.client.chat.completions.create
+        response: ChatCompletionResponse = await create(**asked.keywords)
+        self._note_usage(response.usage)
+        return _json(response, 200, told_by(response.meta, response.attestation))
+
+    async def _wait_for_turn(self) -> None:
+        """Lets at most as many chats begin in any minute as `begun` holds. The others wait, in order."""
+        clock, most = self.client.caller.clock, self.begun.maxlen
+        if most is not None:
+            async with self.turn:
+                if len(self.begun) == most:
+                    await clock.sleep(max(self.begun[0] + 60.0 - clock.now(), 0.0))
+                self.begun.append(clock.now())
+
+    async def _body(self, request: web.Request) -> dict[str, Any]:
+        if request.content_type != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+            raise APIError("the body must be application/json, and not compressed", status_code=415)
+        if (request.content_length or 0) > _MAX_BODY_BYTES:
+            raise APIError(f"the body may have {_MAX_BODY_BYTES} bytes", status_code=413)
+        try:
+            async with asyncio.timeout(self.patience):
+                found = strict_decode(await request.read())
+        except TimeoutError:
+            raise APIError(f"the body did not come within {self.patience:g} s", status_code=408) from None
+        except (*NOT_STRICT, web.RequestPayloadError) as error:
+            raise APIError(f"the body is not JSON: {error}", status_code=400) from None
+        if is_object(found):
+            return found
+        raise APIError("the body is not a JSON object", status_code=400)
+
+    async def _stream(self, request: web.Request, asked: Asked) -> web.StreamResponse:
+        transport, create = request.transport, cast("Any", self.client.chat.completions.create)
+        assert transport is not None  # the body has just come
+        stream: ChatStream = await create(**asked.keywords)
+        async with stream:
+            chunks, reader, buffered = aiter(stream), stream._reader, transport.get_write_buffer_size  # noqa: SLF001  # of this package
+            chunk, clear, usage = await anext(chunks, None), stream.attestation is None, asked.usage
+            headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+            response = web.StreamResponse(headers={**headers, **told_by(stream.meta, stream.attestation)})
+            await response.prepare(request)
+            try:
+                if chunk is not None:
+                    await response.write(event_of(chunk, reader.event if clear else None, usage=usage))
+                async for chunk in chunks:
+                    event = event_of(chunk, reader.event if clear else None, usage=usage)
+                    if buffered():  # the program is slower than the model: it may be that it does not read at all
+                        await self._in_time(response.write(event), request)
+                    else:
+                        await response.write(event)
+                await self._in_time(response.write_eof(b"data: [DONE]\n\n"), request)
+            except (Exception, asyncio.CancelledError) as error:
+                if not transport.is_closing():
+                    told = sse.encode(encode({"error": body_of(_known(error))["error"]}))
+                    await self._in_time(response.write(told), request)
+                    transport.close()  # before the end of the body
+                self._note(f", broken off: {type(error).__name__}")
+                if not isinstance(error, VeniceError):
+                    raise
+            self._note_usage(stream.usage)
+            return response
+
+    # -- all else --------------------------------------------------------------------------------------------------------
+
+    def _is_listed(self, model: object) -> bool:
+        return self.client.min_privacy != "e2ee" or str(model).startswith(PREFIX)
+
+    async def models(self, _request: web.Request) -> web.Response:
+        reply = await self.client.models.list()
+        return _json({**vars(reply), "data": [entry for entry in reply.data if self._is_listed(entry.id)]})
+
+    async def model(self, request: web.Request) -> web.Response:
+        if self._is_listed(name := request.match_info["model"]):
+            return _json(await self.client.models.retrieve(name))
+        raise NotFoundError(f"this gateway has no model {name!r:.100}: it has min_privacy='e2ee'")
+
+    async def attestation(self, request: web.Request) -> web.Response:
+        tee = self.client.tee
+        return _json((await tee.verified(request.match_info["model"], tee.options(None))).to_dict())
+
+    async def responses(self, _request: web.Request) -> web.Response:
+        raise APIError("this gateway has no Responses API; use /v1/chat/completions", status_code=501, code="not_supported")
+
+    async def health(self, _request: web.Request) -> web.Response:
+        return _json({"status": "ok"})
+
+
+GATEWAY: Final = web.AppKey("GATEWAY", Gateway)
+
+
+class Options(TypedDict, total=False):
+    """How a gateway answers."""
+
+    allow_hosts: Collection[str]
+    """Names, besides those of loopback, by which programs may call it. They need a token."""
+    clear_on_request: bool
+    """Let a request for an `e2ee-*` model leave in clear if it says `enable_e2ee: false`, and what cannot be encrypted beside
+    messages (`stop`) leave in clear with those that are. False by default."""
+    rpm: int | None
+    """How many chats may begin in a minute; the others wait."""
+    patience_seconds: float
+    """How long a program may take to send a body, or to read what it is sent; 60 by default."""
+
+
+def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Options]) -> web.Application:
+    """The gateway as an aiohttp application, for a server of your own; `serve` runs it with bounded waits.
+
+    Args:
+        client: what sends everything. Its limits, budget, fallbacks, `min_privacy` and `tee` hold for all who ask.
+        token: what programs must give as their API key; None asks for none.
+        **options: see `Options`.
+
+    Raises:
+        InvalidArgumentError: an argument is not allowed.
+    """
+    rpm, patience = options.get("rpm"), options.get("patience_seconds", 60.0)
+    if not isinstance(client, VeniceClient):
+        raise InvalidArgumentError(f"client must be a VeniceClient, not {type(client).__name__}")
+    if (rpm is not None and rpm < 1) or not patience > 0:
+        raise InvalidArgumentError(f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={patience!r} above 0")
+    access = Access(token, options.get("allow_hosts", ()))
+    gateway = Gateway(client, access, options.get("clear_on_request", False), patience, deque(maxlen=rpm))
+    application = web.Application(middlewares=[gateway.answered], client_max_size=_MAX_BODY_BYTES)
+    application[GATEWAY] = gateway
+    application.add_routes(
+        [
+            web.post("/v1/chat/completions", gateway.chat),
+            web.post("/v1/responses", gateway.responses),
+            web.get("/v1/models", gateway.models),
+            web.get("/v1/models/{model:.+}", gateway.model),
+            web.get("/attestation/{model:.+}", gateway.attestation),
+            web.get("/healthz", gateway.health),
+        ]
+    )
+    return application
+
+
+def event_of(chunk: ChatCompletionChunk, event: bytes | None, *, usage: bool) -> bytes:
+    """The event to pass a chunk on with: the one that it came as, if it is given. Empty for usage that nobody asked for."""
+    fields = vars(chunk)
+    if not usage and fields.get("usage") is not None:
+        if not fields.get("choices"):
+            return b""
+        fields, event = {name: value for name, value in fields.items() if name != "usage"}, None
+    data = encode(fields) if event is None else event
+    return b"data: %b\n\n" % data if b"\n" not in data else sse.encode(data)
+
+
+def _known(error: BaseException) -> Exception:
+    if isinstance(error, (VeniceError, ImportError)):
+        return error
+    if isinstance(error, asyncio.CancelledError):  # by `serve`, for whoever left is not told
+        return APIError("the gateway was stopped before the answer was complete", status_code=503)
+    # A fault of ours. Its own words may be a prompt's; where it arose never is.
+    logger.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    return VeniceError(f"the gateway failed: {type(error).__name__}")
+
+
+def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=encode(content), status=status, headers=headers, content_type="application/json")
+
+
+def _refusal(error: Exception, allow: str | None = None) -> web.Response:
+    headers = {} if allow is None else {"Allow": allow}
+    return _json(body_of(error), status_of(error), {**headers_of(error), **headers})

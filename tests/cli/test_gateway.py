@@ -1,0 +1,91 @@
+"""`venice-chat gateway`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from venice_ai.emulator import Emulator, serve, text
+
+from .shell import Here, ended, running
+
+ADDRESS = re.compile(r"Venice gateway on (http://127\.0\.0\.1:\d+/v1)\n")
+TOKEN = re.compile(r"token: (\S{43})\n")
+HI = [{"role": "user", "content": "canary-hi"}]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_serves_with_a_token_that_it_prints_once_and_completes_what_is_under_way(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator = Emulator()
+    emulator.script(text("slowly but surely", chunk_delay=0.2))
+    monkeypatch.setenv("VENICE_API_KEY", "canary-key-1234")
+    async with serve(emulator) as server:
+        with running("gateway", "--port", "0", "--base-url", server.url) as process:
+            assert process.stdout is not None
+            address = ADDRESS.fullmatch(await asyncio.to_thread(process.stdout.readline))
+            token = TOKEN.fullmatch(await asyncio.to_thread(process.stdout.readline))
+            assert address
+            assert token
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token[1]}"}) as session:
+                asked = {"model": "venice-1", "messages": HI, "stream": True}
+                async with session.post(f"{address[1]}/chat/completions", json=asked) as answer:
+                    await answer.content.readuntil(b"\n\n")
+                    ending = asyncio.create_task(asyncio.to_thread(ended, process, number))
+                    rest = await answer.read()
+            outcome = await ending
+
+    assert rest.endswith(b"data: [DONE]\n\n")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert f"export OPENAI_BASE_URL={address[1]}" in outcome.err
+    assert "POST /v1/chat/completions 200 venice-1 stream, " in outcome.err
+    assert token[1] not in outcome.err
+    assert "canary" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["--host", "0.0.0.0"], "--allow-host", id="an address others can reach"),
+        pytest.param(["--allow-host", "gate.example", "--no-token"], "needs a token", id="others without a token"),
+        pytest.param(["--token", "t" * 9, "--no-token"], "exclude", id="a token and none"),
+        pytest.param(["--level", "pinned"], "--pin", id="pinned without pins"),
+        pytest.param(["--port", "70000"], "0<=x<=65535", id="no port"),
+        pytest.param(["--budget", "0"], "x>0", id="no budget"),
+        pytest.param(["--rpm", "0"], "x>=1", id="no rate"),
+        pytest.param(["--token", "short"], "8 or more", id="a token that can be guessed"),
+    ],
+)
+def test_wrong_usage(here: Here, arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "any")
+
+    outcome = here("gateway", *arguments)
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert says in outcome.err
+
+
+def test_without_a_key_it_does_not_start(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_API_KEY")
+    outcome = here("gateway", "--port", "0")
+
+    assert outcome.code != 0
+    assert "VENICE_API_KEY" in outcome.err
+
+
+def test_a_pin_file_that_is_wrong(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "any")
+    pin = tmp_path / "pin.json"
+    pin.write_text(json.dumps({"mrtd": ["00"]}), encoding="utf-8")
+
+    outcome = here("gateway", "--level", "pinned", "--pin", str(pin))
+
+    assert outcome.code == 2
+    assert "mrtd" in outcome.err

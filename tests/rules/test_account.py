@@ -1,0 +1,206 @@
+"""What an account reserves for attempts and settles: in blocks while limits are far, exactly near them, always back to zero."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venice_ai._core.run_now import drive
+from venice_ai._core.settings import Timeout
+from venice_ai._limits.account import Account, Bucket
+from venice_ai._limits.limiter import Limiter
+from venice_ai.exceptions import APIConnectionError, APIError, RateLimitError
+from venice_ai.transport import Attempt, ChatSize, Request, SystemClock
+from venice_ai.types.api.chat import ChatUsage
+from venice_ai.types.response_meta import Headers, ResponseMeta
+
+
+class Clock(SystemClock):
+    """A clock that hardly moves by itself; what waits on it blocks."""
+
+    blocks = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = 1000.0
+
+    def now(self) -> float:
+        self.at += 1e-9
+        return self.at
+
+
+def limiter_of(clock: SystemClock | None = None) -> Limiter:
+    return Limiter("http://x", clock or Clock(), server=object())
+
+
+def attempt(body: bytes = b"{}") -> Attempt:
+    """An attempt that waits for nothing."""
+    request = Request("POST", "http://x", headers={"Authorization": "Bearer k"}, body=body, timeout=Timeout(queue=1e-9))
+    request.chat = ChatSize("m", 1, None, 1)
+    return Attempt(request, 1, 0.0, None, None)
+
+
+def entered(limiter: Limiter, body: bytes = b"{}") -> Any:
+    return drive(limiter.enter(attempt(body)))
+
+
+def bucket_of(limiter: Limiter) -> Bucket:
+    return limiter._bucket(attempt().request)
+
+
+def meta(status: int = 200, **remaining: int) -> ResponseMeta:
+    headers = {f"x-ratelimit-remaining-{name}": str(left) for name, left in remaining.items()}
+    headers |= {f"x-ratelimit-limit-{name}": "1000" for name in remaining}
+    return ResponseMeta(status, Headers(headers.items()), time.time(), 0.1)
+
+
+def good(granted: Any, usage: ChatUsage | None = None, **remaining: int) -> None:
+    granted.replied(meta(**remaining))
+    granted.done(usage, None)
+
+
+def warm(limiter: Limiter, **remaining: int) -> None:
+    """Some calls, after which a block is there."""
+    for _ in range(10):
+        good(entered(limiter), None, **remaining)
+    assert bucket_of(limiter).block.seats
+
+
+def all_over(account: Account) -> bool:
+    """Whether nothing is counted as under way, once blocks have ended."""
+    account.ask(None, account.snapshot)
+    rates = [bucket.rate for bucket in account.buckets.values()]
+    left = [(rate.open, rate.requests.flying, rate.tokens.held) for rate in rates]
+    return account.failures.flying == 0 and all(each == (0, 0, 0) for each in left)
+
+
+def test_far_from_limits_a_call_needs_no_lock_and_its_end_waits_for_none() -> None:
+    limiter = limiter_of()
+    warm(limiter)
+    account = bucket_of(limiter).account
+    with account.lock:
+        granted = entered(limiter)
+        good(granted)
+
+    assert all_over(account)
+    assert account.failures.successes.total == 11
+
+
+def test_near_a_limit_each_request_is_decided_alone() -> None:
+    limiter = limiter_of()
+    for left in range(509, 499, -1):
+        good(entered(limiter), requests=left)
+
+    assert not bucket_of(limiter).block.seats
+    assert bucket_of(limiter).hears
+
+
+def test_a_failure_ends_blocks_and_what_nobody_took_of_them_is_given_back() -> None:
+    limiter = limiter_of()
+    warm(limiter)
+    granted = [entered(limiter) for _ in range(3)]
+    granted[0].replied(APIError("no", status_code=500, meta=meta(500)))
+    granted[0].done(None, None)
+
+    assert not bucket_of(limiter).block.seats
+    assert bucket_of(limiter).account.failures.flying == 2
+    assert limiter.snapshot(attempt().request).models[0].limits.in_flight == 2
+
+
+def test_a_block_is_over_after_a_moment() -> None:
+    clock = Clock()
+    limiter = limiter_of(clock)
+    warm(limiter)
+    block = bucket_of(limiter).block
+    clock.at += 0.3
+    good(entered(limiter))
+
+    assert bucket_of(limiter).block is not block
+
+
+def test_a_large_request_takes_no_place_that_was_reserved_for_small_ones() -> None:
+    limiter = limiter_of()
+    usage = ChatUsage(prompt_tokens=1, completion_tokens=1, total_tokens=2)
+    for _ in range(10):
+        good(entered(limiter), usage, tokens=900)
+    block = bucket_of(limiter).block
+    assert block.seats
+    held = entered(limiter, b"x" * 1000)
+
+    assert bucket_of(limiter).block is not block
+    assert bucket_of(limiter).rate.tokens.held >= 250
+    good(held)
+    assert all_over(bucket_of(limiter).account)
+
+
+def test_an_error_in_a_good_reply_that_stands_for_a_429_pauses_its_model() -> None:
+    limiter = limiter_of()
+    granted = entered(limiter)
+    granted.replied(meta())
+    error = RateLimitError("no", status_code=200, meta=meta(), retry_after_seconds=20.0)
+    error.counts_as = 429
+    granted.replied(error)
+    granted.done(None, None)
+
+    snapshot = limiter.snapshot(attempt().request)
+    assert snapshot.models[0].limits.why == "paused by a 429"
+    assert snapshot.failures == 1
+    assert all_over(bucket_of(limiter).account)
+
+
+ends = st.sampled_from(["good", "near", "fail", "refuse", "lost", "left", "none"])
+
+
+@given(st.lists(st.tuples(ends, st.integers(0, 30), st.floats(0, 2)), max_size=120))
+def test_whatever_becomes_of_attempts_nothing_stays_reserved(steps: list[tuple[str, int, float]]) -> None:
+    clock = Clock()
+    limiter = limiter_of(clock)
+    account = bucket_of(limiter).account
+    flying: list[Any] = []
+    for end, number, seconds in steps:
+        clock.at += seconds
+        for _ in range(number % 7):
+            try:
+                flying.append(entered(limiter, b"x" * number))
+            except APIError:
+                break
+        granted = flying.pop(number % len(flying)) if flying else None
+        if granted is None:
+            continue
+        if end in {"good", "near"}:
+            granted.replied(meta(tokens=number, requests=number) if end == "near" else meta())
+        elif end == "fail":
+            granted.replied(APIError("no", status_code=500, meta=meta(500)))
+        elif end == "refuse":
+            granted.replied(RateLimitError("no", status_code=429, meta=meta(429), retry_after_seconds=seconds or None))
+        elif end in {"lost", "left"}:
+            granted.replied(APIConnectionError("lost") if end == "lost" else KeyboardInterrupt())
+        granted.done(None, None)
+    assert account.failures.flying >= len(flying)
+    for granted in flying:
+        granted.done(None, None)
+
+    assert all_over(account)
+
+
+def test_threads_that_call_at_once_leave_nothing_reserved() -> None:
+    limiter = limiter_of(type("Blocking", (SystemClock,), {"blocks": True})())
+    account = bucket_of(limiter).account
+    warm(limiter)
+
+    def calls() -> None:
+        for _ in range(1000):
+            good(drive(limiter.enter(attempt())))
+
+    threads = [threading.Thread(target=calls) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert all_over(account)
+    assert account.failures.successes.total == 4010
