@@ -167,7 +167,7 @@ class Workers:
         await _until(lambda: not _runs(number))
         self.killed.append(number)
         with sqlite3.connect(self._folder / "journal", timeout=30) as database:
-            query = "SELECT count(*) FROM rows WHERE state = 1 AND owner LIKE ?"
+            query = "SELECT count(*) FROM rows WHERE state = 'in_flight' AND owner LIKE ?"
             (in_flight,) = database.execute(query, (f"{number}-%",)).fetchone()
         database.close()
         await self.start()

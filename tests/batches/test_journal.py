@@ -14,17 +14,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from venice_ai import InvalidArgumentError, Journal, VeniceError
 from venice_ai.batches.identity import Identity, canonical, identity
-from venice_ai.batches.journal import ANSWERED, FAILED, IN_FLIGHT, OPEN, Found, Keep, Row, verdict
-from venice_ai.batches.outcomes import record
+from venice_ai.batches.journal import Found, Keep, State, record, verdict
 from venice_ai.types.api.chat import ChatCompletionResponse
 
 OWNERS = st.integers(0, 2)
 IDS = st.integers(0, 4)
 
 
-def asked(number: int, *, words: str = "", secret: bytes = b"") -> Identity:
-    message = {"role": "user", "content": words or f"question {number}"}
-    return identity(f"id-{number}", {"model": "m", "messages": [message]}, secret)
+def asked(number: int) -> Identity:
+    return identity(f"id-{number}", {"model": "m", "messages": [{"role": "user", "content": f"question {number}"}]})
 
 
 def answer(words: str) -> ChatCompletionResponse:
@@ -32,8 +30,8 @@ def answer(words: str) -> ChatCompletionResponse:
     return ChatCompletionResponse.model_validate({"id": "x", "choices": [{"index": 0, "message": message}]})
 
 
-def keep(found: Found, state: int = ANSWERED, words: str = "yes", *, billed: bool = False) -> Keep:
-    return Keep(found.row, state, record(answer(words), None) if state == ANSWERED else None, 1, 0.5, billed)
+def keep(found: Found, state: State = "answered", words: str = "yes", *, billed: bool = False) -> Keep:
+    return Keep(found.row, state, record(answer(words), None) if state == "answered" else None, 1, 0.5, billed)
 
 
 def claim(journal: Journal, number: int) -> Found:
@@ -43,20 +41,26 @@ def claim(journal: Journal, number: int) -> Found:
 
 
 @pytest.mark.parametrize(
-    ("state", "digest", "owner_ended", "expected"),
+    ("state", "same", "expected"),
     [
-        pytest.param(OPEN, b"a", False, "send", id="open"),
-        pytest.param(IN_FLIGHT, b"a", False, "wait", id="in flight elsewhere"),
-        pytest.param(IN_FLIGHT, b"a", True, "send", id="its owner is dead"),
-        pytest.param(ANSWERED, b"a", False, "answered", id="answered"),
-        pytest.param(FAILED, b"a", False, "failed", id="set aside"),
-        pytest.param(ANSWERED, b"b", False, "differs", id="another body"),
-        pytest.param(IN_FLIGHT, b"b", True, "differs", id="another body, in flight"),
+        pytest.param("open", True, "send", id="open"),
+        pytest.param("in_flight", True, "wait", id="in flight elsewhere"),
+        pytest.param("answered", True, "answered", id="answered"),
+        pytest.param("failed", True, "failed", id="set aside"),
+        pytest.param("answered", False, "differs", id="another body"),
+        pytest.param("in_flight", False, "differs", id="another body, in flight"),
     ],
 )
-def test_the_verdict_on_a_row(state: int, digest: bytes, owner_ended: bool, expected: str) -> None:
-    row = Row(1, b"a", state, "somebody", False, 0, None)
-    assert verdict(row, digest, owner_ended=owner_ended) == expected
+def test_the_verdict_on_a_row(state: State, same: bool, expected: str) -> None:
+    assert verdict(state, same=same) == expected
+
+
+def test_what_a_dead_owner_had_in_flight_is_sent_again_and_told(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as dead:
+        claim(dead, 1)
+    with Journal(tmp_path / "j") as journal:
+        found = claim(journal, 1)
+        assert (found.what, found.maybe_billed) == ("send", True)
 
 
 class Owners(RuleBasedStateMachine):
@@ -111,7 +115,7 @@ class Owners(RuleBasedStateMachine):
         if number in self.flying:
             owner, found = self.flying.pop(number)
             outcome = record(None, VeniceError("no"))
-            assert self.journals[owner].apply([Keep(found.row, FAILED, outcome, 1, None, billed)]) == [True]
+            assert self.journals[owner].apply([Keep(found.row, "failed", outcome, 1, None, billed)]) == [True]
             self.failed.add(number)
             self.doubtful |= {number} if billed else set()
 
@@ -119,7 +123,7 @@ class Owners(RuleBasedStateMachine):
     def is_given_back(self, number: int, billed: bool) -> None:
         if number in self.flying:
             owner, found = self.flying.pop(number)
-            assert self.journals[owner].apply([keep(found, OPEN, billed=billed)]) == [True]
+            assert self.journals[owner].apply([keep(found, "open", billed=billed)]) == [True]
             self.doubtful |= {number} if billed else set()
 
     @rule(owner=OWNERS, number=IDS)
@@ -263,7 +267,7 @@ def test_other_settings_are_refused_with_the_difference_named(tmp_path: Path) ->
 def test_an_encrypted_journal_holds_neither_prompt_nor_answer_nor_id(tmp_path: Path) -> None:
     key = os.urandom(32)
     with Journal(tmp_path / "j", key=key) as journal:
-        named = asked(1, words="the secret prompt", secret=journal.secret)
+        named = journal.identity("id-1", {"model": "m", "messages": [{"role": "user", "content": "the secret prompt"}]})
         (found,) = journal.apply([named])
         journal.apply([keep(found, words="the secret answer")])
         (row,) = journal.rows()
@@ -273,7 +277,7 @@ def test_an_encrypted_journal_holds_neither_prompt_nor_answer_nor_id(tmp_path: P
     held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"secret" not in held
     assert b"id-1" not in held
-    assert identity(None, {"model": "m"}).digest != identity(None, {"model": "m"}, journal.secret).digest
+    assert identity(None, {"model": "m"}).digest != journal.identity(None, {"model": "m"}).digest
 
 
 @pytest.mark.parametrize("other", [os.urandom(32), None], ids=["another key", "no key"])
@@ -294,7 +298,7 @@ def test_an_answer_that_was_moved_to_another_row_does_not_open(tmp_path: Path) -
         found = journal.apply([asked(number) for number in (1, 2)])
         journal.apply([keep(each) for each in found])
         with sqlite3.connect(tmp_path / "j") as database:
-            database.execute("UPDATE outcomes SET content = (SELECT content FROM outcomes WHERE id = 2) WHERE id = 1")
+            database.execute("UPDATE contents SET outcome = (SELECT outcome FROM contents WHERE id = 2) WHERE id = 1")
         with pytest.raises(VeniceError, match=r"row 1 .* was changed"):
             list(journal.rows())
 

@@ -23,13 +23,15 @@ async def bounded_map(
     items: Sequence[T],
     *,
     limit: int,
+    results: dict[int, R] | None = None,
     on_result: Callable[[int, R | Exception], object] | None = None,
 ) -> list[R]:
     """What `call` gives for each item, in order, at most `limit` at a time; an exception, or a cancellation, ends the rest.
 
-    `on_result` is told the index of each, and what came of it, at once.
+    What came stands in `results` at once, by the index of its item. `on_result` sees that, and a failure.
     """
-    results: dict[int, R] = {}
+    results = {} if results is None else results
+    on_result = on_result or (lambda *_: None)
     waiting, count = iter(enumerate(items)), len(items)
     del items  # what shows the local variables of a traceback must not show what is in them
 
@@ -38,13 +40,11 @@ async def bounded_map(
             running = call(item)
             del item
             try:
-                result = results[index] = await running
+                results[index] = await running
             except Exception as error:
-                if on_result is not None:
-                    on_result(index, error)
+                on_result(index, error)
                 raise
-            if on_result is not None:
-                on_result(index, result)
+            on_result(index, results[index])
 
     # One for each place, not for each item, so that many items cost no more than their results.
     workers = [asyncio.ensure_future(work()) for _ in range(min(limit, count))]

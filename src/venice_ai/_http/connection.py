@@ -100,7 +100,7 @@ class Connection(RequestBuilder):
             self.fallback_models = checked_names(fallback_models)
         self.hooks_in_threads: bool = False
         """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
-        self.before_close: list[Callable[[], Awaitable[None]]] = []
+        self.before_close: set[Callable[[], Awaitable[None]]] = set()
         """What is waited for before connections are closed."""
         self.on_close: list[Callable[[], None]] = []
         """What is called when the client is closed."""

@@ -53,12 +53,12 @@ class SharedFile:
             self._open()
 
     @contextmanager
-    def transaction(self, *, wait: bool = True) -> Generator[sqlite3.Connection]:
-        """The database, locked for all others. Without `wait`, a VeniceError that `is_busy` if another process has it."""
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """The database, locked for all others."""
         with self._lock, self._explained():
             if self._process != os.getpid() and (self.path is not None or not self._process):
                 self._open()
-            self._begin(time.monotonic() + _BUSY_SECONDS * wait)
+            self._begin()
             try:
                 yield self._database
                 self._database.execute("COMMIT")
@@ -67,8 +67,9 @@ class SharedFile:
                     self._database.execute("ROLLBACK")
                 raise
 
-    def _begin(self, until: float) -> None:
+    def _begin(self) -> None:
         """Begins a transaction once no other process has one. SQLite's own waiting is for up to 0.1 s, which is long here."""
+        until = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
                 self._database.execute("BEGIN IMMEDIATE")
@@ -156,11 +157,6 @@ class SharedFile:
             raise VeniceError(
                 f"{self._user} cannot use {str(self.path)!r}: {error}. It needs a file of its own in a writable folder"
             ) from error
-
-
-def is_busy(error: BaseException) -> bool:
-    """Whether an error of a transaction only says that another process is writing."""
-    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _lock(file: IO[bytes]) -> None:

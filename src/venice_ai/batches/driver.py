@@ -1,77 +1,106 @@
 """The driver of `batch_iter`: pulls requests as there is room, sends them, keeps what comes in the journal, and hands it over.
 
-Each request is a `Flight`, which takes a place (`Pace`) when it is pulled. Its task has the journal keep the intent, sends,
-leaves its place, has the journal keep the outcome, and only then is there an item to yield. What flights ask of the journal is
-committed in groups (`Commits`). One whose request is on its way already, here or elsewhere, leaves its place and begins anew
-later. Requests that were pulled and not yielded are at most twice as many as there are places, so that memory stays with
-what is in flight; those that wait for another process, which is sending the same, do not count.
+Each request is a flight, which takes a place (`Pace`) when it is pulled. Its task has the journal keep the intent, sends,
+leaves its place, has the journal keep the outcome, and only then is there an item. Requests that were pulled and not yielded
+are at most twice as many as there are places, without those that wait for another process. Transactions run on the event loop,
+for a thread would wait for its turn for longer, and in no task, for all tasks are cancelled at the end of a program.
 
-A batch ends in one of three ways. All requests are through. Or something makes it useless to go on (the budget is used up, the
-journal cannot be written): then nothing more is sent, what is in flight is waited for, everything that came is yielded, and the
-error is raised. Or the caller leaves: then what is in flight has `drain_seconds` to come and to be kept.
+A batch ends when all requests are through; or when it is useless to go on (no budget, a full disk): then what is in flight is
+waited for and yielded, and the error is raised; or the caller leaves: then what is in flight has `drain_seconds` to be kept.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
+from contextlib import nullcontext
+from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from .. import exceptions
 from .._core.concurrency import without_locals
-from .._core.privacy import encryption_requested_in
+from .._core.ports import Attempt, CallGate, Pass
 from .._http.budget_gate import may_be_billed
+from .._limits.limiter import Limiter
 from ..exceptions import APIError, BudgetExceededError, InvalidArgumentError, OutputError, VeniceError
-from .commits import Commits
-from .identity import Identity, differences, identity, split
+from ..types.api.chat import ChatCompletionResponse
+from .identity import Identity, split
 from .items import BatchItem, BatchProgress
-from .journal import ANSWERED, FAILED, OPEN, Found, Journal, Keep
-from .meter import FLIGHT, BatchStoppedError, Flight, FlightTask, Meter
-from .outcomes import error_in, is_for_good, record
+from .journal import Found, Journal, Keep, State, record
+from .pace import Pace
 
 if TYPE_CHECKING:
-    from ..types.api.chat import ChatCompletionResponse
-    from .pace import Pace
+    from .._http.connection import Connection
 
-T = TypeVar("T")
 _LOOK_AGAIN_SECONDS: Final = 0.05
-_SWITCHES: Final = frozenset({"e2ee", "venice_parameters", "extra_body"})
+_OF_THE_ACCOUNT: Final = exceptions.AuthenticationError, exceptions.PaymentRequiredError, exceptions.PermissionDeniedError
+_NO_MORE: Final = object()
 
 
-class Sent(NamedTuple):
-    """What a request was answered with, and the object in it."""
-
-    response: ChatCompletionResponse | None
-    parsed: Any = None
+class _StoppedError(VeniceError):
+    """The batch stops, so this was not sent. It never reaches a caller."""
 
 
-class Sender(Protocol):
-    """What a batch needs of a client: it sends, and `restored` reads the object in an answer that was kept."""
+class _Flight(Pass):
+    """One request on its way; also the pass of each of its attempts: retries, re-asks, round trips of a tool loop."""
 
-    meter: Meter
-    now: Callable[[], float]
-    settings: dict[str, str]
-    private: bool
+    held = free = False
+    task: _FlightTask
 
-    async def send(self, keywords: dict[str, Any]) -> Sent: ...
-    def restored(self, response: ChatCompletionResponse) -> Any: ...
-    def held(self) -> int: ...
-    def begin(self, end: Callable[[], Awaitable[None]]) -> None: ...
-    def close(self) -> None: ...
+    def __init__(self, index: int, request: Any) -> None:
+        self.index = index
+        self.request = request
+        self.custom_id: str | None = None
+        self.attempts = 0
+        self.cost_usd: float | None = None
+        self.has_place = True
+        self.on_the_wire = 0
+        """Attempts that were sent and are not over."""
+        self.came = False
+
+    def replied(self, found: object) -> None: ...
+
+    def done(self, usage: object, cost: float | None) -> None:
+        self.on_the_wire -= 1
+        if isinstance(cost, (int, float)):
+            self.cost_usd = (self.cost_usd or 0.0) + cost
+
+    def item(self, **came: Any) -> BatchItem[Any]:
+        return BatchItem(self.index, self.custom_id, self.request, attempts=self.attempts, cost_usd=self.cost_usd, **came)
 
 
-class Batch(Generic[T]):
-    """One run of `batch_iter`, whose arguments these are."""
+class _FlightTask(asyncio.Task[BatchItem[Any]]):
+    """The task of a flight. When a program ends (`asyncio.run` cancels all tasks, outside of the loop), it is spared."""
+
+    spare: Callable[[_FlightTask], None]
+
+    def cancel(self, msg: Any = None) -> bool:
+        if self.get_loop().is_running():
+            return super().cancel(msg)
+        self.spare(self)
+        return True
+
+    def drop(self) -> None:
+        super().cancel()
+
+
+_FLIGHT: Final[ContextVar[_Flight]] = ContextVar("venice_ai batch flight")
+
+
+class Batch(CallGate):
+    """One run of `batch_iter`; also the last gate of its calls: it counts what is sent, and once it stops, nothing is."""
 
     def __init__(
         self,
+        client: Connection,
+        settings: Mapping[str, str],
         requests: Iterable[Any] | AsyncIterable[Any],
-        sender: Sender,
         *,
         journal: Journal | None,
-        pace: Pace,
+        max_concurrency: int | Literal["auto"],
         ordered: bool,
         on_progress: Callable[[BatchProgress], object] | None,
         drain_seconds: float,
@@ -82,64 +111,73 @@ class Batch(Generic[T]):
             raise InvalidArgumentError(f"journal={journal!r:.100} is not a Journal")
         if isinstance(drain_seconds, bool) or not isinstance(drain_seconds, (int, float)) or not drain_seconds >= 0:
             raise InvalidArgumentError(f"drain_seconds={drain_seconds!r} must be a number of seconds from 0")
+        self._client = client
+        self._settings = settings
         self._requests = requests
-        self._sender = sender
         self._journal = journal
-        self._pace = pace
+        self._pace = Pace(max_concurrency, next((each for each in client.caller.gates if isinstance(each, Limiter)), None))
         self._ordered = ordered
         self._on_progress = on_progress
         self._drain_seconds = drain_seconds
         self._total = len(requests) if isinstance(requests, Sized) else None
-        self._began = sender.now()
-        self._flights: set[Flight] = set()
-        self._under_way = 0
-        """Flights that have a place."""
-        self._again: deque[Flight] = deque()
-        """Flights that want a place again."""
-        self._known: dict[bytes, list[Flight]] = {}
-        """What is on its way, by its key, and who waits for the same."""
+        self._now = client.caller.clock.now
+        self._began = self._now()
+        self._feeder: asyncio.Future[None]
+        self._room = asyncio.Event()
+        self._flights: set[_Flight] = set()
         self._pulled = 0
         """Requests that were pulled and whose item was not taken yet."""
-        self._came: dict[int, BatchItem[T]] = {}
+        self._wanted = 0
+        """Flights that want a place again."""
+        self._asked: list[tuple[Identity | Keep, asyncio.Future[Any]]] = []
+        """What the journal does next, in one transaction."""
+        self._sending: dict[bytes, _Flight] = {}
+        """What this batch is sending, by its key in the journal."""
+        self._ready: asyncio.Queue[BatchItem[Any] | None] = asyncio.Queue()
+        """Items to be yielded; None after the last."""
+        self._came: dict[int, BatchItem[Any]] = {}
         """With `ordered`, items that came before an earlier one."""
-        self._ready: deque[BatchItem[T]] = deque()
         self._next_index = 0
-        self._news = asyncio.Event()
-        self._room = asyncio.Event()
+        self._counts = 0, 0, 0, 0.0
+        self._stopped = False
         self._failure: BaseException | None = None
-        self._done = self._failed = self._replayed = 0
-        self._cost_usd = 0.0
-        self._leaving = False
-        self._commits: Commits | None = None
 
-    async def run(self) -> AsyncGenerator[BatchItem[T], None]:
+    async def send(self, keywords: dict[str, Any]) -> tuple[ChatCompletionResponse, Any]:
+        """What a request is answered with, and the object in it."""
+        raise NotImplementedError
+
+    def parsed(self, response: ChatCompletionResponse) -> Any:
+        """The object in an answer; None if none was asked for."""
+        raise NotImplementedError
+
+    async def run(self) -> AsyncGenerator[BatchItem[Any], None]:
         """The items."""
-        self._sender.begin(self._end)
-        if self._journal is not None:
-            self._journal.batches += 1
-        feeder: asyncio.Future[None] = asyncio.ensure_future(self._feed())
-        feeder.add_done_callback(lambda _: self._news.set())
-        try:
-            # A feeder that waits for a request of the caller's is not waited for when no more are wanted.
-            while self._flights or self._ready or not (feeder.done() or self._stopped):
-                while self._ready:
+        self._client.before_close.add(self._end)
+        self._feeder = asyncio.ensure_future(self._feed())
+        self._feeder.add_done_callback(lambda _: self._end_items())
+        with nullcontext() if self._journal is None else self._journal.in_use():
+            try:
+                while (item := await self._ready.get()) is not None:
                     self._pulled -= 1
                     self._room.set()
-                    yield self._ready.popleft()
-                if self._flights or not (feeder.done() or self._stopped):
-                    self._news.clear()
-                    await self._news.wait()
-            for index in sorted(self._came):
-                yield self._came[index]
-            if self._failure is not None:
-                raise self._failure
-        finally:
-            feeder.cancel()
-            try:
-                await self._end()
+                    yield item
+                if self._failure is not None:
+                    raise self._failure
             finally:
-                if self._journal is not None:
-                    self._journal.ended()
+                self._feeder.cancel()
+                await self._end()
+
+    async def enter(self, attempt: Attempt) -> Pass:
+        """Counts an attempt; what is no chat is counted nowhere."""
+        if self._stopped:
+            raise _StoppedError("not sent: the batch stops")
+        flight = _Flight(-1, None) if attempt.request.chat is None else _FLIGHT.get()
+        flight.attempts += 1
+        flight.on_the_wire += 1
+        return flight
+
+    def close(self) -> None:
+        """Nobody waits here."""
 
     # -- places ------------------------------------------------------------------------------------------------------------
 
@@ -147,209 +185,198 @@ class Batch(Generic[T]):
         """Pulls requests as there is room."""
         try:
             if self._journal is not None:
-                begin = partial(self._journal.begin, self._sender.settings, private=self._sender.private)
-                await asyncio.get_running_loop().run_in_executor(None, begin)
-                self._commits = Commits(self._journal)
-            others = aiter(self._requests) if isinstance(self._requests, AsyncIterable) else None
-            mine, nothing = iter(() if isinstance(self._requests, AsyncIterable) else self._requests), object()
+                self._journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
+            given = self._requests
+            requests = aiter(given if isinstance(given, AsyncIterable) else _each(given))
             for index in count():
-                while not self._stopped and (self._again or not self._may_begin() or self._pulled >= 2 * self._pace.most):
-                    self._room.clear()
-                    await self._room.wait()
-                request = nothing
-                if not self._stopped:
-                    request = next(mine, nothing) if others is None else await anext(others, nothing)
-                if request is nothing or self._stopped:
+                await self._until(self._may_pull)
+                request = _NO_MORE if self._stopped else await anext(requests, _NO_MORE)
+                if request is _NO_MORE or self._stopped:
                     return
                 self._pulled += 1
-                self._flights.add(flight := Flight(index, cast("Mapping[str, Any]", request)))
-                self._launch(flight)
+                self._pace.under_way += 1
+                self._flights.add(flight := _Flight(index, request))
+                flight.task = _FlightTask(self._outcome(flight), loop=asyncio.get_running_loop())
+                flight.task.spare = self._spare
+                flight.task.add_done_callback(partial(self._land, flight))
         except Exception as error:  # noqa: BLE001  # the caller's iterable failed, or the journal is not for this batch
             self._failure = self._failure or error
 
-    def _may_begin(self) -> bool:
-        return self._pace.may_begin(self._under_way, self._sender.held() if self._under_way else 0)
+    def _may_pull(self) -> bool:
+        return self._stopped or (not self._wanted and self._pulled < 2 * self._pace.most and self._pace.has_room())
 
-    def _launch(self, flight: Flight) -> None:
-        self._under_way += 1
-        flight.has_place = True
-        flight.task = FlightTask(self._fly(flight), self._spare)
+    async def _until(self, ready: Callable[[], bool]) -> None:
+        while not ready():
+            self._room.clear()
+            await self._room.wait()
 
-    def _leave_place(self, flight: Flight) -> None:
-        if flight.has_place:
-            flight.has_place = False
-            self._under_way -= 1
-            self._begin_anew()
-
-    def _begin_anew(self, *flights: Flight) -> None:
-        """Gives places to flights that had left theirs; once the batch stops, they end."""
-        self._again.extend(flights)
-        while self._again and (self._stopped or self._may_begin()):
-            flight = self._again.popleft()
-            if self._stopped:
-                self._land(flight, None)
-            else:
-                self._launch(flight)
+    def _leave_place(self, flight: _Flight) -> None:
+        self._pace.under_way -= flight.has_place
+        flight.has_place = False
         self._room.set()
 
     # -- flights -----------------------------------------------------------------------------------------------------------
 
-    async def _fly(self, flight: Flight) -> None:
-        FLIGHT.set(flight)
-        item: BatchItem[T] | None = None
-        begins_anew = False
-        try:
-            item = await self._outcome(flight)
-            begins_anew = item is None
-        except BatchStoppedError:
-            pass
-        except Exception as error:  # noqa: BLE001  # it is raised once everything that came was yielded
-            self._fail(error)
-        finally:
-            self._leave_place(flight)
-            if not begins_anew:
-                self._land(flight, item)
-
-    def _land(self, flight: Flight, item: BatchItem[T] | None) -> None:
-        self._flights.discard(flight)
-        self._news.set()
-        if item is None:
-            self._pulled -= 1
-            self._room.set()
-            return
-        self._done += 1
-        self._failed += item.error is not None
-        self._replayed += item.replayed
-        self._cost_usd += 0.0 if item.replayed else item.cost_usd or 0.0
-        self._came[item.index] = item
-        index = self._next_index if self._ordered else item.index
-        while (following := self._came.pop(index, None)) is not None:
-            self._ready.append(following)
-            self._next_index = index = index + 1
-        if self._on_progress is not None:
-            counts = self._done, self._failed, self._replayed, len(self._flights), self._total, self._cost_usd
-            try:
-                self._on_progress(BatchProgress(*counts, self._sender.now() - self._began, self._pace.most))
-            except Exception as error:  # noqa: BLE001  # it is the caller's, and raised at the end
-                self._fail(error)
-
-    async def _outcome(self, flight: Flight) -> BatchItem[T] | None:
-        """What comes of a request; None if it begins anew later."""
-        named: Identity | None = None
+    async def _outcome(self, flight: _Flight) -> BatchItem[Any]:
+        """What comes of a request, now or before."""
+        _FLIGHT.set(flight)
         try:
             flight.custom_id, keywords = split(flight.request)
-            if self._journal is not None:
-                if _SWITCHES & keywords.keys() and not self._journal.secret and encryption_requested_in(keywords):
-                    raise InvalidArgumentError(
-                        "what is end-to-end encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)"
-                    )
-                named = identity(flight.custom_id, keywords, self._journal.secret)
+            named = None if self._journal is None else self._journal.identity(flight.custom_id, keywords)
         except VeniceError as error:
-            return self._item(flight, error=error)
-        if named is None:
-            return self._item(flight, **await self._sent(flight, keywords))
-        if named.key in self._known:
-            self._known[named.key].append(flight)
-            return None
-        self._known[named.key] = []
-        try:
-            return await self._kept(flight, keywords, named)
-        finally:
-            self._begin_anew(*self._known.pop(named.key))
-
-    async def _kept(self, flight: Flight, keywords: dict[str, Any], named: Identity) -> BatchItem[T] | None:
-        """What comes of a request, now or before, that is in the journal."""
-        assert self._journal is not None
-        assert self._commits is not None
-        found: Found = await self._commits.ask(named)
-        match found.what:
-            case "send":
+            return flight.item(error=error)
+        if self._journal is None or named is None:
+            return await self._sent(flight, keywords)
+        while (found := await self._claimed(named)).what == "wait":
+            await self._wait_for(self._sending.get(named.key), flight)
+        if found.what == "send":
+            self._sending[named.key] = flight
+            try:
                 return await self._sent_and_kept(flight, keywords, found)
-            case "wait":  # what waits for another process takes no room here
-                self._pulled -= 1
-                asyncio.get_running_loop().call_later(_LOOK_AGAIN_SECONDS, self._look_again, flight)
-                return None
-            case "differs":
-                how = differences(self._journal.body_of(found), named.body)
-                said = f"custom_id={flight.custom_id!r} was used for another request before: {how}"
-                return self._item(flight, error=InvalidArgumentError(said))
-            case _:
-                return self._restored(flight, found)
-
-    def _look_again(self, flight: Flight) -> None:
-        self._pulled += 1
-        self._begin_anew(flight)
-
-    async def _sent_and_kept(self, flight: Flight, keywords: dict[str, Any], found: Found) -> BatchItem[T]:
-        """What comes of a request that this run has claimed; it is given back if nothing comes."""
-        assert self._commits is not None
-        state, outcome, billed, is_kept = OPEN, None, True, False
+            finally:
+                del self._sending[named.key]
+        if found.what == "differs":
+            how = self._journal.difference(found, named)
+            said = f"custom_id={flight.custom_id!r} was used for another request before: {how}"
+            return flight.item(error=InvalidArgumentError(said))
+        flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
+        kept = self._journal.before(found)
         try:
-            came = await self._sent(flight, keywords)
-            error = came["error"]
-            outcome = record(came["response"], error)
-            if error is None or is_for_good(error, flight.attempts):
-                state = ANSWERED if error is None else FAILED
-            billed = error is not None and may_be_billed(error)
+            came = {"error": kept} if isinstance(kept, VeniceError) else {"parsed": self.parsed(kept), "response": kept}
+        except OutputError as error:
+            came = {"error": error}
+        return flight.item(**came, replayed=True, kept=True, maybe_billed_before=found.maybe_billed)
+
+    async def _claimed(self, named: Identity) -> Found:
+        """What a claim comes to; one of a flight that was cancelled at that moment is given back."""
+        answer = self._committed(named)
+        try:
+            return cast("Found", await answer)
+        except asyncio.CancelledError:
+            if not answer.cancelled() and (found := answer.result()).what == "send":
+                self._committed(Keep(found.row, "open", None, 0, None, maybe_billed=False))
+            raise
+
+    async def _wait_for(self, other: _Flight | None, flight: _Flight) -> None:
+        """Waits for whoever sends the same: a flight of this batch, or another process, for which it takes no room here."""
+        if other is not None:
+            await asyncio.wait((other.task,))
+            return
+        self._pulled -= 1
+        self._leave_place(flight)
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        self._pulled += 1
+        self._wanted += 1
+        await self._until(self._pace.has_room)
+        self._wanted -= 1
+        self._pace.under_way += 1
+        flight.has_place = True
+
+    async def _sent_and_kept(self, flight: _Flight, keywords: dict[str, Any], found: Found) -> BatchItem[Any]:
+        """What comes of a request that this run has claimed; it is given back if nothing comes."""
+        state: State = "open"
+        outcome, billed, is_kept = None, True, False
+        try:
+            item = await self._sent(flight, keywords)
+            outcome = record(item.response, item.error)
+            if item.error is None or _is_for_good(item.error, flight.attempts):
+                state = "answered" if item.error is None else "failed"
+            billed = item.error is not None and may_be_billed(item.error)
         finally:
             billed = billed and flight.attempts > 0
-            kept = self._commits.ask(Keep(found.row, state, outcome, flight.attempts, flight.cost_usd, billed))
+            kept = self._committed(Keep(found.row, state, outcome, flight.attempts, flight.cost_usd, billed))
             self._leave_place(flight)
         try:
             is_kept = await kept
         except VeniceError as failure:
             self._fail(failure)
-        return self._item(flight, **came, kept=is_kept, maybe_billed_before=found.maybe_billed)
+        return replace(item, kept=is_kept, maybe_billed_before=found.maybe_billed)
 
-    def _restored(self, flight: Flight, found: Found) -> BatchItem[T]:
-        """What a journal has of a request."""
-        assert self._journal is not None
-        kept, came = self._journal.outcome(found), dict[str, Any]()
-        try:
-            if "response" in kept:
-                response = self._journal.response(kept["response"])
-                came = {"parsed": self._sender.restored(response), "response": response}
-            else:
-                came = {"error": error_in(kept)}
-        except OutputError as error:
-            came = {"error": error}
-        came |= {"attempts": found.attempts, "cost_usd": found.cost_usd, "maybe_billed_before": found.maybe_billed}
-        return self._item(flight, **came, replayed=True, kept=True)
-
-    async def _sent(self, flight: Flight, keywords: dict[str, Any]) -> dict[str, Any]:
-        """Sends a request; what the item of what came has."""
-        began = self._sender.now()
+    async def _sent(self, flight: _Flight, keywords: dict[str, Any]) -> BatchItem[Any]:
+        """Sends a request, and gives what comes."""
+        began = self._now()
+        response = parsed = None
         error: BaseException | None = None
-        sent = Sent(None)
-        flight.sending = True
         try:
-            sent = await self._sender.send(keywords)
-        except BatchStoppedError:
+            response, parsed = await self.send(keywords)
+        except _StoppedError:
             raise
         except BudgetExceededError as exceeded:
             self._fail(exceeded)
-            raise BatchStoppedError("the budget is used up") from None
+            raise _StoppedError("the budget is used up") from None
         except Exception as failure:  # noqa: BLE001  # whatever it is, it is handed to the caller in its place
             error = without_locals(failure)
         except asyncio.CancelledError as cancelled:
             if flight.task.cancelling():
                 raise
             error = without_locals(cancelled)  # not the batch was cancelled, but something within this call
-        finally:
-            flight.sending = False
-        now = self._sender.now()
+        flight.came = True
+        now = self._now()
         self._pace.ended(error.counts_as if isinstance(error, APIError) else None, now - began, now)
-        numbers = {"attempts": flight.attempts, "cost_usd": flight.cost_usd}
-        return {"response": sent.response, "parsed": sent.parsed, "error": error, **numbers}
+        return flight.item(response=response, parsed=parsed, error=error)
 
-    def _item(self, flight: Flight, **came: Any) -> BatchItem[T]:
-        return BatchItem(flight.index, flight.custom_id, flight.request, **came)
+    def _land(self, flight: _Flight, task: asyncio.Task[BatchItem[Any]]) -> None:
+        """A flight is over."""
+        self._flights.discard(flight)
+        self._leave_place(flight)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            self._take(task.result())
+        else:
+            self._pulled -= 1
+            if not isinstance(error, (asyncio.CancelledError, _StoppedError)):
+                self._fail(error)
+        self._end_items()
+
+    def _take(self, item: BatchItem[Any]) -> None:
+        self._came[item.index] = item
+        index = self._next_index if self._ordered else item.index
+        while (following := self._came.pop(index, None)) is not None:
+            self._ready.put_nowait(following)
+            self._next_index = index = index + 1
+        done, failed, replayed, cost = self._counts
+        cost += 0.0 if item.replayed else item.cost_usd or 0.0
+        self._counts = done + 1, failed + (item.error is not None), replayed + item.replayed, cost
+        if self._on_progress is not None:
+            numbers = *self._counts[:3], len(self._flights), self._total, cost, self._now() - self._began, self._pace.most
+            try:
+                self._on_progress(BatchProgress(*numbers))
+            except Exception as error:  # noqa: BLE001  # it is the caller's, and raised at the end
+                self._fail(error)
+
+    # -- the journal -------------------------------------------------------------------------------------------------------
+
+    def _committed(self, change: Identity | Keep) -> asyncio.Future[Any]:
+        """What a change comes to, in a transaction with those of other flights. It is made whether or not anybody awaits it."""
+        loop = asyncio.get_running_loop()
+        if not self._asked:
+            loop.call_soon(self._commit)
+        self._asked.append((change, answer := loop.create_future()))
+        return answer
+
+    def _commit(self) -> None:
+        # A claim of a flight that is gone would belong to nobody.
+        asked = [(change, answer) for change, answer in self._asked if isinstance(change, Keep) or not answer.done()]
+        self._asked = []
+        if self._journal is None or not asked:
+            return
+        results: list[Any]
+        try:
+            results = self._journal.apply([change for change, _ in asked])
+        except Exception as error:  # noqa: BLE001  # whoever asked is told
+            results = [error] * len(asked)
+        for (_, answer), result in zip(asked, results, strict=True):
+            if not answer.done():
+                (answer.set_exception if isinstance(result, Exception) else answer.set_result)(result)
 
     # -- the end -----------------------------------------------------------------------------------------------------------
 
-    @property
-    def _stopped(self) -> bool:
-        return self._sender.meter.stopped
+    def _end_items(self) -> None:
+        """Ends the items if no more come. A feeder that waits for a request of the caller's is not waited for."""
+        if not self._flights and (self._stopped or self._feeder.done()):
+            for index in sorted(self._came):
+                self._ready.put_nowait(self._came.pop(index))
+            self._ready.put_nowait(None)
 
     def _fail(self, error: BaseException) -> None:
         """Stops the batch because of an error, which is raised at the end."""
@@ -357,17 +384,16 @@ class Batch(Generic[T]):
         self._stop()
 
     def _stop(self) -> None:
-        """From now on nothing is sent; flights of which nothing is on the wire end."""
-        if not self._stopped:
-            self._sender.meter.stopped = True
-            for flight in self._flights:
-                if flight.sending and not flight.on_the_wire:
-                    flight.task.drop()
-            self._begin_anew()
+        """From now on nothing is sent; what is neither on the wire nor has come ends."""
+        self._stopped = True
+        for flight in self._flights:
+            if not (flight.came or flight.on_the_wire):
+                flight.task.drop()
+        self._room.set()
+        self._end_items()
 
     async def _end(self) -> None:
         """Gives what is in flight its time, and drops the rest; a cancellation meanwhile drops it at once."""
-        self._leaving = True
         self._stop()
         tasks = [flight.task for flight in self._flights]
         try:
@@ -378,16 +404,23 @@ class Batch(Generic[T]):
                     for task in tasks:
                         task.drop()
                     await asyncio.wait(tasks)
-            if self._commits is not None:
-                await self._commits.flush()
+            self._commit()
         finally:
-            self._sender.close()
+            self._client.before_close.discard(self._end)
 
-    def _spare(self, task: FlightTask) -> bool:
-        """Whether a flight that is to be cancelled at the end of the program has its time first."""
-        if self._leaving or task.spared:
-            return False
-        task.spared = True
+    def _spare(self, task: _FlightTask) -> None:
+        """Gives a flight its time at the end of the program."""
         self._stop()
         task.get_loop().call_later(self._drain_seconds, task.drop)
-        return True
+
+
+async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
+    for request in requests:
+        yield request
+
+
+def _is_for_good(error: BaseException, attempts: int) -> bool:
+    """Whether a request is set aside: not if it was never sent, or the account may not send it, for it is not to blame."""
+    if isinstance(error, _OF_THE_ACCOUNT) or not isinstance(error, Exception) or getattr(error, "unsent", False):
+        return False
+    return attempts > 0 or isinstance(error, (ValueError, TypeError))

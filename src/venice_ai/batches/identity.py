@@ -16,9 +16,10 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 
 from ..exceptions import InvalidArgumentError, InvalidRequestError
-from ..types._base import Model, plain
+from ..types._base import plain
 
 _SIZE: Final = 16
+_SHORT: Final = 120
 _HOW: Final = frozenset(
     {"timeout", "extra_headers", "fallback_models", "e2ee", "max_reasks", "deps", "parallel", "tool_timeout"}
     | {"on_tool_call", "on_tool_error", "approve"}
@@ -38,11 +39,7 @@ class Identity(NamedTuple):
 
 
 def split(request: object) -> tuple[str | None, dict[str, Any]]:
-    """The id and the keywords of a request.
-
-    Raises:
-        InvalidArgumentError: it is no request of a batch.
-    """
+    """The id and the keywords of a request; an InvalidArgumentError if it is no request of a batch."""
     if not isinstance(request, Mapping):
         raise InvalidArgumentError(f"a request of a batch is a mapping of keywords, not {type(request).__name__}")
     keywords = dict(cast("Mapping[str, Any]", request))
@@ -55,11 +52,7 @@ def split(request: object) -> tuple[str | None, dict[str, Any]]:
 
 
 def identity(custom_id: str | None, keywords: Mapping[str, Any], secret: bytes = b"") -> Identity:
-    """The identity of a request; with a secret, its hashes tell nothing to whoever does not have it.
-
-    Raises:
-        InvalidRequestError: the request cannot be written as JSON.
-    """
+    """The identity of a request; with a secret, its hashes tell nothing to whoever does not have it."""
     body = canonical(keywords)
     digest = hashed(b"body", body, secret)
     key = digest if custom_id is None else hashed(b"id", custom_id.encode("utf-8", "surrogatepass"), secret)
@@ -67,7 +60,7 @@ def identity(custom_id: str | None, keywords: Mapping[str, Any], secret: bytes =
 
 
 def canonical(keywords: Mapping[str, Any]) -> bytes:
-    """The body of a request as JSON that is the same for the same request, however it was written down."""
+    """The body of a request as JSON that is the same however it was written down; an InvalidRequestError if it is no JSON."""
     asked = {name: value for name, value in keywords.items() if value is not None and name not in _HOW}
     asked |= asked.pop("extra_body", {})
     try:
@@ -81,27 +74,22 @@ def canonical(keywords: Mapping[str, Any]) -> bytes:
 
 def hashed(purpose: bytes, data: bytes, secret: bytes = b"") -> bytes:
     """128 bits of SHA-256, or of its HMAC if there is a secret."""
-    if secret:
-        return hmac.digest(secret, purpose + b"\0" + data, "sha256")[:_SIZE]
-    return hashlib.sha256(purpose + b"\0" + data).digest()[:_SIZE]
+    data = purpose + b"\0" + data
+    return (hmac.digest(secret, data, "sha256") if secret else hashlib.sha256(data).digest())[:_SIZE]
 
 
-def differences(before: bytes, now: bytes) -> str:
-    """Which fields of two canonical bodies differ, with the values of those that are short and no conversation."""
-    old, new = (cast("dict[str, Any]", json.loads(body)) for body in (before, now))
-    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    return ", ".join(
-        f"{name} was {old.get(name)!r}, is {new.get(name)!r}"
-        if name != "messages" and len(f"{old.get(name)}{new.get(name)}") < _SHORT
-        else name
-        for name in names
-    )
+def differences(before: Mapping[str, Any], now: bytes) -> str:
+    """Which fields of two bodies differ, with the values of those that are short and no conversation."""
+    new: dict[str, Any] = json.loads(now)
+    told: list[str] = []
+    for name in sorted(name for name in before.keys() | new.keys() if before.get(name) != new.get(name)):
+        values = f"{name} was {before.get(name)!r}, is {new.get(name)!r}"
+        told.append(values if name != "messages" and len(values) < _SHORT else name)
+    return ", ".join(told)
 
 
 def _plain(value: Any) -> Any:
     """What JSON does not know, as what it does: objects of ours and of pydantic; classes as the schemas that they ask for."""
-    if isinstance(value, Model):
-        return value.__dict__
     if (found := plain(value)) is not value:
         return found
     from .._structured.strict_schema import requested_format  # needs pydantic, which a chat does not
@@ -109,5 +97,4 @@ def _plain(value: Any) -> Any:
     return requested_format(value)[0]
 
 
-_SHORT: Final = 120
 _sorted_json: Final = msgspec.json.Encoder(enc_hook=_plain, order="sorted", decimal_format="number").encode

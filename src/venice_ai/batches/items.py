@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ParsedT = TypeVar("ParsedT", default=Any)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots, BatchItem[Any](...) would be a TypeError before Python 3.12
 class BatchItem(Generic[ParsedT]):
     """What came of one request of `batch_iter`: a response or an error."""
 

@@ -1,30 +1,30 @@
 """The journal of a batch: what is sent is written down before, and what comes before it is handed over.
 
-It is one SQLite file (`SharedFile`), in write-ahead mode. What was committed survives the end of a process, however it ends;
-with `sync=True` each commit waits for the disk, and survives a loss of power. A request has a row, in one of four states:
-
-- in flight: an owner has written down its intent to send it. It lives as long as the lock that its process holds on a file of
-  its own, which the system drops when the process ends. Then the row is free again; whether the request was billed only the
-  account knows, and whoever sends it again is told.
-- answered, with the answer; failed for good, with the error; or open: it was not sent, or it was and the moment was wrong.
-
-`verdict` is the rule; every transition of a row is one function below it, within a transaction that holds the lock of the file.
+It is one SQLite file (`SharedFile`), in which a request has a row in one of four states. It is in flight when an owner has
+written down its intent to send it, and its process lives (it holds a lock, which the system drops). Then the row is free, and
+whoever sends it is told, for only the account knows whether it was billed. Else it is answered; failed for good; or open: not
+sent, or at a bad moment. `verdict` is the rule; each change of a row is one function below it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, TypeAlias, cast
 
+from .. import exceptions
+from .._core.privacy import encryption_requested_in
 from .._limits.shared_file import SharedFile
-from ..exceptions import InvalidArgumentError
+from .._wire.json_text import encode
+from ..exceptions import APIError, InvalidArgumentError, OutputError, VeniceError
 from ..types._base import mark_private
 from ..types.api.chat import ChatCompletionResponse
-from .identity import Identity
+from .identity import Identity, differences, identity
 from .sealing import Sealing
 
 if TYPE_CHECKING:
@@ -35,44 +35,30 @@ _PAGE: Final = 200
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (
-  id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, digest BLOB NOT NULL, state INTEGER NOT NULL, owner TEXT,
+  id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, digest BLOB NOT NULL, state TEXT NOT NULL, owner TEXT,
   maybe_billed INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, cost_usd REAL);
-CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY, content BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS outcomes (id INTEGER PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, request BLOB NOT NULL, outcome BLOB);
 """
-_RETRY: Final = "UPDATE rows SET state = 0 WHERE state = 3"
-_INTEND: Final = "INSERT OR IGNORE INTO rows (key, digest, state, owner) VALUES (?, ?, 1, ?)"
-_INTEND_AGAIN: Final = "UPDATE rows SET state = 1, owner = ?, maybe_billed = ? WHERE id = ?"
-_CONTENT: Final = {name: f"SELECT content FROM {name} WHERE id = ?" for name in ("requests", "outcomes")}  # noqa: S608
+_RETRY: Final = "UPDATE rows SET state = 'open' WHERE state = 'failed'"
+_INTEND: Final = "INSERT OR IGNORE INTO rows (key, digest, state, owner) VALUES (?, ?, 'in_flight', ?)"
+_INTEND_AGAIN: Final = "UPDATE rows SET state = 'in_flight', owner = ?, maybe_billed = ? WHERE id = ?"
 _KEEP: Final = """UPDATE rows SET state = ?, owner = NULL, attempts = ?, cost_usd = ?, maybe_billed = max(maybe_billed, ?)
-  WHERE id = ? AND owner = ? AND state = 1"""
+  WHERE id = ? AND owner = ? AND state = 'in_flight'"""
 _ROW: Final = "SELECT id, digest, state, owner, maybe_billed, attempts, cost_usd FROM rows WHERE key = ?"
-_PAGE_OF_ROWS: Final = """SELECT rows.id, state, owner, maybe_billed, attempts, cost_usd, requests.content, outcomes.content
-  FROM rows JOIN requests USING (id) LEFT JOIN outcomes USING (id) WHERE rows.id > ? ORDER BY rows.id LIMIT ?"""
+_PAGE_OF_ROWS: Final = """SELECT rows.id, state, owner, maybe_billed, attempts, cost_usd, request, outcome
+  FROM rows JOIN contents USING (id) WHERE rows.id > ? ORDER BY rows.id LIMIT ?"""
+_COUNT: Final = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
+_ERROR_FIELDS: Final = "status_code", "code", "request_id"
 
-OPEN, IN_FLIGHT, ANSWERED, FAILED = range(4)
 State: TypeAlias = Literal["open", "in_flight", "answered", "failed"]
 Verdict: TypeAlias = Literal["send", "wait", "answered", "failed", "differs"]
-_STATES: Final[tuple[State, ...]] = ("open", "in_flight", "answered", "failed")
-
-
-class Row(NamedTuple):
-    """A row, without what was sent and what came."""
-
-    id: int
-    digest: bytes
-    state: int
-    owner: str | None
-    maybe_billed: bool
-    attempts: int
-    cost_usd: float | None
 
 
 class Keep(NamedTuple):
     """What came of a row that its owner had claimed: the state that it has now, and a record of what came."""
 
     row: int
-    state: int
+    state: State
     outcome: bytes | None
     attempts: int
     cost_usd: float | None
@@ -86,18 +72,16 @@ class Found(NamedTuple):
     row: int
     maybe_billed: bool = False
     content: bytes = b""
-    """What came before; of one that differs, the body that was sent under this id."""
+    """What came before; of one that differs, the request that was sent under this id. As it stands in the file."""
     attempts: int = 0
     cost_usd: float | None = None
 
 
-def verdict(row: Row, digest: bytes, *, owner_ended: bool) -> Verdict:
-    """What may be done with a request that has a row already."""
-    if row.digest != digest:
+def verdict(state: State, *, same: bool) -> Verdict:
+    """What may be done with a request that has a row already, with the same body or another one."""
+    if not same:
         return "differs"
-    if row.state == IN_FLIGHT:
-        return "send" if owner_ended else "wait"
-    return "send" if row.state == OPEN else "answered" if row.state == ANSWERED else "failed"
+    return "send" if state == "open" else "wait" if state == "in_flight" else state
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +119,7 @@ class JournalCounts(NamedTuple):
     @property
     def total(self) -> int:
         """All of them."""
-        return self.answered + self.failed + self.in_flight + self.open
+        return sum(self[:4])
 
 
 class Journal:
@@ -161,8 +145,8 @@ class Journal:
         retry_failed: send what failed for good once more.
 
     Raises:
-        InvalidArgumentError: the file is no journal, of a newer release, or encrypted with another key; or the key file can be
-            read by others (a ValueError).
+        InvalidArgumentError: the file is no journal, of a newer release, or encrypted with another key; or the key file is no
+            such file, or can be read by others (a ValueError).
         VeniceError: the file cannot be opened or written.
         ImportError: a key was given, and the extra is not installed.
     """
@@ -180,16 +164,15 @@ class Journal:
         """Whether each commit waits for the disk."""
         self.retry_failed: bool = retry_failed
         """Whether what failed for good is sent once more."""
-        self.batches: int = 0
-        """How many batches use it now."""
-        self._closing = False
-        self._sealing = Sealing.of(key, key_file)
-        self._file = SharedFile(path, "Journal", _APPLICATION, _SCHEMA, sync=sync)
         self.path: Path = Path(path).absolute()
         """The file."""
+        self._sealing = Sealing(key, key_file)
+        self._batches = 0
+        self._closing = False
+        self._file = SharedFile(path, "Journal", _APPLICATION, _SCHEMA, sync=sync)
         try:
-            self._check("key", self._sealing.check)
-        except BaseException:
+            self._made_with({"key": self._sealing.check})
+        except VeniceError:
             self.close()
             raise
 
@@ -198,49 +181,35 @@ class Journal:
     @property
     def settings(self) -> dict[str, str]:
         """What it was made with: `base_url`, `response_format`, `tools`. Empty before the first batch."""
-        query = "SELECT name, value FROM settings WHERE name != 'key'"
         with self._file.transaction() as database:
-            return dict(database.execute(query).fetchall())
+            return dict(database.execute("SELECT name, value FROM settings WHERE name != 'key'").fetchall())
 
     def counts(self) -> JournalCounts:
         """How many requests are in which state."""
-        counts, cost = dict.fromkeys(range(4), 0), 0.0
-        query = "SELECT state, owner, count(*), total(cost_usd) FROM rows GROUP BY state, owner"
+        counts, cost = Counter[State](), 0.0
         with self._file.transaction() as database:
-            for state, owner, number, usd in database.execute(query):
+            for state, owner, number, usd in database.execute(_COUNT):
                 counts[self._state(state, owner)] += number
                 cost += usd
-        return JournalCounts(counts[ANSWERED], counts[FAILED], counts[IN_FLIGHT], counts[OPEN], cost)
+        return JournalCounts(counts["answered"], counts["failed"], counts["in_flight"], counts["open"], cost)
 
     def rows(self) -> Iterator[JournalRow]:
         """Every request, in the order in which they were sent first. It may be read while batches run."""
-        last = 0
-
-        def following() -> list[Any]:
+        last, page = 0, list[Any](" ")
+        while page:
             with self._file.transaction() as database:
-                return database.execute(_PAGE_OF_ROWS, (last, _PAGE)).fetchall()
-
-        while page := following():
-            for row, state, owner, billed, attempts, cost, request, outcome in page:
-                asked = json.loads(self._sealing.open(request, row, "request"))
-                came = {} if outcome is None else json.loads(self._sealing.open(outcome, row, "outcome"))
-                response = came.get("response")
-                yield JournalRow(
-                    asked["custom_id"],
-                    _STATES[self._state(state, owner)],
-                    asked["body"],
-                    None if response is None else self.response(response),
-                    f"{came['error']['type']}: {came['error']['message']}" if came.get("error") else None,
-                    attempts,
-                    cost,
-                    bool(billed),
-                )
-            last = page[-1][0]
+                page = database.execute(_PAGE_OF_ROWS, (last, _PAGE)).fetchall()
+            for last, state, owner, billed, attempts, cost, request, outcome in page:
+                asked = json.loads(self._sealing.open(request, last, "request"))
+                response, error = (None, {}) if outcome is None else self._came(outcome, last)
+                said = f"{error['type']}: {error['message']}" if error else None
+                came = response, said, attempts, cost, bool(billed)
+                yield JournalRow(asked["custom_id"], self._state(state, owner), asked["body"], *came)
 
     def close(self) -> None:
         """Closes the file, at the end of the batches that use it. May be called often."""
         self._closing = True
-        if not self.batches:
+        if not self._batches:
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -254,105 +223,106 @@ class Journal:
 
     # -- for batches -------------------------------------------------------------------------------------------------------
 
-    def ended(self) -> None:
-        """One of the batches that use it is over."""
-        self.batches -= 1
-        if self._closing:
-            self.close()
-
-    @property
-    def secret(self) -> bytes:
-        """What the hashes of requests are keyed with; empty in a journal that is not encrypted."""
-        return self._sealing.secret
+    @contextmanager
+    def in_use(self) -> Generator[None]:
+        """For the time of a batch, the file stays open."""
+        self._batches += 1
+        try:
+            yield
+        finally:
+            self._batches -= 1
+            if self._closing:
+                self.close()
 
     def begin(self, settings: Mapping[str, str], *, private: bool) -> None:
-        """A batch with these settings begins; private ones take an encrypted journal alone.
-
-        Raises:
-            InvalidArgumentError: the journal was made with other settings.
-        """
+        """A batch with these settings begins; an InvalidArgumentError if the journal has others, or is not for private ones."""
         if private and not self._sealing.secret:
-            raise InvalidArgumentError(
-                'a client with min_privacy="e2ee" takes an encrypted journal: Journal(..., key_file=...)'
-            )
-        for name, value in settings.items():
-            self._check(name, value)
+            raise InvalidArgumentError('min_privacy="e2ee" takes an encrypted journal: Journal(..., key_file=...)')
+        self._made_with(settings)
         if self.retry_failed:
             with self._file.transaction() as database:
                 database.execute(_RETRY)
 
+    def identity(self, custom_id: str | None, keywords: Mapping[str, Any]) -> Identity:
+        """What a request is known by; an InvalidArgumentError if it is not to be kept in clear."""
+        if not self._sealing.secret and encryption_requested_in(keywords):
+            raise InvalidArgumentError("what is encrypted is kept in an encrypted journal alone: Journal(..., key_file=...)")
+        return identity(custom_id, keywords, self._sealing.secret)
+
     def apply(self, changes: Sequence[Identity | Keep]) -> list[Any]:
-        """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction.
+        """What claims of requests come to (`Found`), and whether what came was kept, all in one transaction."""
+        with self._file.transaction() as database:
+            return [self._keep(database, each) if isinstance(each, Keep) else self._claim(database, each) for each in changes]
 
-        Raises:
-            VeniceError: it cannot be written; `is_busy` tells whether that is because another process is writing now.
-        """
-        with self._file.transaction(wait=False) as database:
-            return [
-                self._keep(database, change) if isinstance(change, Keep) else self._claim(database, change)
-                for change in changes
-            ]
+    def before(self, found: Found) -> ChatCompletionResponse | VeniceError:
+        """What came of a request before. An error has its own class where that is one that a message and a status make."""
+        response, error = self._came(found.content, found.row)
+        if response is not None:
+            return response
+        kind = getattr(exceptions, error["type"], OutputError)
+        if not issubclass(kind, VeniceError) or issubclass(kind, OutputError):
+            return VeniceError(f"{error['type']}: {error['message']}")
+        return kind(error["message"], **{name: error[name] for name in _ERROR_FIELDS if issubclass(kind, APIError)})
 
-    def outcome(self, found: Found) -> dict[str, Any]:
-        """The record of what came, as it was given to `Keep`."""
-        return cast("dict[str, Any]", json.loads(self._sealing.open(found.content, found.row, "outcome")))
-
-    def response(self, fields: dict[str, Any]) -> ChatCompletionResponse:
-        """The response in such a record. That of an encrypted journal is not shown in logs."""
-        response = ChatCompletionResponse.model_validate(fields)
-        if self._sealing.secret:
-            mark_private(response)
-        return response
+    def difference(self, found: Found, now: Identity) -> str:
+        """In what a request differs from the one that was sent under its id."""
+        return differences(json.loads(self._sealing.open(found.content, found.row, "request"))["body"], now.body)
 
     def _claim(self, database: Connection, asked: Identity) -> Found:
-        done = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))
-        if done.rowcount:
-            made = cast("int", done.lastrowid)
+        made = database.execute(_INTEND, (asked.key, asked.digest, self._file.owner))
+        if made.rowcount:
+            row = cast("int", made.lastrowid)
             content = b'{"custom_id":%b,"body":%b}' % (json.dumps(asked.custom_id).encode(), asked.body)
-            database.execute("INSERT INTO requests VALUES (?, ?)", (made, self._sealing.seal(content, made, "request")))
-            return Found("send", made)
-        row = Row(*database.execute(_ROW, (asked.key,)).fetchone())
-        what = verdict(row, asked.digest, owner_ended=row.state == IN_FLIGHT and self._ended(row.owner))
-        billed = bool(row.maybe_billed or row.state == IN_FLIGHT)
+            database.execute("INSERT INTO contents VALUES (?, ?, NULL)", (row, self._sealing.seal(content, row, "request")))
+            return Found("send", row)
+        row, digest, state, owner, billed, attempts, cost = database.execute(_ROW, (asked.key,)).fetchone()
+        what = verdict(self._state(state, owner), same=digest == asked.digest)
+        billed, content = bool(billed or state == "in_flight"), b""
         if what == "send":
-            database.execute(_INTEND_AGAIN, (self._file.owner, billed, row.id))
-        content = b""
-        if what not in {"send", "wait"}:
-            content = database.execute(_CONTENT["requests" if what == "differs" else "outcomes"], (row.id,)).fetchone()[0]
-        return Found(what, row.id, billed, content, row.attempts, row.cost_usd)
+            database.execute(_INTEND_AGAIN, (self._file.owner, billed, row))
+        elif what != "wait":
+            request, outcome = database.execute("SELECT request, outcome FROM contents WHERE id = ?", (row,)).fetchone()
+            content = request if what == "differs" else outcome
+        return Found(what, row, billed, content, attempts, cost)
 
     def _keep(self, database: Connection, came: Keep) -> bool:
         """Whether it was kept: only what this process has in flight can be."""
         values = came.state, came.attempts, came.cost_usd, came.maybe_billed, came.row, self._file.owner
-        if not database.execute(_KEEP, values).rowcount:
-            return False
-        if came.outcome is not None:
+        kept = database.execute(_KEEP, values).rowcount == 1
+        if kept and came.outcome is not None:
             content = self._sealing.seal(came.outcome, came.row, "outcome")
-            database.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?)", (came.row, content))
-        return True
+            database.execute("UPDATE contents SET outcome = ? WHERE id = ?", (content, came.row))
+        return kept
 
-    def body_of(self, found: Found) -> bytes:
-        """The canonical body that was sent under an id."""
-        request = json.loads(self._sealing.open(found.content, found.row, "request"))
-        return json.dumps(request["body"]).encode()
+    def _came(self, outcome: bytes, row: int) -> tuple[ChatCompletionResponse | None, dict[str, Any]]:
+        """What a `record` says. A response of an encrypted journal is not shown in logs."""
+        kept: dict[str, Any] = json.loads(self._sealing.open(outcome, row, "outcome"))
+        response = ChatCompletionResponse.model_validate(kept["response"]) if kept["response"] else None
+        if response is not None and self._sealing.secret:
+            mark_private(response)
+        return response, kept.get("error", {})
 
-    def _ended(self, owner: str | None) -> bool:
-        return owner != self._file.owner and (owner is None or bool(self._file.ended({owner})))
+    def _state(self, state: State, owner: str) -> State:
+        """The state that a row is in now: what an owner had in flight that has ended is open."""
+        return "open" if state == "in_flight" and self._file.ended({owner}) else state
 
-    def _state(self, state: int, owner: str | None) -> int:
-        return OPEN if state == IN_FLIGHT and self._ended(owner) else state
-
-    def _check(self, name: str, value: str) -> None:
-        """Compares a setting with what the journal was made with, or makes it with this one."""
+    def _made_with(self, settings: Mapping[str, str]) -> None:
+        """Compares settings with those that the journal was made with; those that it has not are its own from now on."""
         with self._file.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, value))
-            before = database.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()[0]
-        if before == value:
-            return
-        if name != "key":
-            was = f"was made with {name}={before!r}, not with {value!r}"
-        elif before and value:
-            was = "is encrypted with another key"
-        else:
-            was = "is encrypted; give key=... or key_file=..." if before else "is not encrypted, but a key was given"
-        raise InvalidArgumentError(f"the journal {str(self.path)!r} {was}. Each needs a file of its own")
+            database.executemany("INSERT OR IGNORE INTO settings VALUES (?, ?)", settings.items())
+            before = dict(database.execute("SELECT name, value FROM settings"))
+        for name, value in settings.items():
+            if (was := before[name]) != value:
+                said = f"was made with {name}={was!r}, not with {value!r}"
+                if name == "key":
+                    said = f"is {'' if was else 'not '}encrypted{', with another key' if was and value else ''}"
+                raise InvalidArgumentError(f"the journal {str(self.path)!r} {said}. Each needs a file of its own")
+
+
+def record(response: ChatCompletionResponse | None, error: BaseException | None) -> bytes:
+    """What came, as the JSON that is kept: of an answer that is not the object that was asked for, both."""
+    kept: dict[str, Any] = {"response": error.response if isinstance(error, OutputError) else response}
+    if error is not None:
+        fields = {name: getattr(error, name, None) for name in _ERROR_FIELDS}
+        kept["error"] = {"type": type(error).__name__, "message": str(error), **fields}
+    return encode(kept)

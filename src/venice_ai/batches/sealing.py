@@ -7,7 +7,6 @@ a second key, made of the first. Without a key everything stays as it is.
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,14 +22,18 @@ _NONCE_SIZE: Final = 12
 
 
 class Sealing:
-    """The encryption with a key, or none without one."""
+    """The encryption with a key, or with that of a file."""
 
-    def __init__(self, key: bytes | None) -> None:
+    def __init__(self, key: bytes | None, key_file: str | os.PathLike[str] | None) -> None:
         self._cipher: AESGCM | None = None
         self.secret: bytes = b""
         """The key of hashes; empty without encryption."""
         self.check: str = ""
         """What tells whether another key is the same, and nothing else about it."""
+        if key_file is not None:
+            if key is not None:
+                raise InvalidArgumentError("give key or key_file, not both")
+            key = _key_in(Path(key_file))
         if key is None:
             return
         if not isinstance(key, bytes) or len(key) != _KEY_SIZE:
@@ -43,13 +46,6 @@ class Sealing:
         self._cipher = AESGCM(key)
         self.secret = hashed(b"hashes", b"", key)
         self.check = hashed(b"check", b"", key).hex()
-
-    @classmethod
-    def of(cls, key: bytes | None, key_file: str | os.PathLike[str] | None) -> Sealing:
-        """With a key, that of a file, or without."""
-        if key is not None and key_file is not None:
-            raise InvalidArgumentError("give key or key_file, not both")
-        return cls(key if key_file is None else _key_in(Path(key_file)))
 
     def seal(self, content: bytes, row: int, kind: str) -> bytes:
         """The content as it stands in the file."""
@@ -82,14 +78,9 @@ def _key_in(path: Path) -> bytes:
             with suppress(FileExistsError):  # another process was faster
                 os.link(new, path)
             new.unlink()
-    except OSError as error:
-        raise VeniceError(f"key_file={str(path)!r} cannot be made: {error}") from error
-    try:
-        open_to = stat.S_IMODE(path.stat().st_mode) & 0o077 if os.name == "posix" else 0
-        text = path.read_text("ascii").strip()
-        key = bytes.fromhex(text)
+        key, mode = bytes.fromhex(path.read_text("ascii")), path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise InvalidArgumentError(f"key_file={str(path)!r} cannot be read as a key: {type(error).__name__}") from None
-    if open_to:
+        raise InvalidArgumentError(f"key_file={str(path)!r} cannot be made or read: {type(error).__name__}") from None
+    if os.name == "posix" and mode & 0o077:
         raise InvalidArgumentError(f"key_file={str(path)!r} can be read or written by others; chmod 600 it")
     return key

@@ -228,15 +228,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         if isinstance(requests, (str, bytes)) or not isinstance(requests, Sequence):
             raise InvalidArgumentError(f"requests must be a list of mappings, one for each call, not {type(requests).__name__}")
         call = self._tried if return_exceptions else self._one
-        answered: dict[int, ChatCompletionResponse] = {}
-
-        def note(index: int, result: ChatCompletionResponse | BaseException) -> None:
-            if isinstance(result, ChatCompletionResponse):
-                answered[index] = result
-            if on_result is not None:
-                on_result(index, result)
-
-        answers = bounded_map(call, requests, limit=max_concurrency, on_result=note)
+        answered: dict[int, Any] = {}
+        answers = bounded_map(call, requests, limit=max_concurrency, results=answered, on_result=on_result)
         del requests  # as in `create`
         try:
             return await answers
@@ -287,14 +280,10 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             BudgetExceededError: while it is read: the budget is used up. Everything that came was given before.
             VeniceError: while it is read: the journal cannot be written. Everything that came was given before.
         """
-        from ...batches.driver import Batch  # a chat starts without it
-        from ...batches.pace import Pace
-        from .batch_calls import BatchCalls
+        given = dict(locals())
+        from .batch_calls import ChatBatch  # a chat starts without it
 
-        calls = BatchCalls(self, budget, response_format, tools)
-        options: Any = {"ordered": ordered, "on_progress": on_progress, "drain_seconds": drain_seconds}
-        pace = Pace(max_concurrency, limited=calls.limited)
-        return Batch[Any](requests, calls, journal=journal, pace=pace, **options).run()
+        return ChatBatch(given.pop("self"), **given).run()
 
     async def run_with_tools(
         self,
