@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,6 @@ from ._table_files import Row, as_text
 
 if TYPE_CHECKING:
     from ..batches.items import BatchItem, BatchProgress
-    from ..types.api.chat import ChatCompletionResponse
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _URL: Final = "/v1/chat/completions"
@@ -33,13 +33,11 @@ def filled(template: str, row: Row) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """Each row of a table fills a prompt, and gets the columns of its answer."""
+    """Each row of a table fills a prompt for each role, and gets the columns of its answer."""
 
     params: Mapping[str, Any]
     templates: Mapping[str, str]
-    """By role."""
     answers: AnswerColumns
-    """What the answer adds to a row."""
 
     @property
     def columns(self) -> Sequence[str]:
@@ -51,10 +49,8 @@ class Prompts:
             raise ValueError(f"there is no column {min(missing)!r}, but {', '.join(map(repr, row))}; for a brace, write two")
         if taken := row.keys() & set(self.columns):
             raise ValueError(f"the answer would overwrite the column {min(taken)!r}; rename it")
-        return {
-            **self.params,
-            "messages": [{"role": role, "content": filled(text, row)} for role, text in self.templates.items()],
-        }
+        messages = [{"role": role, "content": filled(text, row)} for role, text in self.templates.items()]
+        return {**self.params, "messages": messages}
 
     def result(self, item: BatchItem[Any]) -> Row:
         return self.answers.of(item)
@@ -86,7 +82,10 @@ class OpenAIBatch:
         """A line of OpenAI's results."""
         error, replied = item.error, None
         if item.response is not None:
-            replied = {"status_code": 200, "request_id": _request_id(item.response), "body": item.response.model_dump()}
+            request_id = None
+            with suppress(LookupError):  # it came from the journal
+                request_id = item.response.meta.request_id
+            replied = {"status_code": 200, "request_id": request_id, "body": item.response.model_dump()}
         elif isinstance(error, APIError) and error.status_code is not None:
             told = {"message": str(error), "type": type(error).__name__, "code": error.code}
             replied = {"status_code": error.status_code, "request_id": error.request_id, "body": {"error": told}}
@@ -94,13 +93,6 @@ class OpenAIBatch:
         # The id follows from that of the request, so that the same command makes the same file.
         own = f"batch_req_{sha256(str(item.custom_id).encode()).hexdigest()[:24]}"
         return {"id": own, "custom_id": item.custom_id, "response": replied, "error": failed}
-
-
-def _request_id(response: ChatCompletionResponse) -> str | None:
-    try:
-        return response.meta.request_id
-    except LookupError:  # it came from the journal
-        return None
 
 
 def progress_text(progress: BatchProgress, total: int) -> str:

@@ -103,13 +103,13 @@ def _task(given: Mapping[str, Any], answers: Any) -> Prompts | OpenAIBatch:
     templates = {role: given[name] for role, name in (("system", "system"), ("user", "prompt")) if given[name] is not None}
     for text in templates.values():
         require_text("the prompt", text)
-    if "user" not in templates:
-        if templates or answers is not None:
-            raise click.UsageError("--system and --schema are for a table; add --prompt")
-        return OpenAIBatch(params)
-    if "model" not in params or "n" in params:
-        raise click.UsageError("--prompt needs --model ID ('venice-chat models' lists them), and gives one answer a row")
-    return Prompts(params, templates, AnswerColumns(answers))
+    if "user" in templates:
+        if "model" not in params or "n" in params:
+            raise click.UsageError("--prompt needs --model ID ('venice-chat models' lists them), and gives one answer a row")
+        return Prompts(params, templates, AnswerColumns(answers))
+    if templates or answers is not None:
+        raise click.UsageError("--system and --schema are for a table; add --prompt")
+    return OpenAIBatch(params)
 
 
 def _response_format(given: str) -> Any:
@@ -158,20 +158,19 @@ class _Table:
         _table_files.check_kind(source)
         _table_files.check_kind(target)
         self._version = source.stat().st_mtime_ns
-        names: dict[str, None] = {}
+        self._began = monotonic()
+        self._columns: dict[str, None] = {}
         self.total = self.failed = self._replayed = self._came = 0
+        self._cost = 0.0
         for row in self.rows():
             self.total += 1
-            names.update(dict.fromkeys(row))
+            self._columns |= dict.fromkeys(row)
             try:
                 task.request(row)
             except ValueError as error:
                 raise click.UsageError(f"{source}, row {self.total}: {error}") from None
         if not self.total:
             raise click.UsageError(f"{source} has no rows")
-        self._columns = [*names, *task.columns]
-        self._cost = 0.0
-        self._began = monotonic()
         self._places = array("q", [-1]) * self.total
 
     def rows(self) -> Iterator[Row]:
@@ -200,10 +199,10 @@ class _Table:
             return
         if self._source.stat().st_mtime_ns != self._version:
             raise click.UsageError(f"{self._source} was changed meanwhile; the same command reads it anew")
-        there = sum(1 for _ in _table_files.read(self._target)) if self._came < self.total and self._target.exists() else 0
-        if self._came >= there:  # an earlier run may have got further
-            _table_files.write(self._target, self._columns, self.results, self._source)
         left, seconds = self.total - self._came, monotonic() - self._began
+        if not (left and self._target.exists() and sum(1 for _ in _table_files.read(self._target)) > self._came):
+            # Else an earlier run had got further.
+            _table_files.write(self._target, [*self._columns, *self.task.columns], self.results, self._source)
         counts = {"answered": self._came - self.failed, "failed": self.failed, "open": left, "replayed": self._replayed}
         if as_json:
             told = {"rows": self.total, **counts, "cost_usd": self._cost, "seconds": seconds, "output": str(self._target)}
@@ -241,12 +240,12 @@ def _show_status(file: Path, *, as_json: bool) -> None:
 
     beside = _beside(file)
     with Journal(beside if beside.exists() else file) as journal:
-        counts = journal.counts()
+        counts = journal.counts()._asdict()
         failed = islice((row for row in journal.rows() if row.state == "failed"), _MOST_FAILED_SHOWN)
         failures = [{"custom_id": row.custom_id, "error": row.error} for row in failed]
     if as_json:
-        _output.line(json.dumps({**counts._asdict(), "failures": failures}))
+        _output.line(json.dumps({**counts, "failures": failures}))
         return
-    _output.line(", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts._asdict().items()))
+    _output.line(", ".join(f"{name.replace('_', ' ')}: {value:,}" for name, value in counts.items()))
     for each in failures:
         _output.line(f"{each['custom_id']}: {each['error']}")

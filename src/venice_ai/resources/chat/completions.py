@@ -281,9 +281,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             VeniceError: while it is read: the journal cannot be written. Everything that came was given before.
         """
         given = dict(locals())
-        from .batch_calls import ChatBatch  # a chat starts without it
+        from .batch_run import Batch  # a chat starts without it
 
-        return ChatBatch(given.pop("self"), **given).run()
+        return Batch(given.pop("self"), **given).run()
 
     async def run_with_tools(
         self,

@@ -12,6 +12,7 @@ waited for and yielded, and the error is raised; or the caller leaves: then what
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sized
 from contextlib import nullcontext
 from contextvars import ContextVar
@@ -20,20 +21,23 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from .. import exceptions
-from .._core.concurrency import without_locals
-from .._core.ports import Attempt, CallGate, Pass
-from .._http.budget_gate import may_be_billed
-from .._limits.limiter import Limiter
-from ..exceptions import APIError, BudgetExceededError, InvalidArgumentError, OutputError, VeniceError
-from ..types.api.chat import ChatCompletionResponse
-from .identity import Identity, split
-from .items import BatchItem, BatchProgress
-from .journal import Found, Journal, Keep, State, record
-from .pace import Pace
+from ... import exceptions
+from ..._core.concurrency import without_locals
+from ..._core.ports import Attempt, CallGate, Pass
+from ..._http.budget_gate import BudgetGate, may_be_billed
+from ..._limits.budget import Budget
+from ..._limits.limiter import Limiter
+from ...batches.identity import Identity, canonical, hashed, split
+from ...batches.items import BatchItem, BatchProgress
+from ...batches.journal import Found, Journal, Keep, State, record
+from ...batches.pace import Pace
+from ...exceptions import APIError, BudgetExceededError, InvalidArgumentError, OutputError, VeniceError
+from ...types.api.chat import ChatCompletionResponse
 
 if TYPE_CHECKING:
-    from .._http.connection import Connection
+    from ..._http.connection import Connection
+    from .arguments import Tools
+    from .completions import ChatCompletions
 
 _LOOK_AGAIN_SECONDS: Final = 0.05
 _OF_THE_ACCOUNT: Final = exceptions.AuthenticationError, exceptions.PaymentRequiredError, exceptions.PermissionDeniedError
@@ -95,30 +99,40 @@ class Batch(CallGate):
 
     def __init__(
         self,
-        client: Connection,
-        settings: Mapping[str, str],
+        completions: ChatCompletions,
         requests: Iterable[Any] | AsyncIterable[Any],
         *,
         journal: Journal | None,
+        budget: Budget | None,
         max_concurrency: int | Literal["auto"],
         ordered: bool,
         on_progress: Callable[[BatchProgress], object] | None,
+        response_format: Any,
+        tools: Tools | None,
         drain_seconds: float,
     ) -> None:
         if not isinstance(requests, (Iterable, AsyncIterable)) or isinstance(requests, (str, bytes, Mapping)):
             raise InvalidArgumentError(f"requests must be an iterable of mappings, not {type(requests).__name__}")
-        if journal is not None and not isinstance(journal, Journal):
-            raise InvalidArgumentError(f"journal={journal!r:.100} is not a Journal")
+        for name, given, kind in (("journal", journal, Journal), ("budget", budget, Budget)):
+            if given is not None and not isinstance(given, kind):
+                raise InvalidArgumentError(f"{name}={given!r:.100} is not a {kind.__name__}")
         if isinstance(drain_seconds, bool) or not isinstance(drain_seconds, (int, float)) or not drain_seconds >= 0:
             raise InvalidArgumentError(f"drain_seconds={drain_seconds!r} must be a number of seconds from 0")
-        self._client = client
-        self._settings = settings
+        client = self._client = completions._client  # noqa: SLF001  # of the same client
         self._requests = requests
         self._journal = journal
         self._pace = Pace(max_concurrency, next((each for each in client.caller.gates if isinstance(each, Limiter)), None))
         self._ordered = ordered
         self._on_progress = on_progress
         self._drain_seconds = drain_seconds
+        self._asked_format = {} if response_format is None else {"response_format": response_format}
+        self._format = dict[str, Any] if isinstance(response_format, Mapping) else response_format
+        self._tools, tool_names = _tools(tools)
+        self._settings = {"base_url": client.base_url, "response_format": _format_name(response_format), "tools": tool_names}
+        gates: list[CallGate] = [] if budget is None else [BudgetGate(budget, client._find_model, client.caller.clock)]  # noqa: SLF001
+        # Copies that share everything else, so that an overridden `create` is obeyed.
+        self._calls: Any = copy.copy(completions)
+        self._calls._client = _with_gates(client, (*gates, *client.caller.gates, self))  # noqa: SLF001
         self._total = len(requests) if isinstance(requests, Sized) else None
         self._now = client.caller.clock.now
         self._began = self._now()
@@ -141,14 +155,6 @@ class Batch(CallGate):
         self._counts = 0, 0, 0, 0.0
         self._stopped = False
         self._failure: BaseException | None = None
-
-    async def send(self, keywords: dict[str, Any]) -> tuple[ChatCompletionResponse, Any]:
-        """What a request is answered with, and the object in it."""
-        raise NotImplementedError
-
-    def parsed(self, response: ChatCompletionResponse) -> Any:
-        """The object in an answer; None if none was asked for."""
-        raise NotImplementedError
 
     async def run(self) -> AsyncGenerator[BatchItem[Any], None]:
         """The items."""
@@ -242,7 +248,7 @@ class Batch(CallGate):
         flight.attempts, flight.cost_usd = found.attempts, found.cost_usd
         kept = self._journal.before(found)
         try:
-            came = {"error": kept} if isinstance(kept, VeniceError) else {"parsed": self.parsed(kept), "response": kept}
+            came = {"error": kept} if isinstance(kept, VeniceError) else {"parsed": self._parsed(kept), "response": kept}
         except OutputError as error:
             came = {"error": error}
         return flight.item(**came, replayed=True, kept=True, maybe_billed_before=found.maybe_billed)
@@ -298,7 +304,7 @@ class Batch(CallGate):
         response = parsed = None
         error: BaseException | None = None
         try:
-            response, parsed = await self.send(keywords)
+            response, parsed = await self._answer(keywords)
         except _StoppedError:
             raise
         except BudgetExceededError as exceeded:
@@ -314,6 +320,22 @@ class Batch(CallGate):
         now = self._now()
         self._pace.ended(error.counts_as if isinstance(error, APIError) else None, now - began, now)
         return flight.item(response=response, parsed=parsed, error=error)
+
+    async def _answer(self, keywords: dict[str, Any]) -> tuple[ChatCompletionResponse, Any]:
+        """The answer to a request, and the object in it."""
+        asked = {**keywords, **self._asked_format}
+        if self._tools is not None:
+            response = (await self._calls.run_with_tools(**asked, tools=self._tools)).response
+        elif self._format is None or self._format == dict[str, Any]:
+            response = await self._calls._one(asked)  # noqa: SLF001
+        else:
+            parsed = await self._calls.parse(**asked)
+            return parsed.response, parsed.parsed
+        return response, self._parsed(response)
+
+    def _parsed(self, response: ChatCompletionResponse) -> Any:
+        """The object in an answer; None if none was asked for."""
+        return None if self._format is None else response.parse_as(self._format)
 
     def _land(self, flight: _Flight, task: asyncio.Task[BatchItem[Any]]) -> None:
         """A flight is over."""
@@ -424,3 +446,34 @@ def _is_for_good(error: BaseException, attempts: int) -> bool:
     if isinstance(error, _OF_THE_ACCOUNT) or not isinstance(error, Exception) or getattr(error, "unsent", False):
         return False
     return attempts > 0 or isinstance(error, (ValueError, TypeError))
+
+
+def _with_gates(client: Connection, gates: tuple[CallGate, ...]) -> Connection:
+    """The same client with other gates."""
+    twin, caller = cast("Connection", object.__new__(type(client))), copy.copy(client.caller)
+    caller.gates = gates
+    vars(twin).update({**vars(client), "caller": caller})
+    return twin
+
+
+def _tools(tools: Tools | None) -> tuple[list[Any] | None, str]:
+    """The tools, and their names."""
+    if tools is None:
+        return None, ""
+    from ...tools.toolbox import Toolbox, prepared, tool_name  # they need pydantic, which a chat does not
+
+    ready = prepared(tools)
+    return ready, ", ".join(sorted(tool_name(each) or "a tool of Venice's" for each in Toolbox(ready).definitions))
+
+
+def _format_name(shape: Any) -> str:
+    """What stands for a `response_format`: its name, and a hash that tells another one of the same name."""
+    if shape is None:
+        return ""
+    if not isinstance(shape, Mapping):
+        from ..._structured.strict_schema import requested_format  # needs pydantic, which a chat does not
+
+        shape = requested_format(shape)[0]
+    fields = cast("Mapping[str, Any]", shape)
+    name = fields.get("json_schema", fields).get("name", fields.get("type"))
+    return f"{name} ({hashed(b'format', canonical(fields)).hex()[:8]})"
