@@ -20,10 +20,9 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from venice_ai import VeniceClient, VeniceError
-from venice_ai._core.whole_reply import WholeReply
+from venice_ai._core.request import WholeReply
 from venice_ai.emulator.enclave import Enclave
-from venice_ai.emulator.enclave.attestation import Draft
-from venice_ai.emulator.enclave.domain import Domain, compose
+from venice_ai.emulator.enclave.attestation import Domain, Draft, compose
 from venice_ai.transport import Request
 from venice_ai.types.response_meta import Headers
 

@@ -52,16 +52,12 @@ SLOWER, SECONDS_MORE = 4, 10
 # A folder stands for its modules that are not named themselves. The first tests are the nearest, and run first.
 NEAREST: dict[str, str] = {
     "_core/caller_warnings.py": "client/test_warnings.py client/test_notices.py",
-    "_core/concurrency.py": "client/test_batch.py client/test_run_with_tools.py sync/test_sync.py",
+    "_core/concurrency.py": "client/test_batch.py client/test_run_with_tools.py client/test_models_data.py sync/test_sync.py",
     "_core/first_use.py": "rules/test_first_use.py package/test_imports.py sync/test_sync_processes.py",
-    "_core/json_values.py": "emulator/test_answers.py emulator/test_contract.py",
+    "_core/json_values.py": "client/test_secrets.py emulator/test_answers.py emulator/test_contract.py",
     "_core/machine.py": "rules/test_machine.py client/test_settings.py",
     "_core/privacy.py": "tee/test_min_privacy.py",
-    "_core/forks.py": "sync/test_sync_processes.py",
-    "_core/run_now.py": "sync/test_sync.py",
-    "_core/secrets.py": "client/test_secrets.py",
     "_core/settings.py": "client/test_settings.py",
-    "_core/single_flight.py": "client/test_models_data.py",
     "_core/token_counts.py": "rules/test_token_counts.py",
     "_http/retry.py": "rules/test_retry_policy.py client/test_retries.py",
     "_limits/account.py": "rules/test_account.py client/test_limits.py",
@@ -82,21 +78,19 @@ NEAREST: dict[str, str] = {
     ),
     "_wire/choice.py": "client/test_collected.py rules/test_repeats.py client/test_tool_fragments.py client/test_streams.py "
     "client/test_completion_fixtures.py",
-    "_wire/first_bytes.py": "rules/test_first_bytes.py client/test_mislabelled_replies.py",
     "_wire/growing.py": "client/test_collected.py client/test_streams.py",
     "_wire/tool_call_fragments.py": "rules/test_argument_pieces.py client/test_tool_fragments.py client/test_collected.py",
     "_wire/reply_body.py": (
-        "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py client/test_sse_fixtures.py"
+        "rules/test_first_bytes.py client/test_completion_fixtures.py client/test_error_fixtures.py "
+        "client/test_sse_fixtures.py client/test_mislabelled_replies.py client/test_retries.py"
     ),
-    "_wire/parameters.py": "client/test_requests.py client/test_formats.py client/test_messages.py",
-    "_wire/request_body.py": "client/test_requests.py client/test_messages.py client/test_settings.py",
+    "_wire/request_body.py": "client/test_requests.py client/test_formats.py client/test_messages.py client/test_settings.py",
     "_wire/content_coding.py": "rules/test_decoding.py",
     "_wire/http_framing.py": "rules/test_framing.py sockets/test_odd_replies.py",
     "_wire/invalid_values.py": "client/test_returned.py client/test_requests.py",
     "_wire/json_text.py": "client/test_completion_fixtures.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
     "_wire/notices.py": "client/test_notices.py",
     "_wire/repeated_events.py": "rules/test_repeats.py",
-    "_wire/reply_errors.py": "client/test_error_fixtures.py client/test_mislabelled_replies.py client/test_retries.py",
     "_wire/sse.py": "rules/test_sse.py client/test_streams.py",
     "_wire/stream_errors.py": "client/test_stream_errors.py client/test_sse_fixtures.py client/test_mislabelled_replies.py",
     "costs.py": "rules/test_costs.py",
@@ -138,7 +132,6 @@ PURE = ("_core/", "_limits/", "_structured/", "_wire/", "tools/", "tee/")
 ACTING = {
     "_core/ports.py",
     "_core/request.py",
-    "_core/whole_reply.py",
     "_limits/limiter.py",
     "_limits/rate_share.py",
     "_limits/shared_file.py",

@@ -13,8 +13,7 @@ from random import Random
 from typing import Any
 
 from venice_ai import VeniceClient
-from venice_ai._core.request import Request
-from venice_ai._core.whole_reply import WholeReply
+from venice_ai._core.request import Request, WholeReply
 from venice_ai.types.response_meta import Headers
 
 from .page import parser, write

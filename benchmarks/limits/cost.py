@@ -15,11 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from venice_ai import VeniceClient
-from venice_ai._core.ports import Attempt, CallGate, Pass
-from venice_ai._core.request import ChatSize, Request, SystemClock
-from venice_ai._core.run_now import drive
+from venice_ai._core.ports import Attempt, CallGate, Pass, drive
+from venice_ai._core.request import ChatSize, Request, SystemClock, WholeReply
 from venice_ai._core.settings import DEFAULT_TIMEOUT
-from venice_ai._core.whole_reply import WholeReply
 from venice_ai._limits.limiter import Limiter
 from venice_ai.types.api.chat import ChatUsage
 from venice_ai.types.response_meta import Headers, ResponseMeta

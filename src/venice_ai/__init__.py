@@ -59,78 +59,48 @@ _NAMES = {
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
 if TYPE_CHECKING:
+    # fmt: off
+    # isort: off
     from ._client import VeniceClient as VeniceClient
     from ._core.settings import Timeout as Timeout
-    from ._limits.budget import Budget as Budget
-    from ._limits.budget import Spending as Spending
+    from ._limits.budget import Budget as Budget, Spending as Spending
     from ._limits.rate_share import RateShare as RateShare
-    from ._limits.snapshot import LimitsSnapshot as LimitsSnapshot
-    from ._limits.snapshot import ModelLimits as ModelLimits
-    from ._limits.snapshot import WaitNotice as WaitNotice
+    from ._limits.snapshot import LimitsSnapshot as LimitsSnapshot, ModelLimits as ModelLimits, WaitNotice as WaitNotice
     from ._sync.client import SyncVeniceClient as SyncVeniceClient
     from ._sync.parsed_stream import SyncParsedChatStream as SyncParsedChatStream
-    from ._sync.streams import SyncChatStream as SyncChatStream
-    from ._sync.streams import SyncStream as SyncStream
-    from ._sync.streams import SyncToolStream as SyncToolStream
+    from ._sync.streams import SyncChatStream as SyncChatStream, SyncStream as SyncStream, SyncToolStream as SyncToolStream
     from ._version import __version__ as __version__
-    from .batches.items import BatchItem as BatchItem
-    from .batches.items import BatchProgress as BatchProgress
+    from .batches.items import BatchItem as BatchItem, BatchProgress as BatchProgress
     from .batches.journal import Journal as Journal
-    from .costs import ChatCostEstimate as ChatCostEstimate
-    from .costs import estimate_completion_cost as estimate_completion_cost
-    from .exceptions import OutputInvalidError as OutputInvalidError
-    from .exceptions import OutputTruncatedError as OutputTruncatedError
+    from .costs import ChatCostEstimate as ChatCostEstimate, estimate_completion_cost as estimate_completion_cost
+    from .exceptions import OutputInvalidError as OutputInvalidError, OutputTruncatedError as OutputTruncatedError
     from .exceptions._tree import *  # noqa: F403  # every class in it
     from .resources.chat.arguments import ChatRequest as ChatRequest
     from .resources.chat.parsed import ParsedChatStream as ParsedChatStream
     from .resources.chat.tool_runner import ToolStream as ToolStream
-    from .streaming import ChatStream as ChatStream
-    from .streaming import Stream as Stream
+    from .streaming import ChatStream as ChatStream, Stream as Stream
     from .tee.types import TeeOptions as TeeOptions
-    from .tools import Approval as Approval
-    from .tools import FunctionTool as FunctionTool
-    from .tools import RoundFinished as RoundFinished
-    from .tools import TextDelta as TextDelta
-    from .tools import ToolCallFinished as ToolCallFinished
-    from .tools import ToolCallStarted as ToolCallStarted
-    from .tools import ToolContext as ToolContext
-    from .tools import ToolEvent as ToolEvent
-    from .tools import ToolLoop as ToolLoop
-    from .tools import tool_from_function as tool_from_function
-    from .tools import tool_from_model as tool_from_model
-    from .types.api.chat import AssistantMessage as AssistantMessage
-    from .types.api.chat import AudioContent as AudioContent
-    from .types.api.chat import ChatCompletionResponse as ChatCompletionResponse
-    from .types.api.chat import ChatMessage as ChatMessage
-    from .types.api.chat import ChatUsage as ChatUsage
-    from .types.api.chat import DeveloperMessage as DeveloperMessage
-    from .types.api.chat import FileContent as FileContent
-    from .types.api.chat import ImageContent as ImageContent
-    from .types.api.chat import ImageUrl as ImageUrl
-    from .types.api.chat import JSONObjectFormat as JSONObjectFormat
-    from .types.api.chat import JSONSchemaFormat as JSONSchemaFormat
-    from .types.api.chat import Message as Message
-    from .types.api.chat import ParsedChatCompletion as ParsedChatCompletion
-    from .types.api.chat import Partial as Partial
-    from .types.api.chat import ReasoningConfig as ReasoningConfig
-    from .types.api.chat import SpecificToolChoice as SpecificToolChoice
-    from .types.api.chat import StreamOptions as StreamOptions
-    from .types.api.chat import SystemMessage as SystemMessage
-    from .types.api.chat import TextContent as TextContent
-    from .types.api.chat import TextResponseFormat as TextResponseFormat
-    from .types.api.chat import Tool as Tool
-    from .types.api.chat import ToolCall as ToolCall
-    from .types.api.chat import ToolCallFunction as ToolCallFunction
-    from .types.api.chat import ToolChoice as ToolChoice
-    from .types.api.chat import ToolFunction as ToolFunction
-    from .types.api.chat import ToolLoopResult as ToolLoopResult
-    from .types.api.chat import ToolLoopState as ToolLoopState
-    from .types.api.chat import ToolMessage as ToolMessage
-    from .types.api.chat import UserMessage as UserMessage
-    from .types.api.chat import VeniceParameters as VeniceParameters
-    from .types.api.chat import VideoContent as VideoContent
-    from .types.api.streaming import ChatCompletionChunk as ChatCompletionChunk
-    from .types.api.streaming import ChunkModelFactory as ChunkModelFactory
+    from .tools import (
+        Approval as Approval, FunctionTool as FunctionTool, RoundFinished as RoundFinished, TextDelta as TextDelta,
+        ToolCallFinished as ToolCallFinished, ToolCallStarted as ToolCallStarted, ToolContext as ToolContext,
+        ToolEvent as ToolEvent, ToolLoop as ToolLoop, tool_from_function as tool_from_function,
+        tool_from_model as tool_from_model,
+    )
+    from .types.api.chat import (
+        AssistantMessage as AssistantMessage, AudioContent as AudioContent, ChatCompletionResponse as ChatCompletionResponse,
+        ChatMessage as ChatMessage, ChatUsage as ChatUsage, DeveloperMessage as DeveloperMessage, FileContent as FileContent,
+        ImageContent as ImageContent, ImageUrl as ImageUrl, JSONObjectFormat as JSONObjectFormat,
+        JSONSchemaFormat as JSONSchemaFormat, Message as Message, ParsedChatCompletion as ParsedChatCompletion,
+        Partial as Partial, ReasoningConfig as ReasoningConfig, SpecificToolChoice as SpecificToolChoice,
+        StreamOptions as StreamOptions, SystemMessage as SystemMessage, TextContent as TextContent,
+        TextResponseFormat as TextResponseFormat, Tool as Tool, ToolCall as ToolCall, ToolCallFunction as ToolCallFunction,
+        ToolChoice as ToolChoice, ToolFunction as ToolFunction, ToolLoopResult as ToolLoopResult,
+        ToolLoopState as ToolLoopState, ToolMessage as ToolMessage, UserMessage as UserMessage,
+        VeniceParameters as VeniceParameters, VideoContent as VideoContent,
+    )
+    from .types.api.streaming import ChatCompletionChunk as ChatCompletionChunk, ChunkModelFactory as ChunkModelFactory
+    # isort: on
+    # fmt: on
 else:
     globals()["__all__"] = sorted(_HOMES)  # a list that tools need not read: they see the imports above
 

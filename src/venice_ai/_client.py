@@ -85,11 +85,7 @@ class VeniceClient(Connection):
 
     @made_once
     def tee(self) -> Tee:
-        """Attestations and signatures of enclaves.
-
-        Raises:
-            ImportError: the extra `e2ee` is not installed.
-        """
+        """Attestations and signatures of enclaves; an ImportError if the extra `e2ee` is not installed."""
         from .resources import tee_of
 
         return tee_of(self)

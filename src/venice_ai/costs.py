@@ -70,7 +70,6 @@ def estimate_chat_cost(
     learnt: Count | None = None,
 ) -> ChatCostEstimate:
     """The estimate for a catalogue entry; `learnt`: the tokens of the prompt, as far as usage taught them."""
-    check_numbers("expected_completion_tokens", expected_completion_tokens, tokens_per_word)
     pricing = getattr(entry.model_spec, "pricing", None)
     if entry.type != "text" or _rates(pricing, 0) is None:
         raise InvalidArgumentError(f"model {entry.id!r} has no prices for tokens, so its cost cannot be estimated")

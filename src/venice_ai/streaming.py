@@ -1,9 +1,8 @@
 """Streams of a chat, and the one place that decides how a stream ends.
 
 Every stream ends in exactly one way. It is complete: every choice has its finish reason, or `[DONE]` came from a server that
-gives none. Or `StreamInterruptedError` is raised, or the error that the server reported, with what was received; before any
-content such an error counts as an error status, and the request may be sent again. Or the caller left. The rule lives in
-`ChunkReader`, which every way to read a stream goes through, and which assembles what was read.
+gives none. Or `StreamInterruptedError` is raised, or the error that the server reported, with what was received. Or the caller
+left. The rule lives in `ChunkReader`, which every way to read a stream goes through.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ._core.ports import Reply
 from ._core.request import Request
-from ._wire import first_bytes, json_text
+from ._wire import json_text, reply_body
 from ._wire.assembly import Assembly
 from ._wire.content_coding import EVENT_BYTES
 from ._wire.sse import EventParser, EventTooLongError
@@ -262,25 +261,21 @@ class ChunkReader:
         warnings.warn("a stream was dropped before its end; use `async with`, or close() it", ResourceWarning, stacklevel=3)
 
     async def _start(self) -> APIError | None:
-        """The same as `_whole_reply`; an error, too, if nothing came in time and another model may be asked for that."""
+        """The error for a reply that is one JSON value, or a page, by its first bytes, or does not begin; None for a stream."""
+        start, labelled = reply_body.start_of(self._head), reply_body.says_stream(self.meta)
         try:
-            return await self._whole_reply()
+            while not start and not self._at_end:
+                piece = await self._head_piece()
+                start = reply_body.start_of(self._head if len(self._head) < _START_BYTES else piece)
+            if not reply_body.is_whole(start, labelled=labelled):
+                self._first = bytes(self._head)
+                return None
+            while not self._at_end:
+                await self._head_piece()
         except StreamTimeoutError as error:
             if self._call is None or not self._call.falls_back(error):
                 raise
-            return error
-
-    async def _whole_reply(self) -> APIError | None:
-        """The error for a reply that is one JSON value, or a page, by its first bytes; None for a stream."""
-        start, labelled = first_bytes.start_of(self._head), first_bytes.says_stream(self.meta)
-        while not start and not self._at_end:
-            piece = await self._head_piece()
-            start = first_bytes.start_of(self._head if len(self._head) < _START_BYTES else piece)
-        if not first_bytes.is_whole(start, labelled=labelled):
-            self._first = bytes(self._head)
-            return None
-        while not self._at_end:
-            await self._head_piece()
+            return error  # another model may be asked
         return self.errors.instead_of_stream(labelled=labelled)
 
     async def _head_piece(self) -> bytes:
@@ -348,6 +343,9 @@ class ChunkReader:
 class ChunkSource(AsyncIterator[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
+    factory: Callable[..., Any] | None = None
+    """What makes the objects that come in place of chunks, of their fields."""
+
     def __init__(self, reader: ChunkReader) -> None:
         # The generator refers to the reader, and neither refers back: no cycle keeps a dropped stream alive.
         self.reader = reader
@@ -355,11 +353,16 @@ class ChunkSource(AsyncIterator[ChatCompletionChunk]):
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:  # noqa: PYI034  # one layer less for each chunk
         self.reader.handed_out = True
-        return self._chunks
+        return self._chunks if self.factory is None else self._made(self.factory)
 
     async def __anext__(self) -> ChatCompletionChunk:
         self.reader.handed_out = True
-        return await anext(self._chunks)
+        chunk = await anext(self._chunks)
+        return chunk if self.factory is None else self.factory(**chunk.model_dump())
+
+    async def _made(self, factory: Callable[..., Any]) -> AsyncGenerator[Any, None]:
+        async for chunk in self._chunks:
+            yield factory(**chunk.model_dump())
 
     def stream(self, client: Connection | None) -> ChatStream:
         """The stream that reads these chunks."""
@@ -398,33 +401,25 @@ class Closing:
 class OfReply:
     """What a stream knows of the reply that it reads, in both clients."""
 
-    def _chunk_reader(self) -> ChunkReader | None:
-        """What reads the reply; None if the chunks come from elsewhere."""
-        raise NotImplementedError
+    _read_by: ChunkReader | None = None
+    """What reads the reply; None if the chunks come from elsewhere."""
 
     @property
     def meta(self) -> ResponseMeta:
-        """Status, headers, rate limits, timing of the reply.
-
-        Raises:
-            LookupError: the chunks do not come from a reply.
-        """
-        reader = self._chunk_reader()
-        if reader is None:
+        """Status, headers, rate limits, timing of the reply; a LookupError if the chunks do not come from one."""
+        if self._read_by is None:
             raise LookupError("the chunks of this stream do not come from a reply")
-        return reader.meta
+        return self._read_by.meta
 
     @property
     def attestation(self) -> AttestationReport | None:
         """What the enclave proved before the request was sealed to it; None if the stream is not end-to-end encrypted."""
-        reader = self._chunk_reader()
-        return reader.session.attestation if reader and reader.session else None
+        return self._read_by.session.attestation if self._read_by and self._read_by.session else None
 
     @property
     def signature(self) -> SignatureReport | None:
         """What the enclave's signature came to, at the end of the stream; None unless `verify_signature` asked for it."""
-        reader = self._chunk_reader()
-        return reader.session.signature if reader and reader.session else None
+        return self._read_by.session.signature if self._read_by and self._read_by.session else None
 
 
 class Stream(OfReply, Closing, Generic[T]):
@@ -437,15 +432,12 @@ class Stream(OfReply, Closing, Generic[T]):
 
     def __init__(self, iterator: AsyncIterator[T], *, client: Connection | None = None) -> None:
         self._iterator = iterator
+        self._read_by = iterator.reader if isinstance(iterator, ChunkSource) else None
         self._client = client
         self._closed = False
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """Iterates, or goes on from where an earlier loop was left.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError if it has ended, or was closed."""
         if self._has_ended():
             raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the whole answer)")
         return aiter(self._iterator)
@@ -455,18 +447,13 @@ class Stream(OfReply, Closing, Generic[T]):
             raise StopAsyncIteration
         return await anext(self._iterator)
 
-    def _chunk_reader(self) -> ChunkReader | None:
-        return self._iterator.reader if isinstance(self._iterator, ChunkSource) else None
-
     def _has_ended(self) -> bool:
-        reader = self._chunk_reader()
-        return self._closed or (reader is not None and reader.ended)
+        return self._closed or (self._read_by is not None and self._read_by.ended)
 
     async def close(self) -> None:
         """Drops the connection. May be called often."""
         self._closed = True
-        aclose = getattr(self._iterator, "aclose", None)
-        if aclose is not None:
+        if (aclose := getattr(self._iterator, "aclose", None)) is not None:
             await aclose()
 
 
@@ -483,11 +470,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
         self._reader = iterator.reader
 
     def text_deltas(self) -> AsyncIterator[str]:
-        """The texts that the chunks add, of all choices in the order of arrival, without empty ones.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """The texts that the chunks add, of all choices in order, without empty ones; it raises what iterating does."""
         return _texts(aiter(self))
 
     async def collect(self) -> ChatCompletionResponse:

@@ -17,7 +17,7 @@ import pytest
 
 from venice_ai import ChatCompletionChunk, ChatCompletionResponse
 from venice_ai.cli._ask import AnswerPrinter
-from venice_ai.cli.conversation import Conversation
+from venice_ai.cli.chat import settle
 from venice_ai.emulator import Emulator, echo, error, text
 
 from .shell import COMMAND, PATIENCE_SECONDS
@@ -180,6 +180,10 @@ def test_a_word_that_begins_like_a_command_is_not_sent(emulator: Emulator) -> No
     assert said(emulator) == [("user", " /etc/hosts is what?")]
 
 
+def asked(text: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": text}]
+
+
 def answered(**message: Any) -> ChatCompletionResponse:
     return ChatCompletionResponse.model_validate({"choices": [{"index": 0, "message": {"role": "assistant", **message}}]})
 
@@ -197,32 +201,28 @@ def answered(**message: Any) -> ChatCompletionResponse:
     ],
 )
 def test_what_the_model_said_is_sent_back_as_it_came(message: dict[str, Any]) -> None:
-    conversation = Conversation(system=None)
-    conversation.ask("a")
-    conversation.settle(answered(**message))
-    assert conversation.messages == [{"role": "user", "content": "a"}, {"role": "assistant", **message}]
+    messages = asked("a")
+    settle(messages, answered(**message))
+    assert messages == [{"role": "user", "content": "a"}, {"role": "assistant", **message}]
 
 
 def test_calls_that_nobody_answers_are_not_sent_back() -> None:
-    conversation = Conversation(system=None)
-    conversation.ask("a")
-    conversation.settle(answered(content="b", tool_calls=[{"id": "c", "function": {"name": "f", "arguments": ""}}]))
-    assert conversation.messages[-1] == {"role": "assistant", "content": "b"}
+    messages = asked("a")
+    settle(messages, answered(content="b", tool_calls=[{"id": "c", "function": {"name": "f", "arguments": ""}}]))
+    assert messages[-1] == {"role": "assistant", "content": "b"}
 
 
 def test_of_an_encrypted_answer_only_what_can_be_sealed_is_sent_back() -> None:
-    conversation = Conversation(system=None, sealed=True)
-    conversation.ask("a")
-    conversation.settle(answered(content="b", reasoning_content="Hm"))
-    assert conversation.messages[-1] == {"role": "assistant", "content": "b"}
+    messages = asked("a")
+    settle(messages, answered(content="b", reasoning_content="Hm"), sealed=True)
+    assert messages[-1] == {"role": "assistant", "content": "b"}
 
 
 @pytest.mark.parametrize("response", [None, answered(content=None), answered(content="", reasoning_content="Hm")], ids=repr)
 def test_a_question_without_an_answer_is_taken_back(response: ChatCompletionResponse | None) -> None:
-    conversation = Conversation(system=None)
-    conversation.ask("a")
-    conversation.settle(response)
-    assert conversation.messages == []
+    messages = asked("a")
+    settle(messages, response)
+    assert messages == []
 
 
 def test_an_answer_is_shown_without_looking_at_what_was_shown_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,6 +230,6 @@ def test_an_answer_is_shown_without_looking_at_what_was_shown_before(monkeypatch
     screen = AnswerPrinter(reasoning=False)
     delta = ChatCompletionChunk.model_validate({"choices": [{"index": 0, "delta": {"content": "drip "}}]})
     for _ in range(2_000):
-        screen.show_chunk(delta)
+        screen.show(delta)
     assert written.getvalue() == "drip " * 2_000
     assert "drip" not in repr(vars(screen))

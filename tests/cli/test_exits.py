@@ -7,8 +7,7 @@ import json
 import pytest
 
 from venice_ai import StreamInterruptedError, exceptions
-from venice_ai.cli._exit_codes import EXIT_CODES, code_of
-from venice_ai.cli._remedies import in_our_words
+from venice_ai.cli._errors import EXIT_CODES, code_of, in_our_words
 from venice_ai.emulator import Emulator, Step, error, raw, usual
 
 from .shell import Here, spawn

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_ai._core.run_now import drive
+from venice_ai._core.ports import drive
 from venice_ai._core.settings import Timeout
 from venice_ai._limits.account import Account, Bucket
 from venice_ai._limits.limiter import Limiter

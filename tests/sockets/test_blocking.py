@@ -34,7 +34,7 @@ from venice_ai import (
     VeniceClient,
     VeniceError,
 )
-from venice_ai._core.run_now import drive
+from venice_ai._core.ports import drive
 from venice_ai._http.blocking_transport import BlockingTransport
 from venice_ai._http.retry import PermanentConnectFailure
 from venice_ai._http.routes import KEPT_SECONDS, Routes

@@ -15,7 +15,7 @@ from venice_ai._sync import client as _sync
 from venice_ai._sync import parsed_stream as _sync_parsing
 from venice_ai._sync import resources as _sync_resources
 from venice_ai._sync import streams as _sync_streams
-from venice_ai.resources.chat import Chat, ChatCompletions, arguments, stream_cls
+from venice_ai.resources.chat import Chat, ChatCompletions, arguments
 from venice_ai.resources.chat import parsed as parsing
 from venice_ai.resources.chat import tool_runner as tool_runs
 from venice_ai.resources.limits import Limits
@@ -30,7 +30,6 @@ PAIRS: list[tuple[type, type]] = [
     (Tee, _sync_resources.SyncTee),
     (Limits, _sync_resources.SyncLimits),
     (streaming.Stream, _sync_streams.SyncStream),
-    (stream_cls.ModelStream, _sync_streams.SyncModelStream),
     (streaming.ChatStream, _sync_streams.SyncChatStream),
     (tool_runs.ToolStream, _sync_streams.SyncToolStream),
     (parsing.ParsedChatStream, _sync_parsing.SyncParsedChatStream),
@@ -54,7 +53,7 @@ INNER = {
 # What belongs to an event loop is the asynchronous client's alone.
 OF_A_LOOP = {"session"}
 # Who makes them differs; what they have in common is how they are used.
-MADE_INSIDE = {"Limits", "Chat", "ChatCompletions", "Models", "Tee", "ModelStream", "ToolStream", "ParsedChatStream"}
+MADE_INSIDE = {"Limits", "Chat", "ChatCompletions", "Models", "Tee", "ToolStream", "ParsedChatStream"}
 DUNDERS = {"__aiter__": "__iter__", "__anext__": "__next__", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 WORDS = {
     **{asynchronous.__name__: synchronous.__name__ for asynchronous, synchronous in PAIRS},

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from tests.shared import shared
+from venice_ai.emulator.enclave.attestation import Domain
 from venice_ai.emulator.enclave.certificates import Authority
-from venice_ai.emulator.enclave.domain import Domain
 from venice_ai.tee import TeeOptions, TrustRoots
 from venice_ai.tee.attestation import verify
 from venice_ai.tee.collected_evidence import CollectedEvidence

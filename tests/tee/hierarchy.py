@@ -10,8 +10,8 @@ from functools import cache, cached_property, lru_cache
 from typing import Any, Final
 
 from venice_ai.emulator.enclave import intel
+from venice_ai.emulator.enclave.attestation import Domain
 from venice_ai.emulator.enclave.certificates import Authority
-from venice_ai.emulator.enclave.domain import Domain
 from venice_ai.emulator.enclave.intel import FMSPC, QE_SVN
 
 NOW: Final = 1_795_000_000

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.shared import shared, shared_text
 from venice_ai.emulator import error, text
-from venice_ai.emulator.enclave.domain import Domain
+from venice_ai.emulator.enclave.attestation import Domain
 from venice_ai.emulator.enclave.intel import DAY, FMSPC
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import MeasurementPins, TeeOptions

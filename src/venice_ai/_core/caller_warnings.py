@@ -1,7 +1,4 @@
-"""Warnings that name the line of the caller's code, however deep they arise.
-
-No fixed `stacklevel` fits: a coroutine's frames lead to its awaiter; on the loop's thread those of the waiting thread are used.
-"""
+"""Warnings that name the line of the caller's code, however deep they arise, which no fixed `stacklevel` does."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Many calls at once, with a bound; and calls that block, in threads."""
+"""Many calls at once, with a bound; callers who share one call; and calls that block, in threads."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from traceback import clear_frames
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from .first_use import Task
 
@@ -100,3 +100,24 @@ async def in_thread(call: Callable[[], R]) -> R:
     threading.Thread(target=work, name="venice_ai tool", daemon=True).start()
     await done.wait()
     return task.outcome()
+
+
+class SingleFlight(Generic[T]):
+    """Requests that are shared by those who ask for the same at the same time; by key and event loop."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[tuple[Hashable, asyncio.AbstractEventLoop], asyncio.Task[T]] = {}
+
+    async def share(self, key: Hashable, start: Callable[[], Awaitable[T]]) -> T:
+        """What `start` gives, or what it gives to those who asked before and still wait."""
+        flight = (key, asyncio.get_running_loop())
+        if (task := self._tasks.get(flight)) is None:
+            task = self._tasks[flight] = asyncio.ensure_future(start())
+            task.add_done_callback(lambda done: self._landed(flight, done))
+        # Whoever stops waiting must not take it away from the others.
+        return await asyncio.shield(task)
+
+    def _landed(self, flight: tuple[Hashable, asyncio.AbstractEventLoop], task: asyncio.Task[T]) -> None:
+        self._tasks.pop(flight, None)
+        if not task.cancelled():
+            task.exception()  # marks it as seen, should everyone have stopped waiting

@@ -1,24 +1,33 @@
 """What a process does once and must not leave half done: the imports of a first call, and the start of the loop's thread.
 
-Ctrl-C amid an import leaves extension modules that cannot be imported again (pydantic's core); a fork copies the import locks
-that other threads hold. So this runs on a thread of its own, which no signal interrupts; a fork waits (`forks.py`).
+Ctrl-C amid an import leaves extension modules that cannot be imported again; a fork copies import locks that other threads
+hold. So this runs on a thread of its own, which no signal interrupts, and a fork waits for it.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from .forks import LOCK
-
 T = TypeVar("T")
 
 _PACKAGE = __name__.partition(".")[0]
 _loaded: set[str] = set()
+# What a thread may import in the middle of a call.
+_AWAITED = {_PACKAGE, "yarl", "truststore", "pydantic", "cryptography", *sys.stdlib_module_names}
+# The locks of the modules that are being imported just now. (A module is found, and locked, before `sys.modules` knows it.)
+_IMPORTS: dict[str, Callable[[], Any]] = getattr(sys.modules.get("importlib._bootstrap"), "_module_locks", {})
+_MOST_SECONDS = 10.0
+LOCK = threading.RLock()
+"""Held while something is done that a fork must not cut in two, and while the process forks."""
+# Modules that take a lock before a fork and give it back after it.
+_LOCKS = {"logging": "_lock", "concurrent.futures.thread": "_global_shutdown_lock"}
 
 
 def load(*names: str) -> None:
@@ -92,3 +101,41 @@ else:
                 return self
             found = vars(instance)
             return found[self.attrname] if self.attrname in found else found.setdefault(self.attrname, self.func(instance))
+
+
+# -- forks ---------------------------------------------------------------------------------------------------------------
+
+
+def _before_fork() -> None:
+    specs = {name: getattr(sys.modules.get(name), "__spec__", None) for name in _LOCKS}
+    absent = [name for name, spec in specs.items() if spec is None or getattr(spec, "_initializing", False)]
+    # Hooks run from the last registered to the first. If logging came after us, its lock is taken already, and an import that
+    # we are about to wait for may need it.
+    logging_lock: Any = getattr(sys.modules.get("logging"), "_lock", None)
+    taken = "logging" not in absent and getattr(logging_lock, "_is_owned", bool)()
+    if taken:
+        logging_lock.release()
+    LOCK.acquire()
+    # Less common parts are imported by the threads that need them. Their end is waited for, too, but not for ever.
+    until = time.monotonic() + _MOST_SECONDS
+    time.sleep(0)  # other threads have their turn before the check, then none for the milliseconds that a fork needs
+    while _others_import() and time.monotonic() < until:
+        time.sleep(0.001)
+    if taken:
+        logging_lock.acquire()
+    # What came meanwhile was not asked to take its lock, but will be told to give it back.
+    for name in absent:
+        lock: Any = getattr(sys.modules.get(name), _LOCKS[name], None)
+        if lock is not None and not getattr(lock, "_is_owned", bool)():
+            lock.acquire(blocking=False)
+
+
+def _others_import() -> bool:
+    """Whether another thread is in the middle of an import that the child may need."""
+    locks = [lock() for name, lock in list(_IMPORTS.items()) if name.partition(".")[0] in _AWAITED]
+    here = threading.get_ident()
+    return any(lock is not None and getattr(lock, "owner", None) != here for lock in locks)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=LOCK.release, after_in_child=LOCK.release)

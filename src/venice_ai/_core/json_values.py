@@ -1,8 +1,10 @@
-"""Reads JSON of unknown shape: the members of what may be an object, the items of what may be an array."""
+"""JSON of unknown shape: what may be an object, what may be an array, and any of it without a secret."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
+
+_LEAST_SECRET: Final = 8  # characters; a shorter key is a word such as "any", and stands in many messages
 
 
 def members(value: object) -> dict[str, Any]:
@@ -13,3 +15,22 @@ def members(value: object) -> dict[str, Any]:
 def items(value: object) -> list[Any]:
     """The items of an array; none of anything else."""
     return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def without(value: Any, secret: bytes) -> Any:
+    """The same bytes, text or JSON value, in which `***` stands for a secret of eight characters or more.
+
+    A server may repeat the key in any part of a reply. Take it out before a text is shortened: half a key would not be found.
+    """
+    return _without(value, secret, secret.decode("utf-8", "replace")) if len(secret) >= _LEAST_SECRET else value
+
+
+def _without(value: Any, secret: bytes, text: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(text, "***")
+    if isinstance(value, bytes):
+        return value.replace(secret, b"***")
+    if isinstance(value, dict):
+        members = cast("dict[Any, Any]", value).items()
+        return {_without(name, secret, text): _without(inner, secret, text) for name, inner in members}
+    return [_without(inner, secret, text) for inner in cast("list[Any]", value)] if isinstance(value, list) else value

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..exceptions import InvalidRequestError, VeniceError
 
 _LARGEST_PORT = 65_535
+_UNAVAILABLE = {errno.EADDRINUSE: "is in use; choose another", errno.EACCES: "is not allowed; choose one above 1023"}
 
 
 def is_loopback(host: str) -> bool:
@@ -44,7 +45,9 @@ async def listening(
     try:
         server = await loop.create_server(accept, host, port, backlog=backlog)
     except OSError as error:
-        raise VeniceError(_why_not_listening(error, host, port)) from error
+        why, hint = f"port {port} on {host} {_UNAVAILABLE.get(error.errno or 0)}", "or port=0 for a free one"
+        other = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        raise VeniceError(f"{why}, {hint}" if error.errno in _UNAVAILABLE else other) from error
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -55,15 +58,6 @@ async def listening(
         for _ in range(3):  # its task starts, its transport is made, its protocol is told
             await asyncio.sleep(0)
         server.close()
-
-
-def _why_not_listening(error: OSError, host: str, port: int) -> str:
-    """The sentence for a server that could not listen."""
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use; choose another, or port=0 for a free one"
-    if error.errno == errno.EACCES:
-        return f"port {port} on {host} is not allowed; choose one above 1023, or port=0 for a free one"
-    return f"cannot listen on {host}:{port}: {error.strerror or error}"
 
 
 def cache_folder() -> Path | None:

@@ -6,8 +6,8 @@ one that answers in process, and a caller may bring another. They are public as 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from .request import Attempt as Attempt  # noqa: PLC0414  # gates find it here
 from .request import Request
@@ -15,6 +15,8 @@ from .request import Request
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
     from ..types.api.chat import ChatUsage
     from ..types.response_meta import Headers, ResponseMeta
+
+T = TypeVar("T")
 
 
 class Reply(Protocol):
@@ -38,15 +40,12 @@ class Reply(Protocol):
 
     async def drain(self) -> None:
         """After the last event, waits a moment for the body's end, so that the connection can serve again."""
-        ...
 
     def progressed(self) -> None:
         """Tells the `progress` clock that content came."""
-        ...
 
     def close(self) -> None:
         """Drops the connection unless the body was read to its end. May be called often, and while reading."""
-        ...
 
 
 class Transport(Protocol):
@@ -63,7 +62,6 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Closes every connection."""
-        ...
 
 
 class Pass(Protocol):
@@ -79,14 +77,12 @@ class Pass(Protocol):
 
         It is called a second time if a reply with the status 200 turns out to be an error.
         """
-        ...
 
     def done(self, usage: ChatUsage | None, cost: float | None) -> None:
         """The attempt is over: its answer was read, failed, was left or cancelled. Called once, on every path.
 
         Both are None where they are not known; `cost` is in US dollars.
         """
-        ...
 
 
 class CallGate(Protocol):
@@ -121,4 +117,13 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Waits."""
-        ...
+
+
+def drive(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns or raises whose ports never suspend, without an event loop; a RuntimeError if it suspends."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    work.close()
+    raise RuntimeError("this awaits something that only an event loop can give")

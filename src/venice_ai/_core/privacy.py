@@ -1,7 +1,7 @@
-"""How private a chat is to be: what it asks for itself, and the floor of its client.
+"""How private a chat is to be: what it asks for itself, and the floor of its client, which must hold before a prompt leaves.
 
-The floor must hold before a prompt leaves the client. `e2ee`: messages are sealed to an enclave that proved what it is. `tee`:
-the model runs in an enclave that did so, and Venice, which passes messages on, can read them. None: nothing is asked for.
+`e2ee`: messages are sealed to an enclave that proved what it is. `tee`: the model runs in an enclave that did so, and Venice,
+which passes messages on, can read them. None: nothing is asked for.
 """
 
 from __future__ import annotations

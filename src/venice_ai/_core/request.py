@@ -1,4 +1,4 @@
-"""What goes through the ports (`ports.py`): a request and its attempts; and the clock of this machine."""
+"""What goes through the ports (`ports.py`): a request, its attempts, a reply that is here; and the clock of this machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from .settings import Timeout
 
 if TYPE_CHECKING:  # start-up: the client imports this module, and headers come with the first reply
     from asyncio import AbstractEventLoop, Future
+    from collections.abc import AsyncIterator
 
     from ..exceptions import APIError
+    from ..types.response_meta import Headers
 
 KEY_HEADERS = frozenset({"authorization", "sign-in-with-x", "x-sign-in-with-x"})
 """Names of headers that tell Venice whose request it is, in lower case."""
@@ -74,32 +76,47 @@ class Request:
         return f"Request({self.method} {self.url} {headers} {len(self.body or b'')} bytes)"
 
 
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt to send a request, as a gate sees it before it is sent."""
 
-    __slots__ = ("began", "due", "fail_fast", "failure", "number", "request")
+    request: Request
+    """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
+    number: int
+    """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
+    began: float
+    """When its call began, by the client's clock."""
+    due: float | None
+    """When the deadline of the call runs out, by the client's clock; None if it has none."""
+    failure: APIError | None
+    """What the attempt before failed with; None for the first."""
+    fail_fast: bool | None = None
+    """Whether the call is to fail rather than wait while a circuit is open; None: as its client does."""
 
-    def __init__(
-        self,
-        request: Request,
-        number: int,
-        began: float,
-        due: float | None,
-        failure: APIError | None,
-        fail_fast: bool | None = None,
-    ) -> None:
-        self.request: Request = request
-        """What is to be sent; `request.chat` is what a chat asks for, `len(request.body)` its size in bytes."""
-        self.number: int = number
-        """Which attempt of its call this is, from 1. One that was told to wait its turn again keeps its number."""
-        self.began: float = began
-        """When its call began, by the client's clock."""
-        self.due: float | None = due
-        """When the deadline of the call runs out, by the client's clock; None if it has none."""
-        self.failure: APIError | None = failure
-        """What the attempt before failed with; None for the first."""
-        self.fail_fast: bool | None = fail_fast
-        """Whether the call is to fail rather than wait while a circuit is open; None: as its client does."""
+
+class WholeReply:
+    """A `Reply` (`ports.py`) of which nothing more comes."""
+
+    __slots__ = ("_body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status: int = status
+        self.headers: Headers = headers
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    async def drain(self) -> None:
+        """Nothing more comes."""
+
+    def progressed(self) -> None:
+        """No clock runs any more."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 class SystemClock:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import EllipsisType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..exceptions import AuthenticationError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 DEFAULT_BASE_URL: Final = "https://api.venice.ai/api/v1"
 KEY_VARIABLE: Final = "VENICE_API_KEY"
@@ -127,27 +130,33 @@ def resolve_key(argument: str | None) -> str | None:
 
 def resolve_base_url(argument: str | None) -> str:
     """The root of the API from the argument, `VENICE_BASE_URL` or the default, without a trailing slash; checked."""
-    from urllib.parse import urlsplit
-
     given = argument if argument is not None else os.environ.get(BASE_URL_VARIABLE, "").strip() or DEFAULT_BASE_URL
     if not isinstance(given, str):
         raise InvalidRequestError(f"base_url must be text, not {type(given).__name__}")
     value = given.strip()
     hint = f"pass base_url=... or set {BASE_URL_VARIABLE}, for example {DEFAULT_BASE_URL!r}"
-    try:
-        parts = urlsplit(value)
-        usable = parts.port != 0 and parts.scheme in {"http", "https"} and _is_host(parts.hostname)
-    except ValueError:
-        raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an address; {hint}") from None
-    if not usable or any(map(str.isspace, value)):
-        raise InvalidRequestError(f"base_url={_without_password(value)!r} is not an absolute http(s) address; {hint}")
+    if (parts := _parts(value)) is None:
+        shown = "***@" + value.rpartition("@")[2] if "@" in value else value
+        raise InvalidRequestError(f"base_url={shown!r} is not an absolute http(s) address; {hint}")
     if parts.username is not None or parts.query or parts.fragment:
         raise InvalidRequestError(f"base_url must not hold a user name, a query or a fragment; {hint}")
     return value.rstrip("/")
 
 
+def _parts(address: str) -> SplitResult | None:
+    """The parts of an absolute http(s) address; None if it is not one."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and _is_host(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and not any(map(str.isspace, address)) else None
+
+
 def _is_host(host: str | None) -> bool:
-    """Whether it can be a host's name (RFC 1035, 2.3.4), or is an IP address; a UnicodeError for letters that none can have."""
+    """Whether it can be a host's name (RFC 1035, 2.3.4), or is an IP address; a ValueError for what is like neither."""
     if not host or not host.isprintable():
         return False
     if ":" in host:  # an IPv6 address; whoever split it from its brackets has looked at it
@@ -156,17 +165,11 @@ def _is_host(host: str | None) -> bool:
     labels = name.removesuffix(".").split(".")
     if not (_HOST_LETTERS.issuperset(name) and all(0 < len(label) < 64 for label in labels)):
         return False
-    # Numbers alone are no name, and short forms of addresses are read by some resolvers only.
-    return not labels[-1].isdigit() or (len(labels) == 4 and all(map(_is_byte, labels)))
+    if labels[-1].isdigit():  # numbers alone are no name, and short forms of addresses are read by some resolvers only
+        from ipaddress import IPv4Address
 
-
-def _is_byte(digits: str) -> bool:
-    return digits.isdigit() and int(digits) < 256 and str(int(digits)) == digits
-
-
-def _without_password(address: str) -> str:
-    """An address, perhaps a wrong one, to be shown."""
-    return "***@" + address.rpartition("@")[2] if "@" in address else address
+        IPv4Address(".".join(labels))
+    return True
 
 
 def no_proxy(setting: str) -> InvalidRequestError:
@@ -178,16 +181,9 @@ def no_proxy(setting: str) -> InvalidRequestError:
 
 def proxy_address(value: object) -> str | None:
     """The address of an HTTP proxy; None if the value is not one."""
-    from urllib.parse import urlsplit
-
     given = value.strip() if isinstance(value, str) else ""
     address = given if "://" in given else f"http://{given}"
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in {"http", "https"} and _is_host(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    return address if usable and not any(map(str.isspace, address)) else None
+    return None if _parts(address) is None else address
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

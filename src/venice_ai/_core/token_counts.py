@@ -1,8 +1,7 @@
 """How many tokens the input of a chat has, learnt for each model from the usage of earlier chats.
 
 The tokens of a text follow from how many letters, blanks, digits, signs and bytes beyond ASCII it has, with weights that differ
-from model to model, and a constant for the template. A chat is only counted, in at most 2 KB of its body; no text is kept.
-When an estimate is asked for, the weights are found, by recursive least squares with relative errors.
+from model to model. They are found, when an estimate is asked for, by recursive least squares with relative errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The connections of the asynchronous client, and what is known of each.
+"""The connections of the asynchronous client, what is known of each, and a pool of them for each event loop.
 
 A kept connection is looked at before it is used: aiohttp may give out one that is closed, or on which stray bytes came.
 """
@@ -6,38 +6,44 @@ A kept connection is looked at before it is used: aiohttp may give out one that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import partial
+from inspect import CORO_CREATED, getcoroutinestate
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 
-from .routes import KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_of
+from .._wire.content_coding import ACCEPTED
+from ..exceptions import APIConnectionError, InvalidRequestError
+from .routes import CLOSED, KEPT_SECONDS, LONGEST_KEPT_SECONDS, Habits, reader_of
+from .timers import Deadlines
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
+ACCEPT_ENCODING = {"Accept-Encoding": ACCEPTED}
+_REST_SECONDS = 0.05
 _TURNS = 3  # of the loop, in which it reads what has come; as many with TLS
 
 
+@dataclass(slots=True, repr=False)
 class Call:
     """What our own session's parts tell of one request: how far it got, and on what."""
 
-    __slots__ = ("connected", "kept", "state", "transport", "unsent")
-
-    def __init__(self) -> None:
-        self.connected = False
-        self.kept = False
-        """Whether the connection has served before."""
-        self.unsent = False
-        """Whether not a byte of it was written."""
-        self.state: ConnectionState | None = None
-        self.transport: asyncio.Transport | None = None
+    connected: bool = False
+    kept: bool = False
+    """Whether the connection has served before."""
+    unsent: bool = False
+    """Whether not a byte of it was written."""
+    state: ConnectionState | None = None
+    transport: asyncio.Transport | None = None
 
     def abort(self) -> None:
         """Drops the connection at once: closing it waits for what is to be sent, and for TLS's goodbye."""
@@ -48,21 +54,19 @@ class Call:
 CURRENT_CALL: ContextVar[Call | None] = ContextVar("venice_ai_call", default=None)
 
 
+@dataclass(slots=True, repr=False)  # a traceback may show it, and the place may hold a proxy's password
 class ConnectionState:
-    __slots__ = ("look", "on_end", "place", "rested", "seconds", "served")
-
-    def __init__(self, place: object) -> None:
-        self.place = place
-        self.look: Callable[[], object] | None = None
-        """Tells whether anything can be read from its socket."""
-        self.served = 0
-        """How many answers came on it."""
-        self.rested = inf
-        """Since when it serves nobody."""
-        self.seconds = KEPT_SECONDS
-        """How long it may rest before it is too likely that the server closes it."""
-        self.on_end: Callable[[], None] | None = None
-        """Tells who reads from it that it has ended."""
+    place: object
+    look: Callable[[], object] | None = None
+    """Tells whether anything can be read from its socket."""
+    served: int = 0
+    """How many answers came on it."""
+    rested: float = inf
+    """Since when it serves nobody."""
+    seconds: float = KEPT_SECONDS
+    """How long it may rest before it is too likely that the server closes it."""
+    on_end: Callable[[], None] | None = None
+    """Tells who reads from it that it has ended."""
 
 
 class ConnectionStates(dict[ResponseHandler, ConnectionState]):
@@ -189,3 +193,99 @@ def _is_quiet(state: ConnectionState, protocol: ResponseHandler) -> bool:
         assert protocol.transport is not None
         state.look = reader_of(protocol.transport.get_extra_info("socket"))
     return not state.look()
+
+
+# -- pools ---------------------------------------------------------------------------------------------------------------
+#
+# A session belongs to the event loop it was made on, so each running loop has one, owned by an async generator that is left
+# open: loops close those when they shut down, and a client that outlives its loop leaves nothing unclosed.
+
+
+class Reading(Protocol):
+    """A reply that is read piece by piece."""
+
+    def abandon(self, why: APIConnectionError) -> None:
+        """Drops the connection; whoever reads is told why."""
+
+
+@dataclass(eq=False, repr=False)
+class Pool:
+    """What one event loop has. `owner` is the generator that a session of our own belongs to."""
+
+    session: aiohttp.ClientSession
+    states: ConnectionStates
+    owner: AsyncGenerator[aiohttp.ClientSession, None] | None = None
+    closed: bool = False
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    streams: WeakSet[Reading] = field(default_factory=WeakSet["Reading"])
+
+    async def aclose(self) -> None:
+        self.closed = True
+        # aiohttp tells nobody who waits that the session was closed.
+        for limit in list(self.deadlines.limits):
+            limit.expire()
+        for stream in list(self.streams):
+            stream.abandon(APIConnectionError(CLOSED))
+        if self.owner is not None:
+            await self.owner.aclose()
+
+
+class Pools(dict[asyncio.AbstractEventLoop, Pool]):
+    """The pools of a transport, with sessions of our own or on that of the caller."""
+
+    def __init__(self, session: aiohttp.ClientSession | None) -> None:
+        super().__init__()
+        self._session = session
+
+    async def opened(self, loop: asyncio.AbstractEventLoop) -> Pool:
+        """A new pool for the running loop; an InvalidRequestError if the caller's session cannot be used on it."""
+        for other in list(self):
+            if other.is_closed():
+                self.pop(other, None)
+        states = ConnectionStates()
+        if self._session is None:
+            owner = _session_until_loop_ends(states)
+            pool = Pool(await anext(owner), states, owner)
+        elif self._session.closed:
+            raise InvalidRequestError("session=... was closed; make the client with one that is open")
+        elif getattr(self._session, "_loop", loop) is not loop:  # the public name for it is deprecated
+            raise InvalidRequestError("session=... belongs to another event loop: use the client on the loop of its session")
+        else:
+            pool = Pool(self._session, states)
+        self[loop] = pool
+        return pool
+
+    async def aclose(self) -> None:
+        """Closes the pools of every loop that runs. Those of closed loops went with them; a loop that rests closes its own."""
+        for loop, pool in list(self.items()):  # other threads may be adding theirs
+            if loop.is_running() or loop.is_closed():
+                self.pop(loop, None)
+            if loop is asyncio.get_running_loop():
+                await pool.aclose()
+            elif loop.is_running():
+                await _close_elsewhere(loop, pool)
+
+
+async def _session_until_loop_ends(states: ConnectionStates) -> AsyncGenerator[aiohttp.ClientSession, None]:
+    async with aiohttp.ClientSession(
+        connector=Connector(states), request_class=SentRequest, cookie_jar=aiohttp.DummyCookieJar(), headers=ACCEPT_ENCODING
+    ) as session:
+        try:
+            yield session
+        finally:
+            states.closed = True
+
+
+async def _close_elsewhere(loop: asyncio.AbstractEventLoop, pool: Pool) -> None:
+    """Closes a pool on its own loop, in another thread, unless that loop comes to rest: then it closes its own."""
+    closing = pool.aclose()
+    try:
+        told = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(closing, loop))
+    except RuntimeError:  # it was closed just now
+        told = None
+    while told is not None and not told.done() and loop.is_running():
+        await asyncio.wait([told], timeout=_REST_SECONDS)
+    if getcoroutinestate(closing) == CORO_CREATED:
+        closing.close()
+    if told is not None and told.done() and not told.cancelled():
+        told.result()

@@ -1,7 +1,4 @@
-"""What errors of aiohttp and of the operating system mean to a caller.
-
-An error of aiohttp's holds the key, and perhaps a proxy's password: only what the operating system said stays as the cause.
-"""
+"""What errors of aiohttp and of the operating system mean to a caller. Only what the system said stays as the cause."""
 
 from __future__ import annotations
 

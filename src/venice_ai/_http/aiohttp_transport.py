@@ -7,29 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache, partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self, cast
 
 import aiohttp
 from yarl import URL
 
 from .._core.ports import Reply
-from .._core.request import Request
-from .._core.whole_reply import WholeReply
+from .._core.request import Request, WholeReply
+from .._wire.content_coding import Body, BodyTooLargeError, Decoder
 from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.response_meta import Headers
-from .aiohttp_bodies import FAULTS, StreamedReply, release_or_abort, whole_reply
-from .aiohttp_connections import CURRENT_CALL, Call, ConnectionState
-from .aiohttp_errors import connection_error
-from .aiohttp_pools import ACCEPT_ENCODING, Pool, Pools
+from .aiohttp_connections import ACCEPT_ENCODING, CURRENT_CALL, Call, ConnectionState, Pool, Pools
+from .aiohttp_errors import TornError, connection_broke, connection_error
 from .retry import ConnectTimeout
-from .routes import CLOSED, KEPT_SECONDS, Routes, kept_seconds
-from .timers import Limit, shortest
-from .transport_errors import late
+from .routes import CLOSED, KEPT_SECONDS, MOST_ROUTES, Routes, kept_seconds
+from .timers import Limit, Watch, shortest
+from .transport_errors import late, too_large
 
 _LARGE_BYTES = 2**20
+# After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
+_DRAIN_SECONDS = 0.1
+_FAULTS = (aiohttp.ClientError, OSError, ValueError)
+"""What aiohttp raises where a reply cannot be read."""
 
 
 class AiohttpTransport:
@@ -38,7 +41,7 @@ class AiohttpTransport:
     def __init__(self, routes: Routes, session: aiohttp.ClientSession | None = None) -> None:
         self._session = session
         self._pools = Pools(session)
-        self._route = lru_cache(maxsize=100)(partial(_Route, routes if session is None else None))
+        self._route = lru_cache(maxsize=MOST_ROUTES)(partial(_Route, routes if session is None else None))
 
     async def send(self, request: Request) -> Reply:
         """The reply, once its headers are here; for plain calls, once its body is."""
@@ -63,7 +66,8 @@ class AiohttpTransport:
                         response = await pool.session.request(
                             request.method,
                             route.url,
-                            data=_payload(request.body),
+                            # Large bytes as a file, from which aiohttp sends piece by piece.
+                            data=BytesIO(request.body) if request.body and len(request.body) > _LARGE_BYTES else request.body,
                             headers=request.headers if self._session is None else _with_codings(request.headers),
                             allow_redirects=False,
                             raise_for_status=False,
@@ -79,7 +83,7 @@ class AiohttpTransport:
                             raise
                 headers = _ResponseHeaders(response)
                 _note_answer(call.state, response, headers, pool)
-                return _at_once(response, headers, request, pool, started) or await whole_reply(response, headers, pool)
+                return _at_once(response, headers, request, pool, started) or await _whole_reply(response, headers, pool)
         except VeniceError:
             raise
         except TimeoutError as error:
@@ -87,7 +91,7 @@ class AiohttpTransport:
             failure: APIError = late(request, "connect", ConnectTimeout) if late_to_connect else late(request, clock)
             if pool.closed:
                 failure = APIConnectionError(CLOSED)
-        except FAULTS as error:
+        except _FAULTS as error:
             failure = connection_error(
                 error, request, unsent=call.unsent, connected=call.connected, proxied=route.proxy is not None
             )
@@ -133,19 +137,19 @@ def _note_answer(state: ConnectionState | None, response: aiohttp.ClientResponse
 
 def _at_once(
     response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, started: float
-) -> WholeReply | StreamedReply | None:
+) -> WholeReply | _StreamedReply | None:
     """The reply that a response is the beginning of, or the whole; None where its body is still to be waited for."""
     if not 200 <= response.status < 300:
         return None
     try:
         if request.stream:
-            return StreamedReply(response, headers, request, pool, started)
+            return _StreamedReply(response, headers, request, pool, started)
         # A small answer comes with its headers; then there is nothing to wait for.
         content = response.content
         body = content.read_nowait() if content.is_eof() and "Content-Encoding" not in response.headers else b""
         return WholeReply(response.status, headers, body) if body else None
     except BaseException:
-        release_or_abort(response)
+        _release_or_abort(response)
         raise
 
 
@@ -157,12 +161,6 @@ class _ResponseHeaders(Headers):
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._pairs = response.raw_headers
         self._found = response.headers
-
-    if not TYPE_CHECKING:  # as in the base
-
-        def get(self, key: str, default: Any = None) -> Any:
-            values = self._found.getall(key, ())
-            return ", ".join(values) if values else default
 
     def _values(self, name: str) -> list[str]:
         return self._found.getall(name, [])
@@ -179,6 +177,195 @@ def _with_codings(headers: dict[str, str]) -> dict[str, str]:
     return headers if any(name.lower() == "accept-encoding" for name in headers) else headers | ACCEPT_ENCODING
 
 
-def _payload(body: bytes | None) -> bytes | BytesIO | None:
-    """The body as aiohttp wants it, and what records requests; large bytes as a file, from which it sends piece by piece."""
-    return body if body is None or len(body) < _LARGE_BYTES else BytesIO(body)
+# -- replies -------------------------------------------------------------------------------------------------------------
+
+
+def _release_or_abort(response: aiohttp.ClientResponse) -> None:
+    """Gives the connection back if the reply was read to its end, and else drops it without waiting for the server."""
+    connection = response.connection
+    transport = None if connection is None else connection.transport
+    response.release()
+    if transport is not None:
+        transport.abort()
+
+
+class _ArrivingBody:
+    """A body as it arrives. What came before a fault is given first, and then the fault is raised."""
+
+    __slots__ = ("_content", "_state", "fault")
+
+    def __init__(self, response: aiohttp.ClientResponse, pool: Pool) -> None:
+        self._content = response.content
+        self._state: ConnectionState | None = None
+        self.fault: Exception | None = None
+        """What ended it before its end."""
+        protocol = None if response.connection is None else response.connection.protocol
+        if protocol is not None and not self._content.is_eof():
+            self._state = pool.states.of(protocol)
+            self._state.on_end = self.tear
+            if protocol.closed is None or not protocol.connected:
+                self.tear()
+
+    def tear(self) -> None:
+        if not self._content.is_eof() and self._content.exception() is None:
+            self.fault = TornError()
+            self._content.feed_eof()
+
+    async def piece(self) -> bytes:
+        """The next bytes, none at the end; raises the fault that ended it before."""
+        if self.fault is None:
+            try:
+                return await self._content.readany() or self.ended()
+            except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
+                self.blame(error)
+        # What came before the fault and was not read; after that, the fault is raised.
+        return self._content.read_nowait() or self.ended()
+
+    def ended(self) -> bytes:
+        """No more bytes: that is the end, unless it was torn off, which is raised."""
+        if self.fault is not None:
+            raise self.fault
+        return b""
+
+    def blame(self, fault: Exception) -> None:
+        """A fault has ended it. aiohttp would show that first, and what came before it never."""
+        self.fault = self.fault or (aiohttp.ClientPayloadError() if isinstance(fault, RuntimeError) else fault)
+        self._content.set_exception(cast("Any", None))
+
+    def stop(self) -> None:
+        if self._state is not None:
+            self._state.on_end = None
+            self._state = None
+
+
+async def _whole_reply(response: aiohttp.ClientResponse, headers: Headers, pool: Pool) -> WholeReply:
+    """A reply whose whole body is waited for: a large answer, one that is compressed, or a refusal."""
+    good, coding = 200 <= response.status < 300, headers.get("content-encoding")
+    try:
+        if good and coding is None and response.content.is_eof():
+            body = await response.read()  # a recorder of requests has read it before us: it stands in the response
+        else:
+            body = await _body(response, coding, pool, refusal=not good)
+        return WholeReply(response.status, headers, body)
+    except BaseException:
+        _release_or_abort(response)
+        raise
+
+
+async def _body(response: aiohttp.ClientResponse, coding: str | None, pool: Pool, *, refusal: bool) -> bytes:
+    """A body to its end. Of a refusal, what is there of its first bytes; the connection is dropped if there is more."""
+    body = Body(coding, refusal=refusal)
+    arriving = _ArrivingBody(response, pool)
+    failure: VeniceError | None = None
+    try:
+        while body.wants and (piece := await arriving.piece()):
+            for _ in body.steps(piece):
+                if coding is not None:
+                    await asyncio.sleep(0)  # a bomb does not hold up the loop
+        return body.finish()
+    except BodyTooLargeError as error:
+        failure = too_large(response.status, error)
+    except _FAULTS:
+        if not refusal:
+            raise
+        return body.finish()
+    finally:
+        arriving.stop()
+        if not response.content.at_eof():
+            _release_or_abort(response)
+    raise failure
+
+
+class _StreamedReply:
+    """A reply whose body is read as it arrives, under the clocks of its request."""
+
+    __slots__ = (
+        *("__weakref__", "_abandoned", "_arriving", "_content", "_decoder", "_method", "_pool", "_response", "_steps", "_url"),
+        *("_watch", "headers", "status"),
+    )
+
+    def __init__(
+        self, response: aiohttp.ClientResponse, headers: Headers, request: Request, pool: Pool, started: float
+    ) -> None:
+        self.status = response.status
+        self.headers = headers
+        self._response, self._content = response, response.content
+        self._method, self._url = request.method, request.url
+        coding = headers.get("content-encoding")
+        self._decoder = None if coding is None else Decoder(coding)
+        self._steps: Iterator[bytes] = iter(())
+        self._pool = pool  # a client that nobody holds any more stays open for the streams that are read
+        self._arriving = _ArrivingBody(response, pool)
+        self._watch = Watch(request, started, partial(_release_or_abort, response))
+        self._abandoned: APIConnectionError | None = None
+        pool.streams.add(self)
+
+    async def read(self) -> bytes:
+        return b"".join([piece async for piece in self])
+
+    # An iterator of its own: async generators that are left before their end cost a wake-up of the loop each.
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._watch.resume()
+        failure: APIConnectionError | None = None
+        piece = b""
+        try:
+            if self._decoder is None and self._arriving.fault is None:  # nearly always
+                piece = await self._content.readany() or self._arriving.ended()
+            else:
+                piece = await (self._arriving.piece() if self._decoder is None else self._decoded(self._decoder))
+        except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
+            failure = self._abandoned or self._watch.expired or connection_broke(error, self._url, self._method)
+            if self._decoder is None and self._arriving.fault is None:
+                self._arriving.blame(error)
+                piece = self._content.read_nowait()
+            error.__traceback__ = None  # aiohttp keeps the error, and this refers to the frame
+        if piece:
+            self._watch.received()
+            return piece
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # its traceback refers to this frame
+        self._watch.close()
+        self._arriving.stop()
+        raise StopAsyncIteration
+
+    async def _decoded(self, decoder: Decoder) -> bytes:
+        while (step := next(self._steps, None)) is None:
+            if not (piece := await self._arriving.piece()):
+                decoder.finish()
+                return b""
+            self._steps = decoder.feed(piece)
+        await asyncio.sleep(0)  # a bomb does not hold up the loop
+        if why := self._abandoned or self._watch.expired:
+            raise why
+        return step
+
+    async def drain(self) -> None:
+        if self._content.at_eof():
+            return
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self._content.readany()
+        except (TimeoutError, RuntimeError, *_FAULTS):
+            return  # the answer is complete; only the connection is not kept
+
+    def progressed(self) -> None:
+        self._watch.progressed()
+
+    def abandon(self, why: APIConnectionError) -> None:
+        self._abandoned = why
+        self.close()
+
+    def close(self) -> None:
+        self._watch.close()
+        self._arriving.stop()
+        _release_or_abort(self._response)

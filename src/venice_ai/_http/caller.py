@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from .._core.ports import Attempt, CallGate, Clock, Pass, Reply, Transport
 from .._core.request import Request, SystemClock
 from .._wire.notices import Notices
-from .._wire.reply_errors import refusal
+from .._wire.reply_body import refusal
 from ..exceptions import APIConnectionError, APIError
 from ..types.response_meta import DEPRECATION_HEADERS, ResponseMeta
 from .retry import RetryPolicy
@@ -30,28 +31,19 @@ class Answer(NamedTuple):
     body: bytes
 
 
+@dataclass(eq=False, repr=False)
 class Caller:
     """Sends requests through a transport once its gates let them pass, again where the policy allows it."""
 
-    def __init__(
-        self,
-        transport: Transport,
-        clock: Clock,
-        policy: RetryPolicy,
-        gates: tuple[CallGate, ...] = (),
-        *,
-        counts: TokenCounts | None = None,
-        notices: Notices | None = None,
-    ) -> None:
-        self.transport = transport
-        self.clock = clock
-        self.policy = policy
-        self.gates = gates
-        self.counts = counts
-        """What is told the usage of each answer."""
-        self.notices: Notices = notices or Notices()
-        self.closed: bool = False
-        """Whether the client was closed: then nothing more is sent."""
+    transport: Transport
+    clock: Clock
+    policy: RetryPolicy
+    gates: tuple[CallGate, ...] = ()
+    counts: TokenCounts | None = None
+    """What is told the usage of each answer."""
+    notices: Notices = field(default_factory=Notices)
+    closed: bool = False
+    """Whether the client was closed: then nothing more is sent."""
 
     async def close(self) -> None:
         """Ends the calls that are under way, also those that wait to be tried again."""

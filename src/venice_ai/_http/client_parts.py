@@ -6,36 +6,33 @@ import inspect
 import os
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from .._core.privacy import Privacy
 from ..exceptions import InvalidRequestError
 
+_PORTS: Final = {
+    "session": ("must be an aiohttp.ClientSession", "request", "connector", "closed"),  # importing aiohttp would take too long
+    "transport": ("must have the methods send, aclose", "send", "aclose"),
+    "clock": ("must have the methods now, time, sleep", "now", "time", "sleep"),
+    "budget": ("must be a Budget", "reserve", "spent"),
+    "rate_share": ("must be a RateShare", "_current", "close"),
+    "on_wait": ("must be a function", "__call__"),
+}
+"""What each port must be, and the attributes by which that is told."""
 
-def check_parts(
-    http: Mapping[str, Any],
-    session: object,
-    transport: object,
-    clock: object,
-    tee: object,
-    floor: Privacy | None,
-    budget: object,
-    on_wait: object,
-    rate_share: object,
-) -> None:
+
+def check_parts(http: Mapping[str, Any], tee: object, floor: Privacy | None, ports: Mapping[str, object]) -> None:
     """Raises an InvalidRequestError for a part that cannot be what it is given for; None stands for one that is not."""
     _check_tls(http["ssl_context"], http["ca_bundle"])
-    # Importing aiohttp, to ask for its class, would take too long.
-    _check_methods("session", session, "must be an aiohttp.ClientSession", "request", "connector", "closed")
+    for name, (demand, *attributes) in _PORTS.items():
+        port = ports[name]
+        if port is not None and not all(hasattr(port, attribute) for attribute in attributes):
+            raise InvalidRequestError(f"{name}={port!r} {demand}")
     others = [name for name in ("proxy", "ssl_context", "ca_bundle") if http[name] is not None]
-    if session is not None and others:
+    if ports["session"] is not None and others:
         raise InvalidRequestError(f"session and {others[0]} cannot both be given: it is the session's own matter")
-    for name, port, methods in (("transport", transport, ("send", "aclose")), ("clock", clock, ("now", "time", "sleep"))):
-        _check_methods(name, port, f"must have the methods {', '.join(methods)}", *methods)
-    _check_methods("budget", budget, "must be a Budget", "reserve", "spent")
-    _check_methods("rate_share", rate_share, "must be a RateShare", "_current", "close")
-    _check_methods("on_wait", on_wait, "must be a function", "__call__")
-    if inspect.iscoroutinefunction(on_wait):
+    if inspect.iscoroutinefunction(on_wait := ports["on_wait"]):
         raise InvalidRequestError(f"on_wait={on_wait!r} must not be an async function: nobody awaits it")
     if tee is not None:
         from ..tee.stricter import check_floor
@@ -44,11 +41,6 @@ def check_parts(
         if not isinstance(tee, TeeOptions):
             raise InvalidRequestError(f"tee={tee!r} must be a TeeOptions")
         check_floor(floor, tee)
-
-
-def _check_methods(name: str, port: object, demand: str, *methods: str) -> None:
-    if port is not None and not all(hasattr(port, method) for method in methods):
-        raise InvalidRequestError(f"{name}={port!r} {demand}")
 
 
 def _check_tls(ssl_context: ssl.SSLContext | None, ca_bundle: str | None) -> None:

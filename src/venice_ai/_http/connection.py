@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
+from .._core import settings
 from .._core.first_use import load, made_once
-from .._core.privacy import Privacy, check_privacy
-from .._core.settings import Timeout, check_headers, no_proxy, proxy_address, resolve_base_url, resolve_key, timeout_for
-from ..exceptions import AuthenticationError, InvalidRequestError
-from .request_builder import RequestBuilder
+from .._core.privacy import Privacy, check_privacy, refuse_below
+from .._core.request import KEY_HEADERS, SECRET_HEADERS, Request
+from .._core.settings import Timeout
+from .._version import __version__
+from ..exceptions import APIError, AuthenticationError, InvalidRequestError, VeniceError
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 ResourceT = TypeVar("ResourceT")
 
 
-class Connection(RequestBuilder):
-    """Settings of a client, checked, and what is made of them once. The arguments are those of `VeniceClient`."""
+class Connection:
+    """Settings of a client, checked, and what is made of them. The arguments are those of `VeniceClient`."""
 
     def __init__(
         self,
@@ -65,20 +67,24 @@ class Connection(RequestBuilder):
         rate_share: RateShare | None = None,
     ) -> None:
         # First what is secret, and then without its names: a traceback may show those.
-        self._api_key, wrong_key = _resolved_key(api_key)
-        address = None if proxy is None else proxy_address(proxy)
-        problem = wrong_key or (no_proxy("proxy") if proxy is not None and address is None else None)
+        address = None if proxy is None else settings.proxy_address(proxy)
+        problem: APIError | None = settings.no_proxy("proxy") if proxy is not None and address is None else None
+        self._api_key: str | None = None
+        try:
+            self._api_key = settings.resolve_key(api_key)
+        except AuthenticationError as error:
+            problem = error.with_traceback(None)
         tls = {"ssl_context": ssl_context, "ca_bundle": ca_bundle}
         self._http: dict[str, Any] = {"proxy": address, "trust_env": trust_env, **tls}
-        self._headers = check_headers(headers)
+        self._headers = settings.check_headers(headers)
         del api_key, proxy, address, headers
         if problem is not None:
             raise problem
         if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
             raise InvalidRequestError(f"max_retries={max_retries!r} must be a whole number from 0")
-        self.base_url: str = resolve_base_url(base_url)
+        self.base_url: str = settings.resolve_base_url(base_url)
         """Root of the API, without a trailing slash."""
-        self._timeouts = [timeout_for(timeout, stream=stream) for stream in (False, True)]
+        self._timeouts = [settings.timeout_for(timeout, stream=stream) for stream in (False, True)]
         self._retries = RetryPolicy(retries=max_retries, retry_timeouts=retry_timeouts)
         self._session, self._transport, self._clock = session, transport, clock
         self._limited = limits
@@ -100,18 +106,17 @@ class Connection(RequestBuilder):
             self.fallback_models = checked_names(fallback_models)
         self.hooks_in_threads: bool = False
         """Whether plain hooks of tool loops run in threads, because the event loop is not the caller's."""
-        self.before_close: set[Callable[[], Awaitable[None]]] = set()
-        """What is waited for before connections are closed."""
-        self.on_close: list[Callable[[], None]] = []
-        """What is called when the client is closed."""
+        self.on_close: list[Callable[[], Awaitable[None] | None]] = []
+        """What is called, and waited for, before connections are closed."""
         self._resources: dict[Any, Any] = {}
-        limiting = self._limiting["on_wait"], self._limiting["share"]
-        if any(part is not None for part in (ssl_context, ca_bundle, session, transport, clock, tee, budget, *limiting)):
+        ports: dict[str, object] = {"session": session, "transport": transport, "clock": clock, "budget": budget}
+        ports |= {"rate_share": rate_share, "on_wait": on_wait}
+        if any(part is not None for part in (ssl_context, ca_bundle, tee, *ports.values())):
             from .client_parts import check_parts  # rarely given
 
-            check_parts(self._http, session, transport, clock, tee, self.min_privacy, budget, *limiting)
-        named = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
-        for name, switch in (*named.items(), ("preflight", preflight)):
+            check_parts(self._http, tee, self.min_privacy, ports)
+        switches = {"retry_timeouts": retry_timeouts, "trust_env": trust_env, "limits": limits, "fail_fast": fail_fast}
+        for name, switch in {**switches, "preflight": preflight}.items():
             if not isinstance(switch, bool):
                 raise InvalidRequestError(f"{name}={switch!r} must be True or False")
 
@@ -122,9 +127,55 @@ class Connection(RequestBuilder):
         found: ResourceT | None = self._resources.get(kind)
         return self._resources.setdefault(kind, kind(self)) if found is None else found
 
+    def build_request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        stream: bool = False,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        needs_key: bool = False,
+        anonymous: bool = False,
+        privacy: Privacy | None = None,
+    ) -> Request:
+        """A request with this client's headers and clocks, checked; with `anonymous`, nothing in it stands for the account."""
+        if self._closed:
+            raise VeniceError("this client was closed; make a new one, or enter it again with `async with`")
+        if self.min_privacy is not None and method != "GET":
+            refuse_below(self.min_privacy, privacy)
+        limits = self._timeouts[stream] if timeout is None else self.clocks(timeout, stream=stream)
+        more = settings.check_headers(extra_headers) if extra_headers else None
+        # From here on a local name may hold a key: only the missing key is raised, for a traceback shows such names.
+        headers = dict(self._base_headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if stream:
+            headers["Accept"] = "text/event-stream"
+        if more:
+            headers = _merged(headers, more)
+        if anonymous:
+            headers = {name: value for name, value in headers.items() if name.lower() not in SECRET_HEADERS}
+        elif needs_key and self._api_key is None and not KEY_HEADERS.intersection(map(str.lower, headers)):
+            raise AuthenticationError(
+                f"no API key: pass api_key=... or set {settings.KEY_VARIABLE} (keys are made at https://venice.ai/settings/api)"
+            )
+        return Request(method, self.base_url + path, headers=headers, body=body, timeout=limits, stream=stream)
+
+    def clocks(self, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
+        """The time limits of a call, checked."""
+        return settings.timeout_for(timeout, self._timeouts[stream], stream=stream)
+
+    @made_once
+    def _base_headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json", "User-Agent": f"venice-chat/{__version__}"}
+        if self._api_key is not None:
+            headers["Authorization"] = f"Bearer {self._api_key}"
+        return _merged(headers, self._headers)
+
     @made_once
     def caller(self) -> Caller:
-        """What sends requests and tries them again."""
         load("._http.caller", "._limits.limiter", *([] if self._transport else ["._http.aiohttp_transport", "encodings.idna"]))
         from .caller import Caller
 
@@ -189,10 +240,9 @@ class Connection(RequestBuilder):
     async def close(self) -> None:
         """Closes every connection, and forgets which enclaves were verified. May be called often."""
         self._closed = True
-        for wait in tuple(self.before_close):
-            await wait()
-        for call in self.on_close:
-            call()
+        for call in tuple(self.on_close):
+            if (work := call()) is not None:
+                await work
         if "caller" in self.__dict__:
             await self.caller.close()
 
@@ -215,9 +265,7 @@ class Connection(RequestBuilder):
         return f"<VeniceClient of {self.base_url} {key}{', closed' if self._closed else ''}>"
 
 
-def _resolved_key(argument: str | None) -> tuple[str | None, AuthenticationError | None]:
-    """The key, or what is wrong with it: an error that was not raised where names hold it."""
-    try:
-        return resolve_key(argument), None
-    except AuthenticationError as error:
-        return None, error.with_traceback(None)
+def _merged(headers: dict[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Headers in which the others win, whatever the case of their names."""
+    names = {name.lower() for name in others}
+    return {name: value for name, value in headers.items() if name.lower() not in names} | dict(others)

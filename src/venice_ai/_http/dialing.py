@@ -1,8 +1,7 @@
 """Opens a connection for the blocking transport: name lookup, attempts at each address, TLS handshake, within one time limit.
 
 The operating system keeps no such limit. So a name is looked up on a thread of its own, which is left alone when time is over,
-and addresses are tried a quarter of a second apart, side by side ("Happy Eyeballs", RFC 8305), as aiohttp does. `Stop` ends all
-of this, and every call of its client that is under way, when another thread closes the client.
+and addresses are tried a quarter of a second apart, side by side ("Happy Eyeballs", RFC 8305), as aiohttp does.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from .._core.first_use import Task
 
@@ -33,26 +31,19 @@ class Stop:
 
     def __init__(self) -> None:
         self._held: set[socket.socket] = set()  # copied and changed in single steps, by many threads without a lock
-        self._over = threading.Event()
+        self.fired = threading.Event()
 
     def fire(self) -> None:
         """Ends everything, now and from now on."""
-        self._over.set()
+        self.fired.set()
         for sock in self._held.copy():
             with suppress(OSError):  # it was closed just now
                 # Not the method of a TLS socket, which would take away what the other thread is using.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def check(self) -> None:
-        if self.fired:
+        if self.fired.is_set():
             raise Stopped
-
-    @property
-    def fired(self) -> bool:
-        return self._over.is_set()
-
-    def wait(self, seconds: float) -> None:
-        self._over.wait(seconds)
 
     def hold(self, sock: socket.socket) -> None:
         """What waits for this socket ends at once when this is fired: it reads an end, or fails. Raises `Stopped` if it was."""
@@ -95,9 +86,6 @@ def left(deadline: float | None) -> float | None:
     return seconds
 
 
-# -- names ---------------------------------------------------------------------------------------------------------------
-
-
 def _addresses(host: str, port: int, deadline: float | None, stop: Stop) -> list[_Address]:
     if ":" in host or host.replace(".", "").isdigit():
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -118,18 +106,25 @@ def _shorter(seconds: float | None) -> float:
     return _LOOK_SECONDS if seconds is None else min(seconds, _LOOK_SECONDS)
 
 
-# -- addresses -----------------------------------------------------------------------------------------------------------
-
-
 def _fastest(addresses: list[_Address], deadline: float | None, stop: Stop) -> socket.socket:
-    """The first connection that stands; the others are closed."""
-    failures: list[OSError] = []
+    """The first connection that stands. One begins after the other; those that do not stand are closed."""
+    waiting, failures, next_at = _interleaved(addresses), list[OSError](), 0.0
     with selectors.DefaultSelector() as pending:
         try:
-            for sock in _race(_interleaved(addresses), pending, failures, deadline):
-                if sock is not None:
+            while waiting or pending.get_map():
+                if waiting and (not pending.get_map() or time.monotonic() >= next_at):
+                    _begin(waiting.pop(0), pending, failures)
+                    next_at = time.monotonic() + _STAGGER_SECONDS
+                    continue
+                seconds = _shorter(left(deadline))
+                for key, _ in pending.select(min(seconds, max(next_at - time.monotonic(), 0.0)) if waiting else seconds):
+                    sock: Any = key.fileobj
                     pending.unregister(sock)
-                    return sock
+                    if not (failure := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+                        return cast("socket.socket", sock)
+                    failures.append(OSError(failure, os.strerror(failure)))
+                    sock.close()
+                    next_at = 0.0
                 stop.check()
         finally:
             for key in list(pending.get_map().values()):
@@ -137,45 +132,18 @@ def _fastest(addresses: list[_Address], deadline: float | None, stop: Stop) -> s
     raise failures[0] if failures else OSError("the name has no address")
 
 
-def _race(
-    addresses: list[_Address], pending: selectors.BaseSelector, failures: list[OSError], deadline: float | None
-) -> Iterator[socket.socket | None]:
-    """Begins one connection after the other; gives those that stand, and None now and then."""
-    next_at = 0.0
-    while addresses or pending.get_map():
-        if addresses and (not pending.get_map() or time.monotonic() >= next_at):
-            _begin(addresses.pop(0), pending, failures)
-            next_at = time.monotonic() + _STAGGER_SECONDS
-            continue
-        seconds = _shorter(left(deadline))
-        if addresses:
-            seconds = min(seconds, max(next_at - time.monotonic(), 0.0))
-        for key, _ in pending.select(seconds):
-            sock: Any = key.fileobj
-            if failure := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                failures.append(OSError(failure, os.strerror(failure)))
-                pending.unregister(sock)
-                sock.close()
-                next_at = 0.0
-            else:
-                yield sock
-        yield None
-
-
 def _begin(address: _Address, pending: selectors.BaseSelector, failures: list[OSError]) -> None:
     family, kind, protocol, _, place = address
+    sock: socket.socket | None = None
     try:
-        sock = socket.socket(family, kind, protocol)
-    except OSError as error:  # a family that this machine does not have
-        failures.append(error)
-        return
-    try:
+        sock = socket.socket(family, kind, protocol)  # of a family that this machine may not have
         sock.settimeout(0)
         with suppress(BlockingIOError):
             sock.connect(place)
         pending.register(sock, selectors.EVENT_WRITE)
     except BaseException as error:
-        sock.close()
+        if sock is not None:
+            sock.close()
         if not isinstance(error, OSError):
             raise
         failures.append(error)

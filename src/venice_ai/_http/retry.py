@@ -1,7 +1,7 @@
 """May this failure be tried again, and after how long.
 
-A chat call has no idempotency key: what may have been answered may have been billed. So a POST is sent again only when the
-server said no before any content, or could not be reached; never after a time limit ran out, unless the caller asks for it.
+What may have been answered may have been billed. So a POST is sent again only when the server said no before any content, or
+could not be reached; never after a time limit ran out, unless the caller asks for it.
 """
 
 from __future__ import annotations

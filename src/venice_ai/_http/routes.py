@@ -6,6 +6,7 @@ import re
 import select
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -23,7 +24,7 @@ LONGEST_KEPT_SECONDS: Final = 60.0
 """How long one is kept at most, whatever its server says."""
 _MARGIN_SECONDS: Final = 1.0  # for the way there and back, and a server's coarse timer
 _PROOF_SECONDS: Final = 0.05  # a server that closes after its answer has done so by then
-_MOST_ROUTES: Final = 100
+MOST_ROUTES: Final = 100
 CLOSED: Final = "the client was closed"
 _SIMPLE: Final = re.compile(r"https?://[a-z0-9.-]*[a-z0-9](:(?!80/|443/)[1-9][0-9]*)?(/[A-Za-z0-9._~@:!$&'()*+,;=-]+)+")
 
@@ -55,7 +56,7 @@ class Habits:
 
     def learn(self, place: object, *, keeps: bool) -> None:
         """A connection was closed while it was waited for, or a second answer came on it."""
-        if len(self._keeps) > _MOST_ROUTES:
+        if len(self._keeps) > MOST_ROUTES:
             self._keeps.clear()
         self._keeps[place] = keeps
 
@@ -75,43 +76,31 @@ class Route(NamedTuple):
     tls: ssl.SSLContext | None
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Routes:
-    """The routes of addresses. Few addresses, many calls: each is looked at once."""
+    """Finds the routes of addresses. Few addresses, many calls: transports keep what it found."""
 
-    def __init__(
-        self,
-        *,
-        proxy: str | None = None,
-        trust_env: bool = True,
-        ssl_context: ssl.SSLContext | None = None,
-        ca_bundle: str | None = None,
-    ) -> None:
-        self._proxy = proxy
-        self._trust_env = trust_env
-        self._ssl = ssl_context
-        self._ca_bundle = ca_bundle
-        self._known: dict[str, Route] = {}
+    proxy: str | None = None
+    trust_env: bool = True
+    ssl_context: ssl.SSLContext | None = None
+    ca_bundle: str | None = None
 
     def find(self, url: str) -> Route:
         """An address parsed, its proxy (the caller's, else the environment's), and its TLS context, if it needs one."""
-        if (found := self._known.get(url)) is None:
-            parts = urlsplit(_encoded(url))
-            proxy = _environment_proxy(parts) if self._proxy is None and self._trust_env else self._proxy
-            if len(self._known) > _MOST_ROUTES:
-                self._known.clear()
-            secure = parts.scheme == "https" or (proxy or "").startswith("https:")
-            found = self._known[url] = Route(parts, proxy, self._tls() if secure else None)
-        return found
+        parts = urlsplit(_encoded(url))
+        proxy = _environment_proxy(parts) if self.proxy is None and self.trust_env else self.proxy
+        secure = parts.scheme == "https" or (proxy or "").startswith("https:")
+        return Route(parts, proxy, self._tls() if secure else None)
 
     def _tls(self) -> ssl.SSLContext:
         """The caller's context; else one that trusts a bundle, or what the operating system trusts."""
-        if self._ssl is None and self._ca_bundle is not None:
-            self._ssl = _context(self._ca_bundle)
-        if self._ssl is None:
+        if self.ssl_context is None and self.ca_bundle is not None:
+            self.ssl_context = _context(self.ca_bundle)
+        if self.ssl_context is None:
             import truststore
 
-            self._ssl = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return self._ssl
+            self.ssl_context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return self.ssl_context
 
 
 def _encoded(url: str) -> str:

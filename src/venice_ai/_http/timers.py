@@ -1,7 +1,7 @@
 """The time limits of calls and of streams, with few timers.
 
-A limit on every read would start and cancel a timer for each chunk. A `Watch` has one; when it fires, it checks what arrived
-meanwhile and is set again. `Deadlines` has one for all calls of a loop, because nearly every one ends long before its limit.
+A `Watch` has one timer for a stream; when it fires, it checks what arrived meanwhile and is set again. `Deadlines` has one for
+all calls of a loop, because nearly every one ends long before its limit.
 """
 
 from __future__ import annotations

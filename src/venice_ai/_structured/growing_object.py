@@ -1,15 +1,12 @@
 """JSON text that grows, seen as an object of a class that is not finished.
 
-The text is read again as it grows, by pydantic's own parser (jiter) in its partial mode, whenever it has grown by 1/256 of
-what was read last: all readings together cost at most 257 times the final length, however small the deltas are.
-
-A value that has ended is validated once, and kept. Objects that still grow are made without validation: what has not come is
-None (in a TypedDict, absent), a text shows as far as it goes, and any other value appears once the next one begins.
+The text is read again whenever it has grown by 1/256: all readings together cost at most 257 times the final length. A value
+that has ended is validated once, and kept. Objects that still grow are made without validation: what has not come is None (in
+a TypedDict, absent), a text shows as far as it goes, and any other value appears once the next one begins.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
 from copy import copy
@@ -18,10 +15,9 @@ from functools import cached_property
 from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined, SchemaValidator, from_json, to_json
+from pydantic_core import PydanticUndefined, SchemaValidator, to_json
 
-from ..types._surrogates import before_half
-from .read_output import WRAPPED, adapter, fields_of, json_start, remembered, top_level_keys, with_escapes
+from .read_output import WRAPPED, adapter, fields_of, remembered, top_level_keys, unfinished_json
 
 T = TypeVar("T")
 
@@ -57,27 +53,17 @@ class Growing(Generic[T]):
         """The object as of now, if it has changed; else None."""
         if self._length == self._read_length:
             return None
-        text = "".join(self._pieces)
-        self._pieces = [text]
+        self._pieces = ["".join(self._pieces)]
         self._read_length = self._length
-        data = self._read(text)
+        data = unfinished_json(self._pieces[0], _ABSENT)
+        if self._wrapped and data.__class__ is dict and list(data) in ([], [WRAPPED]):
+            data = data.get(WRAPPED, _ABSENT)  # what stands, or will stand, within `{"value": ...}`
         before = self._frame.value
         grown = before if data is _ABSENT else self._frame.grown(self._shape, data)
         if grown is before or grown is _ABSENT:
             return None
         self.current = grown
         return self.current
-
-    def _read(self, text: str) -> Any:
-        start = json_start(text)
-        if start is None:
-            return _ABSENT
-        try:
-            data: Any = from_json(with_escapes(before_half(text[start:])), allow_partial="trailing-strings")
-        except ValueError:
-            return _ABSENT  # not JSON: the end of the answer tells
-        within = self._wrapped and data.__class__ is dict and list(data) in ([], [WRAPPED])
-        return data.get(WRAPPED, _ABSENT) if within else data  # what stands, or will stand, within `{"value": ...}`
 
 
 class _Frame:
@@ -167,20 +153,23 @@ class _Schemas:
                 node = node[_AROUND[kind]]
             else:
                 break
-        shape: type[_Shape] = _SHAPES.get("text after functions" if functions and kind == "str" else kind, _Shape)
-        self._shapes[id(schema)] = made = shape(self, schema, node, roots)
+        made = _SHAPES.get(kind, _Shape)(self, schema, node, roots, validated=functions)
+        self._shapes[id(schema)] = made
         return made
 
 
 class _Shape:
     """A value of some type, which shows once it is whole."""
 
-    def __init__(self, schemas: _Schemas, schema: dict[str, Any], node: dict[str, Any], roots: list[type[BaseModel]]) -> None:
+    def __init__(
+        self, schemas: _Schemas, schema: dict[str, Any], node: dict[str, Any], roots: list[type[BaseModel]], *, validated: bool
+    ) -> None:
         self.node = node
         """What the value is, without defaults and functions around it."""
         self._schemas = schemas
         self._schema = schema
         self._roots = roots
+        self._validated = validated  # by functions of the caller's
 
     @cached_property
     def _validator(self) -> SchemaValidator:
@@ -211,18 +200,14 @@ class _Shape:
         return _ABSENT
 
 
-class _ValidatedText(_Shape):
-    """A text that functions of the caller's validate: it shows as far as it goes, and whole if they take it."""
+class _Text(_Shape):
+    """A text: it shows as far as it goes, also if it is too short yet, but whole only if functions of the caller's take it."""
 
     def unfinished(self, data: Any) -> Any:
         return data if isinstance(data, str) else _ABSENT
 
-
-class _Text(_ValidatedText):
-    """A text: it shows as far as it goes, also if it is too short yet."""
-
     def whole(self, data: Any) -> Any:
-        return self.rooted(data) if isinstance(data, str) else super().whole(data)
+        return self.rooted(data) if isinstance(data, str) and not self._validated else super().whole(data)
 
 
 class _Anything(_Shape):
@@ -258,12 +243,12 @@ class _Union(_Shape):
         return value if chosen is self else chosen.whole(data)
 
     def unfinished(self, data: Any) -> Any:
-        has_texts = any(isinstance(member, (_ValidatedText, _Anything)) for member in self._members)
+        has_texts = any(isinstance(member, (_Text, _Anything)) for member in self._members)
         return data if has_texts and isinstance(data, str) else _ABSENT
 
 
-class _Parts(_Shape, ABC):
-    """What is made of parts: an object of its fields, a list of its items."""
+class _Parts(_Shape):
+    """What is made of parts: an object of its fields, a list of its items, and here a mapping of its values."""
 
     holder: type[Any] = dict
     """What holds the parts in JSON."""
@@ -276,13 +261,13 @@ class _Parts(_Shape, ABC):
         """Whether the data may become such a value, and not another member of a union."""
         return self.takes(data)
 
-    @abstractmethod
     def part(self, key: Any) -> _Shape:
         """The shape of a part."""
+        return self._schemas.shape(self.node.get("values_schema", _ANYTHING))
 
-    @abstractmethod
     def made(self, parts: dict[Any, Any]) -> Any:
         """The value of its parts, not validated; those that are absent are None, or left out."""
+        return {key: value for key, value in parts.items() if value is not _ABSENT}
 
     def whole(self, data: Any) -> Any:
         value = super().whole(data)
@@ -310,16 +295,8 @@ class _Items(_Parts):
             return _ABSENT
 
 
-class _Mapping(_Parts):
-    def part(self, key: Any) -> _Shape:
-        return self._schemas.shape(self.node.get("values_schema", _ANYTHING))
-
-    def made(self, parts: dict[Any, Any]) -> Any:
-        return {key: value for key, value in parts.items() if value is not _ABSENT}
-
-
 class _Object(_Parts):
-    """An object of a class with fields, known by the keys that they have in JSON. This one makes a TypedDict."""
+    """An object of a class with fields, known by the keys that they have in JSON."""
 
     @cached_property
     def _fields(self) -> dict[str, tuple[str, _Shape]]:
@@ -347,37 +324,25 @@ class _Object(_Parts):
 
     def made(self, parts: dict[Any, Any]) -> Any:
         known = {self._fields[key][0]: value for key, value in parts.items() if key in self._fields and value is not _ABSENT}
-        return self._built(self.node["cls"], known)
-
-    def _built(self, kind: Any, values: dict[str, Any]) -> Any:
-        return values
-
-
-class _Dataclass(_Object):
-    def _built(self, kind: Any, values: dict[str, Any]) -> Any:
+        kind = self.node["cls"]
+        if self.node["type"] == "typed-dict":
+            return known
+        if self.node["type"] == "model":
+            return _constructed(kind, {name: known.get(name) for name, _ in self._fields.values()}, set(known))
         value = object.__new__(kind)
         for field in dataclass_fields(kind):
-            object.__setattr__(value, field.name, values.get(field.name))
+            object.__setattr__(value, field.name, known.get(field.name))
         return value
 
 
-class _Model(_Object):
-    def _built(self, kind: Any, values: dict[str, Any]) -> Any:
-        return _constructed(kind, {name: values.get(name) for name, _ in self._fields.values()}, set(values))
-
-
-_NOTHING = _Shape(_Schemas(), _ANYTHING, {"type": "never"}, [])
+_NOTHING = _Shape(_Schemas(), _ANYTHING, {"type": "never"}, [], validated=False)
 _SHAPES: dict[str, type[_Shape]] = {
     **dict.fromkeys(_CONTAINERS, _Items),
+    **dict.fromkeys(("typed-dict", "dataclass", "model"), _Object),
+    **dict.fromkeys(("union", "tagged-union"), _Union),
     "str": _Text,
-    "text after functions": _ValidatedText,
     "any": _Anything,
-    "union": _Union,
-    "tagged-union": _Union,
-    "dict": _Mapping,
-    "typed-dict": _Object,
-    "dataclass": _Dataclass,
-    "model": _Model,
+    "dict": _Parts,
 }
 
 

@@ -1,8 +1,7 @@
 """The text of an answer becomes an object of a class, or an error that keeps everything that came.
 
 JSON that validates is the answer, whatever its finish reason, unless it ends in a number that may be cut. JSON in one markdown
-fence, after reasoning, or in the `{"value": ...}` that was asked for, is taken out of it, and raw line breaks in its texts are
-read. A null for a key that a TypedDict may do without is as good as none. This imports pydantic, so import it when needed.
+fence, after reasoning, or in the `{"value": ...}` that was asked for, is taken out of it. This imports pydantic.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
@@ -220,12 +220,10 @@ def _fitted(kind: Any, text: str) -> Any:
             raise error from None
 
 
-def _json(text: str, *, partial: bool = False) -> Any:
+def _json(text: str) -> Any:
     """The JSON of a text; None if it is not JSON."""
     try:
-        return from_json(
-            with_escapes(before_half(text)) if partial else text, allow_partial="trailing-strings" if partial else False
-        )
+        return from_json(text)
     except (ValueError, TypeError):  # a TypeError if there is a half of a letter in it
         return None
 
@@ -245,18 +243,20 @@ def remove_nulls(data: Any, error: ValidationError, optional: set[str]) -> bool:
     """Removes the nulls that a validation refused from objects, where the key is optional. Whether there were any."""
     removed = False
     for line in error.errors(include_url=False, include_context=False):
-        holder: Any = data
-        for step in line["loc"] if line["input"] is None else ():
-            try:
-                inner = holder[step]
-            except (LookupError, TypeError):
-                continue  # no key: it names the member of a union
+        for holder, step, inner in steps_to(data, line["loc"] if line["input"] is None else ()):
             if inner is None and step in optional:
                 del holder[step]
                 removed = True
                 break
-            holder = inner
     return removed
+
+
+def steps_to(data: Any, location: tuple[int | str, ...]) -> Iterator[tuple[Any, int | str, Any]]:
+    """The way to a location of a validation error: each holder, the key in it, and what stands there."""
+    for step in location:
+        with suppress(LookupError, TypeError):  # else it is no key: it names the member of a union
+            holder, data = data, data[step]
+            yield holder, step, data
 
 
 def optional_keys(schema: Any, *, with_defaults: bool = False) -> set[str]:
@@ -288,16 +288,8 @@ def top_level_keys(alias: Any) -> list[str]:
 
 def partial_data(text: str) -> Any:
     """The JSON in a text, as far as it goes: dicts, lists and unfinished texts, no unfinished number; None without JSON."""
-    start = json_start(text)
-    if start is None:
-        return None
-    data = _json(text[start:], partial=True)
-    return _without_last_number(data) if _OPEN_NUMBER.search(text) else data
-
-
-def _without_last_number(data: Any) -> Any:
-    """JSON whose text ends in what may be the middle of a number, without that number."""
-    parts = data
+    data: Any = unfinished_json(text, None)
+    parts = data if _OPEN_NUMBER.search(text) else None  # what it ends in may be the middle of a number
     while parts and isinstance(parts, (dict, list)):
         held = cast("Any", parts)
         key = list(held)[-1] if isinstance(parts, dict) else -1
@@ -307,12 +299,16 @@ def _without_last_number(data: Any) -> Any:
     return data
 
 
-def json_start(text: str) -> int | None:
-    """Where the JSON of an answer begins that may be unfinished; None if it has not begun."""
+def unfinished_json(text: str, default: R) -> Any | R:
+    """The JSON in an answer's text, as far as it goes; the default if it has not begun, or is not JSON."""
     # A closing tag within JSON ends nothing.
     thought = None if text.lstrip()[:1] in {"{", "["} else _THOUGHT.match(text)
-    begin = _BEGIN.match(text, thought.end() if thought else 0)
-    return begin.end() if begin else None
+    if (begin := _BEGIN.match(text, thought.end() if thought else 0)) is None:
+        return default
+    try:
+        return from_json(with_escapes(before_half(text[begin.end() :])), allow_partial="trailing-strings")
+    except (ValueError, TypeError):  # a TypeError if there is a half of a letter in it
+        return default
 
 
 def remembered(make: Callable[[Any], R]) -> Callable[[Any], R]:

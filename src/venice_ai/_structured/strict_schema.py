@@ -2,20 +2,13 @@
 
 Strict mode wants every object closed (`additionalProperties: false`) and every property required
 (https://docs.venice.ai/guides/structured-responses). pydantic writes the schema of what it would accept, and this makes it so:
-
-- Defaults and titles that repeat a name go. A key of a TypedDict that need not be there is a union with null, which is as good
-  as absent when the answer is read. A dataclass's `field(init=False)` is not asked for.
-- `oneOf` becomes `anyOf`, and `discriminator` goes: the tags, which are constants, tell the members of a union apart.
-- A `$ref` with words beside it is put in an `anyOf` of its own, for a reference stands alone; at the root it is written out.
-- Tuples keep `prefixItems` and get the `items` that all of them fit, for readers that know only those.
-- Bounds, patterns and formats stay; the pattern of decimals is one without the look-ahead that few servers can read.
-- A root that is no object (`list[Person]`, a union, an enum ...) is asked for as `{"value": ...}`.
+what may be absent may be null, and a root that is no object (`list[Person]`, a union, an enum ...) stands in `{"value": ...}`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from enum import Enum
 from functools import partial
@@ -71,7 +64,6 @@ def response_format(kind: Any, *, name: str | None = None, strict: bool = True) 
 
 def requested_format(kind: Any, *, name: str | None = None, strict: bool = True) -> tuple[dict[str, Any], bool]:
     """The `response_format` that asks for JSON of a class, and whether for `{"value": ...}` around it."""
-    _check(kind)
     if name is not None and not (isinstance(name, str) and _ALLOWED_NAME.fullmatch(name)):
         raise InvalidRequestError(f"schema_name={name!r:.100} is not allowed: expected 1 to 64 letters, digits, '_' or '-'")
     if not isinstance(strict, bool):
@@ -81,17 +73,9 @@ def requested_format(kind: Any, *, name: str | None = None, strict: bool = True)
     return {"type": "json_schema", "json_schema": json_schema}, wrapped
 
 
-def _check(kind: object) -> None:
-    if not is_class(kind):
-        raise TypeError(
-            f"response_format={kind!r:.100} is not a class; give a pydantic model, a dataclass or a TypedDict, or call create"
-        )
-
-
 @remembered
 def is_wrapped(kind: Any) -> bool:
     """Whether a class, given to `create`, is asked for within `{"value": ...}`."""
-    _check(kind)
     try:
         return _SCHEMAS[True](kind)[1]
     except SchemaNotStrictError as error:
@@ -124,11 +108,13 @@ def _made_strict(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 def _schema(kind: Any, strict: bool) -> tuple[dict[str, Any], bool]:
     """The schema of a class, and whether it is that of `{"value": ...}`."""
+    if not is_class(kind):
+        raise TypeError(
+            f"response_format={kind!r:.100} is not a class; give a pydantic model, a dataclass or a TypedDict, or call create"
+        )
     try:
         written = adapter(kind)
-        if not strict:
-            return written.json_schema(), False
-        return _made_strict(written.json_schema(schema_generator=_Generator))
+        return _made_strict(written.json_schema(schema_generator=_Generator)) if strict else (written.json_schema(), False)
     except _UNREADABLE as error:
         path = _unreadable(kind, "$")
         which = _name(kind) if path is None else f"{path} of {_name(kind)}"
@@ -178,9 +164,11 @@ class _Generator(GenerateJsonSchema):
         return {"anyOf": [number, {"type": "string", "pattern": _DECIMAL}]}
 
     def _field_schema(self, schema: Any) -> dict[str, Any]:
-        config = self._config.config_dict
+        config, alias = self._config.config_dict, schema.get("validation_alias")
         by_name = config.get("validate_by_name") or config.get("populate_by_name")
-        if not by_name and _is_only_a_path(schema.get("validation_alias")):
+        paths = cast("list[Any]", alias if isinstance(alias, list) else [[alias]])
+        # Without a key at the top of the object, pydantic's schema names one that it would not read.
+        if not by_name and not any(isinstance(path, list) and len(cast("list[Any]", path)) == 1 for path in paths):
             return {_IMPOSSIBLE: "is taken from an AliasPath only"}
         return self.generate_inner(schema["schema"])
 
@@ -194,14 +182,13 @@ class _Generator(GenerateJsonSchema):
         return field.get("init", True) and super().field_is_present(field)
 
     def enum_schema(self, schema: Any) -> dict[str, Any]:
-        if not _guesses(schema["cls"]) and not all(_is_json(member.value) for member in schema["members"]):
-            return {_IMPOSSIBLE: _NO_JSON_VALUES}
-        return super().enum_schema(schema)
+        # An Enum with a `_missing_` of its own makes sense of values that are not its own.
+        guesses = getattr(schema["cls"]._missing_, "__func__", None) is not Enum.__dict__["_missing_"].__func__
+        fits = guesses or _are_json(member.value for member in schema["members"])
+        return super().enum_schema(schema) if fits else {_IMPOSSIBLE: _NO_JSON_VALUES}
 
     def literal_schema(self, schema: Any) -> dict[str, Any]:
-        if not all(map(_is_json, schema["expected"])):
-            return {_IMPOSSIBLE: _NO_JSON_VALUES}
-        return super().literal_schema(schema)
+        return super().literal_schema(schema) if _are_json(schema["expected"]) else {_IMPOSSIBLE: _NO_JSON_VALUES}
 
 
 def or_null(node: dict[str, Any]) -> dict[str, Any]:
@@ -212,20 +199,9 @@ def or_null(node: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [*(members if node.keys() == {"anyOf"} else [node]), _NULL]}
 
 
-def _guesses(kind: type[Enum]) -> bool:
-    """Whether an Enum makes sense of values that are not its own."""
-    return getattr(kind._missing_, "__func__", None) is not Enum.__dict__["_missing_"].__func__
-
-
-def _is_json(value: object) -> bool:
-    """Whether pydantic finds a value of an Enum or a Literal in JSON. Lists are told apart later."""
-    return value is None or isinstance(value, (str, int, float, list, tuple, dict))
-
-
-def _is_only_a_path(alias: Any) -> bool:
-    """Whether an alias names no key at the top of the object: then pydantic's schema names one that it would not read."""
-    paths = cast("list[Any]", alias if isinstance(alias, list) else [[alias]])
-    return not any(isinstance(path, list) and len(cast("list[Any]", path)) == 1 for path in paths)
+def _are_json(values: Iterable[object]) -> bool:
+    """Whether pydantic finds the values of an Enum or a Literal in JSON. Lists are told apart later."""
+    return all(value is None or isinstance(value, (str, int, float, list, tuple, dict)) for value in values)
 
 
 def _name(kind: Any) -> str:
@@ -317,11 +293,9 @@ class _Strict:
         if len(heads) < strict.get("maxItems", len(heads) + 1) or (heads and strict.get("items")):
             rest = self.node(strict.get("items", True), f"{path}[]")
             return {"prefixItems": heads, "items": rest} if heads else {"items": rest}
-        if not heads:
-            return {"items": {"type": "null"}}  # the empty tuple
-        if len(kinds) == 1:
-            return {"items": kinds[0]}
-        return {"prefixItems": heads, "items": {"anyOf": kinds}}
+        if len(kinds) > 1:
+            return {"prefixItems": heads, "items": {"anyOf": kinds}}
+        return {"items": kinds[0] if kinds else _NULL}  # null for the empty tuple
 
 
 def _closed(properties: dict[str, Any]) -> dict[str, Any]:
@@ -332,16 +306,13 @@ def _refuse(given: Any, path: str) -> None:
     """Refuses nodes that take anything, or have rules that strict mode does not know."""
     if given is False:
         raise _cannot(path, "can have no value")
-    if not isinstance(given, Mapping) or not given.keys() & (_SAYING | {_IMPOSSIBLE, *_REFUSED}):
-        raise _cannot(path, "takes values of any kind")
-    node = cast("Mapping[str, Any]", given)
-    if _IMPOSSIBLE in node:
-        raise _cannot(path, node[_IMPOSSIBLE])
-    for key, reason in _REFUSED.items():
+    node = cast("Mapping[str, Any]", given if isinstance(given, Mapping) else {})
+    for key in (_IMPOSSIBLE, *_REFUSED):
         if key in node:
-            raise _cannot(path, reason)
-    values = [*node.get("enum", []), node.get("const")]
-    if any(isinstance(value, (dict, list)) for value in values):
+            raise _cannot(path, _REFUSED[key] if key in _REFUSED else node[key])
+    if not node.keys() & _SAYING:
+        raise _cannot(path, "takes values of any kind")
+    if any(isinstance(value, (dict, list)) for value in (*node.get("enum", []), node.get("const"))):
         raise _cannot(path, "has values that are lists or objects")
 
 

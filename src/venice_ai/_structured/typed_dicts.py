@@ -1,7 +1,6 @@
 """`typing.TypedDict` for pydantic, which before Python 3.12 takes only that of `typing_extensions`.
 
-An annotation goes in and the same comes out, with every such class in it replaced by its equal, also inside containers, unions
-and other such classes. In dataclasses, and if it is generic, such a class stays: pydantic refuses it and says what to take.
+In dataclasses, and if it is generic, such a class stays: pydantic refuses it and says what to take.
 """
 
 from __future__ import annotations

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .._core.concurrency import in_thread
+from .connection import loop_thread
 
 if TYPE_CHECKING:
     from ..batches.items import BatchItem
     from ..resources.chat import ChatCompletions
-    from .connection import Bridge
 
 
-def items_of(bridge: Bridge, completions: ChatCompletions, given: dict[str, Any]) -> Generator[BatchItem[Any], None, None]:
+def items_of(completions: ChatCompletions, given: dict[str, Any]) -> Generator[BatchItem[Any], None, None]:
     """The items of a batch with these arguments of `batch_iter`; wrong ones are refused now."""
-    requests = given["requests"]
-    if not isinstance(requests, (Sequence, AsyncIterable)) and isinstance(requests, Iterable):
-        given["requests"] = _pulled(cast("Iterable[Any]", requests))
-    return _taken(bridge, bridge.run(_begun(completions, given)))
+    requests: Any = given["requests"]
+    if isinstance(requests, Iterable) and not isinstance(requests, (Sequence, AsyncIterable)):
+        given["requests"] = _pulled(requests)
+
+    async def begun() -> AsyncGenerator[BatchItem[Any], None]:
+        return completions.batch_iter(**given)
+
+    return _taken(loop_thread().run(begun()))
 
 
-async def _begun(completions: ChatCompletions, given: dict[str, Any]) -> AsyncGenerator[BatchItem[Any], None]:
-    return completions.batch_iter(**given)
-
-
-def _taken(bridge: Bridge, items: AsyncGenerator[BatchItem[Any], None]) -> Generator[BatchItem[Any], None, None]:
+def _taken(items: AsyncGenerator[BatchItem[Any], None]) -> Generator[BatchItem[Any], None, None]:
     running: asyncio.Task[Any] | None = None
 
     async def following() -> BatchItem[Any] | None:
@@ -41,10 +41,10 @@ def _taken(bridge: Bridge, items: AsyncGenerator[BatchItem[Any], None]) -> Gener
         await items.aclose()
 
     try:
-        while (item := bridge.run(following())) is not None:
+        while (item := loop_thread().run(following())) is not None:
             yield item
     finally:
-        bridge.run(left())
+        loop_thread().run(left())
 
 
 async def _pulled(requests: Iterable[Any]) -> AsyncIterator[Any]:

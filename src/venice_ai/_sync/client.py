@@ -1,7 +1,6 @@
 """`SyncVeniceClient`: the same client for code that does not await.
 
-Every method runs the asynchronous method of the same name, where arguments and errors are explained: one request after the
-other in the thread that calls (`_http/blocking_transport.py`), everything else on one event loop thread, on which it waits.
+Every method runs the asynchronous method of the same name, which explains arguments and errors.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Itera
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
-from .._core.run_now import drive
-from .connection import SyncConnection, SyncResource, given_arguments
+from .._core.ports import drive
+from .connection import SyncConnection, SyncResource, given_arguments, loop_thread
 
 if TYPE_CHECKING:
     from .._core.settings import Timeout
@@ -78,11 +77,7 @@ class SyncVeniceClient(SyncConnection):
 
     @made_once
     def tee(self) -> SyncTee:
-        """Attestations and signatures of enclaves.
-
-        Raises:
-            ImportError: the extra `e2ee` is not installed.
-        """
+        """Attestations and signatures of enclaves; an ImportError if the extra `e2ee` is not installed."""
         from ..tee.extra import require_extra
 
         require_extra()
@@ -104,7 +99,7 @@ class SyncChatCompletions(SyncResource):
 
     @property
     def _async(self) -> ChatCompletions:
-        return self._bridge.client.chat.completions
+        return self._connected.chat.completions
 
     @overload
     def create(
@@ -137,13 +132,10 @@ class SyncChatCompletions(SyncResource):
         fail_fast: bool | None = None,
         **params: Any,
     ) -> Any:
-        """Asks a model for an answer to a conversation; see `ChatCompletions.create`.
+        """Asks a model for an answer to a conversation; see `ChatCompletions.create`, also for what it raises.
 
         With `stream`, the answer is a `SyncChatStream`, or what `stream_cls` makes: it is called with an iterator, or with each
         chunk's fields.
-
-        Raises:
-            APIError: as there, and everything else.
         """
         given = given_arguments(locals())
         del messages, params, extra_body  # what shows the local variables of a traceback must not show the prompt
@@ -151,10 +143,10 @@ class SyncChatCompletions(SyncResource):
             return self._answered("create", given)
         wrap: Any = None
         if stream_cls is not None:
-            from ..resources.chat.stream_cls import stream_factory
-            from .streams import SyncModelStream
+            from ..resources.chat.calls import stream_factory
+            from .streams import SyncStream
 
-            wrap = stream_factory(given.pop("stream_cls"), SyncModelStream)
+            wrap = stream_factory(given.pop("stream_cls"), SyncStream)
         opening: Any = cast("Any", self._async.create)(**given)
         given.clear()
         source = self._source(opening)
@@ -166,7 +158,7 @@ class SyncChatCompletions(SyncResource):
 
     def _answered(self, method: Literal["create", "parse"], given: dict[str, Any]) -> Any:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
-        here = self._bridge.client_for_this_thread(given)
+        here = self._client._for_this_thread(given)  # noqa: SLF001  # of the same package
         call = getattr(self._async if here is None else here.chat.completions, method)(**given)
         given.clear()  # the caller's, too
         return self._run(call) if here is None else drive(call)
@@ -175,7 +167,7 @@ class SyncChatCompletions(SyncResource):
         """The chunks of the stream that a coroutine opens."""
         from .streams import SyncChunkSource
 
-        return SyncChunkSource(self._bridge.thread(), opening, owner=self._bridge)
+        return SyncChunkSource(loop_thread(), opening, owner=self._client)
 
     def _stream(self, source: SyncChunkSource) -> SyncChatStream:
         from .streams import SyncChatStream
@@ -183,17 +175,7 @@ class SyncChatCompletions(SyncResource):
         return SyncChatStream(source, client=self._client)
 
     def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> SyncChatStream:
-        """A stream whose request has been accepted; see `ChatCompletions.stream`.
-
-        ::
-
-            with client.chat.completions.stream(model=model, messages=messages) as stream:
-                for text in stream.text_deltas():
-                    print(text, end="")
-
-        Raises:
-            APIError: as there. What goes wrong later is raised where the stream is read.
-        """
+        """A stream whose request has been accepted; see `ChatCompletions.stream`, also for what it raises."""
         opening: Any = self._async.stream(**given_arguments(locals()))
         del messages, params  # as in `create`
         return self._stream(self._source(opening))
@@ -209,16 +191,9 @@ class SyncChatCompletions(SyncResource):
         max_reasks: int = 0,
         **kwargs: Unpack[ParseParams],
     ) -> ParsedChatCompletion[T]:
-        """Asks a model for an object of a class, and validates what it answers; see `ChatCompletions.parse`.
+        """Asks a model for an object of a class, and validates what it answers.
 
-        ::
-
-            result = completions.parse(model=model, messages=messages, response_format=Person)
-            print(result.parsed.name, result.usage)
-
-        Raises:
-            OutputError: no answer fits the class.
-            APIError: as there, and everything else.
+        See `ChatCompletions.parse`, also for what it raises: an `OutputError` if no answer fits the class.
         """
         given = given_arguments(locals())
         del messages, kwargs  # as in `create`
@@ -234,17 +209,9 @@ class SyncChatCompletions(SyncResource):
         strict: bool = True,
         **kwargs: Unpack[ParseParams],
     ) -> SyncParsedChatStream[T]:
-        """Asks for an object of a class, and shows it while it is written; see `ChatCompletions.stream_parse`.
+        """Asks for an object of a class, and shows it while it is written.
 
-        ::
-
-            with completions.stream_parse(..., response_format=Recipe) as stream:
-                for recipe in stream:
-                    show(recipe.title, recipe.steps)  # what has not come yet is None
-                result = stream.collect()  # validated
-
-        Raises:
-            APIError: as there, and everything else. What goes wrong later is raised where the stream is read.
+        See `ChatCompletions.stream_parse`, also for what it raises.
         """
         opening: Any = self._async.stream_parse(**given_arguments(locals()))
         del messages, kwargs  # as in `create`
@@ -258,11 +225,7 @@ class SyncChatCompletions(SyncResource):
     def estimate_cost(
         self, *, model: str, messages: Messages, expected_completion_tokens: int = 500, tokens_per_word: float = 1.3
     ) -> ChatCostEstimate:
-        """What a completion is likely to cost, before it is sent; see `ChatCompletions.estimate_cost`.
-
-        Raises:
-            ValueError: as there.
-        """
+        """What a completion is likely to cost, before it is sent; see `ChatCompletions.estimate_cost`."""
         return self._run(self._async.estimate_cost(**given_arguments(locals())))
 
     def batch(
@@ -273,11 +236,7 @@ class SyncChatCompletions(SyncResource):
         return_exceptions: bool = True,
         on_result: OnResult | None = None,
     ) -> list[ChatCompletionResponse | BaseException]:
-        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`. `on_result` is called on the loop's thread.
-
-        Raises:
-            ValueError: as there.
-        """
+        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`. `on_result` is called on the loop's thread."""
         running = self._async.batch(**given_arguments(locals()))
         del requests  # as in `create`
         return self._run(running)
@@ -298,14 +257,11 @@ class SyncChatCompletions(SyncResource):
         """Sends any number of requests, and gives what comes of each as it is there; see `ChatCompletions.batch_iter`.
 
         The requests are pulled in a thread, and may block. `close()` of the generator is what leaving the loop does.
-
-        Raises:
-            InvalidArgumentError: as there, and everything else.
         """
         given = given_arguments(locals())
         from .batches import items_of  # a chat starts without it
 
-        return items_of(self._bridge, self._async, given)
+        return items_of(self._async, given)
 
     def run_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
@@ -314,10 +270,6 @@ class SyncChatCompletions(SyncResource):
 
         Asynchronous tools run on the loop's thread, synchronous ones each on a thread of its own. Only the latter may call a
         synchronous client.
-
-        Raises:
-            MaxIterationsExceededError: the limit is reached, and the model still calls tools.
-            VeniceError: as there.
         """
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
 
@@ -331,16 +283,13 @@ class SyncChatCompletions(SyncResource):
         """The same loop, told as it happens; see `ChatCompletions.stream_with_tools`.
 
         The loop goes on as its events are read: the next tool runs once the event before it was taken.
-
-        Raises:
-            VeniceError: as in `run_with_tools`; what goes wrong after the first request is raised where the events are read.
         """
         from ..tools.toolbox import prepared  # needs pydantic, which a chat does not
         from .streams import SyncSource, SyncToolStream
 
         opening = self._async.stream_with_tools(model=model, messages=messages, tools=prepared(tools), **options)
         del messages, options  # as in `create`
-        return SyncToolStream(SyncSource(self._bridge.thread(), opening, ahead=1, owner=self._client), client=self._client)
+        return SyncToolStream(SyncSource(loop_thread(), opening, ahead=1, owner=self._client), client=self._client)
 
 
 async def _raw(opening: Coroutine[Any, Any, ParsedChatStream[Any]]) -> ChatStream:

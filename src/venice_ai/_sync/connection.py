@@ -1,7 +1,6 @@
 """What every part of the synchronous client needs: its settings, and the way to the asynchronous client that does the work.
 
-One request after the other, as in `create`, is made in the thread that calls, without an event loop, because its transport and
-its clock block. Everything else runs on the event loop thread of the process, while the caller waits.
+`create` and `parse` run in the thread that calls, with a transport and a clock that block; all else on an event loop's thread.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._client import VeniceClient
 from .._core.first_use import load
+from .._core.ports import drive
 from .._core.privacy import Privacy, encryption_requested_in
-from .._core.run_now import drive
 from .._resource import APIResource
 from ..exceptions import VeniceError
 
@@ -62,11 +61,20 @@ class SyncConnection:
         settings = given_arguments(locals())
         del api_key, proxy, headers  # a traceback may show them
         try:
-            self._bridge = Bridge(settings)
+            template = VeniceClient(**settings)
         except BaseException:
             settings.clear()
             raise
-        self.base_url: str = self._bridge.template.base_url
+        # It has checked the settings, and says whether the others are closed; it sends nothing.
+        self._template = template
+        # What came from the environment stays as it was, whatever happens to the environment until a fork.
+        self._settings: dict[str, Any] = {**settings, "api_key": template._api_key, "base_url": template.base_url}  # noqa: SLF001
+        self._clients: dict[LoopThread, VeniceClient] = {}
+        self._blocking: VeniceClient | None = None
+        # These may suspend; and on Windows Ctrl-C interrupts no read of a socket.
+        own = (transport, clock, min_privacy, budget, fallback_models)
+        self._needs_loop = sys.platform == "win32" or preflight or any(given is not None for given in own)
+        self.base_url: str = template.base_url
         """Root of the API, without a trailing slash."""
         self.tee_options: TeeOptions | None = tee
         """What every call demands of enclaves."""
@@ -74,7 +82,7 @@ class SyncConnection:
         """The least privacy a request must have to leave."""
         self.budget: Budget | None = budget
         """The cap on what its chats cost."""
-        self.fallback_models: Sequence[str] = self._bridge.template.fallback_models
+        self.fallback_models: Sequence[str] = template.fallback_models
         """The models that are asked where a chat's own cannot answer."""
         self.preflight: bool = preflight
         """Whether chats are checked against the catalogue before they are sent."""
@@ -84,14 +92,14 @@ class SyncConnection:
     @property
     def closed(self) -> bool:
         """Whether it was closed, and not entered again."""
-        return self._bridge.template.closed
+        return self._template.closed
 
     def close(self) -> None:
         """Closes every connection. May be called often."""
-        self._bridge.each(VeniceClient.close)
+        self._each(VeniceClient.close)
 
     def __enter__(self) -> Self:
-        self._bridge.each(VeniceClient.__aenter__)
+        self._each(VeniceClient.__aenter__)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,30 +109,10 @@ class SyncConnection:
         raise TypeError("a client holds a key and connections, and cannot be pickled; make one where it is needed")
 
     def __repr__(self) -> str:
-        bridge: Bridge | None = vars(self).get("_bridge")
-        return f"<Sync{repr(bridge.template)[1:]}" if bridge else "<SyncVeniceClient that was not made>"
+        template: VeniceClient | None = vars(self).get("_template")
+        return f"<Sync{repr(template)[1:]}" if template else "<SyncVeniceClient that was not made>"
 
-
-class Bridge:
-    """Leads to the asynchronous client of this process's event loop thread; after a fork there is another one."""
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.template: VeniceClient = VeniceClient(**settings)
-        """It checks the settings, and says whether the others are closed; it sends nothing."""
-        # What came from the environment stays as it was, whatever happens to the environment until a fork.
-        self.settings: dict[str, Any] = {
-            **settings,
-            "api_key": self.template._api_key,  # noqa: SLF001  # the same client, here and on the loop's thread
-            "base_url": self.template.base_url,
-        }
-        self._clients: dict[LoopThread, VeniceClient] = {}
-        self._blocking: VeniceClient | None = None
-        # The caller's own ports may suspend, and so may an attestation, the catalogue, and a wait for room in a budget; and on
-        # Windows Ctrl-C interrupts no read of a socket.
-        own = ("transport", "clock", "min_privacy", "budget", "fallback_models")
-        self._needs_loop = sys.platform == "win32" or settings["preflight"] or any(settings[name] is not None for name in own)
-
-    def client_for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
+    def _for_this_thread(self, params: Mapping[str, Any]) -> VeniceClient | None:
         """The client that makes a call with these parameters in the calling thread; None if the call takes the event loop."""
         switched = any(map(params.get, ("venice_parameters", "extra_body")))
         suspends = self._needs_loop or params.get("e2ee") or params.get("fallback_models")
@@ -146,61 +134,54 @@ class Bridge:
         except ImportError as error:
             raise _ended(error) from error
         names = ("proxy", "trust_env", "ssl_context", "ca_bundle")
-        transport = BlockingTransport(Routes(**{name: self.settings[name] for name in names}))
-        if transport.reaches(self.template.base_url):
-            ports: dict[str, Any] = {"transport": transport, "clock": BlockingClock(transport)}
-            self._blocking = self._like_the_template(VeniceClient(**{**self.settings, **ports}))
+        transport = BlockingTransport(Routes(**{name: self._settings[name] for name in names}))
+        if transport.reaches(self.base_url):
+            self._blocking = self._made(transport=transport, clock=BlockingClock(transport))
         else:
             self._needs_loop = True
 
     @property
-    def client(self) -> VeniceClient:
-        """The asynchronous client. Its methods are called here and run there."""
-        thread = self.thread()
-        found = self._clients.get(thread)
-        # Two threads may get here at the same time: the client of one is taken, the other's was never used.
-        return found or self._clients.setdefault(thread, self._made(thread))
+    def _connected(self) -> VeniceClient:
+        """The asynchronous client of this process's event loop thread. Its methods are called here and run there."""
+        thread = loop_thread()
+        if (found := self._clients.get(thread)) is None:
+            client = self._made()
+            client.hooks_in_threads = True
+            # Imports what calls need, while nobody else has to wait for it.
+            _ = client.caller, client.chat, client.models
+            thread.hold(client.close, owner=self)
+            # Two threads may get here at the same time: the client of one is taken, the other's was never used.
+            found = self._clients.setdefault(thread, client)
+        return found
 
-    def _like_the_template(self, client: VeniceClient) -> VeniceClient:
+    def _made(self, **ports: Any) -> VeniceClient:
         """A new client, closed if the others are. What one is told, and knows of the catalogue, all are."""
-        client.notices, client.token_counts = self.template.notices, self.template.token_counts
-        if self.template.closed:
+        client = VeniceClient(**{**self._settings, **ports})
+        client.notices, client.token_counts = self._template.notices, self._template.token_counts
+        if self._template.closed:
             drive(client.close())
         return client
 
-    def _made(self, thread: LoopThread) -> VeniceClient:
-        client = self._like_the_template(VeniceClient(**self.settings))
-        client.hooks_in_threads = True
-        # Imports what calls need, while nobody else has to wait for it.
-        _ = client.caller, client.chat, client.models
-        thread.hold(client.close, owner=self)
-        return client
-
-    @staticmethod
-    def thread() -> LoopThread:
-        """The thread of the event loop, ready to be waited for."""
-        try:
-            own = ("._sync.loop_thread", "._sync.streams", ".streaming")
-            load(*own, "._http.aiohttp_transport", ".resources.chat", ".resources.models")
-            from .loop_thread import LoopThread
-        except ImportError as error:
-            raise _ended(error) from error
-        thread = LoopThread.shared()
-        thread.check()
-        return thread
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine returns or raises."""
-        return self.thread().run(work)
-
-    def each(self, act: Callable[[VeniceClient], Coroutine[Any, Any, object]]) -> None:
+    def _each(self, act: Callable[[VeniceClient], Coroutine[Any, Any, object]]) -> None:
         """Closes the client of every loop that still runs, or makes it usable again."""
-        drive(act(self.template))
-        if self._blocking is not None:
-            drive(act(self._blocking))
+        for client in filter(None, (self._template, self._blocking)):
+            drive(act(client))
         for thread, client in list(self._clients.items()):
             if not thread.ended:
                 thread.run(act(client))
+
+
+def loop_thread() -> LoopThread:
+    """The thread of this process's event loop, ready to be waited for; after a fork there is another one."""
+    try:
+        own = ("._sync.loop_thread", "._sync.streams", ".streaming")
+        load(*own, "._http.aiohttp_transport", ".resources.chat", ".resources.models")
+        from .loop_thread import LoopThread
+    except ImportError as error:
+        raise _ended(error) from error
+    thread = LoopThread.shared()
+    thread.check()
+    return thread
 
 
 def given_arguments(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +198,11 @@ def _ended(error: ImportError) -> VeniceError:
 class SyncResource(APIResource[SyncConnection]):
     """A part of the API for code that does not await."""
 
-    def __init__(self, client: SyncConnection) -> None:
-        super().__init__(client)
-        self._bridge = client._bridge  # noqa: SLF001  # of the same package
-        self._run = self._bridge.run
+    @property
+    def _connected(self) -> VeniceClient:
+        return self._client._connected  # noqa: SLF001  # of the same package
+
+    @staticmethod
+    def _run(work: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns or raises."""
+        return loop_thread().run(work)

@@ -1,7 +1,6 @@
-"""An event loop on a thread of its own, for code that does not await.
+"""An event loop on a thread of its own, which all synchronous clients of a process share.
 
-There is one in a process, started when it is first needed and shared by every synchronous client. The child of a fork starts
-a thread of its own: the sockets of the parent's loop are the parent's too, and it never touches or closes what it inherited.
+The child of a fork starts another one, and never touches or closes what it inherited: the parent's sockets.
 """
 
 from __future__ import annotations
@@ -45,9 +44,8 @@ class LoopThread:
             self._thread.start()
         except RuntimeError as error:  # at the very end of an interpreter
             self._runner.close()
-            raise VeniceError(
-                f"the thread for the requests cannot be started ({error}); call before the program ends"
-            ) from error
+            said = f"the thread for the requests cannot be started ({error}); call before the program ends"
+            raise VeniceError(said) from error
 
     @classmethod
     def shared(cls) -> LoopThread:

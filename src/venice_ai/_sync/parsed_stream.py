@@ -14,10 +14,7 @@ T = TypeVar("T")
 
 
 class SyncParsedChatStream(GrowingAnswer[T]):
-    """An object while a model writes it: an iterator of unfinished objects, and at last the validated one.
-
-    See `ParsedChatStream`, also for what an unfinished object is.
-    """
+    """An object while a model writes it: unfinished ones, and at last the validated one; see `ParsedChatStream`."""
 
     def __init__(self, stream: SyncChatStream, kind: type[T], *, wrapped: bool) -> None:
         super().__init__(kind, wrapped=wrapped)
@@ -25,11 +22,7 @@ class SyncParsedChatStream(GrowingAnswer[T]):
         self._chunks: Iterator[ChatCompletionChunk] | None = None
 
     def __iter__(self) -> Self:
-        """Iterates, or goes on from where an earlier loop was left.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError after the end."""
         self._begin()
         self._chunks = iter(self._stream)
         return self
@@ -45,13 +38,7 @@ class SyncParsedChatStream(GrowingAnswer[T]):
         return cast("Partial[T]", self.collect().parsed)
 
     def collect(self) -> ParsedChatCompletion[T]:
-        """The validated object, with the whole answer, also after part of the stream, or all, was read.
-
-        Raises:
-            OutputError: the answer does not fit the class, was cut off or refused, or is a tool call; as in `parse`.
-            StreamInterruptedError: the stream broke off, or was closed, before its end.
-            APIError: the server reported an error in the stream.
-        """
+        """The validated object, with the whole answer; see `ParsedChatStream.collect`, also for what it raises."""
         return self._finished(self._stream.collect()) if self._result is None else self._result
 
     @property

@@ -1,7 +1,4 @@
-"""The catalogue and the attestations for code that does not await: asynchronous methods, run on the event loop thread.
-
-`list = Blocking(Models.list)` has the arguments, documentation and errors of `Models.list`; it returns where that is awaited.
-"""
+"""The catalogue, the limits and the attestations for code that does not await."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ T = TypeVar("T")
 
 
 class Blocking(Generic[P, T]):
-    """A method of a part of the asynchronous client, as a method that returns what awaiting it gives."""
+    """A method of a part of the asynchronous client, with its documentation, as one that returns what awaiting it gives."""
 
     def __init__(self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
         self._method = method
@@ -56,7 +53,7 @@ class SyncModels(SyncResource):
 
     @property
     def _async(self) -> Models:
-        return self._bridge.client.models
+        return self._connected.models
 
     list = Blocking(Models.list)
     traits = Blocking(Models.traits)
@@ -72,7 +69,7 @@ class SyncLimits(SyncResource):
 
     @property
     def _async(self) -> Limits:
-        return self._bridge.client.limits
+        return self._connected.limits
 
     def snapshot(self) -> LimitsSnapshot:
         """What is known now of each model, and what waits; see `Limits.snapshot`."""
@@ -87,7 +84,7 @@ class SyncTee(SyncResource):
     @property
     def _async(self) -> Tee:
         # It is made on the loop, where one thing happens at a time.
-        client = self._bridge.client
+        client = self._connected
         return vars(client).get("tee") or self._run(_tee(client))
 
     attest = Blocking(Tee.attest)
@@ -96,12 +93,7 @@ class SyncTee(SyncResource):
     get_signature = Blocking(Tee.get_signature)
 
     def verify_signature(self, answer: ChatCompletionResponse | SyncChatStream) -> SignatureReport:
-        """Whether the attested key signed an end-to-end encrypted answer. See `Tee.verify_signature`.
-
-        Raises:
-            InvalidRequestError: the answer did not come end-to-end encrypted, or is not over.
-            APIError: the signature could not be had.
-        """
+        """Whether the attested key signed an end-to-end encrypted answer; see `Tee.verify_signature`."""
         response = answer if isinstance(answer, ChatCompletionResponse) else answer.collect()
         return self._run(self._async.verify_signature(response))
 

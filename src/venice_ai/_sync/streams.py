@@ -1,7 +1,4 @@
-"""Streams for code that does not await: read ahead on the loop thread, taken from with `for`.
-
-How one ends, the stream below decides (`streaming.py`). `partial` and `usage` know what was read ahead and not taken yet.
-"""
+"""Streams for code that does not await: read ahead on the loop thread, taken from with `for`."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from ..exceptions import StreamConsumedError, StreamInterruptedError, VeniceError
-from ..streaming import ChatStream, ChunkReader, OfReply, chunk_texts
+from ..streaming import ChatStream, OfReply, chunk_texts
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
 from ..types.api.streaming import ChatCompletionChunk
 from .loop_thread import LoopThread
@@ -96,6 +93,16 @@ class SyncChunkSource(SyncSource[ChatCompletionChunk]):
     """The chunks of one reply: what a stream, or a `stream_cls` of the caller's, iterates over."""
 
     stream: ChatStream
+    factory: Callable[..., Any] | None = None
+    """What makes the objects that come in place of chunks, of their fields."""
+
+    def __iter__(self) -> Iterator[ChatCompletionChunk]:  # noqa: PYI034  # as above
+        chunks, make = super().__iter__(), self.factory
+        return chunks if make is None else (make(**chunk.model_dump()) for chunk in chunks)
+
+    def __next__(self) -> ChatCompletionChunk:
+        chunk = super().__next__()
+        return chunk if self.factory is None else self.factory(**chunk.model_dump())
 
     def broken(self, why: str) -> StreamInterruptedError:
         """The error for a stream that was left before its end, with what had come."""
@@ -126,15 +133,12 @@ class SyncStream(OfReply, Generic[T]):
 
     def __init__(self, iterator: Iterator[T], *, client: SyncConnection | None = None) -> None:
         self._iterator = iterator
+        self._read_by = iterator.stream._reader if isinstance(iterator, SyncChunkSource) else None  # noqa: SLF001
         self._client = client
         self._closed = False
 
     def __iter__(self) -> Iterator[T]:
-        """Iterates, or goes on from where an earlier loop was left.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError after the end."""
         if self._has_ended():
             raise StreamConsumedError("this stream has ended; a stream is read once (collect() gives the whole answer)")
         return iter(self._iterator)
@@ -143,9 +147,6 @@ class SyncStream(OfReply, Generic[T]):
         if self._has_ended():
             raise StopIteration
         return next(self._iterator)
-
-    def _chunk_reader(self) -> ChunkReader | None:
-        return self._iterator.stream._reader if isinstance(self._iterator, SyncChunkSource) else None  # noqa: SLF001
 
     def _has_ended(self) -> bool:
         return self._closed or (isinstance(self._iterator, SyncSource) and self._iterator.ended)
@@ -163,27 +164,8 @@ class SyncStream(OfReply, Generic[T]):
         self.close()
 
 
-class SyncModelStream(SyncStream[T]):
-    """The stream of a `stream_cls` that takes a chunk's fields as keywords: each chunk as such an object."""
-
-    def __init__(self, factory: Callable[..., T], source: SyncChunkSource, *, client: SyncConnection | None = None) -> None:
-        super().__init__(cast("Iterator[T]", source), client=client)
-        self._source = source
-        self._factory = factory
-
-    def __iter__(self) -> Iterator[T]:
-        super().__iter__()
-        return (self._factory(**chunk.model_dump()) for chunk in self._source)
-
-    def __next__(self) -> T:
-        return self._factory(**cast("ChatCompletionChunk", super().__next__()).model_dump())
-
-
 class SyncChatStream(SyncStream[ChatCompletionChunk]):
-    """The stream of a chat: chunks, their text alone, or the whole answer.
-
-    It is read once, in any mixture: `collect()` reads what is left and gives the whole.
-    """
+    """The stream of a chat: chunks, their text alone, or the whole answer; see `ChatStream`, also for every method."""
 
     def __init__(self, iterator: Iterator[ChatCompletionChunk], *, client: SyncConnection | None = None) -> None:
         if not isinstance(iterator, SyncChunkSource):
@@ -192,20 +174,11 @@ class SyncChatStream(SyncStream[ChatCompletionChunk]):
         self._source = iterator
 
     def text_deltas(self) -> Iterator[str]:
-        """The texts that the chunks add, of all choices in the order of arrival, without empty ones.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """The texts that the chunks add, of all choices in the order of arrival, without empty ones."""
         return (text for chunk in iter(self) for text in chunk_texts(chunk))
 
     def collect(self) -> ChatCompletionResponse:
-        """The whole answer, also after part of it, or all, was read.
-
-        Raises:
-            StreamInterruptedError: the stream broke off, or was closed, before its end.
-            APIError: the server reported an error in the stream.
-        """
+        """The whole answer, also after part of it, or all, was read."""
         return self._source.collect()
 
     @property
@@ -233,9 +206,5 @@ class SyncToolStream(SyncStream["ToolEvent"]):
         return super().__next__()
 
     def collect(self) -> ToolLoopResult:
-        """The result, also after some of the events, or all, were read.
-
-        Raises:
-            VeniceError: the loop was stopped before its end.
-        """
+        """The result, also after some of the events, or all, were read; a VeniceError if the loop was stopped before."""
         return cast("ToolLoopResult", self._source.collect())

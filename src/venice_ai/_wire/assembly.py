@@ -1,7 +1,6 @@
-"""The chunks of a stream become one response: every choice, and every field of it.
+"""The chunks of a stream become one response: every choice, and every field of it, as far as it has come.
 
-Venice's chunks are irregular: roles come twice, fields are absent, null or empty alike, usage stands on the last chunk or on
-one of its own, and calls share an index, an id, or neither. What has come so far can be asked for at any time.
+Venice's chunks are irregular: roles come twice, fields are absent, null or empty alike, and usage stands anywhere.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """Content codings (RFC 9110, section 8.4): the bytes of a body, decoded in bounded steps as they arrive, and collected.
 
 A kilobyte of gzip can hold a megabyte, and codings can be nested. So no step gives more than `STEP_BYTES`: whoever takes the
-steps can stop, wait, or look at a clock between two. Only codings that can be decoded so are asked for (`ACCEPTED`). Read is
-what servers send: `x-gzip`, several codings in a row, gzip in several members, `deflate` with and without its header, padding.
-
-A body that is not whole is an error. A refusal (any status but 2xx) is what its status says, whatever becomes of its body: that
-is cut at `REFUSAL_BYTES`, or where it could not be read any further. Only a clock of the call that runs out is told instead.
+steps can stop, wait, or look at a clock between two. A body that is not whole is an error. A refusal (any status but 2xx) is
+what its status says: its body is cut at `REFUSAL_BYTES`, or where it could not be read any further.
 """
 
 from __future__ import annotations
@@ -47,8 +44,13 @@ class Decoder:
     """Decodes the bytes of a body; raises a DecodingError where they, or at the end the whole, are not what the header says."""
 
     def __init__(self, coding: str | None) -> None:
+        names = [name for each in (coding or "").lower().split(",") if (name := each.strip()) not in {"", "identity"}]
+        if unknown := next((name for name in names if name not in {"gzip", "x-gzip", "deflate"}), None):
+            raise DecodingError(f"it is compressed by {unknown!r}, which was not asked for")
+        if len(names) > _MOST_CODINGS:
+            raise DecodingError(f"it is compressed {len(names)} times")
         # The last one that was applied comes off first.
-        self._stages = [_Inflation(gzip=name != "deflate") for name in reversed(_codings(coding))]
+        self._stages = [_Inflation(gzip=name != "deflate") for name in reversed(names)]
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """What can be decoded now, in steps of at most `STEP_BYTES`. Take all of them before the next piece is fed."""
@@ -131,15 +133,6 @@ def _decoded_before_fault(inflater: zlib._Decompress, data: bytes) -> Iterator[b
         for byte in data:
             if piece := inflater.decompress(bytes((byte,))):
                 yield piece
-
-
-def _codings(value: str | None) -> list[str]:
-    names = [name for each in (value or "").lower().split(",") if (name := each.strip()) not in {"", "identity"}]
-    if unknown := next((name for name in names if name not in {"gzip", "x-gzip", "deflate"}), None):
-        raise DecodingError(f"it is compressed by {unknown!r}, which was not asked for")
-    if len(names) > _MOST_CODINGS:
-        raise DecodingError(f"it is compressed {len(names)} times")
-    return names
 
 
 class Body:

@@ -18,6 +18,7 @@ Place: TypeAlias = tuple[str | int, ...]
 
 NOT_JSON: Final = (TypeError, ValueError, RecursionError, OverflowError)
 """What `as_json` raises where something cannot be written."""
+_DEEPEST = 20
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 
 
@@ -47,30 +48,20 @@ def objection(error: msgspec.ValidationError) -> tuple[str, Place]:
     return reason.replace("`", ""), tuple(int(place) if place.isdigit() else name or "*" for name, place in steps)
 
 
-def place(body: Any) -> str:
+def place(body: Any, depth: int = 0) -> str:
     """Where in a body the first value is that cannot be JSON, with a colon; empty if it is the body itself."""
-    steps: list[str] = []
-    found: Any = body
-    while len(steps) < 20:
-        step, found = next(((str(key), inner) for key, inner in _items(found) if not _is_json(inner)), (None, None))
-        if step is None:
-            break
-        steps.append(step)
-    return f"{'.'.join(steps)}: " if steps else ""
+    for key, inner in _items(body) if depth < _DEEPEST else ():
+        try:
+            as_json(inner)
+        except NOT_JSON:
+            return f"{key}{'.' if (within := place(inner, depth + 1)) else ': '}{within}"
+    return ""
 
 
 def _items(value: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(value, dict):
         return cast("dict[Any, Any]", value).items()
     return enumerate(cast("list[Any]", value)) if isinstance(value, list) else ()
-
-
-def _is_json(value: object) -> bool:
-    try:
-        as_json(value)
-    except NOT_JSON:
-        return False
-    return True
 
 
 def refuse_endless(name: str, value: Any) -> None:

@@ -1,7 +1,4 @@
-"""The JSON in the bytes of a reply: strictly where it can be, and leniently where a server writes what JSON does not allow.
-
-And what came as such a reply, as JSON again.
-"""
+"""The JSON in the bytes of a reply, read strictly where it can be, and leniently where a server does not; and written again."""
 
 from __future__ import annotations
 
@@ -20,12 +17,8 @@ _encode = msgspec.json.Encoder(enc_hook=vars).encode
 
 def json_in(body: bytes) -> Any:
     """The JSON in a body, after which some servers say that a stream is done; `NOT_JSON` if it is not JSON."""
-    try:
-        return strict_decode(body)  # nearly always
-    except NOT_STRICT:
-        pass
     with suppress(ValueError):
-        return decode(body)
+        return decode(body)  # nearly always
     with suppress(ValueError):
         return decode(body.rstrip().removesuffix(b"[DONE]").rstrip().removesuffix(b"data:"))
     return NOT_JSON

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .._core.caller_warnings import warn
-from .._core.secrets import without
+from .._core.json_values import without
 from ..exceptions import ModelSubstitutedWarning
 
 if TYPE_CHECKING:

@@ -1,9 +1,8 @@
 """Events that are the same as an earlier one but for one JSON text: nearly every event of a stream is such a one.
 
-If two events have the same bytes around one JSON text, they decode to the same object but for that text. So when an event has
-the bytes of an earlier one but for a text of a delta, those bytes are a `Pattern`: of later events that fit it the text alone
-is decoded. What is repeated must change nothing: events with texts or lists that are appended, or with names of calls, make no
-pattern. This module learns patterns; `Assembly.repeated` matches events with them.
+If two events have the same bytes around one JSON text, they decode to the same object but for that text. So those bytes are a
+`Pattern`: of later events that fit it the text alone is decoded. What is repeated must change nothing else: events with lists
+that are appended, or with names of calls, make no pattern. Patterns are learnt here; `Assembly.repeated` matches events.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ Path: TypeAlias = "tuple[str | int, ...]"
 
 decode_text: Final = msgspec.json.Decoder(str).decode
 _TEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 _REPEATABLE: Final = frozenset({"role", "type", "format", "object"})
 """Members of a delta whose texts say the same again when they come again."""
 _DELTA: Final = ("choices", 0, "delta")
@@ -152,45 +150,26 @@ class Repeats:
 
 def _differing_text(event: bytes, other: bytes) -> slice | None:
     """Where the one JSON text is in which an event differs from another; None if they differ in anything else."""
-    head = _ESCAPED.sub(b"__", event[: _common_length(event, other)])
-    token = _TEXT.match(event, head.rfind(b'"')) if head.count(b'"') % 2 else None  # an odd number: the last one opens a text
-    if token is None or token.end() == len(event) or not other.endswith(event[token.end() :]):
-        return None
-    after = len(event) - token.end()
-    try:
-        decode_text(other[token.start() : -after])
-    except NOT_STRICT:
-        return None
-    return slice(token.start(), token.end())
-
-
-def _common_length(one: bytes, other: bytes) -> int:
-    """How many bytes at the start are the same."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    for one, two in zip(_TEXT.finditer(event), _TEXT.finditer(other), strict=False):
+        if one[0] != two[0]:
+            around = event[: one.start()] == other[: two.start()] and event[one.end() :] == other[two.end() :]
+            return slice(*one.span()) if around and one.end() < len(event) else None
+    return None
 
 
 def _difference(one: Any, other: Any) -> Path | None:
-    """The path to the one text in which two JSON values differ; None if they do not, or in anything else."""
+    """The path to the text in which a JSON value differs from the same with an empty one; None if that text is a name."""
     path: Path = ()
     while not isinstance(one, str):
-        if is_object(one) and is_object(other) and one.keys() == other.keys():
-            names: list[Any] = [name for name in one if one[name] != other[name]]
-        elif is_array(one) and is_array(other) and len(one) == len(other):
-            names = [place for place, items in enumerate(zip(one, other, strict=True)) if items[0] != items[1]]
-        else:
+        if is_object(one) and one.keys() != other.keys():
             return None
-        if len(names) != 1:
+        steps: Any = one if is_object(one) else range(len(one))
+        step = next((step for step in steps if one[step] != other[step]), None)
+        if step is None:  # a member that comes twice
             return None
-        path += (names[0],)
-        one, other = one[names[0]], other[names[0]]
-    return path if isinstance(other, str) else None
+        path += (step,)
+        one, other = one[step], other[step]
+    return path
 
 
 def _fields(holder: Any) -> Any:

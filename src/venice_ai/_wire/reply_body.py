@@ -1,20 +1,26 @@
 """The bytes of a reply become a completion, a JSON object or a chunk; or the error that the reply stands for.
 
-Errors are returned (see `reply_errors`), and none is raised within an `except`: the decoder's error would carry the body.
+Errors are returned, not raised, and hold no key: a traceback's frames would show the body, in which a server may repeat it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
-from ..exceptions import APIError, reported, without_errors
+from .._core.json_values import without
+from ..exceptions import APIError, APIResponseProcessingError, RateLimitError, error_for, reported, without_errors
 from ..types._base import Model
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.streaming import ChatCompletionChunk
+from ..types.rate_limits import FAILURE_BLOCK_SECONDS, wait_seconds
 from ..types.response_meta import ResponseMeta
-from .json_text import json_in
-from .reply_errors import no_object, reported_error, unusable
+from .json_text import NOT_JSON, json_in
+
+_BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 def completion(body: bytes, meta: ResponseMeta, secret: bytes = b"") -> ChatCompletionResponse | APIError:
@@ -72,3 +78,97 @@ def chunk(found: Any, event: bytes | None = None) -> ChatCompletionChunk | dict[
         if all(data.get(name) is None for name in ("choices", "usage", "cost", "venice_parameters")):
             return None
     return ChatCompletionChunk._adopt(data)  # noqa: SLF001  # the JSON is ours to give away
+
+
+# -- the error that a reply stands for ---------------------------------------------------------------------------------------
+
+
+def refusal(body: bytes, meta: ResponseMeta, *, secret: bytes = b"") -> APIError:
+    """The error that an unsuccessful reply stands for. A server may repeat the key that it refuses; it is taken out."""
+    status, headers = meta.status_code, meta.headers
+    content = json_in(body)
+    content = without(body.decode("utf-8", "replace") if content is NOT_JSON else content, secret)
+    wait = wait_seconds(status, headers, meta.received_at)
+    error = error_for(status, headers, content, meta=meta, retry_after_seconds=wait)
+    if isinstance(error, RateLimitError) and error.kind == "failures":
+        error.retry_after_seconds = max(wait or 0.0, FAILURE_BLOCK_SECONDS)
+    if 300 <= status < 400:
+        location = headers.get("location", "nowhere")
+        error.args = (f"Venice answered {status}, a redirect to {location!r}; redirects are not followed. Set base_url.",)
+    return _shown(error, secret)
+
+
+def _shown(error: APIError, secret: bytes) -> APIError:
+    """An error whose words hold no secret: a header may repeat it, too."""
+    error.args = tuple(without(list(error.args), secret))
+    error.request_id = without(error.request_id, secret)
+    return error
+
+
+def reported_error(
+    content: dict[str, Any], meta: ResponseMeta, secret: bytes, partial: ChatCompletionResponse | None = None
+) -> APIError:
+    """The error that a 200 reply, or an event of a stream, reports."""
+    found = without(content, secret)
+    wait = _wait(found)
+    error = error_for(meta.status_code, meta.headers, found, meta=meta, retry_after_seconds=wait, partial=partial)
+    if wait is None and error.counts_as is not None and error.counts_as >= 400:
+        error.retry_after_seconds = wait_seconds(error.counts_as, meta.headers, meta.received_at)
+    return _shown(error, secret)
+
+
+def _wait(content: dict[str, Any]) -> float | None:
+    """How many seconds the server asks to wait in an error inside a reply."""
+    part: Any = reported(content) or content
+    for holder in (part.get("error"), part):
+        given = cast("dict[str, Any]", holder).get("retry_after") if isinstance(holder, dict) else None
+        with suppress(TypeError, ValueError):
+            seconds = math.nan if given is None or isinstance(given, bool) else float(given)
+            if 0 < seconds < math.inf:
+                return seconds
+    return None
+
+
+def unusable(body: bytes, meta: ResponseMeta, what: str, secret: bytes = b"") -> APIResponseProcessingError:
+    """The error for a successful status without an answer."""
+    text: str = without(body.decode("utf-8", "replace"), secret)
+    start = text.lstrip()[:1]
+    shown = "an empty body" if not start else "an HTML page" if start == "<" else what
+    return APIResponseProcessingError(
+        f"Venice answered {meta.status_code} with {shown} instead of an answer. {APIResponseProcessingError.remedy}",
+        status_code=meta.status_code,
+        request_id=without(meta.request_id, secret),
+        body=text,
+        meta=meta,
+    )
+
+
+def no_object(found: Any, body: bytes, meta: ResponseMeta, secret: bytes) -> APIError:
+    return unusable(body, meta, "a body that is not JSON" if found is NOT_JSON else "JSON that is no object", secret)
+
+
+# -- what a reply is, by its label and its first bytes: servers and proxies label streams as JSON ------------------------
+
+
+def start_of(head: bytes | bytearray) -> bytes:
+    """What a body begins with, without blanks; empty while what came does not tell what it is."""
+    if head.startswith(_FIELDS):
+        return bytes(head[:8])
+    start = bytes(head).removeprefix(_BOM).lstrip()[:8]
+    undecided = _BOM.startswith(head) or any(len(start) < len(field) and field.startswith(start) for field in _FIELDS)
+    return b"" if undecided and not start.startswith(_FIELDS) else start
+
+
+def is_whole(start: bytes, *, labelled: bool) -> bool:
+    """Whether a body that begins so is one value, or a page, and no stream of events; `labelled`: it calls itself a stream."""
+    return start[:1] == b"{" if labelled else not start.startswith(_FIELDS)
+
+
+def is_framed(body: bytes) -> bool:
+    return start_of(body).startswith(_FIELDS)
+
+
+def says_stream(meta: ResponseMeta) -> bool:
+    """Whether the label of a reply lets it be a stream of events."""
+    label = meta.headers.get("content-type", "").lower()
+    return not ("json" in label or "html" in label)

@@ -1,11 +1,8 @@
 """Server-sent events: bytes to events for the client, an event to bytes for the emulator.
 
-Bytes are fed as they arrive, cut anywhere. An event is its data, as bytes: a `NamedEvent` where the server named a type.
-Events, lines and comments may not be longer than `EVENT_BYTES`.
-
-Nearly every event is `data: ...` and a blank line with LF endings. A run of such events is split in one step, and counting its
-line feeds proves that it is one; everything else goes line by line through the rules of the WHATWG (`EventLines`):
-https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+Bytes are fed as they arrive, cut anywhere. Nearly every event is `data: ...` and a blank line with LF endings: a run of such
+events is split in one step, and counting its line feeds proves that it is one. Everything else goes line by line through the
+rules (`EventLines`): https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
 
 from __future__ import annotations

@@ -6,10 +6,11 @@ Nearly every event is a chunk, and `streaming.py` reads those by itself. What is
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from .._core.secrets import without
+from .._core.json_values import without
 from ..exceptions import (
     APIConnectionError,
     APIError,
@@ -24,7 +25,7 @@ from ..exceptions import (
 )
 from ..types._base import is_object
 from ..types.api.streaming import ChatCompletionChunk
-from . import json_text, reply_body, reply_errors
+from . import json_text, reply_body
 from .sse import NamedEvent
 
 if TYPE_CHECKING:
@@ -37,21 +38,19 @@ _OF_CHUNKS = frozenset({b"", b"message"})  # types of events; events of all othe
 _CLOSED = "the connection was closed before the answer was complete"
 
 
+@dataclass(repr=False)  # a traceback may show it
 class StreamErrors:
     """The errors of one streamed reply; where there is a session, none shows the text of an event."""
 
-    def __init__(
-        self, assembly: Assembly, meta: ResponseMeta, head: bytearray, secret: bytes, session: Sealed | None = None
-    ) -> None:
-        self._assembly = assembly
-        self._meta = meta
-        self._head = head
-        self._secret = secret
-        self._session = session
+    assembly: Assembly
+    meta: ResponseMeta
+    head: bytearray
+    secret: bytes
+    session: Sealed | None = None
 
     def partial(self) -> ChatCompletionResponse:
-        response = self._assembly.response()
-        reply_body.attach(response, self._meta)
+        response = self.assembly.response()
+        reply_body.attach(response, self.meta)
         return response
 
     def meaning(self, event: bytes, found: Any) -> ChatCompletionChunk | APIError | None:
@@ -59,7 +58,7 @@ class StreamErrors:
         named = event.type if isinstance(event, NamedEvent) else b""
         if named != b"error" and event.strip() in _NOTHING:  # keeps the connection alive
             return None
-        if found is None and self._session is None:  # what a session did not open is never read past it
+        if found is None and self.session is None:  # what a session did not open is never read past it
             with contextlib.suppress(ValueError):
                 found = json_text.decode(event)
         if not isinstance(found, dict):
@@ -72,46 +71,46 @@ class StreamErrors:
 
     def _no_object(self, event: bytes, named: bytes, found: Any) -> APIError | None:
         """What an event means whose data is no JSON object: nothing, once the answer is complete."""
-        if named == b"error" and event.strip() and self._session is None:
+        if named == b"error" and event.strip() and self.session is None:
             return self._reported({"error": event.decode("utf-8", "replace") if found is None else found})
-        if self._assembly.finished or named not in {*_OF_CHUNKS, b"error"}:
+        if self.assembly.finished or named not in {*_OF_CHUNKS, b"error"}:
             return None
-        if self._session is not None:
+        if self.session is not None:
             return self.interrupted("an event is not JSON")
-        shown = without(bytes(event), self._secret)
+        shown = without(bytes(event), self.secret)
         return self.interrupted(f"an event is not JSON: {shown!r:.100}", body=shown.decode("utf-8", "replace"))
 
     def _reported(self, content: dict[str, Any]) -> APIError:
         """The error that an event reports. What stands beside it is part of the answer, unless it is to be encrypted."""
-        assembly = self._assembly
+        assembly = self.assembly
         if content.get("choices"):
-            if self._session is not None:
+            if self.session is not None:
                 assembly.begun = True
             else:
                 assembly.add(ChatCompletionChunk.model_validate(without_errors(content)))
-        error = reply_errors.reported_error(content, self._meta, self._secret, self.partial())
+        error = reply_body.reported_error(content, self.meta, self.secret, self.partial())
         if assembly.begun:
-            error.counts_as = self._meta.status_code  # it is not asked for again
+            error.counts_as = self.meta.status_code  # it is not asked for again
         return error
 
     def instead_of_stream(self, *, labelled: bool) -> APIError:
         """The error for a whole body, `labelled` a stream or not: the one it reports; else `partial` holds its answer."""
-        body = bytes(self._head)
-        found = reply_body.completion(body, self._meta, self._secret)
+        body = bytes(self.head)
+        found = reply_body.completion(body, self.meta, self.secret)
         if isinstance(found, APIError):
             error, unusable = found, isinstance(found, APIResponseProcessingError)
         else:
-            error, unusable = reply_errors.unusable(body, self._meta, "JSON", self._secret), True
+            error, unusable = reply_body.unusable(body, self.meta, "JSON", self.secret), True
             error.partial = found
         del body, found  # a traceback may show them
-        if self._session is not None:
+        if self.session is not None:
             if unusable and error.partial is not None:
-                self._session.refuse_reply()
+                self.session.refuse_reply()
             error.partial = None
         return self.interrupted(_CLOSED) if labelled and unusable and error.partial is None else error
 
     def not_whole(self, missing: list[int], *, done: bool) -> StreamInterruptedError:
-        if not done and (not self._assembly.chunks or len(missing) == 1):
+        if not done and (not self.assembly.chunks or len(missing) == 1):
             return self.interrupted(_CLOSED)
         how = "[DONE] came" if done else "the connection was closed"
         return self.interrupted(f"{how} before the choices {missing} were there with a finish reason")
@@ -121,14 +120,14 @@ class StreamErrors:
     ) -> StreamInterruptedError:
         """The error for a stream that broke off, with what had come; `body` has what could not be read of it."""
         kind = StreamTimeoutError if isinstance(cause, APITimeoutError) else StreamInterruptedError
-        if body is None and self._head and self._session is None:
-            body = without(self._head.decode("utf-8", "replace"), self._secret)
+        if body is None and self.head and self.session is None:
+            body = without(self.head.decode("utf-8", "replace"), self.secret)
         error = kind(
-            f"the stream broke off after {self._assembly.chunks} chunks: {why.rstrip('.')}. What had come is in `partial`.",
-            status_code=self._meta.status_code,
-            request_id=without(self._meta.request_id, self._secret),
+            f"the stream broke off after {self.assembly.chunks} chunks: {why.rstrip('.')}. What had come is in `partial`.",
+            status_code=self.meta.status_code,
+            request_id=without(self.meta.request_id, self.secret),
             body=body,
-            meta=self._meta,
+            meta=self.meta,
             partial=self.partial(),
         )
         if isinstance(error, StreamTimeoutError) and isinstance(cause, APITimeoutError):

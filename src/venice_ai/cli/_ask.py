@@ -56,19 +56,15 @@ class AnswerPrinter:
         self._reasoning = reasoning
         self._thinking = False
 
-    def show_chunk(self, chunk: ChatCompletionChunk) -> None:
-        for choice in chunk.choices:
+    def show(self, said: ChatCompletionChunk | ChatCompletionResponse) -> None:
+        """Shows a chunk, or each choice of an answer that came whole."""
+        for choice in said.choices:
             delta = getattr(choice, "delta", None)
-            self._think(getattr(delta, "reasoning_content", None))
-            self._say(getattr(delta, "content", None))
-
-    def show_whole(self, response: ChatCompletionResponse) -> None:
-        """Shows an answer that came whole, with each of its choices."""
-        for choice in response.choices:
-            message = getattr(choice, "message", None)
-            self._think(getattr(message, "reasoning_content", None))
-            self._say(getattr(message, "text", None))
-            self.end()
+            part = getattr(choice, "message", None) if delta is None else delta
+            self._think(getattr(part, "reasoning_content", None))
+            self._say(getattr(part, "content" if part is delta else "text", None))
+            if part is not delta:
+                self.end()
 
     def end(self) -> None:
         self._think_no_more()
@@ -103,7 +99,7 @@ async def ask(client: VeniceClient, options: AskOptions, messages: Sequence[Mapp
         if options.as_json:
             _output.line(response.model_dump_json(indent=2))
         else:
-            printer.show_whole(response)
+            printer.show(response)
     if not options.as_json:
         for ending in dict.fromkeys(str(getattr(choice, "finish_reason", None)) for choice in response.choices):
             if ending in _ENDINGS:
@@ -130,7 +126,7 @@ async def _streamed(
         async with stream:
             try:
                 async for chunk in stream:
-                    printer.show_chunk(chunk)
+                    printer.show(chunk)
             finally:
                 printer.response = stream.partial
                 printer.end()
@@ -141,7 +137,7 @@ async def _streamed(
             _output.note("the answer is not whole")
         elif isinstance(error, APIError) and error.partial is not None:  # it came as JSON instead, and is paid for
             printer.response = error.partial
-            printer.show_whole(error.partial)
+            printer.show(error.partial)
         raise
 
 

@@ -18,9 +18,9 @@ import click
 
 from .._version import __version__
 from ..exceptions import VeniceError
-from . import _output, _remedies
+from . import _output
 from ._connection import debug_option
-from ._exit_codes import EXIT_CODES, code_of, listed
+from ._errors import EXIT_CODES, code_of, in_our_words, listed
 
 _COMMANDS = ("chat", "batch", "models", "cost", "attest", "serve", "gateway", "doctor")
 
@@ -58,7 +58,7 @@ def _errors_as_exit_codes(meta: dict[str, Any]) -> Generator[None]:
             traceback.print_exc()
         if not isinstance(error, VeniceError):  # a full disk, most likely
             _output.abandon_stdout()
-        _output.note(_remedies.in_our_words(error))
+        _output.note(in_our_words(error))
         raise click.exceptions.Exit(code_of(type(error))) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
@@ -91,7 +91,7 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f"\nTry '{context.command_path} --help'." if context else ""
-        _output.note(_remedies.in_our_words(error.format_message()) + hint)
+        _output.note(in_our_words(error.format_message()) + hint)
         return error.exit_code
     except click.Abort:
         return 130
@@ -105,8 +105,8 @@ def _end(*_: object) -> None:
 
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return _remedies.in_our_words(super().format(record))
+        return in_our_words(super().format(record))
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _output.note(f"warning: {_remedies.in_our_words(message)}")
+    _output.note(f"warning: {in_our_words(message)}")

@@ -22,8 +22,8 @@ from ..tee.types import OS_PINS, TCB_STATUSES, GpuPolicy, Level, MeasurementPins
 from ..types.attestation import one_line
 from . import _evidence_files, _output
 from ._connection import Connection, with_connection
+from ._errors import listed
 from ._evidence_files import END_OF_TIME
-from ._exit_codes import listed
 
 if TYPE_CHECKING:
     from ..types.attestation import AttestationReport

@@ -27,7 +27,7 @@ from ..batches.columns import AnswerColumns
 from . import _output, _table_files
 from ._batch_rows import OpenAIBatch, Prompts, progress_text
 from ._connection import Connection, with_connection
-from ._exit_codes import FAILED_ROWS, code_of
+from ._errors import FAILED_ROWS, code_of
 from ._input import require_text
 from ._table_files import Row
 from .chat import parameter

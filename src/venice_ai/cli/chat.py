@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import re
+import select
+import sys
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._ask import AnswerPrinter, AskOptions, WebSearch, ask
+from .._client import VeniceClient
+from ..exceptions import AuthenticationError, VeniceError
+from . import _output
+from ._ask import AnswerPrinter, AskOptions, WebSearch, ask, chosen_model
 from ._connection import Connection, need_confidential, need_key, with_connection
+from ._errors import in_our_words
 from ._input import prompt_from, require_text
-from .conversation import converse, opening
+
+if TYPE_CHECKING:
+    from ..types.api.chat import ChatCompletionResponse
+
+_PASTED_SECONDS = 0.05
+_COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
+"""The beginning of a line that is a command, such as `/quit`. Several lines are never a command."""
 
 _OPTIONS_OF_THEIR_OWN = {
     "model": "--model",
@@ -82,12 +98,13 @@ def chat(
         need_confidential()
     if model is None and "extra_headers" not in given:  # headers may hold the proof of a wallet instead
         need_key()
+    opening = [{"role": "system", "content": system}] if system else []
     if text is not None:
-        asyncio.run(_answer(connection, options, [*opening(system), {"role": "user", "content": text}]))
+        asyncio.run(_answer(connection, options, [*opening, {"role": "user", "content": text}]))
     elif options.as_json:
         raise click.UsageError("--json needs a prompt")
     else:
-        converse(connection, options, system)
+        _converse(connection, options, opening)
 
 
 async def _answer(connection: Connection, options: AskOptions, messages: list[dict[str, Any]]) -> None:
@@ -118,3 +135,72 @@ def with_web_search(params: dict[str, Any], web_search: WebSearch | None) -> dic
     if not isinstance(switches, dict):
         return params  # the library says what is wrong with it
     return params | {"venice_parameters": {**switches, "enable_web_search": web_search}}
+
+
+# -- a conversation ------------------------------------------------------------------------------------------------------
+
+
+def _converse(connection: Connection, options: AskOptions, messages: list[dict[str, Any]]) -> None:
+    """Asks what is typed, until /quit or the end of stdin; errors of an answer are printed, and it goes on."""
+    with contextlib.suppress(ImportError):
+        import_module("readline")  # gives `input` its line editing and history
+    with asyncio.Runner() as runner:  # each answer is one run: Ctrl-C ends that run, and the session goes on
+        client = connection.client(sealed=options.sealed)
+        try:
+            options = replace(options, model=runner.run(chosen_model(client, options)))
+            _output.note(f"this is {options.model}; /quit or Ctrl-D ends, Ctrl-C stops an answer")
+            while (text := _read()) is not None:
+                if unknown := _COMMAND.match(text):
+                    _output.note(f"there is no {unknown[0]}; /quit ends. To send a line that begins so, put a blank before it")
+                elif text.strip():
+                    messages.append({"role": "user", "content": text})
+                    settle(messages, _turn(runner, client, options, messages), sealed=options.sealed)
+        finally:
+            runner.run(client.close())
+
+
+def _turn(
+    runner: asyncio.Runner, client: VeniceClient, options: AskOptions, messages: list[dict[str, Any]]
+) -> ChatCompletionResponse | None:
+    printer = AnswerPrinter(reasoning=options.reasoning)
+    try:
+        runner.run(ask(client, options, messages, printer))
+    except KeyboardInterrupt:
+        _output.note("stopped")
+    except AuthenticationError:
+        raise
+    except VeniceError as error:
+        _output.note(in_our_words(error))
+    return printer.response
+
+
+def settle(messages: list[dict[str, Any]], response: ChatCompletionResponse | None, *, sealed: bool = False) -> None:
+    """Adds the model's answer, without tool calls; if `sealed`, its text alone. Without an answer, takes the question back."""
+    if response is None or not response.text:
+        messages.pop()
+        return
+    turn = response.choices[0].message.model_dump()
+    kept = {"role", "content"} if sealed else turn.keys() - {"tool_calls"}
+    messages.append({name: value for name, value in turn.items() if name in kept} | {"role": "assistant"})
+
+
+def _read() -> str | None:
+    """What is typed next: a line, or all the lines that were pasted; empty after Ctrl-C; None at the end."""
+    prompt = "> "
+    if not sys.stdout.isatty():  # the prompt is no part of an answer that goes to a file
+        _output.aside(prompt)
+        prompt = ""
+    try:
+        lines = [input(prompt)]
+        with contextlib.suppress(EOFError):  # after a text; it comes again
+            # More lines came with the last one, being pasted: nobody types so fast. Windows lets nobody ask a console.
+            while sys.platform != "win32" and select.select([sys.stdin], [], [], _PASTED_SECONDS)[0]:
+                lines.append(input())
+    except KeyboardInterrupt:
+        _output.aside("\n")
+        return ""
+    except EOFError:
+        _output.aside("\n")
+        return None
+    text = "\n".join(lines).rstrip()
+    return None if text in {"/quit", "/exit"} else text

@@ -20,8 +20,9 @@ from .._core.machine import is_loopback
 from .._core.settings import BASE_URL_VARIABLE, KEY_VARIABLE, resolve_base_url, resolve_key
 from .._version import __version__
 from ..exceptions import AuthenticationError, PaymentRequiredError, VeniceError
-from . import _output, _packages, _remedies
+from . import _output, _packages
 from ._connection import Connection, asking_for_models, with_connection
+from ._errors import in_our_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,9 @@ async def _accepted(connection: Connection) -> Finding:
         async with _client(connection) as client:
             await client.caller.call(client.build_request("GET", "/api_keys/rate_limits", needs_key=True))
     except (AuthenticationError, PaymentRequiredError) as error:
-        return Finding(f"{KEY_VARIABLE} is set, and is not accepted", _remedies.in_our_words(error))
+        return Finding(f"{KEY_VARIABLE} is set, and is not accepted", in_our_words(error))
     except VeniceError as error:
-        reason = _remedies.in_our_words(error).partition(". ")[0].rstrip(".")
+        reason = in_our_words(error).partition(". ")[0].rstrip(".")
         return Finding(f"{found.text}; whether it is accepted is not known: {reason}")
     return Finding(f"{found.text} and accepted")
 
@@ -120,7 +121,7 @@ def _key() -> Finding:
         if resolve_key(None):
             return Finding(f"{KEY_VARIABLE} is set")
     except VeniceError as error:
-        return Finding(f"{KEY_VARIABLE} cannot be used", _remedies.in_our_words(error))
+        return Finding(f"{KEY_VARIABLE} cannot be used", in_our_words(error))
     return Finding(f"{KEY_VARIABLE} is not set", "make a key at https://venice.ai/settings/api and export it")
 
 
@@ -130,7 +131,7 @@ def _base_url(connection: Connection) -> Finding:
     try:
         return Finding(f"{resolve_base_url(connection.base_url)} ({source})")
     except VeniceError as error:
-        return Finding(f"{source} cannot be used", _remedies.in_our_words(error))
+        return Finding(f"{source} cannot be used", in_our_words(error))
 
 
 def _tls(connection: Connection) -> Finding:
@@ -149,6 +150,6 @@ async def _reach(connection: Connection) -> Finding:
             with asking_for_models(client):
                 models = (await client.models.list(type="all")).data
     except (VeniceError, click.UsageError) as error:
-        return Finding("no catalogue of models", _remedies.in_our_words(error))
+        return Finding("no catalogue of models", in_our_words(error))
     kinds = [getattr(model, "type", None) for model in models]
     return Finding(f"reached in {monotonic() - began:.2f} s; {len(kinds)} models, {kinds.count('text')} of them for text")

@@ -14,12 +14,11 @@ machine; `Delivery` lists everything that can go wrong with an answer.
 from __future__ import annotations
 
 from .account import Account
+from .admin import Recorded
 from .app import Emulator
 from .backend import Backend, UnsupportedInput
 from .catalogue import default_models, other_model, text_model
-from .clock import VirtualClock
 from .delivery import Delivery
-from .recorded import Recorded
 from .script import (
     Step,
     busy,
@@ -40,7 +39,7 @@ from .script import (
     usual,
 )
 from .server import Server, run_in_thread, serve
-from .transport import EmulatorTransport
+from .transport import EmulatorTransport, VirtualClock
 
 __all__ = [
     "Account", "Backend", "Delivery", "Emulator", "EmulatorTransport", "Recorded", "Server", "Step", "UnsupportedInput",

@@ -1,25 +1,22 @@
-"""The admin endpoints, `/_emulator/...`: other processes read the recorded requests and send scripts.
+"""The requests that the emulator received, and the admin's endpoints, `/_emulator/...`, where other processes read them.
 
-They exist only with `Emulator(admin=True)`:
-
-- `GET /_emulator/requests`: the requests so far; `DELETE` forgets them.
-- `POST /_emulator/script` with `{"steps": [...], "path": "/models", "always": true}` (the last two may be left out): puts
-  steps at the end of the script, or makes the last of them what is always answered; `DELETE` clears it.
-- `GET /_emulator/tee`: the roots and the collateral with which a client accepts the enclave, if there is one, and the attack
-  that it plays; `POST` with `{"fault": "debug"}` plays another one (null: none), `{"rotate": true}` takes a new key.
+The endpoints exist only with `Emulator(admin=True)`; they also take scripts, and attacks that the enclave is to play. The guide
+to testing lists them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 from venice_ai._core.json_values import members
+from venice_ai._core.request import SECRET_HEADERS
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.types.api.params import CHAT_PATH
 
 from . import refusals
 from .contract import decode
-from .recorded import Recorded
 from .script import Script, steps_from_json
 from .sending import Answer, Incoming, json_answer
 
@@ -27,6 +24,38 @@ if TYPE_CHECKING:
     from .enclave import Enclave
 
 PATH = "/_emulator/"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A request as it arrived; keys are left out."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    """By their names in lower case."""
+    content: bytes
+    """The body's bytes."""
+
+    @cached_property
+    def body(self) -> Any:
+        """The body's JSON; the bytes if it is not JSON, and `None` without a body."""
+        try:
+            return decode(self.content) if self.content else None
+        except ValueError:
+            return self.content
+
+    @classmethod
+    def of(cls, incoming: Incoming) -> Self:
+        """The record of a request."""
+        headers = {name: "***" if name in SECRET_HEADERS else value for name, value in incoming.headers.items()}
+        return cls(incoming.method, incoming.path, dict(incoming.query), headers, incoming.body)
+
+    def json(self) -> dict[str, Any]:
+        """The request in JSON, for the admin endpoint."""
+        body = self.body.decode("utf-8", "replace") if isinstance(self.body, bytes) else self.body
+        return {"method": self.method, "path": self.path, "query": self.query, "headers": self.headers, "body": body}
 
 
 def administer(incoming: Incoming, requests: list[Recorded], script: Script, enclave: Enclave | None, *, now: float) -> Answer:

@@ -16,16 +16,15 @@ from venice_ai.types.api.params import CHAT_PATH
 
 from . import admin, chat, contract, delivery, refusals, repeatable
 from .account import Account
+from .admin import Recorded
 from .backend import Backend
 from .catalogue import TYPES, Catalogue, split_suffix, text_model
-from .clock import VirtualClock
 from .delivery import Delivery
 from .headers import ANY_ORIGIN, VERSION, preflight_headers
-from .recorded import Recorded
 from .refusals import Issue
 from .script import Script, Step, Unspoken, Usual
 from .sending import PREFIX, Answer, Incoming
-from .transport import EmulatorTransport
+from .transport import EmulatorTransport, VirtualClock
 
 if TYPE_CHECKING:
     from .enclave import Enclave

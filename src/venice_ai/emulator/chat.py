@@ -9,9 +9,9 @@ from typing import Any
 
 from venice_ai.types.api.models import ModelResponse
 
-from . import contract, delivery, refusals, relay, repeatable
+from . import contract, delivery, refusals, repeatable
 from .answer import Call, Turn, answer, call_id
-from .backend import Backend
+from .backend import Backend, relayed
 from .catalogue import Catalogue, split_suffix, text_model
 from .completion import Completion
 from .headers import model_headers
@@ -57,7 +57,7 @@ async def _usual(backend: Backend | None, request: ChatRequest, number: int, now
     if reason := contract.provider_objection(request):
         return refusals.rejected(reason, identity)
     if backend is not None and request.model.id == backend.model_id:
-        return await relay.relayed(backend, request, identity, int(now))
+        return await relayed(backend, request, identity, int(now))
     if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
         return refusals.too_long(request.prompt_tokens, limit)
     try:

@@ -1,7 +1,7 @@
 """How an answer is sent: delays, pieces, and every fault that can happen on the way.
 
-`Delivery` lists every fault by name. The functions here turn what was said into things to do (`Send`, `Pause`, `Reset`,
-`HoldOpen`), in this order: events, what is wrong with them, when they are sent, where the bytes break off.
+`Delivery` lists every fault by name. The functions here turn what was said into things to do (`Send`, `Pause`, `Reset`), in
+this order: events, what is wrong with them, when they are sent, where the bytes break off.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
+from math import inf
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -18,7 +19,7 @@ from venice_ai._wire.sse import encode
 
 from .answer import Turn
 from .completion import CallIndex, Completion, effective_parameters
-from .sending import JSON_TYPE, Act, Answer, HoldOpen, Pause, Reset, Send, encode_json, merged
+from .sending import JSON_TYPE, Act, Answer, Pause, Reset, Send, encode_json, merged
 
 DONE = encode(b"[DONE]")
 EVENTS_TYPE = "text/event-stream; charset=utf-8"
@@ -173,13 +174,13 @@ def _timed(frames: Iterable[bytes], how: Delivery, *, events: bool) -> Iterator[
         yield Pause(first)
     for number, frame in enumerate(frames):
         if number == stall:
-            yield HoldOpen()
+            yield Pause(inf)
             return
         if between and number:
             yield Pause(between)
         yield Send(frame)
     if how.get("open_after_done") and events:
-        yield HoldOpen()
+        yield Pause(inf)
 
 
 def _until(acts: Iterable[Act], left: int, then: Iterable[Act]) -> Iterator[Act]:

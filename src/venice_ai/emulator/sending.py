@@ -1,7 +1,7 @@
 """Requests and answers inside the emulator: an answer's body is a list of actions for the transport.
 
-`Send` some bytes, `Pause`, `Reset` the connection, `HoldOpen` until the caller leaves. The answer says what happens; the two
-transports (`transport.py` in process, `server.py` on a socket) only do it.
+`Send` some bytes, `Pause`, `Reset` the connection. The answer says what happens; the two transports (`transport.py` in process,
+`server.py` on a socket) only do it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Send(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Sends nothing for so many seconds."""
+    """Sends nothing for so many seconds; if they are infinite, until the caller leaves."""
 
     seconds: float
 
@@ -36,11 +36,7 @@ class Reset(NamedTuple):
     """Resets the connection."""
 
 
-class HoldOpen(NamedTuple):
-    """Sends nothing more, and keeps the connection open until the client closes it."""
-
-
-Act: TypeAlias = Send | Pause | Reset | HoldOpen
+Act: TypeAlias = Send | Pause | Reset
 Body: TypeAlias = Iterable[Act] | AsyncIterator[Act]
 
 

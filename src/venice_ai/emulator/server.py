@@ -21,7 +21,7 @@ from venice_ai.types.response_meta import Headers
 
 from .contract import MAX_BODY_BYTES
 from .refusals import refused
-from .sending import PREFIX, Answer, HoldOpen, Incoming, Pause, Send, acts_of, closed
+from .sending import PREFIX, Answer, Incoming, Pause, Send, acts_of, closed
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -106,7 +106,13 @@ def run_in_thread(
 async def _handled(emulator: Emulator, request: web.BaseRequest) -> web.StreamResponse:
     from aiohttp import web
 
-    answer = await _answer(emulator, request)
+    headers, body = Headers(request.headers.items()), await _body(request)
+    incoming = Incoming(request.method, request.path, dict(request.query), headers, body)
+    try:
+        answer = await emulator.respond(incoming, now=_CLOCK.time())
+    except Exception:  # a fault of the emulator's must not look like one of HTTP
+        _logger.exception("the emulator failed")
+        answer = refused(500)
     await _CLOCK.sleep(answer.delay)
     response = web.StreamResponse(status=answer.status or 200, headers=answer.headers)
     if answer.refused:
@@ -121,15 +127,12 @@ async def _handled(emulator: Emulator, request: web.BaseRequest) -> web.StreamRe
     return response
 
 
-async def _answer(emulator: Emulator, request: web.BaseRequest) -> Answer:
-    incoming = Incoming(
-        request.method, request.path, dict(request.query), Headers(request.headers.items()), await _body(request)
-    )
+async def _body(request: web.BaseRequest) -> bytes:
+    """The body, as far as one byte past what is allowed."""
     try:
-        return await emulator.respond(incoming, now=_CLOCK.time())
-    except Exception:  # a fault of the emulator's must not look like one of HTTP
-        _logger.exception("the emulator failed")
-        return refused(500)
+        return await request.content.readexactly(MAX_BODY_BYTES + 1)
+    except asyncio.IncompleteReadError as whole:
+        return whole.partial
 
 
 async def _send(request: web.BaseRequest, response: web.StreamResponse, answer: Answer) -> None:
@@ -149,25 +152,11 @@ async def _send(request: web.BaseRequest, response: web.StreamResponse, answer: 
         if isinstance(act, Send):
             await response.write(act.data)
         elif isinstance(act, Pause):
-            await _CLOCK.sleep(act.seconds)
-        elif isinstance(act, HoldOpen):
-            await asyncio.Event().wait()  # until the caller leaves, which cancels it
+            await _CLOCK.sleep(act.seconds)  # the caller's leaving cancels it
         else:
             _abort(request)
             return
     await response.write_eof()
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    """The body, as far as one byte past what is allowed."""
-    pieces: list[bytes] = []
-    length = 0
-    async for piece in request.content.iter_any():
-        pieces.append(piece)
-        length += len(piece)
-        if length > MAX_BODY_BYTES:
-            break
-    return b"".join(pieces)
 
 
 def _length(answer: Answer) -> int | None:

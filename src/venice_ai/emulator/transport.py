@@ -19,10 +19,39 @@ from venice_ai._http.timers import Watch
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.types.response_meta import Headers
 
-from .clock import VirtualClock
-from .sending import Act, Answer, Incoming, Pause, Reset, Send, closed
+from .sending import Act, Answer, Body, Incoming, Reset, Send, closed
 
 T = TypeVar("T")
+EPOCH = 1_780_000_000.0
+"""Unix time at which an emulator's clock starts: fixed, so that runs are alike."""
+
+
+class VirtualClock:
+    """A clock to give the client too: a sleep takes no time, moves the clock on, and is written down in `slept`."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        """The waits that were asked for, in seconds."""
+        self._elapsed = 0.0
+
+    def now(self) -> float:
+        """Seconds since the clock was made."""
+        return self._elapsed
+
+    def time(self) -> float:
+        """Unix time in seconds."""
+        return EPOCH + self._elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        """Notes the wait; others run meanwhile."""
+        self.slept.append(seconds)
+        await self.skip(seconds)
+
+    async def skip(self, seconds: float) -> None:
+        """Lets time pass without a note. Waits that begin together end together."""
+        wake = self._elapsed + seconds
+        await asyncio.sleep(0)
+        self._elapsed = max(self._elapsed, wake)
 
 
 class Responder(Protocol):
@@ -43,17 +72,17 @@ class EmulatorTransport:
 
     async def send(self, request: Request) -> EmulatorReply:
         """The reply, once its headers are here; ConnectFailure if the script refuses the connection."""
+        parts, headers = urlsplit(request.url), Headers(request.headers.items())
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        incoming = Incoming(request.method, parts.path, query, headers, request.body or b"")
         clock = self.server.clock
-        line = _Line(request, clock)
+        reply = EmulatorReply(request, clock, self._closing)
         try:
-            answer = await line.until(self.server.respond(_incoming(request), now=clock.time()))
-            await line.wait(answer.delay)
-            if answer.refused:
-                raise ConnectFailure("the emulator refused the connection, as its script says")
+            await reply.begin(self.server.respond(incoming, now=clock.time()))
         except BaseException:
-            line.close()
+            reply.close()
             raise
-        return EmulatorReply(answer, line, self._closing)
+        return reply
 
     async def aclose(self) -> None:
         """Waits until every backend has noticed that its caller left."""
@@ -61,91 +90,87 @@ class EmulatorTransport:
 
 
 class EmulatorReply:
-    def __init__(self, answer: Answer, line: _Line, closing: set[asyncio.Task[None]]) -> None:
-        self.status: int = answer.status
-        self.headers: Headers = Headers(answer.headers.items())
-        self._body = answer.body
-        self._line = line
+    """The connection between a client and the emulator, for one exchange: it waits, and breaks when a time limit is met."""
+
+    status: int
+    headers: Headers
+
+    def __init__(self, request: Request, clock: Clock, closing: set[asyncio.Task[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        self._clock = clock
         self._closing = closing
+        self._body: Body = ()
+        self._broken: asyncio.Future[None] = loop.create_future()
+        self._time = _LineTime() if isinstance(clock, VirtualClock) else None
+        watched = cast("asyncio.AbstractEventLoop", self._time or loop)  # a watch uses nothing else of it
+        kind = Watch if request.stream else _PlainWatch
+        self._watch: Watch = kind(request, watched.time(), self._break, watched)
+
+    async def begin(self, answering: Awaitable[Answer]) -> None:
+        answer = await self._until(answering)
+        self.status, self.headers, self._body = answer.status, Headers(answer.headers.items()), answer.body
+        await self._wait(answer.delay)
+        if answer.refused:
+            raise ConnectFailure("the emulator refused the connection, as its script says")
 
     async def read(self) -> bytes:
         return b"".join([piece async for piece in self.pieces()])
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it is sent; ends where it ends, and raises where it breaks off."""
-        line = self._line
         try:
             if isinstance(self._body, AsyncIterator):
-                while (act := await line.until(anext(self._body, None))) is not None:
-                    if piece := await line.carry(act):
+                while (act := await self._until(anext(self._body, None))) is not None:
+                    if piece := await self._carry(act):
                         yield piece
-                        line.watch.resume()
+                        self._watch.resume()
                 return
             for number, act in enumerate(self._body):
                 if number % 32 == 0:
                     await asyncio.sleep(0)  # as reading from a socket would, let others run now and then
-                if piece := await line.carry(act):
+                if piece := await self._carry(act):
                     yield piece
-                    line.watch.resume()
+                    self._watch.resume()
         finally:
-            line.close()
+            self._hang_up()
 
     async def drain(self) -> None:
         """Does nothing: there is no connection here that could be used again."""
 
     def progressed(self) -> None:
-        self._line.watch.progressed()
+        self._watch.progressed()
 
     def close(self) -> None:
         """Closes the connection: the generator of the body is closed, and a pending read raises."""
-        self._line.close()
+        self._hang_up()
         if isinstance(self._body, AsyncIterator):
             task = asyncio.get_running_loop().create_task(closed(self._body))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-
-def _incoming(request: Request) -> Incoming:
-    parts = urlsplit(request.url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return Incoming(request.method, parts.path, query, Headers(request.headers.items()), request.body or b"")
-
-
-class _Line:
-    """The connection between a client and the emulator, for one exchange: it waits, and breaks when a time limit is met."""
-
-    def __init__(self, request: Request, clock: Clock) -> None:
-        loop = asyncio.get_running_loop()
-        self._clock = clock
-        self._broken: asyncio.Future[None] = loop.create_future()
-        self._time = _LineTime() if isinstance(clock, VirtualClock) else None
-        watched = cast("asyncio.AbstractEventLoop", self._time or loop)  # a watch uses nothing else of it
-        kind = Watch if request.stream else _PlainWatch
-        self.watch: Watch = kind(request, watched.time(), self._break, watched)
-
-    async def carry(self, act: Act) -> bytes:
+    async def _carry(self, act: Act) -> bytes:
         """What comes through of one act: its bytes, or none after a wait."""
-        self.watch.resume()
+        self._watch.resume()
         if isinstance(act, Send):
             self._check()
-            self.watch.received()
+            self._watch.received()
             return act.data
         if isinstance(act, Reset):
             raise APIConnectionError("the connection was reset before the answer was complete")
-        await self.wait(act.seconds if isinstance(act, Pause) else math.inf)
+        await self._wait(act.seconds)
         return b""
 
-    async def wait(self, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> None:
         if seconds > 0 and self._time is not None and isinstance(self._clock, VirtualClock):
             passed = self._time.skip(seconds, self._broken)
-            await (self._clock.skip(passed) if passed < math.inf else self._forever())
+            await (self._clock.skip(passed) if passed < math.inf else asyncio.shield(self._broken))
         elif seconds > 0:
-            await self.until(self._clock.sleep(seconds) if seconds < math.inf else self._forever())
+            await self._until(self._clock.sleep(seconds) if seconds < math.inf else asyncio.shield(self._broken))
         self._check()
 
-    async def until(self, work: Awaitable[T]) -> T:
+    async def _until(self, work: Awaitable[T]) -> T:
         """The result of some work, unless the line breaks before it is there."""
-        self.watch.resume()
+        self._watch.resume()
         task = asyncio.ensure_future(work)
         either: set[asyncio.Future[Any]] = {task, self._broken}
         try:
@@ -157,8 +182,8 @@ class _Line:
         self._check()
         return task.result()
 
-    def close(self) -> None:
-        self.watch.close()
+    def _hang_up(self) -> None:
+        self._watch.close()
         self._break()
 
     def _break(self) -> None:
@@ -167,10 +192,7 @@ class _Line:
 
     def _check(self) -> None:
         if self._broken.done():
-            raise self.watch.expired or APIConnectionError("the connection was closed while the answer was read")
-
-    async def _forever(self) -> None:
-        await asyncio.shield(self._broken)
+            raise self._watch.expired or APIConnectionError("the connection was closed while the answer was read")
 
 
 class _LineTime:
@@ -209,10 +231,6 @@ class _LineTime:
 class _PlainWatch(Watch):
     """The limits of a call whose answer is read in one piece."""
 
-    def __init__(self, request: Request, started: float, stop: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
-        self._plain = request.timeout.plain
-        super().__init__(request, started, stop, loop)
-
     def _due(self) -> tuple[float, str, float] | None:
-        limits = [("plain", self._plain), ("deadline", self._deadline)]
+        limits = (("plain", self._limits.plain), ("deadline", self._deadline))
         return min(((self._sent + seconds, clock, seconds) for clock, seconds in limits if seconds is not None), default=None)

@@ -105,7 +105,8 @@ def error_for(
         remedy = PROXY_ASKS_WHO
     request_id = headers.get("cf-ray") or _text(_member(body, "request_id"))
     where = f"{'the proxy' if status == 407 else 'Venice'} answered {status}" if status >= 300 else "Venice reported an error"
-    message = f"{where}: {_sentence(detail)}{' ' + remedy if remedy else ''}"
+    detail = detail.strip()
+    message = f"{where}: {detail}{'' if detail[-1:] in '.!?' else '.'}{' ' + remedy if remedy else ''}"
     error = kind(
         f"{message} [request {request_id}]" if request_id else message,
         status_code=status,
@@ -224,8 +225,3 @@ def _tree(node: Any, path: str) -> Iterator[str]:
                 yield f"{path}: {text}" if path else text
         else:
             yield from _tree(value, f"{path}.{name}" if path else name)
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text if text[-1:] in ".!?" else f"{text}."

@@ -11,32 +11,72 @@ import logging
 import re
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Unpack, cast
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Unpack, cast
 
 from aiohttp import web
 from typing_extensions import TypedDict
 
 from .._client import VeniceClient
-from .._core.privacy import PREFIX
+from .._core.machine import is_loopback
+from .._core.privacy import PREFIX, encryption_requested, switches_in
 from .._wire import sse
 from .._wire.json_text import NOT_STRICT, encode, strict_decode
 from ..exceptions import APIError, InvalidArgumentError, NotFoundError, VeniceError
 from ..streaming import ChatStream
-from ..types._view import is_object
+from ..tee.guard import guard
+from ..types._base import is_object
 from ..types.api.chat import ChatCompletionResponse, ChatUsage
+from ..types.api.params import ChatParams
 from ..types.api.streaming import ChatCompletionChunk
-from ._access import Access
-from ._asked import Asked, asked_by
 from ._errors import body_of, headers_of, status_of, told_by
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDictProxy
 
 _MAX_BODY_BYTES: Final = 35 * 2**20  # as much as Venice takes
 _NAME: Final = re.compile(r"[\w.:/@+-]{1,100}")
 _PATHS: Final = "programs ask below /v1: POST /v1/chat/completions, GET /v1/models"
+_PARAMETERS: Final = frozenset(ChatParams.__annotations__)
+_DROPPED: Final = ("user", "metadata", "store")
+"""What programs send beside the conversation, without need, and would leave in clear."""
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?")
+_TOKEN: Final = re.compile(r"[!-~]{8,}")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 logger = logging.getLogger("venice_ai.gateway")
+
+
+class _Access:
+    """The token (None: nobody needs one), and the names besides those of loopback by which this server may be called.
+
+    Any page can have its browser send requests to this machine, and read the answers if its own name leads here (DNS
+    rebinding). Such requests name the page's site in `Host` or `Origin`, or carry `Sec-Fetch-Site`; those of programs do not.
+    """
+
+    def __init__(self, token: str | None, names: Iterable[str]) -> None:
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise InvalidArgumentError("token must be 8 or more characters of ASCII without blanks; token=True makes one")
+        self.names: frozenset[str] = frozenset(name.lower() for name in names)
+        if self.names and token is None:
+            raise InvalidArgumentError("a server that other machines can reach needs a token; token=True makes one")
+        self._token = None if token is None else token.encode()
+
+    def check(self, headers: CIMultiDictProxy[str], *, needs_token: bool) -> None:
+        """Raises the APIError for a request that is not allowed in, by its headers."""
+        hosts = headers.getall("Host", [])
+        host = _HOST.fullmatch(hosts[0].lower()) if len(hosts) == 1 else None
+        name = "" if host is None else host[1] or host[2]
+        if not (is_loopback(name) or name in self.names):
+            raise APIError("this server is not called by that Host; allow the name", status_code=403, code="host_not_allowed")
+        if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
+            raise APIError("pages in a browser may not ask this server", status_code=403, code="origin_not_allowed")
+        scheme, _, given = headers.get("Authorization", "").partition(" ")
+        same = self._token is None or compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
+        if needs_token and not (same and (self._token is None or scheme.lower() == "bearer")):
+            raise APIError("the token of this gateway is the API key to give", status_code=401, code="invalid_api_key")
 
 
 @dataclass(eq=False)
@@ -44,7 +84,7 @@ class Gateway:
     """What answers. `begun` has when the last chats did, as many as a minute may have; `under_way` what to log of requests."""
 
     client: VeniceClient
-    access: Access
+    access: _Access
     clear_on_request: bool
     patience: float
     begun: deque[float]
@@ -100,7 +140,7 @@ class Gateway:
     async def chat(self, request: web.Request) -> web.StreamResponse:
         options = self.client.tee_options
         roles = "all" if options is None else options.encrypt_roles
-        asked = asked_by(await self._body(request), clear_on_request=self.clear_on_request, roles=roles)
+        asked = _asked_by(await self._body(request), clear_on_request=self.clear_on_request, roles=roles)
         model, streams = str(asked.keywords["model"]), asked.keywords["stream"] is True
         words = (" sealed" * asked.sealed, " stream" * streams, *(f", without {name}" for name in asked.dropped))
         self._note(f" {model if _NAME.fullmatch(model) else '(no name)'}{''.join(words)}")
@@ -137,7 +177,7 @@ class Gateway:
             return found
         raise APIError("the body is not a JSON object", status_code=400)
 
-    async def _stream(self, request: web.Request, asked: Asked) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
         transport, create = request.transport, cast("Any", self.client.chat.completions.create)
         assert transport is not None  # the body has just come
         stream: ChatStream = await create(**asked.keywords)
@@ -226,7 +266,7 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
         raise InvalidArgumentError(f"client must be a VeniceClient, not {type(client).__name__}")
     if (rpm is not None and rpm < 1) or not patience > 0:
         raise InvalidArgumentError(f"rpm={rpm!r} must be a whole number from 1, and patience_seconds={patience!r} above 0")
-    access = Access(token, options.get("allow_hosts", ()))
+    access = _Access(token, options.get("allow_hosts", ()))
     gateway = Gateway(client, access, options.get("clear_on_request", False), patience, deque(maxlen=rpm))
     application = web.Application(middlewares=[gateway.answered], client_max_size=_MAX_BODY_BYTES)
     application[GATEWAY] = gateway
@@ -241,6 +281,45 @@ def app(client: VeniceClient, *, token: str | None = None, **options: Unpack[Opt
         ]
     )
     return application
+
+
+class _Asked(NamedTuple):
+    """One chat that a program asks for."""
+
+    keywords: dict[str, Any]
+    """The keywords of `create`. Fields that are not known here are in its `extra_body`, so that they go through as they are."""
+    sealed: bool
+    """Whether it is to be end-to-end encrypted."""
+    usage: bool
+    """Whether the program wants to be told the usage of a stream."""
+    dropped: tuple[str, ...]
+    """The fields that are left out because they would not be encrypted."""
+
+
+def _asked_by(body: Mapping[str, Any], *, clear_on_request: bool, roles: Literal["all"] | tuple[str, ...]) -> _Asked:
+    """What the body of a request asks for. What is wrong with it, `create` says.
+
+    Models with end-to-end encryption are asked with it, and an InvalidRequestError is raised for what would leave in clear,
+    also if the client seals the messages of some `roles` alone; unless `clear_on_request` lets `enable_e2ee: false` decide.
+    """
+    fields = dict(body)
+    model, messages, stream = (fields.pop(name, None) for name in ("model", "messages", "stream"))
+    model = model.strip() if isinstance(model, str) else model  # as the client does: a blank must not hide the prefix
+    if (most := fields.pop("max_tokens", None)) is not None and fields.get("max_completion_tokens") is None:
+        fields["max_completion_tokens"] = most
+    in_clear = clear_on_request and switches_in(fields).get("enable_e2ee") is False
+    sealed = (isinstance(model, str) and model.startswith(PREFIX) and not in_clear) or encryption_requested(None, fields)
+    dropped = tuple(name for name in _DROPPED if sealed and fields.pop(name, None) is not None)
+    options = fields.get("stream_options")
+    usage = isinstance(options, Mapping) and cast("Mapping[str, Any]", options).get("include_usage") is True
+    if stream is True and (options is None or isinstance(options, Mapping)):
+        fields["stream_options"] = {**cast("Mapping[str, Any]", options or {}), "include_usage": True}
+    conversation = {"model": model, "messages": messages}
+    if sealed and not clear_on_request:
+        guard({**fields, **conversation}, floor="e2ee", roles=roles)
+    known = {name: fields.pop(name) for name in _PARAMETERS.intersection(fields)}
+    keywords = {**conversation, **known, "stream": stream, "e2ee": sealed, "extra_body": fields}
+    return _Asked(keywords, sealed, usage, dropped)
 
 
 def event_of(chunk: ChatCompletionChunk, event: bytes | None, *, usage: bool) -> bytes:

@@ -1,7 +1,6 @@
-"""The answer that an error becomes: a status, and a body in OpenAI's shape with all that Venice's own body says.
+"""The answer that an error becomes: a status, and a body in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`.
 
-`{"error": {"message", "type", "param", "code"}}` is what OpenAI's clients read. What Venice says beside its `error`, such as
-`issues` and `details`, stays beside it.
+What Venice says beside its `error`, such as `issues` and `details`, stays beside it.
 """
 
 from __future__ import annotations

@@ -26,11 +26,7 @@ class Limits(APIResource[Connection]):
         return self._client.limiter.snapshot(self._request())
 
     async def refresh(self) -> LimitsSnapshot:
-        """Asks for the limits of the key (`GET /api_keys/rate_limits`), and gives what is known then.
-
-        Raises:
-            APIError: they could not be had.
-        """
+        """Asks for the limits (`GET /api_keys/rate_limits`), and gives what is known then; an APIError if it fails."""
         request = self._request()
         for model, amounts in await self._client.caller.read(request, _amounts):
             self._client.limiter.learn(request, model, requests=amounts.get("RPM"), tokens=amounts.get("TPM"))

@@ -1,7 +1,6 @@
 """What a model would refuse of a request, by its entry in the catalogue; and whether it can stand in for another one.
 
-Where the catalogue says nothing, nothing is refused. Source: Venice refuses with 400, before inference, what the capabilities
-of a model exclude (https://docs.venice.ai/api-reference/endpoint/chat/completions).
+Where the catalogue says nothing, nothing is refused. See https://docs.venice.ai/api-reference/endpoint/chat/completions.
 """
 
 from __future__ import annotations

@@ -48,9 +48,8 @@ def choose(models: object, wishes: Mapping[str, Any], *, now: float) -> ModelRes
             f"{len(listed)} models are listed, none says what it can do; name one: preferred_models=[{listed[0].id!r}]"
         )
     if not ordinary:
-        demands = ", ".join(
-            f"{name}={wish!r}" for name, wish in wishes.items() if wish and name not in {"prefer", "exclude_beta"}
-        )
+        told = {name: wish for name, wish in wishes.items() if wish and name not in {"prefer", "exclude_beta"}}
+        demands = ", ".join(f"{name}={wish!r}" for name, wish in told.items())
         lack = f"no chat model fits {demands}. Ask for less" if demands else "no chat model is online. Try again later"
         raise NoMatchingModelError(f"{lack}, or see client.models.list()")
     if wishes.get("prefer") == "cheapest" and (priced := [model for model in ordinary if _price(model) is not None]):
@@ -73,16 +72,14 @@ def spec_of(model: ModelResponse) -> ModelSpec:
 
 
 def _fits(model: ModelResponse, wishes: Mapping[str, Any], now: float) -> bool:
-    # An entry without a specification fits a caller who asks for nothing, and names it.
     spec = spec_of(model)
-    if model.type != "text" and (model.type is not None or _has_spec(model)):
-        return False
-    if spec.get("offline") is True or retired(spec, now):
-        return False
     context = spec.get("availableContextTokens") or model.get("context_length")
     least = wishes.get("min_context_tokens", 0)
     return (
-        all(can(model, flag) for wish, flag in CAPABILITIES.items() if wishes.get(wish))
+        # An entry without a specification fits a caller who asks for nothing, and names it.
+        (model.type == "text" or (model.type is None and not _has_spec(model)))
+        and not (spec.get("offline") is True or retired(spec, now))
+        and all(can(model, flag) for wish, flag in CAPABILITIES.items() if wishes.get(wish))
         and model.id not in wishes.get("exclude_models", ())
         and not (wishes.get("exclude_beta", True) and (spec.get("beta") is True or spec.get("betaModel") is True))
         and not (wishes.get("exclude_reasoning") and can(model, "supportsReasoning"))
@@ -109,10 +106,9 @@ def retired(spec: ModelSpec, now: float) -> bool:
 
 
 def _price(model: ModelResponse) -> float | None:
-    pricing = model.model_spec.pricing
-    prices = [getattr(getattr(pricing, side, None), "usd", None) for side in ("input", "output")]
-    numbers = [price for price in prices if isinstance(price, (int, float))]
-    return sum(numbers) if len(numbers) == 2 else None
+    sides = (getattr(model.model_spec.pricing, side, None) for side in ("input", "output"))
+    prices = [price for side in sides if isinstance(price := getattr(side, "usd", None), (int, float))]
+    return sum(prices) if len(prices) == 2 else None
 
 
 def find_entry(models: object, name: object) -> ModelResponse | None:

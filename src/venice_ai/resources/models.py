@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
-from .._core.single_flight import SingleFlight
+from .._core.concurrency import SingleFlight
 from .._resource import APIResource
 from .._wire.reply_body import json_object
 from .._wire.request_body import chat_body
@@ -32,7 +32,10 @@ CACHE_SECONDS = 300.0
 
 
 class Models(APIResource["Connection"]):
-    """The catalogue of models. Replies are kept for five minutes; calls that ask at once share one request."""
+    """The catalogue of models. Replies are kept for five minutes; calls that ask at once share one request.
+
+    Every method raises an `APIError` if the catalogue could not be had.
+    """
 
     def __init__(self, client: Connection) -> None:
         super().__init__(client)
@@ -45,35 +48,19 @@ class Models(APIResource["Connection"]):
         Args:
             type: `text` (also called `chat`), `code` (text models for code), `image`, ... or `all`.
             refresh: ask Venice even if the reply is still fresh.
-
-        Raises:
-            APIError: the catalogue could not be had.
         """
         return await self._get(ModelsListResponse, "/models", type, refresh=refresh)
 
     async def traits(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelMapResponse:  # noqa: A002
-        """Traits such as `default` or `default_code`, and the model each stands for. Wraps `GET /models/traits`.
-
-        Raises:
-            APIError: the catalogue could not be had.
-        """
+        """Traits such as `default` or `default_code`, and the model each stands for. Wraps `GET /models/traits`."""
         return await self._get(ModelMapResponse, "/models/traits", type, refresh=refresh)
 
     async def compatibility_mapping(self, *, type: ModelType | None = None, refresh: bool = False) -> ModelMapResponse:  # noqa: A002
-        """Other vendors' model names, and the model each stands for. Wraps `GET /models/compatibility_mapping`.
-
-        Raises:
-            APIError: the catalogue could not be had.
-        """
+        """Other vendors' model names, and the model each stands for. Wraps `GET /models/compatibility_mapping`."""
         return await self._get(ModelMapResponse, "/models/compatibility_mapping", type, refresh=refresh)
 
     async def retrieve(self, model: str, *, refresh: bool = False) -> ModelResponse:
-        """The catalogue's entry for an id of any type; a feature suffix does not count.
-
-        Raises:
-            NotFoundError: the catalogue has no such model.
-            APIError: the catalogue could not be had.
-        """
+        """The catalogue's entry for an id of any type, without a feature suffix; a NotFoundError if it has no such model."""
         name = without_suffix(model)
         for kind in ("text", "all"):
             if (found := find_entry((await self.list(type=kind, refresh=refresh)).data, name)) is not None:
@@ -85,7 +72,6 @@ class Models(APIResource["Connection"]):
 
         Raises:
             NoMatchingModelError: the catalogue has no such model (a ValueError).
-            APIError: the catalogue could not be had.
         """
         name = without_suffix(model)
         models = (await self.list()).data
@@ -112,7 +98,6 @@ class Models(APIResource["Connection"]):
         Raises:
             InvalidArgumentError: `request` is not a mapping (a ValueError).
             InvalidRequestError: a parameter is not allowed with any model.
-            APIError: the catalogue could not be had.
         """
         if not isinstance(request, Mapping):
             raise InvalidArgumentError(f"request must be a mapping of the keywords of create, not {type(request).__name__}")
@@ -186,7 +171,6 @@ class Models(APIResource["Connection"]):
         Raises:
             NoMatchingModelError: no model has all that (a ValueError).
             InvalidArgumentError: `prefer` has another value, or another argument is not allowed.
-            APIError: the catalogue could not be had.
         """
         if prefer not in {None, "cheapest"}:
             raise InvalidArgumentError(f"prefer={prefer!r} is not a preference; 'cheapest' is one")
@@ -233,10 +217,9 @@ class Models(APIResource["Connection"]):
 async def refusals_of(models: Models, body: Mapping[str, Any]) -> list[Refusal]:
     """What its model would refuse of the body of a request, by the catalogue."""
     try:
-        entry = await models.find(body["model"])
+        return refusals(await models.find(body["model"]), body)
     except NoMatchingModelError:
         return []
-    return refusals(entry, body)
 
 
 def _ids_by_name(reply: Response) -> dict[str, Any]:

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 from .._core.caller_warnings import Remembered, warn
+from .._core.concurrency import SingleFlight
 from .._core.machine import cache_folder, is_loopback
 from .._core.settings import Timeout
-from .._core.single_flight import SingleFlight
 from .._http.caller import Caller
 from .._http.retry import RetryPolicy
 from .._http.transport_errors import within
 from .._resource import APIResource
-from .._wire.reply_errors import unusable
+from .._wire.reply_body import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
 from ..tee import attestation, parts, policy, signature
 from ..tee.canonical import as_object, parse

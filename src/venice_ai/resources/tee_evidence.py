@@ -18,12 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .._core.concurrency import bounded_map
+from .._core.concurrency import SingleFlight, bounded_map
 from .._core.json_values import members
 from .._core.ports import Clock, Transport
 from .._core.request import Request
 from .._core.settings import Timeout
-from .._core.single_flight import SingleFlight
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras

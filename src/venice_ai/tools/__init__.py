@@ -37,17 +37,8 @@ def tool_from_function(
     The docstring may be in Google's, NumPy's or Sphinx' style. `Annotated[..., "text"]` and `Annotated[..., Field(...)]`
     describe an argument, too, and win. Parameters annotated `ToolContext` are left out.
 
-    This is the definition alone: give `run_with_tools` the function itself, or a `FunctionTool`.
-
-    Args:
-        function: any function, method, partial or callable object.
-        name: 1 to 64 letters, digits, `_` or `-`; else the function's.
-        description: for the model; else what the docstring says.
-        strict: make the model keep exactly to the schema: every argument is required, null stands for one left out.
-
-    Raises:
-        ToolSignatureError: JSON cannot express the signature.
-        InvalidRequestError: the name is not allowed for a tool.
+    This is the definition alone: give `run_with_tools` the function itself, or a `FunctionTool`, which explains the arguments
+    and the errors.
     """
     return FunctionTool(function, name=name, description=description, strict=strict).definition
 
@@ -57,15 +48,7 @@ def tool_from_model(model: type, *, name: str | None = None, description: str | 
 
     `call.function.parse_as(model)` turns a call's arguments into an object of a pydantic class.
 
-    Args:
-        model: the class.
-        name: 1 to 64 letters, digits, `_` or `-`; else the class's.
-        description: for the model; else what the docstring says.
-        strict: make the model keep exactly to the schema.
-
-    Raises:
-        ToolSignatureError: JSON cannot express the class.
-        InvalidRequestError: the name is not allowed for a tool.
+    `name`, `description` and `strict`, and the errors, are as in `FunctionTool`.
     """
     text, schema = class_schema(model)
     return definition(named(name, model), description or text, schema, strict=strict)

@@ -1,7 +1,7 @@
 """Docstrings of tools: a description for the model, and a text for each parameter.
 
-The styles of Google, NumPy and Sphinx (also Epydoc's `@param`) are read, mixed or not. What describes parameters is taken out,
-what speaks to programmers (returns, raises, examples) is left out, and everything else is the description, wherever it stands.
+The styles of Google, NumPy and Sphinx (also Epydoc's `@param`) are read, mixed or not. What speaks to programmers (returns,
+raises, examples) is left out.
 """
 
 from __future__ import annotations

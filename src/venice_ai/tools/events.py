@@ -47,11 +47,7 @@ class Approval:
 
     @classmethod
     def of(cls, answer: object) -> Approval:
-        """The decision in the return value of an `approve` function: an `Approval`, True or False.
-
-        Raises:
-            TypeError: the value is something else.
-        """
+        """The decision in what an `approve` function returns: an `Approval`, True or False; a TypeError for anything else."""
         if isinstance(answer, Approval):
             return answer
         if isinstance(answer, bool):

@@ -1,8 +1,7 @@
 """A callable's signature as JSON: the schema of its arguments, and from a model's arguments to a call.
 
-Each argument becomes a field of a pydantic model; that gives the JSON schema, and turns JSON into what the annotations ask for.
-Fields have names of their own (`p0`, `p1`) and carry the argument's name as an alias, because an argument may be called what no
-field may (`schema`, `_private`, `self`). What cannot be expressed is a `ToolSignatureError` at registration, never in a call.
+Each argument becomes a field of a pydantic model. Fields have names of their own (`p0`, `p1`) and carry the argument's name as
+an alias, because an argument may be called what no field may (`schema`, `_private`, `self`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from .._core.caller_warnings import warn
-from .._structured.read_output import optional_keys, remove_nulls
+from .._structured.read_output import optional_keys, remove_nulls, steps_to
 from .._structured.strict_schema import or_null
 from .._structured.typed_dicts import for_pydantic
 from ..exceptions import ToolArgumentsError, ToolSignatureError
@@ -42,9 +41,10 @@ class Signature:
         self._signature = parameters.inspected(function)
         names = parameters.names_around(target)
         found = parameters.sorted_parameters(function, self._signature, names, context)
-        self._arguments = found.arguments
-        self._contexts = found.contexts
-        known = {*_parameter_names(target), *(name for each in self._arguments for name in (each.key, each.parameter))}
+        self._arguments, self._contexts, unannotated = found
+        known = {name for each in self._arguments for name in (each.key, each.parameter)}
+        with suppress(TypeError, ValueError, NameError):
+            known |= inspect.signature(target).parameters.keys()  # also those that are bound
         docs = Documentation(_doc(function), known)
         self.description: str | None = docs.description
         """What the documentation says of the callable as a whole."""
@@ -53,7 +53,7 @@ class Signature:
         """The JSON schema of the arguments."""
         if target.__doc__ and not any(each.role == "keyword rest" for each in self._arguments):
             _warn_of_strangers(function, docs.parameters, known)
-        _warn_of_blanks(function, found.unannotated, self._model)
+        _warn_of_blanks(function, unannotated, self._model)
 
     def bind(self, arguments: Mapping[str, Any], context: Any) -> Callable[[], Any]:
         """The call that a model's arguments make, with every value as its annotation asks; else a ToolArgumentsError."""
@@ -64,8 +64,13 @@ class Signature:
         for index, argument in enumerate(self._arguments):
             # A default of a `Field`'s is known to pydantic only, and not to the function.
             own = argument.default is not Parameter.empty and not isinstance(argument.default, FieldInfo)
-            if f"p{index}" in values.model_fields_set or not own:
-                _put(bound, argument, getattr(values, f"p{index}"))
+            if own and f"p{index}" not in values.model_fields_set:
+                continue
+            value = getattr(values, f"p{index}")
+            if argument.role == "keyword":
+                bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
+            else:
+                bound.arguments[argument.parameter] = tuple(value) if argument.role == "positional rest" else value
         bound.apply_defaults()
         return functools.partial(self._function, *bound.args, **bound.kwargs)
 
@@ -110,27 +115,13 @@ _CONTAINER_WANTED = re.compile(
 
 def _read_in_place(given: Any, where: tuple[int | str, ...]) -> bool:
     """Puts the list or object that JSON text stands for in the text's place; whether there was one."""
-    for step in where:
-        try:
-            inner: Any = given[step]
-        except (LookupError, TypeError):
-            continue  # no key: it names the member of a union
-        if not isinstance(inner, str):
-            given = inner
-            continue
+    texts = ((holder, step, inner) for holder, step, inner in steps_to(given, where) if isinstance(inner, str))
+    for holder, step, text in texts:
         with suppress(ValueError, RecursionError):
-            if isinstance(value := read_arguments(inner), (list, dict)) and inner.strip():
-                given[step] = value
+            if isinstance(value := read_arguments(text), (list, dict)) and text.strip():
+                holder[step] = value
                 return True
-        return False
     return False
-
-
-def _put(bound: BoundArguments, argument: Argument, value: Any) -> None:
-    if argument.role == "keyword":
-        bound.arguments.setdefault(argument.parameter, {})[argument.key] = value
-    else:
-        bound.arguments[argument.parameter] = tuple(value) if argument.role == "positional rest" else value
 
 
 def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
@@ -142,7 +133,9 @@ def class_schema(cls: Any) -> tuple[str | None, dict[str, Any]]:
         schema = adapter.json_schema(schema_generator=_Generator)
     except (PydanticUserError, TypeError, NameError) as error:
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: {_first_line(error)}") from error
-    schema = _dereferenced(schema)
+    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):  # that of a recursive class refers to an object
+        top = schema["$defs"][reference.removeprefix("#/$defs/")]
+        schema = {**top, "properties": {k: dict(v) for k, v in top.get("properties", {}).items()}, "$defs": schema["$defs"]}
     if schema.get("type") != "object" or not ("properties" in schema or "additionalProperties" in schema):
         raise ToolSignatureError(f"{cls!r} cannot be the arguments of a tool: it is not an object with fields")
     properties = schema.get("properties", {})
@@ -254,14 +247,6 @@ class _StrictGenerator(_Generator):
     model_field_schema = dataclass_field_schema = typed_dict_field_schema = _field_schema
 
 
-def _dereferenced(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with an object at its top: that of a recursive class is only a reference to one."""
-    if (reference := schema.get("$ref", "")).startswith("#/$defs/"):
-        top = schema["$defs"][reference.removeprefix("#/$defs/")]
-        return {**top, "properties": {k: dict(v) for k, v in top.get("properties", {}).items()}, "$defs": schema["$defs"]}
-    return schema
-
-
 def _reasons(error: ValidationError) -> str:
     reasons: list[str] = []
     for found in error.errors(include_url=False, include_context=False):
@@ -271,14 +256,6 @@ def _reasons(error: ValidationError) -> str:
 
 
 # -- documentation -------------------------------------------------------------------------------------------------------
-
-
-def _parameter_names(target: Any) -> set[str]:
-    """All parameters of the plain function behind a callable, also those that are bound."""
-    try:
-        return set(inspect.signature(target).parameters)
-    except (TypeError, ValueError, NameError):
-        return set()
 
 
 def _warn_of_strangers(function: Any, described: Mapping[str, str], known: set[str]) -> None:

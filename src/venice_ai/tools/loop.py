@@ -1,8 +1,4 @@
-"""The conversation with a model that calls tools, as a state machine.
-
-Answers of the model are fed in and calls come out; results are fed in and the next request's history comes out. It knows when a
-conversation ends, what a turn must hold to be sent back, and how a loop becomes plain JSON and a loop again.
-"""
+"""The conversation with a model that calls tools, as a state machine: answers and results go in, calls and history come out."""
 
 from __future__ import annotations
 
@@ -106,11 +102,7 @@ class ToolLoop:
 
     @property
     def result(self) -> ToolLoopResult:
-        """The result, once `receive` returned no calls.
-
-        Raises:
-            InvalidArgumentError: it has not ended.
-        """
+        """The result, once `receive` returned no calls; an InvalidArgumentError before."""
         if self._response is None or self._calls:
             raise InvalidArgumentError("the loop has not ended: the model has called tools, or was not asked yet")
         return ToolLoopResult(self._response, list(self.history), self.iterations, self.usage)

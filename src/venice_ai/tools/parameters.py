@@ -1,7 +1,4 @@
-"""Sorts the parameters of a callable: given by the model, by the loop (`ToolContext`), or already bound (`partial`).
-
-A callable may be a function, a method, a partial or an object, decorated or not; its annotations may be texts.
-"""
+"""Sorts the parameters of a callable: given by the model, by the loop (`ToolContext`), or already bound (`partial`)."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import typing
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, MutableMapping, MutableSet
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import Parameter
 from types import UnionType
 from typing import Annotated, Any, Literal, cast
@@ -42,16 +39,6 @@ class Argument:
     annotation: Any
     default: Any
     role: Literal["named", "positional rest", "keyword rest", "keyword"] = "named"
-
-
-@dataclass(slots=True)
-class Parameters:
-    """The parameters of a signature, sorted by who gives them."""
-
-    arguments: list[Argument] = field(default_factory=list["Argument"])
-    contexts: list[str] = field(default_factory=list[str])
-    unannotated: list[str] = field(default_factory=list[str])
-    """The parameters of which neither an annotation nor a default tells anything."""
 
 
 def named(name: str | None, function: object) -> str:
@@ -105,9 +92,9 @@ def inspected(function: Callable[..., Any]) -> inspect.Signature:
 
 def sorted_parameters(
     function: Callable[..., Any], signature: inspect.Signature, names: dict[str, Any], context: type
-) -> Parameters:
-    """The parameters of a callable. `names` are those that its annotations may use beside its module's."""
-    found = Parameters()
+) -> tuple[list[Argument], list[str], list[str]]:
+    """The arguments of a callable, its parameters for a context, and those of which neither annotation nor default tells."""
+    found, contexts, unannotated = list[Argument](), list[str](), list[str]()
     # Partials of partials are one partial.
     given: Any = function
     bound: Mapping[str, Any] = given.keywords if isinstance(given, functools.partial) else {}
@@ -119,15 +106,15 @@ def sorted_parameters(
             raise ToolSignatureError(f"{own_name(function)}'s parameter {parameter.name!r} can never be given: {reason}")
         starred = parameter.kind in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}  # they take anything, and say so
         if parameter.annotation is Parameter.empty and parameter.default is Parameter.empty and not starred:
-            found.unannotated.append(parameter.name)
+            unannotated.append(parameter.name)
         if _mentions(annotation, context):
-            found.contexts.append(parameter.name)
+            contexts.append(parameter.name)
         else:
-            found.arguments.extend(_arguments(parameter, annotation, names))
-    keys = [argument.key for argument in found.arguments]
+            found.extend(_arguments(parameter, annotation, names))
+    keys = [argument.key for argument in found]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise ToolSignatureError(f"two arguments of {own_name(function)} are called {twice[0]!r} in JSON")
-    return found
+    return found, contexts, unannotated
 
 
 def _arguments(parameter: Parameter, annotation: Any, names: dict[str, Any]) -> Iterator[Argument]:
@@ -292,8 +279,7 @@ def _local_names(target: Any) -> dict[str, Any]:
 def own_name(function: Any) -> str:
     """What a callable is called: its own name, else its class's."""
     called = without_bound(function)
-    name = getattr(called, "__name__", None)
-    return name if isinstance(name, str) else type(called).__name__
+    return name if isinstance(name := getattr(called, "__name__", None), str) else type(called).__name__
 
 
 def field_infos(annotation: Any, default: Any) -> list[FieldInfo]:

@@ -90,11 +90,7 @@ class FunctionTool:
         """What the model is told."""
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext[Any]) -> Callable[[], Any]:
-        """Validates a model's arguments; returns a function without parameters that makes the call.
-
-        Raises:
-            ToolArgumentsError: the arguments do not fit the signature.
-        """
+        """A function without parameters that makes the call; a ToolArgumentsError if a model's arguments do not fit."""
         return self._signature.bind(arguments, context)
 
     def __repr__(self) -> str:

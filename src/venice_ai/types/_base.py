@@ -1,16 +1,15 @@
-"""The base of every object that stands for JSON: how one is made, written, copied and compared. `_view.py` reads its fields.
+"""The base of every object that stands for JSON: how one is made, read, written, copied and compared.
 
-Because the JSON's own keys live in `__dict__`, a key named like a method would hide that method. `fixed` prevents it.
+The decoded JSON object becomes the `__dict__` of a typed object: `r["x"]` and `r.x` are the same value, unknown fields stay,
+and a paid answer is never lost to an odd field. A key named like a method would hide that method; `fixed` prevents it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, Self, TypeVar, cast, dataclass_transform, overload
-
-from ._plain import is_foreign_model, plain
-from ._view import View, is_array, is_object, viewed
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Never, Self, TypeGuard, TypeVar, cast, dataclass_transform, overload
 
 if TYPE_CHECKING:
     from inspect import Signature
@@ -22,10 +21,20 @@ if TYPE_CHECKING:
     from .attestation import AttestationReport, SignatureReport
     from .response_meta import ResponseMeta
 
-__all__ = ["Model", "Response", "fixed", "is_array", "is_object", "is_private", "mark_private", "plain"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 D = TypeVar("D")
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_new = object.__new__
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value of decoded JSON is an object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value of decoded JSON is an array."""
+    return isinstance(value, list)
 
 
 class _Fixed:
@@ -66,7 +75,7 @@ def fixed(function: F) -> F:
 
 
 @dataclass_transform(kw_only_default=True)
-class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
+class Model:  # noqa: PLW1641  # mutable, so not hashable, like dict
     """A typed view over one JSON object: attributes and items are the same values, and unknown ones are kept.
 
     Construct it with keywords (None is the same as not given), or from JSON with `model_validate`. A declared field that is
@@ -74,8 +83,30 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
     be fields of pydantic models.
     """
 
-    __slots__ = ()
+    __slots__ = ("__dict__", "__weakref__", "_private")
+    _private: bool
+    """Whether it came end-to-end encrypted: then its `repr`, which ends up in logs and traces, does not show what it holds."""
+
+    _nested: ClassVar[dict[str, type[Model]]] = {}
+    """Fields whose JSON objects (alone, or in a list) are objects of another class."""
+    _lists: ClassVar[frozenset[str]] = frozenset()
+    """Fields that read as an empty list where the JSON has none."""
+    _certain: ClassVar[frozenset[str]] = frozenset()
+    """Nested fields that read as an (empty) object, or list of objects, whatever the JSON has in their place."""
+    _fields: ClassVar[frozenset[str]] = frozenset()
+    _required: ClassVar[frozenset[str]] = frozenset()
+    _constants: ClassVar[dict[str, Any]] = {}
     __signature__: ClassVar[Any] = _FieldsAsSignature()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = [name for name in cls.__annotations__ if not name.startswith("_")]
+        declared = {name: cls.__dict__[name] for name in own if name in cls.__dict__}
+        cls._fields = cls._fields.union(own)
+        cls._required = cls._required | {name for name in own if name not in declared} - cls._lists
+        cls._constants = cls._constants | {name: value for name, value in declared.items() if value is not None}
+        for name in cls._certain:
+            setattr(cls, name, _certainly(name, cls._nested[name], of_many=name in cls._lists))
 
     def __init__(self, /, *unnamed: Never, **data: Any) -> None:
         cls = type(self)  # the tables of the class, which keys of the same names cannot hide
@@ -86,11 +117,15 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
         missing = sorted(cls._required - data.keys())
         if missing:
             raise TypeError(f"{type(self).__name__}() is missing {', '.join(map(repr, missing))}")
-        vars(self).update(cls._constants)
-        for name, value in data.items():
-            kind = cls._nested.get(name)
-            if value is not None:
-                vars(self)[name] = value if kind is None else viewed(kind, _copied(value))
+        given = {name: value for name, value in data.items() if value is not None}
+        copies = {name: _copied(value) for name, value in given.items() if name in cls._nested}
+        self.__dict__ = vars(_adopted(cls, {**cls._constants, **given, **copies}))
+
+    @classmethod
+    def _adopt(cls, data: dict[str, Any]) -> Self:
+        """The view over this very dict, which from now on belongs to the object."""
+        made: Any = _adopted(cls, data)  # a cast would be a call
+        return made  # type: ignore[no-any-return]
 
     @classmethod
     def model_validate(cls, data: Any) -> Self:
@@ -118,6 +153,33 @@ class Model(View):  # noqa: PLW1641  # mutable, so not hashable, like dict
         import json
 
         return cls.model_validate(json.loads(text))
+
+    if not TYPE_CHECKING:  # to type checkers there are the declared fields alone; `reply["x"]` reads any other
+
+        def __getattr__(self, name: str) -> Any:
+            # Only reached when neither the JSON nor a default of the class has it.
+            cls = type(self)
+            if name in cls._lists:
+                return []
+            if name in cls._required:
+                return None
+            known = ", ".join(vars(self)) or "none"
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}; its fields are {known}")
+
+    def __getitem__(self, key: str) -> Any:
+        cls = type(self)
+        try:
+            return vars(self)[key] if key not in cls._certain else getattr(self, key)
+        except KeyError:
+            if key in cls._fields:
+                return getattr(self, key)
+            raise
+
+    def __contains__(self, key: object) -> bool:
+        return key in vars(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(vars(self))
 
     @overload
     def get(self, key: str) -> Any | None: ...
@@ -258,7 +320,7 @@ def is_private(value: Model) -> bool:
 
 
 def _restored(cls: type[Model], fields: dict[str, Any], kept: dict[str, Any]) -> Model:
-    self = object.__new__(cls)
+    self = _new(cls)
     self.__dict__ = fields
     for name, held in kept.items():
         setattr(self, name, held)
@@ -293,3 +355,102 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_none(item) for item in cast("list[Any]", value)]
     return value
+
+
+def _certainly(name: str, kind: type[Model], *, of_many: bool) -> property:
+    """A field that reads as objects of a kind, also where the JSON has something else. What the JSON has stays as it is."""
+
+    def one(self: Model) -> Any:
+        """Always an object: an empty one where the JSON has none."""
+        found = self.__dict__.get(name)
+        return found if isinstance(found, kind) else kind._adopt({})  # noqa: SLF001  # the same class hierarchy
+
+    def many(self: Model) -> Any:
+        """Always a list of objects: an empty one where the JSON has none."""
+        items = self.__dict__.get(name)
+        if not is_array(items):
+            return []
+        for item in items:
+            if not isinstance(item, kind):
+                return [item if isinstance(item, kind) else kind._adopt({}) for item in items]  # noqa: SLF001
+        return items
+
+    def write(self: Model, value: Any) -> None:
+        self.__dict__[name] = value
+
+    return property(many if of_many else one, write)
+
+
+def _adopted(kind: type[Model], data: dict[str, Any]) -> Model:
+    """A view over this very dict. It runs for every object of every reply, so it calls as little as it can."""
+    for name, inner in kind._nested.items():  # noqa: SLF001  # the same class hierarchy
+        if name in data:
+            value: Any = data[name]
+            if value.__class__ is dict:
+                if inner._nested.keys().isdisjoint(value):  # noqa: SLF001  # it holds no others: a call would cost as much again
+                    data[name] = leaf = _new(inner)
+                    leaf.__dict__ = value
+                else:
+                    data[name] = _adopted(inner, value)
+            elif value and value.__class__ is list:
+                data[name] = [_adopted(inner, item) if item.__class__ is dict else item for item in value]
+    self = _new(kind)
+    self.__dict__ = data
+    return self
+
+
+def plain(value: Any) -> Any:
+    """A copy of a JSON value as plain dicts, lists, texts and numbers, also of an `Enum` or of numpy's `float64`."""
+    if type(value) in _SCALARS:  # most values by far
+        return value
+    if isinstance(value, (dict, Model)):
+        items = cast("dict[Any, Any]", value if isinstance(value, dict) else value.__dict__).items()
+        return {
+            key if key.__class__ is str else _name(key): item if type(item) in _SCALARS else plain(item) for key, item in items
+        }
+    if isinstance(value, Mapping):
+        return {_name(key): plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in cast("list[Any]", value)]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(plain, cast("set[Any]", value)), key=repr)  # the same input is always the same bytes
+    itself: Any = next((itself(value) for kind, itself in _ITSELF if isinstance(value, kind)), value)
+    return plain(_dumped(value)) if is_foreign_model(value) else itself
+
+
+def is_foreign_model(value: object) -> bool:
+    """Whether it is an object of a pydantic class of the caller's, or can be written as one can."""
+    return hasattr(type(value), "model_dump") and not isinstance(value, Model)
+
+
+def _dumped(value: Any) -> Any:
+    """A pydantic object as JSON, under the names that travel. As in ours, a field that is None was not given."""
+    from pydantic_core import to_jsonable_python  # whoever has such an object has loaded it
+
+    # Not pydantic's own mode for JSON, in which infinity becomes null.
+    return to_jsonable_python(value.model_dump(by_alias=True, exclude=_unset(value) or None), inf_nan_mode="constants")
+
+
+def _unset(value: Any) -> dict[Any, Any]:
+    """The fields that are None, as pydantic's `exclude` wants them told."""
+    fields: Mapping[str, Any] | None = getattr(cast("Any", type(value)), "model_fields", None)
+    if fields is not None and "root" not in fields:
+        held = {name: getattr(value, name, None) for name in fields}
+        return {name: inner for name, each in held.items() if (inner := True if each is None else _unset(each))}
+    if isinstance(value, (dict, list, tuple)):
+        items = cast("Any", value).items() if isinstance(value, dict) else enumerate(cast("list[Any]", value))
+        return {key: inner for key, each in items if (inner := _unset(each))}
+    return {}
+
+
+# By these methods, because what a class has in their place may say something else.
+_ITSELF: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (Enum, lambda each: plain(each.value)),
+)
+
+
+def _name(key: Any) -> Any:
+    return str.__str__(key) if isinstance(key, str) else _name(key.value) if isinstance(key, Enum) else key

@@ -1,7 +1,7 @@
 """Surrogate pairs that a server split between two deltas.
 
-JSON may write a character beyond U+FFFF as two escapes, a surrogate pair, and a server that cuts its deltas anywhere may cut
-between them. Half of a pair is no character: a text that holds one cannot be printed, sent, or read as JSON.
+JSON may write a character beyond U+FFFF as two escapes, and a server may cut between them. Half of such a pair is no character:
+a text that holds one cannot be printed, sent, or read as JSON.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ def rate_limits(headers: Mapping[str, str], now: float) -> RateLimits:
 
 def wait_seconds(status: int, headers: Mapping[str, str], now: float) -> float | None:
     """How long an unsuccessful reply asks to wait; None if it does not say, or says "at once", which would be a busy loop."""
-    asked = _milliseconds(headers.get("retry-after-ms")) or retry_after(headers.get("retry-after"), now)
+    exact = number(headers.get("retry-after-ms")) or 0.0  # what Azure and OpenAI send beside `Retry-After`
+    asked = exact / 1000 if exact > 0 else retry_after(headers.get("retry-after"), now)
     if asked or status not in {429, 503, 529}:
         return asked or None
     limits = rate_limits(headers, now)
@@ -75,12 +76,6 @@ def retry_after(value: str | None, now: float) -> float | None:
     found = number(value)
     seconds = _date(value, now) if found is None else found
     return None if seconds is None or seconds < 0 else seconds
-
-
-def _milliseconds(value: str | None) -> float | None:
-    """What Azure and OpenAI send beside `Retry-After`, and more exact than that, as seconds."""
-    found = number(value)
-    return None if found is None or found <= 0 else found / 1000
 
 
 def reset_seconds(value: str | None, now: float) -> float | None:

@@ -9,15 +9,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from venice_ai._core.json_values import members
 from venice_ai.tee.crypto import EnvelopeError, Opener, Sealer, public_key_bytes
 from venice_ai.tee.curve import PrivateKey
 from venice_ai.tee.guard import ALGORITHM, CLIENT_KEY, MODEL_KEY
 from venice_ai.types._base import is_array
+from venice_ai.types.api.models import ModelCapabilities
 
 from ..sending import Act, Answer, Body, Send, acts_of, closed, encode_json
 
 Chunk: TypeAlias = dict[str, Any]
-SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
+_SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
 
 
 class RefusedError(Exception):
@@ -69,7 +71,7 @@ class Channel:
 
     def _choice(self, choice: Mapping[str, Any], sealer: Sealer) -> dict[str, Any]:
         delta: dict[str, Any] = dict(choice["delta"])
-        for name in SEALED_FIELDS:
+        for name in _SEALED_FIELDS:
             text = delta.get(name)
             # Servers let blanks pass in clear.
             if isinstance(text, str) and text.strip():
@@ -79,30 +81,30 @@ class Channel:
         return {**choice, "delta": delta}
 
 
-def is_sealed(headers: Mapping[str, str]) -> bool:
-    """Whether a request comes sealed: all three headers are there. With fewer it counts as one in clear."""
-    return all(headers.get(name.lower()) for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
+def opened(
+    body: dict[str, Any], headers: Mapping[str, str], able: ModelCapabilities, own: PrivateKey
+) -> tuple[dict[str, Any], bytes | None]:
+    """A body decrypted, and the key that its answer is to be sealed to; as it is, and `None`, if it came in clear.
 
-
-def client_key(headers: Mapping[str, str], own: bytes) -> bytes:
-    """The key that the answer is to be sealed to; RefusedError if the request was sealed to another key than `own`."""
+    RefusedError if it cannot be decrypted, or is sealed where it should not be. With fewer than three headers it is in clear.
+    """
+    is_sealed = all(headers.get(name.lower()) for name in (CLIENT_KEY, MODEL_KEY, ALGORITHM))
+    if is_sealed and not able.supportsE2EE:
+        raise RefusedError("Invalid E2EE headers: the model has no end-to-end encryption")
+    if not is_sealed or members(body.get("venice_parameters")).get("enable_e2ee") is False:
+        return body, None
     if headers[ALGORITHM.lower()] != "ecdsa":
         raise RefusedError("Unsupported signing algorithm")
     try:
-        model_key, client = (public_key_bytes(headers[name.lower()]) for name in (MODEL_KEY, CLIENT_KEY))
+        model_key, client_key = (public_key_bytes(headers[name.lower()]) for name in (MODEL_KEY, CLIENT_KEY))
     except ValueError as reason:
         raise RefusedError(f"Invalid E2EE headers: {reason}") from None
-    if model_key != own:
+    if model_key != own.public_key:
         raise RefusedError("e2ee_model_key_mismatch")
-    return client
-
-
-def open_body(body: Mapping[str, Any], private: PrivateKey) -> dict[str, Any]:
-    """The body of a request with the contents of its messages decrypted; RefusedError if one of them cannot be."""
     if body.get("stream") is not True:
         raise RefusedError("E2EE requires streaming")
-    opener = Opener(private)
-    return {**body, "messages": [_opened(message, opener) for message in body["messages"]]}
+    opener = Opener(own)
+    return {**body, "messages": [_opened(message, opener) for message in body["messages"]]}, client_key
 
 
 def _opened(message: Mapping[str, Any], opener: Opener) -> dict[str, Any]:
@@ -117,12 +119,7 @@ def _opened(message: Mapping[str, Any], opener: Opener) -> dict[str, Any]:
         text = opener.open(content).decode()
     except (EnvelopeError, UnicodeDecodeError):
         raise RefusedError("Failed to decrypt field") from None
-    return {**message, "content": _restored(text)}
-
-
-def _restored(text: str) -> str | list[Any]:
-    """A text that is a JSON list was content in parts."""
     with suppress(ValueError):
-        if is_array(value := json.loads(text)):
-            return value
-    return text
+        if is_array(parts := json.loads(text)):  # as content in parts is sealed
+            return {**message, "content": parts}
+    return {**message, "content": text}

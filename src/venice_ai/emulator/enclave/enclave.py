@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from venice_ai._core.json_values import members
 from venice_ai.exceptions import InvalidRequestError
 from venice_ai.tee.types import OsImage, TeeOptions, TrustRoots
 from venice_ai.types.api.models import ModelCapabilities
@@ -15,13 +14,10 @@ from venice_ai.types.api.models import ModelCapabilities
 from .. import contract, refusals
 from ..refusals import Issue
 from ..sending import JSON_TYPE, Answer, Incoming, Send, encode_json, json_answer
-from . import channel
-from .attestation import Draft
-from .channel import Channel, RefusedError
-from .domain import IMAGE, MRTD, Domain
+from .attestation import IMAGE, MRTD, Domain, Draft, EnclaveKey
+from .channel import Channel, RefusedError, opened
 from .faults import FAULTS, Fault
 from .intel import Intel
-from .keys import EnclaveKey
 from .nvidia import Nvidia
 
 _KEPT_ANSWERS: Final = 1_000
@@ -127,7 +123,7 @@ class Enclave:
         if self._fault.chat_answered is not None:
             return self._fault.chat_answered
         try:
-            read, key = self._opened(able, incoming.headers, body)
+            read, key = opened(body, incoming.headers, able, self.key.private)
         except RefusedError as reason:
             return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
         if issues := [*contract.issues(read)]:
@@ -135,18 +131,6 @@ class Enclave:
         used = Channel(encode_json(read), key, None if key is None else self._fault.sealed)
         self._channels = [*self._channels[1 - _KEPT_ANSWERS :], used]
         return read, used
-
-    def _opened(
-        self, able: ModelCapabilities, headers: Mapping[str, str], body: dict[str, Any]
-    ) -> tuple[dict[str, Any], bytes | None]:
-        """A body decrypted, and the key that its answer is to be sealed to; as it is, and `None`, if it came in clear."""
-        is_sealed = channel.is_sealed(headers)
-        if is_sealed and not able.supportsE2EE:
-            raise RefusedError("Invalid E2EE headers: the model has no end-to-end encryption")
-        if not is_sealed or members(body.get("venice_parameters")).get("enable_e2ee") is False:
-            return body, None
-        key = channel.client_key(headers, self.key.public)
-        return channel.open_body(body, self.key.private), key
 
     def leave(self, request: bytes, answer: Answer, used: Channel) -> Answer:
         """An answer on its way out, to a request as it came: what is signed of them, if it is their bytes."""

@@ -23,11 +23,9 @@ from venice_ai.tee.crypto import seal
 from venice_ai.tee.quote import LAYOUT
 
 from ..sending import Answer
-from .attestation import Draft
+from .attestation import Domain, Draft, EnclaveKey, Event, compose, event
 from .channel import Channel, Chunk
-from .domain import Domain, Event, compose, event
 from .intel import Intel
-from .keys import EnclaveKey
 from .nvidia import Nvidia
 
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"

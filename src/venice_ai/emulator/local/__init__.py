@@ -1,8 +1,8 @@
 """A real language model behind the emulator's front (extra `local`).
 
-How a request is answered: `request.py` decides what is asked for and makes the engine's request of it, with the prompt of
-`prompt.py` and the grammar of `grammar.py`; `engine.py` runs it on a thread; `reply.py` makes Venice's chunks of what comes;
-`model.py` joins them. `weights.py` finds and checks the file. Only `engine.py` and `weights.py` know the extra's packages.
+`request.py` makes the engine's request of what is asked for, with the grammar of `grammar.py`; `model.py` runs it on a thread;
+`reply.py` makes Venice's chunks of what comes. `engine.py` opens the engine, and `weights.py` finds and checks the file: only
+these two know the extra's packages.
 """
 
 from __future__ import annotations

@@ -1,27 +1,22 @@
-"""Runs llama.cpp in this process, and hands what its threads produce to an event loop.
+"""Opens llama.cpp in this process.
 
-The engine works in its own threads and calls back for every chunk, on the thread that asked. So each request gets one of a
-few threads, and its chunks are handed to the event loop one by one. The callback's answer stops the engine: that is how a
-caller who leaves ends the generation, in the middle of the answer or of a long prompt.
-
-The engine also opens an HTTP port on 127.0.0.1. Nothing here uses it, and it wants a key that nobody knows.
+The engine works in its own threads, and calls back for every chunk on the thread that asked; the callback's answer stops it.
+It also opens an HTTP port on 127.0.0.1. Nothing here uses it, and it wants a key that nobody knows.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
 from venice_ai.emulator.backend import LocalModelError
 
-from .prompt import PLAIN_TEMPLATE
+from .request import PLAIN_TEMPLATE
 from .weights import Weights
 
 Chunk: TypeAlias = dict[str, Any]
@@ -88,53 +83,3 @@ def _params(xllamacpp: ModuleType, weights: Weights, threads: int, context_token
     params.offline = True
     params.ui = False
     return params
-
-
-class Generations:
-    """Runs requests on the engine, a few at once; more wait for their turn."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="venice-local")
-        self._closed = False
-
-    async def chunks(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
-        """The engine's chunks for one request; LocalModelError if the model is closed. Closing this early stops the engine."""
-        self._require_open()
-        loop = asyncio.get_running_loop()
-        arrived: asyncio.Queue[Chunk | None] = asyncio.Queue()
-        left = False
-
-        def put(chunk: Chunk | None) -> None:
-            with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
-                loop.call_soon_threadsafe(arrived.put_nowait, chunk)
-
-        def on_chunk(chunk: Chunk) -> bool:
-            put(chunk)
-            return left or self._closed
-
-        running: Future[object] = self._threads.submit(self._engine.handle_chat_completions, body, on_chunk)
-        running.add_done_callback(lambda _: put(None))
-        try:
-            while (chunk := await arrived.get()) is not None:
-                yield chunk
-            self._require_open()
-            running.result()
-        finally:
-            left = True
-            running.cancel()
-
-    async def aclose(self) -> None:
-        """Stops what runs, refuses what waits, and frees the engine."""
-        if not self._closed:
-            self._closed = True
-            await asyncio.to_thread(self._release)
-
-    def _release(self) -> None:
-        self._threads.shutdown(cancel_futures=True)
-        # The last reference: the engine's threads end here, once no request uses them.
-        del self._engine
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise LocalModelError("The local model was closed; open it again to go on.")

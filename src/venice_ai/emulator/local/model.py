@@ -1,16 +1,24 @@
-"""`LocalModel`: a language model on this machine as a backend of the emulator."""
+"""`LocalModel`: a language model on this machine as a backend of the emulator.
+
+Each request gets one of a few threads, and its chunks are handed to the event loop one by one. A caller who leaves ends the
+generation, in the middle of the answer or of a long prompt.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
+from venice_ai.emulator.backend import LocalModelError
+
 from . import request
-from .engine import Engine, Generations, load
+from .engine import PARALLEL, Chunk, Engine, load
 from .reply import Reply
 from .weights import gemma_weights, own_folder, own_weights
 
@@ -24,7 +32,9 @@ class LocalModel:
         self.context_tokens = context_tokens
         """How many tokens prompt and answer may have together."""
         self._plain = plain
-        self._generations = Generations(engine)
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="venice-local")
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<LocalModel {self.model_id!r}, {self.context_tokens} tokens>"
@@ -38,14 +48,51 @@ class LocalModel:
         """
         job = request.job(body, plain=self._plain)
         reply = Reply(job.form, f"call_{uuid.uuid4().hex}", top_logprobs=body.get("top_logprobs", 0))
-        async with aclosing(self._generations.chunks(job.body)) as chunks:
+        async with aclosing(self._generated(job.body)) as chunks:
             async for chunk in chunks:
                 for answered in reply.feed(chunk):
                     yield answered
 
     async def aclose(self) -> None:
-        """Stops every answer and frees the memory."""
-        await self._generations.aclose()
+        """Stops every answer, refuses what waits, and frees the memory."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._release)
+
+    def _release(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        # The last reference: the engine's threads end here, once no request uses them.
+        del self._engine
+
+    async def _generated(self, body: dict[str, Any]) -> AsyncGenerator[Chunk]:
+        """The engine's chunks for one request. Closing this early stops the engine."""
+        self._require_open()
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[Chunk | None] = asyncio.Queue()
+        left = False
+
+        def put(chunk: Chunk | None) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+                loop.call_soon_threadsafe(arrived.put_nowait, chunk)
+
+        def on_chunk(chunk: Chunk) -> bool:
+            put(chunk)
+            return left or self._closed
+
+        running: Future[object] = self._threads.submit(self._engine.handle_chat_completions, body, on_chunk)
+        running.add_done_callback(lambda _: put(None))
+        try:
+            while (chunk := await arrived.get()) is not None:
+                yield chunk
+            self._require_open()
+            running.result()
+        finally:
+            left = True
+            running.cancel()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise LocalModelError("The local model was closed; open it again to go on.")
 
 
 def _print_to_stderr(text: str) -> None:

@@ -1,7 +1,6 @@
 """Turns the engine's chunks into those of a backend: choices with text or a tool call, and the usage.
 
-The engine's chunks carry timings, log-like fields, an odd role chunk and the blank that the template leaves before an
-answer. A reader takes the text, one for each form of answer; `Reply` makes chunks of what it reads.
+The engine's chunks carry timings, log-like fields, an odd role chunk and the blank that the template leaves before an answer.
 """
 
 from __future__ import annotations
@@ -20,74 +19,17 @@ _JSON_STARTS = '{["-0123456789tfn'
 _ARGUMENTS = '"arguments":'
 
 
-class _Reader:
-    """Takes the engine's text and gives what a chunk's `delta` says of it."""
-
-    def __init__(self) -> None:
-        self._held: str = ""
-        self._begun = False
-
-    def feed(self, text: str) -> Delta:
-        """The delta that this text brings; empty if nothing can be said yet."""
-        return {"content": text} if text else {}
-
-    def end(self, finish_reason: str) -> tuple[Delta, str]:
-        """What was held back, and the finish reason as Venice names it."""
-        return {}, finish_reason
-
-
-class _Words(_Reader):
-    """An answer in words, without the blanks around it."""
-
-    def feed(self, text: str) -> Delta:
-        text = self._held + text if self._begun else text.lstrip()
-        spoken = text.rstrip()
-        self._begun, self._held = self._begun or bool(text), text[len(spoken) :]
-        return super().feed(spoken)
-
-
-class _Call(_Reader):
-    """A function call: `{"name":"f","arguments":{...}}` comes, its name and arguments go on as they come.
-
-    The last character so far is held back, because the very last one, a brace, belongs to the envelope.
-    """
-
-    def __init__(self, call_id: str) -> None:
-        super().__init__()
-        self._id = call_id
-
-    def feed(self, text: str) -> Delta:
-        text = self._held + text
-        if self._begun:
-            self._held = text[-1:]
-            return _fragment(text[:-1])
-        self._held = text
-        start, found, rest = text.partition(_ARGUMENTS)
-        if not found:
-            return {}
-        self._begun, self._held = True, rest[-1:]
-        function = {"name": json.loads(start.rstrip(",") + "}")["name"], "arguments": rest[:-1]}
-        return {"tool_calls": [{"index": 0, "id": self._id, "type": "function", "function": function}]}
-
-    def end(self, finish_reason: str) -> tuple[Delta, str]:
-        if finish_reason == "stop":
-            return {}, "tool_calls"
-        return _fragment(self._held if self._begun else ""), finish_reason
-
-
-def _fragment(arguments: str) -> Delta:
-    return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]} if arguments else {}
-
-
 class Reply:
     """One answer: engine chunks are fed in, the backend's chunks come out."""
 
     def __init__(self, form: Form, call_id: str, *, top_logprobs: int = 0) -> None:
-        self._reader = {"words": _Words, "json": _Reader}.get(form, lambda: _Call(call_id))()
+        self._form = form
+        self._call_id = call_id
         self._top = top_logprobs
-        self._is_json = form != "words"
-        self._begun = False
+        self._held: str = ""  # what came last, and may not belong to the answer: blanks, or the brace around a call
         self._spoken = False
+        self._called = False  # whether the name of the function went on
+        self._begun = False
 
     def feed(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The chunks that this one gives; UnsupportedInput if the engine refuses the request, LocalModelError if it failed."""
@@ -100,13 +42,8 @@ class Reply:
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[dict[str, Any]]:
         given, reason = choice["delta"], choice["finish_reason"]
-        text = given.get("content") or ""
-        # The engine drops a grammar it cannot use and lets the model talk; words begin with a blank, JSON never does.
-        if text and self._is_json and not self._spoken and text[0] not in _JSON_STARTS:
-            raise UnsupportedInput("The local model's engine cannot enforce this JSON schema; simplify it.")
-        self._spoken = self._spoken or bool(text)
         thought = {"reasoning_content": given["reasoning_content"]} if given.get("reasoning_content") else {}
-        delta = {**thought, **self._reader.feed(text)}
+        delta = {**thought, **self._said(given.get("content") or "")}
         logprobs = _logprobs(choice.get("logprobs"), self._top)
         if not (delta or reason or logprobs):
             return
@@ -115,9 +52,45 @@ class Reply:
             yield _chunk({"role": "assistant", "content": ""})
         if delta or logprobs:
             yield _chunk(delta, logprobs=logprobs)
-        if reason:
-            held, reason = self._reader.end(reason)
-            yield _chunk(held, finish_reason=reason)
+        if reason and self._form == "call":
+            is_whole = reason == "stop"
+            rest = _fragment(self._held) if self._called and not is_whole else {}
+            yield _chunk(rest, finish_reason="tool_calls" if is_whole else reason)
+        elif reason:
+            yield _chunk({}, finish_reason=reason)
+
+    def _said(self, text: str) -> Delta:
+        """What a chunk's `delta` says of the engine's text; empty if nothing can be said yet."""
+        if self._form == "words":  # without the blanks around them
+            text = self._held + text if self._spoken else text.lstrip()
+            self._spoken = self._spoken or bool(text)
+            self._held = text[len(text.rstrip()) :]
+            text = text.rstrip()
+        elif text and not self._spoken:
+            # The engine drops a grammar it cannot use and lets the model talk; words begin with a blank, JSON never does.
+            if text[0] not in _JSON_STARTS:
+                raise UnsupportedInput("The local model's engine cannot enforce this JSON schema; simplify it.")
+            self._spoken = True
+        if self._form == "call":
+            return self._call(self._held + text)
+        return {"content": text} if text else {}
+
+    def _call(self, text: str) -> Delta:
+        """What is said of a call: `{"name":"f","arguments":{...}}` comes, its name and arguments go on as they come."""
+        self._held = text
+        head, found, arguments = ("", "", text) if self._called else text.partition(_ARGUMENTS)
+        if not (self._called or found):
+            return {}
+        self._held = arguments[-1:]  # the very last one is the brace around the call
+        if self._called:
+            return _fragment(arguments[:-1])
+        self._called = True
+        function = {"name": json.loads(head.rstrip(",") + "}")["name"], "arguments": arguments[:-1]}
+        return {"tool_calls": [{"index": 0, "id": self._call_id, "type": "function", "function": function}]}
+
+
+def _fragment(arguments: str) -> Delta:
+    return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]} if arguments else {}
 
 
 def _chunk(delta: Delta, *, finish_reason: str | None = None, logprobs: Any = None) -> dict[str, Any]:

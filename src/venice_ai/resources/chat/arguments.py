@@ -1,8 +1,5 @@
 """The keywords of chat calls as type checkers see them, so that a misspelt one is an error before the program runs.
 
-`create`, `stream`, `parse`, `run_with_tools` and the others unpack these, in both clients. Keywords that are not listed work
-at run time and go into the body; what type checkers should accept goes into `extra_body`.
-
 Each TypedDict is made `closed` where it is unpacked: otherwise the type checker ty accepts unknown keywords, and a closed one
 cannot be the base of one with more fields.
 """

@@ -100,7 +100,7 @@ class Batch(CallGate):
     def __init__(
         self,
         completions: ChatCompletions,
-        requests: Iterable[Any] | AsyncIterable[Any],
+        requests: Any,
         *,
         journal: Journal | None,
         budget: Budget | None,
@@ -158,7 +158,7 @@ class Batch(CallGate):
 
     async def run(self) -> AsyncGenerator[BatchItem[Any], None]:
         """The items."""
-        self._client.before_close.add(self._end)
+        self._client.on_close.append(self._end)
         self._feeder = asyncio.ensure_future(self._feed())
         self._feeder.add_done_callback(lambda _: self._end_items())
         with nullcontext() if self._journal is None else self._journal.in_use():
@@ -428,7 +428,8 @@ class Batch(CallGate):
                     await asyncio.wait(tasks)
             self._commit()
         finally:
-            self._client.before_close.discard(self._end)
+            if self._end in self._client.on_close:
+                self._client.on_close.remove(self._end)
 
     def _spare(self, task: _FlightTask) -> None:
         """Gives a flight its time at the end of the program."""
@@ -450,7 +451,7 @@ def _is_for_good(error: BaseException, attempts: int) -> bool:
 
 def _with_gates(client: Connection, gates: tuple[CallGate, ...]) -> Connection:
     """The same client with other gates."""
-    twin, caller = cast("Connection", object.__new__(type(client))), copy.copy(client.caller)
+    twin, caller = object.__new__(type(client)), copy.copy(client.caller)
     caller.gates = gates
     vars(twin).update({**vars(client), "caller": caller})
     return twin

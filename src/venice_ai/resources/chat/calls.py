@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from ..._core.caller_warnings import warn
 from ..._core.concurrency import without_locals
+from ..._core.json_values import without
+from ..._core.ports import drive
 from ..._core.privacy import PREFIX, Privacy, encryption_requested, encryption_requested_in, refuse_below
-from ..._core.request import Request
+from ..._core.request import Request, WholeReply
 from ..._core.settings import Timeout
 from ..._http.caller import Call
 from ..._resource import APIResource
-from ..._wire.first_bytes import is_framed, says_stream
-from ..._wire.reply_body import completion
+from ..._wire.reply_body import completion, is_framed, says_stream
 from ..._wire.request_body import chat_body, chat_size, encode
-from ...exceptions import APIResponseProcessingError, InvalidArgumentError, InvalidRequestError
+from ...exceptions import (
+    APIError,
+    APIResponseProcessingError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    StreamInterruptedError,
+)
 from ...types.api.chat import ChatCompletionResponse, Messages
 from ...types.api.params import CHAT_PATH
 
 if TYPE_CHECKING:
     from ..._http.connection import Connection
-    from ...exceptions import APIError
     from ...streaming import ChatStream, ChunkSource
     from ...tee.types import TeeOptions
     from ...types.response_meta import ResponseMeta
@@ -284,9 +292,31 @@ def _wrapper(stream: object, stream_cls: StreamClass | None) -> Callable[[ChunkS
         return None
     if not stream:
         raise InvalidArgumentError("stream_cls makes a stream of the caller's own; it needs stream=True")
-    from .stream_cls import ModelStream, stream_factory  # rarely given
+    from ...streaming import Stream  # a plain call starts without it
 
-    return stream_factory(stream_cls, ModelStream)
+    return stream_factory(stream_cls, Stream)
+
+
+def stream_factory(stream_cls: Callable[..., Any], stream: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """How to make the caller's stream of chunks and client, or a `stream` of objects; a TypeError if it takes neither."""
+    try:
+        parameters = inspect.signature(stream_cls)
+    except (TypeError, ValueError):
+        raise TypeError(f"stream_cls={stream_cls!r} is not a class that can be called") from None
+    with suppress(TypeError):
+        parameters.bind(None, client=None)
+        return lambda source, client: stream_cls(source, client=client)
+    keywords_only = all(p.kind in {p.KEYWORD_ONLY, p.VAR_KEYWORD} for p in parameters.parameters.values())
+    if not parameters.parameters or not keywords_only:
+        raise TypeError(
+            f"stream_cls={stream_cls!r} is called as stream_cls(iterator, client=client), or with a chunk's fields as keywords"
+        )
+
+    def of_objects(source: Any, client: Any) -> Any:
+        source.factory = stream_cls
+        return stream(source, client=client)
+
+    return of_objects
 
 
 def _check_switch(name: str, value: object) -> None:
@@ -317,7 +347,24 @@ def _read(request: Request, body: bytes, meta: ResponseMeta, secret: bytes) -> C
     """The completion in the body of a plain call, also where it is a stream of events; or the error that it is or holds."""
     found = completion(body, meta, secret)
     if isinstance(found, APIResponseProcessingError) and is_framed(body):
-        from .framed_answer import answer_in_stream  # rare, and a plain call starts without it
-
-        return answer_in_stream(body, meta, request) or found
+        return _answer_in_stream(body, meta, request) or found
     return found
+
+
+def _answer_in_stream(body: bytes, meta: ResponseMeta, request: Request) -> ChatCompletionResponse | APIError | None:
+    """The answer in a stream of events, as some servers and proxies send it unasked, or its error; None if there is neither."""
+    from ...streaming import ChatStream, ChunkReader, ChunkSource
+
+    reader = ChunkReader(WholeReply(meta.status_code, meta.headers, body), meta, request)
+    try:
+        answer = drive(ChatStream(ChunkSource(reader)).collect())
+    except APIError as failure:
+        error = failure
+    else:
+        meta.time_to_first_chunk = None
+        return answer
+    if isinstance(error, StreamInterruptedError) and not (error.partial and error.partial.choices):
+        return None
+    if error.body is None:
+        error.body = without(body.decode("utf-8", "replace"), request.secret)
+    return error.with_traceback(None)

@@ -134,14 +134,8 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
                     show(recipe.title, recipe.steps)  # what has not come yet is None
                 result = await stream.collect()  # validated
 
-        The arguments are those of `parse`, but for `max_reasks`.
-
-        Raises:
-            SchemaNotStrictError: strict mode cannot express the class; it names the path. Nothing was sent.
-            InvalidArgumentError: `max_reasks` was given. A ValueError.
-            InvalidRequestError: a parameter is not allowed. A ValueError.
-            TypeError: `response_format` is no class.
-            APIError: as in `create`. What goes wrong later is raised where the stream is read.
+        The arguments are those of `parse`, but for `max_reasks`, and so are the errors; what goes wrong after the request was
+        accepted is raised where the stream is read.
         """
         from ..._structured.strict_schema import requested_format
         from .parsed import Parameters, ParsedChatStream, request_for_schema
@@ -351,10 +345,9 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         given = dict(locals())
         given |= given.pop("create_kwargs")
         del messages, create_kwargs  # as in `create`
-        from .tool_runner import PlainAsking, begun  # they need pydantic, which a chat does not
+        from .tool_runner import begun  # it needs pydantic, which a chat does not
 
-        run, _, _ = begun(self, PlainAsking, given)
-        return await run.result()
+        return await begun(self, given, streams=False).result()
 
     async def stream_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
@@ -381,12 +374,12 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         """
         given: dict[str, Any] = {"model": model, "messages": messages, "tools": tools, **options}
         del messages, options
-        from .tool_runner import StreamedAsking, ToolStream, begun
+        from .tool_runner import ToolStream, begun
 
-        run, loop, asking = begun(self, StreamedAsking, given)
-        if not loop.open_calls:
-            await asking.open(loop)
-        return ToolStream(run, asking)
+        run = begun(self, given, streams=True)
+        if not run.loop.open_calls:
+            await run.asking.open(run.loop)
+        return ToolStream(run)
 
     async def _one(self, request: object) -> ChatCompletionResponse | BaseException:
         if not isinstance(request, Mapping):

@@ -1,8 +1,7 @@
-"""Other models for a chat whose model cannot answer: when one is asked, and which.
+"""Other models for a chat whose model cannot answer: when one is asked (never once any of the answer came), and which.
 
-It is asked when the model was retired, when it is overloaded after all retries, when its circuit is open, or when its answer
-does not begin in time; never once any of the answer came. A model is passed over that gives less privacy than was asked for or
-than the first model gives, that lacks a capability which the request uses, or of which the catalogue cannot tell.
+A model is passed over that gives less privacy than was asked for or than the first model gives, that lacks a capability which
+the request uses, or of which the catalogue cannot tell.
 """
 
 from __future__ import annotations

@@ -73,31 +73,24 @@ async def ask_until_valid(
         raise InvalidArgumentError(f"max_reasks={max_reasks!r} must be a whole number from 0")
     asked, attempts = messages, list[ChatCompletionResponse]()
     while True:
-        # `create` may be overridden, and whoever does may change the list that it is given.
-        attempts.append(await _response(ask, Conversation(asked), attempts))
         try:
-            return replace(read(kind, attempts[-1], wrapped=wrapped), attempts=tuple(attempts))
+            response = await ask(Conversation(asked))  # `create` may be overridden, and then change the list that it is given
+        except (APIError, TeeError) as error:
+            if attempts:
+                error.attempts = tuple(attempts)  # they were paid for
+                if isinstance(error, APIError) and error.partial is None:
+                    error.partial = attempts[-1]
+            raise
+        if not isinstance(response, ChatCompletionResponse):
+            raise TypeError(f"create gave {type(response).__name__}, not a ChatCompletionResponse; there is nothing to parse")
+        attempts.append(response)
+        try:
+            return replace(read(kind, response, wrapped=wrapped), attempts=tuple(attempts))
         except OutputError as error:
             error.attempts, error.total_usage = tuple(attempts), summed_usage(attempts)
             if not isinstance(error, (OutputInvalidError, OutputMissingError)) or len(attempts) > max_reasks:
                 raise
             asked = Conversation([*messages, *correction(error)])
-
-
-async def _response(
-    ask: Callable[[Conversation], Awaitable[object]], messages: Conversation, earlier: list[ChatCompletionResponse]
-) -> ChatCompletionResponse:
-    try:
-        response = await ask(messages)
-    except (APIError, TeeError) as error:
-        if earlier:
-            error.attempts = tuple(earlier)  # they were paid for
-            if isinstance(error, APIError) and error.partial is None:
-                error.partial = earlier[-1]
-        raise
-    if not isinstance(response, ChatCompletionResponse):
-        raise TypeError(f"create gave {type(response).__name__}, not a ChatCompletionResponse; there is nothing to parse")
-    return response
 
 
 def correction(error: OutputInvalidError | OutputMissingError) -> list[dict[str, Any]]:
@@ -180,11 +173,7 @@ class ParsedChatStream(GrowingAnswer[T], Closing):
         self._chunks: AsyncIterator[ChatCompletionChunk] | None = None
 
     def __aiter__(self) -> Self:
-        """Iterates, or goes on from where an earlier loop was left.
-
-        Raises:
-            StreamConsumedError: the stream was read to its end, or closed.
-        """
+        """Iterates, or goes on from where an earlier loop was left; a StreamConsumedError if it has ended, or was closed."""
         self._begin()
         self._chunks = aiter(self._stream)
         return self

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..._core.concurrency import as_completed, in_thread, without_locals
 from ..._core.privacy import encryption_requested_in, refuse_below
@@ -35,25 +35,9 @@ from .arguments import Approve, OnToolCall, OnToolError
 if TYPE_CHECKING:
     from .calls import ChatCalls
 
-AskingT = TypeVar("AskingT", bound="PlainAsking")
-_NOT_HANDLED = object()
-
 _log = logging.getLogger("venice_ai.tools")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolRules:
-    """How the calls of a loop are run."""
-
-    on_tool_call: OnToolCall | None = None
-    on_tool_error: OnToolError | None = None
-    approve: Approve | None = None
-    decisions: Mapping[str, Approval | bool] = field(default_factory=dict[str, "Approval | bool"])
-    deps: Any = None
-    parallel: bool = False
-    tool_timeout: float | None = None
-    hooks_in_threads: bool = False
-    """Whether plain hooks run in threads, because the loop is not the caller's."""
+_RULES = ("on_tool_call", "on_tool_error", "approve", "decisions", "deps", "parallel", "tool_timeout")
+_LIMITS = ("max_iterations", "on_limit", "on_unknown_tool", "resume")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,38 +63,57 @@ class _Done:
 
 
 class ToolRun:
-    """One run of a loop; an InvalidArgumentError if a rule or a decision is not allowed."""
+    """One run of a loop, by arguments of `run_with_tools`; an InvalidArgumentError if one is not allowed."""
 
-    def __init__(self, loop: ToolLoop, ask: PlainAsking, rules: ToolRules) -> None:
-        checked_timeout(rules.tool_timeout, "tool_timeout")
+    def __init__(
+        self,
+        loop: ToolLoop,
+        asking: Asking,
+        *,
+        on_tool_call: OnToolCall | None = None,
+        on_tool_error: OnToolError | None = None,
+        approve: Approve | None = None,
+        decisions: Mapping[str, Approval | bool] | None = None,
+        deps: Any = None,
+        parallel: bool = False,
+        tool_timeout: float | None = None,
+    ) -> None:
+        self._timeout = checked_timeout(tool_timeout, "tool_timeout")
         # A hook that cannot be called would fail only after an answer was paid for and a tool had run.
-        for name in ("on_tool_call", "on_tool_error", "approve"):
-            hook = getattr(rules, name)
+        hooks: dict[str, object] = {"on_tool_call": on_tool_call, "on_tool_error": on_tool_error, "approve": approve}
+        for name, hook in hooks.items():
             if hook is not None and not callable(hook):
                 raise InvalidArgumentError(f"{name}={hook!r:.100} is not allowed: expected a function, or None")
-        if not_waiting := [identity for identity in rules.decisions if identity not in loop.waiting]:
+        self._decisions = {identity: Approval.of(decision) for identity, decision in (decisions or {}).items()}
+        if not_waiting := [identity for identity in self._decisions if identity not in loop.waiting]:
             raise InvalidArgumentError(
                 f"decisions has {not_waiting[0]!r}, which is not a call that waits for one; waiting are {loop.waiting!r}"
             )
-        for decision in rules.decisions.values():
-            Approval.of(decision)
-        self._loop = loop
-        self._ask = ask
-        self._rules = rules
-        self._decisions = dict(rules.decisions)
+        self.loop = loop
+        self.asking = asking
+        self._on_tool_call = on_tool_call
+        self._on_tool_error = on_tool_error or _default_on_tool_error
+        self._approve = approve
+        self._deps = deps
+        self._parallel = parallel
 
     async def events(self) -> AsyncGenerator[ToolEvent, None]:
         """What happens, until the result."""
-        loop = self._loop
-        if loop.open_calls:  # a loop that is resumed
+        loop = self.loop
+        response: ChatCompletionResponse | None = None
+        calls = loop.open_calls  # of a loop that is resumed
+        while True:
             async with aclosing(self._settle()) as settling:
                 async for event in settling:
                     yield event
-        while True:
-            response: ChatCompletionResponse | None = None
+            if response is not None:
+                yield RoundFinished(response, loop.iterations)
+                if not calls:
+                    yield loop.result
+                    return
             try:
-                async with aclosing(self._ask(loop)) as asking:
-                    async for said in asking:
+                async with aclosing(self.asking.answer(loop)) as answer:
+                    async for said in answer:
                         if isinstance(said, TextDelta):
                             yield said
                         else:
@@ -118,16 +121,8 @@ class ToolRun:
             except APIError as error:
                 error.tool_loop = loop.state
                 raise
-            if response is None:
-                raise VeniceError("the model was asked, and gave neither an answer nor an error")
+            assert response is not None  # an answer ends in it, or in an error
             calls = loop.receive(response)
-            async with aclosing(self._settle()) as settling:
-                async for event in settling:
-                    yield event
-            yield RoundFinished(response, loop.iterations)
-            if not calls:
-                yield loop.result
-                return
 
     async def result(self) -> ToolLoopResult:
         """Runs to the end."""
@@ -139,9 +134,9 @@ class ToolRun:
 
     async def _settle(self) -> AsyncGenerator[ToolEvent, None]:
         """Answers a turn's open calls: asks for approval in order, runs what may run, and raises if some wait for a person."""
-        loop = self._loop
+        loop = self.loop
         judged = [item for call in loop.open_calls if (item := await self._judged(call)) is not None]
-        for group in [judged] if self._rules.parallel else [[item] for item in judged]:
+        for group in [judged] if self._parallel else [[item] for item in judged]:
             for item in group:
                 if isinstance(item, _Ready):
                     yield ToolCallStarted(item.call, item.arguments, loop.iterations)
@@ -159,9 +154,9 @@ class ToolRun:
 
     async def _judged(self, call: ToolCall) -> _Ready | _Done | ToolCallFinished | None:
         """What becomes of a call: it is made; or fails before that; or is answered without; or, None, it waits."""
-        tools = self._loop.tools
+        tools = self.loop.tools
         unknown = tools.unknown(call)
-        if unknown is None and self._rules.on_tool_call is None and call_name(call) not in tools.functions:
+        if unknown is None and self._on_tool_call is None and call_name(call) not in tools.functions:
             unknown = tools.unhandled(call)
         if unknown is not None:
             return self._reported(call, unknown)
@@ -170,17 +165,17 @@ class ToolRun:
             return ready
         approval = await self._approval(call, ready.arguments)
         if approval.verdict == "wait":
-            self._loop.hold(call)
+            self.loop.hold(call)
             return None
         if approval.verdict == "deny":
-            return ToolCallFinished(call, result_text(approval.message), self._loop.iterations, denied=True)
+            return ToolCallFinished(call, result_text(approval.message), self.loop.iterations, denied=True)
         return ready if approval.arguments is None else self._prepared(call, dict(approval.arguments))
 
     def _prepared(self, call: ToolCall, edited: dict[str, Any] | None = None) -> _Ready | _Done:
         """A call with its arguments made what the function takes."""
-        loop = self._loop
+        loop = self.loop
         function = loop.tools.functions.get(call_name(call))
-        context = ToolContext(self._rules.deps, call, loop.iterations, tuple(loop.history[:-1]), loop.usage)
+        context = ToolContext(self._deps, call, loop.iterations, tuple(loop.history[:-1]), loop.usage)
         try:
             arguments = call_arguments(call) if edited is None else edited
             return _Ready(call, arguments, None if function is None else function.call(arguments, context), function)
@@ -188,12 +183,11 @@ class ToolRun:
             return _Done(call, error=error)
 
     async def _approval(self, call: ToolCall, arguments: dict[str, Any]) -> Approval:
-        decision = self._decisions.pop(call.id, None)
-        if decision is not None:
-            return Approval.of(decision)
-        if self._rules.approve is not None:
-            return Approval.of(await _called(self._rules.approve, call, arguments))
-        return Approval.wait() if call.id in self._loop.waiting else Approval.allow()
+        if (decision := self._decisions.pop(call.id, None)) is not None:
+            return decision
+        if self._approve is not None:
+            return Approval.of(await _called(self._approve, call, arguments))
+        return Approval.wait() if call.id in self.loop.waiting else Approval.allow()
 
     async def _run(self, item: _Ready | _Done | ToolCallFinished) -> _Done | ToolCallFinished:
         if not isinstance(item, _Ready):
@@ -205,8 +199,8 @@ class ToolRun:
             converted = type(error) is RuntimeError and str(error) == "coroutine raised StopIteration"
             cause = error.__cause__
             return _Done(item.call, error=cause if converted and isinstance(cause, StopIteration) else error)
-        if value is _NOT_HANDLED:
-            return self._reported(item.call, self._loop.tools.unhandled(item.call))
+        if item.make is None and value is None:
+            return self._reported(item.call, self.loop.tools.unhandled(item.call))
         return _Done(item.call, value, observed=item.make is not None)
 
     async def _finished(self, outcome: _Done | ToolCallFinished) -> ToolCallFinished:
@@ -216,19 +210,22 @@ class ToolRun:
         if outcome.error is not None:
             return await self._failed(outcome.call, outcome.error)
         content = result_text(outcome.value)  # a hook may change the value
-        if outcome.observed and self._rules.on_tool_call is not None:
-            await self._hooked(self._rules.on_tool_call, outcome.call, outcome.value)
-        return ToolCallFinished(outcome.call, content, self._loop.iterations)
+        if outcome.observed and self._on_tool_call is not None:
+            await self._hooked(self._on_tool_call, outcome.call, outcome.value)
+        return ToolCallFinished(outcome.call, content, self.loop.iterations)
 
     def _reported(self, call: ToolCall, error: UnknownToolError) -> ToolCallFinished:
-        if self._loop.on_unknown_tool == "raise":
+        if self.loop.on_unknown_tool == "raise":
             raise error
-        return ToolCallFinished(call, str(error), self._loop.iterations, error)
+        return ToolCallFinished(call, str(error), self.loop.iterations, error)
 
     async def _value(self, ready: _Ready) -> Any:
-        work = self._dispatched(ready) if ready.make is None else _called(_reading(ready.make))
+        if ready.make is None:  # `on_tool_call` is there, and stands in
+            work = self._hooked(_reading(cast("OnToolCall", self._on_tool_call)), ready.call, ready.arguments)
+        else:
+            work = _called(_reading(ready.make))
         own = None if ready.function is None else ready.function.timeout
-        seconds = self._rules.tool_timeout if own is None else own
+        seconds = self._timeout if own is None else own
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
@@ -243,16 +240,9 @@ class ToolRun:
                 raise
             raise VeniceError("what the tool waited for was cancelled") from error
 
-    async def _dispatched(self, ready: _Ready) -> Any:
-        """What `on_tool_call` gives for a tool that has no function."""
-        if self._rules.on_tool_call is None:
-            return _NOT_HANDLED
-        value = await self._hooked(_reading(self._rules.on_tool_call), ready.call, ready.arguments)
-        return _NOT_HANDLED if value is None else value
-
     async def _failed(self, call: ToolCall, error: Exception) -> ToolCallFinished:
-        hook, trace = self._rules.on_tool_error or _default_on_tool_error, error.__traceback__
-        if self._rules.hooks_in_threads and not is_async(hook):
+        hook, trace = self._on_tool_error, error.__traceback__
+        if self.asking.hooks_in_threads and not is_async(hook):
             hook = partial(_while_handling, error, hook)
         try:
             raise error
@@ -261,11 +251,11 @@ class ToolRun:
         error.__traceback__ = trace
         if not isinstance(answer, str):
             raise TypeError(f"on_tool_error must return what the model is told, a text, not {answer!r:.100}")
-        return ToolCallFinished(call, result_text(answer), self._loop.iterations, error)
+        return ToolCallFinished(call, result_text(answer), self.loop.iterations, error)
 
     async def _hooked(self, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
         """What a hook gives, called on the caller's own event loop, or in a thread for a caller without one."""
-        return await (_called(hook, call, seen) if self._rules.hooks_in_threads else _awaited(hook(call, seen)))
+        return await (_called(hook, call, seen) if self.asking.hooks_in_threads else _awaited(hook(call, seen)))
 
 
 def _while_handling(error: Exception, hook: Callable[..., Any], call: ToolCall, seen: Any) -> Any:
@@ -309,43 +299,33 @@ async def _awaited(value: Any) -> Any:
     return value
 
 
-class PlainAsking:
-    """Asks for whole answers."""
+class Asking:
+    """Asks the model for its next turn: for a whole answer, or for a stream whose texts are told."""
 
-    no_streaming = "is not for run_with_tools; stream_with_tools streams"
-
-    def __init__(self, completions: ChatCalls[Any], params: Mapping[str, Any]) -> None:
-        self._completions = completions
-        for name in ("stream", "stream_cls"):
-            if name in params:
-                raise InvalidArgumentError(f"{name} {self.no_streaming}")
-        if completions._client.min_privacy == "e2ee":  # noqa: SLF001  # the same package
+    def __init__(self, completions: ChatCalls[Any], params: Mapping[str, Any], *, streams: bool) -> None:
+        client = completions._client  # noqa: SLF001  # the same package
+        for name in params.keys() & {"stream", "stream_cls"}:
+            always = "stream_with_tools, which always streams; leave it out"
+            raise InvalidArgumentError(
+                f"{name} is not for {always if streams else 'run_with_tools; stream_with_tools streams'}"
+            )
+        if client.min_privacy == "e2ee":
             refuse_below("e2ee", None)  # before there is a loop, whose state would hold the prompt
         if encryption_requested_in(params):
             raise InvalidRequestError("tools, and what they are called with, are not encrypted, so e2ee does not allow them")
         if params.get("n") not in {None, 1}:
             raise InvalidRequestError(f"n={params['n']!r} is not allowed: a tool loop goes on from one answer")
+        self.hooks_in_threads: bool = client.hooks_in_threads
+        """Whether plain hooks run in threads, because the loop is not the caller's."""
+        self._completions = completions
         self._params = dict(params)
-
-    async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
-        """The answer."""
-        create: Any = self._completions.create  # a subclass may override it
-        response: object = await create(messages=list(loop.history), **_offered(loop, self._params))
-        if not isinstance(response, ChatCompletionResponse):
-            raise TypeError(f"create() gave {response!r:.100} instead of a response")
-        yield response
-
-
-class StreamedAsking(PlainAsking):
-    """Asks for streams, and tells their texts."""
-
-    no_streaming = "is not for stream_with_tools, which always streams; leave it out"
-    _opened: ChatStream | None = None
+        self._streams = streams
+        self._opened: ChatStream | None = None
 
     async def open(self, loop: ToolLoop) -> None:
-        """Sends the request for the next turn, so that what is wrong with it is known at once."""
+        """Sends the request of a stream for the next turn, so that what is wrong with it is known at once."""
         try:
-            self._opened = await self._completions.stream(messages=list(loop.history), **_offered(loop, self._params))
+            self._opened = await self._completions.stream(**self._request(loop))
         except APIError as error:
             error.tool_loop = loop.state
             raise
@@ -355,8 +335,15 @@ class StreamedAsking(PlainAsking):
         if self._opened is not None:
             await self._opened.close()
 
-    async def __call__(self, loop: ToolLoop, /) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
-        """The texts as they come, then the answer."""
+    async def answer(self, loop: ToolLoop) -> AsyncGenerator[TextDelta | ChatCompletionResponse, None]:
+        """The texts of a stream as they come, then the answer."""
+        if not self._streams:
+            create: Any = self._completions.create  # a subclass may override it
+            response: object = await create(**self._request(loop))
+            if not isinstance(response, ChatCompletionResponse):
+                raise TypeError(f"create() gave {response!r:.100} instead of a response")
+            yield response
+            return
         if self._opened is None:
             await self.open(loop)
         async with cast("ChatStream", self._opened) as stream:
@@ -366,6 +353,13 @@ class StreamedAsking(PlainAsking):
             response = await stream.collect()
         yield response
 
+    def _request(self, loop: ToolLoop) -> dict[str, Any]:
+        """The keywords of the next call. Without tools, none of the parameters that go with them may be sent."""
+        request = {**self._params, "messages": list(loop.history)}
+        if loop.offered:
+            return {**request, "tools": list(loop.offered)}
+        return {name: value for name, value in request.items() if name not in {"tool_choice", "parallel_tool_calls"}}
+
 
 class ToolStream(Stream[ToolEvent]):
     """The events of a tool loop: an async iterator, and an async context manager that stops the loop on leaving.
@@ -373,9 +367,9 @@ class ToolStream(Stream[ToolEvent]):
     One task reads it and closes it; to stop it from another, cancel that task.
     """
 
-    def __init__(self, run: ToolRun, asking: StreamedAsking) -> None:
+    def __init__(self, run: ToolRun) -> None:
         super().__init__(run.events())
-        self._asking = asking
+        self._asking = run.asking
         self._result: ToolLoopResult | None = None
         self._error: Exception | None = None
 
@@ -393,11 +387,7 @@ class ToolStream(Stream[ToolEvent]):
         return self
 
     async def collect(self) -> ToolLoopResult:
-        """The result, also after some of the events, or all, were read.
-
-        Raises:
-            VeniceError: the loop was stopped before its end.
-        """
+        """The result, also after some of the events, or all, were read; a VeniceError if the loop was stopped before."""
         if self._error is not None:
             raise self._error
         async for _ in self:
@@ -412,32 +402,17 @@ class ToolStream(Stream[ToolEvent]):
         await self._asking.close()
 
 
-def begun(completions: ChatCalls[Any], asking: type[AskingT], given: dict[str, Any]) -> tuple[ToolRun, ToolLoop, AskingT]:
-    """The run of a loop, by the arguments of `run_with_tools`, with what asks the model. `given` is emptied."""
+def begun(completions: ChatCalls[Any], given: dict[str, Any], *, streams: bool) -> ToolRun:
+    """The run of a loop, by the arguments of `run_with_tools`. `given` is emptied."""
     given.pop("self", None)
-    messages, tools, decisions = given.pop("messages"), given.pop("tools"), given.pop("decisions", None)
+    messages, tools = given.pop("messages"), given.pop("tools")
     try:
-        hooks_in_threads = completions._client.hooks_in_threads  # noqa: SLF001  # a property of the client alone
-        hooks = _taken(("on_tool_call", "on_tool_error", "approve", "deps", "parallel", "tool_timeout"), given)
-        limits = _taken(("max_iterations", "on_limit", "on_unknown_tool", "resume"), given)
-        rules = ToolRules(**hooks, decisions=decisions or {}, hooks_in_threads=hooks_in_threads)
-        ask = asking(completions, given)
-        loop = ToolLoop(messages, tools, **limits)
+        rules, limits = ({name: given.pop(name) for name in names if name in given} for names in (_RULES, _LIMITS))
+        asking = Asking(completions, given, streams=streams)
+        return ToolRun(ToolLoop(messages, tools, **limits), asking, **rules)
     except Exception as refusal:
         del messages  # as in `create`
         without_locals(refusal)
         raise
     finally:
         given.clear()
-    return ToolRun(loop, ask, rules), loop, ask
-
-
-def _taken(names: Iterable[str], given: dict[str, Any]) -> dict[str, Any]:
-    return {name: given.pop(name) for name in names if name in given}
-
-
-def _offered(loop: ToolLoop, params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters with the tools to offer. Without tools, none of the parameters that go with them may be sent."""
-    if loop.offered:
-        return {**params, "tools": list(loop.offered)}
-    return {name: value for name, value in params.items() if name not in {"tool_choice", "parallel_tool_calls"}}

@@ -1,9 +1,8 @@
 """What a chat request may say: every optional parameter once, with its type and its range, and the shape of messages.
 
-The client checks a request against this before it is sent, the emulator when it arrives, and the signatures of `create` and its
-siblings unpack `ChatParams`. Source: Venice's OpenAPI document, schema `ChatCompletionRequest`
-(https://docs.venice.ai/api-reference/endpoint/chat/completions); ranges that only its prose closes are closed here, too.
-Keys that are not listed travel to the server untouched, in the request and in every object of it.
+The client checks a request against this before it is sent, the emulator when it arrives. Source: Venice's OpenAPI document,
+`ChatCompletionRequest` (https://docs.venice.ai/api-reference/endpoint/chat/completions); ranges that only its prose closes are
+closed here, too. Keys that are not listed travel to the server untouched.
 """
 
 from __future__ import annotations
@@ -297,7 +296,7 @@ def needed_capabilities(body: Mapping[str, Any]) -> Iterator[tuple[str, tuple[st
 
 def given_fields(name: str, value: Any) -> Any:
     """A parameter's value without our fields that are None; in schemas, `metadata` and unknown fields null is a value."""
-    return _without_none(value, _OBJECTS[name]) if name in _OBJECTS else value
+    return _without_none(value, OBJECTS[name]) if name in OBJECTS else value
 
 
 def _without_none(value: Any, fields: Mapping[str, Any]) -> Any:
@@ -312,7 +311,7 @@ def _without_none(value: Any, fields: Mapping[str, Any]) -> Any:
     }
 
 
-_OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
+OBJECTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "venice_parameters": dict.fromkeys(VeniceSwitches.__annotations__),
     "reasoning": dict.fromkeys(Reasoning.__annotations__),
     "stream_options": dict.fromkeys(StreamSwitches.__annotations__),

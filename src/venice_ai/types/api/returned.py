@@ -1,8 +1,7 @@
 """What of a model's message can be sent back: the one place that mends an answer for the next request.
 
-A reply is adopted whatever it holds, and the next request repeats it. Venice refuses some of that: content parts that are no
-text, empty texts, objects, fields of another type, what JSON cannot write. Such a value is mended where that keeps its meaning,
-else left out, so that a turn that was paid for is not lost. What Venice takes goes back byte for byte as it came.
+Venice refuses some of what a reply may hold: content parts that are no text, fields of another type, what JSON cannot write.
+Such a value is mended where that keeps its meaning, else left out. What Venice takes goes back byte for byte as it came.
 """
 
 from __future__ import annotations
@@ -58,26 +57,21 @@ def returned(message: Mapping[str, Any] | Model) -> tuple[dict[str, Any], list[s
 def _writable(value: Any, name: str, changes: dict[str, None], depth: int) -> Any:
     """A plain copy of a value in which everything can be written as JSON."""
     if isinstance(value, str):
-        if is_whole(value):
-            return str.__str__(value)
-        changes[f"half of a surrogate pair in {name} replaced by a mark"] = None
-        return sendable(value)
-    if isinstance(value, (dict, list, tuple, Model)):
-        if depth <= _DEEPEST:
-            return _writable_items(value, name, changes, depth)
+        if not is_whole(value):
+            changes[f"half of a surrogate pair in {name} replaced by a mark"] = None
+        return str.__str__(value) if is_whole(value) else sendable(value)
+    if isinstance(value, (dict, list, tuple, Model)) and depth > _DEEPEST:
         changes[f"what is nested more than {_DEEPEST} levels deep in {name} replaced by null"] = None
         return None
+    if isinstance(value, (list, tuple)):
+        return [_writable(item, name, changes, depth + 1) for item in cast("Sequence[Any]", value)]
+    if isinstance(value, (dict, Model)):
+        fields = cast("dict[Any, Any]", vars(value) if isinstance(value, Model) else value)
+        return {_writable(key, name, changes, depth): _writable(item, name, changes, depth + 1) for key, item in fields.items()}
     if isinstance(value, float) and not isfinite(value):
         changes[f"a number in {name} that JSON does not have replaced by null"] = None
         return None
     return plain(value)
-
-
-def _writable_items(value: Any, name: str, changes: dict[str, None], depth: int) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_writable(item, name, changes, depth + 1) for item in cast("Sequence[Any]", value)]
-    fields = cast("dict[Any, Any]", vars(value) if isinstance(value, Model) else value)
-    return {_writable(key, name, changes, depth): _writable(item, name, changes, depth + 1) for key, item in fields.items()}
 
 
 def _is_of_another(turn: dict[str, Any]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Protocol, Self
 
 from .._base import Model
-from .._view import adopted
 from .chat import ChatUsage, ChunkToolCall, Cost, EffectiveParameters, T_co
 
 CHUNK_KEYS = frozenset({"id", "object", "created", "model", "choices"})
@@ -97,15 +96,14 @@ class ChatCompletionChunk(Model):
             typed.__dict__ = choice
             choices[0] = typed
             if data.keys() != CHUNK_KEYS:
-                for name, kind in _BESIDE.items():
+                for name, kind in cls._nested.items():
                     beside: Any = data.get(name)
                     if beside.__class__ is dict:
-                        data[name] = adopted(kind, beside)
+                        data[name] = kind._adopt(beside)  # noqa: SLF001  # likewise
             self = _new(cls)
             self.__dict__ = data
             return self
         return super()._adopt(data)
 
 
-_BESIDE: dict[str, type[Model]] = {"usage": ChatUsage, "cost": Cost, "venice_parameters": EffectiveParameters}
 _new = object.__new__
