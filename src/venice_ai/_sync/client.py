@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
-    from ..resources.chat.arguments import CallParams, ChatRequest, OnResult, ParseParams, StreamClass, ToolLoopOptions, Tools
+    from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, StreamClass, ToolLoopOptions, Tools
     from ..resources.chat.parsed import ParsedChatStream
     from ..streaming import ChatStream
     from ..tee.types import TeeOptions
@@ -234,7 +234,7 @@ class SyncChatCompletions(SyncResource):
         *,
         max_concurrency: int = 10,
         return_exceptions: bool = True,
-        on_result: OnResult | None = None,
+        on_result: Callable[[int, ChatCompletionResponse | BaseException], object] | None = None,
     ) -> list[ChatCompletionResponse | BaseException]:
         """Runs many `create` calls, some at a time; see `ChatCompletions.batch`. `on_result` is called on the loop's thread."""
         running = self._async.batch(**given_arguments(locals()))

@@ -1,8 +1,7 @@
 """What makes two requests of a batch the same: the id that the caller gave, else the body that would be sent.
 
 The body is the JSON of what was asked for, with sorted keys and without what is None; how it is sent (time limits, headers,
-hooks) is no part of it. Bodies are compared by their hash, of which a journal keeps 128 bits. In an encrypted journal the hash
-takes a key, because the hash of a short prompt would tell whoever can guess the prompt.
+hooks) is no part of it. In an encrypted journal its hash takes a key, because whoever can guess a short prompt knows its hash.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Encryption of what a journal holds: AES-256-GCM, with a new nonce for each text, bound to its row and its kind.
 
-A row's text that was put into another row, or into the other column, does not open. The hashes by which requests are found take
-a second key, made of the first. Without a key everything stays as it is.
+A text that was put into another row or column does not open. The hashes by which requests are found take a second key, made of
+the first. Without a key everything stays as it is.
 """
 
 from __future__ import annotations

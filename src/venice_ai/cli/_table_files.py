@@ -1,7 +1,6 @@
 """Tables in files: JSONL, CSV, TSV, and Parquet with the extra `batch`.
 
-Rows are read one at a time and as often as needed, so that a table of any size takes little memory. A table is written beside
-its place, and put there when it is whole.
+Rows are read one at a time and as often as needed, so that a table takes little memory. It is put in its place when it is whole.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def read(path: Path) -> Iterator[Row]:
         return
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
-            yield from _cells(path, file) if path.suffix in _DELIMITERS else _objects(path, file)
+            yield from (_cells if path.suffix in _DELIMITERS else _objects)(path, file)
         except UnicodeDecodeError as error:
             raise click.UsageError(f"{path} is not UTF-8 text: {error.reason}") from None
 

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from ..._core.settings import Timeout
 from ...tee.types import TeeOptions
-from ...types.api.chat import ChatCompletionResponse, Messages, Tool, ToolCall, ToolLoopState
+from ...types.api.chat import Messages, Tool, ToolCall, ToolLoopState
 from ...types.api.params import AllParams, CommonParams, FormatLike, ToolsLike
 
 StreamClass: TypeAlias = Callable[..., Any]
@@ -25,9 +25,6 @@ OnToolError: TypeAlias = Callable[[ToolCall, Exception], Any]
 `raise` raises it, and `logger.exception` shows its traceback."""
 Approve: TypeAlias = Callable[[ToolCall, dict[str, Any]], Any]
 """Whether a call may be made: an `Approval`, True or False, or an awaitable one."""
-
-OnResult: TypeAlias = Callable[[int, ChatCompletionResponse | BaseException], object]
-"""Sees the index of each call of `batch`, and its response or error."""
 
 if TYPE_CHECKING:  # they need pydantic, which a chat does not
     from ...tools import Approval, FunctionTool, OnLimit, OnUnknownTool

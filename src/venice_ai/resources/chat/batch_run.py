@@ -125,8 +125,7 @@ class Batch(CallGate):
         self._ordered = ordered
         self._on_progress = on_progress
         self._drain_seconds = drain_seconds
-        self._asked_format = {} if response_format is None else {"response_format": response_format}
-        self._format = dict[str, Any] if isinstance(response_format, Mapping) else response_format
+        self._format = response_format
         self._tools, tool_names = _tools(tools)
         self._settings = {"base_url": client.base_url, "response_format": _format_name(response_format), "tools": tool_names}
         gates: list[CallGate] = [] if budget is None else [BudgetGate(budget, client._find_model, client.caller.clock)]  # noqa: SLF001
@@ -184,8 +183,6 @@ class Batch(CallGate):
 
     def close(self) -> None:
         """Nobody waits here."""
-
-    # -- places ------------------------------------------------------------------------------------------------------------
 
     async def _feed(self) -> None:
         """Pulls requests as there is room."""
@@ -323,10 +320,10 @@ class Batch(CallGate):
 
     async def _answer(self, keywords: dict[str, Any]) -> tuple[ChatCompletionResponse, Any]:
         """The answer to a request, and the object in it."""
-        asked = {**keywords, **self._asked_format}
+        asked = keywords if self._format is None else {**keywords, "response_format": self._format}
         if self._tools is not None:
             response = (await self._calls.run_with_tools(**asked, tools=self._tools)).response
-        elif self._format is None or self._format == dict[str, Any]:
+        elif self._format is None or isinstance(self._format, Mapping):
             response = await self._calls._one(asked)  # noqa: SLF001
         else:
             parsed = await self._calls.parse(**asked)
@@ -335,18 +332,20 @@ class Batch(CallGate):
 
     def _parsed(self, response: ChatCompletionResponse) -> Any:
         """The object in an answer; None if none was asked for."""
-        return None if self._format is None else response.parse_as(self._format)
+        if self._format is None:
+            return None
+        return response.parse_as(dict[str, Any] if isinstance(self._format, Mapping) else self._format)
 
     def _land(self, flight: _Flight, task: asyncio.Task[BatchItem[Any]]) -> None:
         """A flight is over."""
         self._flights.discard(flight)
         self._leave_place(flight)
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        error = _StoppedError() if task.cancelled() else task.exception()
         if error is None:
             self._take(task.result())
         else:
             self._pulled -= 1
-            if not isinstance(error, (asyncio.CancelledError, _StoppedError)):
+            if not isinstance(error, _StoppedError):
                 self._fail(error)
         self._end_items()
 
@@ -365,8 +364,6 @@ class Batch(CallGate):
                 self._on_progress(BatchProgress(*numbers))
             except Exception as error:  # noqa: BLE001  # it is the caller's, and raised at the end
                 self._fail(error)
-
-    # -- the journal -------------------------------------------------------------------------------------------------------
 
     def _committed(self, change: Identity | Keep) -> asyncio.Future[Any]:
         """What a change comes to, in a transaction with those of other flights. It is made whether or not anybody awaits it."""

@@ -20,17 +20,7 @@ if TYPE_CHECKING:
     from ...costs import ChatCostEstimate
     from ...tools import Approval, OnLimit, OnUnknownTool
     from ...types.api.params import UntypedMapping
-    from .arguments import (
-        Approve,
-        ChatRequest,
-        OnResult,
-        OnToolCall,
-        OnToolError,
-        ParseParams,
-        ToolLoopOptions,
-        ToolLoopParams,
-        Tools,
-    )
+    from .arguments import Approve, ChatRequest, OnToolCall, OnToolError, ParseParams, ToolLoopOptions, ToolLoopParams, Tools
     from .parsed import ParsedChatStream
     from .tool_runner import ToolStream
 else:
@@ -196,7 +186,7 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         *,
         max_concurrency: int = 10,
         return_exceptions: bool = True,
-        on_result: OnResult | None = None,
+        on_result: Callable[[int, ChatCompletionResponse | BaseException], object] | None = None,
     ) -> list[ChatCompletionResponse | BaseException]:
         """Runs many `create` calls, some at a time. The results stand in the order of the requests.
 
