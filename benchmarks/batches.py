@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,7 @@ async def _ours(kind: str, url: str, amount: int, folder: Path) -> Callable[[], 
 
 async def _others(url: str, amount: int, folder: Path) -> Callable[[], Awaitable[int]]:
     os.environ |= {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": url}
-    import async_batch_llm as others  # pyright: ignore[reportMissingImports]  # in an environment of its own
-
+    others: Any = import_module("async_batch_llm")  # in an environment of its own
     model = others.llm("openai:plain")
     prompts = [request["messages"][0]["content"] for request in _requests(amount)]
     identity = others.ArtifactIdentity(provider="openai", model="plain")

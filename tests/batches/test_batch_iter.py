@@ -29,6 +29,7 @@ from venice_ai import (
     VeniceError,
 )
 from venice_ai.emulator import Emulator, echo, error, text, text_model, tool_call
+from venice_ai.resources.chat import ChatCompletions
 from venice_ai.transport import Reply, Request
 
 from ..tee.enclave import ASK, Enclave
@@ -220,7 +221,11 @@ async def test_an_answer_that_is_not_the_object_is_an_error_with_the_answer() ->
 
 
 async def test_a_schema_gives_its_json() -> None:
-    schema = {"name": "n", "strict": True, "schema": {"type": "object", "properties": {}, "additionalProperties": False}}
+    schema: dict[str, Any] = {
+        "name": "n",
+        "strict": True,
+        "schema": {"type": "object", "properties": {}, "additionalProperties": False},
+    }
     transport = watched(always=text('{"a": 1}'))
     (item,) = await items(client_of(transport), [ask("a")], response_format={"type": "json_schema", "json_schema": schema})
     assert item.parsed == {"a": 1}
@@ -238,13 +243,15 @@ async def test_with_tools_each_request_is_a_loop() -> None:
 async def test_an_overridden_create_is_obeyed() -> None:
     client = client_of(watched())
 
-    class Shouting(type(client.chat.completions)):  # type: ignore[misc]
+    class Shouting(ChatCompletions):
         async def create(self, **params: Any) -> Any:
-            response = await super().create(**params)
+            create: Any = super().create
+            response = await create(**params)
             response.choices[0].message.content = (response.text or "").upper()
             return response
 
     (item,) = [item async for item in Shouting(client).batch_iter([ask("a")])]
+    assert item.response
     assert item.response.text == "A"
 
 
@@ -542,7 +549,8 @@ def test_the_requests_of_the_synchronous_client_may_call_it() -> None:
 
         def chained() -> Iterator[dict[str, Any]]:
             for n in range(3):
-                yield ask(f"about {client.chat.completions.create(**ask(n)).text}")
+                create: Any = client.chat.completions.create
+                yield ask(f"about {create(**ask(n)).text}")
 
         found = list(client.chat.completions.batch_iter(chained(), ordered=True))
     assert [item.response and item.response.text for item in found] == ["about 0", "about 1", "about 2"]

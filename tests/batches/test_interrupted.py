@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Held(Emulator):
 
 
 @asynccontextmanager
-async def interrupted(program: str, emulator: Held, path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def interrupted(program: str, emulator: Held, path: Path) -> AsyncGenerator[asyncio.subprocess.Process]:
     """A program that was interrupted by Ctrl-C when all its places waited for an answer."""
     pipe = asyncio.subprocess.PIPE
     async with asyncio.timeout(PATIENCE_SECONDS), serve(emulator) as server:

@@ -78,8 +78,8 @@ class Owners(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        number = len(list(_FOLDER.iterdir()))
-        self.path = _FOLDER / f"{number}.journal"
+        number = len(list(_FOLDERS[-1].iterdir()))
+        self.path = _FOLDERS[-1] / f"{number}.journal"
 
     def teardown(self) -> None:
         for journal in self.journals.values():
@@ -162,13 +162,12 @@ class Owners(RuleBasedStateMachine):
 
 TestOwners = Owners.TestCase
 TestOwners.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
-_FOLDER = Path()
+_FOLDERS: list[Path] = []
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> None:  # pyright: ignore[reportUnusedFunction]
-    global _FOLDER  # a state machine takes no fixtures
-    _FOLDER = tmp_path_factory.mktemp("journals")
+    _FOLDERS.append(tmp_path_factory.mktemp("journals"))  # a state machine takes no fixtures
 
 
 # -- identity ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Tables in files: JSONL, CSV, TSV, and Parquet with the extra `batch`.
 
-Rows are read one at a time and as often as needed, so that a table takes little memory. It is put in its place when it is whole.
+Rows are read one at a time and as often as needed, so that a table takes little memory. It is put in place when it is whole.
 """
 
 from __future__ import annotations
