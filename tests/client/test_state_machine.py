@@ -65,8 +65,7 @@ class WatchedTransport(EmulatorTransport):
         self.lines: list[Any] = []
 
     async def send(self, request: Any) -> Any:
-        reply = await super().send(request)
-        self.lines.append(reply._line)
+        self.lines.append(reply := await super().send(request))
         return reply
 
     @property

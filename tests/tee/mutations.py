@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, cast
 
 from venice_ai.exceptions import TeeEncryptionError
-from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, intel, nras, quote, signature, workload
+from venice_ai.tee import TeeSession, aci, collateral, eventlog, gpu, nras, quote, signature, workload
 from venice_ai.tee.attestation import evidence, platform
 from venice_ai.tee.canonical import canonical, members_of, parse
-from venice_ai.tee.collected_evidence import CollectedEvidence
+from venice_ai.tee.collected_evidence import CollectedEvidence, Documents
 from venice_ai.tee.crypto import EnvelopeError, Opener, public_key_bytes, seal
 from venice_ai.types.attestation import Check
 
@@ -192,7 +192,7 @@ def _signed(chance: Chance) -> None:
 
 def said(answer: bytes, keys: bytes, *, nonce: bytes, now: float) -> list[Check]:
     """What NVIDIA's word about two GPUs comes to."""
-    return nras.check(nras.Documents(answer, keys), payload=payload_of(2), nonce=nonce, now=now)
+    return [nras.check(Documents(answer, keys), payload=payload_of(2), nonce=nonce, now=now)]
 
 
 def collected(reply: bytes) -> CollectedEvidence:
@@ -225,7 +225,7 @@ def targets() -> list[Target]:
         Target("canonical", 30, lambda chance: canonical(chance.json(live.reply["attestation"])), wrong),
         Target("quote", 60, lambda chance: quote.parse(chance.octets(raw)), wrong),
         Target("quote as text", 20, lambda chance: quote.decode(chance.json(raw.hex())), wrong),
-        Target("certificates", 20, lambda chance: intel.certificates(chance.octets(parsed.chain)), wrong),
+        Target("certificates", 20, lambda chance: quote.certificates(chance.octets(parsed.chain)), wrong),
         Target("event log", 30, lambda chance: eventlog.replay(chance.json(log)), wrong),
         Target("GPUs", 8, lambda chance: gpu.check(chance.json(json.loads(gemma.reply["nvidia_payload"])), gemma.nonce)),
         Target("NVIDIA's answer", 20, lambda chance: said(chance.octets(bytes(answer)), KEYS, nonce=NONCE, now=NOW)),

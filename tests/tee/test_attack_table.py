@@ -25,7 +25,7 @@ from venice_ai.emulator.enclave.attestation import Domain
 from venice_ai.emulator.enclave.intel import DAY, FMSPC
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import MeasurementPins, TeeOptions
-from venice_ai.tee.policy import raise_for
+from venice_ai.tee.checks import raise_for
 from venice_ai.tee.types import INTEL_AND_NVIDIA, OS_PINS
 from venice_ai.transport import Request
 

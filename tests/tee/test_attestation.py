@@ -25,11 +25,10 @@ from hypothesis import strategies as st
 from tests.shared import shared
 from venice_ai.exceptions import InvalidRequestError, TeeAttestationError
 from venice_ai.tee import MeasurementPins, OsImage, TeeOptions
-from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, platform
+from venice_ai.tee.attestation import MAX_REPLY_BYTES, evidence, platform, shown
+from venice_ai.tee.checks import QUOTE, raise_for, with_custom
 from venice_ai.tee.crypto import address, public_key_bytes
 from venice_ai.tee.eventlog import RUNTIME_EVENT
-from venice_ai.tee.parts import shown
-from venice_ai.tee.policy import QUOTE, raise_for, with_custom
 from venice_ai.tee.types import INTEL_AND_NVIDIA
 from venice_ai.tee.workload import compose_warnings, known_images
 from venice_ai.types.attestation import AttestationReport

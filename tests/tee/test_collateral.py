@@ -14,7 +14,8 @@ from tests.shared import shared
 from venice_ai.emulator.enclave.certificates import pem
 from venice_ai.emulator.enclave.intel import DAY
 from venice_ai.exceptions import TeeAttestationError
-from venice_ai.tee import attestation, collateral, policy
+from venice_ai.tee import attestation, collateral
+from venice_ai.tee.checks import raise_for
 from venice_ai.tee.collected_evidence import CollectedEvidence
 from venice_ai.tee.types import TeeOptions
 from venice_ai.types.attestation import AttestationReport, Check, Tcb
@@ -398,9 +399,9 @@ def test_58_a_skip_lowers_the_level_and_hardware_refuses_it(request: pytest.Fixt
     report = whole(**({"collateral": None} if missing == "collateral" else {}))
 
     assert (report.ok, report.level, report.tcb) == (True, "quote", None)
-    policy.raise_for(report, TeeOptions())
+    raise_for(report, TeeOptions())
     with pytest.raises(TeeAttestationError, match="hardware"):
-        policy.raise_for(report, TeeOptions(verification="hardware"))
+        raise_for(report, TeeOptions(verification="hardware"))
 
 
 @pytest.mark.parametrize("now", [pytest.param(int(TODAY), id="21-expired"), pytest.param(1780533713, id="21-not yet valid")])
@@ -409,4 +410,4 @@ def test_21_collateral_outside_its_window_is_refused(now: int) -> None:
 
     assert [check.id for check in report.failures] == ["collateral"]
     with pytest.raises(TeeAttestationError, match="TCBInfo"):
-        policy.raise_for(report, TeeOptions(verification="hardware"))
+        raise_for(report, TeeOptions(verification="hardware"))

@@ -21,9 +21,8 @@ from venice_ai.tee.crypto import (
     is_envelope,
     public_key_bytes,
     seal,
-    signed_by,
 )
-from venice_ai.tee.curve import ORDER, OpenSslKey, PrivateKey
+from venice_ai.tee.curve import ORDER, OpenSslKey, PrivateKey, signed_by
 from venice_ai.tee.keccak import keccak256
 
 from ..shared import named, shared

@@ -17,6 +17,7 @@ from venice_ai.emulator.enclave.certificates import Authority
 from venice_ai.exceptions import APIConnectionError
 from venice_ai.resources.tee_evidence import ask_nras
 from venice_ai.tee import nras
+from venice_ai.tee.collected_evidence import Documents
 
 NOW = 1_795_000_000
 NONCE = bytes(range(32))
@@ -76,8 +77,8 @@ def payload_of(gpus: int) -> dict[str, Any]:
 def judged(
     answer: bytes, keys: bytes = KEYS, *, now: float = NOW, gpus: int = 2, root_sha256: str | None = None
 ) -> tuple[str, str]:
-    documents = nras.Documents(answer, keys, root_sha256)
-    (check,) = nras.check(documents, payload=payload_of(gpus), nonce=NONCE, now=now)
+    documents = Documents(answer, keys, root_sha256)
+    check = nras.check(documents, payload=payload_of(gpus), nonce=NONCE, now=now)
     assert check.id == "gpu_nras"
     assert check.stops
     return check.status, check.detail
@@ -306,7 +307,7 @@ async def test_a_service_that_does_not_answer_is_a_failed_check(reply: Any) -> N
     reason = await ask_nras(transport, "{}")
 
     assert isinstance(reason, str)
-    check = nras.unavailable(reason)
+    check = nras.check(reason, payload={}, nonce=NONCE, now=NOW)
     assert (check.id, check.status) == ("gpu_nras", "fail")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from venice_ai.exceptions import TeeAttestationError
 from venice_ai.tee import TeeOptions
-from venice_ai.tee.checks import Checks
+from venice_ai.tee.checks import outcome
 from venice_ai.tee.workload import compose_images
 from venice_ai.types.attestation import AttestationReport, Check, Gpu, one_line
 
@@ -120,7 +120,7 @@ def test_evidence_writes_no_line_of_its_own(report: AttestationReport) -> None:
 
 
 def test_a_check_is_a_line_however_long_its_evidence_is() -> None:
-    check = Checks({"x": ""})("x", "fail", "a" * 100_000 + "\n")
+    check = outcome("custom", "fail", "a" * 100_000 + "\n")
 
     assert len(check.detail) < 3_000
     assert one_line("a\tb\u200bé") == "a\\tb\\u200bé"

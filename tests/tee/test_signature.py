@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.shared import shared
 from venice_ai.tee import signature
-from venice_ai.tee.crypto import address, public_key_bytes, signed_by
-from venice_ai.tee.recovery import recover
+from venice_ai.tee.crypto import address, public_key_bytes
+from venice_ai.tee.curve import recover, signed_by
 from venice_ai.types.attestation import SignatureReport
 
 VECTORS = shared("tee/e2ee_vectors.json")

@@ -17,8 +17,7 @@ from typing import Any, Final
 from .._core.json_values import members
 from ..tee.canonical import members_of, parse
 from ..tee.collateral import Seen
-from ..tee.collected_evidence import CollectedEvidence
-from ..tee.nras import Documents
+from ..tee.collected_evidence import CollectedEvidence, Documents
 from ..tee.types import NVIDIA_ROOT_SHA256, MeasurementPins, TeeOptions
 from ..types.attestation import AttestationReport
 

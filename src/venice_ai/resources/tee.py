@@ -12,13 +12,15 @@ import os
 import random
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from .._core.caller_warnings import Remembered, warn
 from .._core.concurrency import SingleFlight
+from .._core.json_values import members
 from .._core.machine import cache_folder, is_loopback
 from .._core.settings import Timeout
 from .._http.caller import Caller
@@ -27,11 +29,11 @@ from .._http.transport_errors import within
 from .._resource import APIResource
 from .._wire.reply_body import unusable
 from ..exceptions import APIError, APIResponseProcessingError, InvalidRequestError, TeeAttestationError, TeeDowngradeWarning
-from ..tee import attestation, parts, policy, signature
+from ..tee import attestation, signature
 from ..tee.canonical import as_object, parse
+from ..tee.checks import raise_for, reached, with_custom
 from ..tee.collected_evidence import CollectedEvidence
 from ..tee.crypto import public_key_bytes
-from ..tee.nras import Documents
 from ..tee.session import TeeSession
 from ..tee.stricter import check_floor, effective, identity
 from ..tee.types import LEVELS, Level, QuoteVerifier, TeeOptions
@@ -39,7 +41,7 @@ from ..types._base import Response
 from ..types.api.chat import ChatCompletionResponse
 from ..types.api.tee import TeeAttestation, TeeSignature
 from ..types.attestation import AttestationReport, SignatureReport
-from .tee_evidence import Fetcher, ask_nras
+from .tee_evidence import Fetcher, ask_nras, read_at_most
 
 if TYPE_CHECKING:
     from .._http.connection import Connection
@@ -145,11 +147,11 @@ class Tee(APIResource["Connection"]):
             APIError: it could not be had.
         """
         async with self._in_time():
-            asked = await self._evidence(_checked(model), TeeOptions(nonce=nonce))
+            asked = await self._asked(_checked(model), TeeOptions(nonce=nonce))
         try:
-            reply = await _apart(asked.body, lambda: _adopted(TeeAttestation, asked.body))
+            reply = await _apart(asked.reply, lambda: _adopted(TeeAttestation, asked.reply))
         except ValueError as error:
-            raise asked.refusal("transport", f"the reply is not an attestation: {error}") from None
+            raise _refused(asked, "transport", f"the reply is not an attestation: {error}") from None
         vars(reply)["sent_nonce"] = asked.nonce.hex()
         return reply
 
@@ -174,8 +176,12 @@ class Tee(APIResource["Connection"]):
         merged = (options or self._client.tee_options or TeeOptions()).replace(**given) if given else options
         chosen = self.options(merged)
         async with self._in_time():
-            report = await self.verified(model, chosen)
-        return TeeSession(report, encrypt_roles=chosen.encrypt_roles, floor=self._client.min_privacy)
+            return self.session_with(await self.verified(model, chosen), chosen)
+
+    def session_with(self, report: AttestationReport, options: TeeOptions) -> TeeSession:
+        """The session with an enclave that was verified; the report is forgotten as soon as an answer is not as it must be."""
+        roles, spoilt = options.encrypt_roles, partial(self.forget, report)
+        return TeeSession(report, encrypt_roles=roles, floor=self._client.min_privacy, spoilt=spoilt)
 
     async def collect(self, model: str, options: TeeOptions) -> CollectedEvidence:
         """Asks the enclave, Intel and NVIDIA for what an attestation under these (effective) options is judged by."""
@@ -185,19 +191,17 @@ class Tee(APIResource["Connection"]):
     async def _collected(self, model: str, options: TeeOptions) -> CollectedEvidence:
         _now(options)  # a bad clock, and stored numbers that cannot be Intel's, are errors before anything is sent
         seen = self._fetcher(options).seen
-        asked = await self._evidence(model, options)
-        reply, now, server = asked.body, _now(options), urlsplit(self._client.base_url)
+        asked = await self._asked(model, options)
+        reply, now, server = asked.reply, _now(options), urlsplit(self._client.base_url)
         on_this_machine = is_loopback(server.hostname or "")
         platform = None if options.verification == "server" else await _apart(reply, lambda: attestation.platform(reply))
-        return CollectedEvidence(
-            model=model,
-            nonce=asked.nonce,
-            reply=reply,
+        payload = await _apart(reply, lambda: attestation.gpu_payload(reply)) if options.gpu == "nras" else None
+        return replace(
+            asked,
             now=now,
             platform=platform,
             collateral=await self._intel(platform, options, now),
-            nras=await self._nvidia(reply) if options.gpu == "nras" else None,
-            used_nonce=asked.again,
+            nras=None if payload is None else await ask_nras(self._once.transport, payload),
             private=on_this_machine or server.scheme == "https",
             known_server=on_this_machine or self._client.knows_server,
             reached_before=self._reached.get(model),
@@ -210,10 +214,10 @@ class Tee(APIResource["Connection"]):
         # In a thread: the evidence of eight GPUs takes a tenth of a second.
         report = await asyncio.to_thread(attestation.verify, collected, options)
         self.settle(collected, report, options)
-        policy.raise_for(report, options)
+        raise_for(report, options)
         if options.verifier is not None:
             report = await self._judged(options.verifier, report, collected)
-            policy.raise_for(report, options)
+            raise_for(report, options)
         self._keep(report, options)
         return report
 
@@ -237,9 +241,9 @@ class Tee(APIResource["Connection"]):
         except Exception as error:  # whatever a caller's code raises, it did not accept
             raise TeeAttestationError(
                 f"the verifier given in TeeOptions raised {type(error).__name__}; nothing was sent",
-                report=policy.with_custom(report, error),
+                report=with_custom(report, error),
             ) from error
-        return policy.with_custom(report, answer)
+        return with_custom(report, answer)
 
     async def _intel(self, platform: tuple[str, str] | None, options: TeeOptions, now: float) -> Mapping[str, Any] | str | None:
         """Intel's collateral for a platform; None, or why, if it cannot be had."""
@@ -265,17 +269,11 @@ class Tee(APIResource["Connection"]):
             self._fetchers[root] = Fetcher(transport, clock, cache_folder() if root == "intel" else None)
         return self._fetchers[root]
 
-    async def _nvidia(self, reply: bytes) -> Documents | str | None:
-        """What NVIDIA's service says about the GPUs of a reply; `None` without GPUs, which another check reports."""
-        payload = await _apart(reply, lambda: attestation.gpu_payload(reply))
-        return None if payload is None else await ask_nras(self._once.transport, payload)
-
     def _keep(self, report: AttestationReport, options: TeeOptions) -> None:
         """Remembers a report; and what it proved, which is expected from then on."""
-        before = self._reached.get(report.model)
-        if report.level is not None and (before is None or LEVELS.index(report.level) > LEVELS.index(before)):
-            self._reached[report.model] = report.level
-        self._shown[report.model] = self._shown.get(report.model, frozenset()) | parts.shown(report)
+        levels: tuple[Level, ...] = (self._reached.get(report.model, "server"), report.level or "server")
+        self._reached[report.model] = max(levels, key=LEVELS.index)
+        self._shown[report.model] = self._shown.get(report.model, frozenset()) | attestation.shown(report)
         if options.nonce is not None or not options.attestation_ttl:
             return
         self._reports = {key: kept for key, kept in self._reports.items() if kept[1].clock() < kept[0].expires_at}
@@ -288,16 +286,15 @@ class Tee(APIResource["Connection"]):
     def warn_of_limits(self, report: AttestationReport) -> None:
         """Says, before the first request at a level is sent, what was reached and what that does not protect from."""
         if report.level not in self._warned:
-            reached = policy.reached(report.model, report.level, report.checks)
-            warn(f"end-to-end encryption: {reached} {_NOT_COVERED}")
+            warn(f"end-to-end encryption: {reached(report)} {_NOT_COVERED}")
             self._warned.add(report.level)
 
     def _warn_of_downgrade(self, report: AttestationReport, options: TeeOptions) -> None:
         if options.verification != "auto" or report.reaches("hardware"):
             return
-        if (reached := policy.reached(report.model, report.level, report.checks)) not in self._warned:
-            warn(f"{reached} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
-            self._warned.add(reached)  # after the warning: where warnings are errors, each call raises it
+        if (said := reached(report)) not in self._warned:
+            warn(f"{said} TeeOptions(verification='hardware') refuses that.", TeeDowngradeWarning)
+            self._warned.add(said)  # after the warning: where warnings are errors, each call raises it
 
     # -- signatures ------------------------------------------------------------------------------------------------------
 
@@ -347,21 +344,20 @@ class Tee(APIResource["Connection"]):
         The server may need a moment after the answer's end.
         """
         key = report.model_public_key
-        if key is None or not isinstance(request_id, str) or (reply := await self._signature(report.model, request_id)) is None:
+        if key is None or not isinstance(request_id, str):
             return signature.UNAVAILABLE
-        public_key = public_key_bytes(key)
-        return signature.verify(vars(reply), public_key=public_key, request_id=request_id, sent=sent, received=received)
-
-    async def _signature(self, model: str, request_id: str) -> TeeSignature | None:
         for delay in _SIGNATURE_DELAYS:
             if delay:
                 await self._once.clock.sleep(delay)
             try:
-                return await self.get_signature(model=model, request_id=request_id)
+                reply = vars(await self.get_signature(model=report.model, request_id=request_id))
             except APIError as error:
                 if error.status_code not in {404, 502}:
                     raise
-        return None
+            else:
+                own = public_key_bytes(key)
+                return signature.verify(reply, public_key=own, request_id=request_id, sent=sent, received=received)
+        return signature.UNAVAILABLE
 
     # -- the network -----------------------------------------------------------------------------------------------------
 
@@ -369,25 +365,23 @@ class Tee(APIResource["Connection"]):
         """The client's deadline for all the requests of a call."""
         return within("deadline", self._client.clocks(None, stream=False).deadline)
 
-    async def _evidence(self, model: str, options: TeeOptions) -> _Asked:
+    async def _asked(self, model: str, options: TeeOptions) -> CollectedEvidence:
         """A nonce, and the reply to it. Only a random one is tried again, and then it is another one."""
-        nonce, attempt = bytes.fromhex(options.nonce or ""), 0
+        own, attempt = bytes.fromhex(options.nonce or ""), 0
         while True:
             attempt += 1
-            sent = nonce or secrets.token_bytes(32)
+            nonce = own or secrets.token_bytes(32)
             # Used from now on, whatever becomes of it: somebody has seen it. In one step, for clients may have threads.
-            again = USED_NONCES.setdefault(sent, mine := object()) is not mine
-            asked = _Asked(model, options, sent, again=again)
+            again = USED_NONCES.setdefault(nonce, mine := object()) is not mine
+            asked = CollectedEvidence(model=model, nonce=nonce, reply=b"", now=options.clock(), used_nonce=again)
             try:
-                asked.body = await self._body("/tee/attestation", {"model": model, "nonce": sent.hex()})
+                return replace(asked, reply=await self._body("/tee/attestation", {"model": model, "nonce": nonce.hex()}))
             except APIError as failure:
-                last, spread = bool(nonce) or attempt >= _ATTEMPTS, random.random()  # noqa: S311  # spreads retries
+                last, spread = bool(own) or attempt >= _ATTEMPTS, random.random()  # noqa: S311  # spreads retries
                 delay = None if last else self._policy.delay(attempt, failure, idempotent=True, random=spread)
                 if delay is None:
-                    raise asked.judged(failure) from failure
+                    raise _judged(failure, asked) from failure
                 await self._once.clock.sleep(delay)
-            else:
-                return asked
 
     async def _body(self, path: str, query: dict[str, str]) -> bytes:
         """The body of a reply, at most a byte more than is allowed."""
@@ -397,42 +391,27 @@ class Tee(APIResource["Connection"]):
         request = self._client.build_request("GET", f"{path}?{urlencode(query)}", timeout=limits, anonymous=True)
         request.stream = True
         answer = await self._once.call(request)
-        body = bytearray()
-        try:
+        with closing(answer.reply):
             if answer.meta.status_code != 200:
                 raise unusable(b"", answer.meta, "an empty body")
-            async for piece in answer.reply.pieces():
-                body += piece
-                if len(body) > attestation.MAX_REPLY_BYTES:
-                    break
-        finally:
-            answer.reply.close()
-        return bytes(body[: attestation.MAX_REPLY_BYTES + 1])
+            return await read_at_most(answer.reply, attestation.MAX_REPLY_BYTES)
 
 
-class _Asked:
-    """One question for evidence: its nonce, whether that was used before, and the body of the reply."""
+def _judged(failure: APIError, asked: CollectedEvidence) -> Exception:
+    """A refusal as it is, unless it is an answer about the evidence."""
+    status, body = failure.status_code or 0, members(failure.body)
+    if 200 <= status < 300:
+        return _refused(asked, "transport", f"the attestation came with the status {status}, not 200")
+    if 300 <= status < 400:
+        return _refused(asked, "transport", f"the attestation was redirected ({status}), which is not followed")
+    if body.get("verified") is False:
+        return _refused(asked, "server_verified", f"Venice says itself that the enclave did not verify ({status})")
+    return failure
 
-    def __init__(self, model: str, options: TeeOptions, nonce: bytes, *, again: bool) -> None:
-        self.model, self.options, self.nonce, self.again = model, options, nonce, again
-        self.body = b""
 
-    def judged(self, failure: APIError) -> Exception:
-        """A refusal as it is, unless it is an answer about the evidence."""
-        status = failure.status_code or 0
-        if 200 <= status < 300:
-            return self.refusal("transport", f"the attestation came with the status {status}, not 200")
-        if 300 <= status < 400:
-            return self.refusal("transport", f"the attestation was redirected ({status}), which is not followed")
-        body: Any = failure.body
-        if isinstance(body, dict) and cast("dict[str, Any]", body).get("verified") is False:
-            return self.refusal("server_verified", f"Venice says itself that the enclave did not verify ({status})")
-        return failure
-
-    def refusal(self, check: Literal["transport", "server_verified"], why: str) -> TeeAttestationError:
-        """The error for a reply without evidence."""
-        report = attestation.refused(check, why, model=self.model, nonce=self.nonce, now=self.options.clock())
-        return TeeAttestationError(f"{why}; nothing was sent", report=report)
+def _refused(asked: CollectedEvidence, check: Literal["transport", "server_verified"], why: str) -> TeeAttestationError:
+    """The error for a reply without evidence."""
+    return TeeAttestationError(f"{why}; nothing was sent", report=attestation.refused(asked, check, why))
 
 
 async def _apart(reply: bytes, rule: Callable[[], T]) -> T:

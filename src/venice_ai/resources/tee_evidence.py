@@ -2,32 +2,36 @@
 
 Both are asked for through the client's own transport, so that its proxy and its trust store count, and without its key. What
 the answers are worth is judged elsewhere (`tee/collateral.py`, `tee/nras.py`).
+https://api.portal.trustedservices.intel.com/content/documentation.html
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote
 
 from .._core.concurrency import SingleFlight, bounded_map
 from .._core.json_values import members
-from .._core.ports import Clock, Transport
+from .._core.ports import Clock, Reply, Transport
 from .._core.request import Request
 from .._core.settings import Timeout
 from .._version import __version__
 from ..exceptions import APIConnectionError, InvalidRequestError
 from ..tee import nras
+from ..tee.canonical import Malformed, members_of
 from ..tee.collateral import FIELDS, Seen, window
-from ..tee.collateral_source import SOURCES, Document, Source, assemble
+from ..tee.collected_evidence import Documents
 
 if TYPE_CHECKING:
     from ..types.attestation import Tcb
@@ -44,6 +48,16 @@ _MOST_FILES = 64
 _HIGHEST_EVALUATION = 1_000
 _HIGHEST_LIST = 2**63
 _FMSPC = re.compile(r"[0-9A-F]{12}")
+_PATHS = (
+    "/tdx/certification/v4/tcb?fmspc={fmspc}",
+    "/tdx/certification/v4/qe/identity",
+    "/sgx/certification/v4/pckcrl?ca={ca}&encoding=der",
+)
+_SOURCES: Final = {
+    "https://api.trustedservices.intel.com": "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der",
+    "https://pccs.phala.network": "https://pccs.phala.network/sgx/certification/v4/rootcacrl",
+}
+"""Intel, and a mirror that can withhold what Intel signed and not forge it; and where each has the list of the root."""
 
 
 class _Kept(NamedTuple):
@@ -63,13 +77,10 @@ class _Kept(NamedTuple):
 class Fetcher:
     """Intel's collateral by platform, asked for once a day, and kept (in `folder`, if any) until it expires."""
 
-    def __init__(
-        self, transport: Transport, clock: Clock, folder: Path | None = None, *, sources: tuple[Source, ...] = SOURCES
-    ) -> None:
+    def __init__(self, transport: Transport, clock: Clock, folder: Path | None = None) -> None:
         self._transport = transport
         self._clock = clock
         self._folder = folder
-        self._sources = sources
         self._values: dict[str, Any] = {}  # what is in the files, or would be, by their names
         self._failed: dict[tuple[str, str], float] = {}
         self._single_flight: SingleFlight[Mapping[str, str] | None] = SingleFlight()
@@ -123,15 +134,13 @@ class Fetcher:
 
     async def _renewed(self, key: tuple[str, str], now: float, before: _Kept | None) -> Mapping[str, str] | None:
         fallback: Mapping[str, str] | None = None
-        for source in self._sources:
+        for origin, root_crl in _SOURCES.items():
+            urls = [*(origin + path.format(fmspc=key[0], ca=key[1]) for path in _PATHS), root_crl]
             try:
-                urls = source.urls(*key)
-                requests = [_request("GET", url) for url in urls.values()]
-                documents = await bounded_map(partial(fetch, self._transport), requests, limit=len(requests))
-                found = assemble(dict(zip(urls, documents, strict=True)))
+                found = _assembled(*await _fetched(self._transport, [_request("GET", url) for url in urls]))
                 kept = _Kept(found, *window(found), now)
             except (APIConnectionError, ValueError) as error:
-                logger.info("no collateral from %s: %s", source.name, error)
+                logger.info("no collateral from %s: %s", origin, error)
                 continue
             if kept.valid(now) and (before is None or kept.begins >= before.begins):
                 self._failed.pop(key, None)
@@ -199,29 +208,87 @@ def _request(method: str, url: str, body: bytes | None = None) -> Request:
     return Request(method, url, headers=headers, body=body, timeout=_LIMITS, stream=True)
 
 
-async def fetch(transport: Transport, request: Request) -> Document:
+class _Document(NamedTuple):
+    body: bytes
+    headers: Mapping[str, str]
+
+
+async def _fetch(transport: Transport, request: Request) -> _Document:
     """The answer to a request; a ValueError if its status is not 200, or it is longer than `MAX_BODY_BYTES`."""
     request.deadline_seconds = _DEADLINE_SECONDS
-    reply = await transport.send(request)
-    try:
+    with closing(await transport.send(request)) as reply:
         if reply.status != 200:
             raise ValueError(f"{request.url} answered {reply.status}")
-        body = bytearray()
-        async for piece in reply.pieces():
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                raise ValueError(f"{request.url} sends more than {MAX_BODY_BYTES} bytes")
-        return Document(bytes(body), {name.lower(): value for name, value in reply.headers.items()})
-    finally:
-        reply.close()
+        body = await read_at_most(reply, MAX_BODY_BYTES)
+        if len(body) > MAX_BODY_BYTES:
+            raise ValueError(f"{request.url} sends more than {MAX_BODY_BYTES} bytes")
+        return _Document(body, reply.headers)
 
 
-async def ask_nras(transport: Transport, payload: object) -> nras.Documents | str:
+async def _fetched(transport: Transport, requests: Sequence[Request]) -> list[_Document]:
+    return await bounded_map(partial(_fetch, transport), requests, limit=len(requests))
+
+
+async def read_at_most(reply: Reply, most: int) -> bytes:
+    """The body of a reply, or one byte more than `most` of it."""
+    body = bytearray()
+    async for piece in reply.pieces():
+        body += piece
+        if len(body) > most:
+            break
+    return bytes(body[: most + 1])
+
+
+async def ask_nras(transport: Transport, payload: object) -> Documents | str:
     """What NVIDIA's service answers about the evidence of a reply; why, if it does not. It learns of these GPUs."""
     try:
-        question = nras.question(payload)
-        requests = [_request("POST", nras.ATTEST_URL, question), _request("GET", nras.KEYS_URL)]
-        answer, keys = await bounded_map(partial(fetch, transport), requests, limit=len(requests))
+        requests = [_request("POST", nras.ATTEST_URL, nras.question(payload)), _request("GET", nras.KEYS_URL)]
+        answer, keys = await _fetched(transport, requests)
     except (APIConnectionError, ValueError) as error:
         return str(error)
-    return nras.Documents(answer.body, keys.body)
+    return Documents(answer.body, keys.body)
+
+
+def _assembled(tcb: _Document, qe: _Document, pck_crl: _Document, root_crl: _Document) -> dict[str, str]:
+    """Stored collateral from the answers of Intel's servers. What is signed is taken from the body as it stands."""
+    tcb_info, tcb_signature = _signed(tcb.body, "tcbInfo")
+    identity, identity_signature = _signed(qe.body, "enclaveIdentity")
+    return {
+        "pck_crl_issuer_chain": _chain(pck_crl, "sgx-pck-crl-issuer-chain"),
+        "root_ca_crl": _crl(root_crl.body).hex(),
+        "pck_crl": _crl(pck_crl.body).hex(),
+        "tcb_info_issuer_chain": _chain(tcb, "tcb-info-issuer-chain"),
+        "tcb_info": tcb_info,
+        "tcb_info_signature": tcb_signature,
+        "qe_identity_issuer_chain": _chain(qe, "sgx-enclave-identity-issuer-chain"),
+        "qe_identity": identity,
+        "qe_identity_signature": identity_signature,
+    }
+
+
+def _chain(document: _Document, header: str) -> str:
+    chain = unquote(document.headers.get(header) or "")
+    if "-----BEGIN CERTIFICATE-----" not in chain:
+        raise ValueError(f"Intel's answer has no certificates in its header {header}")
+    return chain
+
+
+def _signed(body: bytes, name: str) -> tuple[str, str]:
+    """The signed text in a body, cut out of it, and its signature in hex."""
+    members = members_of(body.decode())
+    if name not in members or "signature" not in members:
+        raise ValueError(f"Intel's answer has no {name} with a signature")
+    signature = json.loads(members["signature"])
+    if not isinstance(signature, str):
+        raise Malformed("the signature in Intel's answer is not a string")
+    return members[name], bytes.fromhex(signature).hex()
+
+
+def _crl(body: bytes) -> bytes:
+    """A revocation list as DER; Intel gives it so, its mirrors in hex or PEM."""
+    if body[:1] == b"\x30":
+        return body
+    text = body.decode("ascii").strip()
+    if text.startswith("-----BEGIN X509 CRL-----"):
+        return base64.b64decode("".join(text.splitlines()[1:-1]), validate=True)
+    return bytes.fromhex(text)

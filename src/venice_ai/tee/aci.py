@@ -9,25 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache, partial
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from .._core.json_values import items, members
 from ..types.attestation import Check
 from . import needs_extra as needs_extra  # noqa: PLC0414  # imported for what it does
-from .canonical import Malformed, canonical, parse
-from .checks import NOT_REACHED, Checks, CheckSkipped, CheckWarning
-from .crypto import public_key_bytes, signed_by
-from .curve import POINT_BYTES
+from .canonical import Malformed, as_object, canonical, parse
+from .checks import ACI, CheckSkipped, CheckWarning, outcome, run, skipped
+from .crypto import public_key_bytes
+from .curve import POINT_BYTES, compressed, recover, signed_by
 from .keccak import keccak256
-from .recovery import compressed, recover
 
-STOPS: Final = {
-    "aci_keyset": "a key slipped into the set",
-    "aci_workload": "the keys of another workload",
-    "aci_endorsement": "a set of keys that the workload did not choose",
-    "aci_custody": "keys that are not the application's own",
-}
-_check = Checks(STOPS)
 KMS_ROOT: Final = "0334c76e0c3f52ec64cbf9bbf5c910c272330166fd656c0a86bb330963e46910e1"
 """The root of the key management service behind the gateways that were seen."""
 _OWN: Final = ("workload_id", "workload_keyset_digest", "workload_keyset", "keyset_endorsement", "key_custody")
@@ -52,20 +44,23 @@ def check(reply: Mapping[str, Any]) -> list[Check]:
     """The checks on a reply of the shape aci/1, else none. What it does not state is skipped. Never raises."""
     if not is_aci(reply):
         return []
-    if too_many := _too_many(case := _Case(reply)):
-        return [_check(name, "skip", NOT_REACHED) if name != "aci_keyset" else _check(name, "fail", too_many) for name in STOPS]
+    case = _Case(reply)
+    if too_many := _too_many(case):
+        return skipped(ACI, failed=outcome("aci_keyset", "fail", too_many))
     if not case.keyset:
-        return [_check(name, "skip", "the reply has no workload_keyset") for name in STOPS]
+        return skipped(ACI, "the reply has no workload_keyset")
     rules = (_keyset, _workload, _endorsement, _custody)
-    return [_check.run(name, partial(rule, case)) for name, rule in zip(STOPS, rules, strict=True)]
+    return [run(name, partial(rule, case)) for name, rule in zip(ACI, rules, strict=True)]
 
 
 class _Case:
     def __init__(self, reply: Mapping[str, Any]) -> None:
         self.reply = reply
         self.attestation = members(reply.get("attestation"))
+        self.evidence = members(self.attestation.get("evidence"))
         self.keyset = members(self.attestation.get("workload_keyset"))
         self.identity = members(members(self.keyset.get("workload_identity")).get("public_key"))
+        self.custody = items(members(self.evidence.get("key_custody")).get("keys"))
 
     @cached_property
     def digest(self) -> str:
@@ -74,8 +69,7 @@ class _Case:
 
 def _too_many(case: _Case) -> str | None:
     """What is wrong if there are more than `MOST_KEYS` keys, else `None`. They are counted before any is verified."""
-    custody = members(members(case.attestation.get("evidence")).get("key_custody")).get("keys")
-    for name, keys in {**case.keyset, "key_custody": custody}.items():
+    for name, keys in {**case.keyset, "key_custody": case.custody}.items():
         if (number := len(items(keys))) > MOST_KEYS:
             return f"{name:.40} has {number} entries, and no gateway has more than {MOST_KEYS}"
     return None
@@ -109,10 +103,7 @@ def _endorsement(case: _Case) -> str:
 
 
 def _custody(case: _Case) -> str:
-    evidence = members(case.attestation.get("evidence"))
-    keys = items(members(evidence.get("key_custody")).get("keys"))
-    entries = [cast("dict[str, Any]", each) for each in keys if isinstance(each, dict)]
-    if not entries:
+    if not (entries := list(filter(None, map(members, case.custody)))):
         raise CheckSkipped("the reply has no key_custody")
     held = {_normal(_text(entry, "public_key")) for entry in entries}
     if loose := [name for name, key in _keys(case) if _normal(key) not in held]:
@@ -121,7 +112,7 @@ def _custody(case: _Case) -> str:
     links = tuple(link for link in map(_link, entries) if link is not None)
     if not links:
         raise CheckSkipped("the reply has no key of secp256k1 in its key_custody")
-    app_id = _app_id(evidence)
+    app_id = _app_id(case.evidence)
     if (root := _issuer(links, app_id)) != KMS_ROOT:
         # Another service is no contradiction; but any signature gives away some key, so that it is no proof either.
         raise CheckWarning(f"the application's key was issued by {root}, which is not the key management service that is known")
@@ -182,10 +173,8 @@ def _keys(case: _Case) -> Iterator[tuple[str, str]]:
     yield "identity", _text(case.identity, "public_key")
     for group in ("receipt_signing_keys", "e2ee_public_keys"):
         for entry in items(case.keyset.get(group)):
-            if not isinstance(entry, Mapping):
-                raise Malformed(f"{group} holds something that is not a key")
-            fields = cast("Mapping[str, Any]", entry)
-            yield str(fields.get("key_id")), _text(fields, "public_key")
+            key = as_object(entry, f"what is in {group}")
+            yield str(key.get("key_id")), _text(key, "public_key")
 
 
 def _normal(key: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from functools import cached_property, partial
@@ -18,18 +18,17 @@ from typing import Any, Final, Literal, cast
 
 from .._core.json_values import items
 from ..types.attestation import AttestationReport, Check, Gpu, Tcb, Td, Workload, one_line
-from . import aci, collateral, gpu, nras, policy, workload  # `aci` first: it names the extra where that is missing
+from . import aci, collateral, gpu, nras, workload  # `aci` first: it names the extra where that is missing
 from .canonical import as_object
 from .canonical import parse as parse_json
-from .checks import NOT_REACHED, CheckSkipped, CheckWarning
+from .checks import ACI, QUOTE, RULES, SERVER, CheckSkipped, CheckWarning, level_of, outcome, run, shortfall, skipped
 from .collected_evidence import CollectedEvidence
 from .crypto import address, public_key_bytes
-from .intel import certificates, check_chain, check_qe_report, check_signature
-from .parts import missing
-from .quote import Quote, decode
+from .eventlog import PayloadError, Replay
+from .quote import Quote, certificates, check_chain, check_qe_report, check_signature, decode
 from .quote import parse as parse_quote
 from .types import Evidence, TeeOptions
-from .workload import Logs, app_compose, member, vm_config
+from .workload import app_compose, member, vm_config
 
 MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 _ATTRIBUTES: Final = 1 << 28  # SEPT_VE_DISABLE, and nothing else
@@ -38,35 +37,38 @@ _ATTRIBUTES: Final = 1 << 28  # SEPT_VE_DISABLE, and nothing else
 def verify(evidence: CollectedEvidence, options: TeeOptions | None = None) -> AttestationReport:
     """The report on evidence, by what the options demand. Never raises for bad evidence: the report has failed checks then."""
     case = _Case(evidence, options or TeeOptions())
-    case.run(*policy.SERVER)
+    case.run(*SERVER)
     if case.options.verification != "server":
-        case.check_quote()
-        case.check_platform()
-        case.check_workload()
-        case.check_gpus()
-        case.check_parts()
+        case.check_evidence()
     return case.report()
 
 
-def refused(
-    check: Literal["transport", "server_verified"], why: str, *, model: str, nonce: bytes, now: float
-) -> AttestationReport:
+def refused(asked: CollectedEvidence, check: Literal["transport", "server_verified"], why: str) -> AttestationReport:
     """The report on a reply that holds no evidence at all: the check that failed, and why."""
-    case = _Case(CollectedEvidence(model=model, nonce=nonce, reply=b"", now=now), TeeOptions())
-    case.refuse(check, why)
+    case = _Case(asked, TeeOptions())
+    case.checks.append(outcome(check, "fail", why))
     return case.report()
 
 
 def evidence(collected: CollectedEvidence) -> Evidence:
-    """What a custom verifier is given, after `verify` found nothing wrong; then `policy.with_custom(report, answer)`."""
+    """What a custom verifier is given, after `verify` found nothing wrong; then `with_custom(report, answer)`."""
     return Evidence(_object(collected.reply), collected.nonce.hex(), collected.model)
+
+
+def shown(report: AttestationReport) -> frozenset[str]:
+    """The parts that a report found to be good, which the model is to show from then on."""
+    found = {check.id for check in report.checks if check.status in {"pass", "warn"}}
+    parts = {"compose_manager": "compose_manager" in found, "gpus": bool(report.gpus), "gateway": bool(found & ACI.keys())}
+    return frozenset(name for name, there in parts.items() if there)
 
 
 def platform(reply: bytes) -> tuple[str, str] | None:
     """The FMSPC and CA of the quote in a reply, to fetch collateral for; None where the quote, or dcap-qvl, is not there."""
     try:
-        raw = decode(_object(reply).get("intel_quote"))
-        return None if raw is None else collateral.platform(raw)
+        from dcap_qvl import parse_quote  # type: ignore[import-untyped]  # it has types
+
+        parsed = parse_quote(decode(_object(reply).get("intel_quote")))
+        return parsed.fmspc(), parsed.ca()
     except Exception:  # noqa: BLE001  # whatever a certificate does to its reader; the checks say what is wrong with it
         return None
 
@@ -102,13 +104,8 @@ class _Case:
     def run(self, *names: str) -> None:
         """Runs checks by their names, each unless one that it needs did not pass."""
         for name in names:
-            reached = all(map(self._passed, policy.RULES[name][1:]))
-            self.checks.append(
-                policy.check.run(name, partial(_RULES[name], self)) if reached else policy.check(name, "skip", NOT_REACHED)
-            )
-
-    def refuse(self, check: str, why: str) -> None:
-        self.checks.append(policy.check(check, "fail", why))
+            reached = all(map(self._passed, RULES[name][1:]))
+            self.checks += [run(name, partial(_RULES[name], self))] if reached else skipped([name])
 
     def _passed(self, name: str) -> bool:
         return any(check.id == name and check.status in {"pass", "warn"} for check in self.checks)
@@ -131,10 +128,9 @@ class _Case:
         return "Venice says that it verified the enclave"
 
     def nonce_echo(self) -> str:
-        wanted = self.given.nonce.hex()
         for name in ("nonce", "request_nonce"):
             echo = self.reply.get(name)
-            if not (echo is None and name == "request_nonce") and (not isinstance(echo, str) or echo.lower() != wanted):
+            if (echo is not None or name == "nonce") and not gpu.same_nonce(echo, self.given.nonce):
                 raise ValueError(f"{name} is not the nonce that was sent")
         if self.reply.get("nonce_source") not in (None, "client"):
             raise ValueError("the nonce is not the client's")
@@ -220,11 +216,24 @@ class _Case:
 
     # -- what the hardware says ------------------------------------------------------------------------------------------
 
-    def check_quote(self) -> None:
+    def check_evidence(self) -> None:
         if self._raw is None:
-            self.checks += [policy.check(name, "skip", "the reply has no quote") for name in policy.QUOTE]
+            self.checks += skipped(QUOTE, "the reply has no quote")
         else:
-            self.run(*policy.QUOTE)
+            self.run(*QUOTE)
+        if self._passed("quote_parse"):
+            self.check_platform()
+            self.check_workload()
+            self.check_gpus()
+            self.run("parts")
+            return
+        if self.options.pins is not None:
+            self.checks.append(outcome("pins", "fail", "there is no quote to compare with what is pinned"))
+        if not self.options.allow_dev_image:
+            why = "there is no quote that says which operating system image runs"
+            self.checks.append(outcome("dev_image", "fail", why))
+        if self.reply.get("nvidia_payload") is not None or self.options.gpu != "verify-if-present":
+            self.check_gpus()
 
     def quote_parse(self) -> str:
         if not self._raw:
@@ -237,8 +246,14 @@ class _Case:
         return f"TDX, version 4, {len(self._raw)} bytes"
 
     @cached_property
-    def logs(self) -> Logs:
-        return Logs(self.reply)
+    def logs(self) -> list[Replay]:
+        return workload.replays(self.reply)
+
+    def rtmr_replay(self) -> str:
+        try:
+            return workload.check_registers(self.logs, self.quote)
+        except PayloadError:
+            return "an event is not what its digest says"  # which the next check reports
 
     def check_chain(self, quote: Quote) -> str:
         check_chain(certificates(quote.chain), self.given.now, self.options.trust.intel_root_der)
@@ -251,9 +266,7 @@ class _Case:
     # -- what Intel says, and what runs ----------------------------------------------------------------------------------
 
     def check_platform(self) -> None:
-        if not self._passed("quote_parse"):
-            return
-        checks, self._tcb = collateral.check(
+        found, self._tcb = collateral.check(
             self.quote.raw,
             self.given.collateral,
             now=self.given.now,
@@ -262,16 +275,10 @@ class _Case:
             min_eval=self.options.min_tcb_eval,
             seen=self.given.seen,
         )
-        self.checks += checks
+        self.checks += found
 
     def check_workload(self) -> None:
-        if not self._passed("quote_parse"):
-            if self.options.pins is not None:
-                self.refuse("pins", "there is no quote to compare with what is pinned")
-            if not self.options.allow_dev_image:
-                self.refuse("dev_image", "there is no quote that says which operating system image runs")
-            return
-        self.workload = workload.describe(self.logs, self.reply)
+        self.workload = workload.describe(self.logs[0], self.reply) if self._passed("event_payload") else Workload()
         self.run("dev_image")
         if self.reply.get("compose_manager_attestation") is not None:
             self.run("compose_manager")
@@ -308,48 +315,62 @@ class _Case:
         return "its log of actions is signed for our nonce"
 
     def check_gpus(self) -> None:
-        payload, found = self.reply.get("nvidia_payload"), self.given.nras
-        if payload is None and self.options.gpu == "verify-if-present" and not self._passed("quote_parse"):
-            return
+        payload, asked = self.reply.get("nvidia_payload"), self.given.nras
         number = vm_config(self.reply).get("num_gpus")
-        checks, self._gpus = gpu.check(
+        found, self._gpus = gpu.check(
             payload,
             self.given.nonce,
             policy=self.options.gpu,
             root_sha256=self.options.trust.nvidia_root_sha256,
             expected_count=number if type(number) is int else None,
         )
-        self.checks += checks
-        if found is None and self.options.gpu == "nras" and payload is not None:
-            found = "it was not asked"
-        if isinstance(found, str):
-            self.checks.append(nras.unavailable(found))
-        elif found is not None:
-            self.checks += nras.check(found, payload=payload, nonce=self.given.nonce, now=self.given.now)
-
-    def check_parts(self) -> None:
-        if self._passed("quote_parse"):
-            self.run("parts")
+        self.checks += found
+        if asked is None and self.options.gpu == "nras" and payload is not None:
+            asked = "it was not asked"
+        if asked is not None:
+            self.checks.append(nras.check(asked, payload=payload, nonce=self.given.nonce, now=self.given.now))
 
     def parts(self) -> str:
-        """Checks that nothing is left out of what the model or the reply promises."""
-        left_out = missing(
-            self.reply,
-            compose=app_compose(self.reply),
-            workload=self.workload,
-            checks=self.checks,
-            before=self.given.shown_before,
-            gpus=self.options.gpu != "off",
-        )
-        if found := ", ".join(left_out):
-            raise CheckSkipped(f"the reply leaves out what it, or this model, promises: {found}")
+        """Checks that nothing is left out of what the reply has measured, or of what the model showed before.
+
+        A server could leave out a part that would fail its check, so a missing part is treated like a bad one.
+        """
+        if left_out := ", ".join(self._missing()):
+            raise CheckSkipped(f"the reply leaves out what it, or this model, promises: {left_out}")
         return "nothing is left out that the reply or the model promises"
+
+    def _missing(self) -> Iterator[str]:
+        compose, before, gateway = app_compose(self.reply), self.given.shown_before, aci.is_aci(self.reply)
+        if compose is None and not gateway:
+            yield "the compose file"
+        if self.options.gpu != "off":
+            yield from self._missing_gpus(compose or "")
+        if self.reply.get("compose_manager_attestation") is None and (
+            "compose_manager" in before or "compose-manager" in (compose or "")
+        ):
+            yield "what the manager of containers did"
+        if "gateway" in before and not gateway:
+            yield "the keys of the gateway"
+        yield from (f"{each.id} ({each.detail})" for each in self.checks if each.id in ACI and each.status == "skip")
+
+    def _missing_gpus(self, compose: str) -> Iterator[str]:
+        said: object = vm_config(self.reply).get("num_gpus")
+        number = said if type(said) is int else None
+        if payload := member(self.reply, "nvidia_payload"):
+            if number is not None and (there := len(items(payload.get("evidence_list")))) < number:
+                yield f"evidence of {number - there} of its {number} GPUs"
+            return
+        claimed = bool(member(member(self.reply, "server_verification"), "nvidia"))
+        images = {image.name for image in workload.known_images() if image.os_image_hash == self.workload.os_image_hash}
+        measured = workload.asks_for_gpus(compose) or any("nvidia" in name for name in images)
+        if number != 0 or claimed or measured or "gpus" in self.given.shown_before:
+            yield f"evidence of its {number or ''} GPUs".replace("  ", " ")
 
     # -- the report ------------------------------------------------------------------------------------------------------
 
     def report(self) -> AttestationReport:
         checks = tuple(self.checks)
-        level = policy.level_of(checks)
+        level = level_of(checks)
         doubts = [each.detail for each in checks if each.status == "warn"]
         measured = self.quote if self._passed("quote_signature") else None
         known = measured is not None and self._passed("event_payload")
@@ -371,7 +392,7 @@ class _Case:
             gpus=tuple(self._gpus),
             checks=checks,
             actions=workload.manager_actions(self.reply) if self._passed("compose_manager") else (),
-            warnings=tuple(map(one_line, (*policy.shortfall(level, checks), *doubts, *self._warnings))),
+            warnings=tuple(map(one_line, (*shortfall(level, checks), *doubts, *self._warnings))),
             trust_root=self.options.trust.name,
         )
 
@@ -392,7 +413,7 @@ class _Case:
 
 
 _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
-    **{name: getattr(_Case, name) for name in (*policy.SERVER, "quote_parse", "compose_manager", "pins", "parts")},
+    **{name: getattr(_Case, name) for name in (*SERVER, "quote_parse", "rtmr_replay", "compose_manager", "pins", "parts")},
     "intel_chain": lambda case: case.check_chain(case.quote),
     "qe_report": lambda case: case.check_enclave(case.quote),
     "quote_signature": lambda case: check_signature(case.quote),
@@ -400,16 +421,15 @@ _RULES: Final[Mapping[str, Callable[[_Case], str]]] = {
     "report_data_address": lambda case: _same(case.quote.report_data[:20], case.report_data()[:20]),
     "report_data_padding": lambda case: _same(case.quote.report_data[20:32], bytes(12)),
     "report_data_nonce": lambda case: _same(case.quote.report_data[32:], case.given.nonce),
-    "rtmr_replay": lambda case: case.logs.check_registers(case.quote),
-    "event_payload": lambda case: case.logs.check_payloads(),
-    "mr_config_id": lambda case: workload.check_config_id(case.quote, case.logs.payloads),
-    "compose_hash": lambda case: workload.check_compose(case.reply, case.logs.payloads),
-    "info_match": lambda case: workload.check_info(case.reply, case.quote, case.logs.payloads),
+    "event_payload": lambda case: workload.check_payloads(case.logs),
+    "mr_config_id": lambda case: workload.check_config_id(case.quote, case.logs[0].payloads),
+    "compose_hash": lambda case: workload.check_compose(case.reply, case.logs[0].payloads),
+    "info_match": lambda case: workload.check_info(case.reply, case.quote, case.logs[0].payloads),
     "dev_image": lambda case: workload.check_image(
         case.quote, case.workload, case.options.os_images, allowed=case.options.allow_dev_image
     ),
 }
-"""How each check of `policy.RULES` is made, except `custom`, which is the caller's; see `Checks.run`."""
+"""How each check of `RULES` is made, except `custom`, which is the caller's."""
 
 
 def _same(found: bytes, wanted: bytes) -> str:

@@ -20,22 +20,15 @@ from typing import Any, Final
 
 from ..types.attestation import Check, Tcb
 from .canonical import Malformed, as_object, parse
-from .checks import NOT_REACHED, Checks
+from .checks import COLLATERAL, outcome, run, skipped
 from .types import INTEL_ROOT_SHA256, TCB_STATUSES
 
-STOPS: Final = {
-    "collateral": "forged or outdated statements of Intel",
-    "revocation": "a platform whose keys were stolen",
-    "tcb_status": "firmware with known holes",
-    "tcb_eval": "an older statement of Intel, from before a vulnerability was known",
-}
 _SIGNERS: Final = {
     "tcb_info_issuer_chain": "Intel SGX TCB Signing",
     "qe_identity_issuer_chain": "Intel SGX TCB Signing",
     "pck_crl_issuer_chain": "Intel SGX PCK ",
 }
 """What stands in the names of those who may sign. Each is issued by the root; a platform's own key signs nothing here."""
-_check = Checks(STOPS)
 _TEXTS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "tcb_info", "qe_identity_issuer_chain", "qe_identity")
 _BINARIES = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
 FIELDS: Final = (*_TEXTS, *_BINARIES)
@@ -43,7 +36,7 @@ FIELDS: Final = (*_TEXTS, *_BINARIES)
 _STATUS_TROUBLE = re.compile(
     r"TCB status is invalid: (\w+)|TCB status (\w+)|unknown variant `(\w+)`|ISVSVN|No matching TCB level"
 )
-_LAST_SECOND = 2**40
+_END_OF_TIME = 2**37  # the year 6325; beyond it the calendars of some systems end
 _NOT_INSTALLED = "dcap-qvl is not installed: pip install 'venice-chat[e2ee]', if it is built for this platform"
 _NOT_THERE = "there is no collateral: neither Intel nor its mirror could be reached, and no earlier copy is stored"
 
@@ -69,16 +62,6 @@ def installed() -> bool:
     return find_spec("dcap_qvl") is not None
 
 
-def platform(quote: bytes) -> tuple[str, str] | None:
-    """The FMSPC (12 hex digits) and the CA (platform or processor) that collateral for a quote is asked for with."""
-    if not installed():
-        return None
-    from dcap_qvl import parse_quote  # type: ignore[import-untyped]  # it says its types, and not that it does
-
-    parsed = parse_quote(quote)
-    return parsed.fmspc(), parsed.ca()
-
-
 def check(
     quote: bytes,
     collateral: Mapping[str, Any] | str | None,
@@ -91,70 +74,58 @@ def check(
 ) -> tuple[list[Check], Tcb | None]:
     """The checks of a quote, and what Intel says of its platform. `collateral` may be why it is missing. Never raises."""
     if not installed():
-        return [_check(name, "skip", _NOT_INSTALLED) for name in STOPS], None
+        return skipped(COLLATERAL, _NOT_INSTALLED), None
     if collateral is None or isinstance(collateral, str):
-        why = _NOT_THERE if collateral is None else f"there is no collateral: {collateral}"
-        return [_check(name, "skip", why) for name in STOPS], None
+        return skipped(COLLATERAL, _NOT_THERE if collateral is None else f"there is no collateral: {collateral}"), None
     try:
         claims = _claims(quote, collateral, now, root_der)
-    except _Refused as refused:
-        failed = _check(refused.name, "fail", refused.detail)
-        return [failed if name == refused.name else _check(name, "skip", NOT_REACHED) for name in STOPS], refused.tcb
-    tcb, seen = _tcb(claims, collateral), seen or Seen()
+    except ValueError as error:
+        refused = error if isinstance(error, _Refused) else _Refused("collateral", str(error))
+        return skipped(COLLATERAL, failed=outcome(refused.name, "fail", str(refused))), refused.tcb
+    tcb, before = _tcb(claims, collateral), seen or Seen()
     checks = [
-        _check("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires)}"),
-        _revocation(tcb, seen),
-        _status(tcb, claims["qe"]["tcb_level"]["tcbStatus"], statuses),
-        _evaluation(tcb, min_eval, seen),
+        outcome("collateral", "pass", f"for FMSPC {tcb.fmspc}, valid until {_stamp(tcb.collateral_expires or 0)}"),
+        run("revocation", lambda: _revocation(tcb, before)),
+        run("tcb_status", lambda: _status(tcb, claims["qe"]["tcb_level"]["tcbStatus"], statuses)),
+        run("tcb_eval", lambda: _evaluation(tcb, min_eval, before)),
     ]
     return checks, tcb
 
 
-class _Refused(Exception):
+class _Refused(ValueError):
     """The check that failed first, and why."""
 
     def __init__(self, name: str, detail: str, tcb: Tcb | None = None) -> None:
         super().__init__(detail)
-        self.name, self.detail, self.tcb = name, detail, tcb
+        self.name, self.tcb = name, tcb
 
 
 def _claims(quote: bytes, collateral: Mapping[str, Any], now: float, root_der: bytes | None) -> dict[str, Any]:
     """What dcap-qvl found, if it accepts the quote and every part of the collateral is valid now."""
-    from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # as above
+    from dcap_qvl import QuotePolicy, QuoteVerifier, verify, verify_with_root_ca  # type: ignore[import-untyped]  # it has types
 
-    if not 0 <= now < _LAST_SECOND:
-        raise _Refused("collateral", f"{now!r} is not a time that collateral could be valid at")
+    if not 0 <= now < _END_OF_TIME:
+        raise ValueError(f"{now!r} is not a time that collateral could be valid at")
     seconds = int(now)
+    parts = _parts(collateral)
+    _check_signers(collateral, root_der)
     try:
-        parts = _parts(collateral)
-        _check_signers(collateral, root_der)
+        verify_with_root_ca(quote, parts, root_der, seconds) if root_der else verify(quote, parts, seconds)
+        # The same, which gives what it found, and not why it refuses. `claims_only` leaves all statuses but `Revoked` to us.
+        found = QuoteVerifier(root_der).verify_with_policy(quote, parts, seconds, QuotePolicy.claims_only(seconds))
     except ValueError as error:
-        raise _Refused("collateral", str(error)) from None
-    try:
-        # `claims_only` leaves every judgement on the status but `Revoked` to us.
-        verifier = QuoteVerifier(root_der)
-        policy = QuotePolicy.claims_only(seconds)
-        claims: dict[str, Any] = json.loads(verifier.verify_with_policy(quote, parts, seconds, policy).to_json())
-    except ValueError as error:
-        said = str(error)
-        try:  # the same once more, for `verify` says why
-            verify_with_root_ca(quote, parts, root_der, seconds) if root_der else verify(quote, parts, seconds)
-        except ValueError as reason:
-            said = str(reason)
-        raise _refusal(said, collateral, now) from None
+        raise _refusal(str(error), collateral, now) from None
+    claims: dict[str, Any] = json.loads(found.to_json())
     # dcap-qvl does not look at the beginning of revocation lists, and counts the last second of the rest as valid.
     if not claims["latest_issue_date"] <= seconds < claims["earliest_expiration_date"]:
-        raise _Refused("collateral", f"a part of the collateral is not valid now{_window_words(collateral, now)}")
-    _check_kind(json.loads(collateral["tcb_info"]), bytes(claims["platform"]["pck"]["pce_id"]).hex())
-    return claims
-
-
-def _check_kind(tcb_info: Mapping[str, Any], pce_id: str) -> None:
-    """Checks the provisioning enclave and the type of TCB information; dcap-qvl looks at neither."""
+        raise ValueError(f"a part of the collateral is not valid now{_window_words(collateral, now)}")
+    # Nor does it look at the provisioning enclave and the type of TCB information.
+    tcb_info, pce_id = json.loads(collateral["tcb_info"]), bytes(claims["platform"]["pck"]["pce_id"]).hex()
     if str(tcb_info.get("pceId")).lower() != pce_id:
-        raise _Refused("collateral", f"it is about the pceId {tcb_info.get('pceId')!r:.40}, and the platform has {pce_id}")
-    if tcb_info.get("tcbType") != 0 or isinstance(tcb_info["tcbType"], bool):
-        raise _Refused("collateral", f"its tcbType is {tcb_info.get('tcbType')!r:.40}, which is not known here")
+        raise ValueError(f"it is about the pceId {tcb_info.get('pceId')!r:.40}, and the platform has {pce_id}")
+    if type(tcb_info.get("tcbType")) is not int or tcb_info["tcbType"]:
+        raise ValueError(f"its tcbType is {tcb_info.get('tcbType')!r:.40}, which is not known here")
+    return claims
 
 
 def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> None:
@@ -172,7 +143,7 @@ def _check_signers(collateral: Mapping[str, Any], root_der: bytes | None) -> Non
 
 
 def _parts(collateral: Mapping[str, Any]) -> Any:
-    from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # as above
+    from dcap_qvl import QuoteCollateralV3  # type: ignore[import-untyped]  # it has types
 
     parts: dict[str, Any] = {name: collateral.get(name) for name in _TEXTS}
     if missing := [name for name, text in parts.items() if not isinstance(text, str)]:
@@ -234,15 +205,14 @@ def _tcb(claims: dict[str, Any], collateral: Mapping[str, Any]) -> Tcb:
     )
 
 
-def _revocation(tcb: Tcb, seen: Seen) -> Check:
+def _revocation(tcb: Tcb, seen: Seen) -> str:
     for issuer, number in tcb.revocation_lists:
         if number < (before := seen.revocation_lists.get(issuer, 0)):
-            detail = f"the list of what the {issuer} CA revoked has the number {number}, older than {before}{seen.words}"
-            return _check("revocation", "fail", detail)
-    return _check("revocation", "pass", "no certificate of the platform is in Intel's lists")
+            raise ValueError(f"the revocation list of the {issuer} CA has the number {number}, older than {before}{seen.words}")
+    return "no certificate of the platform is in Intel's lists"
 
 
-def _status(tcb: Tcb, enclave: str, statuses: Collection[str]) -> Check:
+def _status(tcb: Tcb, enclave: str, statuses: Collection[str]) -> str:
     advisories = ", ".join(tcb.advisories) or "no advisories"
     # dcap-qvl merges the quoting enclave's status with the platform's, and some words of it are lost.
     for whose, status in (("this platform", tcb.status), ("the quoting enclave", enclave)):
@@ -253,17 +223,16 @@ def _status(tcb: Tcb, enclave: str, statuses: Collection[str]) -> Check:
             wanted = ", ".join(map(repr, sorted({*statuses, status})))
             remedy = f"to accept it all the same: TeeOptions(tcb_statuses={{{wanted}}}), or --allow-status {status}"
         accepted = " and ".join(sorted(statuses))
-        detail = f"Intel's status of {whose} is {status} ({advisories}), and accepted is {accepted}; {remedy}"
-        return _check("tcb_status", "fail", detail)
-    return _check("tcb_status", "pass", f"{tcb.status}, {advisories}")
+        raise ValueError(f"Intel's status of {whose} is {status} ({advisories}), and accepted is {accepted}; {remedy}")
+    return f"{tcb.status}, {advisories}"
 
 
-def _evaluation(tcb: Tcb, minimum: int, seen: Seen) -> Check:
+def _evaluation(tcb: Tcb, minimum: int, seen: Seen) -> str:
     number, least = tcb.eval_number, max(minimum, seen.tcb_eval)
-    if number is not None and number >= least:
-        return _check("tcb_eval", "pass", f"evaluation {number}, at least {least} is needed")
-    why = seen.words if seen.tcb_eval > minimum else ", which is asked for (min_tcb_eval)"
-    return _check("tcb_eval", "fail", f"evaluation {number} of Intel is older than {least}{why}")
+    if number is None or number < least:
+        why = seen.words if seen.tcb_eval > minimum else ", which is asked for (min_tcb_eval)"
+        raise ValueError(f"evaluation {number} of Intel is older than {least}{why}")
+    return f"evaluation {number}, at least {least} is needed"
 
 
 def window(collateral: Mapping[str, Any]) -> tuple[float, float]:
@@ -294,8 +263,5 @@ def _seconds(stamp: Any) -> float:
     return moment.replace(tzinfo=moment.tzinfo or dt.UTC).timestamp()
 
 
-def _stamp(seconds: float | None) -> str:
-    try:
-        return dt.datetime.fromtimestamp(seconds or 0, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds!r} seconds since 1970"
+def _stamp(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .collateral import Seen
-from .nras import Documents
 from .types import Level
+
+
+class Documents(NamedTuple):
+    """What NVIDIA's service answered about some evidence, and the keys that it publishes: JSON, byte by byte."""
+
+    answer: bytes
+    keys: bytes
+    root_sha256: str | None = None
+    """The root that keys from a file must chain to; `None` for keys that came from the service's address just now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

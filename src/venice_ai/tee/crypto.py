@@ -1,4 +1,4 @@
-"""Encrypts texts to a public key and decrypts them (ECIES over secp256k1); addresses and signatures of such keys.
+"""Encrypts texts to a public key and decrypts them (ECIES over secp256k1); addresses of such keys.
 
 An envelope is the hex of: the sender's ephemeral public key (65 bytes), a nonce (12), and AES-256-GCM of the text with its
 tag (16), under HKDF-SHA256 of the shared X coordinate. It says nothing about who sent it, or that it was not sent before.
@@ -10,14 +10,12 @@ import os
 import re
 from functools import lru_cache
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from .curve import ORDER, POINT_BYTES, InMemory, Key, PrivateKey, check_point
+from .curve import POINT_BYTES, InMemory, Key, PrivateKey, check_point
 from .keccak import keccak256
 
 NONCE_BYTES = 12
@@ -109,20 +107,6 @@ class Opener(InMemory):
             raise EnvelopeError("it was changed, or made for another key") from None
         self._opened.add(head)
         return text
-
-
-def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
-    """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
-    if len(signature) != 65 or len(digest) != 32 or not (r and s and max(r, s) < ORDER):
-        return False
-    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
-    try:
-        # The digest is Keccak's; Prehashed wants to know no more than its length.
-        key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(SHA256())))
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _cipher(shared_x: bytes) -> AESGCM:

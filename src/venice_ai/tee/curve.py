@@ -1,7 +1,8 @@
-"""secp256k1: key pairs, and the secret that two of them share.
+"""secp256k1: key pairs, the secret that two of them share, and signatures.
 
 By libsecp256k1 (the package `coincurve`) where it is installed, else by OpenSSL (`cryptography`), which has no fast path for
 this curve and takes about eight times as long. Both give the same bytes; both refuse points that are not on the curve.
+Neither recovers the key of a signer: that is done here. https://www.secg.org/sec1-v2.pdf, 4.1.6
 """
 
 from __future__ import annotations
@@ -10,12 +11,23 @@ import secrets
 from importlib import import_module
 from typing import Any, NoReturn, TypeAlias
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 """The order of the curve's group; private keys are below it."""
 POINT_BYTES = 65
+_P = 2**256 - 2**32 - 977
+_Point: TypeAlias = tuple[int, int, int]
+"""Jacobian coordinates: X / Z^2 and Y / Z^3; with a Z of 0 the point at infinity."""
+_BASE: _Point = (
+    0x79BE667E_F9DCBBAC_55A06295_CE870B07_029BFCDB_2DCE28D9_59F2815B_16F81798,
+    0x483ADA77_26A3C465_5DA4FBFC_0E1108A8_FD17B448_A6855419_9C47D08F_FB10D4B8,
+    1,
+)
 
 
 class InMemory:
@@ -87,6 +99,71 @@ def _checked(point: bytes) -> bytes:
     if len(point) != POINT_BYTES or point[0] != 4:
         raise ValueError("not an uncompressed point")
     return point
+
+
+def signed_by(public_key: bytes, digest: bytes, signature: bytes) -> bool:
+    """Whether the owner of a public key signed a digest: r, s and, not looked at, v. Both possible values of s are accepted."""
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    if len(signature) != 65 or len(digest) != 32 or not (r and s and max(r, s) < ORDER):
+        return False
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
+    try:
+        # The digest is Keccak's; Prehashed wants to know no more than its length.
+        key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(SHA256())))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def recover(digest: bytes, signature: bytes) -> bytes | None:
+    """The public key whose owner signed a digest; `None` if no key can have made this signature (r, s and v: 65 bytes)."""
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    if (len(signature), len(digest)) != (65, 32) or not (r and s and max(r, s) < ORDER) or signature[64] not in {0, 1, 27, 28}:
+        return None
+    # The point of the curve whose X coordinate is r, and whose Y is even or odd as v says.
+    y = pow(r**3 + 7, (_P + 1) // 4, _P)
+    if (y * y - r**3 - 7) % _P:
+        return None
+    point = r, (y if y & 1 == (signature[64] in {1, 28}) else _P - y), 1
+    # The key is the point times s, less the base point times the digest, divided by r.
+    inverse = pow(r, -1, ORDER)
+    x, y, z = _combined((s * inverse % ORDER, point), (-int.from_bytes(digest, "big") * inverse % ORDER, _BASE))
+    if not z:
+        return None
+    return b"\x04" + (x * pow(z, -2, _P) % _P).to_bytes(32, "big") + (y * pow(z, -3, _P) % _P).to_bytes(32, "big")
+
+
+def compressed(public_key: bytes) -> bytes:
+    """A public key of 65 bytes in 33."""
+    return bytes([2 + (public_key[-1] & 1)]) + public_key[1:33]
+
+
+def _combined(*terms: tuple[int, _Point]) -> _Point:
+    """The sum of points times factors, in a time that depends on these: for what is public."""
+    total = (0, 1, 0)
+    for bit in reversed(range(256)):
+        total = _sum(total, total)
+        for factor, point in terms:
+            if factor >> bit & 1:
+                total = _sum(total, point)
+    return total
+
+
+def _sum(one: _Point, other: _Point) -> _Point:
+    """The sum of two points, by https://hyperelliptic.org/EFD/g1p/auto-shortw-jacobian-0.html."""
+    (x1, y1, z1), (x2, y2, z2) = one, other
+    if not (z1 and z2):
+        return one if z1 else other
+    if one is not other:
+        u1, u2, s1, s2 = x1 * z2 * z2 % _P, x2 * z1 * z1 % _P, y1 * z2**3 % _P, y2 * z1**3 % _P
+        if (u1, s1) != (u2, s2):
+            h, r = u2 - u1, s2 - s1
+            x = (r * r - h**3 - 2 * u1 * h * h) % _P
+            return x, (r * (u1 * h * h - x) - s1 * h**3) % _P, h * z1 * z2 % _P
+    square = y1 * y1 % _P
+    m, s = 3 * x1 * x1 % _P, 4 * x1 * square % _P
+    x = (m * m - 2 * s) % _P
+    return x, (m * (s - x) - 8 * square * square) % _P, 2 * y1 * z1 % _P
 
 
 try:

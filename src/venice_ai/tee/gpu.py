@@ -22,21 +22,12 @@ from cryptography.x509 import Certificate, ExtensionNotFound, ObjectIdentifier, 
 from ..types.attestation import Check, Gpu, Status
 from .canonical import parse
 from .certificates import check_chain, common_name, is_signed, load
-from .checks import Checks
+from .checks import outcome
 from .types import NVIDIA_ROOT_SHA256, GpuPolicy
 
-STOPS: Final = {
-    "gpu_evidence": "a machine whose GPUs prove nothing",
-    "gpu_structure": "evidence that is read in two ways",
-    "gpu_nonce": "replayed evidence",
-    "gpu_chain": "evidence of something that NVIDIA did not make",
-    "gpu_signature": "edited measurements",
-    "gpu_firmware": "the key of one firmware, and the measurements of another",
-    "gpu_unique": "one GPU that answers for several",
-    "gpu_count": "a machine with other GPUs than it says",
-}
-_check = Checks(STOPS)
 _CHIP: Final = re.compile(r"\bG[HB][0-9]{2}[0-9X]\b")
+_EXAMINED: Final = ("gpu_structure", "gpu_nonce", "gpu_chain", "gpu_signature", "gpu_firmware", "gpu_unique")
+"""The checks on each piece of evidence."""
 _CHAIN_LENGTH = 5
 _MOST_GPUS = 64
 _REQUEST = bytes.fromhex("11e001ff")  # SPDM 1.1, GET_MEASUREMENTS, signed, all of them
@@ -70,14 +61,14 @@ def check(
     if payload is None:
         required = policy in {"require", "nras"}
         detail = "the reply has no evidence of a GPU" + (f", and gpu={policy!r} asks for it" if required else "")
-        return [_check("gpu_evidence", "fail" if required else "warn", detail)], []
+        return [outcome("gpu_evidence", "fail" if required else "warn", detail)], []
     try:
         given = msgspec.convert(parse(payload) if isinstance(payload, (str, bytes)) else payload, _Payload)
     except (ValueError, msgspec.ValidationError) as error:
-        return [_check("gpu_evidence", "fail", f"nvidia_payload is not what NVIDIA's tools write: {error}")], []
+        return [outcome("gpu_evidence", "fail", f"nvidia_payload is not what NVIDIA's tools write: {error}")], []
     items = given.evidence_list
-    found = _Findings(problems={name: [] for name in STOPS if name not in {"gpu_evidence", "gpu_count"}})
-    found.expect(_same(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
+    found = _Findings({name: [] for name in _EXAMINED})
+    found.expect(same_nonce(given.nonce, nonce), "gpu_nonce", "the payload answers another nonce")
     gpus = [_examine(number, item, nonce, root_sha256, found) for number, item in enumerate(items)]
     checks = [_outcome(name, problems, found.doubts.get(name), len(items)) for name, problems in found.problems.items()]
     status: Status = "pass" if expected_count in {None, len(items)} else "warn"
@@ -85,7 +76,7 @@ def check(
     if expected_count is None:
         counted = f"{len(items)} answered; the machine does not say how many it has"
     whole = not any(found.problems.values())
-    return [*checks, _check("gpu_count", status, counted)], [gpu for gpu in gpus if gpu is not None] if whole else []
+    return [*checks, outcome("gpu_count", status, counted)], [gpu for gpu in gpus if gpu is not None] if whole else []
 
 
 @dataclass(slots=True)
@@ -103,8 +94,8 @@ class _Findings:
 
 def _outcome(name: str, problems: list[str], doubt: str | None, count: int) -> Check:
     if problems:
-        return _check(name, "fail", "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if problems[3:] else ""))
-    return _check(name, "warn", doubt) if doubt else _check(name, "pass", f"{count} GPU{'s' if count > 1 else ''}")
+        return outcome(name, "fail", "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if problems[3:] else ""))
+    return outcome(name, "warn", doubt) if doubt else outcome(name, "pass", f"{count} GPU{'s' if count > 1 else ''}")
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -122,14 +113,15 @@ class _Payload(msgspec.Struct, frozen=True):
     nonce: object = None
 
 
-def _same(claimed: object, nonce: bytes) -> bool:
+def same_nonce(claimed: object, nonce: bytes) -> bool:
+    """Whether what somebody claims in hex is this nonce, in either case of letters."""
     return isinstance(claimed, str) and hmac.compare_digest(claimed.lower().encode("utf-8", "replace"), nonce.hex().encode())
 
 
 def _examine(number: int, item: _Item, nonce: bytes, root_sha256: str, found: _Findings) -> Gpu | None:
     """Verifies the evidence of one GPU; what is wrong with it is added to the findings."""
     who = f"GPU {number}"
-    found.expect(item.nonce is None or _same(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
+    found.expect(item.nonce is None or same_nonce(item.nonce, nonce), "gpu_nonce", f"{who}: it names another nonce")
     chain: Sequence[Certificate] = ()
     try:
         chain = _chain(item.certificate, root_sha256)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from operator import not_
 from typing import Any, Final, Literal, cast
 
 from .._core.privacy import PREFIX, switches_in
@@ -29,12 +30,6 @@ _OF_MESSAGES = frozenset(
 _SWITCH = re.compile(r"[A-Za-z0-9]*")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{0,64}")
 """What settings are made of; nobody writes sentences in it by mistake."""
-_REFUSED = {
-    **dict.fromkeys(("tools", "parallel_tool_calls"), "tools, and what they are called with, are not encrypted"),
-    **dict.fromkeys(("functions", "function_call"), "functions, and what they are called with, are not encrypted"),
-    **dict.fromkeys(("logprobs", "top_logprobs"), "the tokens of log probabilities come back in clear"),
-    "fallbacks": "another model would read the conversation without having proved anything",
-}
 _SEARCHES = ("enable_web_search", "enable_web_scraping", "enable_x_search")
 _HARMLESS_SUFFIXES = {
     *("strip_thinking_response", "disable_thinking", "include_venice_system_prompt", "enable_web_citations", "enable_e2ee"),
@@ -128,14 +123,21 @@ def _knows(value: Mapping[str, Any], known: type) -> bool:
 
 
 _OBJECTS = ("venice_parameters", "reasoning", "stream_options", "text")
+_TOOLS = "tools, and what they are called with, are not encrypted"
+_FUNCTIONS = "functions, and what they are called with, are not encrypted"
+_TOKENS = "the tokens of log probabilities come back in clear"
 _UNKNOWN = "part of it is not known here, and would travel in clear"
-_ALLOWED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
-    "tool_choice": (lambda value: value == "none", _REFUSED["tools"]),
+_HARMLESS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    **dict.fromkeys(("tools", "parallel_tool_calls"), (not_, _TOOLS)),
+    **dict.fromkeys(("functions", "function_call"), (not_, _FUNCTIONS)),
+    **dict.fromkeys(("logprobs", "top_logprobs"), (not_, _TOKENS)),
+    "fallbacks": (not_, "another model would read the conversation without having proved anything"),
+    "tool_choice": (lambda value: value == "none", _TOOLS),
     "response_format": (
         lambda value: value == {"type": "text"},
         "a schema and its descriptions are not encrypted; describe the format in the prompt, as parse(...) does",
     ),
-    "include": (lambda value: not value, "what it names is not known here, and would travel, or come back, in clear"),
+    "include": (not_, "what it names is not known here, and would travel, or come back, in clear"),
     "reasoning": (lambda value: _knows(value, Reasoning), _UNKNOWN),
     "stream_options": (lambda value: _knows(value, StreamSwitches), _UNKNOWN),
     "text": (
@@ -143,7 +145,7 @@ _ALLOWED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
         "all but its verbosity says something of the conversation, and is not encrypted",
     ),
 }
-"""Fields of which some values say nothing of the conversation: which, and why the others are refused."""
+"""Fields of which at most some values say nothing of the conversation: which, and why the others are refused."""
 
 
 def _check_field(name: Any, value: Any) -> None:
@@ -151,17 +153,13 @@ def _check_field(name: Any, value: Any) -> None:
         raise _refusal("a field", "its name is not a plain word, and would travel in clear")
     if name in _OBJECTS and not isinstance(value, Mapping):
         raise _refusal(name, "it is not an object, and would travel in clear")
-    if name in _REFUSED:
-        if value:
-            raise _refusal(name, _REFUSED[name])
-    elif name in _ALLOWED:
-        harmless, reason = _ALLOWED[name]
+    if name in _HARMLESS:
+        harmless, reason = _HARMLESS[name]
         if not harmless(value):
             raise _refusal(name, reason)
-        _check_words(name, value)
     elif name not in ChatParams.__annotations__ and _says_something(value):
         raise _refusal(name, "it is not known here, and would travel in clear")
-    elif name not in _IN_CLEAR and name != "prompt_cache_key":  # which is not sent
+    if name not in _IN_CLEAR and name != "prompt_cache_key":  # which is not sent
         _check_words(name, value)
 
 

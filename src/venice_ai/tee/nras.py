@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
+from cryptography.x509 import load_der_x509_certificate
 
 from .._core.json_values import items, members
 from ..types.attestation import Check
 from .canonical import Malformed, as_object, parse
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from .certificates import UNREADABLE, check_chain
+from .checks import CheckWarning, run
+from .collected_evidence import Documents
+from .gpu import chip, same_nonce
 
 ISSUER: Final = "https://nras.attestation.nvidia.com"
 ATTEST_URL: Final = f"{ISSUER}/v3/attest/gpu"
 KEYS_URL: Final = f"{ISSUER}/.well-known/jwks.json"
-STOPS: Final = "GPUs whose firmware NVIDIA does not know, or whose keys it has revoked"
 _SKEW_SECONDS = 60
 
 
@@ -39,33 +40,22 @@ def question(payload: object) -> bytes:
     raise ValueError("the reply has no evidence of a GPU to ask NVIDIA about")
 
 
-def unavailable(reason: str) -> Check:
-    """The check when the service gave no answer."""
-    return Check("gpu_nras", "fail", f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {reason}", STOPS)
+def check(documents: Documents | str, *, payload: object, nonce: bytes, now: float) -> Check:
+    """The check `gpu_nras` on the service's answer, or on why there is no answer. A file's own keys make it a warning."""
+    return run("gpu_nras", lambda: _attested(documents, payload, nonce, now))
 
 
-class Documents(NamedTuple):
-    """What the service answered about some evidence, and the keys that it publishes: JSON, byte by byte."""
-
-    answer: bytes
-    keys: bytes
-    root_sha256: str | None = None
-    """The root that keys from a file must chain to; `None` for keys that came from the service's address just now."""
-
-
-def check(documents: Documents, *, payload: object, nonce: bytes, now: float) -> list[Check]:
-    """The check `gpu_nras` on the service's answer. A file's own keys make it a warning, for anybody can have written them."""
-    try:
-        keys, trusted = _published(parse(documents.keys), documents.root_sha256, now)
-        count = _verified(parse(documents.answer), keys, nonce, now)
-        if count != (there := _count(payload)):
-            raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
-    except (ValueError, ImportError) as error:  # PyJWT is missing where the extra was not installed as a whole
-        return [Check("gpu_nras", "fail", str(error), STOPS)]
+def _attested(documents: Documents | str, payload: object, nonce: bytes, now: float) -> str:
+    if isinstance(documents, str):
+        raise ValueError(f"NVIDIA's service gave no answer, and gpu='nras' asks for one: {documents}")  # noqa: TRY004
+    keys, trusted = _published(parse(documents.keys), documents.root_sha256, now)
+    count = _verified(parse(documents.answer), keys, nonce, now)
+    if count != (there := _count(payload)):
+        raise ValueError(f"NVIDIA's answer is about {count} GPUs, and there is evidence of {there}")
     said = f"NVIDIA attests {count} GPU{'s' if count > 1 else ''}"
-    if not trusted:
-        return [Check("gpu_nras", "warn", f"{said}, if the keys are NVIDIA's: the keys are the file's own", STOPS)]
-    return [Check("gpu_nras", "pass", said, STOPS)]
+    if not trusted:  # anybody can have written them
+        raise CheckWarning(f"{said}, if the keys are NVIDIA's: the keys are the file's own")
+    return said
 
 
 def _count(payload: object) -> int:
@@ -93,8 +83,6 @@ def _verified(answer: Any, keys: Mapping[str, EllipticCurvePublicKey], nonce: by
 
 
 def _check_gpu(name: str, claims: Mapping[str, Any]) -> None:
-    from .gpu import chip
-
     measured, model = claims.get("measres"), claims.get("hwmodel")
     # The service has written it in both ways.
     if not isinstance(measured, str) or measured.lower() != "success":
@@ -135,8 +123,7 @@ def _check_claims(claims: Mapping[str, Any], nonce: bytes, now: float) -> None:
     expires, begins = (_moment(claims, name) for name in ("exp", "nbf"))
     if not begins - _SKEW_SECONDS <= now < expires:
         raise ValueError("a token has expired, or is not valid yet")
-    answered, ours = claims.get("eat_nonce"), nonce.hex().encode()
-    if not isinstance(answered, str) or not hmac.compare_digest(answered.lower().encode("utf-8", "replace"), ours):
+    if not same_nonce(claims.get("eat_nonce"), nonce):
         raise ValueError("a token answers another nonce")
 
 
@@ -162,23 +149,17 @@ def _published(keys: Any, root_sha256: str | None, now: float) -> tuple[dict[str
 
 def _key(entry: Any) -> EllipticCurvePublicKey | None:
     import jwt
-    from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
         key: object = jwt.PyJWK(entry, "ES384").key
         named = isinstance(entry["kid"], str)
     except (jwt.PyJWTError, ValueError, TypeError, LookupError, AttributeError):
         return None
-    return key if named and isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1) else None
+    return key if named and isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP384R1) else None
 
 
 def _chained(entry: Mapping[str, Any], key: EllipticCurvePublicKey, root_sha256: str, now: float) -> bool:
     """Whether the certificates that come with a key lead to the pinned root, and do not belong to a GPU."""
-    from cryptography.x509 import load_der_x509_certificate
-
-    from .certificates import UNREADABLE, check_chain
-    from .gpu import chip
-
     try:
         chain = [load_der_x509_certificate(base64.b64decode(each, validate=True)) for each in entry["x5c"]]
         if chain[0].public_key() != key or any(chip(each.subject.rfc4514_string()) for each in chain):

@@ -1,5 +1,8 @@
-"""Parses a TDX quote, version 4: its bytes become named fields. Nothing is verified here.
+"""Parses a TDX quote, version 4, and verifies that Intel's hardware signed it.
 
+    root -> platform CA -> the platform's certificate (PCK) -> the quoting enclave's report -> attestation key -> the quote
+
+All of it is in the quote itself, and the root is pinned. Whether Intel has revoked the platform since takes collateral.
 Every length must add up: a quote with anything between its parts is refused, or with anything but zero bytes after them.
 Offsets are those of Intel's "TDX DCAP Quoting Library API", appendix "Quote format".
 """
@@ -7,8 +10,21 @@ Offsets are those of Intel's "TDX DCAP Quoting Library API", appendix "Quote for
 from __future__ import annotations
 
 import base64
+import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from .certificates import check_chain as check_links
+from .certificates import is_signed, load
+from .types import INTEL_ROOT_SHA256
 
 LAYOUT: Final = {
     "signed": (0, 632),  # header and body, which the quote's signature covers
@@ -35,6 +51,9 @@ _QE_AUTH: Final = 1218
 _FIXED_PART: Final = 134  # of the signature data: signature, key, and the head of the certification data
 _PLACEHOLDER_BYTES: Final = 48
 _MAX_PADDING: Final = 4096
+_HEX: Final = re.compile("(?:[0-9a-fA-F]{2})*")
+_QE_SIGNER: Final = bytes.fromhex("dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5")
+_QE_PRODUCT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +87,14 @@ def decode(text: object) -> bytes | None:
         return None
     if not isinstance(text, str):
         raise ValueError(f"intel_quote is not a string, but {type(text).__name__}")  # noqa: TRY004  # evidence, not an argument
+    plain = text.removeprefix("0x")
     try:
-        raw = _from_hex(text.removeprefix("0x")) or base64.b64decode(text, validate=True)
+        raw = bytes.fromhex(plain) if _HEX.fullmatch(plain) else base64.b64decode(text, validate=True)
     except ValueError:
         if len(text) < 2 * _PLACEHOLDER_BYTES:
             return None
         raise ValueError("intel_quote is neither hex nor base64") from None
     return raw if len(raw) >= _PLACEHOLDER_BYTES else None
-
-
-def _from_hex(text: str) -> bytes | None:
-    """The bytes written in hex without blanks; None if that is not so."""
-    try:
-        raw = bytes.fromhex(text)
-    except ValueError:
-        return None
-    return raw if len(raw) * 2 == len(text) else None
 
 
 def parse(raw: bytes) -> Quote:
@@ -113,3 +124,48 @@ def _number(raw: bytes, offset: int, size: int) -> int:
 def _expect(what: str, found: int, wanted: int) -> None:
     if found != wanted:
         raise ValueError(f"{what} is {found}, not {wanted}")
+
+
+@lru_cache(maxsize=64)
+def certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates of a quote, the platform's first."""
+    return load(pem, 3)
+
+
+def check_chain(chain: Sequence[x509.Certificate], now: float, root_der: bytes | None) -> None:
+    """Checks that a chain ends in the trusted root, and every certificate is valid now and issued by the next."""
+    check_links(chain, INTEL_ROOT_SHA256 if root_der is None else hashlib.sha256(root_der).hexdigest())
+    at = datetime.fromtimestamp(now, UTC)
+    for depth, certificate in enumerate(chain):
+        if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+            raise ValueError(f"the certificate {certificate.subject.rfc4514_string()} is not valid at {at:%Y-%m-%d %H:%M} UTC")
+        try:
+            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        except (x509.ExtensionNotFound, ValueError):
+            raise ValueError("a certificate of the quote does not say whether it is a CA") from None
+        if constraints.ca is not (depth > 0) or (constraints.path_length is not None and constraints.path_length < depth - 1):
+            raise ValueError("a certificate of the quote is a CA and must not be, or must be one and is not")
+
+
+def check_qe_report(quote: Quote, pck: x509.Certificate, *, intel: bool = True) -> None:
+    """Checks that the platform signed the report of Intel's quoting enclave (under a test root: any), which owns the key."""
+    report = quote.qe_report
+    if not is_signed(report, quote.qe_signature, pck.public_key(), ec.SECP256R1, SHA256()):
+        raise ValueError("the platform did not sign the quoting enclave's report")
+    if report[320:352] != hashlib.sha256(quote.attestation_key + quote.qe_auth).digest() or any(report[352:384]):
+        raise ValueError("the quoting enclave's report is about another attestation key")
+    if (intel and report[128:160] != _QE_SIGNER) or int.from_bytes(report[256:258], "little") != _QE_PRODUCT:
+        raise ValueError("the quoting enclave is not Intel's")
+    if report[48] & 2:
+        raise ValueError("the quoting enclave runs in debug mode")
+
+
+def check_signature(quote: Quote) -> str:
+    """Checks that the attestation key signed the quote's header and body."""
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + quote.attestation_key)
+    except ValueError:
+        raise ValueError("the attestation key is not a point of its curve") from None
+    if not is_signed(quote.signed, quote.signature, key, ec.SECP256R1, SHA256()):
+        raise ValueError("the attestation key did not sign this quote")
+    return "by the attestation key"

@@ -41,17 +41,11 @@ _DROPPED = ("prompt_cache_key", "prompt_cache_retention")
 
 
 class TeeSession(InMemory):
-    """The state of one exchange.
+    """The state of one exchange: messages are sealed to the key in a report. `client.tee.open_session` makes one.
 
-    Args:
-        report: what the enclave proved. Messages are sealed to the key in it.
-        encrypt_roles: the roles whose messages are sealed, or `all`.
-        floor: the `min_privacy` of the client: under `e2ee` nothing that a caller wrote leaves in clear.
-        spoilt: called on every failure, clear text included: the key may not be the enclave's any more.
-        private: the key of this exchange; a new one, unless it is given, which is for known answers.
-
-    Raises:
-        TeeEncryptionError: the report has no verified key.
+    `spoilt` is called on every failure, clear text included: the key may not be the enclave's any more. `private` is the key of
+    this exchange; a new one, unless it is given, which is for known answers. A report without a verified key is a
+    TeeEncryptionError.
     """
 
     def __init__(

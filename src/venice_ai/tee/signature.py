@@ -14,19 +14,11 @@ from typing import Any, Final, NamedTuple
 from .._core.json_values import items, members
 from ..types.attestation import SignatureReport
 from .aci import is_aci
-from .checks import Checks, CheckWarning
-from .crypto import address, signed_by
+from .checks import CheckWarning, outcome, run
+from .crypto import address
+from .curve import signed_by
 from .keccak import keccak256
 
-STOPS: Final = {
-    "signature": "an edited text",
-    "signature_signer": "a signature by somebody else",
-    "signature_request": "the signature of another answer",
-    "signature_receipt": "a receipt for another text",
-    "signature_receipt_key": "a receipt that nobody signed",
-    "signature_hashes": "an answer that is not the signed one",
-}
-_check = Checks(STOPS)
 UNAVAILABLE: Final = SignatureReport(status="unavailable")
 """The report for a response without a signature."""
 _TEXT = re.compile(r"(?:(?P<model>.*):)?(?P<request>[0-9a-f]{64}):(?P<response>[0-9a-f]{64})", re.DOTALL)
@@ -57,25 +49,25 @@ def verify(
     reply: Mapping[str, Any], *, public_key: bytes, request_id: str, sent: bytes | None = None, received: bytes | None = None
 ) -> SignatureReport:
     """The report on a reply of `/tee/signature`, by the bodies that were `sent` and `received` where known. Never raises."""
+    text, receipt = reply.get("text"), reply.get("receipt")
+    parts = hashes(text) if isinstance(text, str) else None
     checks = [
-        _check.run("signature", lambda: _signature(reply, public_key)),
-        _check.run("signature_signer", lambda: _signer(reply, public_key)),
-        _check.run("signature_request", lambda: _request(reply, request_id)),
+        run("signature", lambda: _signature(reply, parts, public_key)),
+        run("signature_signer", lambda: _signer(reply, public_key)),
+        run("signature_request", lambda: _request(reply, request_id)),
     ]
-    if (receipt := _receipt_of(reply)) is not None:
-        checks.append(_check.run("signature_receipt", lambda: _receipt(reply, receipt)))
+    if receipt is not None or is_aci(reply):
+        checks.append(run("signature_receipt", lambda: _receipt(members(receipt), parts)))
         # The receipt is signed with a key that no quote of Venice's binds, so that its signature would prove nothing.
         checks.append(
-            _check("signature_receipt_key", "warn", "the receipt's own signature is not verified: no quote binds its key")
+            outcome("signature_receipt_key", "warn", "the receipt's own signature is not verified: no quote binds its key")
         )
-    text = reply.get("text")
-    parts = hashes(text) if isinstance(text, str) else None
     matches = _match(parts and parts.request, sent), _match(parts and parts.response, received)
     if parts is not None and all(matches):
-        checks.append(_check("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received"))
+        checks.append(outcome("signature_hashes", "pass", "both hashes are of the bytes that this client sent and received"))
     elif parts is not None:
         usual = "as is usual: Venice's own statement says which answer was signed"
-        checks.append(_check("signature_hashes", "warn", f"the hashes are not of the bytes that this client saw, {usual}"))
+        checks.append(outcome("signature_hashes", "warn", f"the hashes are not of the bytes that this client saw, {usual}"))
     valid = not any(check.status == "fail" for check in checks)
     return SignatureReport(
         status="valid" if valid else "invalid",
@@ -91,11 +83,10 @@ def verify(
     )
 
 
-def _signature(reply: Mapping[str, Any], public_key: bytes) -> str:
-    text = reply.get("text")
-    if not isinstance(text, str) or hashes(text) is None:
+def _signature(reply: Mapping[str, Any], parts: Hashes | None, public_key: bytes) -> str:
+    if parts is None:
         raise ValueError("the signed text is not two hashes, with or without a model's name before them")
-    if not signed_by(public_key, digest(text), _raw(reply.get("signature"))):
+    if not signed_by(public_key, digest(reply["text"]), _raw(reply.get("signature"))):
         raise ValueError("the attested key did not sign this text")
     return "the attested key signed the text"
 
@@ -122,8 +113,9 @@ def _signer(reply: Mapping[str, Any], public_key: bytes) -> str:
 
 
 def _request(reply: Mapping[str, Any], request_id: str) -> str:
-    receipt = _receipt_of(reply) or {}
-    named = [each for each in (reply.get("requested_request_id"), receipt.get("chat_id")) if each is not None]
+    named = [
+        each for each in (reply.get("requested_request_id"), members(reply.get("receipt")).get("chat_id")) if each is not None
+    ]
     if wrong := [each for each in named if each != request_id]:
         raise ValueError(f"it is about the answer {wrong[0]!r:.100}, not {request_id!r}")
     if not named:
@@ -131,20 +123,12 @@ def _request(reply: Mapping[str, Any], request_id: str) -> str:
     return f"{request_id} (Venice says so; the id is not in the signed text)"
 
 
-def _receipt_of(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The receipt of a reply; an empty one if there must be one and is not."""
-    receipt = reply.get("receipt")
-    return members(receipt) if receipt is not None or is_aci(reply) else None
-
-
-def _receipt(reply: Mapping[str, Any], receipt: Mapping[str, Any]) -> str:
+def _receipt(receipt: Mapping[str, Any], parts: Hashes | None) -> str:
     """The hashes that were signed are those that the receipt's log holds."""
-    parts = hashes(reply["text"]) if isinstance(reply.get("text"), str) else None
     if parts is None or not isinstance(receipt.get("event_log"), list):
         raise ValueError("the receipt has no event_log, or there are no hashes to compare with it")
     found = (str(members(event).get("body_hash")) for event in items(receipt["event_log"]))
-    logged = {each.lower().removeprefix("sha256:") for each in found}
-    if not {parts.request, parts.response} <= logged:
+    if not {parts.request, parts.response} <= {each.lower().removeprefix("sha256:") for each in found}:
         raise ValueError("the signed hashes are not in the receipt's log")
     return "the signed hashes are in the receipt's log"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -19,7 +19,7 @@ from .._core.json_values import items, members
 from ..types.attestation import Workload, one_line
 from .canonical import parse
 from .checks import CheckSkipped, CheckWarning
-from .eventlog import PayloadError, Replay, replay
+from .eventlog import Replay, replay
 from .quote import Quote
 from .types import OS_PINS, MeasurementPins, OsImage
 
@@ -29,12 +29,13 @@ _SPELLED: Final = {"tdAttributes": "attributes", "mrconfigid": "mr_config_id", "
 CLAIMED: Final = {**{name: name for name in (*_REGISTERS, "xfam")}, **_SPELLED, "mrownerconfig": "mr_owner_config"}
 """What Venice calls the measurements that it reports, and what they are called in `Quote`."""
 _DEBUG_SWITCHES = {"debug", "isdebug", "debugmode", "debugenabled", "debuggable", "isdebuggable", "tddebug", "debugtd"}
-_OBJECTS_AS_TEXT = {"tcb_info", "vm_config"}
+_OBJECTS_AS_TEXT = {"tcb_info", "vm_config", "server_verification"}
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
 _NOT_DEBUG = (None, False, 0, "", "false", "0", "off", "no", "disabled")
-_CLAIMS_DEPTH = 8
-LONGEST_COMPOSE: Final = 256 * 1024
+_LONGEST_PATH = 200
+_LONGEST_COMPOSE: Final = 256 * 1024
 """The longest compose file that is read, in characters; real ones have some thousands."""
+_FOR_GPUS: Final = ("runtime:nvidia", "driver:nvidia", "\ngpus:", "nvidia.com/gpu", "NVIDIA_VISIBLE_DEVICES")
 # Blanks of one line, not `\s`: that takes line breaks in too, and tries each of them anew from every line before it.
 _IMAGE = re.compile(r"^[ \t]*(?:-[ \t]*)?image:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _PRIVILEGED = re.compile(r"^[ \t]*privileged:[ \t]*[\"']?true", re.MULTILINE)
@@ -51,39 +52,29 @@ def member(value: object, name: str) -> dict[str, Any]:
     return members(found)
 
 
-class Logs:
-    """The event logs of a reply, replayed: all of them must give the same result."""
+def replays(reply: Mapping[str, Any]) -> list[Replay]:
+    """The event logs of a reply, replayed."""
+    holders = (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply)
+    found = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
+    if not found:
+        raise ValueError("the reply has no event log")
+    return found
 
-    def __init__(self, reply: Mapping[str, Any]) -> None:
-        self._replays: list[Replay] = []
-        self._trouble: ValueError | None = None
-        try:
-            holders = (_tcb_info(reply), member(member(reply, "attestation"), "evidence"), reply)
-            self._replays = [replay(log) for holder in holders if (log := holder.get("event_log")) is not None]
-        except ValueError as error:
-            self._trouble = error
-        self.payloads: dict[str, bytes] = self._replays[0].payloads if self._replays else {}
-        self.later: tuple[tuple[str, bytes], ...] = self._replays[0].later if self._replays else ()
 
-    def check_registers(self, quote: Quote) -> str:
-        """Checks that every log leads to the registers of the quote."""
-        if self._trouble is not None and not isinstance(self._trouble, PayloadError):
-            raise self._trouble
-        if not self._replays and self._trouble is None:
-            raise ValueError("the reply has no event log")
-        for found in self._replays:
-            for number, (register, measured) in enumerate(zip(found.rtmrs, quote.rtmrs, strict=True)):
-                if register != measured:
-                    raise ValueError(f"the event log does not lead to RTMR{number}")
-        return f"{len(self._replays)} log(s) lead to RTMR0 to RTMR3"
+def check_registers(logs: Sequence[Replay], quote: Quote) -> str:
+    """Checks that every log leads to the registers of the quote."""
+    for log in logs:
+        for number, (register, measured) in enumerate(zip(log.rtmrs, quote.rtmrs, strict=True)):
+            if register != measured:
+                raise ValueError(f"the event log does not lead to RTMR{number}")
+    return f"{len(logs)} log(s) lead to RTMR0 to RTMR3"
 
-    def check_payloads(self) -> str:
-        """Checks that every runtime event is what its digest says, and the logs agree."""
-        if self._trouble is not None:
-            raise self._trouble
-        if any((found.payloads, found.later) != (self.payloads, self.later) for found in self._replays):
-            raise ValueError("the event logs of the reply differ")
-        return ", ".join(self.payloads)
+
+def check_payloads(logs: Sequence[Replay]) -> str:
+    """Checks that the logs agree on what was measured at run time."""
+    if any((log.payloads, log.later) != (logs[0].payloads, logs[0].later) for log in logs):
+        raise ValueError("the event logs of the reply differ")
+    return ", ".join(logs[0].payloads)
 
 
 def _tcb_info(reply: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,8 +143,10 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
     if not isinstance(claims, dict):
         raise ValueError("server_verification is not an object")  # noqa: TRY004  # evidence, not an argument
     stated = cast("dict[str, Any]", claims)
-    if refused := next(_refusals(stated, "server_verification"), None):
-        raise ValueError(f"Venice says itself that {refused:.200} is not good")
+    for path, name, value in _walk("server_verification", stated):
+        good = isinstance(value, dict) or (value is not (name == "revoked") and (name != "valid" or value is True))
+        if not good:
+            raise ValueError(f"Venice says itself that {path} is not good")
     tdx = member(stated, "tdx")
     said = {"reportData": tdx.get("reportData"), **member(tdx, "measurements")}
     known = {"reportData": report_data}
@@ -165,40 +158,29 @@ def check_claims(claims: object, quote: Quote | None, report_data: str) -> str:
     return "Venice's own verification agrees"
 
 
-def _refusals(claims: Mapping[str, Any], path: str) -> Iterator[str]:
-    for name, value in claims.items():
-        if isinstance(value, dict):
-            yield from _refusals(cast("dict[str, Any]", value), f"{path}.{name}")
-        elif value is (name == "revoked") or (name == "valid" and value is not True):
-            yield f"{path}.{name}"
-
-
 def check_not_debug(reply: Mapping[str, Any], quote: Quote | None) -> None:
     """Checks that nothing in a reply says that the host can read the domain's memory: no switch, no attributes with bit 0."""
-    for holder in (reply, member(reply, "server_verification")):
-        if where := next(_debug_signs(holder, "the reply"), None):
-            raise ValueError(f"the server reports a trust domain in debug mode ({where:.200}): its host can read its memory")
+    for path, name, value in _walk("the reply", reply):
+        plain = _PUNCTUATION.sub("", name.lower())
+        switched_on = plain in _DEBUG_SWITCHES and (value.lower() if isinstance(value, str) else value) not in _NOT_DEBUG
+        if not isinstance(value, dict) and (switched_on or (plain == "tdattributes" and not _are_without_debug(value))):
+            raise ValueError(f"the server reports a trust domain in debug mode ({path}): its host can read its memory")
     if quote is not None and quote.attributes[0] & 1:
         raise ValueError("the quote is of a trust domain in debug mode: its host can read its memory")
 
 
-def _debug_signs(claims: Mapping[str, Any], path: str, depth: int = 0) -> Iterator[str]:
-    for name, value in claims.items():
-        plain = _PUNCTUATION.sub("", name.lower())
-        if name != "server_verification" and depth < _CLAIMS_DEPTH:
-            for each in _objects(claims, name):
-                yield from _debug_signs(each, f"{path}.{name}", depth + 1)
-        switched_on = plain in _DEBUG_SWITCHES and (value.lower() if isinstance(value, str) else value) not in _NOT_DEBUG
-        if not isinstance(value, dict) and (switched_on or (plain == "tdattributes" and not _are_without_debug(value))):
-            yield f"{path}.{name}"
-
-
-def _objects(claims: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The objects that a member is, or that are in its list; also as text, where servers write it so."""
-    value = claims[name]
-    if isinstance(value, list):
-        return [cast("dict[str, Any]", each) for each in cast("list[Any]", value) if isinstance(each, dict)]
-    return [member(claims, name)] if isinstance(value, dict) or name in _OBJECTS_AS_TEXT else []
+def _walk(path: str, holder: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Every member of an object and of those in it, in lists and in texts: its path, name and value."""
+    left = [(path, holder)]
+    while left:
+        path, holder = left.pop()
+        for name, value in holder.items():
+            where = f"{path}.{name}"[:_LONGEST_PATH]
+            yield where, name, value
+            inner = cast("list[Any]", value) if isinstance(value, list) else [value]
+            if isinstance(value, str) and name in _OBJECTS_AS_TEXT:
+                inner = [member(holder, name)]
+            left += [(where, cast("dict[str, Any]", each)) for each in inner if isinstance(each, dict)]
 
 
 def _are_without_debug(attributes: object) -> bool:
@@ -210,16 +192,16 @@ def _are_without_debug(attributes: object) -> bool:
     return len(raw) == 8 and not raw[0] & 1
 
 
-def describe(logs: Logs, reply: Mapping[str, Any]) -> Workload:
+def describe(log: Replay, reply: Mapping[str, Any]) -> Workload:
     """What the measured log says is running; the image's name alone is unsigned."""
-    payloads = logs.payloads
+    payloads = log.payloads
     name = vm_config(reply).get("image")
     shown = {field: payloads[event].hex() if event in payloads else None for field, event in _SHOWN.items()}
     return replace(
         Workload(**shown),  # type: ignore[arg-type]  # mypy does not see which fields are in it
         image_name=name if isinstance(name, str) else None,
         key_provider=payloads["key-provider"].decode("utf-8", "replace") if "key-provider" in payloads else None,
-        later_events=tuple((each, payload.hex()) for each, payload in logs.later),
+        later_events=tuple((each, payload.hex()) for each, payload in log.later),
     )
 
 
@@ -285,7 +267,7 @@ def compose_warnings(text: str | None) -> Iterator[str]:
 
 def _settings(text: str | None) -> dict[str, Any] | None:
     """What a compose file sets; `None` without a file, or if it cannot be read."""
-    if text is None or len(text) > LONGEST_COMPOSE:
+    if text is None or len(text) > _LONGEST_COMPOSE:
         return None
     try:
         return members(parse(text))
@@ -296,6 +278,17 @@ def _settings(text: str | None) -> dict[str, Any] | None:
 def _services(settings: Mapping[str, Any] | None) -> str:
     services = (settings or {}).get("docker_compose_file")
     return services if isinstance(services, str) else ""
+
+
+def asks_for_gpus(compose: str) -> bool:
+    """Whether a compose file asks for GPUs, however it is spelled. One that is too long to be read may."""
+    if len(compose) > _LONGEST_COMPOSE:
+        return True
+    plain = compose.replace("\\n", "\n").replace("\\", "")
+    for mark in "\"' \t":
+        plain = plain.replace(mark, "")
+    capabilities = (part.partition(":")[0] for part in plain.split("capabilities:")[1:])
+    return any(word in plain for word in _FOR_GPUS) or any("gpu" in each for each in capabilities)
 
 
 def manager_actions(reply: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,10 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from venice_ai.tee.crypto import address
-from venice_ai.tee.curve import ORDER, Key, PrivateKey
+from venice_ai.tee.curve import ORDER, Key, PrivateKey, recover
 from venice_ai.tee.eventlog import RUNTIME_EVENT
 from venice_ai.tee.quote import LAYOUT
-from venice_ai.tee.recovery import recover
 from venice_ai.tee.signature import digest
 from venice_ai.tee.workload import CLAIMED
 

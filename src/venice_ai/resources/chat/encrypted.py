@@ -16,6 +16,7 @@ from ..._wire.request_body import chat_size, encode
 from ...exceptions import APIError, InvalidRequestError, TeeEncryptionError
 from ...tee.guard import guard, in_clear, search_in, unsealed_roles
 from ...types.api.params import CHAT_PATH
+from ...types.attestation import SignatureReport
 from .. import tee_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ...streaming import ChunkSource
     from ...tee.session import TeeSession
     from ...tee.types import TeeOptions
-    from ...types.attestation import AttestationReport
     from .fallbacks import Fallbacks
 
 _FRAMED_ANEW: Final = (
@@ -89,16 +89,13 @@ class SealedChat:
 
     async def request(self) -> Request:
         """The sealed request, for an enclave that has proved what it is; a TeeAttestationError if it has not."""
-        from ...tee.session import TeeSession  # needs the extra, of which `tee_of` has made sure
-
-        report = await self._attested()
+        model = self._body["model"]
+        report = self._tee.remembered(model, self.options)  # as for most calls: there is nothing to wait for, and so no clock
+        if report is None:
+            async with within("first_chunk", self._limits.first_chunk), self._deadline():
+                report = await self._tee.verified(model, self.options)
         self._tee.warn_of_limits(report)
-        self.session = TeeSession(
-            report,
-            encrypt_roles=self.options.encrypt_roles,
-            floor=self._client.min_privacy,
-            spoilt=lambda: self._tee.forget(report),
-        )
+        self.session = self._tee.session_with(report, self.options)
         self._sent = encode(self.session.seal(self._body))
         return self._request(self.session.headers, self._sent)
 
@@ -113,14 +110,12 @@ class SealedChat:
 
     async def settle(self, received: bytes) -> None:
         """Verifies the signature of the answer; a TeeEncryptionError if one is required and not shown to be of this answer."""
-        from ...tee.signature import UNAVAILABLE  # what a chat in clear does not need, it does not load
-
         session, failure = self.session, None
         try:
             async with self._deadline():
                 found = await self._tee.signed(session.attestation, session.request_id, self._sent, received)
         except APIError as error:
-            found, failure = UNAVAILABLE, error
+            found, failure = SignatureReport(status="unavailable"), error
         session.signature = found
         if self.options.verify_signature == "require" and found.bound is not True:
             said = found.status if found.status != "valid" else f"valid, but it may be another answer's: {_FRAMED_ANEW}"
@@ -128,12 +123,6 @@ class SealedChat:
                 f"the signature of the answer is {said}, and TeeOptions(verify_signature='require'); `partial` has the answer",
                 report=session.attestation,
             ) from failure
-
-    async def _attested(self) -> AttestationReport:
-        if (kept := self._tee.remembered(self._body["model"], self.options)) is not None:
-            return kept  # as for most calls: there is nothing to wait for, and so no clock
-        async with within("first_chunk", self._limits.first_chunk), self._deadline():
-            return await self._tee.verified(self._body["model"], self.options)
 
     def _deadline(self) -> AbstractAsyncContextManager[None]:
         return within("deadline", self._limits.deadline, left=self._left())
@@ -159,10 +148,8 @@ class SealedChat:
 def _limits(client: Connection, timeout: float | Timeout | None, *, stream: bool) -> Timeout:
     """The clocks of a call: one that is a stream on the wire alone has the clocks of a plain call."""
     limits = client.clocks(timeout, stream=stream)
-    if stream:
-        return limits
-    plain, kept = limits.plain, {"connect": limits.connect, "deadline": limits.deadline, "queue": limits.queue}
-    return Timeout(**kept, first_chunk=plain, idle=plain, progress=plain)
+    kept = {"connect": limits.connect, "deadline": limits.deadline, "queue": limits.queue}
+    return limits if stream else Timeout(**kept, **dict.fromkeys(("first_chunk", "idle", "progress"), limits.plain))
 
 
 async def attested(client: Connection, body: Mapping[str, Any], timeout: float | Timeout | None, *, stream: bool) -> Privacy:

@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from venice_ai.emulator.enclave.certificates import Authority
-from venice_ai.tee.intel import certificates, check_chain, check_qe_report
-from venice_ai.tee.quote import parse
+from venice_ai.tee.quote import certificates, check_chain, check_qe_report, parse
 
 from .evidence import Change, with_enclave, written
 from .hierarchy import NOW, Intel
