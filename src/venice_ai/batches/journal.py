@@ -138,7 +138,7 @@ class Journal:
 
     Args:
         path: the file; it is made if it is not there.
-        sync: wait for the disk at each commit, so that also a loss of power loses nothing. Slower.
+        sync: wait for the disk at each commit, so that also a loss of power loses nothing. Slower, for the event loop waits.
         key: 32 bytes with which requests, answers and ids are encrypted in the file (AES-256-GCM). A client with
             `min_privacy="e2ee"` takes no other journal. Needs the extra `e2ee`.
         key_file: a file that holds the key; made, with a new key, if it is not there. Only its owner may read it.

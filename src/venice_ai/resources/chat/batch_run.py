@@ -79,13 +79,10 @@ class _Flight(Pass):
 class _FlightTask(asyncio.Task[BatchItem[Any]]):
     """The task of a flight. When a program ends (`asyncio.run` cancels all tasks, outside of the loop), it is spared."""
 
-    spare: Callable[[_FlightTask], None]
+    batch: Batch
 
     def cancel(self, msg: Any = None) -> bool:
-        if self.get_loop().is_running():
-            return super().cancel(msg)
-        self.spare(self)
-        return True
+        return super().cancel(msg) if self.get_loop().is_running() else self.batch.spare(self)
 
     def drop(self) -> None:
         super().cancel()
@@ -200,7 +197,7 @@ class Batch(CallGate):
                 self._pace.under_way += 1
                 self._flights.add(flight := _Flight(index, request))
                 flight.task = _FlightTask(self._outcome(flight), loop=asyncio.get_running_loop())
-                flight.task.spare = self._spare
+                flight.task.batch = self
                 flight.task.add_done_callback(partial(self._land, flight))
         except Exception as error:  # noqa: BLE001  # the caller's iterable failed, or the journal is not for this batch
             self._failure = self._failure or error
@@ -340,13 +337,12 @@ class Batch(CallGate):
         """A flight is over."""
         self._flights.discard(flight)
         self._leave_place(flight)
-        error = _StoppedError() if task.cancelled() else task.exception()
-        if error is None:
+        try:
             self._take(task.result())
-        else:
+        except (asyncio.CancelledError, _StoppedError):
             self._pulled -= 1
-            if not isinstance(error, _StoppedError):
-                self._fail(error)
+        except BaseException as error:  # noqa: BLE001  # also of the caller's on_progress; it is raised at the end
+            self._fail(error)
         self._end_items()
 
     def _take(self, item: BatchItem[Any]) -> None:
@@ -360,10 +356,7 @@ class Batch(CallGate):
         self._counts = done + 1, failed + (item.error is not None), replayed + item.replayed, cost
         if self._on_progress is not None:
             numbers = *self._counts[:3], len(self._flights), self._total, cost, self._now() - self._began, self._pace.most
-            try:
-                self._on_progress(BatchProgress(*numbers))
-            except Exception as error:  # noqa: BLE001  # it is the caller's, and raised at the end
-                self._fail(error)
+            self._on_progress(BatchProgress(*numbers))
 
     def _committed(self, change: Identity | Keep) -> asyncio.Future[Any]:
         """What a change comes to, in a transaction with those of other flights. It is made whether or not anybody awaits it."""
@@ -428,10 +421,10 @@ class Batch(CallGate):
             if self._end in self._client.on_close:
                 self._client.on_close.remove(self._end)
 
-    def _spare(self, task: _FlightTask) -> None:
+    def spare(self, task: _FlightTask) -> bool:
         """Gives a flight its time at the end of the program."""
         self._stop()
-        task.get_loop().call_later(self._drain_seconds, task.drop)
+        return bool(task.get_loop().call_later(self._drain_seconds, task.drop))
 
 
 async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
