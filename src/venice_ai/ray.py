@@ -1,8 +1,7 @@
 """Batches on several machines, with Ray Data: `ChatMapper` answers the rows of a dataset (extra `ray`).
 
-Ray reads the rows, spreads them over actors, writes what comes back, and starts again what was lost. An actor sends. It has one
-client and one endless batch, into which the rows of each block go, so that what is learnt of the account's limits outlives
-the block. The actors of a machine share a folder: the account's rate, the budget and a journal are in it.
+Ray spreads the rows over actors, and starts again what was lost. An actor has one client and one endless batch, into which the
+rows of each block go, so that what is learnt of the account's limits outlives the block.
 """
 
 from __future__ import annotations

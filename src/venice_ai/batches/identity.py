@@ -28,13 +28,10 @@ _HOW: Final = frozenset(
 class Identity(NamedTuple):
     """What a journal knows a request by."""
 
-    key: bytes
-    """The hash of its id, or of its body if it has none."""
-    digest: bytes
-    """The hash of its body."""
+    key: bytes  # the hash of its id, or of its body if it has none
+    digest: bytes  # the hash of its body
     custom_id: str | None
-    body: bytes
-    """The body as canonical JSON."""
+    body: bytes  # as canonical JSON
 
 
 def split(request: object) -> tuple[str | None, dict[str, Any]]:

@@ -71,8 +71,7 @@ class Found(NamedTuple):
     what: Verdict
     row: int
     maybe_billed: bool = False
-    content: bytes = b""
-    """What came before; of one that differs, the request that was sent under this id. As it stands in the file."""
+    content: bytes = b""  # what came before; of one that differs, the request that was sent under this id
     attempts: int = 0
     cost_usd: float | None = None
 

@@ -26,10 +26,8 @@ class Sealing:
 
     def __init__(self, key: bytes | None, key_file: str | os.PathLike[str] | None) -> None:
         self._cipher: AESGCM | None = None
-        self.secret: bytes = b""
-        """The key of hashes; empty without encryption."""
-        self.check: str = ""
-        """What tells whether another key is the same, and nothing else about it."""
+        self.secret: bytes = b""  # the key of hashes; empty without encryption
+        self.check: str = ""  # tells whether another key is the same, and nothing else about it
         if key_file is not None:
             if key is not None:
                 raise InvalidArgumentError("give key or key_file, not both")

@@ -58,10 +58,7 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class OpenAIBatch:
-    """Each row is a request of OpenAI's batch format, and becomes a result of it.
-
-    https://platform.openai.com/docs/api-reference/batch
-    """
+    """Each row is a request of OpenAI's batch format (platform.openai.com/docs/api-reference/batch), and becomes a result."""
 
     params: Mapping[str, Any]
     columns: Sequence[str] = ()

@@ -16,9 +16,7 @@ from typing import IO, Any, Final, NoReturn, TypeAlias
 import click
 
 Row: TypeAlias = dict[str, Any]
-Rows: TypeAlias = Callable[[], Iterable[Row]]
-"""Gives the rows from the first one on, each time it is called."""
-
+Rows: TypeAlias = Callable[[], Iterable[Row]]  # gives the rows from the first one on, each time it is called
 _DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
 _CHUNK: Final = 5_000
 _LONGEST_CELL: Final = 1 << 30

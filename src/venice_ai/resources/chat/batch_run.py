@@ -61,8 +61,7 @@ class _Flight(Pass):
         self.attempts = 0
         self.cost_usd: float | None = None
         self.has_place = True
-        self.on_the_wire = 0
-        """Attempts that were sent and are not over."""
+        self.on_the_wire = 0  # attempts that were sent and are not over
         self.came = False
 
     def replied(self, found: object) -> None: ...
@@ -135,18 +134,12 @@ class Batch(CallGate):
         self._feeder: asyncio.Future[None]
         self._room = asyncio.Event()
         self._flights: set[_Flight] = set()
-        self._pulled = 0
-        """Requests that were pulled and whose item was not taken yet."""
-        self._wanted = 0
-        """Flights that want a place again."""
-        self._asked: list[tuple[Identity | Keep, asyncio.Future[Any]]] = []
-        """What the journal does next, in one transaction."""
-        self._sending: dict[bytes, _Flight] = {}
-        """What this batch is sending, by its key in the journal."""
-        self._ready: asyncio.Queue[BatchItem[Any] | None] = asyncio.Queue()
-        """Items to be yielded; None after the last."""
-        self._came: dict[int, BatchItem[Any]] = {}
-        """With `ordered`, items that came before an earlier one."""
+        self._pulled = 0  # requests that were pulled and whose item was not taken yet
+        self._wanted = 0  # flights that want a place again
+        self._asked: list[tuple[Identity | Keep, asyncio.Future[Any]]] = []  # what the journal does next, in one transaction
+        self._sending: dict[bytes, _Flight] = {}  # by their keys in the journal
+        self._ready: asyncio.Queue[BatchItem[Any] | None] = asyncio.Queue()  # what is yielded next; None after the last
+        self._came: dict[int, BatchItem[Any]] = {}  # with `ordered`, what came before an earlier one
         self._next_index = 0
         self._counts = 0, 0, 0, 0.0
         self._stopped = False
