@@ -6,8 +6,9 @@ from venice_ai import APITimeoutError, Timeout, UserMessage, VeniceClient
 
 MESSAGES = [UserMessage(content="What is the acqua alta?")]
 
-# Five time limits, in seconds.
+# Six time limits, in seconds.
 TIMEOUT = Timeout(
+    queue=60,  # until the limits of the account let a request pass
     connect=5,  # to connect
     first_chunk=120,  # until the first chunk of a stream
     idle=30,  # between two reads of bytes

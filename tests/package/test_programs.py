@@ -1,0 +1,156 @@
+"""Every program on the pages runs without a key and a network, and prints what the page says that it prints.
+
+A program that brings no emulator of its own finds one by the environment. Not run are blocks that need names from elsewhere
+(those with a preamble, see `test_snippets.py`), and programs that do not end.
+
+A block of text right below a program is its output. A line `...` in it stands for any lines, and ` ...` at the end of a line
+for the rest of that line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import runpy
+from collections.abc import Generator
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from venice_ai.emulator import Emulator, run_in_thread
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PROGRAM = re.compile(
+    r"(?P<hidden>^-->\n)?^```python[^\n]*\n(?P<code>.*?)^```$(?:\n\n^```text\n(?P<output>.*?)^```$)?", re.MULTILINE | re.DOTALL
+)
+
+
+def is_program(code: str) -> bool:
+    """Whether a block is a program that ends by itself."""
+    return ("venice_ai.emulator" in code or "asyncio.run(main())" in code) and "gateway.serve" not in code
+
+
+PROGRAMS = {
+    f"{page.relative_to(ROOT / 'docs').as_posix()}:{number}": (found["code"], found["output"])
+    for page in PAGES
+    for number, found in enumerate(PROGRAM.finditer(page.read_text("utf-8")), 1)
+    if not found["hidden"] and is_program(found["code"])
+}
+"""The programs and what they print, by their pages and their numbers there."""
+
+
+def fits(said: str, shown: str) -> bool:
+    """Whether a program's output is the one that a page shows."""
+    patterns = [
+        r"(?:.*\n)*" if line == "..." else re.sub(r"\\ \\\.\\\.\\\.$", " .*", re.escape(line)) + r"\n"
+        for line in shown.splitlines()
+    ]
+    return re.fullmatch("".join(patterns), said) is not None
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Generator[None]:
+    """What a program sets in the logger of the package does not last."""
+    logger = logging.getLogger("venice_ai")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@pytest.mark.parametrize(("code", "output"), PROGRAMS.values(), ids=PROGRAMS)
+def test_the_program_runs_and_prints_what_the_page_says(
+    code: str, output: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "enclave" in code:
+        pytest.importorskip("cryptography")
+    program = tmp_path / "program.py"
+    program.write_text(code, "utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    with run_in_thread(Emulator()) if "VeniceClient()" in code else nullcontext() as server:
+        if server is not None:
+            monkeypatch.setenv("VENICE_BASE_URL", server.url)
+            monkeypatch.setenv("VENICE_API_KEY", "any")
+        runpy.run_path(str(program), run_name="__main__")
+
+    said, complaints = capsys.readouterr()
+    assert complaints == ""
+    if output is not None:
+        assert fits(said, output), said
+
+
+def test_the_tutorial_shows_what_each_step_prints() -> None:
+    outputs = [output for name, (_, output) in PROGRAMS.items() if name.startswith("tutorial.md")]
+
+    assert len(outputs) == 6
+    assert all(outputs)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown", "does_fit"),
+    [
+        pytest.param("a\nb\n", "a\nb\n", True, id="the same"),
+        pytest.param("a\nb\n", "a\n", False, id="more than shown"),
+        pytest.param("a\nx\ny\nb\n", "a\n...\nb\n", True, id="lines left out"),
+        pytest.param("a\nb\n", "a\nc\n", False, id="other words"),
+        pytest.param("a and so on\nb\n", "a ...\nb\n", True, id="the rest of a line left out"),
+        pytest.param("an end\nb\n", "a ...\nb\n", False, id="another word before the rest"),
+    ],
+)
+def test_an_output_fits_what_is_shown(said: str, shown: str, does_fit: bool) -> None:
+    assert fits(said, shown) is does_fit
+
+
+SERVICE = next(code for code, _ in PROGRAMS.values() if "FastAPI(" in code)
+
+
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])
+@pytest.mark.parametrize("pieces", [1, 3, 1000])
+async def test_the_service_lets_go_of_its_request_when_a_reader_leaves(tmp_path: Path, spec: str, pieces: int) -> None:
+    program = tmp_path / "service.py"
+    program.write_text(SERVICE, "utf-8")
+    service = runpy.run_path(str(program))
+    received: list[bytes] = []
+    left = asyncio.Event()
+    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> dict[str, Any]:
+        if (request := next(requests, None)) is not None:
+            return request
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        received.append(message.get("body", b""))
+        if len(received) > pieces:
+            left.set()
+            if spec == "2.4":  # from this version on, servers say so in this way
+                raise OSError("the reader left")
+            await asyncio.sleep(0.01)
+
+    with suppress(ClientDisconnect):
+        await service["app"](scope_of("/ask", b"question=Hello", spec), receive, send)
+
+    assert (len(received) == pieces + 1) is (pieces < 1000)
+    assert [model.limits.in_flight for model in service["client"].limits.snapshot().models] == [0]
+
+
+def scope_of(path: str, query: bytes, spec: str) -> dict[str, Any]:
+    """A GET request as ASGI has it."""
+    addresses = {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8000)}
+    asgi = {"version": "3.0", "spec_version": spec}
+    target: dict[str, Any] = {
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query,
+        "root_path": "",
+        "headers": [],
+    }
+    return {"type": "http", "http_version": "1.1", "scheme": "http", "asgi": asgi, **target, **addresses}
