@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._core.concurrency import in_thread
 from .connection import loop_thread
@@ -18,7 +18,7 @@ def items_of(completions: ChatCompletions, given: dict[str, Any]) -> Generator[B
     """The items of a batch with these arguments of `batch_iter`; wrong ones are refused now."""
     requests: Any = given["requests"]
     if isinstance(requests, Iterable) and not isinstance(requests, (Sequence, AsyncIterable)):
-        given["requests"] = _pulled(requests)
+        given["requests"] = _pulled(cast("Iterable[Any]", requests))
 
     async def begun() -> AsyncGenerator[BatchItem[Any], None]:
         return completions.batch_iter(**given)

@@ -107,15 +107,15 @@ class Batch(CallGate):
         tools: Tools | None,
         drain_seconds: float,
     ) -> None:
+        self._requests: Any = requests
         if not isinstance(requests, (Iterable, AsyncIterable)) or isinstance(requests, (str, bytes, Mapping)):
-            raise InvalidArgumentError(f"requests must be an iterable of mappings, not {type(requests).__name__}")
+            raise InvalidArgumentError(f"requests must be an iterable of mappings, not {type(self._requests).__name__}")
         for name, given, kind in (("journal", journal, Journal), ("budget", budget, Budget)):
             if given is not None and not isinstance(given, kind):
                 raise InvalidArgumentError(f"{name}={given!r:.100} is not a {kind.__name__}")
         if isinstance(drain_seconds, bool) or not isinstance(drain_seconds, (int, float)) or not drain_seconds >= 0:
             raise InvalidArgumentError(f"drain_seconds={drain_seconds!r} must be a number of seconds from 0")
         client = self._client = completions._client  # noqa: SLF001  # of the same client
-        self._requests = requests
         self._journal = journal
         self._pace = Pace(max_concurrency, next((each for each in client.caller.gates if isinstance(each, Limiter)), None))
         self._ordered = ordered
@@ -180,7 +180,7 @@ class Batch(CallGate):
             if self._journal is not None:
                 self._journal.begin(self._settings, private=self._client.min_privacy == "e2ee")
             given = self._requests
-            requests = aiter(given if isinstance(given, AsyncIterable) else _each(given))
+            requests = aiter(cast("AsyncIterable[Any]", given) if isinstance(given, AsyncIterable) else _each(given))
             for index in count():
                 await self._until(self._may_pull)
                 request = _NO_MORE if self._stopped else await anext(requests, _NO_MORE)
