@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..types.api.params import UntypedMapping
     from .parsed_stream import SyncParsedChatStream
     from .resources import SyncLimits, SyncModels, SyncTee
-    from .streams import SyncChatStream, SyncChunkSource, SyncToolStream
+    from .streams import SyncChatStream, SyncToolStream
 
 T = TypeVar("T")
 
@@ -49,11 +49,8 @@ class SyncVeniceClient(SyncConnection):
     may be made from any thread, also while an event loop runs there, and go on after a fork. An exception that ends the
     waiting, such as Ctrl-C, cancels the request.
 
-    The arguments are those of `VeniceClient`, but for `session`; a `transport` and a `clock` are called on the loop's thread.
-
-    Raises:
-        InvalidRequestError: an argument is not allowed.
-        AuthenticationError: the key holds characters that a header cannot carry.
+    The arguments, attributes and errors are those of `VeniceClient`, but for `session`; a `transport` and a `clock` are called
+    on the loop's thread.
     """
 
     @made_once
@@ -149,12 +146,7 @@ class SyncChatCompletions(SyncResource):
             wrap = stream_factory(given.pop("stream_cls"), SyncStream)
         opening: Any = cast("Any", self._async.create)(**given)
         given.clear()
-        source = self._source(opening)
-        try:
-            return self._stream(source) if wrap is None else wrap(source, self._client)
-        except BaseException:
-            source.close()
-            raise
+        return self._stream(opening, wrap)
 
     def _answered(self, method: Literal["create", "parse"], given: dict[str, Any]) -> Any:
         """What a call gives that is one request after the other: here if that can be, else on the event loop."""
@@ -163,22 +155,22 @@ class SyncChatCompletions(SyncResource):
         given.clear()  # the caller's, too
         return self._run(call) if here is None else drive(call)
 
-    def _source(self, opening: Coroutine[Any, Any, ChatStream]) -> SyncChunkSource:
-        """The chunks of the stream that a coroutine opens."""
-        from .streams import SyncChunkSource
+    def _stream(self, opening: Coroutine[Any, Any, ChatStream], wrap: Callable[[Any, Any], Any] | None = None) -> Any:
+        """The stream that a coroutine opens, or what a `stream_cls` makes of its chunks."""
+        from .streams import SyncChatStream, SyncChunkSource
 
-        return SyncChunkSource(loop_thread(), opening, owner=self._client)
-
-    def _stream(self, source: SyncChunkSource) -> SyncChatStream:
-        from .streams import SyncChatStream
-
-        return SyncChatStream(source, client=self._client)
+        source = SyncChunkSource(loop_thread(), opening, owner=self._client)
+        try:
+            return SyncChatStream(source, client=self._client) if wrap is None else wrap(source, self._client)
+        except BaseException:
+            source.close()
+            raise
 
     def stream(self, *, model: str, messages: Messages, **params: Unpack[CallParams]) -> SyncChatStream:
         """A stream whose request has been accepted; see `ChatCompletions.stream`, also for what it raises."""
         opening: Any = self._async.stream(**given_arguments(locals()))
         del messages, params  # as in `create`
-        return self._stream(self._source(opening))
+        return cast("SyncChatStream", self._stream(opening))
 
     def parse(
         self,
@@ -215,7 +207,7 @@ class SyncChatCompletions(SyncResource):
         """
         opening: Any = self._async.stream_parse(**given_arguments(locals()))
         del messages, kwargs  # as in `create`
-        stream = self._stream(self._source(_raw(opening)))
+        stream = self._stream(_raw(opening))
         # They need pydantic, which the request has loaded.
         from .._structured.strict_schema import requested_format
         from .parsed_stream import SyncParsedChatStream

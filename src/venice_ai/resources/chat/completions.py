@@ -87,17 +87,14 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
             TypeError: `response_format` is no class; or `create`, which may be overridden, gave no response.
             APIError: as in `create`; if the model was asked again, `attempts` has the answers that did not fit.
         """
-        # They need pydantic, which a chat does not.
-        from ..._structured.strict_schema import requested_format
-        from .parsed import Parameters, ask_until_valid, request_for_schema
+        from .parsed import Parameters, ask_until_valid, request_for  # they need pydantic, which a chat does not
 
         params = Parameters(kwargs)
         if params.pop("stream", False):
             raise InvalidArgumentError("parse gives one whole object and cannot stream; use stream_parse(...), or stream(...)")
-        schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
-        request = request_for_schema(messages, schema, params, echoes=self._echoes)
+        request = request_for(response_format, messages, params, name=schema_name, strict=strict, echoes=self._echoes)
         del messages, kwargs  # as in `create`
-        conversation, shape = await request
+        conversation, shape, wrapped = await request
 
         async def ask(asked: Messages) -> object:
             return cast("object", await self.create(model=model, messages=asked, response_format=shape, **params))
@@ -127,18 +124,16 @@ class ChatCompletions(ChatCalls["VeniceClient"]):
         The arguments are those of `parse`, but for `max_reasks`, and so are the errors; what goes wrong after the request was
         accepted is raised where the stream is read.
         """
-        from ..._structured.strict_schema import requested_format
-        from .parsed import Parameters, ParsedChatStream, request_for_schema
+        from .parsed import Parameters, ParsedChatStream, request_for
 
-        if "max_reasks" in kwargs:
+        params = Parameters(kwargs)
+        if "max_reasks" in params:
             raise InvalidArgumentError(
                 "stream_parse shows the answer as it comes and cannot ask again; parse(max_reasks=...) can"
             )
-        schema, wrapped = requested_format(response_format, name=schema_name, strict=strict)
-        params = Parameters(kwargs)
-        request = request_for_schema(messages, schema, params, echoes=self._echoes)
+        request = request_for(response_format, messages, params, name=schema_name, strict=strict, echoes=self._echoes)
         del messages, kwargs  # as in `create`
-        conversation, shape = await request
+        conversation, shape, wrapped = await request
         stream = await self.stream(model=model, messages=conversation, response_format=shape, **params)
         return ParsedChatStream(stream, response_format, wrapped=wrapped)
 
