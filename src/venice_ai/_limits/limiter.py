@@ -134,6 +134,11 @@ class Limiter(CallGate):
         if self._on_wait is not None:
             self._on_wait(WaitNotice(bucket.model, wait.why, None if known == inf else known))
 
+    @property
+    def held(self) -> int:
+        """How many calls of this client wait."""
+        return len(self._waiting)
+
     def may_retry(self, attempt: Attempt) -> bool:
         """Whether the retry budget has one more retry, which is then spent."""
         account = self._account(attempt.request)

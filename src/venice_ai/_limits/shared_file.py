@@ -29,17 +29,22 @@ _OPEN_LOCKS: Final[set[IO[bytes]]] = set()
 class SharedFile:
     """A database for `user`, such as `Budget`, with the tables of `schema`; in memory if there is no path.
 
+    With `sync`, each commit waits for the disk.
+
     Raises:
         InvalidArgumentError: the file is something else, or of a newer release.
         VeniceError: it cannot be opened.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, user: str, application: int, schema: str) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | None, user: str, application: int, schema: str, *, sync: bool = False
+    ) -> None:
         self.path: Path | None = None if path is None else Path(path).absolute()
         self.owner: str = ""  # what this process signs with
         self._user = user
         self._application = application
         self._schema = schema
+        self._synchronous = "FULL" if sync else "NORMAL"
         self._lock = threading.RLock()
         self._process = 0
         with self._explained():
@@ -116,7 +121,8 @@ class SharedFile:
         made = "" if tables else f"{self._schema}; PRAGMA application_id = {self._application};"
         # The version is written each time: a file that may only be read is found out now.
         made = f"BEGIN IMMEDIATE; {made} PRAGMA user_version = {_VERSION}; COMMIT;"
-        database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {made} PRAGMA busy_timeout = 0;")
+        database.execute(f"PRAGMA synchronous = {self._synchronous}")
+        database.executescript(f"PRAGMA journal_mode = WAL; {made} PRAGMA busy_timeout = 0;")
 
     def _lock_file(self, owner: str) -> Path:
         assert self.path is not None, "what is in memory has no other owners"

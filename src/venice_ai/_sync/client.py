@@ -5,7 +5,7 @@ Every method runs the asynchronous method of the same name, which explains argum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, overload
 
 from .._core.first_use import made_once
@@ -14,6 +14,9 @@ from .connection import SyncConnection, SyncResource, given_arguments, loop_thre
 
 if TYPE_CHECKING:
     from .._core.settings import Timeout
+    from .._limits.budget import Budget
+    from ..batches.items import BatchItem, BatchProgress, ParsedT
+    from ..batches.journal import Journal
     from ..costs import ChatCostEstimate
     from ..resources.chat import ChatCompletions
     from ..resources.chat.arguments import CallParams, ChatRequest, ParseParams, StreamClass, ToolLoopOptions, Tools
@@ -218,12 +221,39 @@ class SyncChatCompletions(SyncResource):
         return self._run(self._async.estimate_cost(**given_arguments(locals())))
 
     def batch(
-        self, requests: Sequence[ChatRequest | UntypedMapping], *, max_concurrency: int = 10, return_exceptions: bool = True
+        self,
+        requests: Sequence[ChatRequest | UntypedMapping],
+        *,
+        max_concurrency: int = 10,
+        return_exceptions: bool = True,
+        on_result: Callable[[int, ChatCompletionResponse | BaseException], object] | None = None,
     ) -> list[ChatCompletionResponse | BaseException]:
-        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`."""
-        running = self._async.batch(requests, max_concurrency=max_concurrency, return_exceptions=return_exceptions)
+        """Runs many `create` calls, some at a time; see `ChatCompletions.batch`. `on_result` is called on the loop's thread."""
+        running = self._async.batch(**given_arguments(locals()))
         del requests  # as in `create`
         return self._run(running)
+
+    def batch_iter(
+        self,
+        requests: Iterable[ChatRequest | UntypedMapping] | AsyncIterable[ChatRequest | UntypedMapping],
+        *,
+        journal: Journal | None = None,
+        budget: Budget | None = None,
+        max_concurrency: int | Literal["auto"] = "auto",
+        ordered: bool = False,
+        on_progress: Callable[[BatchProgress], object] | None = None,
+        response_format: type[ParsedT] | Mapping[str, Any] | None = None,
+        tools: Tools | None = None,
+        drain_seconds: float = 10.0,
+    ) -> Generator[BatchItem[ParsedT], None, None]:
+        """Sends any number of requests, and gives what comes of each as it is there; see `ChatCompletions.batch_iter`.
+
+        The requests are pulled in a thread, and may block. `close()` of the generator is what leaving the loop does.
+        """
+        given = given_arguments(locals())
+        from .batches import items_of  # a chat starts without it
+
+        return items_of(self._async, given)
 
     def run_with_tools(
         self, *, model: str, messages: Messages | None = None, tools: Tools, **options: Unpack[ToolLoopOptions]
