@@ -31,7 +31,6 @@ async def bounded_map(
     What came stands in `results` at once, by the index of its item. `on_result` sees that, and a failure.
     """
     results = {} if results is None else results
-    on_result = on_result or (lambda *_: None)
     waiting, count = iter(enumerate(items)), len(items)
     del items  # what shows the local variables of a traceback must not show what is in them
 
@@ -42,9 +41,11 @@ async def bounded_map(
             try:
                 results[index] = await running
             except Exception as error:
-                on_result(index, error)
+                if on_result is not None:
+                    on_result(index, error)
                 raise
-            on_result(index, results[index])
+            if on_result is not None:
+                on_result(index, results[index])
 
     # One for each place, not for each item, so that many items cost no more than their results.
     workers = [asyncio.ensure_future(work()) for _ in range(min(limit, count))]
