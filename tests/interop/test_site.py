@@ -137,7 +137,6 @@ EXPLAINED_ON = {
     "reasoning_content": "guide/reasoning/",
     "logging": "guide/logging/",
     "proxy": "guide/proxies/",
-    "timeout": "guide/time-limits/",
     "max_retries": "guide/errors/",
 }
 

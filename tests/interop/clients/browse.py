@@ -34,6 +34,12 @@ LOOK = """() => {
 }"""
 
 
+async def visit(page: Page, url: str) -> None:
+    """Opens a page and waits until it is whole and its scripts ask for nothing more."""
+    await page.goto(url, wait_until="load")
+    await page.wait_for_load_state("networkidle")
+
+
 @asynccontextmanager
 async def page_of(browser: str, size: dict[str, int], scheme: str = "light") -> AsyncGenerator[Page]:
     """An empty page of a browser that stores nothing."""
@@ -75,7 +81,7 @@ async def opened(browser: str, origin: str, paths: list[str]) -> dict[str, Any]:
         for path in paths:
             complaints.clear()
             elsewhere.clear()
-            await page.goto(origin + path, wait_until="networkidle")
+            await visit(page, origin + path)
             found[path] = {**await page.evaluate(LOOK), "complaints": list(complaints), "elsewhere": list(elsewhere)}
     return found
 
@@ -85,7 +91,7 @@ async def searched(browser: str, origin: str, words: list[str]) -> dict[str, lis
     found: dict[str, list[str]] = {}
     async with page_of(browser, WIDE) as page:
         for word in words:
-            await page.goto(origin, wait_until="networkidle")
+            await visit(page, origin)
             await page.click(".md-search__input")
             await page.keyboard.type(word)
             first = page.locator(".md-search-result__item > a")
@@ -103,7 +109,7 @@ async def themed(browser: str, origin: str, system: str) -> list[str]:
         async def note() -> None:
             schemes.append(await page.evaluate("document.body.dataset.mdColorScheme"))
 
-        await page.goto(origin, wait_until="networkidle")
+        await visit(page, origin)
         await note()
         for press in range(3):
             await page.locator("label[for^=__palette]:visible").click()
@@ -117,7 +123,7 @@ async def themed(browser: str, origin: str, system: str) -> list[str]:
 async def pictured(browser: str, url: str, file: str, scheme: str, width: int) -> None:
     """A picture of a page, for people."""
     async with page_of(browser, {"width": width, "height": 900}, scheme) as page:
-        await page.goto(url, wait_until="networkidle")
+        await visit(page, url)
         await page.screenshot(path=file, full_page=True)
 
 
