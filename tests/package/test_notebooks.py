@@ -16,7 +16,12 @@ COLUMNS = 88
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
 PRINTED = {
     "first_chat": ["tokens: ", "US dollars: 0.0", "(finish reason: stop)"],
-    "classify_table": ["| id | comment | mood | topic |", "| 5 | The cabin smelled of paint. | ", "Counter({", "US dollars: 0.0"],
+    "classify_table": [
+        "| id | comment | mood | topic |",
+        "| 5 | The cabin smelled of paint. | ",
+        "Counter({",
+        "US dollars: 0.0",
+    ],
 }
 
 

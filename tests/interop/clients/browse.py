@@ -28,7 +28,9 @@ LOOK = """() => {
     links: [...document.querySelectorAll("a[href]")].map(each => each.href),
     anchors: [...document.querySelectorAll("[id]")].map(each => each.id),
     pictures: [...document.images].map(each => [each.src, each.complete && each.naturalWidth > 0]),
-    wide: all.filter(each => each.getBoundingClientRect().right > width + 1 && !scrolls(each)).map(each => each.outerHTML.slice(0, 200)),
+    wide: all
+      .filter(each => each.getBoundingClientRect().right > width + 1 && !scrolls(each))
+      .map(each => each.outerHTML.slice(0, 200)),
     overflow: document.documentElement.scrollWidth - width,
   }
 }"""
@@ -101,7 +103,7 @@ async def searched(browser: str, origin: str, words: list[str]) -> dict[str, lis
 
 
 async def themed(browser: str, origin: str, system: str) -> list[str]:
-    """The schemes that a page has at first, after each of three presses of the switch, and after the second one and a reload."""
+    """The schemes that a page has at first, and after each of three presses of the switch; after the second, also reloaded."""
     schemes: list[str] = []
 
     async with page_of(browser, WIDE, system) as page:
