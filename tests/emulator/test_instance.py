@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from venice_ai.emulator.regex_sample import match
-from venice_ai.emulator.schema_instance import Hints, instance
+from venice_ai.emulator.schema_instance import Hints, instance, match
 from venice_ai.emulator.schema_validation import Unsatisfiable
 from venice_ai.emulator.schema_validation import fits as fits_as_judged
 

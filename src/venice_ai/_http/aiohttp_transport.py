@@ -6,6 +6,8 @@ Requests go through `ClientSession.request`, where tracers, recorders and mocks 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache, partial
@@ -22,11 +24,10 @@ from .._wire.http_framing import HEADER_BYTES
 from ..exceptions import APIConnectionError, APIError, VeniceError
 from ..types.response_meta import Headers
 from .aiohttp_connections import ACCEPT_ENCODING, CURRENT_CALL, Call, ConnectionState, Pool, Pools
-from .aiohttp_errors import TornError, connection_broke, connection_error
 from .retry import ConnectTimeout
 from .routes import CLOSED, KEPT_SECONDS, MOST_ROUTES, Routes, kept_seconds
 from .timers import Limit, Watch, shortest
-from .transport_errors import late, too_large
+from .transport_errors import begins_tls, broken, host_of, late, speaks_tls, too_large, unreachable, untrusted, without_proxy
 
 _LARGE_BYTES = 2**20
 # After `[DONE]` the body's end usually is in the same packet; waiting a moment for it keeps the connection for the next call.
@@ -92,9 +93,7 @@ class AiohttpTransport:
             if pool.closed:
                 failure = APIConnectionError(CLOSED)
         except _FAULTS as error:
-            failure = connection_error(
-                error, request, unsent=call.unsent, connected=call.connected, proxied=route.proxy is not None
-            )
+            failure = _connection_error(error, request, call, proxied=route.proxy is not None)
         finally:
             CURRENT_CALL.reset(before)
             if response is None:
@@ -208,7 +207,7 @@ class _ArrivingBody:
 
     def tear(self) -> None:
         if not self._content.is_eof() and self._content.exception() is None:
-            self.fault = TornError()
+            self.fault = _TornError()
             self._content.feed_eof()
 
     async def piece(self) -> bytes:
@@ -321,7 +320,7 @@ class _StreamedReply:
             else:
                 piece = await (self._arriving.piece() if self._decoder is None else self._decoded(self._decoder))
         except (*_FAULTS, RuntimeError) as error:  # RuntimeError: it was closed before
-            failure = self._abandoned or self._watch.expired or connection_broke(error, self._url, self._method)
+            failure = self._abandoned or self._watch.expired or _connection_broke(error, self._url, self._method)
             if self._decoder is None and self._arriving.fault is None:
                 self._arriving.blame(error)
                 piece = self._content.read_nowait()
@@ -369,3 +368,71 @@ class _StreamedReply:
         self._watch.close()
         self._arriving.stop()
         _release_or_abort(self._response)
+
+
+# -- errors --------------------------------------------------------------------------------------------------------------
+#
+# An error of aiohttp's holds the key, and perhaps a proxy's password: only what the operating system said stays as the cause.
+
+
+class _TornError(aiohttp.ClientPayloadError):
+    """The connection ended although the answer had not, and aiohttp did not say why: what came was no HTTP any more."""
+
+
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
+_CAME = re.compile(r"""b['"]\\x([0-9a-f]{2})\\x([0-9a-f]{2})""")  # how aiohttp shows the bytes that it does not understand
+_WORDS: dict[type[Exception], str] = {
+    _TornError: "what came is no HTTP any more",
+    aiohttp.ServerDisconnectedError: "it was closed without an answer",
+    aiohttp.ClientPayloadError: "it ended before the answer did",
+    aiohttp.ClientResponseError: "what came is no HTTP",
+}
+
+
+def _connection_error(error: Exception, request: Request, call: Call, *, proxied: bool) -> APIConnectionError:
+    # A proxy may break off while it is asked to connect; then nothing of ours was sent.
+    if isinstance(error, _NOT_CONNECTED) or call.unsent or (proxied and not call.connected):
+        return _not_connected(error, host_of(request.url), proxied=proxied)
+    return _connection_broke(error, request.url, request.method, proxied=proxied)
+
+
+def _not_connected(error: Exception, host: str, *, proxied: bool) -> APIConnectionError:
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
+        failure = untrusted(host, error, "base_url or proxy" if proxied else "base_url")
+    elif isinstance(error, aiohttp.ClientHttpProxyError):
+        failure = without_proxy(host, error, error.status)
+    elif proxied or isinstance(error, aiohttp.ClientProxyConnectionError):
+        failure = without_proxy(host, _words(error))
+    else:
+        failure = unreachable(host, _words(error))
+    failure.__cause__ = _system_error(error)
+    return failure
+
+
+def _connection_broke(error: Exception, url: str, method: str, *, proxied: bool = False) -> APIConnectionError:
+    host = host_of(url)
+    came = _CAME.search(error.message) if isinstance(error, aiohttp.ClientResponseError) else None
+    if came and begins_tls(bytes.fromhex(came[1] + came[2])):
+        return speaks_tls(host)
+    failure = broken(host, method, _words(error), proxied=proxied)
+    failure.__cause__ = _system_error(error)
+    return failure
+
+
+def _words(error: Exception) -> object:
+    """What is said of an error: nothing of aiohttp's insides, which may show a proxy's password, nor of what came."""
+    for kind, words in _WORDS.items():
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, aiohttp.ClientOSError) and not hasattr(error, "os_error"):
+        return os.strerror(error.errno) if error.errno else "it was closed while the request was sent"
+    return "it was lost" if isinstance(error, aiohttp.ClientError) and not isinstance(error, OSError) else error
+
+
+def _system_error(error: Exception) -> OSError | None:
+    """What the operating system, or OpenSSL, said. aiohttp's own errors hold what was sent."""
+    for found in (error, getattr(error, "os_error", None), getattr(error, "certificate_error", None), error.__cause__):
+        if isinstance(found, OSError) and not isinstance(found, aiohttp.ClientError):
+            found.__cause__ = found.__context__ = None
+            return found.with_traceback(None)
+    return None

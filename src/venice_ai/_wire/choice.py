@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, cast
 
@@ -13,19 +12,24 @@ from .growing import SAID_ONCE, Texts, extended, fields_of, grown, is_empty, pla
 from .tool_call_fragments import Arguments, Call, Calls, Details
 
 
-@dataclass(slots=True, repr=False)
 class Choice:
-    content: list[Any] | None = None  # texts, and parts that are not texts
-    bare: bool = False  # whether a value stood in place of texts or lists
-    message: dict[str, Any] = field(default_factory=dict[str, Any])  # what else the deltas brought
-    calls: Calls | None = None
-    function: Call | None = None  # what servers called before there were tool calls
-    details: Details | None = None
-    logprobs: dict[str, list[Any]] | None = None
-    rest: dict[str, Any] = field(default_factory=dict[str, Any])
-    finish_reason: Any = None
-    halves: dict[str, str] = field(default_factory=dict[str, str])  # of letters whose other half has not come, by their member
-    begun: bool = False  # whether any delta brought content
+    __slots__ = (
+        *("bare", "begun", "calls", "content", "details", "finish_reason"),
+        *("function", "halves", "logprobs", "message", "rest"),
+    )
+
+    def __init__(self) -> None:
+        self.content: list[Any] | None = None  # texts, and parts that are not texts
+        self.bare = False  # whether a value stood in place of texts or lists
+        self.message: dict[str, Any] = {}  # what else the deltas brought
+        self.calls: Calls | None = None
+        self.function: Call | None = None  # what servers called before there were tool calls
+        self.details: Details | None = None
+        self.logprobs: dict[str, list[Any]] | None = None
+        self.rest: dict[str, Any] = {}
+        self.finish_reason: Any = None
+        self.halves: dict[str, str] = {}  # of letters whose other half has not come, by the field of the delta
+        self.begun = False  # whether any delta brought content
 
     def add(self, choice: dict[str, Any]) -> bool:
         content = False

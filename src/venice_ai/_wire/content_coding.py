@@ -10,7 +10,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import accumulate
 from typing import Final
 
 EVENT_BYTES: Final = 64 * 2**20
@@ -154,8 +153,12 @@ class Body:
         """Takes what arrived, in bounded steps: between two of them others can run, and a clock can be looked at."""
         try:
             for step in self._decoder.feed(piece) if self.wants else ():
-                self._keep(step)
-                if not self.wants:
+                self._pieces.append(step)
+                self._size += len(step)
+                if self._size > REPLY_BYTES:
+                    raise BodyTooLargeError(b"".join(self._pieces)[:REFUSAL_BYTES])
+                if self._refusal and self._size >= REFUSAL_BYTES:
+                    self.wants = False
                     return
                 yield
         except DecodingError:
@@ -163,22 +166,9 @@ class Body:
             if not self._refusal:
                 raise
 
-    def _keep(self, step: bytes) -> None:
-        self._pieces.append(step)
-        self._size += len(step)
-        if self._refusal:
-            self.wants = self._size < REFUSAL_BYTES
-        elif self._size > REPLY_BYTES:
-            raise BodyTooLargeError(self._joined(REFUSAL_BYTES))
-
-    def _joined(self, size: int) -> bytes:
-        pieces, self._pieces = self._pieces, []
-        starts = accumulate(map(len, pieces), initial=0)
-        return b"".join([piece for piece, start in zip(pieces, starts, strict=False) if start < size])[:size]
-
     def finish(self) -> bytes:
         """The body, once it has ended or no more is wanted; a DecodingError if that of an answer ended too early."""
-        body = self._joined(REFUSAL_BYTES if self._refusal else REPLY_BYTES)
+        body = b"".join(self._pieces)[: REFUSAL_BYTES if self._refusal else None]
         # JSON that is whole ends with a brace: that its check sum is missing costs nobody an answer that was paid for.
         if not self._refusal and not body.rstrip().endswith(b"}"):
             self._decoder.finish()

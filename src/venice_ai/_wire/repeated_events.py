@@ -21,7 +21,7 @@ from .json_text import NOT_STRICT, strict_decode
 Path: TypeAlias = "tuple[str | int, ...]"
 
 decode_text: Final = msgspec.json.Decoder(str).decode
-_TEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_TEXT: Final = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
 _REPEATABLE: Final = frozenset({"role", "type", "format", "object"})
 """Members of a delta whose texts say the same again when they come again."""
 _DELTA: Final = ("choices", 0, "delta")
@@ -150,11 +150,12 @@ class Repeats:
 
 def _differing_text(event: bytes, other: bytes) -> slice | None:
     """Where the one JSON text is in which an event differs from another; None if they differ in anything else."""
-    for one, two in zip(_TEXT.finditer(event), _TEXT.finditer(other), strict=False):
-        if one[0] != two[0]:
-            around = event[: one.start()] == other[: two.start()] and event[one.end() :] == other[two.end() :]
-            return slice(*one.span()) if around and one.end() < len(event) else None
-    return None
+    one, two = _TEXT.split(event), _TEXT.split(other)  # what stands between texts, and at odd places the texts
+    places = [place for place, (mine, its) in enumerate(zip(one, two, strict=False)) if mine != its]
+    if len(one) != len(two) or len(places) != 1 or not places[0] % 2:
+        return None
+    start = sum(map(len, one[: places[0]]))
+    return slice(start, start + len(one[places[0]]))
 
 
 def _difference(one: Any, other: Any) -> Path | None:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .._core.json_values import members
 from ..tee.canonical import members_of, parse
@@ -29,7 +29,7 @@ _BYTES: Final = "latin-1"
 
 def as_file(evidence: CollectedEvidence) -> bytes:
     """The reply with what it was judged by around it; alone if it is not an object."""
-    if not _is_object(evidence.reply):
+    if not _members(evidence.reply):
         return evidence.reply
     seen = evidence.seen or Seen()
     about: dict[str, Any] = {"_client_nonce": evidence.nonce.hex(), "_capture_epoch": evidence.now}
@@ -41,19 +41,14 @@ def as_file(evidence: CollectedEvidence) -> bytes:
     return b'{"attestation": ' + evidence.reply.strip() + b", " + json.dumps(about)[1:].encode() + b"\n"
 
 
-def from_file(
-    raw: bytes, *, model: str, nonce: str | None, now: float | None, otherwise_now: float, collateral: Mapping[str, Any] | None
-) -> CollectedEvidence | None:
-    """The evidence in a file; None if neither it nor `nonce`, which counts first, says which nonce it answers."""
-    try:
-        found = members_of(raw.decode())
-    except ValueError:
-        found = {}
+def from_file(raw: bytes, *, model: str, options: TeeOptions, now: float | None) -> CollectedEvidence | None:
+    """The evidence in a file; None if neither it nor `options`, which count first, say which nonce it answers."""
+    found = _members(raw)
     if not {"_client_nonce", "attestation"} <= found.keys():  # whatever the file holds, it was the reply
         found = {}
     reply = found["attestation"].encode() if found else raw
     said = {name: _value(text) for name, text in found.items() if name != "attestation"}
-    nonce = nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
+    nonce = options.nonce or (said["_client_nonce"] if isinstance(said.get("_client_nonce"), str) else None)
     if nonce is None:
         return None
     taken, least = (said.get(name) if _is_number(said.get(name)) else None for name in ("_capture_epoch", "_min_tcb_eval"))
@@ -62,8 +57,8 @@ def from_file(
         model=model,
         nonce=bytes.fromhex(TeeOptions(nonce=nonce).nonce or ""),
         reply=reply,
-        now=now if now is not None else otherwise_now if taken is None else float(taken),
-        collateral=collateral,
+        now=now if now is not None else options.clock() if taken is None else float(taken),
+        collateral=cast("Mapping[str, Any] | None", options.collateral),
         nras=_documents(said["_nras"]) if "_nras" in said else None,
         seen=Seen(int(least or 0), lists),
     )
@@ -75,7 +70,7 @@ def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, p
     (folder / "evidence.json").write_bytes(as_file(evidence))
     (folder / "report.json").write_text(report.to_json(indent=2) + "\n", encoding="utf-8")
     again = ["--offline", "--evidence", str(folder / "evidence.json")]
-    if not _is_object(evidence.reply):
+    if not _members(evidence.reply):
         again += ["--nonce", evidence.nonce.hex(), "--now", f"{evidence.now:.0f}"]
     if isinstance(evidence.collateral, Mapping):
         again += ["--collateral", _write(folder / "collateral.json", dict(evidence.collateral))]
@@ -84,11 +79,12 @@ def save(folder: Path, evidence: CollectedEvidence, report: AttestationReport, p
     return again
 
 
-def _is_object(reply: bytes) -> bool:
+def _members(reply: bytes) -> dict[str, str]:
+    """The members of a reply, as they are written; none if it is not an object."""
     try:
-        return bool(members_of(reply.decode()))
+        return members_of(reply.decode())
     except ValueError:
-        return False
+        return {}
 
 
 def _value(text: str) -> Any:

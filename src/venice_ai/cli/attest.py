@@ -7,10 +7,9 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -170,14 +169,7 @@ def _offline(model: str, wanted: SimpleNamespace, options: TeeOptions) -> tuple[
     require_extra()
     from ..tee import attestation
 
-    evidence = _evidence_files.from_file(
-        wanted.evidence.read_bytes(),
-        model=model,
-        nonce=options.nonce,
-        now=wanted.now,
-        otherwise_now=options.clock(),
-        collateral=cast("Mapping[str, Any] | None", options.collateral),
-    )
+    evidence = _evidence_files.from_file(wanted.evidence.read_bytes(), model=model, options=options, now=wanted.now)
     if evidence is None:
         raise click.UsageError(f"{wanted.evidence} does not say which nonce it answers: pass --nonce HEX")
     return evidence, attestation.verify(evidence, options if evidence.nras is None else options.replace(gpu="nras"))

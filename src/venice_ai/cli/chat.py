@@ -31,13 +31,10 @@ _COMMAND = re.compile(r"/\S*(?=[^\n]*\Z)")
 """The beginning of a line that is a command, such as `/quit`. Several lines are never a command."""
 
 _OPTIONS_OF_THEIR_OWN = {
-    "model": "--model",
+    **{name: f"--{name.replace('_', '-')}" for name in ("model", "max_tokens", "timeout", "e2ee")},
     "messages": "the prompt and --system",
     "stream": "--no-stream",
     "stream_cls": "--no-stream",
-    "max_tokens": "--max-tokens",
-    "timeout": "--timeout",
-    "e2ee": "--e2ee",
 }
 _EXAMPLES = """\b
 venice-chat chat What is a lagoon?

@@ -32,11 +32,6 @@ class Finding:
     text: str
     remedy: str | None = None
 
-    @property
-    def ok(self) -> bool:
-        """Whether there is nothing to mend."""
-        return self.remedy is None
-
 
 @click.command(short_help="Check the installation, the key and the connection.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
@@ -47,11 +42,10 @@ def doctor(connection: Connection, as_json: bool) -> int:
     The exit code is 1 if there is a problem.
     """
     found = examine(connection)
-    well = all(finding.ok for finding in found.values())
+    well = not any(finding.remedy for finding in found.values())
     if as_json:
-        _output.line(
-            json.dumps({"ok": well, "findings": {name: {"ok": it.ok, **asdict(it)} for name, it in found.items()}}, indent=2)
-        )
+        findings = {name: {"ok": not finding.remedy, **asdict(finding)} for name, finding in found.items()}
+        _output.line(json.dumps({"ok": well, "findings": findings}, indent=2))
     else:
         _output.line("\n".join(report(found)))
     return 0 if well else 1
@@ -60,7 +54,7 @@ def doctor(connection: Connection, as_json: bool) -> int:
 def report(found: dict[str, Finding]) -> Iterable[str]:
     """The findings as lines, problems marked."""
     for name, finding in found.items():
-        yield f"{'ok' if finding.ok else '!!'}  {name:<10}  {finding.text}"
+        yield f"{'!!' if finding.remedy else 'ok'}  {name:<10}  {finding.text}"
         if finding.remedy:
             yield f"{'':<16}-> {finding.remedy}"
 
@@ -73,10 +67,10 @@ def examine(connection: Connection) -> dict[str, Finding]:
         "package": Finding(f"{_packages.DISTRIBUTION} {__version__} in {Path(__file__).parent.parent}"),
         "conflicts": conflicts(_packages.rivals()),
         "extras": Finding(extras(_packages.extras())),
-        "key": _key() if not where.ok else asyncio.run(_accepted(connection)),
+        "key": _key() if where.remedy else asyncio.run(_accepted(connection)),
         "base URL": where,
-        "TLS": _tls(connection) if where.ok else Finding("not checked"),
-        "Venice": asyncio.run(_reach(connection)) if where.ok else Finding("not asked"),
+        "TLS": Finding("not checked") if where.remedy else _tls(connection),
+        "Venice": Finding("not asked") if where.remedy else asyncio.run(_reach(connection)),
     }
 
 
@@ -99,7 +93,7 @@ def extras(lacking: dict[str, list[str]]) -> str:
 
 async def _accepted(connection: Connection) -> Finding:
     """Whether Venice accepts the key. It asks for the rate limits, because the catalogue needs no key."""
-    if not (found := _key()).ok:
+    if (found := _key()).remedy:
         return found
     try:
         async with _client(connection) as client:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any, get_args
 
 import click
 
 from .._core.json_values import items
+from ..costs import rate
 from ..resources.model_choice import CAPABILITIES
 from ..resources.models import ModelType
 from ..types.api.models import ModelResponse
@@ -117,10 +117,8 @@ def _notes(spec: Any) -> Iterable[str]:
 
 
 def _usd(model: ModelResponse, side: str) -> float | None:
-    price = getattr(getattr(getattr(model.model_spec, "pricing", None), side, None), "usd", None)
-    with suppress(OverflowError):
-        return float(price) if isinstance(price, (int, float)) and not isinstance(price, bool) else None
-    return None
+    price = rate(getattr(model.model_spec, "pricing", None), 0, side)
+    return None if price is None else float(price)
 
 
 def _dollars(price: float | None) -> str:

@@ -1,8 +1,6 @@
 """A simulated account: what a key may send a minute, and what its limits look like from outside.
 
-Accounts differ in ways that a client does not know: whether minutes are fixed, slide or fill a bucket; whether headers say
-what is left, in which unit, or something else; and whether too many failures block everything. `Emulator(account=...)` plays
-any of them, on the emulator's clock.
+Accounts differ in ways that a client does not know. `Emulator(account=...)` plays any of them, on the emulator's clock.
 """
 
 from __future__ import annotations

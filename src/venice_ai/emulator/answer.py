@@ -11,20 +11,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeAlias
 
 from venice_ai._core.json_values import items, members
 
-from . import repeatable, tokens
-from .request import ChatRequest, text_of
+from . import repeatable
+from .request import ChatRequest, text_of, token_count, token_pieces
 from .schema_instance import Hints, instance
 
+Call: TypeAlias = dict[str, Any]
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    id: str
-    name: str
-    arguments: str
+
+def tool_call(id_: str, name: str, arguments: str) -> Call:
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +37,16 @@ class Turn:
     @property
     def deltas(self) -> Sequence[str]:
         """The text in the pieces that a stream brings."""
-        return tokens.pieces(self.text) if self.pieces is None else self.pieces
+        return token_pieces(self.text) if self.pieces is None else self.pieces
 
     @property
     def visible_tokens(self) -> int:
-        return tokens.count(self.text) + sum(tokens.count(call.name + call.arguments) for call in self.calls)
+        functions = [call["function"] for call in self.calls]
+        return token_count(self.text) + sum(token_count(each["name"] + each["arguments"]) for each in functions)
 
     @property
     def reasoning_tokens(self) -> int:
-        return tokens.count(self.reasoning or "")
+        return token_count(self.reasoning or "")
 
 
 def answer(request: ChatRequest, index: int = 0) -> Turn:
@@ -57,8 +57,8 @@ def answer(request: ChatRequest, index: int = 0) -> Turn:
     turn = turn if text == turn.text else replace(turn, text=text, pieces=None, finish_reason="stop")
     if turn.reasoning_tokens + turn.visible_tokens <= request.cap:
         return turn
-    reasoning = tokens.pieces(turn.reasoning or "")[: request.cap]
-    visible = tokens.pieces(turn.text)[: request.cap - len(reasoning)]
+    reasoning = token_pieces(turn.reasoning or "")[: request.cap]
+    visible = token_pieces(turn.text)[: request.cap - len(reasoning)]
     # A call that does not fit is not made: half of its arguments would be of no use.
     return Turn("".join(visible), "".join(reasoning) if turn.reasoning is not None else None, finish_reason="length")
 
@@ -141,7 +141,7 @@ def _documents(request: ChatRequest) -> tuple[Call, ...]:
         return ()
     pages = enumerate(CITATIONS, start=1)
     found = [{"id": str(number), **{name: page[said] for name, said in _MEMBERS.items()}} for number, page in pages]
-    return (Call("web_search_call", "web_search", json.dumps({"documents": found})),)
+    return (tool_call("web_search_call", "web_search", json.dumps({"documents": found})),)
 
 
 # -- tools ---------------------------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def _calls(functions: list[dict[str, Any]], request: ChatRequest, salt: tuple[ob
     schemas = [function.get("parameters") or {"type": "object"} for function in functions]
     arguments = [json.dumps(instance(schema, salt=(salt, index), hints=hints)) for index, schema in enumerate(schemas)]
     made = enumerate(zip(functions, arguments, strict=True))
-    return tuple(Call(call_id(salt, index, turn), function["name"], text) for index, (function, text) in made)
+    return tuple(tool_call(call_id(salt, index, turn), function["name"], text) for index, (function, text) in made)
 
 
 def _earlier_calls(request: ChatRequest) -> list[dict[str, Any]]:

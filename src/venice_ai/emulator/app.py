@@ -20,7 +20,6 @@ from .admin import Recorded
 from .backend import Backend
 from .catalogue import TYPES, Catalogue, split_suffix, text_model
 from .delivery import Delivery
-from .headers import ANY_ORIGIN, VERSION, preflight_headers
 from .refusals import Issue
 from .script import Script, Step, Unspoken, Usual
 from .sending import PREFIX, Answer, Incoming
@@ -29,7 +28,10 @@ from .transport import EmulatorTransport, VirtualClock
 if TYPE_CHECKING:
     from .enclave import Enclave
 
+VERSION = "20261002.120000"
 _KEPT_REQUESTS = 1_000
+ANY_ORIGIN = {"access-control-allow-origin": "*", "access-control-expose-headers": "*"}
+"""What lets pages of any origin read an answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
 
 
 class Emulator:
@@ -116,18 +118,18 @@ class Emulator:
     async def respond(self, incoming: Incoming, *, now: float) -> Answer:
         """The answer to a request; `now` is Unix time."""
         if self._cors and incoming.method == "OPTIONS":
-            return Answer(204, preflight_headers(incoming.headers))
-        answer = await self._responded(incoming, now)
-        return answer.with_defaults(ANY_ORIGIN) if self._cors else answer
-
-    async def _responded(self, incoming: Incoming, now: float) -> Answer:
+            asked = incoming.headers.get("access-control-request-headers", "*")  # a `*` would not allow `Authorization`
+            methods = {"access-control-allow-methods": "GET, POST, DELETE, OPTIONS", "access-control-max-age": "86400"}
+            return Answer(204, {**ANY_ORIGIN, **methods, "access-control-allow-headers": asked})
         if self._has_admin and incoming.path.startswith(admin.PATH):
-            return admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
-        self._count += 1
-        self.requests.append(Recorded.of(incoming))
-        del self.requests[:-_KEPT_REQUESTS]
-        headers = {"CF-RAY": f"{repeatable.hexes(16, 'ray', self._count)}-EMU", "x-venice-version": VERSION}
-        return (await self._routed(incoming, self._count, now)).with_defaults(headers)
+            answer = admin.administer(incoming, self.requests, self._script, self.enclave, now=now)
+        else:
+            self._count += 1
+            self.requests.append(Recorded.of(incoming))
+            del self.requests[:-_KEPT_REQUESTS]
+            headers = {"CF-RAY": f"{repeatable.hexes(16, 'ray', self._count)}-EMU", "x-venice-version": VERSION}
+            answer = (await self._routed(incoming, self._count, now)).with_defaults(headers)
+        return answer.with_defaults(ANY_ORIGIN) if self._cors else answer
 
     async def _routed(self, incoming: Incoming, number: int, now: float) -> Answer:
         path = incoming.path.removeprefix(PREFIX) if incoming.path.startswith(f"{PREFIX}/") else ""
@@ -165,7 +167,7 @@ class Emulator:
         read, channel = entered
         step = self._script.take(CHAT_PATH)
         answer = await chat.respond(self._catalogue, self._backend, read, step, number=number, now=now, leaving=channel)
-        return answer if enclave is None or channel is None else enclave.leave(incoming.body, answer, channel)
+        return channel.leave(answer) if channel else answer
 
     def _evidence(self, path: str, query: Mapping[str, str]) -> Answer:
         name = query.get("model", "")
@@ -200,10 +202,7 @@ _METHODS = {
 def _enclave(tee: bool | Enclave) -> Enclave | None:
     if tee is not True:
         return tee or None
-    from venice_ai.tee.extra import require_extra
-
-    require_extra()
-    from .enclave import Enclave
+    from .enclave import Enclave  # raises without the extra
 
     return Enclave()
 

@@ -14,7 +14,7 @@ from venice_ai.exceptions import VeniceError
 from venice_ai.types.api.streaming import ChatCompletionChunk
 
 from . import refusals
-from .completion import bill, effective_parameters
+from .completion import Completion, bill
 from .delivery import DONE, EVENTS_TYPE, error_event
 from .request import ChatRequest, Leaving
 from .sending import Answer, Send, closed, encode_json, json_answer
@@ -95,7 +95,7 @@ class _Relay:
     def __init__(self, backend: Backend, request: ChatRequest, identity: str, created: int) -> None:
         self._backend = backend
         self._request = request
-        self._head = {"id": identity, "created": created, "model": request.model.id, "object": "chat.completion.chunk"}
+        self._shell = Completion(request, (), identity, created)  # in which the backend's choices stand
         self._prompt = self._completion = self._reasoning = 0
 
     async def whole(self) -> dict[str, Any]:
@@ -104,8 +104,7 @@ class _Relay:
             async for chunk in chunks:
                 assembly.add(ChatCompletionChunk.model_validate(chunk))
         choices = [{"logprobs": None, **choice} for choice in assembly.response().model_dump()["choices"]]
-        parameters = effective_parameters(self._request)
-        return {**self._head, "object": "chat.completion", "choices": choices, **self._bill(), "venice_parameters": parameters}
+        return {**self._shell.body(), "choices": choices, **self._bill()}
 
     async def said(self) -> AsyncGenerator[dict[str, Any]]:
         for index in range(self._request.choices):
@@ -114,11 +113,11 @@ class _Relay:
                 async for chunk in source:
                     self._count(chunk)
                     if choices := chunk.get("choices"):
-                        yield {**self._head, "choices": [{**choice, "index": index} for choice in choices[:1]]}
+                        yield self._shell.tail(choices=[{**choice, "index": index} for choice in choices[:1]])
             finally:
                 await closed(source)
         if self._request.wants_usage:
-            yield {**self._head, "choices": [], **self._bill()}
+            yield self._shell.tail(**self._bill())
 
     def _body(self, index: int) -> dict[str, Any]:
         """The request for one choice, with its usage. Where there is a seed, each choice gets its own, so that they differ."""

@@ -1,4 +1,4 @@
-"""The models an emulator serves: a small invented catalogue with one of every kind there is.
+"""The models an emulator serves, and the headers of their answers: a small invented catalogue with one of every kind there is.
 
 Only the ids that Venice's documents use in their examples, and the default of its command line, are real names; what
 stands behind them here is invented, prices too.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,10 +18,11 @@ from urllib.parse import unquote_plus
 from venice_ai.types.api.models import ModelCapabilities, ModelResponse
 from venice_ai.types.api.params import VeniceSwitches
 
-from .headers import rate_limits
-
 TYPES = ("asr", "embedding", "image", "music", "text", "tts", "upscale", "inpaint", "video")
 
+_REQUESTS_A_MINUTE = 500
+_TOKENS_A_MINUTE = 1_000_000
+_ENCLAVE = {"X-Venice-TEE": "true", "X-Venice-TEE-Provider": "emulator"}
 _CAPABILITIES = [name for name in ModelCapabilities.__annotations__ if name.startswith("supports")]
 _USUAL = ("FunctionCalling", "ResponseSchema", "WebSearch", "LogProbs")
 
@@ -123,7 +125,17 @@ class Catalogue:
         return {alias: id_ for alias, id_ in ALIASES.items() if id_ in self._models} if kind == "text" else {}
 
     def limits(self, now: float) -> dict[str, Any]:
-        return rate_limits(self._models.values(), now)
+        """What a key may do, as `GET /api_keys/rate_limits` tells it; the numbers are those of the headers."""
+        midnight = datetime.fromtimestamp((int(now) // 86_400 + 1) * 86_400, UTC)
+        kinds = [{"amount": _REQUESTS_A_MINUTE, "type": "RPM"}, {"amount": _TOKENS_A_MINUTE, "type": "TPM"}]
+        return {
+            "accessPermitted": True,
+            "apiTier": {"id": "paid", "isCharged": True},
+            "balances": {"USD": 25.0, "DIEM": 0.0},
+            "keyExpiration": None,
+            "nextEpochBegins": midnight.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "rateLimits": [{"apiModelId": model.id, "rateLimits": kinds} for model in self._models.values()],
+        }
 
     def capabilities(self, name: str) -> ModelCapabilities:
         """What the text model that a name stands for can do; nothing if there is no such model."""
@@ -166,3 +178,38 @@ def split_suffix(model: str) -> tuple[str, dict[str, Any]]:
             text = unquote_plus(value)
             switches[key] = {"true": True, "false": False}.get(text, text)
     return name, switches
+
+
+# -- headers -------------------------------------------------------------------------------------------------------------
+
+
+def model_headers(model: ModelResponse, now: float) -> dict[str, str]:
+    """The headers of an answer that a model gave, or should have given; `now` is Unix time.
+
+    The rate limits are never used up: whoever wants to meet one scripts it.
+    """
+    minute_ends = (int(now) // 60 + 1) * 60
+    return {
+        "x-venice-model-id": model.id,
+        "x-venice-model-name": model.model_spec.name or model.id,
+        "x-venice-balance-usd": "25.00",
+        "x-ratelimit-limit-requests": str(_REQUESTS_A_MINUTE),
+        "x-ratelimit-remaining-requests": str(_REQUESTS_A_MINUTE - 1),
+        "x-ratelimit-reset-requests": str(minute_ends * 1000),
+        "x-ratelimit-limit-tokens": str(_TOKENS_A_MINUTE),
+        "x-ratelimit-remaining-tokens": str(_TOKENS_A_MINUTE - 2_000),
+        "x-ratelimit-reset-tokens": str(minute_ends - int(now)),
+        "x-ratelimit-type": "user",
+        **_deprecation_headers(model),
+        **(_ENCLAVE if model.model_spec.capabilities and model.model_spec.capabilities.supportsTeeAttestation else {}),
+    }
+
+
+def _deprecation_headers(model: ModelResponse) -> dict[str, str]:
+    deprecation = model.model_spec.deprecation
+    if deprecation is None:
+        return {}
+    instead = f" Use {deprecation.replacementModelId} instead." if deprecation.replacementModelId else ""
+    warning = f"The model {model.id} is deprecated and will be retired.{instead}"
+    date = deprecation.removesAt or deprecation.date
+    return {"x-venice-model-deprecation-warning": warning, **({"x-venice-model-deprecation-date": date} if date else {})}

@@ -10,14 +10,13 @@ from typing import Any
 from venice_ai.types.api.models import ModelResponse
 
 from . import contract, delivery, refusals, repeatable
-from .answer import Call, Turn, answer, call_id
+from .answer import Turn, answer, call_id, tool_call
 from .backend import Backend, relayed
-from .catalogue import Catalogue, split_suffix, text_model
+from .catalogue import Catalogue, model_headers, split_suffix, text_model
 from .completion import Completion
-from .headers import model_headers
 from .request import ChatRequest, Leaving
 from .schema_validation import Unsatisfiable
-from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Spoken, Step, Text, Unspoken, Usual, Whole
+from .script import Calls, Chunks, Echo, Failure, Pieces, Raw, Refused, Spoken, Step, Text, Unspoken, Whole
 from .sending import Answer
 
 
@@ -43,28 +42,31 @@ async def respond(
     model = catalogue.find(name)
     known = model or ModelResponse.model_validate(text_model(name))
     request = ChatRequest(body, known, leaving or (lambda chunk: (chunk,)))
-    if step is not None and not isinstance(step, Usual):
-        answered = scripted(step, request, number, now)
+    identity = f"chatcmpl-{repeatable.hexes(32, known.id, number)}"
+    if isinstance(step, Unspoken):
+        answered = unspoken(step)
+    elif isinstance(step, Spoken):
+        turns = [delivery.dressed(_turn(step, request), step.how)] * request.choices
+        answered = _delivered(Completion(request, turns, identity, int(now)), step.how)
     elif model is None:
         return refusals.refused(404, f"Specified model not found: {name}")
     else:
-        answered = _objection(request) or await _usual(backend, request, number, now, step.how if step else {})
+        answered = _objection(request) or await _usual(backend, request, identity, int(now), step.how if step else {})
     return answered.with_defaults(model_headers(request.model, now))
 
 
-async def _usual(backend: Backend | None, request: ChatRequest, number: int, now: float, how: delivery.Delivery) -> Answer:
-    identity = _identity(request, number)
+async def _usual(backend: Backend | None, request: ChatRequest, identity: str, now: int, how: delivery.Delivery) -> Answer:
     if reason := contract.provider_objection(request):
         return refusals.rejected(reason, identity)
     if backend is not None and request.model.id == backend.model_id:
-        return await relayed(backend, request, identity, int(now))
+        return await relayed(backend, request, identity, now)
     if (limit := request.model.model_spec.availableContextTokens) and request.prompt_tokens > limit:
         return refusals.too_long(request.prompt_tokens, limit)
     try:
         turns = [delivery.dressed(answer(request, index), how) for index in range(request.choices)]
     except Unsatisfiable as reason:
         return refusals.rejected(f"Invalid schema: {reason}", identity)
-    return _delivered(Completion(request, turns, identity, int(now)), how)
+    return _delivered(Completion(request, turns, identity, now), how)
 
 
 def _objection(request: ChatRequest) -> Answer | None:
@@ -79,13 +81,6 @@ def _objection(request: ChatRequest) -> Answer | None:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", request.switches.get("character_slug", "venice")):
         return refusals.refused(404, "No character could be found from the provided character_slug")
     return None
-
-
-def scripted(step: Spoken | Unspoken, request: ChatRequest, number: int, now: float) -> Answer:
-    if not isinstance(step, Spoken):
-        return unspoken(step)
-    turns = [delivery.dressed(_turn(step, request), step.how)] * request.choices
-    return _delivered(Completion(request, turns, _identity(request, number), int(now)), step.how)
 
 
 def unspoken(step: Unspoken) -> Answer:
@@ -116,7 +111,7 @@ def _turn(step: Spoken, request: ChatRequest) -> Turn:
             turn, given = len(request.messages), [call.arguments for call in step.calls]
             texts = [arguments if isinstance(arguments, str) else json.dumps(arguments) for arguments in given]
             ids = [call.id or call_id(call.name, index, turn) for index, call in enumerate(step.calls)]
-            calls = tuple(map(Call, ids, [call.name for call in step.calls], texts))
+            calls = tuple(map(tool_call, ids, [call.name for call in step.calls], texts))
             return Turn(step.text, calls=calls, finish_reason="tool_calls")
         case Echo():
             return Turn(request.question)
@@ -125,7 +120,3 @@ def _turn(step: Spoken, request: ChatRequest) -> Turn:
 def _delivered(completion: Completion, how: delivery.Delivery) -> Answer:
     whole = not completion.request.streams or how.get("json_instead")
     return delivery.body(completion.body(), how) if whole else delivery.stream(completion, how)
-
-
-def _identity(request: ChatRequest, number: int) -> str:
-    return f"chatcmpl-{repeatable.hexes(32, request.model.id, number)}"

@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeAlias
 
 from venice_ai.costs import rate
 
-from . import repeatable, tokens
+from . import repeatable
 from .answer import CITATIONS, Call, Turn
-from .request import ChatRequest
+from .request import ChatRequest, token_pieces
 
 CallIndex: TypeAlias = Literal["normal", "equal", "none"]
 
@@ -38,7 +38,7 @@ class Completion:
         for place, turn in enumerate(self.turns):
             for _ in range(roles):
                 yield self._chunk(place, {"role": "assistant", "content": "", "reasoning_content": None, "tool_calls": None})
-            for piece in tokens.pieces(self._reasoning(turn) or ""):
+            for piece in token_pieces(self._reasoning(turn) or ""):
                 yield self._chunk(place, {"content": "", "reasoning_content": piece})
             for piece in turn.deltas:
                 yield self._chunk(place, {"content": piece}, logprobs=self._logprobs([piece]))
@@ -63,7 +63,7 @@ class Completion:
             "role": "assistant",
             "content": turn.text,
             "reasoning_content": self._reasoning(turn),
-            "tool_calls": [_call(call) for call in turn.calls] or None,
+            "tool_calls": [*turn.calls] or None,
         }
         logprobs = self._logprobs(turn.deltas)
         if logprobs and logprobs["content"]:
@@ -85,18 +85,15 @@ class Completion:
         return {"content": [_logprob(piece, top) for piece in pieces]}
 
 
-def _call(call: Call) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-
-
 def _fragments(call: Call, index: int | None, *, bare: bool) -> Iterator[dict[str, Any]]:
     """A call in pieces: its id and name, then its arguments. Without an index it comes whole: nothing else could join it."""
     if index is None:
-        yield _call(call)
+        yield call
         return
-    yield {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
-    middle = len(call.arguments) // 2
-    for part in filter(None, (call.arguments[:middle], call.arguments[middle:])):
+    arguments: str = call["function"]["arguments"]
+    yield {"index": index, **call, "function": {**call["function"], "arguments": ""}}
+    middle = len(arguments) // 2
+    for part in filter(None, (arguments[:middle], arguments[middle:])):
         unsaid = {} if bare else {"id": None}
         unnamed = {} if bare else {"name": None}
         yield {"index": index, **unsaid, "type": "function", "function": {**unnamed, "arguments": part}}

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import combinations
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from venice_ai._core.json_values import members
 from venice_ai.types._base import is_array, is_object
 
 Schema: TypeAlias = Mapping[str, Any]
-Rule: TypeAlias = Callable[[Any, Any, "_Place"], bool]
-"""Judges a value by what a keyword says."""
+Rule: TypeAlias = Callable[[Any, Any, Schema, Any], bool]
+"""Judges a value by what a keyword says. Then come its schema, and the document that references lead into."""
 
 _BEYOND: Final = (
     *("$dynamicRef", "$recursiveRef", "contains", "dependencies", "dependentRequired", "dependentSchemas"),
@@ -37,11 +37,6 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
 }
 
 
-class _Place(NamedTuple):
-    schema: Schema  # in which the keyword stands
-    root: Any  # the document that references lead into
-
-
 class Unsatisfiable(ValueError):
     """Nothing fits the schema, or nothing that is found in reasonable time."""
 
@@ -55,53 +50,53 @@ def fits(value: Any, schema: Any, root: Any) -> bool:
     if beyond := [keyword for keyword in _BEYOND if schema.get(keyword, True) is not True]:
         raise Unsatisfiable(f"{beyond[0]!r} is beyond this emulator; leave it out, and check it in the answer")
     found = [rules for kind, rules in _RULES.items() if kind == "any" or _TYPES[kind](value)]
-    return all(rules[name](value, schema[name], _Place(schema, root)) for rules in found for name in rules if name in schema)
+    return all(rules[name](value, schema[name], schema, root) for rules in found for name in rules if name in schema)
 
 
 _RULES: Final[dict[str, dict[str, Rule]]] = {
     "any": {
-        "$ref": lambda value, reference, at: fits(value, resolved(at.root, reference), at.root),
-        "type": lambda value, kinds, _: any(name in _TYPES and _TYPES[name](value) for name in names_of(kinds)),
-        "const": lambda value, one, _: same(value, one),
-        "enum": lambda value, listed, _: any(same(value, one) for one in listed),
-        "allOf": lambda value, parts, at: all(fits(value, part, at.root) for part in parts),
-        "anyOf": lambda value, parts, at: any(fits(value, part, at.root) for part in parts),
-        "oneOf": lambda value, parts, at: sum(fits(value, part, at.root) for part in parts) == 1,
+        "$ref": lambda value, reference, _, root: fits(value, resolved(root, reference), root),
+        "type": lambda value, kinds, _, __: any(name in _TYPES and _TYPES[name](value) for name in names_of(kinds)),
+        "const": lambda value, one, _, __: same(value, one),
+        "enum": lambda value, listed, _, __: any(same(value, one) for one in listed),
+        "allOf": lambda value, parts, _, root: all(fits(value, part, root) for part in parts),
+        "anyOf": lambda value, parts, _, root: any(fits(value, part, root) for part in parts),
+        "oneOf": lambda value, parts, _, root: sum(fits(value, part, root) for part in parts) == 1,
     },
     "object": {
-        "required": lambda value, names, _: value.keys() >= set(names),
-        "minProperties": lambda value, least, _: len(value) >= least,
-        "maxProperties": lambda value, most, _: len(value) <= most,
-        "properties": lambda value, parts, at: all(
-            fits(value[name], part, at.root) for name, part in parts.items() if name in value
+        "required": lambda value, names, _, __: value.keys() >= set(names),
+        "minProperties": lambda value, least, _, __: len(value) >= least,
+        "maxProperties": lambda value, most, _, __: len(value) <= most,
+        "properties": lambda value, parts, _, root: all(
+            fits(value[name], part, root) for name, part in parts.items() if name in value
         ),
-        "additionalProperties": lambda value, rest, at: all(
-            fits(value[name], rest, at.root) for name in value.keys() - at.schema.get("properties", {}).keys()
+        "additionalProperties": lambda value, rest, schema, root: all(
+            fits(value[name], rest, root) for name in value.keys() - schema.get("properties", {}).keys()
         ),
-        "propertyNames": lambda value, part, at: all(fits(name, part, at.root) for name in value),
+        "propertyNames": lambda value, part, _, root: all(fits(name, part, root) for name in value),
     },
     "array": {
-        "minItems": lambda value, least, _: len(value) >= least,
-        "maxItems": lambda value, most, _: len(value) <= most,
-        "prefixItems": lambda value, parts, at: all(fits(*pair, at.root) for pair in zip(value, parts, strict=False)),
-        "items": lambda value, rest, at: all(
-            fits(item, rest, at.root) for item in value[len(at.schema.get("prefixItems", ())) :]
+        "minItems": lambda value, least, _, __: len(value) >= least,
+        "maxItems": lambda value, most, _, __: len(value) <= most,
+        "prefixItems": lambda value, parts, _, root: all(fits(*pair, root) for pair in zip(value, parts, strict=False)),
+        "items": lambda value, rest, schema, root: all(
+            fits(item, rest, root) for item in value[len(schema.get("prefixItems", ())) :]
         ),
-        "uniqueItems": lambda value, unique, _: not (unique and any(same(*pair) for pair in combinations(value, 2))),
+        "uniqueItems": lambda value, unique, _, __: not (unique and any(same(*pair) for pair in combinations(value, 2))),
     },
     "string": {
-        "minLength": lambda value, least, _: len(value) >= least,
-        "maxLength": lambda value, most, _: len(value) <= most,
-        "pattern": lambda value, pattern, _: _is_found(pattern, value),
-        "format": lambda _, __, ___: True,
+        "minLength": lambda value, least, _, __: len(value) >= least,
+        "maxLength": lambda value, most, _, __: len(value) <= most,
+        "pattern": lambda value, pattern, _, __: _is_found(pattern, value),
+        "format": lambda _, __, ___, ____: True,
     },
     "number": {
-        "minimum": lambda value, least, _: fraction(value) >= fraction(least),
-        "exclusiveMinimum": lambda value, bound, _: fraction(value) > fraction(bound),
-        "maximum": lambda value, most, _: fraction(value) <= fraction(most),
-        "exclusiveMaximum": lambda value, bound, _: fraction(value) < fraction(bound),
+        "minimum": lambda value, least, _, __: fraction(value) >= fraction(least),
+        "exclusiveMinimum": lambda value, bound, _, __: fraction(value) > fraction(bound),
+        "maximum": lambda value, most, _, __: fraction(value) <= fraction(most),
+        "exclusiveMaximum": lambda value, bound, _, __: fraction(value) < fraction(bound),
         # Some validators divide in floating point, where 0.3 is not a multiple of 0.1: so it has to be one for both.
-        "multipleOf": lambda value, step, _: fraction(value) % fraction(step) == 0 and float(value / step).is_integer(),
+        "multipleOf": lambda value, step, _, __: fraction(value) % fraction(step) == 0 and float(value / step).is_integer(),
     },
 }
 """The keywords by the type of the values that they judge."""

@@ -1,16 +1,12 @@
 """Scripted answers of the emulator: texts, tool calls, errors and raw bytes, each with any fault of the delivery.
 
-A script is a list of steps, one for each request, in order. Every constructor here takes, beside what is said, the members
-of `Delivery` as keywords::
-
-    emulator.script(busy(retry_after=2), echo(), text("half of", reset_at=120))
-
-Steps have a JSON form (`steps_from_json`), so that they can also be sent to a running emulator.
+A script is a list of steps, one for each request, in order. Every constructor here takes, beside what is said, the members of
+`Delivery` as keywords. Steps have a JSON form (`steps_from_json`), so that they can also be sent to a running emulator.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
@@ -128,17 +124,17 @@ def tool_call(
     **how: Unpack[Delivery],
 ) -> Calls:
     """Answers with one tool call. `arguments` that are text are sent as they are, also if they are not JSON."""
-    return _step(Calls, how, calls=[_planned(name, arguments, id)])
+    return _step(Calls, how, calls=[{"name": name, "arguments": arguments, "id": id}])
 
 
 def tool_calls(*calls: tuple[str, Mapping[str, Any] | str], content: str = "", **how: Unpack[Delivery]) -> Calls:
     """Answers with several tool calls: pairs of a name and arguments; `content` is said beside them."""
-    return _step(Calls, how, calls=[_planned(name, arguments, None) for name, arguments in calls], text=content)
+    return _step(Calls, how, calls=[{"name": name, "arguments": arguments} for name, arguments in calls], text=content)
 
 
 def completion(body: Mapping[str, Any], **how: Unpack[Delivery]) -> Whole:
     """Answers with this JSON body and the status 200, also if a stream was asked for."""
-    return _step(Whole, how, body=dict(body))
+    return _step(Whole, how, body=body)
 
 
 def error(status: int, body: Any = None, **how: Unpack[Delivery]) -> Failure:
@@ -188,11 +184,11 @@ class Script:
     """The steps that are still to be played, by path."""
 
     def __init__(self) -> None:
-        self._next: dict[str, deque[Step]] = {}
+        self._next: defaultdict[str, deque[Step]] = defaultdict(deque)
         self._always: dict[str, Step] = {}
 
     def add(self, steps: Iterable[Step], path: str = CHAT_PATH) -> None:
-        self._next.setdefault(path, deque()).extend(steps)
+        self._next[path].extend(steps)
 
     def always(self, step: Step | None, path: str = CHAT_PATH) -> None:
         """What to answer whenever the list is empty; None ends that."""
@@ -203,8 +199,7 @@ class Script:
 
     def take(self, path: str) -> Step | None:
         """The next step; `None` at the end of the script."""
-        waiting = self._next.get(path)
-        return waiting.popleft() if waiting else self._always.get(path)
+        return self._next[path].popleft() if self._next[path] else self._always.get(path)
 
     def clear(self) -> None:
         self._next.clear()
@@ -229,10 +224,6 @@ def steps_from_json(steps: Any) -> list[Step]:
 def steps_to_json(steps: Iterable[Step]) -> list[dict[str, Any]]:
     """The JSON form of steps."""
     return cast("list[dict[str, Any]]", msgspec.to_builtins(list(steps)))
-
-
-def _planned(name: str, arguments: Mapping[str, Any] | str, id_: str | None) -> Any:
-    return {"name": name, "arguments": arguments if isinstance(arguments, str) else dict(arguments), "id": id_}
 
 
 def _checked(how: Delivery) -> Delivery:

@@ -168,22 +168,14 @@ def _length(answer: Answer) -> int | None:
 
 
 def _compress(request: web.BaseRequest, response: web.StreamResponse, length: int) -> None:
-    """Compresses a chat answer, as Venice does for those that are not streamed."""
+    """Compresses a long answer as Venice does, if gzip is accepted; a weight of 0 says that it is not."""
     from aiohttp.web import ContentCoding
 
-    accepted = ",".join(request.headers.getall("accept-encoding", []))
-    if length >= _COMPRESSIBLE_BYTES and _takes_gzip(accepted) and "content-encoding" not in response.headers:
+    accepted = ",".join(request.headers.getall("accept-encoding", [])).lower()
+    weights = dict(re.findall(r"([\w*-]+)\s*(?:;\s*q\s*=\s*([\d.]+))?", accepted))
+    takes_gzip = (weights.get("gzip", weights.get("*", "0")) or "1").strip("0.") != ""
+    if length >= _COMPRESSIBLE_BYTES and takes_gzip and "content-encoding" not in response.headers:
         response.enable_compression(ContentCoding.gzip)
-
-
-def _takes_gzip(accepted: str) -> bool:
-    """Whether an `Accept-Encoding` takes gzip; a weight of 0 says that it does not."""
-    weights = {
-        coding.strip().lower(): re.sub(r"(?i).*q\s*=\s*", "", parameters).strip()
-        for coding, _, parameters in (each.partition(";") for each in accepted.split(","))
-    }
-    weight = weights.get("gzip", weights.get("*", "0"))
-    return not re.fullmatch(r"0(\.0*)?", weight)
 
 
 def _abort(request: web.BaseRequest) -> None:

@@ -21,7 +21,7 @@ _UNUSED: Final = dict.fromkeys((*_OTHER_USES, "encipher_only", "decipher_only"),
 VALID_UNTIL: Final = dt.datetime(2049, 12, 31, tzinfo=dt.UTC)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Authority:
     """A key with a name, and the certificate that its issuer gave it (a root has none)."""
 
@@ -32,19 +32,18 @@ class Authority:
     ca: bool = True
     extension: tuple[str, bytes] | None = None  # a further one: its object identifier and its DER
 
+    def __post_init__(self) -> None:
+        attributes = {NameOID.COMMON_NAME: self.common, NameOID.ORGANIZATION_NAME: ORGANIZATION}
+        self.name = x509.Name([x509.NameAttribute(kind, value) for kind, value in attributes.items()])
+        self.serial = int.from_bytes(hashlib.sha256(self.label.encode()).digest()[:8], "big") | 1
+        self.digest = SHA384() if self.curve.key_size > 256 else SHA256()
+        # This authority, its issuer, and so on up to the root.
+        self.chain: tuple[Authority, ...] = (self, *(self.issuer.chain if self.issuer else ()))
+
     @cached_property
     def key(self) -> ec.EllipticCurvePrivateKey:
         number = int.from_bytes(hashlib.sha512(self.label.encode()).digest(), "big") % 2 ** (self.curve.key_size - 1) + 1
         return ec.derive_private_key(number, self.curve)
-
-    @property
-    def name(self) -> x509.Name:
-        attributes = {NameOID.COMMON_NAME: self.common, NameOID.ORGANIZATION_NAME: ORGANIZATION}
-        return x509.Name([x509.NameAttribute(kind, value) for kind, value in attributes.items()])
-
-    @property
-    def serial(self) -> int:
-        return int.from_bytes(hashlib.sha256(self.label.encode()).digest()[:8], "big") | 1
 
     @cached_property
     def certificate(self) -> x509.Certificate:
@@ -70,18 +69,9 @@ class Authority:
         return builder.sign(issuer.key, issuer.digest)
 
     @property
-    def chain(self) -> tuple[Authority, ...]:
-        """This authority, its issuer, and so on up to the root."""
-        return (self, *(self.issuer.chain if self.issuer else ()))
-
-    @property
     def identifier(self) -> x509.AuthorityKeyIdentifier:
         """The key identifier that certificates below this authority have."""
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-
-    @property
-    def digest(self) -> SHA256 | SHA384:
-        return SHA384() if self.curve.key_size > 256 else SHA256()
 
     @property
     def der(self) -> bytes:
@@ -121,6 +111,11 @@ class Authority:
 
 def pem(*chain: Authority) -> str:
     return "".join(each.certificate.public_bytes(Encoding.PEM).decode() for each in chain)
+
+
+def sized(data: bytes, width: int = 2) -> bytes:
+    """Some bytes, and their length before them."""
+    return len(data).to_bytes(width, "little") + data
 
 
 def der(tag: int, *parts: bytes) -> bytes:

@@ -19,6 +19,7 @@ from venice_ai.types.api.models import ModelCapabilities
 from ..sending import Act, Answer, Body, Send, acts_of, closed, encode_json
 
 Chunk: TypeAlias = dict[str, Any]
+Change: TypeAlias = Callable[[Chunk, "Channel"], Iterable[Chunk]]
 _SEALED_FIELDS = ("content", "reasoning_content", "reasoning")
 
 
@@ -29,31 +30,28 @@ class RefusedError(Exception):
 class Channel:
     """An answer on its way to a client: takes its chunks, and gives what is sent, sealed if there is a key of the client's."""
 
-    def __init__(
-        self, request: bytes, client_key: bytes | None, fault: Callable[[Chunk, Channel], Iterable[Chunk]] | None
-    ) -> None:
+    def __init__(self, request: bytes, client_key: bytes | None, fault: Change | None, *, signs_bytes: bool) -> None:
         self.id: str | None = None  # the id of the answer, once it has one
         self.contents: int = 0  # how many texts were sealed so far
         self.last: str = ""  # the text that was sealed last, as it was
         self._sealer = None if client_key is None else Sealer(client_key)
-        self._fault = fault
+        self._fault = None if client_key is None else fault
         self._request = hashlib.sha256(request)
         self._response = hashlib.sha256()
-        self._bytes = False
+        self._signs_bytes = signs_bytes
 
     def __call__(self, chunk: Chunk) -> Iterable[Chunk]:
         self.id = chunk.get("id")
         if (sealer := self._sealer) is not None:
             chunk = {**chunk, "choices": [self._choice(each, sealer) for each in chunk["choices"]]}
         sent = [chunk] if self._fault is None else [*self._fault(chunk, self)]
-        for each in () if self._bytes else sent:
+        for each in () if self._signs_bytes else sent:
             self._response.update(encode_json(each))
         return sent
 
-    def signing(self, request: bytes, answer: Answer) -> Answer:
-        """The answer, of whose bytes, and of the request's as they came, the hashes are from now on."""
-        self._request, self._response, self._bytes = hashlib.sha256(request), hashlib.sha256(), True
-        return replace(answer, body=self._noted(answer.body))
+    def leave(self, answer: Answer) -> Answer:
+        """The answer, of whose bytes the hash is from now on, if bytes are signed."""
+        return replace(answer, body=self._noted(answer.body)) if self._signs_bytes else answer
 
     async def _noted(self, body: Body) -> AsyncIterator[Act]:
         try:

@@ -128,13 +128,10 @@ class Enclave:
             return json_answer(400, {"error": {"message": str(reason), "type": "invalid_request_error"}})
         if issues := [*contract.issues(read)]:
             return refusals.invalid(issues)
-        used = Channel(encode_json(read), key, None if key is None else self._fault.sealed)
+        signed = incoming.body if self._signs_bytes else encode_json(read)
+        used = Channel(signed, key, self._fault.sealed, signs_bytes=self._signs_bytes)
         self._channels = [*self._channels[1 - _KEPT_ANSWERS :], used]
         return read, used
-
-    def leave(self, request: bytes, answer: Answer, used: Channel) -> Answer:
-        """An answer on its way out, to a request as it came: what is signed of them, if it is their bytes."""
-        return used.signing(request, answer) if self._signs_bytes else answer
 
     def signature(self, model: str, query: Mapping[str, str]) -> Answer:
         """The answer to `/tee/signature`: what the key signed about a streamed answer."""

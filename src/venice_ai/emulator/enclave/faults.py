@@ -3,8 +3,8 @@
 A fault acts at one step: on the domain before it is measured, on the quote before it is signed, on the reply, on its bytes, on
 the collateral, on the chunks of an answer, on its signature. What a client must do about each is a matter of the tests.
 
-Faults that only set values are rows of `faults.json`: a name, what the fault is about, and one entry of `_KINDS` with its
-values. Faults that need code are functions here, and rows of the table at the end.
+`faults.json` has them all by their names: what each is about, and, if it only sets values, one entry of `_KINDS` with them. The
+code of the others stands here, in the table at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial, reduce
 from importlib.resources import files
 from operator import methodcaller
@@ -24,7 +24,7 @@ from venice_ai.tee.quote import LAYOUT
 
 from ..sending import Answer
 from .attestation import Domain, Draft, EnclaveKey, Event, compose, event
-from .channel import Channel, Chunk
+from .channel import Change, Channel, Chunk
 from .intel import Intel
 from .nvidia import Nvidia
 
@@ -37,7 +37,7 @@ _LONG_COMPOSE: Final = compose("\n" * 200_000 + "x")
 class Fault:
     """An attack: what it is about, and what it does at which step."""
 
-    about: str
+    about: str = ""
     _: KW_ONLY
     booted: Callable[[Draft], object] = lambda _: None  # to the domain, before it is measured
     measured: Callable[[Draft], object] = lambda _: None  # to what the quote signs
@@ -46,7 +46,7 @@ class Fault:
     answered: Answer | None = None  # what comes instead of the attestation
     published: Callable[[Intel, float], dict[str, str]] = Intel.collateral  # the collateral
     chat_answered: Answer | None = None  # what comes instead of a chat's answer
-    sealed: Callable[[Chunk, Channel], Iterable[Chunk]] | None = None  # what is sent for a chunk of a sealed answer
+    sealed: Change | None = None  # what is sent for a chunk of a sealed answer
     attested: Callable[[dict[str, Any]], object] = lambda _: None  # to the signature of an answer
     signed: Callable[[str], str] = str  # what is signed of an answer
 
@@ -179,7 +179,7 @@ def _edited_tcb_info(intel: Intel, now: float) -> dict[str, str]:
 Bend: TypeAlias = Callable[[Chunk, dict[str, Any], Channel], Iterable[Chunk] | None]
 
 
-def _second(bend: Bend) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
+def _second(bend: Bend) -> Change:
     """Something happens to the chunk with the second sealed text: `bend` gets its delta, too, and may say what is sent."""
 
     def at_second(chunk: Chunk, channel: Channel) -> Iterable[Chunk]:
@@ -189,7 +189,7 @@ def _second(bend: Bend) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
     return at_second
 
 
-def _envelope(change: Callable[[str, Channel], str]) -> Callable[[Chunk, Channel], Iterable[Chunk]]:
+def _envelope(change: Callable[[str, Channel], str]) -> Change:
     return _second(lambda _, delta, channel: delta.update(content=change(delta["content"], channel)))
 
 
@@ -249,98 +249,73 @@ _KINDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
 """The step of a fault in `faults.json`, and what makes the function for it of the row's values."""
 _ROWS: Final[dict[str, dict[str, Any]]] = json.loads(files("venice_ai.emulator.enclave").joinpath("faults.json").read_bytes())
 
-FAULTS: Final[dict[str, Fault]] = {
-    **{
-        name: Fault(row["about"], **{step: make(row[kind]) for kind, (step, make) in _KINDS.items() if kind in row})
-        for name, row in _ROWS.items()
-    },
-    "swapped_key": Fault("the key is another one than the address's", replied=_key(lambda _: EnclaveKey().public)),
-    "swapped_key_and_address": Fault("key and address are another one's", replied=_swapped_key_and_address),
-    "two_keys": Fault("the reply has two keys that differ", replied=_key(lambda _: EnclaveKey().public, "signing_key")),
-    "key_off_curve": Fault("the key is not a point of the curve", replied=_key(lambda key: _flipped(key, -1))),
-    "key_compressed": Fault(
-        "the key is in the form that is not taken", replied=_key(lambda key: bytes([2 + (key[-1] & 1)]) + key[1:33])
-    ),
-    "keyset_of_others": Fault("none of a gateway's keys has the address", replied=_keys_of_others),
-    "replayed_quote": Fault("an old quote comes with a forged echo", replied=_replayed_quote),
-    "doubled_keys": Fault("a key of very many comes twice", written=_doubled_keys),
-    "many_keys": Fault("a gateway has 20,000 keys", replied=lambda draft: _keys_of_others(draft, 20_000)),
-    "keys_beside": Fault(
-        "a good key, and beside it a gateway's set of 65", replied=lambda draft: _gateway(draft, EnclaveKey().public, 65)
-    ),
+_CODE: Final[dict[str, Fault]] = {
+    "swapped_key": Fault(replied=_key(lambda _: EnclaveKey().public)),
+    "swapped_key_and_address": Fault(replied=_swapped_key_and_address),
+    "two_keys": Fault(replied=_key(lambda _: EnclaveKey().public, "signing_key")),
+    "key_off_curve": Fault(replied=_key(lambda key: _flipped(key, -1))),
+    "key_compressed": Fault(replied=_key(lambda key: bytes([2 + (key[-1] & 1)]) + key[1:33])),
+    "keyset_of_others": Fault(replied=_keys_of_others),
+    "replayed_quote": Fault(replied=_replayed_quote),
+    "doubled_keys": Fault(written=_doubled_keys),
+    "many_keys": Fault(replied=lambda draft: _keys_of_others(draft, 20_000)),
+    "keys_beside": Fault(replied=lambda draft: _gateway(draft, EnclaveKey().public, 65)),
     "duplicate_members": Fault(
-        "the reply says verified twice",
-        written=lambda draft: draft.written().replace(b'{"verified":true', b'{"verified":false,"verified":true', 1),
+        written=lambda draft: draft.written().replace(b'{"verified":true', b'{"verified":false,"verified":true', 1)
     ),
-    "other_spelling": Fault("harmless: the quote in base64, the address in capitals", replied=_other_spelling),
-    "redirect": Fault("the attestation is somewhere else", answered=Answer(302, {"location": ELSEWHERE})),
-    "quote_flipped": Fault(
-        "a byte of the quote is another one than was signed", replied=_quote(lambda raw: _flipped(raw, LAYOUT["mrtd"][0]))
-    ),
-    "trailing_garbage": Fault("something follows the quote", replied=_quote(lambda raw: raw + b"garbage")),
-    "truncated_quote": Fault("the quote is cut off", replied=_quote(lambda raw: raw[:-100])),
-    "other_intel": Fault(
-        "a whole hierarchy of somebody else's",
-        replied=lambda draft: draft.show_quote(Intel("somebody else").quote(bytes(draft.signed))),
-    ),
+    "other_spelling": Fault(replied=_other_spelling),
+    "redirect": Fault(answered=Answer(302, {"location": ELSEWHERE})),
+    "quote_flipped": Fault(replied=_quote(lambda raw: _flipped(raw, LAYOUT["mrtd"][0]))),
+    "trailing_garbage": Fault(replied=_quote(lambda raw: raw + b"garbage")),
+    "truncated_quote": Fault(replied=_quote(lambda raw: raw[:-100])),
+    "other_intel": Fault(replied=lambda draft: draft.show_quote(Intel("somebody else").quote(bytes(draft.signed)))),
     "event_edited": Fault(
-        "the payload of an event is another one",
         replied=_log(
             lambda log: [{**each, "event_payload": "00" * 32} if each["event"] == "compose-hash" else each for each in log]
-        ),
+        )
     ),
-    "boot_without_end": Fault("the log ends before the boot", booted=lambda draft: draft.domain.log.pop()),
+    "boot_without_end": Fault(booted=lambda draft: draft.domain.log.pop()),
     "compose_edited": Fault(
-        "the compose file shown has one blank more",
-        replied=lambda draft: draft.reply["info"]["tcb_info"].update(app_compose=draft.domain.app_compose + " "),
+        replied=lambda draft: draft.reply["info"]["tcb_info"].update(app_compose=draft.domain.app_compose + " ")
     ),
-    "long_compose": Fault(
-        "harmless: the compose file has 200,000 line breaks", booted=partial(_starts, app_compose=_LONG_COMPOSE)
-    ),
+    "long_compose": Fault(booted=partial(_starts, app_compose=_LONG_COMPOSE)),
     "long_compose_unsigned": Fault(
-        "the compose file has 200,000 line breaks, and nobody signed it",
-        booted=partial(_starts, app_compose=_LONG_COMPOSE),
-        replied=_quote(lambda raw: _flipped(raw, LAYOUT["signature"][0])),
+        booted=partial(_starts, app_compose=_LONG_COMPOSE), replied=_quote(lambda raw: _flipped(raw, LAYOUT["signature"][0]))
     ),
-    "gateway_without_version": Fault(
-        "a gateway shows one of its parts alone", replied=lambda draft: _gateway(draft, draft.key.public)
-    ),
-    "gpu_other_root": Fault(
-        "a GPU that NVIDIA did not make",
-        replied=_gpus(lambda shown, draft: [Nvidia("somebody else").item(0, draft.nonce), *shown[1:]]),
-    ),
+    "gateway_without_version": Fault(replied=lambda draft: _gateway(draft, draft.key.public)),
+    "gpu_other_root": Fault(replied=_gpus(lambda shown, draft: [Nvidia("somebody else").item(0, draft.nonce), *shown[1:]])),
     "gpu_other_chain": Fault(
-        "two GPUs have each other's certificates",
         replied=_gpus(
             lambda shown, draft: [{**shown[0], "certificate": shown[1]["certificate"]}, draft.nvidia.item(0, draft.nonce)]
-        ),
+        )
     ),
-    "gpu_two_keys": Fault(
-        "one GPU answers for two with two keys",
-        replied=_gpus(lambda shown, draft: [*shown[:1], draft.nvidia.again(0, draft.nonce)]),
-    ),
-    "forged_collateral": Fault("somebody else's", published=lambda _, now: Intel("somebody else").collateral(now)),
-    "edited_tcb_info": Fault("what Intel signed was edited", published=_edited_tcb_info),
-    "chat_redirect": Fault("the chat is somewhere else", chat_answered=Answer(307, {"location": ELSEWHERE})),
-    "plaintext_chunk": Fault("one text comes in clear", sealed=_envelope(lambda _, channel: channel.last)),
-    "plaintext_reply": Fault("all texts come in clear", sealed=_in_clear),
-    "plaintext_choice": Fault("a second choice comes in clear", sealed=_second(_second_choice)),
-    "chunk_short": Fault("an envelope is too short", sealed=_envelope(lambda envelope, _: envelope[:184])),
-    "chunk_odd": Fault("an envelope has an odd digit", sealed=_envelope(lambda envelope, _: envelope + "0")),
-    "chunk_prefix": Fault("an envelope begins otherwise", sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
+    "gpu_two_keys": Fault(replied=_gpus(lambda shown, draft: [*shown[:1], draft.nvidia.again(0, draft.nonce)])),
+    "forged_collateral": Fault(published=lambda _, now: Intel("somebody else").collateral(now)),
+    "edited_tcb_info": Fault(published=_edited_tcb_info),
+    "chat_redirect": Fault(chat_answered=Answer(307, {"location": ELSEWHERE})),
+    "plaintext_chunk": Fault(sealed=_envelope(lambda _, channel: channel.last)),
+    "plaintext_reply": Fault(sealed=_in_clear),
+    "plaintext_choice": Fault(sealed=_second(_second_choice)),
+    "chunk_short": Fault(sealed=_envelope(lambda envelope, _: envelope[:184])),
+    "chunk_odd": Fault(sealed=_envelope(lambda envelope, _: envelope + "0")),
+    "chunk_prefix": Fault(sealed=_envelope(lambda envelope, _: "02" + envelope[2:])),
     "chunk_other_key": Fault(
-        "an envelope is for somebody else",
-        sealed=_envelope(lambda text, _: seal(EnclaveKey().public, b"not for you" + bytes(len(text) // 1_000))),
+        sealed=_envelope(lambda text, _: seal(EnclaveKey().public, b"not for you" + bytes(len(text) // 1_000)))
     ),
-    "upper_case": Fault("harmless: an envelope in capitals", sealed=_envelope(lambda envelope, _: envelope.upper())),
-    "replayed_chunk": Fault("a chunk comes twice", sealed=_second(lambda chunk, _, __: (chunk, chunk))),
-    "signature_signer": Fault("somebody else signed", attested=_other_signer),
-    "signature_text": Fault(
-        "the signed text was edited", attested=lambda reply: reply.update(text=":".join(reversed(reply["text"].split(":"))))
-    ),
+    "upper_case": Fault(sealed=_envelope(lambda envelope, _: envelope.upper())),
+    "replayed_chunk": Fault(sealed=_second(lambda chunk, _, __: (chunk, chunk))),
+    "signature_signer": Fault(attested=_other_signer),
+    "signature_text": Fault(attested=lambda reply: reply.update(text=":".join(reversed(reply["text"].split(":"))))),
     "signature_relabelled": Fault(
-        "it is a good one of another answer, under this one's id",
-        signed=lambda _: ":".join(hashlib.sha256(part).hexdigest() for part in (b"another question", b"another answer")),
+        signed=lambda _: ":".join(hashlib.sha256(part).hexdigest() for part in (b"another question", b"another answer"))
     ),
 }
+
+
+def _fault(name: str, row: dict[str, Any]) -> Fault:
+    steps = {step: make(row[kind]) for kind, (step, make) in _KINDS.items() if kind in row}
+    return replace(_CODE.get(name, Fault()), about=row["about"], **steps)
+
+
+FAULTS: Final[dict[str, Fault]] = {name: _fault(name, row) for name, row in _ROWS.items()}
 """The attacks by their names."""

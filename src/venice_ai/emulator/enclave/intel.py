@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .certificates import Authority, der, oid, pem
+from .certificates import Authority, der, oid, pem, sized
 
 FMSPC: Final = "90C06F000000"
 DAY: Final = 86_400.0
@@ -44,9 +44,9 @@ class Intel:
         auth = bytes(range(32))
         report = _quoting_enclave(self.attestation.raw_public, auth, self.qe_svn)
         chain = pem(self.platform, self.ca, self.root).encode()
-        inner = report + self.platform.sign(report) + _sized(auth, 2) + _number(5, 2) + _sized(chain, 4)
-        data = self.attestation.sign(signed) + self.attestation.raw_public + _number(6, 2) + _sized(inner, 4)
-        return signed + _sized(data, 4)
+        inner = report + self.platform.sign(report) + sized(auth) + b"\x05\0" + sized(chain, 4)
+        data = self.attestation.sign(signed) + self.attestation.raw_public + b"\x06\0" + sized(inner, 4)
+        return signed + sized(data, 4)
 
     def collateral(self, now: float, **changes: Any) -> dict[str, str]:
         """What Intel would publish about the platform at a time; what is to be otherwise says `Published`."""
@@ -128,7 +128,7 @@ def _quoting_enclave(public: bytes, auth: bytes, svn: int) -> bytes:
     """The report (384 bytes) of the enclave that made the attestation key."""
     attributes = b"\x11" + bytes(15)
     report = bytes([_SVN] * 16) + bytes(32) + attributes + b"\x55" * 32 + bytes(32) + QE_SIGNER + bytes(96)
-    report += _number(2, 2) + _number(svn, 2) + bytes(60)
+    report += b"\x02\0" + svn.to_bytes(2, "little") + bytes(60)
     return report + hashlib.sha256(public + auth).digest() + bytes(32)
 
 
@@ -149,11 +149,3 @@ def _platform_extension(fmspc: str) -> bytes:
         entry(".6", der(0x04, b"\x22" * 16)),
         entry(".7", der(0x30, *flags)),
     )
-
-
-def _number(value: int, width: int) -> bytes:
-    return value.to_bytes(width, "little")
-
-
-def _sized(data: bytes, width: int) -> bytes:
-    return _number(len(data), width) + data

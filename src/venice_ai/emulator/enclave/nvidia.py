@@ -14,7 +14,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from .certificates import Authority, der, oid, pem
+from .certificates import Authority, der, oid, pem, sized
 
 _DRIVER: Final = b"570.172.08\0"
 _VBIOS: Final = bytes.fromhex("00d0009603000000")
@@ -45,10 +45,10 @@ class Nvidia:
         request = bytes.fromhex("11e001ff") + nonce + b"\0"
         usual = (hashlib.sha384(f"{self.label}/measurement/{block}".encode()).digest() for block in range(4))
         measured = tuple(usual) if measurements is None else measurements
-        record = b"".join(bytes([block, 1]) + _sized(value) for block, value in enumerate(measured, 1))
+        record = b"".join(bytes([block, 1]) + sized(value) for block, value in enumerate(measured, 1))
         answer = bytes.fromhex("1160") + bytes(2) + bytes([len(measured)]) + len(record).to_bytes(3, "little") + record
-        opaque = b"".join(bytes([kind, 0]) + _sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS), (20, firmware)))
-        signed = request + answer + hashlib.sha256(nonce).digest() + _sized(opaque)
+        opaque = b"".join(bytes([kind, 0]) + sized(value) for kind, value in ((3, _DRIVER), (6, _VBIOS), (20, firmware)))
+        signed = request + answer + hashlib.sha256(nonce).digest() + sized(opaque)
         parts = {"certificate": pem(*chain).encode(), "evidence": signed + chain[0].sign(signed)}
         return {**{name: base64.b64encode(data).decode() for name, data in parts.items()}, "arch": "HOPPER"}
 
@@ -76,7 +76,3 @@ class Nvidia:
         """A certificate that is made anew has another signature, so each is made once."""
         label = f"{self.label}/gpu/{name}"
         return self._authorities.setdefault(name, Authority(label, common, issuer, ec.SECP384R1(), **more))
-
-
-def _sized(data: bytes) -> bytes:
-    return len(data).to_bytes(2, "little") + data
